@@ -1,0 +1,114 @@
+// Package problem is what the user is told when something does not work: what
+// failed, why, and what to type next, with the stable code that scripts see.
+// Lower layers return their own typed errors where callers have to tell cases
+// apart; a workflow turns them into a problem. Only the command line maps a
+// problem to an exit status and prints it.
+package problem
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Code identifies a class of failure. It is printed in JSON errors and never
+// changes once published.
+type Code string
+
+// The codes of the command line's contract; docs/exit-codes.md lists them.
+const (
+	Failed        Code = "failed"
+	Usage         Code = "usage"
+	NotFound      Code = "not-found"
+	PINIncorrect  Code = "pin-incorrect"
+	KeysIncorrect Code = "keys-incorrect"
+	PINBlocked    Code = "pin-blocked"
+	CardBusy      Code = "card-busy"
+	NotSupported  Code = "not-supported"
+	Mismatch      Code = "mismatch"
+	Refused       Code = "refused"
+	CardRemoved   Code = "card-removed"
+	Interrupted   Code = "interrupted"
+)
+
+// Error is a failure in the user's terms. What is a short clause ("gen-key
+// OPENPGP.3: the card refused GENERATE KEY"), Why a sentence, Try what to type
+// next. None of them ever holds a secret.
+type Error struct {
+	Code Code
+	What string
+	Why  string
+	Try  string
+
+	// TriesLeft is set where a PIN is the subject.
+	TriesLeft *int
+
+	// Cause is for errors.Is and errors.As. Its text is printed only
+	// where Why is empty.
+	Cause error
+}
+
+// New returns an Error without a cause; format and args make What.
+func New(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, What: fmt.Sprintf(format, args...)}
+}
+
+// Wrap returns an Error for what went wrong while doing what. An err that is
+// a problem already keeps its code, reason and hint, and gets what in front.
+func Wrap(code Code, err error, what string) *Error {
+	var inner *Error
+	if errors.As(err, &inner) {
+		wrapped := *inner
+		if !strings.HasPrefix(inner.What, what) {
+			wrapped.What = what + ": " + inner.What
+		}
+		wrapped.Cause = err
+		return &wrapped
+	}
+	return &Error{Code: code, What: what, Cause: err}
+}
+
+// Because sets the reason.
+func (e *Error) Because(format string, args ...any) *Error {
+	e.Why = fmt.Sprintf(format, args...)
+	return e
+}
+
+// Hint sets what to type next.
+func (e *Error) Hint(format string, args ...any) *Error {
+	e.Try = fmt.Sprintf(format, args...)
+	return e
+}
+
+// WithTries sets the tries left.
+func (e *Error) WithTries(n int) *Error {
+	e.TriesLeft = &n
+	return e
+}
+
+// Reason is Why, or else the text of the cause that is not a problem itself.
+func (e *Error) Reason() string {
+	if e.Why != "" || e.Cause == nil {
+		return e.Why
+	}
+	var inner *Error
+	if errors.As(e.Cause, &inner) {
+		return inner.Reason()
+	}
+	return e.Cause.Error()
+}
+
+func (e *Error) Error() string {
+	if reason := e.Reason(); reason != "" {
+		return e.What + ": " + reason
+	}
+	return e.What
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Is reports whether err is a problem with this code.
+func Is(err error, code Code) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == code
+}

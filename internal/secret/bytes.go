@@ -1,0 +1,52 @@
+// Package secret holds PINs and passwords: bytes that never print, the sources
+// they come from, and wiping. Nothing else in the program ever holds one.
+package secret
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// Bytes is a secret. Every formatting verb, JSON and text encoding of it shows
+// a placeholder. The zero value is an empty secret.
+type Bytes struct {
+	b []byte
+}
+
+const placeholder = "[secret]"
+
+// New takes b over: the caller must not keep it, and Wipe overwrites it.
+func New(b []byte) *Bytes { return &Bytes{b: b} }
+
+// Reveal returns the bytes themselves, valid until Wipe. The caller must not
+// keep them, and wipes every copy it makes.
+func (s *Bytes) Reveal() []byte {
+	if s == nil {
+		return nil
+	}
+	return s.b
+}
+
+// Len is the length in bytes, 0 for nil.
+func (s *Bytes) Len() int { return len(s.Reveal()) }
+
+// Characters is the length in UTF-8 characters, which is what a person counts.
+func (s *Bytes) Characters() int { return utf8.RuneCount(s.Reveal()) }
+
+// Wipe overwrites the secret with zeros and empties it. It may be called on
+// nil and more than once.
+func (s *Bytes) Wipe() {
+	if s == nil {
+		return
+	}
+	Wipe(s.b)
+	s.b = nil
+}
+
+// Wipe overwrites a copy of a secret.
+func Wipe(b []byte) { clear(b) }
+
+func (s *Bytes) String() string               { return placeholder }
+func (s *Bytes) GoString() string             { return placeholder }
+func (s *Bytes) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(placeholder)) }
+func (s *Bytes) MarshalText() ([]byte, error) { return []byte(placeholder), nil }

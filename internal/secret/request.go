@@ -1,0 +1,41 @@
+package secret
+
+import "context"
+
+// Name is which secret is wanted. It is the name of the flag that gives its
+// source, and with CARDCTL_ in front, in upper case and with underscores, the
+// environment variable that holds it where the flag is not given.
+type Name string
+
+// The secrets of the command line's contract.
+const (
+	PIN             Name = "pin"
+	AdminPIN        Name = "admin-pin"
+	CurrentAdminPIN Name = "current-admin-pin"
+	SOPIN           Name = "so-pin"
+	PUK             Name = "puk"
+	ResetCode       Name = "reset-code"
+	NewPIN          Name = "new-pin"
+	Password        Name = "password"
+	ManagementKey   Name = "management-key"
+	CardKeys        Name = "card-keys"
+)
+
+// Request says which secret a workflow needs and what a person has to know to
+// type it.
+type Request struct {
+	Name Name
+	// Label names the secret on a prompt: "user PIN of OpenPGP card 000F12345678".
+	Label string
+	// Note is shown beside it: "3 tries left".
+	Note string
+	// New asks for it twice at a prompt.
+	New bool
+	// Optional makes an absent secret nil and no error; it is never prompted for.
+	Optional bool
+}
+
+// Asker hands out the secrets of one run of a command. The caller wipes what
+// it gets. A secret that is missing, where nobody can be asked, is a
+// problem.Usage.
+type Asker func(ctx context.Context, r Request) (*Bytes, error)
