@@ -1,0 +1,79 @@
+package key
+
+import (
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"fmt"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Algorithm is a kind of key as users name it: rsa2048, p256, ed25519.
+type Algorithm string
+
+// The algorithms of the command line's contract.
+const (
+	RSA2048 Algorithm = "rsa2048"
+	RSA3072 Algorithm = "rsa3072"
+	RSA4096 Algorithm = "rsa4096"
+	P256    Algorithm = "p256"
+	P384    Algorithm = "p384"
+	P521    Algorithm = "p521"
+	Ed25519 Algorithm = "ed25519"
+	X25519  Algorithm = "x25519"
+)
+
+// Algorithms lists them all, in the order the documentation has.
+func Algorithms() []Algorithm {
+	return []Algorithm{RSA2048, RSA3072, RSA4096, P256, P384, P521, Ed25519, X25519}
+}
+
+// ParseAlgorithm reads what a user types after --algorithm.
+func ParseAlgorithm(s string) (Algorithm, error) {
+	names := make([]string, 0, len(Algorithms()))
+	for _, a := range Algorithms() {
+		if string(a) == strings.ToLower(s) {
+			return a, nil
+		}
+		names = append(names, string(a))
+	}
+	return "", problem.New(problem.Usage, "%q is not an algorithm", s).
+		Because("The algorithms are %s.", strings.Join(names, ", "))
+}
+
+// AlgorithmOf names the kind of a public key; other RSA lengths are rsaN, what
+// has no name here is "unknown".
+func AlgorithmOf(pub crypto.PublicKey) Algorithm {
+	switch pub := pub.(type) {
+	case *rsa.PublicKey:
+		return Algorithm(fmt.Sprintf("rsa%d", pub.N.BitLen()))
+	case *ecdsa.PublicKey:
+		switch pub.Curve {
+		case elliptic.P256():
+			return P256
+		case elliptic.P384():
+			return P384
+		case elliptic.P521():
+			return P521
+		}
+	case ed25519.PublicKey:
+		return Ed25519
+	case *ecdh.PublicKey:
+		switch pub.Curve() {
+		case ecdh.X25519():
+			return X25519
+		case ecdh.P256():
+			return P256
+		case ecdh.P384():
+			return P384
+		case ecdh.P521():
+			return P521
+		}
+	}
+	return "unknown"
+}
