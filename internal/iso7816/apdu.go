@@ -33,11 +33,6 @@ type Command struct {
 	// Ne is the greatest number of answer bytes expected: 0 for none,
 	// MaxShortNe or MaxExtendedNe for "as many as there are".
 	Ne int
-
-	// SecretData keeps Data out of the trace, SecretAnswer the answer.
-	// Commands whose data is always secret are blanked without it.
-	SecretData   bool
-	SecretAnswer bool
 }
 
 // ErrEncoding is what a command or an answer that does not fit its coding is.

@@ -1,0 +1,87 @@
+package iso7816
+
+import (
+	"context"
+	"fmt"
+	"io"
+)
+
+// Tracer writes every APDU that passes: a line "> HEX" for each command, a
+// line "< HEX" for each answer, status word last. Of a command or an answer
+// that carries a secret only the header and the status word are shown, with
+// asterisks for the rest, so that not even its length can be read.
+type Tracer struct {
+	card   Transmitter
+	w      io.Writer
+	secret bool // the last command's answer is a secret
+	err    error
+}
+
+// NewTracer returns a Transmitter that passes everything on to card.
+func NewTracer(card Transmitter, w io.Writer) *Tracer { return &Tracer{card: card, w: w} }
+
+// Err is the first error of writing the trace.
+func (t *Tracer) Err() error { return t.err }
+
+const blank = "********"
+
+// Transmit passes the APDU on.
+func (t *Tracer) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
+	t.command(apdu)
+	answer, err := t.card.Transmit(ctx, apdu)
+	if err == nil {
+		t.answer(answer)
+	}
+	return answer, err
+}
+
+func (t *Tracer) command(apdu []byte) {
+	cmd, _, err := ParseCommand(apdu)
+	if err != nil && len(apdu) < 4 {
+		t.print("> %X\n", apdu)
+		return
+	}
+	if cmd.INS != InsGetResponse {
+		t.secret = secretAnswer(cmd)
+	}
+	// What cannot be parsed may be a secret in a shape we do not know.
+	if err != nil || len(cmd.Data) > 0 && secretData(cmd) {
+		t.print("> %X%s\n", apdu[:4], blank)
+		return
+	}
+	t.print("> %X\n", apdu)
+}
+
+func (t *Tracer) answer(answer []byte) {
+	if t.secret && len(answer) > 2 {
+		t.print("< %s%X\n", blank, answer[len(answer)-2:])
+		return
+	}
+	t.print("< %X\n", answer)
+}
+
+func (t *Tracer) print(format string, args ...any) {
+	if _, err := fmt.Fprintf(t.w, format, args...); err != nil && t.err == nil {
+		t.err = err
+	}
+}
+
+// secretData reports whether the data field of a command carries a PIN, a key
+// or what a key can be computed from.
+func secretData(c Command) bool {
+	switch c.INS {
+	case InsVerify, InsChangeReferenceData, InsResetRetryCounter, InsPutDataOdd:
+		return true
+	case InsPutData:
+		switch Tag(c.P1)<<8 | Tag(c.P2) {
+		case 0xD1, 0xD2, 0xD3, 0xD5, 0xF4, 0xF9: // OpenPGP: SM keys, resetting code, AES key, KDF
+			return true
+		}
+	}
+	return false
+}
+
+// secretAnswer reports whether the answer to a command is what was encrypted.
+func secretAnswer(c Command) bool {
+	return c.INS == InsPerformSecurityOp && c.P1 == 0x80
+}
