@@ -1,0 +1,177 @@
+// Package cardctl_test holds the table of packages: what each may import, and
+// which one may import a library. A package or a library that is not in the
+// table fails, so that a new one is a decision.
+package cardctl_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/cardctl/cardctl/"
+
+// The leaves that every package may import.
+var leaves = []string{"internal/problem", "internal/secret"}
+
+// layers says what a package may import of this module besides the leaves.
+// It stands in the order of the way of the data: command, workflow, key, card
+// application, transport, leaf.
+var layers = map[string][]string{
+	"cmd/cardctl": {
+		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/inventory", "internal/doctor",
+		"internal/key", "internal/p11", "internal/pcsc", "internal/cardsim", "internal/iso7816", "internal/terminal",
+	},
+
+	"internal/init":      {"internal/openpgp", "internal/iso7816"},
+	"internal/keygen":    {"internal/key"},
+	"internal/csr":       {},
+	"internal/certstore": {"internal/key"},
+	"internal/smoke":     {"internal/p11", "internal/key"},
+	"internal/inventory": {"internal/key", "internal/openpgp", "internal/iso7816"},
+	"internal/doctor":    {},
+
+	"internal/key": {"internal/openpgp", "internal/p11", "internal/iso7816"},
+
+	"internal/openpgp": {"internal/iso7816"},
+	"internal/p11":     {},
+
+	"internal/pcsc":    {"internal/iso7816"},
+	"internal/cardsim": {"internal/iso7816"},
+	"internal/iso7816": {},
+
+	"internal/secret":   {},
+	"internal/problem":  {},
+	"internal/terminal": {},
+}
+
+// libraries says which packages may import what is not of this module nor of
+// the standard library, tests apart.
+var libraries = map[string][]string{
+	"github.com/spf13/cobra":             {"cmd/cardctl"},
+	"github.com/spf13/pflag":             {"cmd/cardctl"},
+	"github.com/ebfe/scard":              {"internal/pcsc"},
+	"github.com/miekg/pkcs11":            {"internal/p11"},
+	"github.com/manifoldco/promptui":     {"internal/terminal"},
+	"golang.org/x/term":                  {"internal/terminal"},
+	"github.com/smallstep/pkcs7":         {"internal/certstore"},
+	"software.sslmate.com/src/go-pkcs12": {"internal/certstore", "internal/keygen"},
+}
+
+// exclusive libraries may not be imported by the tests of another package
+// either: what they give goes through the package that owns them.
+var exclusive = []string{"github.com/ebfe/scard", "github.com/miekg/pkcs11", "github.com/manifoldco/promptui"}
+
+type listed struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+func (p listed) name() string { return strings.TrimPrefix(p.ImportPath, module) }
+
+func (p listed) all() []string { return slices.Concat(p.Imports, p.TestImports, p.XTestImports) }
+
+// builds are the ways this module is built; each has files of its own.
+var builds = map[string]struct{ env, tags string }{
+	"cgo":         {env: "CGO_ENABLED=1"},
+	"without cgo": {env: "CGO_ENABLED=0"},
+	"stack tests": {env: "CGO_ENABLED=1", tags: "stack"},
+}
+
+func list(t *testing.T, env, tags string) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "-tags", tags, "./...")
+	cmd.Env = append(os.Environ(), env)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packages []listed
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return packages
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+func TestLayers(t *testing.T) {
+	for name, build := range builds {
+		t.Run(name, func(t *testing.T) {
+			for _, p := range list(t, build.env, build.tags) {
+				checkLayer(t, p)
+				checkLibraries(t, p)
+			}
+		})
+	}
+}
+
+func checkLayer(t *testing.T, p listed) {
+	for _, path := range p.all() {
+		if strings.HasPrefix(path, module+"cmd/") && path != p.ImportPath {
+			t.Errorf("%s imports the command %s", p.name(), path)
+		}
+	}
+	if p.name() == strings.TrimSuffix(module, "/") || strings.HasPrefix(p.name(), "test/") {
+		return // tests alone
+	}
+	allowed, ok := layers[p.name()]
+	if !ok {
+		t.Errorf("%s is not in the table", p.name())
+		return
+	}
+	for _, path := range p.Imports {
+		imported, ours := strings.CutPrefix(path, module)
+		if ours && !slices.Contains(allowed, imported) && !slices.Contains(leaves, imported) {
+			t.Errorf("%s may not import %s", p.name(), imported)
+		}
+	}
+}
+
+func checkLibraries(t *testing.T, p listed) {
+	for _, path := range p.all() {
+		for _, library := range exclusive {
+			if within(path, library) && !slices.Contains(libraries[library], p.name()) {
+				t.Errorf("%s may not import %s", p.name(), path)
+			}
+		}
+	}
+	for _, path := range p.Imports {
+		if !strings.Contains(strings.Split(path, "/")[0], ".") || strings.HasPrefix(path, module) {
+			continue // the standard library, or ours
+		}
+		if strings.HasPrefix(p.name(), "test/") {
+			continue
+		}
+		if !mayImport(p.name(), path) {
+			t.Errorf("%s may not import %s", p.name(), path)
+		}
+	}
+}
+
+func mayImport(name, path string) bool {
+	for library, importers := range libraries {
+		if within(path, library) && slices.Contains(importers, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// within says whether an import path is a library or a package below it.
+func within(path, library string) bool {
+	return path == library || strings.HasPrefix(path, library+"/")
+}

@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# The programs and libraries that the scripts need, and getting them on Debian.
+# Needs say.sh.
+
+# A line each: group | what it is | how to see that it is there | Debian package.
+readonly NEEDS='
+build|a C compiler|have gcc|gcc
+build|C library headers|have_file /usr/include/stdio.h|libc6-dev
+build|pkg-config|have pkg-config|pkg-config
+build|PC/SC headers (libpcsclite)|pkg-config --exists libpcsclite|libpcsclite-dev
+card|PC/SC daemon (pcscd)|have pcscd|pcscd
+card|virtual reader (vsmartcard vpcd)|have_file pcsc/drivers/serial/libifdvpcd.so|vsmartcard-vpcd
+card|OpenSC tools (pkcs11-tool and others)|have pkcs11-tool|opensc
+card|OpenSC PKCS#11 module|have_file opensc-pkcs11.so|opensc-pkcs11
+card|p11-kit|have p11-kit|p11-kit
+card|OpenSSL|have openssl|openssl
+test|GnuPG (gpg)|have gpg|gpg
+test|GnuPG (gpg-agent)|have gpg-agent|gpg-agent
+test|GnuPG (gpgsm)|have gpgsm|gpgsm
+test|GnuPG (scdaemon)|have_file gnupg/scdaemon scdaemon|scdaemon
+test|SoftHSM|have softhsm2-util|softhsm2
+test|Scute PKCS#11 module|have_file scute/scute.so scute.so|scute
+test|GnuTLS tools (certtool)|have certtool|gnutls-bin
+test|jq|have jq|jq
+test|shellcheck|have shellcheck|shellcheck
+'
+
+# have_file says whether one of the files is there, by its full name or below a
+# directory for libraries.
+have_file() {
+	local dir name
+	for name in "$@"; do
+		for dir in '' /usr/lib /usr/lib/*-linux-gnu* /usr/lib64 /usr/libexec /usr/local/lib; do
+			[[ -e $dir/$name || -e $dir/pkcs11/$name ]] && return 0
+		done
+	done
+	return 1
+}
+
+# missing prints what is not there of the groups given: what it is, a tab, its
+# Debian package.
+missing() {
+	local group what probe package
+	while IFS='|' read -r group what probe package; do
+		[[ -n $group && " $* " == *" $group "* ]] || continue
+		$probe >/dev/null 2>&1 || printf '%s\t%s\n' "$what" "$package"
+	done <<<"$NEEDS"
+}
+
+# need installs what is missing of the groups given.
+need() {
+	local lacking packages
+	lacking=$(missing "$@")
+	[[ -n $lacking ]] || return 0
+	have apt-get || die "this machine lacks the following, and has no apt to install it with:" \
+		"$(awk -F'\t' '{ print "  " $1 " - Debian calls it " $2 }' <<<"$lacking")" \
+		"Install it with your package manager, then run this script again."
+	mapfile -t packages < <(cut -f2 <<<"$lacking" | sort -u)
+	say "Installing ${packages[*]}"
+	apt_get update
+	apt_get install -y --no-install-recommends "${packages[@]}"
+	lacking=$(missing "$@")
+	[[ -z $lacking ]] || die "still missing after the installation:" "$lacking"
+}
+
+# apt_get runs apt-get without questions, and shows its output if it fails.
+apt_get() {
+	local output
+	output=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" 2>&1 </dev/null) ||
+		die "apt-get $* failed:" "$(tail -n 15 <<<"$output")"
+}

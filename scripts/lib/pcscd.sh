@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# A PC/SC daemon with virtual readers, started only where none runs, and
+# stopped if it was started here. Needs say.sh.
+
+pcscd_pid=
+
+readonly PCSCD_PID_FILE=/run/pcscd/pcscd.pid
+
+# has_virtual_readers asks the daemon, which starts it where systemd listens
+# on its socket.
+has_virtual_readers() { opensc-tool --list-readers 2>/dev/null | grep -q 'Virtual PCD'; }
+
+pcscd_runs() {
+	[[ -e $PCSCD_PID_FILE && $(cat "/proc/$(<"$PCSCD_PID_FILE")/comm" 2>/dev/null) == pcscd ]]
+}
+
+start_pcscd() {
+	local options=(--foreground) log
+	if has_virtual_readers; then
+		say "Using the PC/SC daemon that runs already"
+		return 0
+	fi
+	if pcscd_runs; then
+		die "the PC/SC daemon that runs here has no virtual readers." \
+			"It reads its configuration when it starts. Restart it (systemctl restart pcscd), then run this script again."
+	fi
+	# Only daemons that were built with polkit know this, and they need it
+	# where nobody sits at the console.
+	pcscd --help | grep -q -e --disable-polkit && options+=(--disable-polkit)
+	log=$(mktemp)
+	say "Starting pcscd ${options[*]}"
+	as_root pcscd "${options[@]}" >"$log" 2>&1 &
+	for _ in {1..100}; do
+		if has_virtual_readers; then
+			pcscd_pid=$(<"$PCSCD_PID_FILE")
+			rm -f "$log"
+			return 0
+		fi
+		sleep 0.1
+	done
+	kill %% 2>/dev/null || true
+	die "pcscd did not come up within ten seconds:" "$(<"$log")"
+}
+
+stop_pcscd() {
+	[[ -n $pcscd_pid ]] || return 0
+	say "Stopping pcscd"
+	as_root kill "$pcscd_pid" || true
+	pcscd_pid=
+}

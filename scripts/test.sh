@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Every check and every test: installs what is missing (Debian), lints, builds
+# and tests with and without cgo, then the tests on the real PC/SC daemon with
+# GnuPG, OpenSC and OpenSSL as judges, and a moment of fuzzing.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/lib/say.sh
+. scripts/lib/packages.sh
+. scripts/lib/go.sh
+. scripts/lib/pcscd.sh
+trap stop_pcscd EXIT
+
+fuzz_time=${FUZZ_TIME:-2s}
+
+lint() {
+	local unformatted
+	unformatted=$(gofmt -l .)
+	[[ -z $unformatted ]] || die "gofmt would change:" "$unformatted"
+	go vet ./...
+	go vet -tags stack ./...
+	CGO_ENABLED=0 go vet ./...
+	go tool staticcheck ./...
+	go tool staticcheck -tags stack ./test/... ./internal/pcsc/...
+	shellcheck -x scripts/*.sh scripts/lib/*.sh .ci/run
+}
+
+build() {
+	local bin
+	bin=$(mktemp -d)
+	go build -trimpath -o "$bin/cardctl" ./cmd/cardctl
+	CGO_ENABLED=0 go build -trimpath -o "$bin/cardctl-nocgo" ./cmd/cardctl
+	"$bin/cardctl" version
+	"$bin/cardctl-nocgo" version
+	rm -r "$bin"
+}
+
+# go test fuzzes one target of one package at a time.
+fuzz() {
+	local package target
+	while read -r package target; do
+		say "$package $target"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzz_time" "$package" </dev/null
+	done < <(fuzz_targets)
+}
+
+# fuzz_targets prints a package and a target in each line.
+fuzz_targets() {
+	local dir
+	grep -rl --include='*_test.go' '^func Fuzz' internal cmd | sort | while read -r file; do
+		dir=./$(dirname "$file")
+		sed -n "s|^func \(Fuzz[A-Za-z0-9_]*\)(.*|$dir \1|p" "$file"
+	done
+}
+
+heading "Tools"
+need build card test
+need_go
+say "$(go version)"
+
+heading "Lint: gofmt, vet, staticcheck, shellcheck"
+lint
+
+heading "Build, with cgo and without"
+build
+
+heading "Tests"
+go test ./...
+
+heading "Tests without cgo"
+CGO_ENABLED=0 go test ./...
+
+heading "Tests on the PC/SC daemon, with GnuPG, OpenSC and OpenSSL"
+start_pcscd
+go test -tags stack -count=1 -p 1 ./internal/pcsc/ ./test/...
+stop_pcscd
+
+heading "Fuzzing, $fuzz_time a target"
+fuzz
+
+heading "All passed"
