@@ -1,0 +1,74 @@
+package stack
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ReaderName is how the PC/SC daemon calls the virtual reader 0 or 1.
+func ReaderName(reader int) string { return fmt.Sprintf("Virtual PCD 00 %02d", reader) }
+
+// vpcdPort is where the driver of the virtual reader 0 waits for a card.
+const vpcdPort = 35963
+
+// PINs that the cards of the tests get.
+const (
+	UserPIN  = "246813"
+	AdminPIN = "97531864"
+)
+
+// Card is a simulated card in a virtual reader.
+type Card struct {
+	desk   *Desk
+	name   string
+	reader int
+	pull   func()
+}
+
+// Card makes a simulated card, puts it into virtual reader 0 or 1 and waits
+// until the PC/SC daemon sees it. From then on commands use that reader
+// unless they name another one, for a machine may have readers of its own.
+func (d *Desk) Card(name string, reader int, create ...string) *Card {
+	d.tb.Helper()
+	d.Run("cardctl", append([]string{"sim", "create", name}, create...)...)
+	c := &Card{desk: d, name: name, reader: reader}
+	c.Insert()
+	d.Setenv("CARDCTL_READER", ReaderName(reader))
+	d.Setenv("CARDCTL_PIN", UserPIN)
+	d.Setenv("CARDCTL_ADMIN_PIN", AdminPIN)
+	return c
+}
+
+// Insert puts the card into its reader.
+func (c *Card) Insert() {
+	c.desk.tb.Helper()
+	address := fmt.Sprintf("localhost:%d", vpcdPort+c.reader)
+	c.pull = c.desk.Start(c.name+".log", "cardctl", "sim", "attach", c.name, "--address", address, "--trace", c.Trace())
+	c.desk.Eventually(c.name+" is in "+ReaderName(c.reader), c.seen)
+}
+
+// Pull takes the card out, and returns when the PC/SC daemon has noticed.
+func (c *Card) Pull() {
+	c.desk.tb.Helper()
+	c.pull()
+	c.desk.Eventually(c.name+" is out of "+ReaderName(c.reader), func() bool { return !c.seen() })
+}
+
+// Trace is the file of every command that the card got.
+func (c *Card) Trace() string { return c.desk.Path(c.name + ".trace") }
+
+// Initialise gives the card its PINs.
+func (c *Card) Initialise() {
+	c.desk.tb.Helper()
+	c.desk.Run("cardctl", "init", "--yes", "--reader", ReaderName(c.reader))
+}
+
+// seen asks OpenSC, whose line reads: number, card, features, name.
+func (c *Card) seen() bool {
+	for line := range strings.Lines(c.desk.Run("opensc-tool", "--list-readers")) {
+		if strings.HasSuffix(strings.TrimSpace(line), ReaderName(c.reader)) {
+			return strings.Contains(line, " Yes ")
+		}
+	}
+	return false
+}
