@@ -25,7 +25,7 @@ var leaves = []string{"internal/problem", "internal/secret"}
 var layers = map[string][]string{
 	"cmd/cardctl": {
 		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/inventory", "internal/doctor",
-		"internal/key", "internal/p11", "internal/pcsc", "internal/cardsim", "internal/iso7816", "internal/terminal",
+		"internal/key", "internal/p11", "internal/pcsc", "internal/cardsim", "internal/iso7816", "internal/terminal", "internal/output",
 	},
 
 	"internal/init":      {"internal/openpgp", "internal/iso7816"},
@@ -48,6 +48,7 @@ var layers = map[string][]string{
 	"internal/secret":   {},
 	"internal/problem":  {},
 	"internal/terminal": {},
+	"internal/output":   {},
 }
 
 // libraries says which packages may import what is not of this module nor of

@@ -1,0 +1,157 @@
+package output
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+func TestWriteDocument(t *testing.T) {
+	for name, c := range map[string]struct {
+		v    any
+		want string
+	}{
+		"fields follow":   {map[string]any{"a": 1}, `{"schema":"cardctl/v1","kind":"K","a":1}`},
+		"no fields":       {struct{}{}, `{"schema":"cardctl/v1","kind":"K"}`},
+		"nothing escaped": {map[string]any{"dn": "CN=<a&b>"}, `{"schema":"cardctl/v1","kind":"K","dn":"CN=<a&b>"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := WriteDocument(&b, "K", c.v); err != nil {
+				t.Fatal(err)
+			}
+			if b.String() != c.want+"\n" {
+				t.Errorf("got %s, want %s", b.String(), c.want)
+			}
+		})
+	}
+	for name, v := range map[string]any{"a list": []int{1}, "null": nil, "a channel": make(chan int)} {
+		if err := WriteDocument(&bytes.Buffer{}, "K", v); err == nil {
+			t.Errorf("%s was written", name)
+		}
+	}
+}
+
+func TestSheet(t *testing.T) {
+	var s Sheet
+	s.Heading("Card \x1b[2J one")
+	s.Field("ATR", "3BDA")
+	s.Field("Subject", `CN=Floppy Head,OU="Webserver Team",O="Snake Oil, Ltd",L=Snake Town,ST=Snake Desert,C=XY`)
+	s.Field("Left out", "")
+	s.Gap()
+	s.Heading("PINs")
+	s.Table([]string{"NAME", "TRIES"}, []string{"reset-code", "0"}, []string{"ädmin", "3"})
+	var b strings.Builder
+	if _, err := s.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	want := `Card \x1b[2J one
+  ATR      3BDA
+  Subject  CN=Floppy Head,OU="Webserver Team",O="Snake Oil, Ltd",L=Snake Town,
+           ST=Snake Desert,C=XY
+
+PINs
+  NAME        TRIES
+  reset-code  0
+  ädmin       3
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	for _, line := range strings.Split(b.String(), "\n") {
+		if utf8.RuneCountInString(line) > Width {
+			t.Errorf("wider than %d: %q", Width, line)
+		}
+	}
+}
+
+func TestLine(t *testing.T) {
+	if got := Line("two\nlines\tand\x07 a\xff bell"); got != `two lines and\a a� bell` {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestTime(t *testing.T) {
+	if got := Time(time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("", 3600))); got != "2026-01-02T02:04:05Z" {
+		t.Error(got)
+	}
+	if got := Time(time.Time{}); got != "" {
+		t.Error(got)
+	}
+}
+
+func TestWriteFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "request.pem")
+	write := func(path, data string) {
+		t.Helper()
+		if err := WriteFile(path, []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(want string, perm fs.FileMode) {
+		t.Helper()
+		got, err := os.ReadFile(path)
+		if err != nil || string(got) != want {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm()&^perm != 0 {
+			t.Errorf("got %v, %v, want %v", info.Mode(), err, perm)
+		}
+	}
+	write(path, "new")
+	read("new", 0o644)
+
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(path, "replaced")
+	read("replaced", 0o600)
+
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("request.pem", link); err != nil {
+		t.Fatal(err)
+	}
+	write(link, "through the link")
+	read("through the link", 0o600)
+
+	write(os.DevNull, "gone")
+	if info, err := os.Stat(os.DevNull); err != nil || info.Mode().IsRegular() {
+		t.Errorf("%s is %v, %v", os.DevNull, info.Mode(), err)
+	}
+
+	for name, path := range map[string]string{"a directory": dir, "no directory": filepath.Join(dir, "none", "x")} {
+		err := WriteFile(path, []byte("x"), 0o644)
+		if err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	var plain bytes.Buffer
+	p := NewProgress(&plain, false)
+	p.Show("making a key")
+	p.Show("writing")
+	p.Done()
+	if plain.String() != "making a key\nwriting\n" {
+		t.Errorf("got %q", plain.String())
+	}
+
+	var live bytes.Buffer
+	p = NewProgress(&live, true)
+	p.Show("making a key")
+	p.Done()
+	p.Done()
+	if got := live.String(); !strings.Contains(got, "making a key 0s") || !strings.HasSuffix(got, clearLine) {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,63 @@
+package output
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+const (
+	spinnerPeriod = 120 * time.Millisecond
+	clearLine     = "\r\x1b[K"
+)
+
+// Progress tells what is going on: on a terminal a line that moves and is
+// taken away afterwards, elsewhere a line of text for each message.
+type Progress struct {
+	w    io.Writer
+	live bool
+	stop func()
+}
+
+// NewProgress returns a progress on w; live where w is a terminal.
+func NewProgress(w io.Writer, live bool) *Progress {
+	return &Progress{w: w, live: live, stop: func() {}}
+}
+
+// Show tells what is going on now, in place of what was shown before.
+func (p *Progress) Show(message string) {
+	p.Done()
+	message = Line(message)
+	if !p.live {
+		fmt.Fprintln(p.w, message)
+		return
+	}
+	quit := make(chan struct{})
+	var gone sync.WaitGroup
+	gone.Go(func() { p.spin(message, quit) })
+	p.stop = func() {
+		close(quit)
+		gone.Wait()
+		p.stop = func() {}
+	}
+}
+
+// Done takes away what is shown. It is called before anything else is written
+// where the progress is.
+func (p *Progress) Done() { p.stop() }
+
+func (p *Progress) spin(message string, quit <-chan struct{}) {
+	started := time.Now()
+	tick := time.NewTicker(spinnerPeriod)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		fmt.Fprintf(p.w, "%s%c %s %ds", clearLine, `|/-\`[i%4], message, int(time.Since(started).Seconds()))
+		select {
+		case <-tick.C:
+		case <-quit:
+			fmt.Fprint(p.w, clearLine)
+			return
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package output
+
+import (
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Width is the number of columns text is laid out for.
+const Width = 80
+
+const (
+	indent = "  " // of what stands under a heading
+	gap    = "  " // between columns
+)
+
+// Sheet is text for people: headings with labelled values and tables under
+// them. What came from a card cannot move the cursor: control characters are
+// shown escaped.
+type Sheet struct {
+	b strings.Builder
+	// fields are the labelled values since the last heading, which are
+	// aligned with each other.
+	fields [][2]string
+}
+
+// Heading begins a part.
+func (s *Sheet) Heading(text string) {
+	s.flush()
+	s.line(printable(text))
+}
+
+// Gap leaves a line empty.
+func (s *Sheet) Gap() {
+	s.flush()
+	s.b.WriteByte('\n')
+}
+
+// Field adds a labelled value under the heading. A value that is too long
+// goes on in the next line; an empty one is left out.
+func (s *Sheet) Field(label, value string) {
+	if value != "" {
+		s.fields = append(s.fields, [2]string{label, printable(value)})
+	}
+}
+
+// Table adds rows of columns, the first row being the names of the columns.
+func (s *Sheet) Table(rows ...[]string) {
+	s.flush()
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(printable(cell)))
+		}
+	}
+	for _, row := range rows {
+		line := indent
+		for i, cell := range row {
+			line += pad(printable(cell), widths[i]) + gap
+		}
+		s.line(line)
+	}
+}
+
+// WriteTo writes what was laid out.
+func (s *Sheet) WriteTo(w io.Writer) (int64, error) {
+	s.flush()
+	n, err := io.WriteString(w, s.b.String())
+	return int64(n), err
+}
+
+func (s *Sheet) flush() {
+	width := 0
+	for _, f := range s.fields {
+		width = max(width, utf8.RuneCountInString(f[0]))
+	}
+	left := len(indent) + width + len(gap)
+	for _, f := range s.fields {
+		label := f[0]
+		for _, part := range wrap(f[1], Width-left) {
+			s.line(indent + pad(label, width) + gap + part)
+			label = ""
+		}
+	}
+	s.fields = nil
+}
+
+func (s *Sheet) line(text string) {
+	s.b.WriteString(strings.TrimRight(text, " "))
+	s.b.WriteByte('\n')
+}
+
+func pad(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
+}
+
+// wrap breaks text after a space or a comma, so that no line is longer than
+// width where that is possible.
+func wrap(text string, width int) []string {
+	var lines []string
+	line, length := "", 0
+	for _, word := range words(text) {
+		n := utf8.RuneCountInString(strings.TrimRight(word, " "))
+		if length > 0 && length+n > width {
+			lines = append(lines, line)
+			line, length = "", 0
+		}
+		line += word
+		length += utf8.RuneCountInString(word)
+	}
+	return append(lines, line)
+}
+
+// words cuts text after each run of spaces and after each comma.
+func words(text string) []string {
+	var list []string
+	start := 0
+	for i := 1; i < len(text); i++ {
+		if (text[i-1] == ' ' || text[i-1] == ',') && text[i] != ' ' {
+			list = append(list, text[start:i])
+			start = i
+		}
+	}
+	return append(list, text[start:])
+}
+
+func printable(s string) string {
+	if utf8.ValidString(s) && strings.IndexFunc(s, unprintable) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unprintable(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
+
+// Line makes one printable line of text that may hold anything.
+func Line(text string) string {
+	return printable(strings.Join(strings.Fields(text), " "))
+}
+
+// Time is how times are shown: RFC 3339 in UTC, empty for the zero time.
+func Time(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
