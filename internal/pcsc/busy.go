@@ -1,0 +1,52 @@
+package pcsc
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Process is a running program. Name is what the system calls it, at most 15
+// bytes on Linux; arguments are left out, as they may hold secrets.
+type Process struct {
+	PID  int
+	Name string
+}
+
+func (p Process) String() string { return fmt.Sprintf("%s (process %d)", p.Name, p.PID) }
+
+// BusyError is a card that another program holds. Holders are the programs
+// that may be it, most likely first; none where the system does not tell.
+type BusyError struct {
+	Reader  string
+	Holders []Process
+}
+
+func (e *BusyError) Error() string {
+	return "reader " + e.Reader + ": another program holds the card"
+}
+
+// Problem is the error in the user's terms, with what to do about the program
+// that holds the card.
+func (e *BusyError) Problem() *problem.Error {
+	p := problem.Wrap(problem.CardBusy, e, e.Error())
+	if len(e.Holders) == 0 {
+		return p.Because("This system does not tell which one.").
+			Hint("close the other programs that use cards, then the same command again")
+	}
+	names := make([]string, len(e.Holders))
+	for i, h := range e.Holders {
+		names[i] = h.String()
+	}
+	switch {
+	case len(names) == 1:
+		p = p.Because("%s uses it.", names[0])
+	default:
+		p = p.Because("One of these uses it: %s.", strings.Join(names, ", "))
+	}
+	if e.Holders[0].Name == scdaemon {
+		return p.Hint("gpgconf --kill scdaemon")
+	}
+	return p.Hint("close %s, then the same command again", e.Holders[0])
+}

@@ -1,0 +1,198 @@
+package pcsc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// connection is a card within a transaction. It has an application context of
+// its own, so that a call that hangs blocks nothing else.
+type connection struct {
+	reader string
+	answer []byte // answer to reset
+
+	turn   sync.Mutex // held while the library works on the card
+	system system
+	card   card
+}
+
+// reconnects bounds how often a card that others keep resetting is tried.
+const reconnects = 5
+
+// connect blocks until the transaction has begun. A context that ends is seen
+// between two calls only.
+func connect(ctx context.Context, establish func() (system, error), reader string) (*connection, error) {
+	s, err := establish()
+	if err != nil {
+		return nil, err
+	}
+	c, answer, err := begin(ctx, s, reader)
+	if err != nil {
+		_ = s.release()
+		return nil, err
+	}
+	return &connection{reader: reader, answer: answer, system: s, card: c}, nil
+}
+
+func begin(ctx context.Context, s system, reader string) (card, []byte, error) {
+	c, err := s.connect(reader)
+	for attempt := 1; errors.Is(err, codeResetCard) && attempt < reconnects; attempt++ {
+		c, err = s.connect(reader)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	err = ctx.Err()
+	if err == nil {
+		err = lock(c)
+	}
+	var answer []byte
+	if err == nil {
+		answer, err = c.atr()
+	}
+	if err != nil {
+		_ = c.disconnect(false)
+		return nil, nil, err
+	}
+	return c, answer, nil
+}
+
+// lock begins the transaction. That the card was reset in the meantime does
+// not matter: nothing had been selected.
+func lock(c card) error {
+	err := c.beginTransaction()
+	for attempt := 1; errors.Is(err, codeResetCard) && attempt < reconnects; attempt++ {
+		if err := c.reconnect(); err != nil {
+			return err
+		}
+		err = c.beginTransaction()
+	}
+	return err
+}
+
+func (c *connection) ATR() []byte { return slices.Clone(c.answer) }
+
+// Transmit sends an APDU. When ctx ends it returns at once, while the card may
+// still be working.
+func (c *connection) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(apdu) < 4 {
+		return nil, fmt.Errorf("%w: %d bytes", iso7816.ErrEncoding, len(apdu))
+	}
+	// The caller may wipe its APDU while the library still reads it.
+	own := slices.Clone(apdu)
+	answer, err := await(ctx,
+		func() ([]byte, error) {
+			defer secret.Wipe(own)
+			c.turn.Lock()
+			defer c.turn.Unlock()
+			return c.transmit(own)
+		},
+		func(answer []byte, _ error) { secret.Wipe(answer) })
+	return answer, err
+}
+
+func (c *connection) transmit(apdu []byte) ([]byte, error) {
+	if c.card.protocolT0() {
+		apdu = tpdu(apdu)
+	}
+	answer, err := c.card.transmit(apdu)
+	if err != nil {
+		return nil, c.transmitError(err)
+	}
+	// The library's buffer has room for 64 KiB, and may hold a secret.
+	defer secret.Wipe(answer)
+	return slices.Clone(answer), nil
+}
+
+// tpdu is a short APDU as T=0 carries it (ISO/IEC 7816-3, 12.2): P3 is always
+// there, and a command with data has no Le.
+func tpdu(apdu []byte) []byte {
+	switch {
+	case len(apdu) == 4:
+		return append(apdu, 0)
+	case apdu[4] != 0 && len(apdu) == 5+int(apdu[4])+1:
+		return apdu[:len(apdu)-1]
+	}
+	return apdu
+}
+
+func (c *connection) transmitError(err error) error {
+	var reason code
+	if !errors.As(err, &reason) {
+		return err
+	}
+	switch reason {
+	case codeResetCard:
+		return fmt.Errorf("%w [%w]", iso7816.ErrCardReset, reason)
+	case codeRemovedCard, codeNoSmartCard, codeReaderUnavailable, codeUnknownReader, codeNoService, codeServiceStopped:
+		return fmt.Errorf("%w [%w]", iso7816.ErrCardRemoved, reason)
+	}
+	if c.gone() {
+		return fmt.Errorf("%w [%w]", iso7816.ErrCardRemoved, reason)
+	}
+	return fmt.Errorf("the reader could not carry the command out [%w]", reason)
+}
+
+// noticeTime is how long the resource manager may take to notice that a card
+// is gone: PC/SC lite looks every 400 ms.
+const noticeTime = time.Second
+
+// gone reports whether the card is not there any more, which an APDU cut in
+// the middle does not say.
+func (c *connection) gone() bool {
+	states := []readerState{{reader: c.reader}}
+	if c.system.getStatusChange(states, 0) != nil {
+		return true
+	}
+	if states[0].event&statePresent == 0 {
+		return true
+	}
+	states[0].current = states[0].event &^ stateChanged
+	err := c.system.getStatusChange(states, noticeTime)
+	if errors.Is(err, codeTimeout) {
+		return false
+	}
+	return err != nil || states[0].event&statePresent == 0
+}
+
+// Close ends the transaction, with reset by resetting the card before anybody
+// else can reach it. Where a command that was given up is still running, that
+// happens when it ends; should the program end first, the resource manager
+// does it.
+func (c *connection) Close(reset bool) error {
+	if c.turn.TryLock() {
+		defer c.turn.Unlock()
+		return c.close(reset)
+	}
+	go func() {
+		c.turn.Lock()
+		defer c.turn.Unlock()
+		_ = c.close(reset)
+	}()
+	return nil
+}
+
+func (c *connection) close(reset bool) error {
+	// A second reset is needed only where the first could not be made.
+	failed := c.card.endTransaction(reset)
+	err := c.card.disconnect(reset && failed != nil)
+	if released := c.system.release(); err == nil {
+		err = released
+	}
+	if err != nil {
+		if err = c.transmitError(err); errors.Is(err, iso7816.ErrCardRemoved) {
+			return nil
+		}
+	}
+	return err
+}

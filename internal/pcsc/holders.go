@@ -1,0 +1,73 @@
+package pcsc
+
+import (
+	"cmp"
+	"context"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// scdaemon is GnuPG's card daemon, which keeps a card to itself for as long as
+// it runs.
+const scdaemon = "scdaemon"
+
+// sortHolders puts the most likely holder first.
+func sortHolders(list []Process) {
+	slices.SortStableFunc(list, func(a, b Process) int {
+		if (a.Name == scdaemon) != (b.Name == scdaemon) {
+			if a.Name == scdaemon {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.PID, b.PID)
+	})
+}
+
+// processes lists what runs on the system that proc (as proc(5)) describes.
+func processes(ctx context.Context, proc fs.FS) []Process {
+	entries, err := fs.ReadDir(proc, ".")
+	if err != nil {
+		return nil
+	}
+	var list []Process
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil || ctx.Err() != nil {
+			continue
+		}
+		name, err := fs.ReadFile(proc, entry.Name()+"/comm")
+		if err != nil {
+			continue
+		}
+		list = append(list, Process{PID: pid, Name: strings.TrimSpace(string(name))})
+	}
+	return list
+}
+
+// holdsSocket reports whether the process has one of the sockets open, by
+// inode. It is false where we may not look.
+func holdsSocket(proc fs.FS, pid int, inodes map[uint32]bool) bool {
+	directory := strconv.Itoa(pid) + "/fd"
+	entries, err := fs.ReadDir(proc, directory)
+	if err != nil {
+		return false
+	}
+	for _, entry := range entries {
+		target, err := fs.ReadLink(proc, directory+"/"+entry.Name())
+		if err != nil {
+			continue
+		}
+		number, ok := strings.CutPrefix(target, "socket:[")
+		if !ok {
+			continue
+		}
+		inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32)
+		if err == nil && inodes[uint32(inode)] {
+			return true
+		}
+	}
+	return false
+}

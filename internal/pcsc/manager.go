@@ -1,0 +1,198 @@
+package pcsc
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Manager is a line to the PC/SC resource manager. Its methods may be called
+// from several goroutines; calls that list or wait take turns.
+type Manager struct {
+	options   Options
+	establish func() (system, error)
+	holders   func(context.Context) []Process
+
+	turn   sync.Mutex
+	system system
+}
+
+// Open reaches the resource manager. Where none runs it is a problem.NotFound
+// that says how to start it, in a build without PC/SC a problem.NotSupported.
+func Open(ctx context.Context, options Options) (*Manager, error) {
+	return open(ctx, options, establish)
+}
+
+func open(ctx context.Context, options Options, establish func() (system, error)) (*Manager, error) {
+	if options.BusyTimeout == 0 {
+		options.BusyTimeout = DefaultBusyTimeout
+	}
+	s, err := await(ctx, establish, releaseLate)
+	if err != nil {
+		return nil, serviceProblem(err)
+	}
+	return &Manager{options: options, establish: establish, holders: Holders, system: s}, nil
+}
+
+func releaseLate(s system, err error) {
+	if err == nil {
+		_ = s.release()
+	}
+}
+
+// Close lets the resource manager go. Connections stay open.
+func (m *Manager) Close() error {
+	if m.turn.TryLock() {
+		defer m.turn.Unlock()
+		return m.system.release()
+	}
+	// A call that its context left behind is still running.
+	_ = m.system.cancel()
+	go func() {
+		m.turn.Lock()
+		defer m.turn.Unlock()
+		_ = m.system.release()
+	}()
+	return nil
+}
+
+// Readers lists the readers in the order of the resource manager. No readers
+// are an empty list.
+func (m *Manager) Readers(ctx context.Context) ([]Reader, error) {
+	states, err := m.states(ctx)
+	if err != nil {
+		return nil, err
+	}
+	readers := make([]Reader, len(states))
+	for i, s := range states {
+		readers[i] = s.asReader()
+	}
+	return readers, nil
+}
+
+// listAttempts bounds how often the list is asked for again because readers
+// came or went while it was looked at.
+const listAttempts = 5
+
+func (m *Manager) states(ctx context.Context) ([]readerState, error) {
+	for attempt := 1; ; attempt++ {
+		states, err := await(ctx, m.statesNow, func([]readerState, error) {})
+		changed := errors.Is(err, codeUnknownReader) || errors.Is(err, codeInsufficientBuffer)
+		if changed && attempt < listAttempts {
+			continue
+		}
+		return states, serviceProblem(err)
+	}
+}
+
+func (m *Manager) statesNow() ([]readerState, error) {
+	m.turn.Lock()
+	defer m.turn.Unlock()
+	names, err := m.system.listReaders()
+	switch {
+	case errors.Is(err, codeNoReadersAvailable), err == nil && len(names) == 0:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	states := make([]readerState, len(names))
+	for i, name := range names {
+		states[i].reader = name
+	}
+	// A current state of 0 (unaware) makes the call return at once.
+	if err := m.system.getStatusChange(states, time.Second); err != nil {
+		return nil, err
+	}
+	return states, nil
+}
+
+func (s readerState) asReader() Reader {
+	r := Reader{
+		Name:        s.reader,
+		CardPresent: s.event&statePresent != 0,
+		Exclusive:   s.event&stateExclusive != 0,
+		InUse:       s.event&(stateInUse|stateExclusive) != 0,
+		Mute:        s.event&stateMute != 0,
+	}
+	if r.CardPresent && len(s.atr) > 0 {
+		r.ATR = slices.Clone(s.atr)
+	}
+	return r
+}
+
+// Connect connects to the card in a reader in shared mode and begins a
+// transaction that lasts until Close. The reader's name is taken as it is. No
+// such reader and no card are a problem.NotFound; a card that another program
+// holds, or does not end its transaction on in time, is a problem.CardBusy
+// whose cause is a *BusyError.
+func (m *Manager) Connect(ctx context.Context, reader string) (iso7816.Connection, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// Connecting, too, waits for a transaction to end: PC/SC lite does that
+	// inside the daemon, where nothing can cancel it.
+	waiting, stop := context.WithTimeout(ctx, m.options.BusyTimeout)
+	defer stop()
+	c, err := await(waiting,
+		func() (*connection, error) { return connect(waiting, m.establish, reader) },
+		func(c *connection, err error) {
+			if err == nil {
+				_ = c.Close(false)
+			}
+		})
+	switch {
+	case err == nil:
+		return c, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return nil, ctx.Err()
+	case waiting.Err() != nil, errors.Is(err, codeSharingViolation):
+		return nil, (&BusyError{Reader: reader, Holders: m.holders(context.WithoutCancel(ctx))}).Problem()
+	}
+	return nil, connectProblem(reader, err)
+}
+
+// serviceProblem is err as a problem where it says that the resource manager
+// is not there.
+func serviceProblem(err error) error {
+	switch {
+	case errors.Is(err, codeNoService), errors.Is(err, codeServiceStopped), errors.Is(err, codeCommError):
+		p := problem.Wrap(problem.NotFound, err, "the PC/SC service is not running")
+		return p.Because("No answer from it [%s].", err).Hint("%s", startHint)
+	case errors.Is(err, codeSecurityViolation):
+		p := problem.Wrap(problem.Failed, err, "the PC/SC service refused access")
+		return p.Because("Its policy does not allow this user to use card readers [%s].", err).
+			Hint("cardctl doctor")
+	}
+	return err
+}
+
+func connectProblem(reader string, err error) error {
+	what := "reader " + reader
+	switch {
+	case errors.Is(err, codeUnknownReader), errors.Is(err, codeReaderUnavailable):
+		return problem.Wrap(problem.NotFound, err, what+": not there").
+			Because("The PC/SC service has no such reader now [%s].", err).Hint("cardctl list-readers")
+	case errors.Is(err, codeNoSmartCard), errors.Is(err, codeRemovedCard):
+		return problem.Wrap(problem.NotFound, err, what+": no card").
+			Because("No card is in this reader [%s].", err).Hint("cardctl list-readers --wait")
+	case errors.Is(err, codeUnresponsiveCard), errors.Is(err, codeUnpoweredCard):
+		return problem.Wrap(problem.Failed, err, what+": the card does not answer").
+			Because("It may be the wrong way round, dirty or broken [%s].", err).
+			Hint("take the card out, put it back, then: cardctl list-readers")
+	case errors.Is(err, codeProtocolMismatch):
+		return problem.Wrap(problem.NotSupported, err, what+": the card speaks neither T=0 nor T=1")
+	}
+	if p := serviceProblem(err); p != err {
+		return p
+	}
+	var known *problem.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	return problem.Wrap(problem.Failed, err, what+": cannot connect to the card")
+}

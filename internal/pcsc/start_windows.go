@@ -1,0 +1,3 @@
+package pcsc
+
+const startHint = "net start SCardSvr (as administrator)"
