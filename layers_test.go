@@ -47,8 +47,8 @@ var layers = map[string][]string{
 
 	"internal/secret":   {},
 	"internal/problem":  {},
-	"internal/terminal": {},
 	"internal/output":   {},
+	"internal/terminal": {},
 }
 
 // libraries says which packages may import what is not of this module nor of

@@ -39,11 +39,12 @@ func (d *Desk) Card(name string, reader int, create ...string) *Card {
 	return c
 }
 
-// Insert puts the card into its reader.
-func (c *Card) Insert() {
+// Insert puts the card into its reader, with options of sim attach.
+func (c *Card) Insert(options ...string) {
 	c.desk.tb.Helper()
 	address := fmt.Sprintf("localhost:%d", vpcdPort+c.reader)
-	c.pull = c.desk.Start(c.name+".log", "cardctl", "sim", "attach", c.name, "--address", address, "--trace", c.Trace())
+	args := append([]string{"sim", "attach", c.name, "--address", address, "--trace", c.Trace()}, options...)
+	c.pull = c.desk.Start(c.name+".log", "cardctl", args...)
 	c.desk.Eventually(c.name+" is in "+ReaderName(c.reader), c.seen)
 }
 
