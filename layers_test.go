@@ -59,6 +59,8 @@ var libraries = map[string][]string{
 	"github.com/ebfe/scard":              {"internal/pcsc"},
 	"github.com/miekg/pkcs11":            {"internal/p11"},
 	"github.com/manifoldco/promptui":     {"internal/terminal"},
+	"golang.org/x/crypto":                {"internal/csr"},
+	"golang.org/x/sys":                   {"internal/pcsc"},
 	"golang.org/x/term":                  {"internal/terminal"},
 	"github.com/smallstep/pkcs7":         {"internal/certstore"},
 	"software.sslmate.com/src/go-pkcs12": {"internal/certstore", "internal/keygen"},
