@@ -1,0 +1,58 @@
+package openpgp
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+)
+
+// Status words that cards use for a data object that is not there.
+var absent = []iso7816.Status{
+	iso7816.StatusReferenceNotFound, iso7816.StatusFileNotFound, iso7816.StatusRecordNotFound, 0x8800,
+}
+
+// Certificate reads the certificate of a slot from DO 7F21 (4.4.3.1), as it is
+// stored; nil where there is none.
+func (c *Card) Certificate(ctx context.Context, slot Slot) ([]byte, error) {
+	if err := c.selectCertificate(ctx, slot); err != nil {
+		return nil, err
+	}
+	value, err := c.GetData(ctx, 0x7F21)
+	switch status := iso7816.StatusOf(err); {
+	case slices.Contains(absent, status):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case len(value) == 0:
+		return nil, nil
+	}
+	return value, nil
+}
+
+// PutCertificate writes the certificate of a slot, after PW3 was verified. An
+// empty value removes it.
+func (c *Card) PutCertificate(ctx context.Context, slot Slot, value []byte) error {
+	if err := c.selectCertificate(ctx, slot); err != nil {
+		return err
+	}
+	return c.PutData(ctx, 0x7F21, value)
+}
+
+// selectCertificate is SELECT DATA (7.2.5) of one of the certificates. The
+// first is selected with the application.
+func (c *Card) selectCertificate(ctx context.Context, slot Slot) error {
+	if c.current == slot.occurrence() {
+		return nil
+	}
+	path := iso7816.AppendTLV(nil, 0x60, iso7816.AppendTLV(nil, 0x5C, iso7816.AppendTag(nil, 0x7F21)))
+	_, err := c.ch.Send(ctx, iso7816.Command{
+		INS: iso7816.InsSelectData, P1: byte(slot.occurrence()), P2: 0x04, Data: path,
+	})
+	if err != nil {
+		return fmt.Errorf("certificate of the %s key: %w", slot, err)
+	}
+	c.current = slot.occurrence()
+	return nil
+}

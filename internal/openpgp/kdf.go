@@ -1,0 +1,128 @@
+package openpgp
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/binary"
+	"fmt"
+	"hash"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// KDF is DO F9 (4.3.2): how a password is hashed before it is sent.
+type KDF struct {
+	newHash func() hash.Hash // nil for none: the password is sent as it is
+	count   int              // bytes hashed
+	salts   map[PasswordRef][]byte
+}
+
+// maxKDFCount bounds the bytes a card can make us hash.
+const maxKDFCount = 1 << 28
+
+// readKDF reads DO F9 where the card says that it has one, once.
+func (c *Card) readKDF(ctx context.Context) (*KDF, error) {
+	if c.kdf != nil {
+		return c.kdf, nil
+	}
+	data, err := c.ApplicationRelatedData(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.kdf = &KDF{}
+	if !data.Extended.KDF {
+		return c.kdf, nil
+	}
+	raw, err := c.GetData(ctx, 0xF9)
+	if err != nil && iso7816.StatusOf(err) == 0 {
+		c.kdf = nil
+		return nil, err
+	}
+	if err != nil {
+		return c.kdf, nil // announced and not there: no KDF is set up
+	}
+	kdf, err := ParseKDF(raw)
+	if err != nil {
+		c.kdf = nil
+		return nil, err
+	}
+	c.kdf = kdf
+	return kdf, nil
+}
+
+// ParseKDF reads the answer to GET DATA F9.
+func ParseKDF(raw []byte) (*KDF, error) {
+	objects := map[iso7816.Tag][]byte{}
+	list, err := iso7816.ParseTLVs(template(raw, 0xF9))
+	if err != nil {
+		return nil, fmt.Errorf("%w: KDF: %w", ErrMalformed, err)
+	}
+	for _, object := range list {
+		objects[object.Tag] = object.Value
+	}
+	algorithm := objects[0x81]
+	if len(algorithm) == 0 || len(algorithm) == 1 && algorithm[0] == 0 {
+		return &KDF{}, nil
+	}
+	hashes := map[byte]func() hash.Hash{0x08: sha256.New, 0x0A: sha512.New}
+	id, count, salt := objects[0x82], objects[0x83], objects[0x84]
+	if len(algorithm) != 1 || algorithm[0] != 3 || len(id) != 1 || hashes[id[0]] == nil || len(count) != 4 || len(salt) != 8 {
+		return nil, fmt.Errorf("%w: KDF with algorithm %X, hash %X", ErrMalformed, algorithm, id)
+	}
+	n := binary.BigEndian.Uint32(count)
+	if n > maxKDFCount {
+		return nil, fmt.Errorf("%w: KDF that hashes %d bytes", ErrMalformed, n)
+	}
+	kdf := &KDF{newHash: hashes[id[0]], count: int(n), salts: map[PasswordRef][]byte{
+		PW1: salt, PW1Sign: salt, ResettingCode: salt, PW3: salt,
+	}}
+	if other := objects[0x85]; len(other) == 8 {
+		kdf.salts[ResettingCode] = other
+	}
+	if other := objects[0x86]; len(other) == 8 {
+		kdf.salts[PW3] = other
+	}
+	return kdf, nil
+}
+
+// Derive returns what is sent to the card for a password: a copy of it, or its
+// iterated and salted hash (RFC 4880, 3.7.1.3). The caller wipes it.
+func (k *KDF) Derive(ref PasswordRef, password []byte) []byte {
+	if k.newHash == nil {
+		return append(make([]byte, 0, len(password)), password...)
+	}
+	salted := append(append(make([]byte, 0, 8+len(password)), k.salts[ref]...), password...)
+	defer secret.Wipe(salted)
+	h := k.newHash()
+	left := max(k.count, len(salted))
+	for ; left > len(salted); left -= len(salted) {
+		h.Write(salted)
+	}
+	h.Write(salted[:left])
+	return h.Sum(nil)
+}
+
+func (c *Card) derive(ctx context.Context, ref PasswordRef, password *secret.Bytes) ([]byte, error) {
+	kdf, err := c.readKDF(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return kdf.Derive(ref, password.Reveal()), nil
+}
+
+// derivePair derives two passwords, one behind the other.
+func (c *Card) derivePair(ctx context.Context, ref1 PasswordRef, p1 *secret.Bytes, ref2 PasswordRef, p2 *secret.Bytes) ([]byte, error) {
+	first, err := c.derive(ctx, ref1, p1)
+	if err != nil {
+		return nil, err
+	}
+	defer secret.Wipe(first)
+	second, err := c.derive(ctx, ref2, p2)
+	if err != nil {
+		return nil, err
+	}
+	defer secret.Wipe(second)
+	return append(append(make([]byte, 0, len(first)+len(second)), first...), second...), nil
+}

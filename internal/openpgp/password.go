@@ -1,0 +1,179 @@
+package openpgp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// PasswordRef is the P2 of the commands that take a password (7.2.2).
+type PasswordRef byte
+
+// The passwords of 4.3. PW1Sign is PW1 for PSO: COMPUTE DIGITAL SIGNATURE, PW1
+// the same password for everything else. ResettingCode is never a P2: the
+// commands that take it know.
+const (
+	PW1Sign       PasswordRef = 0x81
+	PW1           PasswordRef = 0x82
+	PW3           PasswordRef = 0x83
+	ResettingCode PasswordRef = 0x00
+)
+
+// MinLength is the least length of a password in bytes (4.3).
+func (r PasswordRef) MinLength() int {
+	if r == PW1Sign || r == PW1 {
+		return 6
+	}
+	return 8
+}
+
+// PasswordError is a password that the card did not take.
+type PasswordError struct {
+	Ref       PasswordRef
+	TriesLeft int
+	Cause     error
+}
+
+func (e *PasswordError) Error() string {
+	return fmt.Sprintf("wrong password, %d tries left: %v", e.TriesLeft, e.Cause)
+}
+
+func (e *PasswordError) Unwrap() error { return e.Cause }
+
+// Verify is VERIFY (7.2.2), once for each password. A refusal is a
+// *PasswordError.
+func (c *Card) Verify(ctx context.Context, ref PasswordRef, password *secret.Bytes) error {
+	if c.verified[ref] {
+		return nil
+	}
+	value, err := c.derive(ctx, ref, password)
+	if err != nil {
+		return err
+	}
+	defer secret.Wipe(value)
+	err = c.sendPassword(ctx, ref, iso7816.Command{INS: iso7816.InsVerify, P2: byte(ref), Data: value})
+	c.verified[ref] = err == nil
+	return err
+}
+
+// Verified reports whether Verify has accepted this password.
+func (c *Card) Verified(ref PasswordRef) bool { return c.verified[ref] }
+
+// Block sends wrong passwords until the card blocks PW1 or PW3, which lets
+// TERMINATE DF pass without PW3 (7.2.16). It sends at most 255.
+func (c *Card) Block(ctx context.Context, ref PasswordRef, tries int) error {
+	wrong := bytes.Repeat([]byte{0x40}, 8)
+	for range min(max(tries, 1), 255) {
+		_, err := c.ch.Send(ctx, iso7816.Command{INS: iso7816.InsVerify, P2: byte(ref), Data: wrong})
+		var refused *iso7816.StatusError
+		if err != nil && !errors.As(err, &refused) {
+			return err
+		}
+		if iso7816.StatusOf(err) == iso7816.StatusPINBlocked {
+			return nil
+		}
+	}
+	return nil
+}
+
+// ChangeReferenceData is CHANGE REFERENCE DATA (7.2.3) of PW1 or PW3. A wrong
+// old password is a *PasswordError.
+func (c *Card) ChangeReferenceData(ctx context.Context, ref PasswordRef, old, replacement *secret.Bytes) error {
+	if ref == PW1 {
+		ref = PW1Sign // the command knows PW1 by this number only
+	}
+	data, err := c.derivePair(ctx, ref, old, ref, replacement)
+	if err != nil {
+		return err
+	}
+	defer secret.Wipe(data)
+	return c.sendPassword(ctx, ref, iso7816.Command{INS: iso7816.InsChangeReferenceData, P2: byte(ref), Data: data})
+}
+
+// ResetRetryCounter is RESET RETRY COUNTER (7.2.4) for PW1, after PW3 was
+// verified.
+func (c *Card) ResetRetryCounter(ctx context.Context, replacement *secret.Bytes) error {
+	data, err := c.derive(ctx, PW1Sign, replacement)
+	if err != nil {
+		return err
+	}
+	defer secret.Wipe(data)
+	_, err = c.ch.Send(ctx, iso7816.Command{INS: iso7816.InsResetRetryCounter, P1: 2, P2: byte(PW1Sign), Data: data})
+	return err
+}
+
+// ResetRetryCounterByCode is the same with the resetting code. A wrong code is
+// a *PasswordError.
+func (c *Card) ResetRetryCounterByCode(ctx context.Context, code, replacement *secret.Bytes) error {
+	data, err := c.derivePair(ctx, ResettingCode, code, PW1Sign, replacement)
+	if err != nil {
+		return err
+	}
+	defer secret.Wipe(data)
+	return c.sendPassword(ctx, ResettingCode, iso7816.Command{INS: iso7816.InsResetRetryCounter, P2: byte(PW1Sign), Data: data})
+}
+
+// PutResettingCode writes DO D3 (4.3.4), after PW3 was verified. A nil code
+// removes it.
+func (c *Card) PutResettingCode(ctx context.Context, code *secret.Bytes) error {
+	if code == nil {
+		return c.PutData(ctx, 0xD3, nil)
+	}
+	data, err := c.derive(ctx, ResettingCode, code)
+	if err != nil {
+		return err
+	}
+	defer secret.Wipe(data)
+	return c.PutData(ctx, 0xD3, data)
+}
+
+// sendPassword sends a command whose refusal may be a wrong password. Cards
+// differ in the status word, so where it does not carry the tries left they
+// are read.
+func (c *Card) sendPassword(ctx context.Context, ref PasswordRef, cmd iso7816.Command) error {
+	_, err := c.ch.Send(ctx, cmd)
+	status := iso7816.StatusOf(err)
+	if status == 0 {
+		return err
+	}
+	if left, ok := status.TriesLeft(); ok {
+		c.remember(ref, left)
+		return &PasswordError{Ref: ref, TriesLeft: left, Cause: err}
+	}
+	switch status {
+	case iso7816.StatusPINBlocked:
+		c.remember(ref, 0)
+		return &PasswordError{Ref: ref, TriesLeft: 0, Cause: err}
+	case iso7816.StatusSecurityNotSatisfied, iso7816.StatusConditionsNotSatisfied, iso7816.StatusWrongData, 0x6300:
+		raw, readErr := c.GetData(ctx, 0xC4)
+		var now PasswordStatus
+		if readErr != nil || now.parse(template(raw, 0xC4)) != nil {
+			return err
+		}
+		left := now.Status(ref).TriesLeft
+		if c.data == nil || left < c.data.Passwords.Status(ref).TriesLeft {
+			c.remember(ref, left)
+			return &PasswordError{Ref: ref, TriesLeft: left, Cause: err}
+		}
+	}
+	return err
+}
+
+// remember keeps the tries left in what was read of the card.
+func (c *Card) remember(ref PasswordRef, left int) {
+	if c.data == nil {
+		return
+	}
+	switch ref {
+	case PW3:
+		c.data.Passwords.PW3.TriesLeft = left
+	case ResettingCode:
+		c.data.Passwords.RC.TriesLeft = left
+	default:
+		c.data.Passwords.PW1.TriesLeft = left
+	}
+}
