@@ -2,7 +2,8 @@
 # A PC/SC daemon with virtual readers, started only where none runs, and
 # stopped if it was started here. Needs say.sh.
 
-pcscd_pid=
+pcscd_pid= # of the daemon, where it was started here
+pcscd_job= # of the job, which may be sudo's
 
 readonly PCSCD_PID_FILE=/run/pcscd/pcscd.pid
 
@@ -10,9 +11,10 @@ readonly PCSCD_PID_FILE=/run/pcscd/pcscd.pid
 # on its socket.
 has_virtual_readers() { opensc-tool --list-readers 2>/dev/null | grep -q 'Virtual PCD'; }
 
-pcscd_runs() {
-	[[ -e $PCSCD_PID_FILE && $(cat "/proc/$(<"$PCSCD_PID_FILE")/comm" 2>/dev/null) == pcscd ]]
-}
+# pid_in_file prints what the daemon wrote, which ends with a zero byte.
+pid_in_file() { tr -dc '0-9' <"$PCSCD_PID_FILE"; }
+
+pcscd_runs() { [[ -e $PCSCD_PID_FILE && $(cat "/proc/$(pid_in_file)/comm" 2>/dev/null) == pcscd ]]; }
 
 start_pcscd() {
 	local options=(--foreground) log
@@ -30,15 +32,16 @@ start_pcscd() {
 	log=$(mktemp)
 	say "Starting pcscd ${options[*]}"
 	as_root pcscd "${options[@]}" >"$log" 2>&1 &
+	pcscd_job=$!
 	for _ in {1..100}; do
 		if has_virtual_readers; then
-			pcscd_pid=$(<"$PCSCD_PID_FILE")
+			pcscd_pid=$(pid_in_file)
 			rm -f "$log"
 			return 0
 		fi
 		sleep 0.1
 	done
-	kill %% 2>/dev/null || true
+	kill "$pcscd_job" 2>/dev/null || true
 	die "pcscd did not come up within ten seconds:" "$(<"$log")"
 }
 
@@ -46,5 +49,6 @@ stop_pcscd() {
 	[[ -n $pcscd_pid ]] || return 0
 	say "Stopping pcscd"
 	as_root kill "$pcscd_pid" || true
+	wait "$pcscd_job" || true
 	pcscd_pid=
 }
