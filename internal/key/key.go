@@ -69,6 +69,10 @@ type Occupant struct {
 	Algorithm   Algorithm
 	// Created is the generation time on the card, zero where it is unknown.
 	Created time.Time
+	// Unfinished is a key that was put on the card and whose fingerprint was
+	// not, because the card was pulled out between the two. Generate with the
+	// same algorithm, and Import of the same key, complete it.
+	Unfinished bool
 }
 
 // Generated is what was put on the card by Generate or Import, as read back.

@@ -104,6 +104,23 @@ func (k *KDF) Derive(ref PasswordRef, password []byte) []byte {
 	return h.Sum(nil)
 }
 
+// PasswordLimit is the greatest length in bytes of a password that a person
+// may choose. With a KDF the card sees the hash only.
+func (c *Card) PasswordLimit(ctx context.Context, ref PasswordRef) (int, error) {
+	kdf, err := c.readKDF(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if kdf.newHash != nil {
+		return 127, nil
+	}
+	data, err := c.ApplicationRelatedData(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return data.Passwords.Status(ref).MaxLength, nil
+}
+
 func (c *Card) derive(ctx context.Context, ref PasswordRef, password *secret.Bytes) ([]byte, error) {
 	kdf, err := c.readKDF(ctx)
 	if err != nil {

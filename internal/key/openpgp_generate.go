@@ -1,0 +1,151 @@
+package key
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// What is on the card when making or importing a key ends half way.
+const (
+	stateUntouched  = "Nothing on the card was changed."
+	stateAttributes = "The slot was prepared for the new algorithm; a key that was in it is gone."
+	stateKeyMade    = "The new key is in the slot and has no fingerprint yet; the same command again completes it."
+)
+
+// Generate makes the key and then writes its time and, last of all, its
+// fingerprint: a slot with a key and no fingerprint is one that was interrupted,
+// and is finished instead of made again.
+func (k *openPGPKey) Generate(ctx context.Context, algorithm Algorithm) (*Generated, error) {
+	what := "gen-key " + k.ref.String()
+	occupant, err := k.Occupant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	data, err := k.card.ApplicationRelatedData(ctx)
+	if err != nil {
+		return nil, Explain(err, what, "")
+	}
+	if occupant != nil && occupant.Unfinished && data.Key(k.slot).State == openpgp.KeyGenerated &&
+		(algorithm == "" || algorithm == occupant.Algorithm) {
+		if err := Unlock(ctx, k.card, openpgp.PW3, k.access); err != nil {
+			return nil, Explain(err, what, stateUntouched)
+		}
+		made, err := k.finish(ctx, k.public, openpgp.KeyGenerated)
+		return made, Explain(err, what, stateKeyMade)
+	}
+	state, err := k.prepare(ctx, algorithm)
+	if err != nil {
+		return nil, Explain(err, what, state)
+	}
+	k.access.Notify("making the key on the card")
+	public, err := k.card.Generate(ctx, k.slot)
+	if err != nil {
+		return nil, Explain(err, what, state)
+	}
+	made, err := k.finish(ctx, public, openpgp.KeyGenerated)
+	return made, Explain(err, what, stateKeyMade)
+}
+
+func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey) (*Generated, error) {
+	what := "import-key " + k.ref.String()
+	data, err := k.card.ApplicationRelatedData(ctx)
+	if err != nil {
+		return nil, Explain(err, what, "")
+	}
+	if !data.Extended.KeyImport {
+		return nil, problem.New(problem.NotSupported, "%s: this card takes no keys from outside", what).
+			Hint("cardctl gen-key --key %s makes one on the card", k.ref)
+	}
+	withPublic, ok := private.(interface{ Public() crypto.PublicKey })
+	if !ok {
+		return nil, problem.New(problem.NotSupported, "%s: a %T is no key for a card", what, private)
+	}
+	public := withPublic.Public()
+	state, err := k.prepare(ctx, AlgorithmOf(public))
+	if err != nil {
+		return nil, Explain(err, what, state)
+	}
+	if err := k.card.Import(ctx, k.slot, private); err != nil {
+		return nil, Explain(err, what, state)
+	}
+	stored, err := k.card.PublicKey(ctx, k.slot)
+	if err == nil && !equal(stored, public) {
+		return nil, problem.New(problem.Mismatch, "%s: the key on the card is not the one that was sent", what).
+			Because("The card tells another public key. Do not use this slot.")
+	}
+	if err != nil {
+		return nil, Explain(err, what, stateKeyMade)
+	}
+	made, err := k.finish(ctx, public, openpgp.KeyImported)
+	return made, Explain(err, what, stateKeyMade)
+}
+
+// prepare verifies the admin PIN and makes the slot's attributes those of the
+// algorithm. It tells what is on the card now.
+func (k *openPGPKey) prepare(ctx context.Context, algorithm Algorithm) (state string, err error) {
+	data, err := k.card.ApplicationRelatedData(ctx)
+	if err != nil {
+		return stateUntouched, err
+	}
+	current := Algorithm(data.Key(k.slot).Attributes.Name())
+	wanted := algorithm
+	if algorithm == "" {
+		wanted = preferred(data, k.slot)
+	}
+	if err := checkAlgorithm(data, k.slot, wanted); err != nil {
+		return stateUntouched, err
+	}
+	if err := Unlock(ctx, k.card, openpgp.PW3, k.access); err != nil {
+		return stateUntouched, err
+	}
+	if current == wanted {
+		return stateUntouched, nil
+	}
+	err = k.putAttributes(ctx, data, wanted)
+	if algorithm == "" && wanted == P256 && problem.Is(err, problem.NotSupported) {
+		err = nil
+		if current != RSA2048 {
+			err = k.putAttributes(ctx, data, RSA2048)
+		}
+	}
+	if err != nil {
+		return stateUntouched, err
+	}
+	return stateAttributes, nil
+}
+
+// finish writes the generation time, reads back what the card says of the
+// slot, and writes the fingerprint.
+func (k *openPGPKey) finish(ctx context.Context, public crypto.PublicKey, state openpgp.KeyState) (*Generated, error) {
+	k.public = public
+	created := k.access.Now().UTC().Truncate(time.Second)
+	fingerprint, err := openpgp.Fingerprint(k.slot, public, created)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.card.PutCreated(ctx, k.slot, created); err != nil {
+		return nil, err
+	}
+	k.card.Forget()
+	data, err := k.card.ApplicationRelatedData(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stored := data.Key(k.slot)
+	if !stored.Created.Equal(created) || stored.State != openpgp.KeyStateUnknown && stored.State != state ||
+		Algorithm(stored.Attributes.Name()) != AlgorithmOf(public) {
+		return nil, errNotStored
+	}
+	if err := k.card.PutFingerprint(ctx, k.slot, fingerprint); err != nil {
+		return nil, err
+	}
+	return &Generated{
+		Occupant: Occupant{Fingerprint: fmt.Sprintf("%X", fingerprint[:]), Algorithm: AlgorithmOf(public), Created: created},
+		Public:   public, Keygrip: Keygrip(public),
+	}, nil
+}

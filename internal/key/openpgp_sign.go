@@ -1,0 +1,131 @@
+package key
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"io"
+	"math/big"
+
+	"github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Signer returns a crypto.Signer over the key. The decryption key signs where
+// it is RSA and the card can lend it to INTERNAL AUTHENTICATE.
+func (k *openPGPKey) Signer(ctx context.Context) (crypto.Signer, error) {
+	public, err := k.Public(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, agreement := public.(*ecdh.PublicKey); agreement {
+		return nil, problem.New(problem.NotSupported, "%s: an X25519 key cannot sign", k.ref).
+			Because("It is for key agreement only.").Hint("use OPENPGP.1 or OPENPGP.3")
+	}
+	if k.slot == openpgp.Decryption {
+		data, err := k.card.ApplicationRelatedData(ctx)
+		if err != nil {
+			return nil, Explain(err, k.ref.String(), "")
+		}
+		if _, isRSA := public.(*rsa.PublicKey); !isRSA || !data.Extended.MSE {
+			return nil, problem.New(problem.NotSupported, "%s: the decryption key of this card cannot sign", k.ref).
+				Because("That takes an RSA key and a card with MANAGE SECURITY ENVIRONMENT.").Hint("use OPENPGP.1 or OPENPGP.3")
+		}
+	}
+	return &openPGPSigner{ctx: ctx, key: k, public: public}, nil
+}
+
+// openPGPSigner carries the context of the command that made it, because
+// crypto.Signer has no place for one.
+type openPGPSigner struct {
+	ctx    context.Context
+	key    *openPGPKey
+	public crypto.PublicKey
+	lent   bool
+}
+
+func (s *openPGPSigner) Public() crypto.PublicKey { return s.public }
+
+// Sign makes an RSA PKCS#1 v1.5, ECDSA (ASN.1) or Ed25519 signature.
+func (s *openPGPSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	input, err := s.input(digest, opts)
+	if err != nil {
+		return nil, err
+	}
+	k, what := s.key, "signing with "+s.key.ref.String()
+	if err := Unlock(s.ctx, k.card, openpgp.PasswordFor(k.slot), k.access); err != nil {
+		return nil, Explain(err, what, "")
+	}
+	if k.slot == openpgp.Decryption && !s.lent {
+		if err := k.card.UseForAuthentication(s.ctx, k.slot); err != nil {
+			return nil, Explain(err, what, "")
+		}
+		s.lent = true
+	}
+	if data, err := k.card.ApplicationRelatedData(s.ctx); err == nil && data.Key(k.slot).Touch {
+		k.access.Notify("touch the card to allow the signature")
+	}
+	signature, err := k.card.Sign(s.ctx, k.slot, input)
+	if err != nil {
+		return nil, Explain(err, what, "")
+	}
+	if _, ok := s.public.(*ecdsa.PublicKey); ok {
+		return joinECDSA(signature)
+	}
+	return signature, nil
+}
+
+// input is what the card signs: it adds the padding, not the DigestInfo.
+func (s *openPGPSigner) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	hash := opts.HashFunc()
+	switch s.public.(type) {
+	case *rsa.PublicKey:
+		if _, pss := opts.(*rsa.PSSOptions); pss {
+			return nil, problem.New(problem.NotSupported, "%s: an OpenPGP card makes no RSA-PSS signatures", s.key.ref).
+				Hint("leave --pss away, or use a p256 key")
+		}
+		if len(digest) != hash.Size() {
+			return nil, fmt.Errorf("a digest of %d bytes for %s", len(digest), hash)
+		}
+		return digestInfo(hash, digest)
+	case ed25519.PublicKey:
+		if hash != 0 {
+			return nil, problem.New(problem.NotSupported, "%s: Ed25519 signs the message, not a digest of it", s.key.ref)
+		}
+	}
+	return digest, nil
+}
+
+// digestInfo is the structure of RFC 8017, 9.2.
+func digestInfo(hash crypto.Hash, digest []byte) ([]byte, error) {
+	oids := map[crypto.Hash]asn1.ObjectIdentifier{
+		crypto.SHA256: {2, 16, 840, 1, 101, 3, 4, 2, 1},
+		crypto.SHA384: {2, 16, 840, 1, 101, 3, 4, 2, 2},
+		crypto.SHA512: {2, 16, 840, 1, 101, 3, 4, 2, 3},
+	}
+	oid, ok := oids[hash]
+	if !ok {
+		return nil, problem.New(problem.NotSupported, "no RSA signatures over %s", hash)
+	}
+	return asn1.Marshal(struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Digest    []byte
+	}{pkix.AlgorithmIdentifier{Algorithm: oid, Parameters: asn1.NullRawValue}, digest})
+}
+
+// joinECDSA makes the ASN.1 form of r and s, one behind the other.
+func joinECDSA(raw []byte) ([]byte, error) {
+	if len(raw) == 0 || len(raw)%2 != 0 {
+		return nil, fmt.Errorf("%w: an ECDSA signature of %d bytes", openpgp.ErrMalformed, len(raw))
+	}
+	half := len(raw) / 2
+	return asn1.Marshal(struct{ R, S *big.Int }{
+		new(big.Int).SetBytes(raw[:half]), new(big.Int).SetBytes(raw[half:]),
+	})
+}
