@@ -1,0 +1,178 @@
+package csr
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Build makes a PKCS#10 request (RFC 2986) in DER and has it signed. What
+// comes back has been read again and its signature verified with the signer's
+// public key. A key that cannot make the signature asked for is a
+// problem.NotSupported, a result that does not hold a problem.Mismatch.
+func Build(ctx context.Context, signer crypto.Signer, r Request) ([]byte, error) {
+	algorithm, err := r.signatureAlgorithm(signer.Public())
+	if err != nil {
+		return nil, err
+	}
+	subject, err := r.Subject.DER()
+	if err != nil {
+		return nil, problem.Wrap(problem.Usage, err, "the subject cannot be encoded")
+	}
+	template := &x509.CertificateRequest{
+		RawSubject:         subject,
+		ExtraExtensions:    r.Extensions,
+		SignatureAlgorithm: algorithm,
+	}
+	once := &signOnce{ctx: ctx, Signer: signer}
+	der, err := x509.CreateCertificateRequest(rand.Reader, template, once)
+	if err != nil {
+		return nil, once.explain(err)
+	}
+	if err := checkRequest(der, subject, signer.Public(), algorithm); err != nil {
+		return nil, err
+	}
+	return der, nil
+}
+
+// checkRequest reads the request as a stranger does.
+func checkRequest(der, subject []byte, pub crypto.PublicKey, algorithm x509.SignatureAlgorithm) error {
+	request, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		return unsound("it cannot be read again", err)
+	}
+	if err := request.CheckSignature(); err != nil {
+		return unsound("its signature does not verify", err)
+	}
+	return checkContent(request.RawSubject, subject, request.PublicKey, pub, request.SignatureAlgorithm, algorithm)
+}
+
+// checkContent compares what was read with what was meant. x509 reports PSS
+// only for the parameters that go with the digest.
+func checkContent(gotSubject, subject []byte, gotPublic, public crypto.PublicKey, gotAlgorithm, algorithm x509.SignatureAlgorithm) error {
+	comparable, ok := gotPublic.(interface{ Equal(crypto.PublicKey) bool })
+	switch {
+	case !bytes.Equal(gotSubject, subject):
+		return unsound("the subject in it is another one", nil)
+	case !ok || !comparable.Equal(public):
+		return unsound("the public key in it is not the signer's", nil)
+	case gotAlgorithm != algorithm:
+		return unsound("it is signed with "+gotAlgorithm.String()+", not with "+algorithm.String(), nil)
+	}
+	return nil
+}
+
+func unsound(why string, cause error) error {
+	p := problem.New(problem.Mismatch, "the result of the signature does not hold: %s", why)
+	p.Cause = cause
+	return p
+}
+
+// signatureAlgorithm is what the key and the request come to.
+func (r Request) signatureAlgorithm(pub crypto.PublicKey) (x509.SignatureAlgorithm, error) {
+	switch pub := pub.(type) {
+	case *rsa.PublicKey:
+		if r.PSS {
+			return suiteOf(r.Digest).pss, nil
+		}
+		return suiteOf(r.Digest).pkcs1, nil
+	case *ecdsa.PublicKey:
+		if r.PSS {
+			return 0, notPSS("ECDSA")
+		}
+		if r.Digest == 0 {
+			return suiteOf(digestFor(pub.Curve)).ecdsa, nil
+		}
+		return suiteOf(r.Digest).ecdsa, nil
+	case ed25519.PublicKey:
+		if r.PSS {
+			return 0, notPSS("Ed25519")
+		}
+		if r.Digest != 0 {
+			return 0, problem.New(problem.NotSupported, "an Ed25519 key does not sign %s digests", r.Digest).
+				Because("Ed25519 signs the message itself and has no choice of digest.").
+				Hint("leave out --digest")
+		}
+		return x509.PureEd25519, nil
+	}
+	return 0, problem.New(problem.NotSupported, "this key cannot sign a request").
+		Because("It is a key for key agreement or of a kind that X.509 signatures are not made with (%T).", pub)
+}
+
+func notPSS(algorithm string) error {
+	return problem.New(problem.NotSupported, "an %s key makes no PSS signatures", algorithm).
+		Because("PSS is a padding for RSA.").
+		Hint("leave out --pss")
+}
+
+func digestFor(curve elliptic.Curve) crypto.Hash {
+	switch curve {
+	case elliptic.P384():
+		return crypto.SHA384
+	case elliptic.P521():
+		return crypto.SHA512
+	}
+	return crypto.SHA256
+}
+
+// suite is the signature algorithms with one digest.
+type suite struct{ pkcs1, pss, ecdsa x509.SignatureAlgorithm }
+
+func suiteOf(digest crypto.Hash) suite {
+	switch digest {
+	case crypto.SHA384:
+		return suite{x509.SHA384WithRSA, x509.SHA384WithRSAPSS, x509.ECDSAWithSHA384}
+	case crypto.SHA512:
+		return suite{x509.SHA512WithRSA, x509.SHA512WithRSAPSS, x509.ECDSAWithSHA512}
+	}
+	return suite{x509.SHA256WithRSA, x509.SHA256WithRSAPSS, x509.ECDSAWithSHA256}
+}
+
+// signOnce passes one signature on to the signer and keeps what became of it,
+// so that a signer that fails can be told from one whose signature is wrong.
+type signOnce struct {
+	crypto.Signer
+	ctx    context.Context
+	signed bool
+	err    error
+}
+
+func (s *signOnce) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if s.err = s.ctx.Err(); s.err != nil {
+		return nil, s.err
+	}
+	signature, err := s.Signer.Sign(random, digest, opts)
+	s.signed, s.err = err == nil, err
+	return signature, err
+}
+
+// explain turns an error of crypto/x509 into what happened.
+func (s *signOnce) explain(err error) error {
+	switch {
+	case s.ctx.Err() != nil:
+		return s.ctx.Err()
+	case s.err != nil:
+		return s.err
+	case s.signed:
+		return unsound("the signature does not verify with the key's public key", err)
+	}
+	return problem.Wrap(problem.NotSupported, err, "the request cannot be built")
+}
+
+// PEMRequest and PEMCertificate wrap DER as RFC 7468 has it.
+func PEMRequest(der []byte) []byte     { return encodePEM("CERTIFICATE REQUEST", der) }
+func PEMCertificate(der []byte) []byte { return encodePEM("CERTIFICATE", der) }
+
+func encodePEM(label string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der})
+}

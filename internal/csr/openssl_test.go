@@ -1,0 +1,143 @@
+package csr
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// openssl runs the program, which is the judge of what is made here.
+func openssl(t *testing.T, stdin []byte, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("openssl", args...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func build(t *testing.T, key string, o Options) []byte {
+	t.Helper()
+	request, err := Parse(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := Build(context.Background(), signer(t, key), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return PEMRequest(der)
+}
+
+const snakeOil = `CN=Floppy Head,OU="Webserver Team",O="Snake Oil, Ltd",L="Snake Town",ST="Snake Desert",C=XY`
+
+func TestOpenSSLVerifiesEveryKindOfSignature(t *testing.T) {
+	for _, test := range []struct {
+		key, digest string
+		pss         bool
+		want        []string
+	}{
+		{key: "rsa2048", want: []string{"sha256WithRSAEncryption"}},
+		{key: "rsa2048", digest: "sha384", want: []string{"sha384WithRSAEncryption"}},
+		{key: "rsa2048", digest: "SHA-512", want: []string{"sha512WithRSAEncryption"}},
+		{key: "rsa2048", pss: true, want: []string{"rsassaPss", "Hash Algorithm: sha256", "mgf1 with sha256", "Salt Length: 0x20"}},
+		{key: "rsa2048", digest: "sha384", pss: true, want: []string{"rsassaPss", "Hash Algorithm: sha384", "mgf1 with sha384", "Salt Length: 0x30"}},
+		{key: "rsa2048", digest: "sha512", pss: true, want: []string{"rsassaPss", "Hash Algorithm: sha512", "mgf1 with sha512", "Salt Length: 0x40"}},
+		{key: "p256", want: []string{"ecdsa-with-SHA256"}},
+		{key: "p384", want: []string{"ecdsa-with-SHA384"}},
+		{key: "p521", want: []string{"ecdsa-with-SHA512"}},
+		{key: "p256", digest: "sha512", want: []string{"ecdsa-with-SHA512"}},
+		{key: "ed25519", want: []string{"ED25519"}},
+	} {
+		name := strings.TrimSpace(test.key + " " + test.digest)
+		if test.pss {
+			name += " pss"
+		}
+		t.Run(name, func(t *testing.T) {
+			request := build(t, test.key, Options{Subject: snakeOil, Digest: test.digest, PSS: test.pss})
+			text := openssl(t, request, "req", "-verify", "-noout", "-text")
+			for _, want := range append(test.want, "self-signature verify OK") {
+				if !strings.Contains(text, want) {
+					t.Errorf("no %q in\n%s", want, text)
+				}
+			}
+		})
+	}
+}
+
+// The subject of OpenSSL's own request for the same name, byte for byte.
+func TestSubjectIsTheOneThatOpenSSLMakes(t *testing.T) {
+	for _, subject := range []string{
+		"/C=AT/ST=Austria/L=Vienna/O=example.com/CN=client27/emailAddress=user@example.com",
+		"/C=XY/O=Snake Oil, Ltd/OU=Webserver Team/CN=Floppy Head",
+		"/DC=org/DC=example/CN=a+UID=b+serialNumber=12",
+		`/CN=host\/service\+1\\x/O=a=b`,
+		"/CN=Bj\u00f6rn \u00c5str\u00f6m/GN=Bj\u00f6rn/SN=\u00c5str\u00f6m/initials=B/title=Dr/dnQualifier=7/pseudonym=p/name=n",
+		"/businessCategory=Private Organization/jurisdictionC=AT/jurisdictionL=Wien/jurisdictionST=W/organizationIdentifier=VATAT-1/postalCode=1010/street=Ring 1",
+		"/2.5.4.3=dotted/O=x",
+	} {
+		t.Run(subject, func(t *testing.T) {
+			name, err := ParseName(subject)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ours, err := name.DER()
+			if err != nil {
+				t.Fatal(err)
+			}
+			theirs := openSSLSubject(t, subject)
+			if !bytes.Equal(ours, theirs) {
+				t.Errorf("ours   %X\ntheirs %X", ours, theirs)
+			}
+		})
+	}
+}
+
+// openSSLSubject is the DER of the subject in a request that OpenSSL makes.
+func openSSLSubject(t *testing.T, subject string) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	key := filepath.Join(dir, "key.pem")
+	openssl(t, nil, "genpkey", "-algorithm", "ed25519", "-out", key)
+	config := filepath.Join(dir, "config")
+	if err := os.WriteFile(config, []byte("[req]\ndistinguished_name=dn\nstring_mask=utf8only\n[dn]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	request := openssl(t, nil, "req", "-new", "-utf8", "-config", config, "-key", key, "-subj", subject, "-outform", "PEM")
+	return requestOf(t, []byte(request)).RawSubject
+}
+
+func TestOpenSSLReadsTheSelfSignedCertificate(t *testing.T) {
+	request, err := Parse(Options{Subject: snakeOil, DNS: []string{"example.com"}, ExtKeyUsage: []string{"clientAuth"}, KeyUsage: []string{"digitalSignature"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	der, err := BuildSelfSigned(context.Background(), signer(t, "p256"), request, 30, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "cert.pem")
+	if err := os.WriteFile(file, PEMCertificate(der), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := openssl(t, nil, "verify", "-check_ss_sig", "-x509_strict", "-partial_chain", "-trusted", file, file); !strings.Contains(out, "OK") {
+		t.Error(out)
+	}
+	text := openssl(t, nil, "x509", "-in", file, "-noout", "-text")
+	for _, want := range []string{
+		"Version: 3", "CA:FALSE", "Subject Key Identifier", "Authority Key Identifier", "DNS:example.com",
+		"TLS Web Client Authentication", "Key Usage: critical", "CN = Floppy Head",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
