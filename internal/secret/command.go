@@ -1,0 +1,78 @@
+package secret
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// killDelay is how long a child process has to end after it was told to.
+const killDelay = time.Second
+
+// child prepares a child process: it sees no secret in its environment, and is
+// told to end when ctx does.
+func (r *Resolver) child(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = r.ChildEnv()
+	cmd.Stderr = r.Stderr
+	cmd.WaitDelay = killDelay
+	// A program that draws on the terminal tidies it up on this signal.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	return cmd
+}
+
+// runCommand returns the first line that a shell command writes.
+func (r *Resolver) runCommand(ctx context.Context, line string) (*Bytes, error) {
+	shell, option := "sh", "-c"
+	if runtime.GOOS == "windows" {
+		shell, option = "cmd", "/C"
+	}
+	cmd := r.child(ctx, shell, option, line)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, problem.Wrap(problem.Usage, err, "the command cannot be started")
+	}
+	// A child of the shell may keep the pipe open after the shell is gone.
+	stop := context.AfterFunc(ctx, func() { _ = out.Close() })
+	defer stop()
+	s, err := readLine(out)
+	// The rest is read, or the command would fail when it writes on.
+	drain(out)
+	waited := cmd.Wait()
+	if ctx.Err() != nil {
+		s.Wipe()
+		return nil, ctx.Err()
+	}
+	if waited != nil {
+		s.Wipe()
+		return nil, exitProblem("the command", waited)
+	}
+	return s, err
+}
+
+func drain(r io.Reader) {
+	b := make([]byte, MaxLength)
+	defer Wipe(b)
+	for {
+		if _, err := r.Read(b); err != nil {
+			return
+		}
+	}
+}
+
+func exitProblem(what string, err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return problem.New(problem.Usage, "%s failed", what).Because("It ended with %s.", exit.ProcessState)
+	}
+	return problem.Wrap(problem.Usage, err, what+" failed")
+}

@@ -1,0 +1,186 @@
+package secret
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Terminal is where a person is asked.
+type Terminal interface {
+	// Available reports whether there is a terminal.
+	Available() bool
+	// ReadSecret shows prompt and reads a line without echo. Its end by
+	// the interrupt key is a problem.Interrupted.
+	ReadSecret(ctx context.Context, prompt string) (*Bytes, error)
+	// Show writes a line.
+	Show(line string) error
+}
+
+// Resolver finds the secrets of one run of a command. Its Ask is an Asker.
+type Resolver struct {
+	// Sources are what the flags name.
+	Sources map[Name]Source
+
+	// Env is the environment, as os.Environ gives it.
+	Env []string
+
+	// Stdin is where the source stdin reads. It is read byte by byte up to
+	// the end of the line, so that what follows stays there for others.
+	Stdin io.Reader
+
+	// Stderr is where command: and pinentry write their errors.
+	Stderr io.Writer
+
+	// Terminal is where prompts go; nil for none.
+	Terminal Terminal
+
+	// NoInput forbids prompts, pinentry included.
+	NoInput bool
+
+	// Pinentry is the program for the source pinentry; "" is pinentry.
+	Pinentry string
+
+	turn  sync.Mutex // held while a stream is read
+	files map[int]*os.File
+}
+
+// ChildEnv is the environment without secrets, for child processes.
+func (r *Resolver) ChildEnv() []string {
+	return FilterEnv(r.Env, slices.Collect(maps.Values(r.Sources))...)
+}
+
+// Ask returns the secret from the flag's source; else from the environment
+// variable of its name, if that is set and not empty; else from the terminal.
+// Where there is none, an optional secret is nil, any other a problem.Usage,
+// as are an empty secret and a source that does not give one.
+func (r *Resolver) Ask(ctx context.Context, q Request) (*Bytes, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	source, where, ok := r.source(q.Name)
+	switch {
+	case !ok && q.Optional:
+		return nil, nil
+	case !ok && !r.canPrompt():
+		return nil, r.missing(q)
+	case !ok:
+		source, where = Source{kind: kindPrompt}, "prompt"
+	}
+	s, err := r.read(ctx, source, q)
+	if err == nil && s.Len() == 0 {
+		err = problem.New(problem.Usage, "it is empty")
+	}
+	if err == nil {
+		return s, nil
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil, ctx.Err()
+	}
+	return nil, problem.Wrap(problem.Usage, err, q.label()+" from "+where)
+}
+
+func (r *Resolver) source(name Name) (source Source, where string, ok bool) {
+	if s := r.Sources[name]; s.kind != kindNone {
+		return s, "--" + string(name) + " " + s.String(), true
+	}
+	if value, ok := lookup(r.Env, name.Variable()); ok && value != "" {
+		return Source{kind: kindEnv, argument: name.Variable()}, name.Variable(), true
+	}
+	return Source{}, "", false
+}
+
+func (r *Resolver) canPrompt() bool {
+	return !r.NoInput && r.Terminal != nil && r.Terminal.Available()
+}
+
+func (r *Resolver) missing(q Request) error {
+	why := "there is no terminal to ask on"
+	if r.NoInput {
+		why = "--no-input forbids to ask"
+	}
+	return problem.New(problem.Usage, "%s: not given", q.label()).
+		Because("--%s is not there, %s is not set, and %s.", q.Name, q.Name.Variable(), why).
+		Hint("the same command with --%s env:NAME (or file:PATH, fd:N, stdin, command:CMD)", q.Name)
+}
+
+// label is what to call the secret.
+func (q Request) label() string {
+	if q.Label == "" {
+		return string(q.Name)
+	}
+	return q.Label
+}
+
+func (r *Resolver) read(ctx context.Context, s Source, q Request) (*Bytes, error) {
+	switch s.kind {
+	case kindEnv:
+		value, ok := lookup(r.Env, s.argument)
+		if !ok {
+			return nil, problem.New(problem.Usage, "the variable is not set")
+		}
+		if len(value) > MaxLength {
+			return nil, errTooLong
+		}
+		return New([]byte(value)), nil
+	case kindFile:
+		return interruptible(ctx, func() (*Bytes, error) { return readFile(s.argument) })
+	case kindFD:
+		return r.readStream(ctx, func() (io.Reader, error) { return r.file(s.fd) })
+	case kindStdin:
+		return r.readStream(ctx, func() (io.Reader, error) { return r.Stdin, nil })
+	case kindCommand:
+		return r.runCommand(ctx, s.argument)
+	case kindPinentry:
+		if r.NoInput {
+			return nil, problem.New(problem.Usage, "--no-input forbids to ask")
+		}
+		return r.askPinentry(ctx, q)
+	default:
+		if !r.canPrompt() {
+			return nil, r.missing(q)
+		}
+		return r.prompt(ctx, q)
+	}
+}
+
+// promptAttempts is how often a new secret is asked for when the two times
+// differ.
+const promptAttempts = 3
+
+func (r *Resolver) prompt(ctx context.Context, q Request) (*Bytes, error) {
+	text := q.label()
+	if q.Note != "" {
+		text += " (" + q.Note + ")"
+	}
+	for attempt := 1; ; attempt++ {
+		s, err := r.Terminal.ReadSecret(ctx, text+": ")
+		if err != nil || !q.New || s.Len() == 0 {
+			return s, err
+		}
+		again, err := r.Terminal.ReadSecret(ctx, "Repeat "+q.label()+": ")
+		if err != nil {
+			s.Wipe()
+			return nil, err
+		}
+		same := bytes.Equal(s.Reveal(), again.Reveal())
+		again.Wipe()
+		if same {
+			return s, nil
+		}
+		s.Wipe()
+		if attempt == promptAttempts {
+			return nil, problem.New(problem.Usage, "it was typed differently %d times", promptAttempts)
+		}
+		if err := r.Terminal.Show("They differ. Once more."); err != nil {
+			return nil, err
+		}
+	}
+}
