@@ -121,7 +121,8 @@ func (a ApplicationID) Serial() string { return fmt.Sprintf("%X", a[8:14]) }
 
 func (a ApplicationID) String() string { return fmt.Sprintf("%X", a[:]) }
 
-func parseApplicationID(b []byte) (id ApplicationID, err error) {
+// ParseApplicationID reads DO 4F.
+func ParseApplicationID(b []byte) (id ApplicationID, err error) {
 	if len(b) != len(id) || !bytes.HasPrefix(b, AID()) {
 		return id, fmt.Errorf("%w: %d bytes of application identifier", ErrMalformed, len(b))
 	}

@@ -118,7 +118,7 @@ func ParseApplicationRelatedData(raw []byte) (*ApplicationRelatedData, error) {
 	}
 	d := &ApplicationRelatedData{Historical: objects[0x5F52]}
 	var err error
-	if d.AID, err = parseApplicationID(objects[0x4F]); err != nil {
+	if d.AID, err = ParseApplicationID(objects[0x4F]); err != nil {
 		return nil, err
 	}
 	if err := d.parseCapabilities(objects[0xC0], objects[0x7F66]); err != nil {

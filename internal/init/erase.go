@@ -1,0 +1,78 @@
+package cardinit
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// erase makes the application as it came from the factory: TERMINATE DF, then
+// ACTIVATE FILE.
+func (w *work) erase(ctx context.Context, c contents) error {
+	if !c.terminated {
+		if err := w.permitTermination(ctx, c.data); err != nil {
+			return err
+		}
+		if err := w.card.Terminate(ctx); err != nil {
+			return err
+		}
+	}
+	w.state = "The card is erased and not started again; the same command again completes it."
+	if err := w.card.Activate(ctx); err != nil {
+		return err
+	}
+	w.state = "The card is erased and has the factory's PINs; the same command again completes it."
+	fresh, err := openpgp.Select(ctx, w.ch)
+	if err != nil {
+		return err
+	}
+	w.card = fresh
+	return w.checkErased(ctx)
+}
+
+// permitTermination verifies the current admin PIN, or else blocks both PINs,
+// which is the other condition under which a card lets itself be erased.
+func (w *work) permitTermination(ctx context.Context, data *openpgp.ApplicationRelatedData) error {
+	current, err := w.options.Access.Ask(ctx, secret.Request{Name: secret.CurrentAdminPIN, Optional: true})
+	if err != nil {
+		return err
+	}
+	if current != nil {
+		defer current.Wipe()
+		if err := key.CheckTries(openpgp.PW3, data.Passwords.PW3.TriesLeft, w.options.Access.AllowLastTry); err != nil {
+			return err
+		}
+		if err := key.CheckLength(ctx, w.card, openpgp.PW3, current); err != nil {
+			return err
+		}
+		return w.card.Verify(ctx, openpgp.PW3, current)
+	}
+	w.state = "Its keys are still there; PINs may be blocked; the same command again completes it."
+	if err := w.card.Block(ctx, openpgp.PW1, data.Passwords.PW1.TriesLeft); err != nil {
+		return err
+	}
+	return w.card.Block(ctx, openpgp.PW3, data.Passwords.PW3.TriesLeft)
+}
+
+// checkErased reads back that no key is left.
+func (w *work) checkErased(ctx context.Context) error {
+	data, err := w.card.ApplicationRelatedData(ctx)
+	if err != nil {
+		return err
+	}
+	for _, slot := range openpgp.Slots() {
+		if k := data.Key(slot); k.State == openpgp.KeyGenerated || k.State == openpgp.KeyImported || k.Fingerprint != [20]byte{} {
+			return problem.New(problem.Failed, "the card confirmed its erasure and still has the %s key", slot)
+		}
+	}
+	return nil
+}
+
+func isWrongPIN(err error) bool {
+	var wrong *openpgp.PasswordError
+	return errors.As(err, &wrong)
+}

@@ -1,0 +1,153 @@
+// Package cardinit erases and initialises cards and sets, changes and unblocks
+// their PINs. (Go cannot import a package called init, so its folder is init
+// and its clause is not.)
+package cardinit
+
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// Options is what Initialise shall do.
+type Options struct {
+	// Application is which of the card's applications; empty where it has
+	// only one.
+	Application string
+	Label       string
+	// FactoryPINs leaves the PINs that the card comes with.
+	FactoryPINs bool
+	Access      key.Access
+	// Confirm asks before anything is lost; an error from it ends the work.
+	Confirm func(ctx context.Context, question string) error
+}
+
+// Report is what Initialise did.
+type Report struct {
+	Serial      string   `json:"serial"`
+	Application string   `json:"application"`
+	Erased      bool     `json:"erased"`
+	Lost        []string `json:"lost"` // keys and certificates that were on the card
+	PINs        string   `json:"pins"` // "new" or "factory"
+}
+
+// Initialise makes a card blank and gives it its first PINs.
+func Initialise(ctx context.Context, ch *iso7816.Channel, o Options) (Report, error) {
+	switch o.Application {
+	case "", "openpgp":
+	default:
+		return Report{}, problem.New(problem.NotSupported, "init --app %s is not supported yet", o.Application).
+			Because("This version of cardctl initialises OpenPGP cards.")
+	}
+	if o.Label != "" {
+		return Report{}, problem.New(problem.NotSupported, "an OpenPGP card has no label").Hint("leave --label away")
+	}
+	card, err := openpgp.Select(ctx, ch)
+	if err != nil {
+		return Report{}, key.Explain(err, "init", "")
+	}
+	w := &work{ch: ch, card: card, options: o}
+	defer w.wipe()
+	report, err := w.run(ctx)
+	return report, key.Explain(err, "init", w.state)
+}
+
+// work is one run of Initialise.
+type work struct {
+	ch      *iso7816.Channel
+	card    *openpgp.Card
+	options Options
+	state   string // what is on the card now
+	user    *secret.Bytes
+	admin   *secret.Bytes
+}
+
+func (w *work) wipe() {
+	w.user.Wipe()
+	w.admin.Wipe()
+}
+
+// run tells a blank card, whose PINs only have to be changed, from one that
+// must be erased first.
+func (w *work) run(ctx context.Context) (Report, error) {
+	w.state = "Nothing on the card was changed."
+	contents, err := w.look(ctx)
+	report := Report{Serial: contents.serial, Application: "openpgp", Lost: contents.lost, PINs: "new"}
+	if w.options.FactoryPINs {
+		report.PINs = "factory"
+	}
+	if err != nil {
+		return report, err
+	}
+	if !contents.blank && !contents.erasable {
+		return report, problem.New(problem.NotSupported, "this card cannot be erased").
+			Because("It does not know TERMINATE DF and ACTIVATE FILE.").
+			Hint("cardctl set-pin and cardctl gen-key --replace change what is on it")
+	}
+	if err := w.options.Confirm(ctx, contents.question()); err != nil {
+		return report, err
+	}
+	if err := w.askPINs(ctx); err != nil {
+		return report, err
+	}
+	if contents.blank {
+		err := w.setPINs(ctx)
+		if !isWrongPIN(err) || !contents.erasable {
+			return report, err
+		}
+		// Blank, but not with the factory's PINs: the erasure that was
+		// confirmed is needed after all.
+	}
+	report.Erased = true
+	if err := w.erase(ctx, contents); err != nil {
+		return report, err
+	}
+	return report, w.setPINs(ctx)
+}
+
+// askPINs gets the new PINs before anything is changed.
+func (w *work) askPINs(ctx context.Context) (err error) {
+	if w.options.FactoryPINs {
+		return nil
+	}
+	if w.user, err = askNew(ctx, w.options.Access, secret.PIN, openpgp.PW1, "new user PIN"); err != nil {
+		return err
+	}
+	w.admin, err = askNew(ctx, w.options.Access, secret.AdminPIN, openpgp.PW3, "new admin PIN")
+	return err
+}
+
+// setPINs changes the factory's PINs to the new ones, the admin PIN last.
+func (w *work) setPINs(ctx context.Context) error {
+	if w.options.FactoryPINs {
+		return nil
+	}
+	if err := w.changeFrom(ctx, openpgp.PW1, factoryUserPIN, w.user); err != nil {
+		return err
+	}
+	w.state = "The user PIN is the new one, the admin PIN still the factory's."
+	if err := w.changeFrom(ctx, openpgp.PW3, factoryAdminPIN, w.admin); err != nil {
+		return err
+	}
+	w.state = ""
+	return nil
+}
+
+// The PINs that an OpenPGP card comes with (specification, 4.3).
+const (
+	factoryUserPIN  = "123456"
+	factoryAdminPIN = "12345678"
+)
+
+func (w *work) changeFrom(ctx context.Context, ref openpgp.PasswordRef, factory string, pin *secret.Bytes) error {
+	old := secret.New([]byte(factory))
+	defer old.Wipe()
+	if err := key.CheckLength(ctx, w.card, ref, pin); err != nil {
+		return err
+	}
+	return w.card.ChangeReferenceData(ctx, ref, old, pin)
+}

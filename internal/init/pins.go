@@ -1,0 +1,147 @@
+package cardinit
+
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// PIN is one of a card's PINs, as users name it.
+type PIN string
+
+// The PINs of the command line's contract.
+const (
+	User      PIN = "user"
+	Admin     PIN = "admin"
+	SO        PIN = "so"
+	PUK       PIN = "puk"
+	ResetCode PIN = "reset-code"
+)
+
+// PINReport is what SetPIN and UnblockPIN did.
+type PINReport struct {
+	Serial string `json:"serial"`
+	PIN    PIN    `json:"pin"`
+}
+
+const (
+	pinUnchanged = "The PIN is the old one."
+	pinUnknown   = "Whether the card took the new PIN is not known: the tries left, which cardctl info shows, do not change by looking."
+)
+
+// SetPIN changes a PIN, or sets the resetting code.
+func SetPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, access key.Access) (PINReport, error) {
+	what := "set-pin " + string(pin)
+	card, report, err := open(ctx, ch, pin, what)
+	if err != nil {
+		return report, err
+	}
+	state := pinUnchanged
+	change := func(ref openpgp.PasswordRef, old *secret.Bytes) error {
+		replacement, err := askNew(ctx, access, secret.NewPIN, ref, "new "+string(pin)+" PIN")
+		if err != nil {
+			return err
+		}
+		defer replacement.Wipe()
+		if err := key.CheckLength(ctx, card, ref, replacement); err != nil {
+			return err
+		}
+		state = pinUnknown
+		if ref == openpgp.ResettingCode {
+			return card.PutResettingCode(ctx, replacement)
+		}
+		return card.ChangeReferenceData(ctx, ref, old, replacement)
+	}
+	switch pin {
+	case User:
+		err = key.WithPassword(ctx, card, openpgp.PW1, secret.PIN, access, func(old *secret.Bytes) error {
+			return change(openpgp.PW1, old)
+		})
+	case Admin:
+		err = key.WithPassword(ctx, card, openpgp.PW3, secret.AdminPIN, access, func(old *secret.Bytes) error {
+			return change(openpgp.PW3, old)
+		})
+	case ResetCode:
+		if err = key.Unlock(ctx, card, openpgp.PW3, access); err == nil {
+			err = change(openpgp.ResettingCode, nil)
+		}
+	}
+	return report, key.Explain(err, what, state)
+}
+
+// UnblockPIN gives the user PIN its tries back and a new value, by the admin
+// PIN or the resetting code.
+func UnblockPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, with secret.Name, access key.Access) (PINReport, error) {
+	what := "unblock-pin " + string(pin)
+	card, report, err := open(ctx, ch, pin, what)
+	if err != nil {
+		return report, err
+	}
+	if pin != User || with != secret.AdminPIN && with != secret.ResetCode {
+		return report, problem.New(problem.NotSupported, "%s: an OpenPGP card cannot do that", what).
+			Because("The user PIN is unblocked with --admin-pin or --reset-code; a blocked admin PIN is the end of the card's contents.").
+			Hint("cardctl unblock-pin user --admin-pin prompt --new-pin prompt")
+	}
+	state := pinUnchanged
+	unblock := func(send func(*secret.Bytes) error) error {
+		replacement, err := askNew(ctx, access, secret.NewPIN, openpgp.PW1, "new user PIN")
+		if err != nil {
+			return err
+		}
+		defer replacement.Wipe()
+		if err := key.CheckLength(ctx, card, openpgp.PW1, replacement); err != nil {
+			return err
+		}
+		state = pinUnknown
+		return send(replacement)
+	}
+	if with == secret.ResetCode {
+		err = key.WithPassword(ctx, card, openpgp.ResettingCode, secret.ResetCode, access, func(code *secret.Bytes) error {
+			return unblock(func(replacement *secret.Bytes) error {
+				return card.ResetRetryCounterByCode(ctx, code, replacement)
+			})
+		})
+	} else if err = key.Unlock(ctx, card, openpgp.PW3, access); err == nil {
+		err = unblock(func(replacement *secret.Bytes) error { return card.ResetRetryCounter(ctx, replacement) })
+	}
+	return report, key.Explain(err, what, state)
+}
+
+func open(ctx context.Context, ch *iso7816.Channel, pin PIN, what string) (*openpgp.Card, PINReport, error) {
+	report := PINReport{PIN: pin}
+	switch pin {
+	case User, Admin, ResetCode:
+	case SO, PUK:
+		return nil, report, problem.New(problem.NotSupported, "%s: an OpenPGP card has no such PIN", what).
+			Because("It has user, admin and reset-code.")
+	default:
+		return nil, report, problem.New(problem.Usage, "%q is not a PIN", string(pin)).
+			Because("The PINs are user, admin, so, puk and reset-code.")
+	}
+	card, err := openpgp.Select(ctx, ch)
+	if err != nil {
+		return nil, report, key.Explain(err, what, "")
+	}
+	data, err := card.ApplicationRelatedData(ctx)
+	if err != nil {
+		return nil, report, key.Explain(err, what, "")
+	}
+	report.Serial = data.AID.Serial()
+	return card, report, nil
+}
+
+// askNew asks for a PIN that is to be set.
+func askNew(ctx context.Context, access key.Access, name secret.Name, ref openpgp.PasswordRef, label string) (*secret.Bytes, error) {
+	return access.Ask(ctx, secret.Request{Name: name, Label: label, Note: lengthNote(ref), New: true})
+}
+
+func lengthNote(ref openpgp.PasswordRef) string {
+	if ref.MinLength() == 6 {
+		return "at least 6 characters"
+	}
+	return "at least 8 characters"
+}
