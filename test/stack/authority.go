@@ -33,6 +33,13 @@ func (a *Authority) Sign(request string) string {
 	return certificate
 }
 
+// Certify issues a certificate for a public key, PEM, into a file.
+func (a *Authority) Certify(publicKey, subject, certificate string) {
+	a.desk.tb.Helper()
+	a.desk.Run("openssl", "x509", "-new", "-force_pubkey", publicKey, "-subj", subject, "-out", certificate, "-days", "7",
+		"-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial")
+}
+
 // ParseCertificate reads the first certificate of PEM.
 func ParseCertificate(tb testing.TB, text []byte) *x509.Certificate {
 	tb.Helper()

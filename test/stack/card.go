@@ -8,8 +8,8 @@ import (
 // ReaderName is how the PC/SC daemon calls the virtual reader 0 or 1.
 func ReaderName(reader int) string { return fmt.Sprintf("Virtual PCD 00 %02d", reader) }
 
-// vpcdPort is where the driver of the virtual reader 0 waits for a card.
-const vpcdPort = 35963
+// vpcdAddress is where the driver of virtual reader 0 or 1 waits for a card.
+func vpcdAddress(reader int) string { return fmt.Sprintf("localhost:%d", 35963+reader) }
 
 // PINs that the cards of the tests get.
 const (
@@ -19,10 +19,11 @@ const (
 
 // Card is a simulated card in a virtual reader.
 type Card struct {
-	desk   *Desk
-	name   string
-	reader int
-	pull   func()
+	desk    *Desk
+	name    string
+	reader  int
+	address string
+	pull    func()
 }
 
 // Card makes a simulated card, puts it into virtual reader 0 or 1 and waits
@@ -30,8 +31,20 @@ type Card struct {
 // unless they name another one, for a machine may have readers of its own.
 func (d *Desk) Card(name string, reader int, create ...string) *Card {
 	d.tb.Helper()
+	return d.card(name, reader, vpcdAddress(reader), create...)
+}
+
+// WiredCard is Card with a wire between card and reader.
+func (d *Desk) WiredCard(name string, reader int, create ...string) (*Card, *Wire) {
+	d.tb.Helper()
+	wire := d.wire(reader)
+	return d.card(name, reader, wire.Address, create...), wire
+}
+
+func (d *Desk) card(name string, reader int, address string, create ...string) *Card {
+	d.tb.Helper()
 	d.Run("cardctl", append([]string{"sim", "create", name}, create...)...)
-	c := &Card{desk: d, name: name, reader: reader}
+	c := &Card{desk: d, name: name, reader: reader, address: address}
 	c.Insert()
 	d.Setenv("CARDCTL_READER", ReaderName(reader))
 	d.Setenv("CARDCTL_PIN", UserPIN)
@@ -42,8 +55,7 @@ func (d *Desk) Card(name string, reader int, create ...string) *Card {
 // Insert puts the card into its reader, with options of sim attach.
 func (c *Card) Insert(options ...string) {
 	c.desk.tb.Helper()
-	address := fmt.Sprintf("localhost:%d", vpcdPort+c.reader)
-	args := append([]string{"sim", "attach", c.name, "--address", address, "--trace", c.Trace()}, options...)
+	args := append([]string{"sim", "attach", c.name, "--address", c.address, "--trace", c.Trace()}, options...)
 	c.pull = c.desk.Start(c.name+".log", "cardctl", args...)
 	c.desk.Eventually(c.name+" is in "+ReaderName(c.reader), c.seen)
 }

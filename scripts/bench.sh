@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Prints what each job costs in APDUs and bytes, for cardctl, OpenSC and GnuPG
+# on the same simulated card, and start-up time and memory, as the tables of the
+# README. Fails where a count is over its limit.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/lib/say.sh
+. scripts/lib/packages.sh
+. scripts/lib/go.sh
+. scripts/lib/pcscd.sh
+
+tables=$(mktemp)
+log=$(mktemp)
+
+clean_up() {
+	stop_pcscd >&2
+	rm -f "$tables" "$log"
+}
+trap clean_up EXIT
+
+{
+	need build card test
+	need_go
+	start_pcscd
+} >&2
+
+BENCH_TABLES=$tables go test -tags stack -count=1 ./test/bench >"$log" || die "the counts are not what they should be:" "$(<"$log")"
+cat "$tables"

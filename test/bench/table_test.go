@@ -1,0 +1,62 @@
+//go:build stack
+
+package bench
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// table is a table in Markdown.
+type table struct {
+	rows [][]string
+}
+
+func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
+
+func (t *table) String() string {
+	widths := make([]int, len(t.rows[0]))
+	for _, row := range t.rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	for n, row := range t.rows {
+		for i, cell := range row {
+			fmt.Fprintf(&b, "| %-*s ", widths[i], cell)
+		}
+		b.WriteString("|\n")
+		if n == 0 {
+			for _, width := range widths {
+				b.WriteString("|" + strings.Repeat("-", width+2))
+			}
+			b.WriteString("|\n")
+		}
+	}
+	return b.String()
+}
+
+// publish logs the table, and appends it to the file that scripts/bench.sh
+// names in BENCH_TABLES.
+func (t *table) publish(tb testing.TB) {
+	tb.Helper()
+	tb.Logf("\n%s", t)
+	name := os.Getenv("BENCH_TABLES")
+	if name == "" {
+		return
+	}
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(file, "%s\n", t); err != nil {
+		tb.Error(err)
+	}
+	if err := file.Close(); err != nil {
+		tb.Error(err)
+	}
+}
