@@ -1,0 +1,63 @@
+package cardsim
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+)
+
+// application is one application on a card. The card calls it for one command
+// at a time, with chaining and extended length already undone and nothing but
+// the command's own data in it.
+type application interface {
+	name() string
+
+	// aid is the full application identifier, 5 to 16 bytes.
+	aid() []byte
+
+	// historicalBytes are those of the ATR, at most 15 bytes; nil where the
+	// application leaves them to others.
+	historicalBytes() []byte
+
+	// selected answers SELECT by DF name; p2 says what shall be returned.
+	// The card forgot before what was verified.
+	selected(p2 byte) ([]byte, iso7816.Status)
+
+	process(c iso7816.Command) ([]byte, iso7816.Status)
+
+	// deselect forgets what does not survive a reset or another selection.
+	deselect()
+
+	// factory makes the state as it is delivered, without committing it.
+	factory() error
+
+	// marshal and unmarshal carry what survives power loss.
+	marshal() (json.RawMessage, error)
+	unmarshal(state json.RawMessage) error
+}
+
+// environment is what a card gives to each of its applications.
+type environment struct {
+	profile *profile
+	serial  [4]byte
+	random  io.Reader
+
+	// commit makes the state of the whole card survive power loss. Where it
+	// fails the change did not happen and the command ends.
+	commit func() error
+}
+
+// Applications are the names that Options.Applications may hold.
+func Applications() []string { return []string{openpgpName} }
+
+// newApplication returns the application without a state.
+func newApplication(name string, env environment) (application, error) {
+	switch name {
+	case openpgpName:
+		return newOpenPGP(env), nil
+	default:
+		return nil, fmt.Errorf("no simulated application is called %q", name)
+	}
+}

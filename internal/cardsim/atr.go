@@ -1,0 +1,32 @@
+package cardsim
+
+// atr is the answer to reset (ISO/IEC 7816-3, 8.2): direct convention, T=1
+// only, 3 and 5 V, and the historical bytes of the first application that has
+// any.
+func (c *Card) atr() []byte {
+	historical := []byte{0x80} // COMPACT-TLV objects, none of them
+	for _, app := range c.apps {
+		if h := app.historicalBytes(); h != nil {
+			historical = h
+			break
+		}
+	}
+	atr := []byte{
+		0x3B,
+		0xD0 | byte(len(historical)), // T0: TA1, TC1 and TD1 follow
+		0x18,                         // TA1: Fi 372, Di 12
+		0xFF,                         // TC1: guard time of 11 etu
+		0x81,                         // TD1: TD2 follows, T=1
+		0xB1,                         // TD2: TA3, TB3, TD3 follow, T=1
+		0xFE,                         // TA3: IFSC of 254 bytes
+		0x75,                         // TB3: BWI 7, CWI 5
+		0x1F,                         // TD3: TA4 follows, T=15
+		0x03,                         // TA4: clock stop not supported, classes A and B
+	}
+	atr = append(atr, historical...)
+	check := byte(0)
+	for _, b := range atr[1:] {
+		check ^= b
+	}
+	return append(atr, check)
+}

@@ -1,0 +1,345 @@
+package cardsim
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+)
+
+// Options describe a card that is made.
+type Options struct {
+	// Applications on the card, in the order of selection; none means
+	// openpgp alone.
+	Applications []string
+
+	// Profile is one of Profiles; empty means openpgp-3.4.
+	Profile string
+
+	// Serial is the card's number, 8 hex digits; empty means a random one.
+	Serial string
+
+	// Latency is waited before each answer.
+	Latency time.Duration
+
+	// Rand gives serial number, challenges and salts; nil means
+	// crypto/rand. Keys always come from crypto/rand.
+	Rand io.Reader
+}
+
+// Card is one simulated card. Its methods may be called from several
+// goroutines; the card works on one command at a time.
+type Card struct {
+	mu       sync.Mutex
+	name     string
+	settings settings
+	profile  *profile
+	random   io.Reader
+	medium   medium
+
+	apps    []application
+	current application // nil where none is selected
+	link    link
+
+	powered    bool
+	connection *connection // who holds the card in process
+	attached   bool
+	closed     bool
+
+	persisted []byte // what survives power loss
+	stale     bool   // a write failed: memory is ahead of persisted
+
+	faults  faultPlan
+	traffic Traffic
+}
+
+// Traffic counts what went over the interface of a card since it was opened,
+// every GET RESPONSE and every link of a chain for itself.
+type Traffic struct {
+	APDUs    int // command APDUs
+	Sent     int // bytes of them
+	Received int // bytes of the answers, with status words
+	Writes   int // changes of the state that were begun
+}
+
+// medium is where the state of a card is kept.
+type medium interface {
+	write(state []byte) error
+	close() error
+}
+
+// memory keeps nothing beyond the life of the Card, which holds the state.
+type memory struct{}
+
+func (memory) write([]byte) error { return nil }
+func (memory) close() error       { return nil }
+
+// NewCard returns a card in the state of the factory that is kept in memory
+// only.
+func NewCard(o Options, faults ...Fault) (*Card, error) {
+	state, err := manufacture(o)
+	if err != nil {
+		return nil, err
+	}
+	return newCard("memory", state, memory{}, o.Rand, faults)
+}
+
+// newCard returns the card that state describes, without power.
+func newCard(name string, state []byte, m medium, random io.Reader, faults []Fault) (*Card, error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	c := &Card{name: name, medium: m, random: random, persisted: state, faults: newFaultPlan(faults)}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// manufacture returns the state of a card as it leaves the factory.
+func manufacture(o Options) ([]byte, error) {
+	random := o.Rand
+	if random == nil {
+		random = rand.Reader
+	}
+	c := &Card{random: random, settings: settings{
+		Profile: o.Profile,
+		Serial:  strings.ToUpper(o.Serial),
+		Latency: jsonDuration(o.Latency),
+	}}
+	if c.settings.Profile == "" {
+		c.settings.Profile = DefaultProfile
+	}
+	if o.Serial == "" {
+		serial := make([]byte, 4)
+		if _, err := io.ReadFull(random, serial); err != nil {
+			return nil, fmt.Errorf("draw a serial number: %w", err)
+		}
+		c.settings.Serial = fmt.Sprintf("%X", serial)
+	}
+	names := o.Applications
+	if len(names) == 0 {
+		names = []string{openpgpName}
+	}
+	if err := c.build(names); err != nil {
+		return nil, err
+	}
+	for _, app := range c.apps {
+		if err := app.factory(); err != nil {
+			return nil, fmt.Errorf("application %s: %w", app.name(), err)
+		}
+	}
+	return c.snapshot()
+}
+
+// build makes the applications, without a state.
+func (c *Card) build(names []string) error {
+	p, err := profileNamed(c.settings.Profile)
+	if err != nil {
+		return err
+	}
+	serial, err := hex.DecodeString(c.settings.Serial)
+	if err != nil || len(serial) != 4 {
+		return fmt.Errorf("serial number %q: 8 hex digits are wanted", c.settings.Serial)
+	}
+	env := environment{profile: p, serial: [4]byte(serial), random: c.random, commit: c.commit}
+	apps := make([]application, 0, len(names))
+	for _, name := range names {
+		for _, other := range apps {
+			if other.name() == name {
+				return fmt.Errorf("application %q is named twice", name)
+			}
+		}
+		app, err := newApplication(name, env)
+		if err != nil {
+			return err
+		}
+		apps = append(apps, app)
+	}
+	c.profile, c.apps = p, apps
+	return nil
+}
+
+// Traffic returns the counters.
+func (c *Card) Traffic() Traffic {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.traffic
+}
+
+// ATR is the answer to reset the card gives now, at most 33 bytes.
+func (c *Card) ATR() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.atr()
+}
+
+// Serial is the number of the card, 8 hex digits.
+func (c *Card) Serial() string { return c.settings.Serial }
+
+// Connect holds the card and powers it up, or finds it as it was left where it
+// has power already. A card that was removed by a fault is put back. It is a
+// *BusyError where somebody holds the card.
+func (c *Card) Connect(ctx context.Context) (iso7816.Connection, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.free(); err != nil {
+		return nil, err
+	}
+	if !c.powered {
+		if err := c.powerOn(); err != nil {
+			return nil, err
+		}
+	}
+	c.connection = &connection{card: c, atr: c.atr()}
+	return c.connection, nil
+}
+
+// free reports who uses the card, if anybody does.
+func (c *Card) free() error {
+	switch {
+	case c.closed:
+		return errClosed
+	case c.connection != nil || c.attached:
+		return busyHere(c.name)
+	}
+	return nil
+}
+
+var errClosed = errors.New("the simulated card is closed")
+
+// Close takes the power from the card and gives it free for others.
+func (c *Card) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	c.powerOff()
+	c.closed = true
+	return c.medium.close()
+}
+
+// powerOn starts the card from what survived the last power loss.
+func (c *Card) powerOn() error {
+	c.powered = true
+	if err := c.load(); err != nil {
+		c.powered = false
+		return err
+	}
+	c.reset()
+	return nil
+}
+
+// powerOff ends every connection: what was not committed is lost.
+func (c *Card) powerOff() {
+	c.reset()
+	c.powered = false
+	c.connection = nil
+}
+
+// reset is a warm reset.
+func (c *Card) reset() {
+	for _, app := range c.apps {
+		app.deselect()
+	}
+	c.current = nil
+	c.link = link{}
+}
+
+// transmit carries one command APDU out, faults included.
+func (c *Card) transmit(apdu []byte) ([]byte, error) {
+	if !c.powered {
+		return nil, fmt.Errorf("simulated card %s: %w", c.name, iso7816.ErrCardRemoved)
+	}
+	c.traffic.APDUs++
+	c.traffic.Sent += len(apdu)
+	answer := c.faults.answer(c.traffic.APDUs, apdu)
+	if c.faults.removedBefore(c.traffic.APDUs) {
+		c.powerOff()
+	} else if answer == nil {
+		answer = c.execute(apdu)
+		c.recover()
+		if c.faults.removedAfter(c.traffic.APDUs) {
+			c.powerOff()
+		}
+	}
+	if !c.powered {
+		return nil, fmt.Errorf("simulated card %s: %w", c.name, iso7816.ErrCardRemoved)
+	}
+	c.traffic.Received += len(answer)
+	return answer, nil
+}
+
+// selectApplication is SELECT by DF name (ISO/IEC 7816-4, 11.2.2): the first,
+// last, next or previous application whose AID begins with the name.
+func (c *Card) selectApplication(cmd iso7816.Command) ([]byte, iso7816.Status) {
+	if cmd.P1 == 0x00 {
+		return nil, iso7816.StatusFileNotFound // a card without MF
+	}
+	if cmd.P1 != 0x04 || cmd.P2&0xF0 != 0 {
+		return nil, iso7816.StatusWrongP1P2
+	}
+	app := c.occurrence(cmd.Data, cmd.P2&0x03)
+	if app == nil {
+		return nil, iso7816.StatusFileNotFound
+	}
+	for _, other := range c.apps {
+		other.deselect()
+	}
+	c.current = app
+	data, status := app.selected(cmd.P2)
+	if cmd.Ne == 0 {
+		data = nil // no Le, no control information, and nothing left over
+	}
+	return data, status
+}
+
+// occurrence finds an application by the beginning of its AID.
+func (c *Card) occurrence(prefix []byte, which byte) application {
+	const first, last, next, previous = 0, 1, 2, 3
+	if len(prefix) == 0 {
+		return nil
+	}
+	var matching []application
+	position := -1
+	for _, app := range c.apps {
+		if bytes.HasPrefix(app.aid(), prefix) {
+			if app == c.current {
+				position = len(matching)
+			}
+			matching = append(matching, app)
+		}
+	}
+	if len(matching) == 0 {
+		return nil
+	}
+	index := 0
+	switch which {
+	case first:
+	case last:
+		index = len(matching) - 1
+	case next:
+		index = position + 1
+	case previous:
+		index = position - 1
+		if position < 0 {
+			index = len(matching) - 1
+		}
+	}
+	if index < 0 || index >= len(matching) {
+		return nil
+	}
+	return matching[index]
+}

@@ -1,0 +1,116 @@
+package cardsim
+
+import (
+	"bytes"
+	"maps"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+)
+
+// putData is PUT DATA with an even instruction, section 7.2.8.
+func (a *openpgp) putData(c iso7816.Command) iso7816.Status {
+	tag := iso7816.Tag(c.P1)<<8 | iso7816.Tag(c.P2)
+	if rule, ok := simpleObject(tag); ok {
+		return a.putSimple(tag, rule, c.Data)
+	}
+	put := a.writer(tag)
+	if put == nil {
+		if _, ok := a.readFixed(tag); ok || a.template(tag) != nil {
+			return iso7816.StatusSecurityNotSatisfied // writing is never allowed
+		}
+		return iso7816.StatusReferenceNotFound
+	}
+	if !a.has(pw3) {
+		return iso7816.StatusSecurityNotSatisfied
+	}
+	return put(c.Data)
+}
+
+// writer is what PUT DATA of an object with a meaning does, PW3 verified; nil
+// where it cannot be written.
+func (a *openpgp) writer(tag iso7816.Tag) func([]byte) iso7816.Status {
+	index := func(first iso7816.Tag) slot { return slot(tag - first) }
+	switch tag {
+	case tagAttributes, tagAttributes + 1, tagAttributes + 2:
+		return func(data []byte) iso7816.Status { return a.putAttributes(index(tagAttributes), data) }
+	case tagPasswordStatus:
+		return a.putPasswordStatus
+	case tagFingerprint, tagFingerprint + 1, tagFingerprint + 2:
+		return func(data []byte) iso7816.Status {
+			return a.putExact(&a.state.Keys[index(tagFingerprint)].Fingerprint, data, fingerprintLength)
+		}
+	case tagCAFingerprint, tagCAFingerprint + 1, tagCAFingerprint + 2:
+		return func(data []byte) iso7816.Status {
+			return a.putExact(&a.state.CAFingerprints[index(tagCAFingerprint)], data, fingerprintLength)
+		}
+	case tagTime, tagTime + 1, tagTime + 2:
+		return func(data []byte) iso7816.Status {
+			return a.putExact(&a.state.Keys[index(tagTime)].Created, data, timeLength)
+		}
+	case tagCertificate:
+		return a.putCertificate
+	case tagResettingCode:
+		return a.putResettingCode
+	}
+	if !a.profile.modern() {
+		return nil
+	}
+	switch tag {
+	case tagUIF, tagUIF + 1, tagUIF + 2, tagUIF + 3:
+		return func(data []byte) iso7816.Status { return a.putUIF(int(index(tagUIF)), data) }
+	case tagAESKey:
+		return a.putAESKey
+	case tagKDF:
+		return a.putKDF
+	}
+	return nil
+}
+
+func (a *openpgp) putSimple(tag iso7816.Tag, rule objectRule, data []byte) iso7816.Status {
+	switch {
+	case !a.has(rule.write):
+		return iso7816.StatusSecurityNotSatisfied
+	case len(data) > rule.most:
+		return iso7816.StatusWrongLength
+	case tag == tagLanguages && len(data)%2 != 0:
+		return iso7816.StatusWrongLength
+	case tag == tagSex && (len(data) != 1 || !bytes.Contains([]byte("0129"), data)):
+		return iso7816.StatusWrongData
+	}
+	a.state.Objects = maps.Clone(a.state.Objects)
+	a.state.Objects[keyOf(tag)] = bytes.Clone(data)
+	return a.save()
+}
+
+func (a *openpgp) putExact(field *[]byte, data []byte, length int) iso7816.Status {
+	if len(data) != length {
+		return iso7816.StatusWrongLength
+	}
+	*field = bytes.Clone(data)
+	return a.save()
+}
+
+// putUIF is PUT DATA of DOs D6 to D9, section 4.4.3.6: 00 off, 01 on, 02 on for
+// ever.
+func (a *openpgp) putUIF(which int, data []byte) iso7816.Status {
+	const permanently = 2
+	switch {
+	case len(data) != 2:
+		return iso7816.StatusWrongLength
+	case data[0] > permanently || data[1] != featureButton:
+		return iso7816.StatusWrongData
+	case a.state.UIF[which] == permanently:
+		return iso7816.StatusConditionsNotSatisfied
+	}
+	a.state.UIF[which] = data[0]
+	return a.save()
+}
+
+// putAESKey is PUT DATA of DO D5: 16 or 32 bytes; empty data removes the key.
+func (a *openpgp) putAESKey(data []byte) iso7816.Status {
+	if len(data) != 0 && len(data) != 16 && len(data) != 32 {
+		return iso7816.StatusWrongLength
+	}
+	a.state.AESKey = bytes.Clone(data)
+	return a.save()
+}

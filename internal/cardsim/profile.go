@@ -1,0 +1,182 @@
+package cardsim
+
+import (
+	"fmt"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+)
+
+// DefaultProfile is the profile of a card for which none is named.
+const DefaultProfile = "openpgp-3.4"
+
+// profile is how a card behaves where cards differ.
+type profile struct {
+	name, description string
+
+	// version is that of the OpenPGP application: 2.0 is 0x0200.
+	version uint16
+
+	// Transport: what the card does, and what its historical bytes say.
+	chaining                bool
+	extendedLength          bool
+	announcesExtendedLength bool
+	commandLimit            int // bytes of a command's data, its chain undone
+	exactLe                 bool
+	endlessAnswers          bool
+
+	// Data objects.
+	certificates      int // occurrences of DO 7F21
+	certificateLimit  int // bytes, as the extended capabilities say
+	certificateRoom   int // bytes the card takes
+	absentCertificate iso7816.Status
+	outerTag          bool // GET DATA of a template answers with its tag
+	truncated         bool // GET DATA of a template is cut
+	garbled           bool // GET DATA of a template is no BER-TLV
+
+	// Passwords.
+	wrongPIN countedStatus
+	kdf      bool // key derived format in the factory state
+
+	// Keys.
+	ec               bool
+	ecGeneration     bool
+	strictAttributes bool // one exponent length, one import format
+	emptySlot        iso7816.Status
+
+	terminate    bool
+	nobodyAtCard bool // nobody confirms by the button
+}
+
+// countedStatus is the answer to a wrong password.
+type countedStatus int
+
+const (
+	withTriesLeft    countedStatus = iota // 63Cx
+	withoutTriesLeft                      // 6982
+)
+
+// version30 is the first version with SELECT DATA, KDF, key information, user
+// interaction flags and elliptic curves.
+const version30 = 0x0300
+
+func (p *profile) modern() bool { return p.version >= version30 }
+
+// Profile is what a card can be made as.
+type Profile struct {
+	Name        string
+	Description string // one line
+}
+
+// Profiles lists the profiles, the default first.
+func Profiles() []Profile {
+	var list []Profile
+	for _, p := range profiles() {
+		list = append(list, Profile{Name: p.name, Description: p.description})
+	}
+	return list
+}
+
+func profileNamed(name string) (*profile, error) {
+	for _, p := range profiles() {
+		if p.name == name {
+			return &p, nil
+		}
+	}
+	return nil, fmt.Errorf("no profile of simulated cards is called %q", name)
+}
+
+func profiles() []profile {
+	modern := profile{
+		version:                 0x0304,
+		chaining:                true,
+		extendedLength:          true,
+		announcesExtendedLength: true,
+		commandLimit:            4096,
+		certificates:            3,
+		certificateLimit:        2048,
+		certificateRoom:         2048,
+		absentCertificate:       iso7816.StatusOK,
+		outerTag:                true,
+		ec:                      true,
+		ecGeneration:            true,
+		emptySlot:               iso7816.StatusReferenceNotFound,
+		terminate:               true,
+	}
+	old := modern
+	old.version = 0x0200
+	old.extendedLength = false
+	old.announcesExtendedLength = false
+	old.certificates = 1
+	old.outerTag = false
+	old.wrongPIN = withoutTriesLeft
+	old.ec = false
+
+	quirk := func(name, description string, change func(*profile)) profile {
+		p := modern
+		p.name, p.description = name, description
+		change(&p)
+		return p
+	}
+	modern.name, modern.description = DefaultProfile, "OpenPGP card 3.4 with extended length and elliptic curves"
+	old.name, old.description = "openpgp-2.0", "OpenPGP card 2.0: RSA only, one certificate, short APDUs"
+	return []profile{
+		modern,
+		old,
+		quirk("wrong-pin-6982", "a wrong PIN is answered 6982, without the tries left", func(p *profile) {
+			p.wrongPIN = withoutTriesLeft
+		}),
+		quirk("certificate-limit-lies", "says certificates may have 2048 bytes and takes 944; 6581 on the last block", func(p *profile) {
+			p.certificateRoom = 944
+			p.extendedLength, p.announcesExtendedLength = false, false
+		}),
+		quirk("strict-rsa-attributes", "takes RSA attributes only with its own exponent length and import format, 0011 00", func(p *profile) {
+			p.strictAttributes = true
+		}),
+		quirk("exact-le-6cxx", "answers 6Cxx unless Le is the exact length", func(p *profile) {
+			p.exactLe = true
+			p.extendedLength, p.announcesExtendedLength = false, false
+		}),
+		quirk("endless-61xx", "GET DATA never ends: 61xx for ever", func(p *profile) {
+			p.endlessAnswers = true
+		}),
+		quirk("truncated-templates", "GET DATA of a template answers 9000 with its first 9 bytes", func(p *profile) {
+			p.truncated = true
+		}),
+		quirk("garbage-templates", "GET DATA of a template answers 9000 with random bytes", func(p *profile) {
+			p.garbled = true
+		}),
+		quirk("extended-length-refused", "announces extended length and refuses it with 6700", func(p *profile) {
+			p.extendedLength = false
+		}),
+		quirk("extended-length-unannounced", "understands extended length and does not say so", func(p *profile) {
+			p.announcesExtendedLength = false
+		}),
+		quirk("chaining-refused", "announces command chaining and refuses it with 6884", func(p *profile) {
+			p.chaining = false
+		}),
+		quirk("empty-slot-6f00", "answers 6F00 for a key that is not there", func(p *profile) {
+			p.emptySlot = iso7816.StatusUnknown
+		}),
+		quirk("absent-certificate-6a88", "answers 6A88 for a certificate that is not there", func(p *profile) {
+			p.absentCertificate = iso7816.StatusReferenceNotFound
+		}),
+		quirk("absent-certificate-6a82", "answers 6A82 for a certificate that is not there", func(p *profile) {
+			p.absentCertificate = iso7816.StatusFileNotFound
+		}),
+		quirk("absent-certificate-8800", "answers 8800 for a certificate that is not there", func(p *profile) {
+			p.absentCertificate = 0x8800
+		}),
+		quirk("no-ec-generation", "imports elliptic curve keys and does not make them", func(p *profile) {
+			p.ecGeneration = false
+		}),
+		quirk("kdf", "passwords in key derived format (KDF-DO) from the factory", func(p *profile) {
+			p.kdf = true
+		}),
+		quirk("no-terminate", "knows neither TERMINATE DF nor ACTIVATE FILE", func(p *profile) {
+			p.terminate = false
+		}),
+		quirk("button-not-pressed", "nobody presses the button where a user interaction flag asks for it", func(p *profile) {
+			p.nobodyAtCard = true
+		}),
+	}
+}
