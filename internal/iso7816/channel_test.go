@@ -1,0 +1,226 @@
+package iso7816
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// script is a card that expects commands and gives the answers beside them.
+type script struct {
+	t     *testing.T
+	steps []string // "COMMAND > ANSWER", hex; a trailing … matches any rest
+}
+
+func (s *script) Transmit(_ context.Context, apdu []byte) ([]byte, error) {
+	if len(s.steps) == 0 {
+		s.t.Fatalf("unexpected command %X", apdu)
+	}
+	want, answer, _ := strings.Cut(strings.ReplaceAll(s.steps[0], " ", ""), ">")
+	s.steps = s.steps[1:]
+	got := fmt.Sprintf("%X", apdu)
+	if prefix, open := strings.CutSuffix(want, "…"); open && strings.HasPrefix(got, prefix) {
+		want = got
+	}
+	if got != want {
+		s.t.Fatalf("command %s, want %s", got, want)
+	}
+	return unhex(s.t, answer), nil
+}
+
+func TestChannelSend(t *testing.T) {
+	long := bytes.Repeat([]byte{0x11}, 300)
+	first, rest := strings.Repeat("11", 254), strings.Repeat("11", 46)
+	both := Capabilities{Chaining: true, ExtendedLength: true}
+	for name, test := range map[string]struct {
+		can    Capabilities
+		cmd    Command
+		steps  []string
+		want   string
+		status Status
+	}{
+		"short": {
+			cmd:   Command{INS: 0xCA, P2: 0x6E, Ne: 65536},
+			steps: []string{"00CA006E00 > AA9000"}, want: "AA",
+		},
+		"extended answer": {
+			can: both, cmd: Command{INS: 0xCA, P2: 0x6E, Ne: 65536},
+			steps: []string{"00CA006E000000 > AA9000"}, want: "AA",
+		},
+		"extended length announced and refused": {
+			can: both, cmd: Command{INS: 0xCA, P2: 0x6E, Ne: 65536},
+			steps: []string{"00CA006E000000 > 6700", "00CA006E00 > AA9000"}, want: "AA",
+		},
+		"get response keeps the channel, not the chaining": {
+			cmd:   Command{CLA: 0x01, INS: 0xCA, P2: 0x6E, Ne: 256},
+			steps: []string{"01CA006E00 > AA6102", "01C0000002 > BBCC9000"}, want: "AABBCC",
+		},
+		"the card's own Le": {
+			cmd:   Command{INS: 0xCA, P2: 0x6E, Ne: 256},
+			steps: []string{"00CA006E00 > 6C03", "00CA006E03 > 0102039000"}, want: "010203",
+		},
+		"chaining": {
+			can: Capabilities{Chaining: true}, cmd: Command{INS: 0xDA, P2: 0x5E, Data: long},
+			steps: []string{"10DA005EFE" + first + "> 9000", "00DA005E2E" + rest + "> 9000"},
+		},
+		"extended data": {
+			can: both, cmd: Command{INS: 0xDA, P2: 0x5E, Data: long},
+			steps: []string{"00DA005E00012C… > 9000"},
+		},
+		"extended data too long for the card": {
+			can:   Capabilities{Chaining: true, ExtendedLength: true, MaxCommand: 261},
+			cmd:   Command{INS: 0xDA, P2: 0x5E, Data: long},
+			steps: []string{"10DA005EFE" + first + "> 9000", "00DA005E2E" + rest + "> 9000"},
+		},
+		"extended data refused": {
+			can: both, cmd: Command{INS: 0xDA, P2: 0x5E, Data: long},
+			steps: []string{"00DA005E00012C… > 6700", "10DA005EFE… > 9000", "00DA005E2E… > 9000"},
+		},
+		"nothing announced, extended works": {
+			cmd:   Command{INS: 0xDA, P2: 0x5E, Data: long},
+			steps: []string{"00DA005E00012C… > 9000"},
+		},
+		"nothing announced, chaining works": {
+			cmd:   Command{INS: 0xDA, P2: 0x5E, Data: long},
+			steps: []string{"00DA005E00012C… > 6700", "10DA005EFE… > 9000", "00DA005E2E… > 9000"},
+		},
+		"chaining announced and refused": {
+			can: Capabilities{Chaining: true}, cmd: Command{INS: 0xDA, P2: 0x5E, Data: long},
+			steps: []string{"10DA005EFE… > 6884", "00DA005E00012C… > 9000"},
+		},
+		"the last block refused": {
+			can: Capabilities{Chaining: true}, cmd: Command{INS: 0xDA, P2: 0x5E, Data: long},
+			steps: []string{"10DA005EFE… > 9000", "00DA005E2E… > 6581"}, status: StatusMemoryFailure,
+		},
+		"refused": {
+			cmd:   Command{INS: 0x20, P2: 0x82, Data: []byte("123456")},
+			steps: []string{"0020008206313233343536 > 63C2"}, status: 0x63C2,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			card := &script{t, test.steps}
+			answer, err := NewChannel(card, test.can).Send(t.Context(), test.cmd)
+			if StatusOf(err) != test.status || test.status == 0 && err != nil {
+				t.Fatalf("error %v, want status %04X", err, uint16(test.status))
+			}
+			if want := unhex(t, test.want); !bytes.Equal(answer, want) {
+				t.Fatalf("answer %X, want %X", answer, want)
+			}
+			if len(card.steps) > 0 {
+				t.Fatalf("not sent: %v", card.steps)
+			}
+		})
+	}
+}
+
+// always answers every command with the same bytes.
+type always []byte
+
+func (a always) Transmit(context.Context, []byte) ([]byte, error) { return bytes.Clone(a), nil }
+
+func TestChannelBoundsAHostileCard(t *testing.T) {
+	for name, answer := range map[string]always{
+		"61xx with nothing, for ever": {0x61, 0x10},
+		"61xx with data, for ever":    append(make(always, 256), 0x61, 0x00),
+		"no status word":              {0x90},
+		"nothing":                     {},
+		"an answer beyond any length": make(always, MaxExtendedNe+3),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := NewChannel(answer, Capabilities{}).Send(t.Context(), Command{INS: 0xCA, Ne: 256})
+			if !errors.Is(err, ErrAnswerTooLong) && !errors.Is(err, ErrEncoding) {
+				t.Fatal(err)
+			}
+		})
+	}
+	// 6Cxx for ever is asked once more, and then is the answer.
+	_, err := NewChannel(always{0x6C, 0x10}, Capabilities{}).Send(t.Context(), Command{INS: 0xCA, Ne: 256})
+	if StatusOf(err) != 0x6C10 {
+		t.Fatal(err)
+	}
+}
+
+func TestVerifiedIsKnownAfterAPIN(t *testing.T) {
+	for _, test := range []struct {
+		cmd  Command
+		want bool
+	}{
+		{Command{INS: InsVerify, P2: 0x82}, false}, // a question for the tries left
+		{Command{INS: InsVerify, P2: 0x82, Data: []byte("123456")}, true},
+		{Command{INS: InsGetData, Ne: 256}, false},
+	} {
+		ch := NewChannel(always{0x90, 0x00}, Capabilities{})
+		if _, err := ch.Send(t.Context(), test.cmd); err != nil || ch.Verified() != test.want {
+			t.Errorf("%+v: %v, %v", test.cmd, ch.Verified(), err)
+		}
+	}
+}
+
+func TestSendStopsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := NewChannel(&script{t: t}, Capabilities{}).Send(ctx, Command{INS: 0xCA})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+}
+
+func TestStatusWords(t *testing.T) {
+	for status, want := range map[Status]string{
+		0x6982: "6982 security status not satisfied",
+		0x63C2: "63C2 verification failed, 2 tries left",
+		0x6A12: "6A12 wrong parameters",
+		0x1234: "1234 unknown status word",
+	} {
+		if got := status.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if n, ok := Status(0x63C0).TriesLeft(); n != 0 || !ok {
+		t.Error(n, ok)
+	}
+}
+
+func TestCapabilities(t *testing.T) {
+	for name, test := range map[string]struct {
+		atr  string
+		want Capabilities
+	}{
+		"OpenPGP card with both": {"3BDA11FF81B1FE551F0300318473800180009000E4", Capabilities{Chaining: true}},
+		"extended and chaining":  {"3BDA18FF81B1FE751F030031F573C001600090001C", Capabilities{ExtendedLength: true}},
+		"no historical bytes":    {"3B00", Capabilities{}},
+		"cut":                    {"3BDA18FF81", Capabilities{}},
+		"nothing":                {"", Capabilities{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := CapabilitiesOf(HistoricalBytes(unhex(t, test.atr))); got != test.want {
+				t.Errorf("%+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+func FuzzChannel(f *testing.F) {
+	f.Add([]byte{0x6E, 0x00, 0x61, 0x01}, []byte{0x90, 0x00})
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		card := &alternating{answers: [][]byte{first, second}}
+		_, _ = NewChannel(card, Capabilities{Chaining: true, ExtendedLength: true}).
+			Send(t.Context(), Command{INS: 0xCA, Data: make([]byte, 400), Ne: MaxExtendedNe})
+		if card.n > 2*maxGetResponses {
+			t.Fatalf("%d commands", card.n)
+		}
+	})
+}
+
+type alternating struct {
+	answers [][]byte
+	n       int
+}
+
+func (a *alternating) Transmit(context.Context, []byte) ([]byte, error) {
+	a.n++
+	return bytes.Clone(a.answers[a.n%2]), nil
+}
