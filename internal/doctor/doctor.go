@@ -1,0 +1,112 @@
+// Package doctor looks for what keeps cards from working on this machine: the
+// PC/SC daemon, permissions, drivers, programs in the way, PKCS#11 modules. It
+// changes nothing and talks to no card. What it looks at is handed in, so that
+// it knows of files and lists, and not of PC/SC or PKCS#11.
+package doctor
+
+import (
+	"context"
+	"io/fs"
+)
+
+// Result is how a check ended.
+type Result string
+
+// The results of a check. A warning is something that may be as it should be.
+const (
+	Pass Result = "pass"
+	Fail Result = "fail"
+	Warn Result = "warn"
+	Skip Result = "skip"
+)
+
+// Check is one thing that was looked at. Detail says what was seen, Hint what
+// to type against it.
+type Check struct {
+	Name   string `json:"name"`
+	Result Result `json:"result"`
+	Detail string `json:"detail"`
+	Hint   string `json:"hint,omitempty"`
+}
+
+// Report is the checks in the order in which things depend on each other.
+// Passed says that none failed.
+type Report struct {
+	Checks []Check `json:"checks"`
+	Passed bool    `json:"passed"`
+}
+
+// Reader is a reader that the PC/SC service has. Exclusive says that a program
+// has its card to itself, Mute that the card does not answer.
+type Reader struct {
+	Name                         string
+	CardPresent, Exclusive, Mute bool
+}
+
+// Process is a running program.
+type Process struct {
+	PID  int
+	Name string
+}
+
+// ModuleStatus is a PKCS#11 module that was found. Err is why it cannot be
+// used, nil where it can; Tokens is how many tokens it has then.
+type ModuleStatus struct {
+	Name, Path string
+	Tokens     int
+	Err        error
+}
+
+// Probe is the machine, as far as it is looked at.
+type Probe struct {
+	// OS is the operating system, as in runtime.GOOS.
+	OS string
+
+	// Root is the file system from its root.
+	Root fs.FS
+
+	// Readers lists the readers of the PC/SC service; its error says that
+	// the service cannot be used, a problem.NotSupported that this build
+	// cannot.
+	Readers func(context.Context) ([]Reader, error)
+
+	// Dial connects to a socket of the file system, and closes it.
+	Dial func(ctx context.Context, path string) error
+
+	// Holders lists the programs that are connected to the service.
+	Holders func(context.Context) []Process
+
+	// Modules lists the PKCS#11 modules.
+	Modules func(context.Context) []ModuleStatus
+}
+
+// Run makes all checks. When ctx ends, what is not looked at any more is
+// missing from the report.
+func Run(ctx context.Context, p Probe) Report {
+	e := examination{probe: p}
+	for _, look := range []func(context.Context) Check{
+		e.service, e.readers, e.usbReaders, e.kernelModules, e.cards, e.holders, e.scdaemon, e.modules,
+	} {
+		if ctx.Err() != nil {
+			break
+		}
+		e.report.Checks = append(e.report.Checks, look(ctx))
+	}
+	e.report.Passed = ctx.Err() == nil
+	for _, c := range e.report.Checks {
+		if c.Result == Fail {
+			e.report.Passed = false
+		}
+	}
+	return e.report
+}
+
+// examination is one run. What the service answered is kept for the checks
+// that follow.
+type examination struct {
+	probe  Probe
+	report Report
+
+	reached bool
+	found   []Reader
+}

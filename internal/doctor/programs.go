@@ -1,0 +1,127 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+const scdaemonName = "scdaemon"
+
+func (e *examination) holders(ctx context.Context) Check {
+	check := Check{Name: "card-holders", Result: Pass}
+	if !e.reached {
+		check.Result, check.Detail = Skip, "no PC/SC service to ask"
+		return check
+	}
+	var held []string
+	for _, r := range e.found {
+		if r.Exclusive {
+			held = append(held, r.Name)
+		}
+	}
+	var names []string
+	scdaemon := false
+	for _, p := range e.probe.Holders(ctx) {
+		names = append(names, fmt.Sprintf("%s (process %d)", p.Name, p.PID))
+		scdaemon = scdaemon || p.Name == scdaemonName
+	}
+	connected := "; no other program is seen to be connected to the service"
+	if len(names) > 0 {
+		connected = "; connected to the service: " + strings.Join(names, ", ")
+	}
+	if len(held) == 0 {
+		check.Detail = "no program keeps a card to itself" + connected
+		return check
+	}
+	check.Result, check.Detail = Warn, "a program keeps the card to itself in: "+strings.Join(held, "; ")+connected
+	check.Hint = "close the program that uses the card"
+	if scdaemon {
+		check.Hint = "gpgconf --kill scdaemon"
+	}
+	return check
+}
+
+func (e *examination) scdaemon(ctx context.Context) Check {
+	check := Check{Name: "scdaemon", Result: Pass, Detail: "GnuPG's card daemon does not run"}
+	if e.probe.OS != "linux" {
+		check.Result, check.Detail = Skip, "looked for on Linux only"
+		return check
+	}
+	if pid, ok := e.running(scdaemonName); ok {
+		check.Result = Warn
+		check.Detail = fmt.Sprintf("GnuPG's card daemon runs (process %d): it keeps a card that it uses to itself", pid)
+		check.Hint = "gpgconf --kill scdaemon, when a card is busy"
+	}
+	return check
+}
+
+// running looks for a process by its name in proc(5).
+func (e *examination) running(name string) (pid int, ok bool) {
+	entries, err := fs.ReadDir(e.probe.Root, "proc")
+	if err != nil {
+		return 0, false
+	}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		comm, err := fs.ReadFile(e.probe.Root, "proc/"+entry.Name()+"/comm")
+		if err == nil && strings.TrimSpace(string(comm)) == name {
+			return pid, true
+		}
+	}
+	return 0, false
+}
+
+func (e *examination) modules(ctx context.Context) Check {
+	check := Check{Name: "pkcs11-modules", Result: Pass}
+	list := e.probe.Modules(ctx)
+	if len(list) == 0 {
+		check.Result, check.Detail = Warn, "no PKCS#11 module was found"
+		check.Hint = e.installOpenSC() + ", or name a module: --module PATH"
+		return check
+	}
+	parts := make([]string, len(list))
+	usable := 0
+	for i, m := range list {
+		parts[i] = m.describe()
+		if m.Err == nil {
+			usable++
+		}
+	}
+	check.Detail = strings.Join(parts, "; ")
+	switch usable {
+	case len(list):
+	case 0:
+		check.Result = Fail
+		check.Hint = e.installOpenSC()
+	default:
+		check.Result = Warn
+	}
+	return check
+}
+
+func (e *examination) installOpenSC() string {
+	if e.probe.OS == "linux" {
+		return "apt install opensc-pkcs11 (or the package of this system)"
+	}
+	return "install OpenSC"
+}
+
+func (m ModuleStatus) describe() string {
+	name := m.Name
+	if m.Path != "" && m.Path != m.Name {
+		name = strings.TrimSpace(m.Name + " " + m.Path)
+	}
+	if m.Err != nil {
+		return name + " (cannot be used: " + m.Err.Error() + ")"
+	}
+	if m.Tokens == 1 {
+		return name + " (1 token)"
+	}
+	return fmt.Sprintf("%s (%d tokens)", name, m.Tokens)
+}
