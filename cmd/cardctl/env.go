@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/pcsc"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/terminal"
+)
+
+// Env is all that a run of the program has of the world around it, and what
+// its flags say.
+//
+// What goes where: results to Out, nothing else. Errors, notes and progress to
+// Err. Prompts to the terminal itself, so that both can be pipes.
+type Env struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Environ  []string // as os.Environ gives it
+	Now      func() time.Time
+
+	// live says that Err is a terminal on which things may move.
+	live     bool
+	terminal *terminal.Terminal
+	// openReaders reaches the PC/SC daemon.
+	openReaders func(context.Context, pcsc.Options) (readers, error)
+	// connectSimulated connects to a simulated card in this process.
+	connectSimulated func(ctx context.Context, name string) (iso7816.Connection, error)
+
+	flags    sharedFlags
+	progress *output.Progress
+	trace    *os.File
+	stop     context.CancelFunc
+
+	// command is what is run, object what it is run on.
+	command, object string
+	// started says that the flags are known and the command's own work begins.
+	started bool
+}
+
+// newEnv is the world as the process finds it. Nothing is opened.
+func newEnv() *Env {
+	environ := os.Environ()
+	plain := terminal.Plain(environ)
+	env := &Env{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: environ, Now: time.Now,
+		live:        !plain && terminal.IsTerminal(os.Stderr),
+		terminal:    terminal.New(terminal.Options{Plain: plain}),
+		openReaders: openPCSC,
+		progress:    output.NewProgress(io.Discard, false),
+	}
+	env.connectSimulated = env.connectCardsim
+	return env
+}
+
+// Getenv returns the value of a variable, empty where it is not set.
+func (env *Env) Getenv(name string) string {
+	for _, entry := range slices.Backward(env.Environ) {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// name notes what is run.
+func (env *Env) name(cmd *cobra.Command) {
+	_, env.command, _ = strings.Cut(cmd.CommandPath(), " ")
+}
+
+// start is what comes before the work of every command.
+func (env *Env) start(cmd *cobra.Command) error {
+	env.name(cmd)
+	if err := env.flags.complete(cmd, env.Getenv); err != nil {
+		return err
+	}
+	for _, err := range []error{cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()} {
+		if err != nil {
+			return problem.New(problem.Usage, "%s", err.Error())
+		}
+	}
+	env.started = true
+	if !env.flags.quiet {
+		env.progress = output.NewProgress(env.Err, env.live)
+	}
+	if env.flags.timeout > 0 {
+		ctx, stop := context.WithTimeout(cmd.Context(), env.flags.timeout)
+		env.stop = stop
+		cmd.SetContext(ctx)
+	}
+	return nil
+}
+
+// close ends what was begun for the command.
+func (env *Env) close() error {
+	env.progress.Done()
+	if env.stop != nil {
+		env.stop()
+	}
+	var err error
+	if env.trace != nil {
+		err = env.trace.Close()
+	}
+	return errors.Join(err, env.terminal.Close())
+}
+
+// result writes what the command came to: as a document of this kind, or as
+// text.
+func (env *Env) result(kind string, document any, text func(*output.Sheet)) error {
+	env.progress.Done()
+	if env.flags.output == formatJSON {
+		return output.WriteDocument(env.Out, kind, document)
+	}
+	var sheet output.Sheet
+	text(&sheet)
+	_, err := sheet.WriteTo(env.Out)
+	return err
+}
+
+// note tells the user something that is no result.
+func (env *Env) note(format string, args ...any) {
+	if env.flags.quiet {
+		return
+	}
+	env.progress.Done()
+	fmt.Fprintln(env.Err, output.Line(fmt.Sprintf(format, args...)))
+}
+
+// detail is a note for those who asked for more.
+func (env *Env) detail(format string, args ...any) {
+	if env.flags.verbose {
+		env.note(format, args...)
+	}
+}
+
+// tracer puts the trace before a card where one is wanted.
+func (env *Env) tracer(card iso7816.Transmitter) (iso7816.Transmitter, func() error, error) {
+	none := func() error { return nil }
+	if env.flags.trace == "" {
+		return card, none, nil
+	}
+	if env.trace == nil {
+		f, err := os.OpenFile(env.flags.trace, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		if err != nil {
+			return nil, none, problem.Wrap(problem.Failed, err, "cannot write the trace")
+		}
+		env.trace = f
+	}
+	t := iso7816.NewTracer(card, env.trace)
+	return t, t.Err, nil
+}
+
+// red colours text where a person sees it and has nothing against it.
+func (env *Env) red(text string) string {
+	if !env.live {
+		return text
+	}
+	return "\x1b[31;1m" + text + "\x1b[0m"
+}

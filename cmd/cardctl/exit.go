@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// exitStatus is the only place where a failure becomes a number.
+func exitStatus(code problem.Code) int {
+	switch code {
+	case problem.Usage:
+		return 2
+	case problem.NotFound:
+		return 3
+	case problem.PINIncorrect, problem.KeysIncorrect:
+		return 4
+	case problem.PINBlocked:
+		return 5
+	case problem.CardBusy:
+		return 6
+	case problem.NotSupported:
+		return 7
+	case problem.Mismatch:
+		return 8
+	case problem.Refused:
+		return 9
+	case problem.CardRemoved:
+		return 10
+	case problem.Interrupted:
+		return 130
+	default:
+		return 1
+	}
+}
+
+// next is what to type where the failure itself does not say.
+func next(code problem.Code, command string) string {
+	switch code {
+	case problem.Usage:
+		return strings.TrimSpace("cardctl "+command) + " --help"
+	case problem.NotFound:
+		return "cardctl list-readers"
+	case problem.CardBusy:
+		return "cardctl doctor"
+	case problem.CardRemoved:
+		return "put the card back, then: cardctl info"
+	case problem.Failed:
+		return "the same command with --trace FILE shows what the card was sent and said"
+	default:
+		return "cardctl info"
+	}
+}
+
+// diagnose turns what a command came back with into what the user is told.
+func (env *Env) diagnose(err error) *problem.Error {
+	p := env.classify(err)
+	told := *p
+	told.What, told.Why = env.subject(p.What), p.Reason()
+	if strings.HasSuffix(told.What, told.Why) {
+		told.Why = ""
+	}
+	if status := iso7816.StatusOf(err); status != 0 && !strings.Contains(told.What+told.Why, fmt.Sprintf("%04X", uint16(status))) {
+		told.Why = strings.TrimSpace(fmt.Sprintf("%s [%s]", told.Why, status))
+	}
+	told.Why = sentence(told.Why)
+	if told.Try == "" {
+		told.Try = next(p.Code, env.command)
+	}
+	return &told
+}
+
+// sentence gives what a lower layer said the form of a sentence.
+func sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if !strings.ContainsRune(".?!", rune(s[len(s)-1])) {
+		s += "."
+	}
+	return s
+}
+
+// subject puts in front of what failed the command and what it is run on,
+// unless that is said already.
+func (env *Env) subject(what string) string {
+	for _, word := range []string{env.object, env.command} {
+		if word != "" && what != word && !strings.HasPrefix(what, word+":") && !strings.HasPrefix(what, word+" ") {
+			if word == env.object || env.object == "" {
+				word += ":"
+			}
+			what = word + " " + what
+		}
+	}
+	return what
+}
+
+func (env *Env) classify(err error) *problem.Error {
+	var p *problem.Error
+	isProblem := errors.As(err, &p)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return problem.New(problem.Interrupted, "interrupted").Because("%s", stateIn(err, context.Canceled))
+	case isProblem && p.Code == problem.CardBusy:
+		return p
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem.New(problem.Failed, "gave up after %s", env.flags.timeout).
+			Because("%s", stateIn(err, context.DeadlineExceeded)).
+			Hint("the same command with a longer --timeout")
+	case isProblem:
+		return p
+	case errors.Is(err, iso7816.ErrCardRemoved):
+		return problem.Wrap(problem.CardRemoved, err, "the card was removed").
+			Because("The card or its reader went away in the middle of the work.")
+	case errors.Is(err, iso7816.ErrCardReset):
+		return problem.Wrap(problem.CardBusy, err, "the card was reset by another program").
+			Because("What had been verified and selected on it is gone.").
+			Hint("the same command again")
+	}
+	// The outermost clause is what failed, the others are why.
+	what, why, _ := strings.Cut(err.Error(), ": ")
+	return problem.New(problem.Failed, "%s", what).Because("%s", why)
+}
+
+// stateIn is what an interruption says of the card, behind the cause of it.
+func stateIn(err, cause error) string {
+	if _, state, told := strings.Cut(err.Error(), cause.Error()+". "); told {
+		return state
+	}
+	return "The card is as cardctl info now shows it."
+}
+
+type errorReport struct {
+	Code      problem.Code `json:"code"`
+	Exit      int          `json:"exit"`
+	Message   string       `json:"message"`
+	Hint      string       `json:"hint"`
+	TriesLeft *int         `json:"triesLeft,omitempty"`
+}
+
+// fail tells the user in three lines, or in one document, and returns the exit
+// status.
+func (env *Env) fail(err error) int {
+	p := env.diagnose(err)
+	status := exitStatus(p.Code)
+	if env.flags.output == formatJSON {
+		report := errorReport{p.Code, status, output.Line(p.Error()), output.Line(p.Try), p.TriesLeft}
+		_ = output.WriteDocument(env.Err, "Error", report)
+		return status
+	}
+	fmt.Fprintf(env.Err, "%s %s\n", env.red("Error:"), output.Line(p.What))
+	if p.Why != "" {
+		fmt.Fprintln(env.Err, output.Line(p.Why))
+	}
+	fmt.Fprintf(env.Err, "Try: %s\n", output.Line(p.Try))
+	return status
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// sharedFlags are those that every command has.
+type sharedFlags struct {
+	reader, serial, module string
+	output                 string
+	yes, noInput           bool
+	trace                  string
+	timeout                time.Duration
+	quiet, verbose         bool
+}
+
+const (
+	formatText = "text"
+	formatJSON = "json"
+)
+
+// environment names the variables that stand in for a flag that is not given.
+var environment = map[string]string{
+	"reader": "CARDCTL_READER",
+	"serial": "CARDCTL_SERIAL",
+	"module": "CARDCTL_MODULE",
+	"output": "CARDCTL_OUTPUT",
+}
+
+func (f *sharedFlags) add(flags *pflag.FlagSet) {
+	flags.StringVarP(&f.reader, "reader", "r", "", "`reader`: its index, a unique part of its name, or sim:NAME")
+	flags.StringVar(&f.serial, "serial", "", "card with this `serial`, or a unique ending of it")
+	flags.StringVarP(&f.module, "module", "m", "", "PKCS#11 `module`: a path, or a name such as opensc")
+	flags.StringVarP(&f.output, "output", "o", formatText, "output `format`: text or json")
+	flags.BoolVarP(&f.yes, "yes", "y", false, "do not ask before something is destroyed")
+	flags.BoolVar(&f.noInput, "no-input", false, "never prompt")
+	flags.StringVar(&f.trace, "trace", "", "write every APDU to `file`, secrets blanked")
+	flags.DurationVar(&f.timeout, "timeout", 0, "give up after this `time`, such as 30s")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "results and errors only")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say more about what is done")
+}
+
+// complete takes what is not given from the environment, and checks the rest.
+func (f *sharedFlags) complete(cmd *cobra.Command, getenv func(string) string) error {
+	for name, variable := range environment {
+		shared := cmd.Root().PersistentFlags().Lookup(name)
+		value := getenv(variable)
+		if value == "" || shared.Changed || cmd.Flags().Lookup(name) != shared {
+			continue
+		}
+		if err := shared.Value.Set(value); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.output != formatText && f.output != formatJSON:
+		wrong := f.output
+		f.output = formatText
+		return problem.New(problem.Usage, "no output format %q", wrong).Because("There are text and json.")
+	case f.timeout < 0:
+		return problem.New(problem.Usage, "a timeout of %s is in the past", f.timeout)
+	case f.quiet && f.verbose:
+		return problem.New(problem.Usage, "--quiet and --verbose contradict each other")
+	}
+	return nil
+}
+
+// wantsJSON looks for the output format in arguments that could not be parsed.
+func wantsJSON(args []string) bool {
+	for i, arg := range args {
+		switch arg {
+		case "--":
+			return false
+		case "-ojson", "-o=json", "--output=json":
+			return true
+		case "-o", "--output":
+			return i+1 < len(args) && args[i+1] == formatJSON
+		}
+	}
+	return false
+}
+
+// flagProblem is what a flag error is called. The arguments themselves are not
+// repeated: one of them may be a PIN that was meant for another place.
+func flagProblem(cmd *cobra.Command, err error) error {
+	p := problem.New(problem.Usage, "%s", err.Error())
+	var unknown *pflag.NotExistError
+	var invalid *pflag.InvalidValueError
+	var missing *pflag.ValueRequiredError
+	var malformed *pflag.InvalidSyntaxError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
+		p = problem.New(problem.Usage, "unknown flag -%s", unknown.GetSpecifiedName())
+	case errors.As(err, &unknown):
+		p = problem.New(problem.Usage, "unknown flag --%s", unknown.GetSpecifiedName())
+		if similar := similarFlag(cmd, unknown.GetSpecifiedName()); similar != "" {
+			p.Because("There is --%s.", similar)
+		}
+	case errors.As(err, &invalid):
+		f := invalid.GetFlag()
+		p = problem.New(problem.Usage, "the value of --%s is not a %s", f.Name, kindOf(f))
+	case errors.As(err, &missing):
+		p = problem.New(problem.Usage, "--%s needs a value", missing.GetFlag().Name).
+			Because("It is: %s.", missing.GetFlag().Usage)
+	case errors.As(err, &malformed):
+		p = problem.New(problem.Usage, "a flag that is malformed")
+	}
+	return p
+}
+
+func kindOf(f *pflag.Flag) string {
+	switch kind := f.Value.Type(); kind {
+	case "duration":
+		return "time such as 30s or 2m"
+	case "bool":
+		return "truth value; it needs none"
+	case "int":
+		return "number"
+	default:
+		return kind
+	}
+}
+
+// similarFlag finds the flag that was mistyped: one that begins the same, or
+// that the name begins with.
+func similarFlag(cmd *cobra.Command, name string) string {
+	var similar string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if similar == "" && !f.Hidden && closeTo(f.Name, name) {
+			similar = f.Name
+		}
+	})
+	return similar
+}
+
+func closeTo(a, b string) bool {
+	if len(b) < 3 {
+		return false
+	}
+	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) || strings.ReplaceAll(a, "-", "") == strings.ReplaceAll(b, "-", "")
+}
+
+// noArgs, oneArg and oneOf are what a command takes besides flags.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return problem.New(problem.Usage, "no argument is wanted, and there %s", count(len(args), "is one", "are %d"))
+	}
+	return nil
+}
+
+// oneArg wants one argument, which is what.
+func oneArg(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 1 && args[0] != "" {
+			return nil
+		}
+		return problem.New(problem.Usage, "one argument is wanted, and there %s", count(len(args), "is one that is empty", "are %d")).
+			Because("It is %s.", what)
+	}
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return fmt.Sprintf(many, n)
+}

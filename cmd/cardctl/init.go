@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	cardinit "github.com/cardctl/cardctl/internal/init"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+type initOptions struct {
+	app, label  string
+	factoryPINs bool
+	secrets     secretFlags
+}
+
+func newInitCmd(env *Env) *cobra.Command {
+	var o initOptions
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Erase a card, and give it its first PINs",
+		Long: `Erase a card, and give it its first PINs: --pin and --admin-pin are what it
+shall have afterwards. What will be lost is shown, and has to be confirmed.
+
+A card that was used wants its admin PIN as --current-admin-pin. Without it both
+PINs are blocked first, which is the other way to erase an OpenPGP card.`,
+		Example: `  cardctl init
+  cardctl init --yes --pin file:pin.txt --admin-pin file:admin-pin.txt
+  cardctl init --yes --factory-pins --reader sim:desk`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runInit(cmd.Context(), env, &o) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.app, "app", "", "`application`, where the card holds more than one: openpgp")
+	flags.StringVar(&o.label, "label", "", "`label` of the card, where it has one")
+	flags.BoolVar(&o.factoryPINs, "factory-pins", false, "leave the PINs of the factory")
+	o.secrets.add(flags, secret.PIN, "user PIN that the card shall have")
+	o.secrets.add(flags, secret.AdminPIN, "admin PIN that the card shall have")
+	o.secrets.add(flags, secret.CurrentAdminPIN, "admin PIN that the card has now")
+	o.secrets.addLastTry(flags)
+	return cmd
+}
+
+type initReport struct {
+	Reader string `json:"reader"`
+	cardinit.Report
+}
+
+func runInit(ctx context.Context, env *Env, o *initOptions) error {
+	if o.factoryPINs && (o.secrets.flagGiven(secret.PIN) || o.secrets.flagGiven(secret.AdminPIN)) {
+		return problem.New(problem.Usage, "--factory-pins and new PINs contradict each other").
+			Because("With --factory-pins the card keeps the PINs that it comes with.")
+	}
+	access, err := o.secrets.access(env)
+	if err != nil {
+		return err
+	}
+	var report initReport
+	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
+		report.Reader = c.Reader
+		report.Report, err = cardinit.Initialise(ctx, c.Channel, cardinit.Options{
+			Application: strings.ToLower(o.app), Label: o.label, FactoryPINs: o.factoryPINs,
+			Access: access, Confirm: env.confirm,
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return env.result("Initialised", report, func(s *output.Sheet) {
+		s.Heading("Initialised " + report.Application + " card " + report.Serial + " in " + report.Reader)
+		if len(report.Lost) > 0 {
+			s.Field("lost", strings.Join(report.Lost, ", "))
+		}
+		s.Field("PINs", describePINs(report.PINs))
+	})
+}
+
+func describePINs(pins string) string {
+	if pins == "factory" {
+		return "the factory's, which everybody knows: cardctl set-pin changes them"
+	}
+	return "the new ones"
+}

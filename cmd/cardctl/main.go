@@ -1,0 +1,26 @@
+// Command cardctl is one tool for the smart-card desk: from a blank card to a
+// certificate that works. Here are the flags, the text and JSON that come out,
+// and the exit status; what a command does is a workflow's business.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(mainStatus()) }
+
+// mainStatus lets the card go in order on every way out but SIGKILL. A second
+// signal ends the program at once.
+func mainStatus() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	// A pipe that nobody reads is an error to report, not the end.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+
+	return run(ctx, newEnv(), os.Args[1:])
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"github.com/spf13/pflag"
+
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// secretFlags are the flags of one command that say where its secrets come
+// from.
+type secretFlags struct {
+	sources      map[secret.Name]*secret.Flag
+	given        map[secret.Name]*pflag.Flag
+	allowLastTry bool
+}
+
+// add makes a flag for each name; usage says which secret it is.
+func (s *secretFlags) add(flags *pflag.FlagSet, name secret.Name, usage string) {
+	if s.sources == nil {
+		s.sources, s.given = map[secret.Name]*secret.Flag{}, map[secret.Name]*pflag.Flag{}
+	}
+	s.sources[name] = new(secret.Flag)
+	flags.Var(s.sources[name], string(name), "where the "+usage+" comes from")
+	s.given[name] = flags.Lookup(string(name))
+}
+
+// addLastTry is for commands that send a PIN which has a counter.
+func (s *secretFlags) addLastTry(flags *pflag.FlagSet) {
+	flags.BoolVar(&s.allowLastTry, "allow-last-try", false, "send a PIN even when one try is left")
+}
+
+// flagGiven reports whether a flag was given for the secret.
+func (s *secretFlags) flagGiven(name secret.Name) bool { return s.given[name].Changed }
+
+// readsStdin reports whether a secret comes from stdin.
+func (s *secretFlags) readsStdin() bool {
+	for _, f := range s.sources {
+		if f.String() == "stdin" {
+			return true
+		}
+	}
+	return false
+}
+
+// resolver checks the flags and returns what finds the secrets.
+func (s *secretFlags) resolver(env *Env) (*secret.Resolver, error) {
+	r := &secret.Resolver{
+		Sources: map[secret.Name]secret.Source{},
+		Env:     env.Environ, Stdin: env.In, Stderr: env.Err,
+		Terminal: env.terminal, NoInput: env.flags.noInput,
+	}
+	for name, f := range s.sources {
+		source, err := f.Source(name)
+		if err != nil {
+			return nil, err
+		}
+		r.Sources[name] = source
+	}
+	return r, nil
+}
+
+// asker checks the flags and returns what hands out the secrets, having shown
+// what a person has to know before one is sent: the tries left.
+func (s *secretFlags) asker(env *Env) (secret.Asker, error) {
+	r, err := s.resolver(env)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
+		env.progress.Done()
+		prompted := []string{"prompt", "pinentry"}
+		source := r.Sources[q.Name].String()
+		quiet := source == "" && env.Getenv(q.Name.Variable()) == "" || slices.Contains(prompted, source)
+		if q.Note != "" && !q.New && !quiet {
+			env.note("%s: %s", q.Label, q.Note)
+		}
+		return r.Ask(ctx, q)
+	}, nil
+}
+
+// access is what a key needs for its work.
+func (s *secretFlags) access(env *Env) (key.Access, error) {
+	ask, err := s.asker(env)
+	if err != nil {
+		return key.Access{}, err
+	}
+	return key.Access{Ask: ask, AllowLastTry: s.allowLastTry, Now: env.Now, Notify: env.progress.Show}, nil
+}
+
+// keyFlag is --key.
+func keyFlag(flags *pflag.FlagSet, reference *string) {
+	flags.StringVarP(reference, "key", "k", "", "`reference` of the key, such as OPENPGP.3")
+}
+
+// parseKey reads --key and lets errors name the key.
+func (env *Env) parseKey(reference string) (key.Reference, error) {
+	if reference == "" {
+		return key.Reference{}, problem.New(problem.Usage, "which key?").
+			Because("--key is missing.").Hint("cardctl %s --key OPENPGP.3; cardctl info shows the keys of a card", env.command)
+	}
+	ref, err := key.ParseReference(reference)
+	if err != nil {
+		return key.Reference{}, err
+	}
+	env.object = ref.String()
+	return ref, nil
+}
+
+// oneReader refuses two flags that would read stdin.
+func oneReader(s *secretFlags, file string) error {
+	if file == "-" && s.readsStdin() {
+		return problem.New(problem.Usage, "stdin cannot give a file and a secret").
+			Because("FILE is -, and a secret is to come from stdin as well.").
+			Hint("name the file, or give the secret by file:PATH or fd:N")
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+type simAttachOptions struct {
+	address string
+}
+
+func newSimAttachCmd(env *Env) *cobra.Command {
+	var o simAttachOptions
+	cmd := &cobra.Command{
+		Use:   "attach NAME",
+		Short: "Put a simulated card into a virtual reader of PC/SC",
+		Long: `Put a simulated card into a virtual reader of the PC/SC daemon, so that every
+program sees it, until interrupted. The reader is that of the Debian package
+vsmartcard-vpcd; its second one waits at localhost:35964.`,
+		Example: "  cardctl sim attach desk\n  cardctl sim attach desk --address localhost:35964 --trace desk.trace",
+		Args:    oneArg("the name of the card, from cardctl sim list"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return runSimAttach(cmd.Context(), env, &o, args[0]) },
+	}
+	cmd.Flags().StringVar(&o.address, "address", cardsim.DefaultAddress, "`address` where the virtual reader waits")
+	return cmd
+}
+
+// runSimAttach ends without an error when it is interrupted.
+func runSimAttach(ctx context.Context, env *Env, o *simAttachOptions, name string) error {
+	store, err := env.simulatedCards()
+	if err != nil {
+		return err
+	}
+	c, err := store.Open(name)
+	if err != nil {
+		return simulatedProblem(err, name)
+	}
+	err = c.Attach(ctx, o.address, func() { env.note("%s is attached at %s", name, o.address) })
+	switch {
+	case errors.Is(err, cardsim.ErrNoReader):
+		err = problem.Wrap(problem.NotFound, err, "no virtual reader at "+o.address).
+			Because("Nobody waits for a card there: the PC/SC daemon does not run, or has no virtual reader.").
+			Hint("cardctl doctor; the virtual reader is in the Debian package vsmartcard-vpcd")
+	case errors.Is(err, cardsim.ErrReaderOccupied):
+		err = problem.Wrap(problem.CardBusy, err, "the virtual reader at "+o.address+" does not take the card").
+			Because("Another card is in it, or the PC/SC daemon stands still.").
+			Hint("cardctl sim attach %s --address localhost:35964", name)
+	}
+	return errors.Join(err, c.Close())
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	cardinit "github.com/cardctl/cardctl/internal/init"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+type unblockPINOptions struct {
+	secrets secretFlags
+}
+
+func newUnblockPINCmd(env *Env) *cobra.Command {
+	var o unblockPINOptions
+	cmd := &cobra.Command{
+		Use:   "unblock-pin [user]",
+		Short: "Give a blocked PIN its tries back, and a new value",
+		Long: `Give a blocked PIN its tries back, and a new value, by --admin-pin or
+--reset-code; without either the admin PIN is asked for.`,
+		Example: `  cardctl unblock-pin user
+  cardctl unblock-pin user --reset-code env:CODE --new-pin env:NEW`,
+		Args:      cobra.MaximumNArgs(1),
+		ValidArgs: []string{"user"},
+		RunE:      func(cmd *cobra.Command, args []string) error { return runUnblockPIN(cmd.Context(), env, &o, args) },
+	}
+	flags := cmd.Flags()
+	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
+	o.secrets.add(flags, secret.ResetCode, "resetting code")
+	o.secrets.add(flags, secret.NewPIN, "new user PIN")
+	o.secrets.addLastTry(flags)
+	return cmd
+}
+
+func runUnblockPIN(ctx context.Context, env *Env, o *unblockPINOptions, args []string) error {
+	pin := cardinit.User
+	if len(args) == 1 {
+		var err error
+		if pin, err = parsePIN(args[0]); err != nil {
+			return err
+		}
+	}
+	with, err := o.with(env)
+	if err != nil {
+		return err
+	}
+	access, err := o.secrets.access(env)
+	if err != nil {
+		return err
+	}
+	var report pinReport
+	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
+		report.Reader = c.Reader
+		report.PINReport, err = cardinit.UnblockPIN(ctx, c.Channel, pin, with, access)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return env.result("PINChanged", report, func(s *output.Sheet) {
+		s.Heading(fmt.Sprintf("Unblocked the %s PIN of card %s in %s", report.PIN, report.Serial, report.Reader))
+	})
+}
+
+// with is the secret that unblocks: the one whose flag is given, else the one
+// that the environment holds.
+func (o *unblockPINOptions) with(env *Env) (secret.Name, error) {
+	admin, code := o.secrets.flagGiven(secret.AdminPIN), o.secrets.flagGiven(secret.ResetCode)
+	if admin && code {
+		return "", problem.New(problem.Usage, "--admin-pin and --reset-code are two ways to do the same").
+			Because("One of them is enough.")
+	}
+	if !admin && !code {
+		code = env.Getenv(secret.AdminPIN.Variable()) == "" && env.Getenv(secret.ResetCode.Variable()) != ""
+	}
+	if code {
+		return secret.ResetCode, nil
+	}
+	return secret.AdminPIN, nil
+}
+
+// parsePIN reads which PIN is meant. What was typed is not repeated: it may be
+// the PIN itself.
+func parsePIN(which string) (cardinit.PIN, error) {
+	switch pin := cardinit.PIN(which); pin {
+	case cardinit.User, cardinit.Admin, cardinit.SO, cardinit.PUK, cardinit.ResetCode:
+		return pin, nil
+	}
+	return "", problem.New(problem.Usage, "this is no PIN that cardctl knows").
+		Because("The argument is %s.", whichPIN)
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/output"
+)
+
+// Set by the linker in a release: -X main.version=1.2.3 -X main.commit=… -X main.date=….
+var version, commit, date string
+
+type versionReport struct {
+	Version   string `json:"version"`
+	Commit    string `json:"commit,omitempty"`
+	Date      string `json:"date,omitempty"`
+	GoVersion string `json:"goVersion"`
+	Platform  string `json:"platform"`
+	PCSC      bool   `json:"pcsc"`
+	PKCS11    bool   `json:"pkcs11"`
+}
+
+func newVersionCmd(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Show the version, and what this build can do",
+		Example: "  cardctl version\n  cardctl version -o json",
+		Args:    noArgs,
+		RunE:    func(*cobra.Command, []string) error { return runVersion(env) },
+	}
+}
+
+func runVersion(env *Env) error {
+	report := versionReport{
+		Version: version, Commit: commit, Date: date,
+		GoVersion: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		PCSC: cgo || runtime.GOOS == "windows", PKCS11: cgo,
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		report.complete(info)
+	}
+	return env.result("Version", report, func(s *output.Sheet) {
+		s.Heading("cardctl " + report.Version)
+		s.Field("commit", report.Commit)
+		s.Field("date", report.Date)
+		s.Field("built with", report.GoVersion+" for "+report.Platform)
+		s.Field("PC/SC", builtIn(report.PCSC))
+		s.Field("PKCS#11", builtIn(report.PKCS11))
+	})
+}
+
+// complete takes what the linker was not told from what the go command knew.
+func (r *versionReport) complete(info *debug.BuildInfo) {
+	settings := map[string]string{}
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	if r.Version == "" {
+		r.Version = info.Main.Version
+	}
+	if r.Version == "" {
+		r.Version = "(devel)"
+	}
+	if r.Commit == "" {
+		r.Commit = settings["vcs.revision"]
+		if r.Commit != "" && settings["vcs.modified"] == "true" {
+			r.Commit += " with changes"
+		}
+	}
+	if r.Date == "" {
+		r.Date = settings["vcs.time"]
+	}
+}
+
+func builtIn(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no, this build is without cgo"
+}
