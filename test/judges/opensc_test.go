@@ -68,7 +68,7 @@ func TestCardctlReadsWhatOpenSCStored(t *testing.T) {
 	request := d.Write("request", d.Run("cardctl", "gen-csr", "--key", "OPENPGP.3", "--subject", name), 0o600)
 	certificate := d.Authority().Sign(request)
 
-	d.Run("pkcs15-init", "--store-certificate", certificate, "--id", "3", "--auth-id", "3", "--pin", stack.AdminPIN)
+	d.Run("pkcs15-init", "--store-certificate", certificate, "--id", "3", "--auth-id", "3", "--verify-pin", "--pin", stack.AdminPIN)
 	want := stack.ParseCertificate(t, d.Read("request.pem"))
 	got := stack.ParseCertificate(t, []byte(d.Run("cardctl", "export-cert", "--key", "OPENPGP.3")))
 	if !got.Equal(want) {

@@ -46,6 +46,7 @@ func (d *Desk) card(name string, reader int, address string, create ...string) *
 	d.Run("cardctl", append([]string{"sim", "create", name}, create...)...)
 	c := &Card{desk: d, name: name, reader: reader, address: address}
 	c.Insert()
+	d.tb.Cleanup(c.Pull) // the next test finds the reader empty
 	d.Setenv("CARDCTL_READER", ReaderName(reader))
 	d.Setenv("CARDCTL_PIN", UserPIN)
 	d.Setenv("CARDCTL_ADMIN_PIN", AdminPIN)

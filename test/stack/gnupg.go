@@ -48,10 +48,11 @@ func (d *Desk) GnuPG(reader int, userPIN, adminPIN string) *GnuPG {
 	return g
 }
 
-// Release makes scdaemon let the card go.
+// Release makes scdaemon let the card go. The agent ends with it, for one that
+// lost its scdaemon does not find another.
 func (g *GnuPG) Release() {
 	g.desk.tb.Helper()
-	g.desk.Run("gpgconf", "--kill", "scdaemon")
+	g.desk.Run("gpgconf", "--kill", "all")
 }
 
 // CardStatus is gpg's listing for programs: per kind of line its fields.
