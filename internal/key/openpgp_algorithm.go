@@ -2,7 +2,6 @@ package key
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,15 +11,29 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// preferred is the algorithm that is tried first when none is asked for.
-func preferred(data *openpgp.ApplicationRelatedData, slot openpgp.Slot) Algorithm {
-	if !data.Extended.AlgorithmsChangeable {
-		return Algorithm(data.Key(slot).Attributes.Name())
+// candidates are the algorithms to try: the one that was asked for, or else
+// P256 and then RSA2048, as far as it can be known that the card has them.
+func candidates(data *openpgp.ApplicationRelatedData, slot openpgp.Slot, algorithm Algorithm) []Algorithm {
+	switch {
+	case algorithm != "":
+		return []Algorithm{algorithm}
+	case !data.Extended.AlgorithmsChangeable:
+		return []Algorithm{Algorithm(data.Key(slot).Attributes.Name())}
+	case data.AID.Version() < 0x0300:
+		return []Algorithm{RSA2048}
 	}
-	if data.AID.Version() < 0x0300 {
-		return RSA2048
+	return []Algorithm{P256, RSA2048}
+}
+
+// cannot reports whether a card refused an algorithm, rather than the PIN or
+// for a failure.
+func cannot(err error) bool {
+	switch iso7816.StatusOf(err) {
+	case iso7816.StatusWrongData, iso7816.StatusFunctionNotSupported, iso7816.StatusReferenceNotFound,
+		iso7816.StatusConditionsNotSatisfied, iso7816.StatusUnknown:
+		return true
 	}
-	return P256
+	return problem.Is(err, problem.NotSupported)
 }
 
 // checkAlgorithm refuses what can be known to fail before the card is touched.
@@ -58,12 +71,11 @@ func (a Algorithm) rsaBits() (int, bool) {
 func (k *openPGPKey) putAttributes(ctx context.Context, data *openpgp.ApplicationRelatedData, algorithm Algorithm) error {
 	wanted := k.attributesLikeTheCards(data, algorithm)
 	refusal := k.card.PutAttributes(ctx, k.slot, wanted)
-	var status *iso7816.StatusError
-	if !errors.As(refusal, &status) || status.Status == iso7816.StatusSecurityNotSatisfied {
+	if !cannot(refusal) {
 		return refusal
 	}
 	able, err := k.card.AlgorithmInformation(ctx)
-	if err != nil && !errors.As(err, &status) {
+	if err != nil && iso7816.StatusOf(err) == 0 {
 		return err
 	}
 	var names []string
@@ -75,7 +87,7 @@ func (k *openPGPKey) putAttributes(ctx context.Context, data *openpgp.Applicatio
 			names = append(names, candidate.Name())
 		}
 	}
-	p := problem.New(problem.NotSupported, "the card cannot make a %s key here [%s]", algorithm, status.Status)
+	p := problem.New(problem.NotSupported, "the card cannot make a %s key here [%s]", algorithm, iso7816.StatusOf(refusal))
 	p.Cause = refusal
 	if len(names) > 0 {
 		p.Because("For the %s key it knows %s.", k.slot, strings.Join(names, ", "))

@@ -38,12 +38,17 @@ func (k *openPGPKey) Generate(ctx context.Context, algorithm Algorithm) (*Genera
 		made, err := k.finish(ctx, k.public, openpgp.KeyGenerated)
 		return made, Explain(err, what, stateKeyMade)
 	}
-	state, err := k.prepare(ctx, algorithm)
-	if err != nil {
-		return nil, Explain(err, what, state)
+	var public crypto.PublicKey
+	var state string
+	for _, candidate := range candidates(data, k.slot, algorithm) {
+		if state, err = k.prepare(ctx, candidate); err == nil {
+			k.access.Notify("making the key on the card")
+			public, err = k.card.Generate(ctx, k.slot)
+		}
+		if !cannot(err) {
+			break
+		}
 	}
-	k.access.Notify("making the key on the card")
-	public, err := k.card.Generate(ctx, k.slot)
 	if err != nil {
 		return nil, Explain(err, what, state)
 	}
@@ -92,28 +97,16 @@ func (k *openPGPKey) prepare(ctx context.Context, algorithm Algorithm) (state st
 	if err != nil {
 		return stateUntouched, err
 	}
-	current := Algorithm(data.Key(k.slot).Attributes.Name())
-	wanted := algorithm
-	if algorithm == "" {
-		wanted = preferred(data, k.slot)
-	}
-	if err := checkAlgorithm(data, k.slot, wanted); err != nil {
+	if err := checkAlgorithm(data, k.slot, algorithm); err != nil {
 		return stateUntouched, err
 	}
 	if err := Unlock(ctx, k.card, openpgp.PW3, k.access); err != nil {
 		return stateUntouched, err
 	}
-	if current == wanted {
+	if data.Key(k.slot).Attributes.Name() == string(algorithm) {
 		return stateUntouched, nil
 	}
-	err = k.putAttributes(ctx, data, wanted)
-	if algorithm == "" && wanted == P256 && problem.Is(err, problem.NotSupported) {
-		err = nil
-		if current != RSA2048 {
-			err = k.putAttributes(ctx, data, RSA2048)
-		}
-	}
-	if err != nil {
+	if err := k.putAttributes(ctx, data, algorithm); err != nil {
 		return stateUntouched, err
 	}
 	return stateAttributes, nil

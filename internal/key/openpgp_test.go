@@ -1,0 +1,366 @@
+package key
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+var today = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+
+// desk is a simulated card and what is typed at it.
+type desk struct {
+	t     *testing.T
+	card  *cardsim.Card
+	pins  map[secret.Name]string
+	asked []secret.Name
+	last  bool // --allow-last-try
+}
+
+func newDesk(t *testing.T, profile string, faults ...cardsim.Fault) *desk {
+	t.Helper()
+	card, err := cardsim.NewCard(cardsim.Options{Profile: profile}, faults...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = card.Close() })
+	return &desk{t: t, card: card, pins: map[secret.Name]string{secret.PIN: "123456", secret.AdminPIN: "12345678"}}
+}
+
+func (d *desk) access() Access {
+	return Access{
+		Ask: func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
+			d.asked = append(d.asked, r.Name)
+			return secret.New([]byte(d.pins[r.Name])), nil
+		},
+		AllowLastTry: d.last,
+		Now:          func() time.Time { return today },
+		Notify:       func(string) {},
+	}
+}
+
+// open powers the card up, runs use on the key, and powers it down.
+func (d *desk) open(ref string, use func(Key)) {
+	d.t.Helper()
+	conn, err := d.card.Connect(d.t.Context())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(true) }()
+	parsed, err := ParseReference(ref)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	k, err := Open(d.t.Context(), iso7816.NewChannel(conn, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(conn.ATR()))), parsed, d.access())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	use(k)
+}
+
+func TestParseReference(t *testing.T) {
+	for in, want := range map[string]string{
+		"OPENPGP.3": "OPENPGP.3", "openpgp.1": "OPENPGP.1", "piv.9a": "PIV.9A", "pkcs15.45ff": "PKCS15.45FF",
+		"pkcs11:token=desk;id=%45": "pkcs11:token=desk;id=%45",
+		"":                         "", "OPENPGP": "", "OPENPGP.4": "", "OPENPGP.03": "", "PIV.9": "", "PIV.9AA": "", "PKCS15.4": "", "PKCS15.XY": "", "3": "",
+	} {
+		ref, err := ParseReference(in)
+		if want == "" && !problem.Is(err, problem.Usage) || want != "" && (err != nil || ref.String() != want) {
+			t.Errorf("%q = %v, %v", in, ref, err)
+		}
+	}
+}
+
+func TestGenerateAndSign(t *testing.T) {
+	for _, test := range []struct {
+		ref       string
+		algorithm Algorithm
+		made      Algorithm
+	}{
+		{"OPENPGP.1", P256, P256}, {"OPENPGP.3", "", P256}, {"OPENPGP.3", P384, P384}, {"OPENPGP.1", P521, P521},
+		{"OPENPGP.1", Ed25519, Ed25519}, {"OPENPGP.3", Ed25519, Ed25519},
+		{"OPENPGP.3", RSA2048, RSA2048}, {"OPENPGP.2", RSA2048, RSA2048}, {"OPENPGP.2", X25519, X25519}, {"OPENPGP.2", P256, P256},
+	} {
+		t.Run(test.ref+" "+string(test.algorithm), func(t *testing.T) {
+			d := newDesk(t, "")
+			var made *Generated
+			d.open(test.ref, func(k Key) {
+				if occupant, err := k.Occupant(t.Context()); occupant != nil || err != nil {
+					t.Fatalf("an empty slot has %+v, %v", occupant, err)
+				}
+				var err error
+				if made, err = k.Generate(t.Context(), test.algorithm); err != nil {
+					t.Fatal(err)
+				}
+				if made.Algorithm != test.made || !made.Created.Equal(today) || made.Keygrip != Keygrip(made.Public) {
+					t.Errorf("made %+v", made)
+				}
+			})
+			if n := d.card.Traffic().APDUs; n > 9 {
+				t.Errorf("%d APDUs, 9 are enough", n)
+			}
+			d.open(test.ref, func(k Key) {
+				occupant, err := k.Occupant(t.Context())
+				if err != nil || *occupant != made.Occupant {
+					t.Fatalf("on the card %+v, %v, made %+v", occupant, err, made.Occupant)
+				}
+				checkSignature(t, k, test.ref == "OPENPGP.2" && test.algorithm != RSA2048)
+			})
+		})
+	}
+}
+
+func checkSignature(t *testing.T, k Key, refused bool) {
+	t.Helper()
+	signer, err := k.Signer(t.Context())
+	if refused {
+		if !problem.Is(err, problem.NotSupported) {
+			t.Fatalf("Signer: %v", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := []byte("the quick brown fox")
+	digest := sha256.Sum256(message)
+	input, opts := digest[:], crypto.SignerOpts(crypto.SHA256)
+	if _, ok := signer.Public().(ed25519.PublicKey); ok {
+		input, opts = message, crypto.Hash(0)
+	}
+	for range 2 { // PW1 is good for one signature with OPENPGP.1
+		signature, err := signer.Sign(rand.Reader, input, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		valid := false
+		switch public := signer.Public().(type) {
+		case *rsa.PublicKey:
+			valid = rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature) == nil
+		case *ecdsa.PublicKey:
+			valid = ecdsa.VerifyASN1(public, digest[:], signature)
+		case ed25519.PublicKey:
+			valid = ed25519.Verify(public, message, signature)
+		}
+		if !valid {
+			t.Fatalf("the signature %X does not verify", signature)
+		}
+	}
+	if _, ok := signer.Public().(*rsa.PublicKey); ok {
+		if _, err := signer.Sign(rand.Reader, input, &rsa.PSSOptions{Hash: crypto.SHA256}); !problem.Is(err, problem.NotSupported) {
+			t.Errorf("RSA-PSS: %v", err)
+		}
+	}
+}
+
+func TestGenerateWithAlgorithmsThatDoNotFit(t *testing.T) {
+	for _, test := range []struct {
+		profile, ref string
+		algorithm    Algorithm
+	}{
+		{"", "OPENPGP.3", X25519}, {"", "OPENPGP.2", Ed25519}, {"openpgp-2.0", "OPENPGP.3", P256}, {"no-ec-generation", "OPENPGP.3", P256},
+	} {
+		d := newDesk(t, test.profile)
+		d.open(test.ref, func(k Key) {
+			if _, err := k.Generate(t.Context(), test.algorithm); !problem.Is(err, problem.NotSupported) {
+				t.Errorf("%v: %v", test, err)
+			}
+			if occupant, err := k.Occupant(t.Context()); occupant != nil || err != nil {
+				t.Errorf("%v: the slot has %v, %v", test, occupant, err)
+			}
+		})
+	}
+}
+
+func TestDefaultAlgorithmFallsBackToRSA(t *testing.T) {
+	for _, profile := range []string{"openpgp-2.0", "no-ec-generation"} {
+		d := newDesk(t, profile)
+		d.open("OPENPGP.3", func(k Key) {
+			made, err := k.Generate(t.Context(), "")
+			if err != nil {
+				t.Fatalf("%s: %v", profile, err)
+			}
+			if made.Algorithm != RSA2048 {
+				t.Errorf("%s: %s", profile, made.Algorithm)
+			}
+			checkSignature(t, k, false)
+		})
+	}
+}
+
+func TestImport(t *testing.T) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ecKey := func(c elliptic.Curve) crypto.PrivateKey {
+		k, err := ecdsa.GenerateKey(c, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	_, edKey, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	xKey, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		profile, ref string
+		private      crypto.PrivateKey
+	}{
+		"rsa":               {"", "OPENPGP.3", rsaKey},
+		"rsa to a 2.0 card": {"openpgp-2.0", "OPENPGP.1", rsaKey},
+		"rsa, strict card":  {"strict-rsa-attributes", "OPENPGP.3", rsaKey},
+		"p256":              {"", "OPENPGP.1", ecKey(elliptic.P256())},
+		"p521":              {"", "OPENPGP.3", ecKey(elliptic.P521())},
+		"p384 to decrypt":   {"", "OPENPGP.2", ecKey(elliptic.P384())},
+		"ed25519":           {"", "OPENPGP.1", edKey},
+		"x25519":            {"", "OPENPGP.2", xKey},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, test.profile)
+			d.open(test.ref, func(k Key) {
+				made, err := k.Import(t.Context(), test.private)
+				if err != nil {
+					t.Fatal(err)
+				}
+				public := test.private.(interface{ Public() crypto.PublicKey }).Public()
+				if !equal(made.Public, public) {
+					t.Error("another key")
+				}
+			})
+			d.open(test.ref, func(k Key) { checkSignature(t, k, test.ref == "OPENPGP.2") })
+		})
+	}
+}
+
+func TestPINsAreGuarded(t *testing.T) {
+	for name, test := range map[string]struct {
+		pin     string
+		burned  int // tries used up before
+		last    bool
+		code    problem.Code
+		left    int
+		notSent bool
+	}{
+		"wrong":                    {pin: "000000", code: problem.PINIncorrect, left: 2},
+		"too short is not sent":    {pin: "12345", code: problem.Usage, left: 3, notSent: true},
+		"too long is not sent":     {pin: string(make([]byte, 200)), code: problem.Usage, left: 3, notSent: true},
+		"the last try is not sent": {pin: "123456", burned: 2, code: problem.PINBlocked, left: 1, notSent: true},
+		"the last try, if allowed": {pin: "000000", burned: 2, last: true, code: problem.PINBlocked, left: 0},
+		"blocked":                  {pin: "123456", burned: 3, code: problem.PINBlocked, left: 0, notSent: true},
+	} {
+		for _, profile := range []string{"", "wrong-pin-6982"} {
+			t.Run(name+" "+profile, func(t *testing.T) {
+				d := newDesk(t, profile)
+				d.open("OPENPGP.3", func(k Key) {
+					if _, err := k.Generate(t.Context(), P256); err != nil {
+						t.Fatal(err)
+					}
+				})
+				d.burn(test.burned)
+				d.pins[secret.PIN], d.last = test.pin, test.last
+				d.open("OPENPGP.3", func(k Key) {
+					signer, err := k.Signer(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					_, err = signer.Sign(rand.Reader, make([]byte, 32), crypto.SHA256)
+					var p *problem.Error
+					if !errors.As(err, &p) || p.Code != test.code {
+						t.Fatalf("%v, want %s", err, test.code)
+					}
+					if test.code != problem.Usage && (p.TriesLeft == nil || *p.TriesLeft != test.left) {
+						t.Errorf("tries left %v, want %d", p.TriesLeft, test.left)
+					}
+				})
+				if left := d.triesLeft(); left != test.left {
+					t.Errorf("%d tries left on the card, want %d", left, test.left)
+				}
+			})
+		}
+	}
+}
+
+// burn uses up tries of the user PIN.
+func (d *desk) burn(n int) {
+	for range n {
+		d.send(iso7816.Command{INS: iso7816.InsVerify, P2: 0x82, Data: []byte("999999")})
+	}
+}
+
+func (d *desk) triesLeft() int {
+	return int(d.send(iso7816.Command{INS: iso7816.InsGetData, P2: 0xC4, Ne: 256})[4])
+}
+
+func (d *desk) send(cmd iso7816.Command) []byte {
+	d.t.Helper()
+	conn, err := d.card.Connect(d.t.Context())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(true) }()
+	ch := iso7816.NewChannel(conn, iso7816.Capabilities{})
+	if _, err := ch.Select(d.t.Context(), []byte{0xD2, 0x76, 0x00, 0x01, 0x24, 0x01}); err != nil {
+		d.t.Fatal(err)
+	}
+	answer, err := ch.Send(d.t.Context(), cmd)
+	if err != nil && iso7816.StatusOf(err) == 0 {
+		d.t.Fatal(err)
+	}
+	return answer
+}
+
+func TestCertificateOfEverySlot(t *testing.T) {
+	d := newDesk(t, "")
+	for _, ref := range []string{"OPENPGP.1", "OPENPGP.2", "OPENPGP.3"} {
+		d.open(ref, func(k Key) {
+			if value, err := k.Certificate(t.Context()); value != nil || err != nil {
+				t.Fatalf("%s holds %X, %v", ref, value, err)
+			}
+			if err := k.PutCertificate(t.Context(), []byte("certificate of "+ref), nil); err != nil {
+				t.Fatal(err)
+			}
+			if value, err := k.ReadBackCertificate(t.Context()); string(value) != "certificate of "+ref || err != nil {
+				t.Fatalf("%s holds %q, %v", ref, value, err)
+			}
+		})
+	}
+	for _, ref := range []string{"OPENPGP.3", "OPENPGP.1", "OPENPGP.2"} {
+		d.open(ref, func(k Key) {
+			if value, err := k.Certificate(t.Context()); string(value) != "certificate of "+ref || err != nil {
+				t.Fatalf("%s holds %q, %v", ref, value, err)
+			}
+			if err := k.DeleteCertificate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if value, err := k.ReadBackCertificate(t.Context()); value != nil || err != nil {
+				t.Fatalf("%s still holds %q, %v", ref, value, err)
+			}
+		})
+	}
+	old := newDesk(t, "openpgp-2.0")
+	old.open("OPENPGP.1", func(k Key) {
+		if err := k.PutCertificate(t.Context(), []byte("x"), nil); !problem.Is(err, problem.NotSupported) {
+			t.Error(err)
+		}
+	})
+}
