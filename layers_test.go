@@ -28,7 +28,7 @@ var layers = map[string][]string{
 		"internal/key", "internal/p11", "internal/pcsc", "internal/cardsim", "internal/iso7816", "internal/terminal", "internal/output",
 	},
 
-	"internal/init":      {"internal/openpgp", "internal/iso7816"},
+	"internal/init":      {"internal/key", "internal/openpgp", "internal/iso7816"},
 	"internal/keygen":    {"internal/key"},
 	"internal/csr":       {},
 	"internal/certstore": {"internal/key"},
@@ -59,7 +59,7 @@ var libraries = map[string][]string{
 	"github.com/ebfe/scard":              {"internal/pcsc"},
 	"github.com/miekg/pkcs11":            {"internal/p11"},
 	"github.com/manifoldco/promptui":     {"internal/terminal"},
-	"golang.org/x/crypto":                {"internal/csr"},
+	"golang.org/x/crypto":                {"internal/csr", "internal/certstore", "internal/keygen"},
 	"golang.org/x/sys":                   {"internal/pcsc"},
 	"golang.org/x/term":                  {"internal/terminal"},
 	"github.com/smallstep/pkcs7":         {"internal/certstore"},
