@@ -78,16 +78,20 @@ func (p *nameParser) skipSpaces() {
 	}
 }
 
-// problemAt points at a character, counted from 0.
+// problemAt points at a character, counted from 0: with its column, and with a
+// mark before it in the text around.
 func (p *nameParser) problemAt(at int, format string, args ...any) error {
-	line := strings.Map(func(r rune) rune {
-		if isControl(r) {
-			return '?'
-		}
-		return r
-	}, string(p.text))
-	return problem.New(problem.Usage, "the subject is not a distinguished name at column %d", at+1).
-		Because("%s\n  %s\n  %s^", fmt.Sprintf(format, args...), line, strings.Repeat(" ", at)).
+	const around = 30 // characters
+	before, after := p.text[:at], p.text[at:]
+	from, to := "", ""
+	if len(before) > around {
+		before, from = before[len(before)-around:], "…"
+	}
+	if len(after) > around {
+		after, to = after[:around], "…"
+	}
+	return problem.New(problem.Usage, "the subject is not a distinguished name: column %d", at+1).
+		Because("%s. Marked with »: %s%s»%s%s", fmt.Sprintf(format, args...), from, string(before), string(after), to).
 		Hint(`--subject 'CN=Floppy Head,O="Snake Oil, Ltd",C=XY' or --subject '/C=XY/O=Snake Oil, Ltd/CN=Floppy Head'`)
 }
 

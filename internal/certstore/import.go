@@ -1,0 +1,202 @@
+package certstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Options are what the caller of Import knows and decides.
+type Options struct {
+	// Now is what the validity dates are compared with.
+	Now time.Time
+
+	// AllowExpired takes a certificate outside its validity dates.
+	AllowExpired bool
+
+	// Roots are the certificates of --ca: the certificate has to verify up
+	// to one of them. Without any, nothing is verified.
+	Roots []*x509.Certificate
+
+	// Confirm is asked before another certificate is overwritten. It returns
+	// nil for yes, and a problem.Refused where nobody confirms.
+	Confirm func(ctx context.Context, question string) error
+}
+
+// Report is what Import did.
+type Report struct {
+	Ref         string      `json:"ref"`
+	Certificate Certificate `json:"certificate"`
+
+	// Unchanged says that this very certificate was there already.
+	Unchanged bool `json:"unchanged"`
+
+	// Replaced is the certificate that was there before.
+	Replaced *Certificate `json:"replaced,omitempty"`
+
+	// ChainStored says that the issuers in the file are on the card too,
+	// ChainOmitted how many of them are not, for want of a place.
+	ChainStored  bool `json:"chainStored"`
+	ChainOmitted int  `json:"chainOmitted"`
+}
+
+// Import writes the one of the certificates that is for the key to the card.
+// Everything that can be checked is checked before, and what was written is
+// read back. A failure says what is on the card after it.
+func Import(ctx context.Context, k key.Key, certificates []*x509.Certificate, o Options) (Report, error) {
+	pub, err := k.Public(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	leaf, issuers, err := Pick(certificates, pub)
+	if err != nil {
+		return Report{}, err
+	}
+	report := Report{Ref: k.Reference().String(), Certificate: describe(leaf, pub)}
+	if err := check(ctx, k, leaf, certificates, o); err != nil {
+		return report, err
+	}
+	stored, err := k.Certificate(ctx)
+	if err != nil {
+		return report, err
+	}
+	if k.HoldsChain() {
+		report.ChainStored = len(issuers) > 0
+	} else {
+		report.ChainOmitted, issuers = len(issuers), nil
+	}
+	if bytes.Equal(stored, leaf.Raw) {
+		report.Unchanged, report.ChainStored = true, false
+		return report, nil
+	}
+	if len(stored) > 0 {
+		old := Describe(stored, pub)
+		report.Replaced = &old
+		if err := confirm(ctx, o.Confirm, questionReplace(report)); err != nil {
+			return report, err
+		}
+	}
+	return report, write(ctx, k, stored, leaf.Raw, raw(issuers))
+}
+
+func raw(certificates []*x509.Certificate) [][]byte {
+	var list [][]byte
+	for _, c := range certificates {
+		list = append(list, c.Raw)
+	}
+	return list
+}
+
+// check is everything that can be wrong with a certificate for the right key.
+func check(ctx context.Context, k key.Key, leaf *x509.Certificate, others []*x509.Certificate, o Options) error {
+	if err := checkDates(leaf, o); err != nil {
+		return err
+	}
+	limit, err := k.CertificateLimit(ctx)
+	if err != nil {
+		return err
+	}
+	if limit > 0 && len(leaf.Raw) > limit {
+		return problem.New(problem.NotSupported, "the certificate is too long for the card").
+			Because("It has %d bytes, and the card takes %d.", len(leaf.Raw), limit).
+			Hint("ask the CA for a shorter one: an EC key, fewer extensions")
+	}
+	return checkChain(leaf, others, o)
+}
+
+func checkDates(leaf *x509.Certificate, o Options) error {
+	var what string
+	switch {
+	case o.AllowExpired:
+		return nil
+	case o.Now.After(leaf.NotAfter):
+		what = "the certificate expired on " + date(leaf.NotAfter)
+	case o.Now.Before(leaf.NotBefore):
+		what = "the certificate is not valid before " + date(leaf.NotBefore)
+	default:
+		return nil
+	}
+	return problem.New(problem.Refused, "%s", what).
+		Because("Now it is %s.", date(o.Now)).
+		Hint("the same command with --allow-expired writes it all the same")
+}
+
+func date(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// checkChain verifies up to the roots, at a time in the leaf's validity where
+// the dates do not count.
+func checkChain(leaf *x509.Certificate, others []*x509.Certificate, o Options) error {
+	if len(o.Roots) == 0 {
+		return nil
+	}
+	options := x509.VerifyOptions{
+		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}, CurrentTime: o.Now,
+	}
+	for _, c := range o.Roots {
+		options.Roots.AddCert(c)
+	}
+	for _, c := range others {
+		options.Intermediates.AddCert(c)
+	}
+	if o.AllowExpired && o.Now.After(leaf.NotAfter) {
+		options.CurrentTime = leaf.NotAfter
+	}
+	if o.AllowExpired && o.Now.Before(leaf.NotBefore) {
+		options.CurrentTime = leaf.NotBefore
+	}
+	_, err := leaf.Verify(options)
+	if err == nil {
+		return nil
+	}
+	p := problem.New(problem.Mismatch, "the certificate does not verify up to the CA given").
+		Because("Its issuer is %s: %s.", nameOf(leaf.RawIssuer, leaf.Issuer), reason(err)).
+		Hint("--ca with the issuer's certificate, or with the intermediate certificates too")
+	p.Cause = err
+	return p
+}
+
+// reason says in our words the common causes of a chain that does not verify.
+func reason(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &unknown):
+		return "none of the certificates given has signed it"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "a certificate on the way is outside its validity dates"
+	case errors.As(err, &invalid) && invalid.Reason == x509.NotAuthorizedToSign:
+		return "a certificate on the way is not a CA's"
+	}
+	return err.Error()
+}
+
+func confirm(ctx context.Context, ask func(context.Context, string) error, question string) error {
+	if ask == nil {
+		return problem.New(problem.Refused, "nobody confirmed").Because("%s", question)
+	}
+	return ask(ctx, question)
+}
+
+func questionReplace(r Report) string {
+	return fmt.Sprintf("Replace the certificate of %s by one for %s that expires on %s? There now: %s.",
+		r.Ref, r.Certificate.Subject, date(r.Certificate.NotAfter), inWords(*r.Replaced))
+}
+
+// inWords names a stored certificate in a question or an error.
+func inWords(c Certificate) string {
+	if c.Unreadable != "" {
+		return c.Unreadable
+	}
+	words := fmt.Sprintf("%s, expires on %s", c.Subject, date(c.NotAfter))
+	if !c.MatchesKey {
+		words += ", not for this key"
+	}
+	return words
+}

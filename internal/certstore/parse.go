@@ -1,0 +1,165 @@
+// Package certstore takes certificates from files to a card and back: it reads
+// PEM, DER, PKCS#7 and PKCS#12, finds the certificate that belongs to a key,
+// checks it before it is written and compares it after. It neither reads nor
+// writes files, and asks nobody: what has to be confirmed, the caller confirms.
+package certstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/smallstep/pkcs7"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// MaxFile is the greatest length in bytes of a file that Parse reads.
+const MaxFile = 1 << 20
+
+// Parse reads the certificates of a file, in their order in it: PEM with text
+// around it, DER, PKCS#7 in both, or PKCS#12, told apart by what is in the file
+// and not by its name. The password of a PKCS#12 file is asked for where the
+// empty one does not open it. A file that is something else, or cut off, or
+// that the password does not open, is a problem.Mismatch.
+func Parse(ctx context.Context, data []byte, ask secret.Asker) ([]*x509.Certificate, error) {
+	switch {
+	case len(data) > MaxFile:
+		return nil, problem.New(problem.Mismatch, "the file is too large to be a certificate").
+			Because("It is longer than %d bytes.", MaxFile)
+	case len(bytes.TrimSpace(data)) == 0:
+		return nil, problem.New(problem.Mismatch, "the file is empty")
+	case bytes.Contains(data, []byte(pemBegin)):
+		return parsePEM(ctx, data)
+	}
+	return parseDER(ctx, data, ask)
+}
+
+// pemBegin is in every PEM file, RFC 7468, 3.
+const pemBegin = "-----BEGIN "
+
+func parsePEM(ctx context.Context, data []byte) ([]*x509.Certificate, error) {
+	var certificates []*x509.Certificate
+	var others []string
+	blocks := 0
+	for block, rest := pem.Decode(withoutBOM(data)); block != nil; block, rest = pem.Decode(rest) {
+		blocks++
+		switch block.Type {
+		case "CERTIFICATE", "X509 CERTIFICATE":
+			list, err := parseCertificates(block.Bytes, fmt.Sprintf("PEM block %d", blocks))
+			if err != nil {
+				return nil, err
+			}
+			certificates = append(certificates, list...)
+		case "PKCS7", "CMS", "PKCS #7 SIGNED DATA":
+			list, err := parsePKCS7(ctx, block.Bytes)
+			if err != nil {
+				return nil, err
+			}
+			certificates = append(certificates, list...)
+		default:
+			if name := nameOfPEM(block.Type); !slices.Contains(others, name) {
+				others = append(others, name)
+			}
+		}
+	}
+	switch {
+	case blocks < bytes.Count(data, []byte(pemBegin)):
+		return nil, problem.New(problem.Mismatch, "a PEM block of the file is damaged or cut off").
+			Because("%d of its %d blocks can be read.", blocks, bytes.Count(data, []byte(pemBegin)))
+	case len(certificates) == 0:
+		return nil, notACertificate(strings.Join(others, " and "))
+	}
+	return certificates, nil
+}
+
+func withoutBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF")) }
+
+func parseDER(ctx context.Context, data []byte, ask secret.Asker) ([]*x509.Certificate, error) {
+	kind, err := identify(data)
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case kindPKCS7:
+		return parsePKCS7(ctx, data)
+	case kindPKCS12:
+		return parsePKCS12(ctx, data, ask)
+	case kindCertificate:
+		return parseCertificates(data, "the file")
+	}
+	return nil, notACertificate(string(kind))
+}
+
+// parseCertificates reads one or more certificates in DER.
+func parseCertificates(der []byte, where string) ([]*x509.Certificate, error) {
+	list, err := x509.ParseCertificates(der)
+	if err == nil && len(list) > 0 {
+		return list, nil
+	}
+	if kind, _ := identify(der); kind != kindCertificate && kind != "" {
+		return nil, notACertificate(string(kind))
+	}
+	return nil, damaged("the certificate in "+where, err)
+}
+
+func parsePKCS7(ctx context.Context, der []byte) ([]*x509.Certificate, error) {
+	list, err := await(ctx, func() ([]*x509.Certificate, error) {
+		message, err := pkcs7.Parse(der)
+		if err != nil {
+			return nil, err
+		}
+		return message.Certificates, nil
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, damaged("the PKCS#7 file", err)
+	case len(list) == 0:
+		return nil, problem.New(problem.Mismatch, "the PKCS#7 file has no certificate in it")
+	}
+	return list, nil
+}
+
+// await lets a hostile file, whose work has no end, be interrupted.
+func await[T any](ctx context.Context, work func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		value, err := work()
+		done <- outcome{value, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+func notACertificate(kind string) error {
+	p := problem.New(problem.Mismatch, "the file is not a certificate").Because("It is %s.", kind)
+	switch kind {
+	case nameOfRequest:
+		p.Hint("the certificate that the CA makes of this request")
+	case nameOfTrusted:
+		p.Hint("openssl x509 -in FILE -out cert.pem makes a plain one")
+	}
+	return p
+}
+
+func damaged(what string, cause error) error {
+	p := problem.New(problem.Mismatch, "%s is damaged or cut off", what)
+	p.Cause = cause
+	return p
+}

@@ -1,0 +1,159 @@
+// Package keygen puts keys on a card: made there, or brought from a file. It
+// refuses to overwrite a key that was not named, and looks whether what the
+// card has afterwards is what was meant. It neither reads nor writes files.
+package keygen
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Options are what the user decides.
+type Options struct {
+	// Algorithm is what Generate makes, the card's own choice where empty.
+	Algorithm key.Algorithm
+
+	// Replace is the fingerprint of the key that may be overwritten, in any
+	// case and with any separators.
+	Replace string
+}
+
+// Report is what is in the slot afterwards.
+type Report struct {
+	Ref         string        `json:"ref"`
+	Algorithm   key.Algorithm `json:"algorithm"`
+	Fingerprint string        `json:"fingerprint"` // upper-case hex
+	Keygrip     string        `json:"keygrip"`     // upper-case hex
+	Created     time.Time     `json:"created,omitzero"`
+	PublicKey   string        `json:"publicKey"` // SubjectPublicKeyInfo in PEM
+
+	// Unchanged says that Import found this very key in the slot.
+	Unchanged bool `json:"unchanged"`
+
+	// Replaced is the fingerprint of the key that was overwritten.
+	Replaced string `json:"replaced,omitempty"`
+
+	// StaleCertificate is the subject of a certificate that is still on the
+	// card and belongs to the key that was overwritten.
+	StaleCertificate string `json:"staleCertificate,omitempty"`
+}
+
+// Generate makes a key on the card. A slot with a key in it is a
+// problem.Refused unless Options.Replace names that key. A key that an
+// interrupted command left unfinished is completed by the same command.
+func Generate(ctx context.Context, k key.Key, o Options) (Report, error) {
+	occupant, err := k.Occupant(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	if !completes(occupant, o) {
+		if err := mayWrite(k, occupant, o.Replace); err != nil {
+			return Report{}, err
+		}
+	} else {
+		occupant = nil
+	}
+	made, err := k.Generate(ctx, o.Algorithm)
+	if err != nil {
+		return Report{}, err
+	}
+	return report(ctx, k, made, occupant)
+}
+
+// completes says that Generate will finish the key in the slot and lose none.
+func completes(occupant *key.Occupant, o Options) bool {
+	return occupant != nil && occupant.Unfinished &&
+		(o.Algorithm == "" || o.Algorithm == occupant.Algorithm) &&
+		(o.Replace == "" || plain(o.Replace) == plain(occupant.Fingerprint))
+}
+
+// Import puts a private key on the card, with the same rule for a slot with a
+// key in it. Where it is this very key, nothing is done.
+func Import(ctx context.Context, k key.Key, private crypto.PrivateKey, o Options) (Report, error) {
+	public, err := publicOf(private)
+	if err != nil {
+		return Report{}, err
+	}
+	occupant, err := k.Occupant(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	if occupant != nil {
+		there, err := k.Public(ctx)
+		if err != nil {
+			return Report{}, err
+		}
+		if samePublicKey(there, public) {
+			if !occupant.Unfinished {
+				return unchanged(k, occupant, there)
+			}
+			occupant, o.Replace = nil, "" // the same key again completes it
+		}
+	}
+	if err := mayWrite(k, occupant, o.Replace); err != nil {
+		return Report{}, err
+	}
+	made, err := k.Import(ctx, private)
+	if err != nil {
+		return Report{}, err
+	}
+	if !samePublicKey(made.Public, public) {
+		return Report{}, problem.New(problem.Mismatch, "the key on the card is not the one that was sent").
+			Because("The card tells another public key. Do not use this slot.")
+	}
+	return report(ctx, k, made, occupant)
+}
+
+func unchanged(k key.Key, occupant *key.Occupant, public crypto.PublicKey) (Report, error) {
+	r, err := describe(k, occupant, public)
+	r.Unchanged = true
+	return r, err
+}
+
+// report describes what was made in the place of occupant, which may be nil.
+func report(ctx context.Context, k key.Key, made *key.Generated, occupant *key.Occupant) (Report, error) {
+	r, err := describe(k, &made.Occupant, made.Public)
+	r.Keygrip = made.Keygrip
+	if err != nil || occupant == nil {
+		return r, err
+	}
+	r.Replaced = occupant.Fingerprint
+	r.StaleCertificate = staleCertificate(ctx, k, made.Public)
+	return r, nil
+}
+
+func describe(k key.Key, occupant *key.Occupant, public crypto.PublicKey) (Report, error) {
+	r := Report{
+		Ref: k.Reference().String(), Algorithm: occupant.Algorithm, Fingerprint: occupant.Fingerprint,
+		Keygrip: key.Keygrip(public), Created: occupant.Created.UTC(),
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return r, problem.Wrap(problem.NotSupported, err, "the key's public key cannot be encoded")
+	}
+	r.PublicKey = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	return r, nil
+}
+
+// staleCertificate looks for a certificate of another key. The new key is on
+// the card by now, so a card that cannot tell is no failure of the command.
+func staleCertificate(ctx context.Context, k key.Key, public crypto.PublicKey) string {
+	der, err := k.Certificate(ctx)
+	if err != nil || len(der) == 0 {
+		return ""
+	}
+	certificate, err := x509.ParseCertificate(der)
+	switch {
+	case err != nil:
+		return "(not readable)"
+	case samePublicKey(certificate.PublicKey, public):
+		return ""
+	}
+	return certificate.Subject.String()
+}

@@ -1,0 +1,68 @@
+package keygen
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"strings"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// mayWrite refuses to overwrite a key other than the one that replace names.
+func mayWrite(k key.Key, occupant *key.Occupant, replace string) error {
+	named := plain(replace)
+	switch {
+	case occupant == nil && named == "":
+		return nil
+	case occupant == nil:
+		return problem.New(problem.Refused, "the key to replace is not there").
+			Because("%s has no key in it, and --replace names %s.", k.Reference(), named).
+			Hint("the same command without --replace, if this is the right card and slot")
+	case named == plain(occupant.Fingerprint):
+		return nil
+	case named == "":
+		return problem.New(problem.Refused, "the slot has a key in it, which would be lost").
+			Because("It is %s.", inWords(occupant)).
+			Hint("--replace %s overwrites it", occupant.Fingerprint)
+	}
+	return problem.New(problem.Refused, "the key to replace is another one").
+		Because("--replace names %s; in %s there is %s.", named, k.Reference(), inWords(occupant)).
+		Hint("cardctl info shows the keys of the card")
+}
+
+func inWords(o *key.Occupant) string {
+	words := "the " + string(o.Algorithm) + " key " + o.Fingerprint
+	if !o.Created.IsZero() {
+		words += ", made on " + o.Created.UTC().Format(time.RFC3339)
+	}
+	return words
+}
+
+// plain is a fingerprint without what people and programs put between the
+// digits.
+func plain(fingerprint string) string {
+	s := strings.NewReplacer(" ", "", ":", "", "-", "", ".", "").Replace(strings.ToUpper(fingerprint))
+	return strings.TrimPrefix(s, "0X")
+}
+
+// publicOf is the public half of a private key of any kind that a card may
+// take.
+func publicOf(private crypto.PrivateKey) (crypto.PublicKey, error) {
+	withPublic, ok := private.(interface{ Public() crypto.PublicKey })
+	if !ok {
+		return nil, problem.New(problem.NotSupported, "a key of this kind cannot be put on a card").
+			Because("It is neither RSA nor of an elliptic curve (%T).", private)
+	}
+	return withPublic.Public(), nil
+}
+
+// samePublicKey compares the encodings: a P-256 key may be there for ECDSA
+// once, and once for key agreement.
+func samePublicKey(a, b crypto.PublicKey) bool {
+	x, errX := x509.MarshalPKIXPublicKey(a)
+	y, errY := x509.MarshalPKIXPublicKey(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
