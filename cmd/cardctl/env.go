@@ -23,7 +23,8 @@ import (
 // its flags say.
 //
 // What goes where: results to Out, nothing else. Errors, notes and progress to
-// Err. Prompts to the terminal itself, so that both can be pipes.
+// Err, where with -o json there is an error's document or nothing. Prompts to
+// the terminal itself, so that both can be pipes.
 type Env struct {
 	In       io.Reader
 	Out, Err io.Writer
@@ -91,7 +92,7 @@ func (env *Env) start(cmd *cobra.Command) error {
 		}
 	}
 	env.started = true
-	if !env.flags.quiet {
+	if !env.silent() {
 		env.progress = output.NewProgress(env.Err, env.live)
 	}
 	if env.flags.timeout > 0 {
@@ -128,9 +129,12 @@ func (env *Env) result(kind string, document any, text func(*output.Sheet)) erro
 	return err
 }
 
+// silent says that Err is for errors alone.
+func (env *Env) silent() bool { return env.flags.quiet || env.flags.output == formatJSON }
+
 // note tells the user something that is no result.
 func (env *Env) note(format string, args ...any) {
-	if env.flags.quiet {
+	if env.silent() {
 		return
 	}
 	env.progress.Done()

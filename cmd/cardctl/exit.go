@@ -105,10 +105,10 @@ func (env *Env) classify(err error) *problem.Error {
 	var p *problem.Error
 	isProblem := errors.As(err, &p)
 	switch {
+	case isProblem && (p.Code == problem.Interrupted || p.Code == problem.CardBusy):
+		return p
 	case errors.Is(err, context.Canceled):
 		return problem.New(problem.Interrupted, "interrupted").Because("%s", stateIn(err, context.Canceled))
-	case isProblem && p.Code == problem.CardBusy:
-		return p
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.Failed, "gave up after %s", env.flags.timeout).
 			Because("%s", stateIn(err, context.DeadlineExceeded)).

@@ -60,7 +60,7 @@ OpenSSL does, /C=XY/O=Snake Oil, Ltd/CN=me.`,
 }
 
 type requestReport struct {
-	Key        string `json:"key"`
+	Ref        string `json:"ref"`
 	Subject    string `json:"subject"`
 	SelfSigned bool   `json:"selfSigned"`
 	Algorithm  string `json:"algorithm"`
@@ -80,7 +80,7 @@ func runGenCSR(ctx context.Context, env *Env, o *genCSROptions) error {
 	if err != nil {
 		return err
 	}
-	report := requestReport{Key: ref.String(), Subject: request.Subject.String(), SelfSigned: o.selfSigned}
+	report := requestReport{Ref: ref.String(), Subject: request.Subject.String(), SelfSigned: o.selfSigned}
 	var der []byte
 	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
 		k, err := key.Open(ctx, c.Channel, ref, access)

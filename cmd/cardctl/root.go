@@ -95,10 +95,17 @@ func nameOnMistake(env *Env, cmd *cobra.Command) {
 func commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
 		newListReadersCmd(env),
+		newInfoCmd(env),
 		newInitCmd(env),
 		newSetPINCmd(env),
 		newUnblockPINCmd(env),
+		newGenKeyCmd(env),
+		newImportKeyCmd(env),
 		newGenCSRCmd(env),
+		newImportCertCmd(env),
+		newExportCertCmd(env),
+		newExportKeyCmd(env),
+		newDeleteCertCmd(env),
 		newSimCmd(env),
 		newCompletionCmd(env),
 		newVersionCmd(env),

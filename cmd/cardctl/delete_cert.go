@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+type deleteCertOptions struct {
+	key     string
+	secrets secretFlags
+}
+
+func newDeleteCertCmd(env *Env) *cobra.Command {
+	var o deleteCertOptions
+	cmd := &cobra.Command{
+		Use:     "delete-cert --key REF",
+		Short:   "Remove a certificate from the card",
+		Example: "  cardctl delete-cert --key OPENPGP.3\n  cardctl delete-cert --key OPENPGP.3 --yes --admin-pin env:ADMIN_PIN",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runDeleteCert(cmd.Context(), env, &o) },
+	}
+	flags := cmd.Flags()
+	keyFlag(flags, &o.key)
+	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
+	o.secrets.addLastTry(flags)
+	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
+	return cmd
+}
+
+type deleteCertReport struct {
+	Reader string `json:"reader"`
+	storedCertificate
+}
+
+func runDeleteCert(ctx context.Context, env *Env, o *deleteCertOptions) error {
+	ref, err := env.parseKey(o.key)
+	if err != nil {
+		return err
+	}
+	access, err := o.secrets.access(env)
+	if err != nil {
+		return err
+	}
+	var report deleteCertReport
+	report.Ref = ref.String()
+	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
+		report.Reader = c.Reader
+		k, err := key.Open(ctx, c.Channel, ref, access)
+		if err != nil {
+			return err
+		}
+		report.Certificate, err = certstore.Delete(ctx, k, env.confirm)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return env.result("CertificateDeleted", report, func(s *output.Sheet) {
+		s.Heading("Deleted the certificate of " + report.Ref + " in " + report.Reader)
+		certificateText(s, &report.Certificate, env.Now())
+	})
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/key"
+)
+
+type exportCertOptions struct {
+	key  string
+	file exportFlags
+}
+
+func newExportCertCmd(env *Env) *cobra.Command {
+	var o exportCertOptions
+	cmd := &cobra.Command{
+		Use:   "export-cert --key REF",
+		Short: "Write out the certificate of a key",
+		Example: `  cardctl export-cert --key OPENPGP.3 | openssl x509 -noout -text
+  cardctl export-cert --key OPENPGP.3 --format der --out floppy.crt`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runExportCert(cmd.Context(), env, &o) },
+	}
+	keyFlag(cmd.Flags(), &o.key)
+	o.file.add(cmd.Flags(), "pem", "der")
+	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
+	return cmd
+}
+
+type exportCertReport struct {
+	storedCertificate
+	exported
+}
+
+func runExportCert(ctx context.Context, env *Env, o *exportCertOptions) error {
+	ref, err := env.parseKey(o.key)
+	if err != nil {
+		return err
+	}
+	if err := o.file.check(); err != nil {
+		return err
+	}
+	report := exportCertReport{storedCertificate: storedCertificate{Ref: ref.String()}}
+	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
+		k, err := key.Open(ctx, c.Channel, ref, env.readOnly())
+		if err != nil {
+			return err
+		}
+		der, err := certstore.Export(ctx, k)
+		if err != nil {
+			return err
+		}
+		public, err := publicOrNone(ctx, k)
+		report.Certificate = certstore.Describe(der, public)
+		report.exported = exported{DER: der, PEM: string(certstore.EncodePEM(der))}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return o.file.write(env, "Certificate", &report.exported, &report)
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"crypto"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+type exportKeyOptions struct {
+	key  string
+	file exportFlags
+}
+
+func newExportKeyCmd(env *Env) *cobra.Command {
+	var o exportKeyOptions
+	cmd := &cobra.Command{
+		Use:   "export-key --key REF",
+		Short: "Write out the public key of a key",
+		Long:  "Write out the public key of a key. The private key never leaves the card.",
+		Example: `  cardctl export-key --key OPENPGP.3
+  cardctl export-key --key OPENPGP.3 --format ssh >> ~/.ssh/authorized_keys`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runExportKey(cmd.Context(), env, &o) },
+	}
+	keyFlag(cmd.Flags(), &o.key)
+	o.file.add(cmd.Flags(), "pem", "der", "ssh")
+	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
+	return cmd
+}
+
+type exportKeyReport struct {
+	Ref         string `json:"ref"`
+	Algorithm   string `json:"algorithm"`
+	Fingerprint string `json:"fingerprint"`
+	Keygrip     string `json:"keygrip"`
+	exported
+}
+
+func runExportKey(ctx context.Context, env *Env, o *exportKeyOptions) error {
+	ref, err := env.parseKey(o.key)
+	if err != nil {
+		return err
+	}
+	if err := o.file.check(); err != nil {
+		return err
+	}
+	report := exportKeyReport{Ref: ref.String()}
+	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
+		k, err := key.Open(ctx, c.Channel, ref, env.readOnly())
+		if err != nil {
+			return err
+		}
+		public, err := k.Public(ctx)
+		if err != nil {
+			return err
+		}
+		occupant, err := k.Occupant(ctx)
+		if err != nil {
+			return err
+		}
+		if occupant != nil {
+			report.Fingerprint = occupant.Fingerprint
+		}
+		report.Algorithm, report.Keygrip = string(key.AlgorithmOf(public)), key.Keygrip(public)
+		report.exported, err = o.encode(public, report.Fingerprint)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return o.file.write(env, "PublicKey", &report.exported, &report)
+}
+
+// encode writes the key in every form it has; the one that is asked for must
+// be among them.
+func (o *exportKeyOptions) encode(public crypto.PublicKey, comment string) (e exported, err error) {
+	if e.DER, err = certstore.ExportPublicKey(public, certstore.DER, ""); err != nil {
+		return e, err
+	}
+	text, err := certstore.ExportPublicKey(public, certstore.PEM, "")
+	if err != nil {
+		return e, err
+	}
+	e.PEM = string(text)
+	line, err := certstore.ExportPublicKey(public, certstore.SSH, comment)
+	if problem.Is(err, problem.NotSupported) && o.file.format != string(certstore.SSH) {
+		return e, nil
+	}
+	e.SSH = string(line)
+	return e, err
+}
+
+// readOnly is the access of commands that need no secret.
+func (env *Env) readOnly() key.Access {
+	return key.Access{Now: env.Now, Notify: env.progress.Show}
+}
+
+// publicOrNone is the public key of a slot, nil where that is empty.
+func publicOrNone(ctx context.Context, k key.Key) (crypto.PublicKey, error) {
+	public, err := k.Public(ctx)
+	if problem.Is(err, problem.NotFound) {
+		return nil, nil
+	}
+	return public, err
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+type importCertOptions struct {
+	key          string
+	chain, ca    string
+	allowExpired bool
+	secrets      secretFlags
+}
+
+func newImportCertCmd(env *Env) *cobra.Command {
+	var o importCertOptions
+	cmd := &cobra.Command{
+		Use:   "import-cert --key REF FILE",
+		Short: "Write an issued certificate to the card",
+		Long: `Write the certificate for a key to the card, and read it back. FILE is PEM, DER,
+PKCS#7 or PKCS#12, or - for stdin; of several certificates the one that matches
+the key is taken. A certificate of another key is refused.`,
+		Example: `  cardctl import-cert --key OPENPGP.3 floppy.pem
+  cardctl import-cert --key OPENPGP.3 --ca ca.pem floppy.pem
+  cardctl import-cert --key OPENPGP.3 --admin-pin env:ADMIN_PIN - < floppy.pem`,
+		Args: oneArg("the file with the certificate, or - for stdin"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runImportCert(cmd.Context(), env, &o, args[0]) },
+	}
+	flags := cmd.Flags()
+	keyFlag(flags, &o.key)
+	flags.StringVar(&o.chain, "chain", "", "`file` with the certificates of the issuers")
+	flags.StringVar(&o.ca, "ca", "", "`file` with the CA that the certificate has to verify with")
+	flags.BoolVar(&o.allowExpired, "allow-expired", false, "take a certificate outside its validity dates")
+	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
+	o.secrets.add(flags, secret.Password, "password of a PKCS#12 file")
+	o.secrets.addLastTry(flags)
+	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
+	return cmd
+}
+
+type importCertReport struct {
+	Reader string `json:"reader"`
+	certstore.Report
+}
+
+// runImportCert reads all files before it looks at the card.
+func runImportCert(ctx context.Context, env *Env, o *importCertOptions, file string) error {
+	ref, err := env.parseKey(o.key)
+	if err != nil {
+		return err
+	}
+	if err := oneReader(&o.secrets, file); err != nil {
+		return err
+	}
+	access, err := o.secrets.access(env)
+	if err != nil {
+		return err
+	}
+	certificates, err := env.readCertificates(ctx, file, access.Ask)
+	if err != nil {
+		return err
+	}
+	chain, err := env.readCertificates(ctx, o.chain, access.Ask)
+	if err != nil {
+		return err
+	}
+	roots, err := env.readCertificates(ctx, o.ca, access.Ask)
+	if err != nil {
+		return err
+	}
+	var report importCertReport
+	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
+		report.Reader = c.Reader
+		k, err := key.Open(ctx, c.Channel, ref, access)
+		if err != nil {
+			return err
+		}
+		report.Report, err = certstore.Import(ctx, k, append(certificates, chain...), certstore.Options{
+			Now: env.Now(), AllowExpired: o.allowExpired, Roots: roots, Confirm: env.confirm,
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return env.result("CertificateImported", report, func(s *output.Sheet) { report.text(s, env) })
+}
+
+func (r *importCertReport) text(s *output.Sheet, env *Env) {
+	done := "Wrote the certificate of "
+	if r.Unchanged {
+		done = "This is already the certificate of "
+	}
+	s.Heading(done + r.Ref + " in " + r.Reader)
+	certificateText(s, &r.Certificate, env.Now())
+	if r.Replaced != nil {
+		s.Field("replaced", r.Replaced.Subject+r.Replaced.Unreadable)
+	}
+	switch {
+	case r.ChainStored:
+		s.Field("issuers", "on the card too")
+	case r.ChainOmitted > 0:
+		s.Field("issuers", fmt.Sprintf("%d left out, the card has no room for them: give them to the program that uses the card", r.ChainOmitted))
+	}
+}
+
+// readCertificates reads a file, or stdin for -; no name is no certificate.
+func (env *Env) readCertificates(ctx context.Context, file string, ask secret.Asker) ([]*x509.Certificate, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := env.readFile(file, certstore.MaxFile)
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := certstore.Parse(ctx, data, ask)
+	if err != nil {
+		return nil, about(err, file)
+	}
+	return certificates, nil
+}
+
+// about puts the name of a file in front of what is wrong with it.
+func about(err error, file string) error {
+	if file == "-" {
+		file = "stdin"
+	}
+	return problem.Wrap(problem.Failed, err, file)
+}
+
+// readFile reads a file, or stdin for -, and one byte more than limit where it
+// is longer, for its reader to see.
+func (env *Env) readFile(file string, limit int64) ([]byte, error) {
+	if file == "-" {
+		data, err := io.ReadAll(io.LimitReader(env.In, limit+1))
+		if err != nil {
+			return nil, problem.Wrap(problem.Failed, err, "cannot read stdin")
+		}
+		return data, nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		p := problem.Wrap(problem.Failed, err, "cannot read "+file)
+		if os.IsNotExist(err) {
+			p.Code = problem.NotFound
+			p.Because("There is no such file.").Hint("ls, or cardctl %s --help", env.command)
+		}
+		return nil, p
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, problem.Wrap(problem.Failed, err, "cannot read "+file)
+	}
+	return data, nil
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/keygen"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+type importKeyOptions struct {
+	key     string
+	replace string
+	secrets secretFlags
+}
+
+func newImportKeyCmd(env *Env) *cobra.Command {
+	var o importKeyOptions
+	cmd := &cobra.Command{
+		Use:   "import-key --key REF FILE",
+		Short: "Put an existing key on the card",
+		Long: `Put an existing private key on the card, from PKCS#12, PKCS#8 or PKCS#1, PEM or
+DER; FILE is - for stdin. A key that is there is not overwritten, unless
+--replace names it by its fingerprint.`,
+		Example: `  cardctl import-key --key OPENPGP.2 backup.p12
+  cardctl import-key --key OPENPGP.2 --password file:pw --admin-pin env:ADMIN_PIN key.pem`,
+		Args: oneArg("the file with the private key, or - for stdin"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runImportKey(cmd.Context(), env, &o, args[0]) },
+	}
+	flags := cmd.Flags()
+	keyFlag(flags, &o.key)
+	replaceFlag(flags, &o.replace)
+	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
+	o.secrets.add(flags, secret.Password, "password of the file")
+	o.secrets.addLastTry(flags)
+	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
+	return cmd
+}
+
+// replaceFlag is --replace.
+func replaceFlag(flags *pflag.FlagSet, fingerprint *string) {
+	flags.StringVar(fingerprint, "replace", "", "overwrite the key with this `fingerprint`")
+}
+
+// runImportKey reads the file before it looks at the card.
+func runImportKey(ctx context.Context, env *Env, o *importKeyOptions, file string) error {
+	ref, err := env.parseKey(o.key)
+	if err != nil {
+		return err
+	}
+	if err := oneReader(&o.secrets, file); err != nil {
+		return err
+	}
+	access, err := o.secrets.access(env)
+	if err != nil {
+		return err
+	}
+	data, err := env.readFile(file, keygen.MaxFile)
+	if err != nil {
+		return err
+	}
+	defer secret.Wipe(data)
+	private, certificates, err := keygen.ParsePrivateKey(ctx, data, access.Ask)
+	if err != nil {
+		return about(err, file)
+	}
+	var report keyReport
+	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
+		report.Reader = c.Reader
+		k, err := key.Open(ctx, c.Channel, ref, access)
+		if err != nil {
+			return err
+		}
+		report.Report, err = keygen.Import(ctx, k, private, keygen.Options{Replace: o.replace})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(certificates) > 0 {
+		env.note("The file has a certificate too: cardctl import-cert --key %s %s", ref, file)
+	}
+	return env.result("KeyImported", report, func(s *output.Sheet) {
+		if report.Unchanged {
+			report.text(s, "This is already the key ")
+			return
+		}
+		report.text(s, "Put the key on the card: ")
+	})
+}
