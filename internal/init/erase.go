@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -17,6 +18,8 @@ func (w *work) erase(ctx context.Context, c contents) error {
 		if err := w.permitTermination(ctx, c.data); err != nil {
 			return err
 		}
+	}
+	if !w.card.Terminated() {
 		if err := w.card.Terminate(ctx); err != nil {
 			return err
 		}
@@ -50,6 +53,20 @@ func (w *work) permitTermination(ctx context.Context, data *openpgp.ApplicationR
 			return err
 		}
 		return w.card.Verify(ctx, openpgp.PW3, current)
+	}
+	// Cards are known to announce more than they do, and one that cannot be
+	// erased would be left with two blocked PINs. One that can says that it
+	// wants the admin PIN.
+	switch err := w.card.Terminate(ctx); iso7816.StatusOf(err) {
+	case iso7816.StatusSecurityNotSatisfied, iso7816.StatusConditionsNotSatisfied:
+	case 0:
+		return err
+	default:
+		p := problem.New(problem.NotSupported, "this card cannot be erased without its admin PIN").
+			Because("It answered TERMINATE DF with %s.", iso7816.StatusOf(err)).
+			Hint("the same command with --current-admin-pin prompt")
+		p.Cause = err
+		return p
 	}
 	w.state = "Its keys are still there; PINs may be blocked; the same command again completes it."
 	if err := w.card.Block(ctx, openpgp.PW1, data.Passwords.PW1.TriesLeft); err != nil {

@@ -114,10 +114,10 @@ func (w *work) askPINs(ctx context.Context) (err error) {
 	if w.options.FactoryPINs {
 		return nil
 	}
-	if w.user, err = askNew(ctx, w.options.Access, secret.PIN, openpgp.PW1, "new user PIN"); err != nil {
+	if w.user, err = askNew(ctx, w.card, w.options.Access, secret.PIN, openpgp.PW1, "new user PIN"); err != nil {
 		return err
 	}
-	w.admin, err = askNew(ctx, w.options.Access, secret.AdminPIN, openpgp.PW3, "new admin PIN")
+	w.admin, err = askNew(ctx, w.card, w.options.Access, secret.AdminPIN, openpgp.PW3, "new admin PIN")
 	return err
 }
 

@@ -2,6 +2,7 @@ package cardinit
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
@@ -42,14 +43,11 @@ func SetPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, access key.Access
 	}
 	state := pinUnchanged
 	change := func(ref openpgp.PasswordRef, old *secret.Bytes) error {
-		replacement, err := askNew(ctx, access, secret.NewPIN, ref, "new "+string(pin)+" PIN")
+		replacement, err := askNew(ctx, card, access, secret.NewPIN, ref, "new "+string(pin)+" PIN")
 		if err != nil {
 			return err
 		}
 		defer replacement.Wipe()
-		if err := key.CheckLength(ctx, card, ref, replacement); err != nil {
-			return err
-		}
 		state = pinUnknown
 		if ref == openpgp.ResettingCode {
 			return card.PutResettingCode(ctx, replacement)
@@ -88,14 +86,11 @@ func UnblockPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, with secret.N
 	}
 	state := pinUnchanged
 	unblock := func(send func(*secret.Bytes) error) error {
-		replacement, err := askNew(ctx, access, secret.NewPIN, openpgp.PW1, "new user PIN")
+		replacement, err := askNew(ctx, card, access, secret.NewPIN, openpgp.PW1, "new user PIN")
 		if err != nil {
 			return err
 		}
 		defer replacement.Wipe()
-		if err := key.CheckLength(ctx, card, openpgp.PW1, replacement); err != nil {
-			return err
-		}
 		state = pinUnknown
 		return send(replacement)
 	}
@@ -134,14 +129,17 @@ func open(ctx context.Context, ch *iso7816.Channel, pin PIN, what string) (*open
 	return card, report, nil
 }
 
-// askNew asks for a PIN that is to be set.
-func askNew(ctx context.Context, access key.Access, name secret.Name, ref openpgp.PasswordRef, label string) (*secret.Bytes, error) {
-	return access.Ask(ctx, secret.Request{Name: name, Label: label, Note: lengthNote(ref), New: true})
-}
-
-func lengthNote(ref openpgp.PasswordRef) string {
-	if ref.MinLength() == 6 {
-		return "at least 6 characters"
+// askNew asks for a PIN that is to be set and checks its length. A terminated
+// card tells no limits; its PINs are checked when it is started again.
+func askNew(ctx context.Context, card *openpgp.Card, access key.Access, name secret.Name, ref openpgp.PasswordRef, label string) (*secret.Bytes, error) {
+	note := fmt.Sprintf("at least %d characters", ref.MinLength())
+	pin, err := access.Ask(ctx, secret.Request{Name: name, Label: label, Note: note, New: true})
+	if err != nil || card.Terminated() {
+		return pin, err
 	}
-	return "at least 8 characters"
+	if err := key.CheckLength(ctx, card, ref, pin); err != nil {
+		pin.Wipe()
+		return nil, err
+	}
+	return pin, nil
 }

@@ -9,16 +9,20 @@ import (
 // Terminate is TERMINATE DF (7.2.16): it needs PW3 verified, or PW1 and PW3
 // blocked. Nothing on the card can be used until Activate.
 func (c *Card) Terminate(ctx context.Context) error {
-	defer c.reset(true)
 	_, err := c.ch.Send(ctx, iso7816.Command{INS: iso7816.InsTerminateDF})
+	if err == nil {
+		c.reset(true)
+	}
 	return err
 }
 
 // Activate is ACTIVATE FILE (7.2.17): after it a terminated application is as
 // it came from the factory.
 func (c *Card) Activate(ctx context.Context) error {
-	defer c.reset(false)
 	_, err := c.ch.Send(ctx, iso7816.Command{INS: iso7816.InsActivateFile})
+	if err == nil {
+		c.reset(false)
+	}
 	return err
 }
 
