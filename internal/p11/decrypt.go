@@ -1,0 +1,109 @@
+package p11
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"io"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/miekg/pkcs11"
+)
+
+// CanDecrypt reports whether module, token and key share a way to decrypt
+// RSAES-PKCS1-v1_5, or RSAES-OAEP.
+func (k *Key) CanDecrypt(oaep bool) bool {
+	if _, isRSA := k.public.(*rsa.PublicKey); !isRSA || !k.decrypt {
+		return false
+	}
+	if oaep {
+		return k.has(pkcs11.CKM_RSA_PKCS_OAEP, pkcs11.CKF_DECRYPT)
+	}
+	return k.has(pkcs11.CKM_RSA_PKCS, pkcs11.CKF_DECRYPT)
+}
+
+// Decrypt decrypts with RSAES-PKCS1-v1_5 where opts are nil, and with RSAES-OAEP
+// where they are *rsa.OAEPOptions without a label.
+func (s *Signer) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	k := s.key
+	m := mechanism{id: pkcs11.CKM_RSA_PKCS}
+	supported := k.CanDecrypt(false)
+	switch o := opts.(type) {
+	case nil:
+	case *rsa.OAEPOptions:
+		names, known := hashes[o.Hash]
+		supported = k.CanDecrypt(true) && known && len(o.Label) == 0 && (o.MGFHash == 0 || o.MGFHash == o.Hash)
+		m = mechanism{id: pkcs11.CKM_RSA_PKCS_OAEP, oaep: &oaepParameters{hash: names.mechanism, mgf: names.mgf}}
+	default:
+		supported = false
+	}
+	if !supported {
+		return nil, problem.New(problem.NotSupported, "%s: this key cannot decrypt so", k.session.module.name()).
+			Because("Module, token and key do not share %s for it.", m.id).
+			Hint("cardctl list-tokens --module %s", k.session.module.path)
+	}
+	session, library := k.session.handle, k.session.module.library
+	return k.operation(s.ctx, "C_Decrypt",
+		func() error { return library.decryptInit(session, m, k.handle) },
+		func() ([]byte, error) { return library.decrypt(session, ciphertext) })
+}
+
+// CanAgree reports whether module, token and key share CKM_ECDH1_DERIVE.
+func (k *Key) CanAgree() bool {
+	return k.curve() != nil && k.derive && k.has(pkcs11.CKM_ECDH1_DERIVE, pkcs11.CKF_DERIVE)
+}
+
+// curve is the curve of a key that ECDH works with, nil for other keys.
+func (k *Key) curve() ecdh.Curve {
+	switch key := k.public.(type) {
+	case *ecdsa.PublicKey:
+		if converted, err := key.ECDH(); err == nil {
+			return converted.Curve()
+		}
+	case *ecdh.PublicKey:
+		return key.Curve()
+	}
+	return nil
+}
+
+// ECDH is the secret that key and peer share, the x-coordinate, without a key
+// derivation (CKM_ECDH1_DERIVE with CKD_NULL). The module makes a session
+// object of it, which is read and destroyed.
+func (k *Key) ECDH(ctx context.Context, peer *ecdh.PublicKey) ([]byte, error) {
+	if !k.CanAgree() || peer.Curve() != k.curve() {
+		return nil, problem.New(problem.NotSupported, "%s: this key cannot do ECDH with the peer's", k.session.module.name()).
+			Because("Module, token and key do not share %s for it.", MechanismID(pkcs11.CKM_ECDH1_DERIVE)).
+			Hint("cardctl list-tokens --module %s", k.session.module.path)
+	}
+	s := k.session
+	return call(ctx, s.module, "C_DeriveKey", func() ([]byte, error) {
+		m := mechanism{id: pkcs11.CKM_ECDH1_DERIVE, ecdh: peer.Bytes()}
+		derived, err := s.module.library.deriveKey(s.handle, m, k.handle, k.secretTemplate())
+		if err != nil {
+			return nil, err
+		}
+		value, err := s.module.library.attribute(s.handle, derived, pkcs11.CKA_VALUE)
+		if derr := s.module.library.destroyObject(s.handle, derived); err == nil {
+			err = derr
+		}
+		return value, err
+	})
+}
+
+// secretTemplate describes the object that takes the shared secret.
+func (k *Key) secretTemplate() []objectAttribute {
+	length := 32
+	if key, ok := k.public.(*ecdsa.PublicKey); ok {
+		length = (key.Curve.Params().BitSize + 7) / 8
+	}
+	return []objectAttribute{
+		{pkcs11.CKA_CLASS, uint(pkcs11.CKO_SECRET_KEY)},
+		{pkcs11.CKA_KEY_TYPE, uint(pkcs11.CKK_GENERIC_SECRET)},
+		{pkcs11.CKA_TOKEN, false},
+		{pkcs11.CKA_SENSITIVE, false},
+		{pkcs11.CKA_EXTRACTABLE, true},
+		{pkcs11.CKA_VALUE_LEN, uint(length)},
+	}
+}

@@ -1,0 +1,181 @@
+package p11
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Wanted says which key is looked for, by any of these. A label is no proof
+// of anything and counts only where the URI has one.
+type Wanted struct {
+	// Serial is the card's serial number in hex digits. An OpenPGP card's is
+	// 12 of them, manufacturer and number.
+	Serial string
+	// URI names the token, the key (id, object), or both.
+	URI URI
+	// Public is the public half of the key.
+	Public crypto.PublicKey
+}
+
+// namesKey reports whether one key is meant, and not just a token.
+func (w Wanted) namesKey() bool {
+	_, byID := w.URI.Get(AttrID)
+	_, byLabel := w.URI.Get(AttrObject)
+	return w.Public != nil || byID || byLabel
+}
+
+// isKey reports whether an object with these attributes belongs to the key.
+func (w Wanted) isKey(public crypto.PublicKey, id []byte, label string) bool {
+	if !w.namesKey() || w.Public != nil && !SamePublicKey(public, w.Public) {
+		return false
+	}
+	if want, ok := w.URI.Get(AttrID); ok && want != string(id) {
+		return false
+	}
+	if want, ok := w.URI.Get(AttrObject); ok && want != label {
+		return false
+	}
+	return true
+}
+
+// Found is what a token shows of a key.
+type Found struct {
+	Public crypto.PublicKey
+	// Certificates are those for the key.
+	Certificates []*x509.Certificate
+
+	ids [][]byte
+}
+
+// Find opens a session on the token that holds the wanted key. Where several
+// tokens are the same card, as when a module makes one of every PIN, it takes
+// the one where the key or its certificate is seen. It is a problem.NotFound
+// where there is no such token, or several and no way to tell them apart. It
+// does not log in; the caller closes the session.
+func (m *Module) Find(ctx context.Context, w Wanted) (*Session, error) {
+	if name, ok := w.URI.unknown(); ok {
+		return nil, problem.New(problem.Usage, "PKCS#11 URI: %s is unknown", name).
+			Because("RFC 7512 has no such attribute, so that nothing can match it.")
+	}
+	tokens, err := m.Tokens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var candidates []Token
+	for _, t := range tokens {
+		if t.Initialized && m.matches(w.URI, t) && (w.Serial == "" || t.isCard(w.Serial)) {
+			candidates = append(candidates, t)
+		}
+	}
+	if len(candidates) == 0 {
+		return nil, m.noToken(w, tokens)
+	}
+	return m.choose(ctx, w, candidates)
+}
+
+// choose opens the candidate on which the key is seen. Where it is seen on
+// none, because a token may hide what it has until the login, one candidate is
+// taken as it is.
+func (m *Module) choose(ctx context.Context, w Wanted, candidates []Token) (*Session, error) {
+	var (
+		chosen *Session
+		seen   []Token
+	)
+	for _, t := range candidates {
+		s, err := m.open(ctx, t)
+		if err == nil {
+			err = s.look(ctx, w)
+		}
+		if err != nil {
+			_ = s.Close()
+			_ = chosen.Close()
+			return nil, err
+		}
+		if s.found.Public != nil {
+			seen = append(seen, t)
+		}
+		if chosen == nil && (s.found.Public != nil || len(candidates) == 1) {
+			chosen = s
+			continue
+		}
+		_ = s.Close()
+	}
+	if chosen == nil {
+		return nil, problem.New(problem.NotFound, "%s: no token shows the key", m.name()).
+			Because("There are several, and none lets its keys be seen before the login: %s.", labels(candidates)).
+			Hint("name the token: --key 'pkcs11:token=LABEL;id=%%01'")
+	}
+	if !sameCard(seen) {
+		_ = chosen.Close()
+		return nil, problem.New(problem.NotFound, "%s: several tokens have the key", m.name()).
+			Because("They are %s.", labels(seen)).
+			Hint("name the card with --serial, or the token in the URI")
+	}
+	return chosen, nil
+}
+
+// sameCard reports whether the tokens are parts of one card.
+func sameCard(tokens []Token) bool {
+	for _, t := range tokens {
+		if t.Serial != tokens[0].Serial || t.Manufacturer != tokens[0].Manufacturer {
+			return false
+		}
+	}
+	return len(tokens) <= 1 || tokens[0].Serial != ""
+}
+
+func (m *Module) noToken(w Wanted, tokens []Token) error {
+	what := problem.New(problem.NotFound, "%s shows no such token", m.name())
+	if w.Serial != "" {
+		what = problem.New(problem.NotFound, "%s does not show the card %s", m.name(), w.Serial)
+	}
+	if len(tokens) == 0 {
+		return what.Because("It shows no token at all: it does not know the card, or another program holds the card.").
+			Hint("cardctl doctor")
+	}
+	return what.Because("It shows %s.", labels(tokens)).Hint("cardctl list-tokens --module %s", m.path)
+}
+
+func labels(tokens []Token) string {
+	var list []string
+	for _, t := range tokens {
+		list = append(list, fmt.Sprintf("%q (serial %q)", t.Label, t.Serial))
+	}
+	return strings.Join(list, ", ")
+}
+
+func (m *Module) name() string { return filepath.Base(m.path) }
+
+// look notes what the token shows of the key now.
+func (s *Session) look(ctx context.Context, w Wanted) error {
+	objects, err := call(ctx, s.module, "C_FindObjects", s.publicObjects)
+	if err != nil {
+		return err
+	}
+	s.wanted, s.found = w, Found{}
+	for _, o := range objects {
+		if !w.isKey(o.public, o.id, o.label) {
+			continue
+		}
+		if s.found.Public != nil && !SamePublicKey(s.found.Public, o.public) {
+			return problem.New(problem.NotFound, "%s: the URI names several keys of the token %q", s.module.name(), s.token.Label).
+				Because("They have the same ID or label, and different public keys.").
+				Hint("pkcs11-tool --module %s --list-objects", s.module.path)
+		}
+		s.found.Public = o.public
+		if o.certificate != nil {
+			s.found.Certificates = append(s.found.Certificates, o.certificate)
+		}
+		if len(o.id) > 0 && !contains(s.found.ids, o.id) {
+			s.found.ids = append(s.found.ids, bytes.Clone(o.id))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package p11
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Key is a private key on a token, good until its session is closed.
+type Key struct {
+	session *Session
+	handle  object
+	public  crypto.PublicKey
+	told    crypto.PublicKey // what the private object itself says, or nil
+
+	id      []byte
+	label   string
+	sign    bool
+	decrypt bool
+	derive  bool
+	// always wants the PIN again for every use.
+	always bool
+	// allowed are CKA_ALLOWED_MECHANISMS, nil where all are.
+	allowed map[MechanismID]bool
+}
+
+func (s *Session) newKey(o object, public, told crypto.PublicKey) *Key {
+	k := &Key{
+		session: s,
+		handle:  o,
+		public:  public,
+		told:    told,
+		id:      bytes.Clone(s.bytes(o, pkcs11.CKA_ID)),
+		label:   string(s.bytes(o, pkcs11.CKA_LABEL)),
+		sign:    s.flag(o, pkcs11.CKA_SIGN, true),
+		decrypt: s.flag(o, pkcs11.CKA_DECRYPT, true),
+		derive:  s.flag(o, pkcs11.CKA_DERIVE, true),
+		always:  s.flag(o, pkcs11.CKA_ALWAYS_AUTHENTICATE, false),
+	}
+	if list := parseNumbers(s.bytes(o, pkcs11.CKA_ALLOWED_MECHANISMS)); len(list) > 0 {
+		k.allowed = make(map[MechanismID]bool)
+		for _, id := range list {
+			k.allowed[MechanismID(id)] = true
+		}
+	}
+	return k
+}
+
+// Public is the public half, *rsa.PublicKey, *ecdsa.PublicKey,
+// ed25519.PublicKey or *ecdh.PublicKey.
+func (k *Key) Public() crypto.PublicKey { return k.public }
+
+// MaySign, MayDecrypt and MayDerive are CKA_SIGN, CKA_DECRYPT and CKA_DERIVE.
+func (k *Key) MaySign() bool    { return k.sign }
+func (k *Key) MayDecrypt() bool { return k.decrypt }
+func (k *Key) MayDerive() bool  { return k.derive }
+
+// AlwaysAuthenticates reports whether the key wants the PIN for every use.
+func (k *Key) AlwaysAuthenticates() bool { return k.always }
+
+// URI names the key on its token.
+func (k *Key) URI() URI {
+	u := k.session.token.uri()
+	if len(k.id) > 0 {
+		u.Path = append(u.Path, Attribute{AttrID, string(k.id)})
+	} else if k.label != "" {
+		u.Path = append(u.Path, Attribute{AttrObject, k.label})
+	}
+	u.Path = append(u.Path, Attribute{AttrType, "private"})
+	return u
+}
+
+// has reports whether token and key share a mechanism for an operation, given
+// as the flag of CK_MECHANISM_INFO.
+func (k *Key) has(id MechanismID, operation uint) bool {
+	if k.allowed != nil && !k.allowed[id] {
+		return false
+	}
+	for _, m := range k.session.token.Mechanisms {
+		if m.ID == id {
+			return m.flags&operation != 0
+		}
+	}
+	return false
+}
+
+// operation is one use of the key: it is begun, authenticated where the key
+// wants it, and ended, with no other call in between.
+func (k *Key) operation(ctx context.Context, name string, begin func() error, end func() ([]byte, error)) ([]byte, error) {
+	return call(ctx, k.session.module, name, func() ([]byte, error) {
+		if err := begin(); err != nil {
+			return nil, err
+		}
+		if k.always {
+			if err := k.session.loginAgain(); err != nil {
+				return nil, err
+			}
+		}
+		return end()
+	})
+}

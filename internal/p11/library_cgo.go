@@ -1,0 +1,193 @@
+//go:build cgo
+
+package p11
+
+import (
+	"errors"
+	"unsafe"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/miekg/pkcs11"
+)
+
+// openLibrary maps the module into the process. It is never unmapped: a
+// library with threads or exit handlers of its own crashes when it is.
+func openLibrary(path string) (library, error) {
+	ctx := pkcs11.New(path)
+	if ctx == nil {
+		return nil, problem.New(problem.Failed, "%s: the module cannot be loaded", path).
+			Because("The system's loader refused it; a library that it needs is probably missing.").
+			Hint("ldd %s", path)
+	}
+	return cryptoki{ctx}, nil
+}
+
+type cryptoki struct{ ctx *pkcs11.Ctx }
+
+// failure turns miekg's error into ours.
+func failure(function string, err error) error {
+	if err == nil {
+		return nil
+	}
+	code := Code(pkcs11.CKR_GENERAL_ERROR)
+	var rv pkcs11.Error
+	if errors.As(err, &rv) {
+		code = Code(rv)
+	}
+	return &CallError{Function: function, Code: code}
+}
+
+func (c cryptoki) initialize() error { return failure("C_Initialize", c.ctx.Initialize()) }
+func (c cryptoki) finalize() error   { return failure("C_Finalize", c.ctx.Finalize()) }
+
+func (c cryptoki) info() (libraryInfo, error) {
+	i, err := c.ctx.GetInfo()
+	return libraryInfo{
+		manufacturer: i.ManufacturerID,
+		description:  i.LibraryDescription,
+		major:        i.LibraryVersion.Major,
+		minor:        i.LibraryVersion.Minor,
+	}, failure("C_GetInfo", err)
+}
+
+func (c cryptoki) slots() ([]uint, error) {
+	slots, err := c.ctx.GetSlotList(true)
+	return slots, failure("C_GetSlotList", err)
+}
+
+func (c cryptoki) slotInfo(slot uint) (slotInfo, error) {
+	i, err := c.ctx.GetSlotInfo(slot)
+	return slotInfo{description: i.SlotDescription, manufacturer: i.ManufacturerID},
+		failure("C_GetSlotInfo", err)
+}
+
+func (c cryptoki) tokenInfo(slot uint) (tokenInfo, error) {
+	i, err := c.ctx.GetTokenInfo(slot)
+	return tokenInfo{
+		label:        i.Label,
+		manufacturer: i.ManufacturerID,
+		model:        i.Model,
+		serial:       i.SerialNumber,
+		flags:        i.Flags,
+		minPINLength: i.MinPinLen,
+		maxPINLength: i.MaxPinLen,
+	}, failure("C_GetTokenInfo", err)
+}
+
+func (c cryptoki) mechanisms(slot uint) ([]MechanismID, error) {
+	list, err := c.ctx.GetMechanismList(slot)
+	ids := make([]MechanismID, 0, len(list))
+	for _, m := range list {
+		ids = append(ids, MechanismID(m.Mechanism))
+	}
+	return ids, failure("C_GetMechanismList", err)
+}
+
+func (c cryptoki) mechanismInfo(slot uint, id MechanismID) (mechanismInfo, error) {
+	i, err := c.ctx.GetMechanismInfo(slot, []*pkcs11.Mechanism{pkcs11.NewMechanism(uint(id), nil)})
+	return mechanismInfo{minKeySize: i.MinKeySize, maxKeySize: i.MaxKeySize, flags: i.Flags},
+		failure("C_GetMechanismInfo", err)
+}
+
+func (c cryptoki) openSession(slot uint) (session, error) {
+	s, err := c.ctx.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION)
+	return session(s), failure("C_OpenSession", err)
+}
+
+func (c cryptoki) closeSession(s session) error {
+	return failure("C_CloseSession", c.ctx.CloseSession(pkcs11.SessionHandle(s)))
+}
+
+// login hands the PIN over without a copy on Go's side. The copy that miekg
+// makes in C memory is freed when C_Login returns, but not wiped.
+func (c cryptoki) login(s session, user uint, pin []byte) error {
+	return failure("C_Login", c.ctx.Login(pkcs11.SessionHandle(s), user, unsafe.String(unsafe.SliceData(pin), len(pin))))
+}
+
+func (c cryptoki) logout(s session) error {
+	return failure("C_Logout", c.ctx.Logout(pkcs11.SessionHandle(s)))
+}
+
+// findObjects asks for a hundred handles at a time, and for no more than
+// maxObjects: no card has as many.
+func (c cryptoki) findObjects(s session, template []objectAttribute) (found []object, err error) {
+	const batch, maxObjects = 100, 10_000
+	if err := c.ctx.FindObjectsInit(pkcs11.SessionHandle(s), attributes(template)); err != nil {
+		return nil, failure("C_FindObjectsInit", err)
+	}
+	defer func() {
+		if ferr := c.ctx.FindObjectsFinal(pkcs11.SessionHandle(s)); err == nil {
+			err = failure("C_FindObjectsFinal", ferr)
+		}
+	}()
+	for len(found) < maxObjects {
+		handles, _, err := c.ctx.FindObjects(pkcs11.SessionHandle(s), batch)
+		if err != nil {
+			return nil, failure("C_FindObjects", err)
+		}
+		if len(handles) == 0 {
+			break
+		}
+		for _, h := range handles {
+			found = append(found, object(h))
+		}
+	}
+	return found, nil
+}
+
+func (c cryptoki) attribute(s session, o object, kind uint) ([]byte, error) {
+	list, err := c.ctx.GetAttributeValue(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(o),
+		[]*pkcs11.Attribute{pkcs11.NewAttribute(kind, nil)})
+	if err != nil {
+		return nil, failure("C_GetAttributeValue", err)
+	}
+	return list[0].Value, nil
+}
+
+func (c cryptoki) destroyObject(s session, o object) error {
+	return failure("C_DestroyObject", c.ctx.DestroyObject(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(o)))
+}
+
+func (c cryptoki) signInit(s session, m mechanism, key object) error {
+	return failure("C_SignInit", c.ctx.SignInit(pkcs11.SessionHandle(s), native(m), pkcs11.ObjectHandle(key)))
+}
+
+func (c cryptoki) sign(s session, data []byte) ([]byte, error) {
+	signature, err := c.ctx.Sign(pkcs11.SessionHandle(s), data)
+	return signature, failure("C_Sign", err)
+}
+
+func (c cryptoki) decryptInit(s session, m mechanism, key object) error {
+	return failure("C_DecryptInit", c.ctx.DecryptInit(pkcs11.SessionHandle(s), native(m), pkcs11.ObjectHandle(key)))
+}
+
+func (c cryptoki) decrypt(s session, data []byte) ([]byte, error) {
+	plain, err := c.ctx.Decrypt(pkcs11.SessionHandle(s), data)
+	return plain, failure("C_Decrypt", err)
+}
+
+func (c cryptoki) deriveKey(s session, m mechanism, key object, template []objectAttribute) (object, error) {
+	derived, err := c.ctx.DeriveKey(pkcs11.SessionHandle(s), native(m), pkcs11.ObjectHandle(key), attributes(template))
+	return object(derived), failure("C_DeriveKey", err)
+}
+
+func attributes(template []objectAttribute) []*pkcs11.Attribute {
+	list := make([]*pkcs11.Attribute, 0, len(template))
+	for _, a := range template {
+		list = append(list, pkcs11.NewAttribute(a.kind, a.value))
+	}
+	return list
+}
+
+func native(m mechanism) []*pkcs11.Mechanism {
+	var parameter any
+	switch {
+	case m.pss != nil:
+		parameter = pkcs11.NewPSSParams(m.pss.hash, m.pss.mgf, m.pss.saltLength)
+	case m.oaep != nil:
+		parameter = pkcs11.NewOAEPParams(m.oaep.hash, m.oaep.mgf, pkcs11.CKZ_DATA_SPECIFIED, nil)
+	case m.ecdh != nil:
+		parameter = pkcs11.NewECDH1DeriveParams(pkcs11.CKD_NULL, nil, m.ecdh)
+	}
+	return []*pkcs11.Mechanism{pkcs11.NewMechanism(uint(m.id), parameter)}
+}

@@ -1,0 +1,170 @@
+package p11
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/miekg/pkcs11"
+)
+
+// closeTimeout bounds logging out and finalising, which happen also after the
+// context of the work has ended.
+const closeTimeout = 3 * time.Second
+
+// Module is a loaded and initialised PKCS#11 module. Several may be loaded at
+// once. Its calls are made one at a time, and each ends with its context: a
+// call that does not come back by then is left behind, and the module is of no
+// further use.
+type Module struct {
+	path    string
+	library library
+	about   libraryInfo
+
+	// owned says that it was not initialised by somebody else in the process.
+	owned bool
+
+	turn chan struct{}
+	lost atomic.Bool
+}
+
+// Load finds the module that name stands for (Places.Locate), looks whether
+// the file can be one (Inspect), loads and initialises it. Name is a path, a
+// name of the command line's contract or one that p11-kit knows. Errors are
+// problem.NotFound for a module that is not there, problem.Mismatch for a file
+// that is no module, and problem.Failed for one that does not start.
+func Load(ctx context.Context, name string) (*Module, error) {
+	path, err := DefaultPlaces().Locate(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := Inspect(path); err != nil {
+		return nil, err
+	}
+	return start(ctx, path, openLibrary)
+}
+
+func start(ctx context.Context, path string, open func(path string) (library, error)) (*Module, error) {
+	m := &Module{path: path, turn: make(chan struct{}, 1)}
+	type started struct {
+		library library
+		about   libraryInfo
+		owned   bool
+	}
+	s, err := call(ctx, m, "C_Initialize", func() (started, error) {
+		l, err := open(path)
+		if err != nil {
+			return started{}, err
+		}
+		err = l.initialize()
+		owned := err == nil
+		if err != nil && CodeOf(err) != pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED {
+			return started{}, err
+		}
+		about, err := l.info()
+		return started{l, about, owned}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.library, m.about, m.owned = s.library, s.about, s.owned
+	return m, nil
+}
+
+// Path is the file that was loaded.
+func (m *Module) Path() string { return m.path }
+
+// Description is what the module says of itself: its name, maker and version.
+func (m *Module) Description() string {
+	return fmt.Sprintf("%s %d.%d (%s)", trim(m.about.description), m.about.major, m.about.minor, trim(m.about.manufacturer))
+}
+
+// Close finalises the module, unless somebody else in the process initialised
+// it. Sessions have to be closed before. It takes three seconds at most.
+func (m *Module) Close() error {
+	if m.lost.Load() || !m.owned {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return m.do(ctx, "C_Finalize", m.library.finalize)
+}
+
+func (m *Module) do(ctx context.Context, function string, f func() error) error {
+	_, err := call(ctx, m, function, func() (struct{}, error) { return struct{}{}, f() })
+	return err
+}
+
+// call makes a call into the module when it is its turn, and waits for it no
+// longer than ctx lasts. Errors of the module become problems.
+func call[T any](ctx context.Context, m *Module, function string, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	var none T
+	if m.lost.Load() {
+		return none, problem.New(problem.Failed, "%s: the module still hangs in an earlier call", filepath.Base(m.path))
+	}
+	select {
+	case m.turn <- struct{}{}:
+	case <-ctx.Done():
+		return none, m.gaveUp(ctx, function)
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer func() { <-m.turn }()
+		value, err := f()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, m.explain(r.err)
+	case <-ctx.Done():
+		m.lost.Store(true)
+		return none, m.gaveUp(ctx, function)
+	}
+}
+
+// gaveUp is the error for a call that outlasted its context.
+func (m *Module) gaveUp(ctx context.Context, function string) error {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return ctx.Err()
+	}
+	p := problem.New(problem.Failed, "%s: %s did not come back in time", filepath.Base(m.path), function).
+		Because("The module hangs, or waits for a reader, a card or another program.").
+		Hint("cardctl doctor")
+	p.Cause = ctx.Err()
+	return p
+}
+
+// explain turns what a function of the module returned into a problem.
+func (m *Module) explain(err error) error {
+	var failed *CallError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	p := problem.New(problem.Failed, "%s: %s", filepath.Base(m.path), failed)
+	p.Cause = err
+	switch {
+	case failed.Code == pkcs11.CKR_PIN_LOCKED:
+		p.Code = problem.PINBlocked
+		_ = p.Because("The PIN is blocked.").Hint("cardctl unblock-pin user")
+	case failed.Code == pkcs11.CKR_PIN_INCORRECT:
+		p.Code = problem.PINIncorrect
+		_ = p.Because("The PIN is wrong.")
+	case failed.Code.isGone():
+		p.Code = problem.CardRemoved
+		_ = p.Because("The token went away while it was in use.").Hint("insert the card again and repeat the command")
+	case failed.Code.isUnsupported():
+		p.Code = problem.NotSupported
+		_ = p.Because("The module, or the key, cannot do this.").Hint("cardctl list-tokens --module %s", m.path)
+	default:
+		_ = p.Because("The module says: %s.", failed.Code.Meaning())
+	}
+	return p
+}

@@ -1,0 +1,235 @@
+package p11
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Places are where PKCS#11 modules are looked for.
+type Places struct {
+	// Configs are p11-kit's directories of .module files, the one that
+	// overrides the others first.
+	Configs []string
+	// Libraries are directories of shared libraries. Modules stand in them,
+	// in their pkcs11 directory, which is p11-kit's module directory, or in
+	// one of their own.
+	Libraries []string
+}
+
+// DefaultPlaces are those of the system: p11-kit's as pkcs11.conf(5) has them,
+// the library directories of Debian with its multiarch, Fedora, Arch, the BSDs,
+// Homebrew and the installers of OpenSC, SoftHSM and Yubico.
+func DefaultPlaces() Places {
+	if runtime.GOOS == "windows" {
+		programs := os.Getenv("ProgramFiles")
+		return Places{Libraries: []string{
+			filepath.Join(programs, "OpenSC Project", "OpenSC"),
+			filepath.Join(programs, "SoftHSM2", "lib"),
+			`C:\SoftHSM2\lib`,
+			filepath.Join(programs, "Yubico", "Yubico PIV Tool", "bin"),
+			filepath.Join(os.Getenv("SystemRoot"), "System32"),
+		}}
+	}
+	var p Places
+	if user := userConfig(); user != "" {
+		p.Configs = append(p.Configs, filepath.Join(user, "pkcs11", "modules"))
+	}
+	prefixes := []string{"/usr/local", "/opt/homebrew", "/opt/local"}
+	p.Configs = append(p.Configs, "/etc/pkcs11/modules")
+	for _, prefix := range prefixes {
+		p.Configs = append(p.Configs, prefix+"/etc/pkcs11/modules")
+	}
+	for _, prefix := range append([]string{"/usr"}, prefixes...) {
+		p.Configs = append(p.Configs, prefix+"/share/p11-kit/modules")
+	}
+	multiarch, _ := filepath.Glob("/usr/lib/*-linux-*")
+	p.Libraries = append(multiarch, "/usr/lib64", "/usr/lib", "/Library/OpenSC/lib")
+	for _, prefix := range prefixes {
+		p.Libraries = append(p.Libraries, prefix+"/lib")
+	}
+	return p
+}
+
+// userConfig is what p11-kit takes for ~/.config.
+func userConfig() string {
+	if dir := os.Getenv("XDG_CONFIG_HOME"); dir != "" {
+		return dir
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".config")
+}
+
+// wellKnown is a module with a name in the command line's contract.
+type wellKnown struct {
+	name string
+	// configs are the names its .module file has where it brings one.
+	configs []string
+	// files are its names below a library directory.
+	files []string
+	// packages says what to install where it is not found.
+	packages string
+}
+
+var wellKnownModules = []wellKnown{
+	{"opensc", []string{"opensc", "opensc-pkcs11"},
+		[]string{"opensc-pkcs11.so", "pkcs11/opensc-pkcs11.so", "opensc-pkcs11.dylib", "pkcs11/opensc-pkcs11.dll", "opensc-pkcs11.dll"},
+		"opensc-pkcs11 (Debian) or opensc"},
+	{"softhsm2", []string{"softhsm2"},
+		[]string{"softhsm/libsofthsm2.so", "libsofthsm2.so", "pkcs11/libsofthsm2.so", "softhsm2-x64.dll", "softhsm2.dll"},
+		"softhsm2 (Debian) or softhsm"},
+	{"scute", []string{"scute"},
+		[]string{"scute/scute.so", "scute.so", "pkcs11/scute.so", "libscute.so"},
+		"scute"},
+	{"ykcs11", []string{"ykcs11"},
+		[]string{"libykcs11.so.2", "libykcs11.so", "libykcs11.so.1", "pkcs11/libykcs11.so", "libykcs11.dylib", "libykcs11.dll"},
+		"ykcs11 (Debian) or yubico-piv-tool"},
+	{"tpm2", []string{"tpm2_pkcs11", "tpm2-pkcs11"},
+		[]string{"libtpm2_pkcs11.so.1", "libtpm2_pkcs11.so", "pkcs11/libtpm2_pkcs11.so"},
+		"libtpm2-pkcs11-1 (Debian) or tpm2-pkcs11"},
+}
+
+// Locate is the file of the module that name stands for: a path, a name of the
+// command line's contract (opensc, softhsm2, scute, ykcs11, tpm2), one that
+// p11-kit knows, or the name of a file in a library directory. Where none of
+// them is there, the problem.NotFound lists what was tried.
+func (p Places) Locate(name string) (string, error) {
+	if name == "" {
+		return "", problem.New(problem.Usage, "no PKCS#11 module is named").
+			Hint("--module opensc, or the path of a module")
+	}
+	if strings.ContainsAny(name, `/`+string(filepath.Separator)) {
+		return locatePath(name)
+	}
+	var tried []string
+	for _, path := range p.candidates(name) {
+		if slices.Contains(tried, path) {
+			continue
+		}
+		tried = append(tried, path)
+		if isFile(path) && !errors.Is(Inspect(path), errOtherMachine) {
+			return path, nil
+		}
+	}
+	return "", p.notFound(name, tried)
+}
+
+func locatePath(name string) (string, error) {
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return "", problem.Wrap(problem.Failed, err, "PKCS#11 module "+name)
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", problem.New(problem.NotFound, "there is no PKCS#11 module %s", name).
+			Because("No such file.").
+			Hint("cardctl doctor shows the modules that are installed")
+	}
+	return path, nil
+}
+
+// candidates are the files that name may stand for, the most wanted first.
+func (p Places) candidates(name string) []string {
+	configs, files := []string{name}, []string{name, filepath.Join("pkcs11", name)}
+	for _, known := range wellKnownModules {
+		if known.name == name {
+			configs, files = known.configs, known.files
+		}
+	}
+	var paths []string
+	for _, c := range p.configured() {
+		if slices.Contains(configs, c.name) {
+			paths = append(paths, p.resolve(c.module)...)
+		}
+	}
+	for _, dir := range p.Libraries {
+		for _, file := range files {
+			paths = append(paths, filepath.Join(dir, filepath.FromSlash(file)))
+		}
+	}
+	switch filepath.Ext(name) {
+	case ".so", ".dylib", ".dll": // a file in the working directory
+		if path, err := filepath.Abs(name); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// resolve is where a module of a .module file may be: as written where the
+// path is absolute, else in p11-kit's module directory.
+func (p Places) resolve(module string) []string {
+	if filepath.IsAbs(module) {
+		return []string{module}
+	}
+	var paths []string
+	for _, dir := range p.Libraries {
+		paths = append(paths, filepath.Join(dir, "pkcs11", module))
+	}
+	return paths
+}
+
+// Installed is a module that is there.
+type Installed struct {
+	Name string `json:"name"` // what --module takes
+	Path string `json:"path"`
+}
+
+// Installed are the modules that can be named and are there: those of the
+// command line's contract, then what else p11-kit knows.
+func (p Places) Installed() []Installed {
+	var names []string
+	covered := make(map[string]bool)
+	for _, known := range wellKnownModules {
+		names = append(names, known.name)
+		for _, c := range known.configs {
+			covered[c] = true
+		}
+	}
+	for _, c := range p.configured() {
+		if !covered[c.name] {
+			names = append(names, c.name)
+		}
+	}
+	var installed []Installed
+	for _, name := range names {
+		if path, err := p.Locate(name); err == nil {
+			installed = append(installed, Installed{name, path})
+		}
+	}
+	return installed
+}
+
+func (p Places) notFound(name string, tried []string) error {
+	var known []string
+	for _, c := range p.configured() {
+		known = append(known, c.name)
+	}
+	why := "It is none of the names opensc, softhsm2, scute, ykcs11 and tpm2, and p11-kit does not know it"
+	hint := "cardctl doctor shows the modules that are installed; a module elsewhere is named by its path"
+	for _, k := range wellKnownModules {
+		if k.name == name {
+			why = "It is not installed where it is looked for"
+			hint = "install the package " + k.packages + ", or give the module's path: --module /path/to/" + filepath.Base(k.files[0])
+		}
+	}
+	if len(known) > 0 {
+		why += "; p11-kit knows " + strings.Join(known, ", ")
+	}
+	return problem.New(problem.NotFound, "there is no PKCS#11 module %q", name).
+		Because("%s. Tried: %s.", why, strings.Join(tried, ", ")).
+		Hint("%s", hint)
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}

@@ -1,0 +1,148 @@
+package p11
+
+import (
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	_ "crypto/md5" // the hashes that mechanisms name
+	"crypto/rsa"
+	_ "crypto/sha1"
+	_ "crypto/sha256"
+	_ "crypto/sha512"
+	"errors"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Scheme is a way to make a signature: a mechanism, and what a caller has to
+// do around it.
+type Scheme struct {
+	Mechanism MechanismID
+	// Hash is what the message is hashed with, 0 where it is signed as it is.
+	Hash crypto.Hash
+	// PSS is RSASSA-PSS, with a salt as long as the hash.
+	PSS bool
+
+	input input
+}
+
+// input is what C_Sign is given.
+type input int
+
+const (
+	wholeMessage input = iota // the module hashes
+	digest                    // the hash
+	digestInfo                // the hash in a DigestInfo (RFC 8017, 9.2)
+	paddedBlock               // the whole padded block (RFC 8017, 9.2)
+)
+
+// String is the mechanism, with the hash where the mechanism does not name it.
+func (s Scheme) String() string {
+	if s.Hash == 0 || s.input == wholeMessage {
+		return s.Mechanism.String()
+	}
+	return s.Mechanism.String() + " with " + s.Hash.String()
+}
+
+// Broken reports whether nobody should accept such a signature any more.
+func (s Scheme) Broken() bool { return s.Hash == crypto.MD5 }
+
+// rsaSchemes and ecdsaSchemes are the signature mechanisms for the key types;
+// each mechanism that can be used with several hashes is here with one.
+// CKM_RIPEMD160_RSA_PKCS and the like are not: Go cannot verify them.
+var rsaSchemes = []Scheme{
+	{pkcs11.CKM_RSA_PKCS, crypto.SHA256, false, digestInfo},
+	{pkcs11.CKM_RSA_X_509, crypto.SHA256, false, paddedBlock},
+	{pkcs11.CKM_MD5_RSA_PKCS, crypto.MD5, false, wholeMessage},
+	{pkcs11.CKM_SHA1_RSA_PKCS, crypto.SHA1, false, wholeMessage},
+	{pkcs11.CKM_SHA224_RSA_PKCS, crypto.SHA224, false, wholeMessage},
+	{pkcs11.CKM_SHA256_RSA_PKCS, crypto.SHA256, false, wholeMessage},
+	{pkcs11.CKM_SHA384_RSA_PKCS, crypto.SHA384, false, wholeMessage},
+	{pkcs11.CKM_SHA512_RSA_PKCS, crypto.SHA512, false, wholeMessage},
+	{pkcs11.CKM_RSA_PKCS_PSS, crypto.SHA256, true, digest},
+	{pkcs11.CKM_SHA1_RSA_PKCS_PSS, crypto.SHA1, true, wholeMessage},
+	{pkcs11.CKM_SHA224_RSA_PKCS_PSS, crypto.SHA224, true, wholeMessage},
+	{pkcs11.CKM_SHA256_RSA_PKCS_PSS, crypto.SHA256, true, wholeMessage},
+	{pkcs11.CKM_SHA384_RSA_PKCS_PSS, crypto.SHA384, true, wholeMessage},
+	{pkcs11.CKM_SHA512_RSA_PKCS_PSS, crypto.SHA512, true, wholeMessage},
+}
+
+var ecdsaSchemes = []Scheme{
+	{pkcs11.CKM_ECDSA_SHA1, crypto.SHA1, false, wholeMessage},
+	{pkcs11.CKM_ECDSA_SHA224, crypto.SHA224, false, wholeMessage},
+	{pkcs11.CKM_ECDSA_SHA256, crypto.SHA256, false, wholeMessage},
+	{pkcs11.CKM_ECDSA_SHA384, crypto.SHA384, false, wholeMessage},
+	{pkcs11.CKM_ECDSA_SHA512, crypto.SHA512, false, wholeMessage},
+}
+
+// schemesFor lists what the kind of key can be used with.
+func schemesFor(public crypto.PublicKey) []Scheme {
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		return rsaSchemes
+	case *ecdsa.PublicKey:
+		natural := Scheme{pkcs11.CKM_ECDSA, naturalHash(key), false, digest}
+		return append([]Scheme{natural}, ecdsaSchemes...)
+	case ed25519.PublicKey:
+		return []Scheme{{ckmEDDSA, 0, false, wholeMessage}}
+	}
+	return nil
+}
+
+// naturalHash is the hash as long as the curve, or the longest there is.
+func naturalHash(key *ecdsa.PublicKey) crypto.Hash {
+	switch bits := key.Curve.Params().BitSize; {
+	case bits <= 256:
+		return crypto.SHA256
+	case bits <= 384:
+		return crypto.SHA384
+	}
+	return crypto.SHA512
+}
+
+// Schemes are the ways to sign that the module, the token and the key share,
+// each mechanism once.
+func (k *Key) Schemes() []Scheme {
+	if !k.sign {
+		return nil
+	}
+	var shared []Scheme
+	for _, s := range schemesFor(k.public) {
+		if k.has(s.Mechanism, pkcs11.CKF_SIGN) {
+			shared = append(shared, s)
+		}
+	}
+	return shared
+}
+
+var errSignature = errors.New("the signature does not verify")
+
+// Verify checks a signature over message with the public key.
+func (s Scheme) Verify(public crypto.PublicKey, message, signature []byte) error {
+	hashed := message
+	if s.Hash != 0 {
+		h := s.Hash.New()
+		h.Write(message)
+		hashed = h.Sum(nil)
+	}
+	ok := false
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		if s.PSS {
+			ok = rsa.VerifyPSS(key, s.Hash, hashed, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		} else {
+			ok = rsa.VerifyPKCS1v15(key, s.Hash, hashed, signature) == nil
+		}
+	case *ecdsa.PublicKey:
+		ok = ecdsa.VerifyASN1(key, hashed, signature)
+	case ed25519.PublicKey:
+		ok = len(key) == ed25519.PublicKeySize && ed25519.Verify(key, message, signature)
+	case *ecdh.PublicKey:
+		return errors.New("a key of this kind cannot sign")
+	}
+	if !ok {
+		return errSignature
+	}
+	return nil
+}

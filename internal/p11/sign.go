@@ -1,0 +1,136 @@
+package p11
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"encoding/asn1"
+	"math/big"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/miekg/pkcs11"
+)
+
+// Sign signs message with exactly this scheme. An ECDSA signature is the
+// ASN.1 sequence that X.509 has, not the pair of PKCS#11.
+func (k *Key) Sign(ctx context.Context, s Scheme, message []byte) ([]byte, error) {
+	return k.signMessage(ctx, s, message, s.Hash.Size)
+}
+
+// signMessage hashes where the module does not. saltLength is in bytes and
+// asked for only with PSS.
+func (k *Key) signMessage(ctx context.Context, s Scheme, message []byte, saltLength func() int) ([]byte, error) {
+	if s.input == wholeMessage {
+		return k.signInput(ctx, s, message, saltLength)
+	}
+	h := s.Hash.New()
+	h.Write(message)
+	return k.signDigest(ctx, s, h.Sum(nil), saltLength)
+}
+
+// signDigest signs a hash with a scheme that takes one.
+func (k *Key) signDigest(ctx context.Context, s Scheme, hashed []byte, saltLength func() int) ([]byte, error) {
+	if len(hashed) != s.Hash.Size() {
+		return nil, problem.New(problem.Failed, "%s: a digest of %d bytes is not one of %s", s.Mechanism, len(hashed), s.Hash)
+	}
+	data := hashed
+	switch key := k.public.(type) {
+	case *rsa.PublicKey:
+		if s.input == digest {
+			break
+		}
+		info, err := marshalDigestInfo(s.Hash, hashed)
+		if err != nil {
+			return nil, err
+		}
+		data = info
+		if s.input == paddedBlock {
+			if data, err = padPKCS1v15(info, key.Size()); err != nil {
+				return nil, err
+			}
+		}
+	case *ecdsa.PublicKey:
+		// The leftmost bits count (FIPS 186-5, 6.4.1). Cards refuse more.
+		if size := (key.Curve.Params().BitSize + 7) / 8; len(data) > size {
+			data = data[:size]
+		}
+	}
+	return k.signInput(ctx, s, data, saltLength)
+}
+
+// signInput makes the call.
+func (k *Key) signInput(ctx context.Context, s Scheme, data []byte, saltLength func() int) ([]byte, error) {
+	m := mechanism{id: s.Mechanism}
+	if s.PSS {
+		m.pss = &pssParameters{hash: hashes[s.Hash].mechanism, mgf: hashes[s.Hash].mgf, saltLength: uint(saltLength())}
+	}
+	session, library := k.session.handle, k.session.module.library
+	signature, err := k.operation(ctx, "C_Sign",
+		func() error { return library.signInit(session, m, k.handle) },
+		func() ([]byte, error) { return library.sign(session, data) })
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := k.public.(*ecdsa.PublicKey); ok {
+		return marshalECDSA(signature)
+	}
+	return signature, nil
+}
+
+// hashes are what PKCS#11 and X.509 call the hashes of RSA signatures.
+var hashes = map[crypto.Hash]struct {
+	mechanism, mgf uint
+	oid            asn1.ObjectIdentifier
+}{
+	crypto.SHA1:   {pkcs11.CKM_SHA_1, pkcs11.CKG_MGF1_SHA1, asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}},
+	crypto.SHA224: {pkcs11.CKM_SHA224, pkcs11.CKG_MGF1_SHA224, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 4}},
+	crypto.SHA256: {pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}},
+	crypto.SHA384: {pkcs11.CKM_SHA384, pkcs11.CKG_MGF1_SHA384, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 2}},
+	crypto.SHA512: {pkcs11.CKM_SHA512, pkcs11.CKG_MGF1_SHA512, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3}},
+}
+
+// marshalDigestInfo is the DigestInfo of RFC 8017, 9.2.
+func marshalDigestInfo(hash crypto.Hash, hashed []byte) ([]byte, error) {
+	names, ok := hashes[hash]
+	if !ok {
+		return nil, problem.New(problem.NotSupported, "%s cannot stand in an RSA signature here", hash)
+	}
+	type algorithm struct {
+		Algorithm  asn1.ObjectIdentifier
+		Parameters asn1.RawValue
+	}
+	return asn1.Marshal(struct {
+		Algorithm algorithm
+		Digest    []byte
+	}{algorithm{names.oid, asn1.NullRawValue}, hashed})
+}
+
+// padPKCS1v15 is EMSA-PKCS1-v1_5 (RFC 8017, 9.2) for a modulus of size bytes.
+func padPKCS1v15(info []byte, size int) ([]byte, error) {
+	const overhead = 3 + 8
+	if len(info)+overhead > size {
+		return nil, problem.New(problem.NotSupported, "an RSA key of %d bytes is too short for this hash", size)
+	}
+	block := make([]byte, size)
+	block[1] = 1
+	for i := 2; i < size-len(info)-1; i++ {
+		block[i] = 0xFF
+	}
+	copy(block[size-len(info):], info)
+	return block, nil
+}
+
+// marshalECDSA makes the sequence of X.509 of PKCS#11's pair: two numbers of
+// the same length, one after the other (2.40 mechanisms, 2.3.1).
+func marshalECDSA(raw []byte) ([]byte, error) {
+	if len(raw) == 0 || len(raw)%2 != 0 {
+		return nil, problem.New(problem.Mismatch, "the module returned an ECDSA signature of %d bytes", len(raw)).
+			Because("PKCS#11 has two numbers of the same length.")
+	}
+	half := len(raw) / 2
+	return asn1.Marshal(struct{ R, S *big.Int }{
+		new(big.Int).SetBytes(raw[:half]),
+		new(big.Int).SetBytes(raw[half:]),
+	})
+}

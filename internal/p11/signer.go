@@ -1,0 +1,140 @@
+package p11
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"io"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/miekg/pkcs11"
+)
+
+// Signer is a Key as crypto.Signer, crypto.MessageSigner and crypto.Decrypter.
+// A token that only signs what it hashed itself can do SignMessage, which
+// crypto/tls and crypto/x509 prefer, and not Sign.
+type Signer struct {
+	key *Key
+	ctx context.Context
+}
+
+// Signer returns the key for what wants the interfaces of package crypto. Every
+// use of it is bounded by ctx.
+func (k *Key) Signer(ctx context.Context) *Signer { return &Signer{key: k, ctx: ctx} }
+
+var (
+	_ crypto.MessageSigner = (*Signer)(nil)
+	_ crypto.Decrypter     = (*Signer)(nil)
+)
+
+// Public is the public half of the key.
+func (s *Signer) Public() crypto.PublicKey { return s.key.public }
+
+// Sign signs a digest: RSASSA-PKCS1-v1_5, RSASSA-PSS with *rsa.PSSOptions, or
+// ECDSA. For Ed25519 the digest is the message. What token and key cannot do is
+// a problem.NotSupported. The randomness is the token's.
+func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	scheme, err := s.key.choose(opts, false)
+	if err != nil {
+		return nil, err
+	}
+	if scheme.input == wholeMessage { // Ed25519
+		return s.key.signInput(s.ctx, scheme, digest, nil)
+	}
+	return s.key.signDigest(s.ctx, scheme, digest, s.key.saltLength(opts))
+}
+
+// SignMessage signs a message as Sign signs its digest.
+func (s *Signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	scheme, err := s.key.choose(opts, true)
+	if err != nil {
+		return nil, err
+	}
+	return s.key.signMessage(s.ctx, scheme, message, s.key.saltLength(opts))
+}
+
+// Supports reports whether SignMessage can do it.
+func (k *Key) Supports(opts crypto.SignerOpts) bool {
+	_, err := k.choose(opts, true)
+	return err == nil
+}
+
+// choose picks the scheme for the options: the one in which the module is given
+// a hash, else, where there is a message, the one in which it hashes itself.
+func (k *Key) choose(opts crypto.SignerOpts, haveMessage bool) (Scheme, error) {
+	hash := opts.HashFunc()
+	_, pss := opts.(*rsa.PSSOptions)
+	raw := Scheme{Hash: hash, PSS: pss}
+	switch k.public.(type) {
+	case *rsa.PublicKey:
+		if _, known := hashes[hash]; !known {
+			return Scheme{}, k.cannot(hash, pss)
+		}
+		raw.Mechanism, raw.input = pkcs11.CKM_RSA_PKCS, digestInfo
+		if pss {
+			raw.Mechanism, raw.input = pkcs11.CKM_RSA_PKCS_PSS, digest
+		}
+	case *ecdsa.PublicKey:
+		if hash == 0 {
+			return Scheme{}, k.cannot(hash, pss)
+		}
+		raw.Mechanism, raw.input = pkcs11.CKM_ECDSA, digest
+	case ed25519.PublicKey:
+		if o, ok := opts.(*ed25519.Options); hash != 0 || ok && o.Context != "" {
+			return Scheme{}, k.cannot(hash, pss)
+		}
+		raw.Mechanism, raw.input = ckmEDDSA, wholeMessage
+	default:
+		return Scheme{}, k.cannot(hash, pss)
+	}
+	if k.sign && k.has(raw.Mechanism, pkcs11.CKF_SIGN) {
+		return raw, nil
+	}
+	if haveMessage {
+		for _, s := range k.Schemes() {
+			if s.input == wholeMessage && s.Hash == hash && s.PSS == pss {
+				return s, nil
+			}
+		}
+	}
+	return Scheme{}, k.cannot(hash, pss)
+}
+
+func (k *Key) cannot(hash crypto.Hash, pss bool) error {
+	what := "sign"
+	if hash != 0 {
+		what += " with " + hash.String()
+	}
+	if pss {
+		what += " and RSA-PSS"
+	}
+	var can []string
+	for _, s := range k.Schemes() {
+		can = append(can, s.Mechanism.String())
+	}
+	if len(can) == 0 {
+		can = []string{"no signatures"}
+	}
+	return problem.New(problem.NotSupported, "%s: this key cannot %s", k.session.module.name(), what).
+		Because("Module, token and key share %s.", strings.Join(can, ", ")).
+		Hint("cardctl list-tokens --module %s", k.session.module.path)
+}
+
+// saltLength is what rsa.PSSOptions ask for, in bytes.
+func (k *Key) saltLength(opts crypto.SignerOpts) func() int {
+	return func() int {
+		o, isPSS := opts.(*rsa.PSSOptions)
+		key, isRSA := k.public.(*rsa.PublicKey)
+		hash := opts.HashFunc()
+		switch {
+		case !isPSS || !isRSA || o.SaltLength == rsa.PSSSaltLengthEqualsHash:
+			return hash.Size()
+		case o.SaltLength == rsa.PSSSaltLengthAuto: // the longest there is room for
+			return max(0, (key.N.BitLen()-1+7)/8-2-hash.Size())
+		}
+		return o.SaltLength
+	}
+}

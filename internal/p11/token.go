@@ -1,0 +1,256 @@
+package p11
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Token is a token of a module: a card, or the part of it that one PIN opens.
+type Token struct {
+	Slot             uint   `json:"slot"`
+	SlotDescription  string `json:"slotDescription"`
+	SlotManufacturer string `json:"slotManufacturer"`
+	Label            string `json:"label"`
+	Manufacturer     string `json:"manufacturer"`
+	Model            string `json:"model"`
+	Serial           string `json:"serial"`
+
+	// Initialized is false for a token that C_InitToken has yet to make.
+	Initialized    bool `json:"initialized"`
+	WriteProtected bool `json:"writeProtected"`
+	LoginRequired  bool `json:"loginRequired"`
+	// PINPad says that the PIN is typed at the reader or the token itself
+	// (CKF_PROTECTED_AUTHENTICATION_PATH).
+	PINPad bool `json:"pinPad"`
+
+	UserPIN PINState `json:"userPin"`
+	SOPIN   PINState `json:"soPin"`
+	// MinPINLength and MaxPINLength are bytes.
+	MinPINLength uint `json:"minPinLength"`
+	MaxPINLength uint `json:"maxPinLength"`
+
+	Mechanisms []Mechanism `json:"mechanisms"`
+	// URI names the token (RFC 7512).
+	URI string `json:"uri"`
+}
+
+// PINState is what a token's flags say of a PIN.
+type PINState struct {
+	// Initialized is false where the PIN was never set; PKCS#11 does not say
+	// it of the SO PIN, which then has it true.
+	Initialized bool `json:"initialized"`
+	// CountLow: there was at least one wrong try since the last right one.
+	CountLow    bool `json:"countLow"`
+	FinalTry    bool `json:"finalTry"`
+	Locked      bool `json:"locked"`
+	ToBeChanged bool `json:"toBeChanged"`
+}
+
+func (s PINState) String() string {
+	switch {
+	case s.Locked:
+		return "blocked"
+	case !s.Initialized:
+		return "not set"
+	case s.FinalTry:
+		return "last try"
+	case s.CountLow:
+		return "few tries left"
+	case s.ToBeChanged:
+		return "has to be changed"
+	}
+	return "ok"
+}
+
+// Listing is what a module shows.
+type Listing struct {
+	Path        string  `json:"path"`
+	Description string  `json:"description"`
+	Tokens      []Token `json:"tokens"`
+}
+
+// ListTokens loads the module that name stands for, and tells which tokens are
+// in its slots.
+func ListTokens(ctx context.Context, name string) (Listing, error) {
+	m, err := Load(ctx, name)
+	if err != nil {
+		return Listing{}, err
+	}
+	tokens, err := m.Tokens(ctx)
+	if cerr := m.Close(); err == nil {
+		err = cerr
+	}
+	return Listing{Path: m.Path(), Description: m.Description(), Tokens: tokens}, err
+}
+
+// Tokens are the tokens in the slots of the module, in the module's order.
+func (m *Module) Tokens(ctx context.Context) ([]Token, error) {
+	slots, err := call(ctx, m, "C_GetSlotList", m.library.slots)
+	if err != nil {
+		return nil, err
+	}
+	tokens := make([]Token, 0, len(slots))
+	for _, slot := range slots {
+		t, err := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.token(slot) })
+		switch {
+		case CodeOf(err).isGone(): // pulled out since the list was made
+		case err != nil:
+			return nil, err
+		default:
+			tokens = append(tokens, t)
+		}
+	}
+	return tokens, nil
+}
+
+func (m *Module) token(slot uint) (Token, error) {
+	place, err := m.library.slotInfo(slot)
+	if err != nil {
+		return Token{}, err
+	}
+	info, err := m.library.tokenInfo(slot)
+	if err != nil {
+		return Token{}, err
+	}
+	has := func(flag uint) bool { return info.flags&flag != 0 }
+	t := Token{
+		Slot:             slot,
+		SlotDescription:  trim(place.description),
+		SlotManufacturer: trim(place.manufacturer),
+		Label:            trim(info.label),
+		Manufacturer:     trim(info.manufacturer),
+		Model:            trim(info.model),
+		Serial:           trim(info.serial),
+		Initialized:      has(pkcs11.CKF_TOKEN_INITIALIZED),
+		WriteProtected:   has(pkcs11.CKF_WRITE_PROTECTED),
+		LoginRequired:    has(pkcs11.CKF_LOGIN_REQUIRED),
+		PINPad:           has(pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH),
+		UserPIN: PINState{
+			Initialized: has(pkcs11.CKF_USER_PIN_INITIALIZED),
+			CountLow:    has(pkcs11.CKF_USER_PIN_COUNT_LOW),
+			FinalTry:    has(pkcs11.CKF_USER_PIN_FINAL_TRY),
+			Locked:      has(pkcs11.CKF_USER_PIN_LOCKED),
+			ToBeChanged: has(pkcs11.CKF_USER_PIN_TO_BE_CHANGED),
+		},
+		SOPIN: PINState{
+			Initialized: true,
+			CountLow:    has(pkcs11.CKF_SO_PIN_COUNT_LOW),
+			FinalTry:    has(pkcs11.CKF_SO_PIN_FINAL_TRY),
+			Locked:      has(pkcs11.CKF_SO_PIN_LOCKED),
+			ToBeChanged: has(pkcs11.CKF_SO_PIN_TO_BE_CHANGED),
+		},
+		MinPINLength: info.minPINLength,
+		MaxPINLength: info.maxPINLength,
+	}
+	t.URI = t.uri().String()
+	ids, err := m.library.mechanisms(slot)
+	if err != nil {
+		return Token{}, err
+	}
+	for _, id := range ids {
+		info, err := m.library.mechanismInfo(slot, id)
+		if err != nil {
+			return Token{}, err
+		}
+		t.Mechanisms = append(t.Mechanisms, newMechanism(id, info))
+	}
+	return t, nil
+}
+
+// uri names the token by what it says of itself. What it leaves empty is left
+// out, for an attribute that is absent matches everything.
+func (t Token) uri() URI {
+	var u URI
+	for _, a := range []Attribute{
+		{AttrToken, t.Label},
+		{AttrManufacturer, t.Manufacturer},
+		{AttrModel, t.Model},
+		{AttrSerial, t.Serial},
+	} {
+		if a.Value != "" {
+			u.Path = append(u.Path, a)
+		}
+	}
+	return u
+}
+
+// matches reports whether the URI names this token of the module.
+func (m *Module) matches(u URI, t Token) bool {
+	for _, a := range u.Path {
+		var is string
+		switch a.Name {
+		case AttrToken:
+			is = t.Label
+		case AttrManufacturer:
+			is = t.Manufacturer
+		case AttrSerial:
+			is = t.Serial
+		case AttrModel:
+			is = t.Model
+		case AttrSlotDescription:
+			is = t.SlotDescription
+		case AttrSlotManufacturer:
+			is = t.SlotManufacturer
+		case AttrSlotID:
+			is = strconv.FormatUint(uint64(t.Slot), 10)
+		case AttrLibraryManufacturer:
+			is = trim(m.about.manufacturer)
+		case AttrLibraryDescription:
+			is = trim(m.about.description)
+		case AttrLibraryVersion:
+			if !sameVersion(a.Value, m.about.major, m.about.minor) {
+				return false
+			}
+			continue
+		default:
+			continue // of an object
+		}
+		if a.Value != is {
+			return false
+		}
+	}
+	return true
+}
+
+// sameVersion compares as RFC 7512, 2.3 says: a minor version that is not
+// given is 0.
+func sameVersion(version string, major, minor byte) bool {
+	givenMajor, givenMinor, _ := strings.Cut(version, ".")
+	if givenMinor == "" {
+		givenMinor = "0"
+	}
+	a, errA := strconv.ParseUint(givenMajor, 10, 8)
+	b, errB := strconv.ParseUint(givenMinor, 10, 8)
+	return errA == nil && errB == nil && byte(a) == major && byte(b) == minor
+}
+
+// trim takes off what pads the fixed-length strings of PKCS#11: blanks, or in
+// careless modules zeros.
+func trim(s string) string { return strings.TrimRight(s, " \x00") }
+
+// isCard reports whether the token is the card with this serial number, or a
+// part of it. A module has 16 characters for a serial and fills them in its own
+// way: OpenSC with the card's, or its last 16 digits; Scute with the form that
+// GnuPG displays, with blanks, or with the label holding the whole OpenPGP
+// application identifier (32 digits: the serial is the 17th to the 28th).
+func (t Token) isCard(serial string) bool {
+	const field, aid, registered = 16, 32, "D27600012401"
+	serial = plainSerial(serial)
+	own, label := plainSerial(t.Serial), plainSerial(t.Label)
+	switch {
+	case serial == "":
+		return false
+	case len(label) == aid && strings.HasPrefix(label, registered):
+		return label[16:28] == serial
+	case len(serial) > field && len(own) == field:
+		return strings.HasSuffix(serial, own)
+	}
+	return own == serial
+}
+
+func plainSerial(s string) string {
+	return strings.ToUpper(strings.ReplaceAll(s, " ", ""))
+}

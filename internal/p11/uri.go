@@ -1,0 +1,119 @@
+package p11
+
+import (
+	"strings"
+)
+
+// URI is a PKCS#11 URI of RFC 7512, with values percent-decoded. The zero URI
+// names everything.
+type URI struct {
+	// Path says what is named: a library, slot, token or object.
+	Path []Attribute
+	// Query says how it is reached.
+	Query []Attribute
+}
+
+// Attribute is one attribute of a URI. The value of id is bytes, every other
+// one UTF-8 text.
+type Attribute struct {
+	Name  string
+	Value string
+}
+
+// The attributes of RFC 7512, 2.3.
+const (
+	AttrToken               = "token"
+	AttrManufacturer        = "manufacturer"
+	AttrSerial              = "serial"
+	AttrModel               = "model"
+	AttrLibraryManufacturer = "library-manufacturer"
+	AttrLibraryDescription  = "library-description"
+	AttrLibraryVersion      = "library-version"
+	AttrObject              = "object"
+	AttrType                = "type"
+	AttrID                  = "id"
+	AttrSlotManufacturer    = "slot-manufacturer"
+	AttrSlotDescription     = "slot-description"
+	AttrSlotID              = "slot-id"
+
+	AttrPINSource  = "pin-source"
+	AttrPINValue   = "pin-value"
+	AttrModuleName = "module-name"
+	AttrModulePath = "module-path"
+)
+
+// Get is the value of a path attribute. An attribute that is absent matches
+// everything, one that is empty matches only what is empty.
+func (u URI) Get(name string) (string, bool) { return lookUp(u.Path, name) }
+
+// GetQuery is the value of a query attribute, the first one where a vendor's
+// attribute stands there more than once.
+func (u URI) GetQuery(name string) (string, bool) { return lookUp(u.Query, name) }
+
+func lookUp(attributes []Attribute, name string) (string, bool) {
+	for _, a := range attributes {
+		if a.Name == name {
+			return a.Value, true
+		}
+	}
+	return "", false
+}
+
+// Module is what the URI says of the module: module-path, else module-name,
+// else nothing.
+func (u URI) Module() string {
+	if path, ok := u.GetQuery(AttrModulePath); ok {
+		return path
+	}
+	name, _ := u.GetQuery(AttrModuleName)
+	return name
+}
+
+// unknown is the first path attribute that RFC 7512 does not define. A URI
+// that has one matches nothing (RFC 7512, 2.5).
+func (u URI) unknown() (string, bool) {
+	for _, a := range u.Path {
+		if !isPathAttribute(a.Name) {
+			return a.Name, true
+		}
+	}
+	return "", false
+}
+
+// String is the URI in its printed form: the value of id percent-encoded
+// throughout, as RFC 7512, 2.3 advises, the others where they must be.
+func (u URI) String() string {
+	var b strings.Builder
+	b.WriteString(scheme)
+	for i, a := range u.Path {
+		if i > 0 {
+			b.WriteByte(';')
+		}
+		writeAttribute(&b, a, pathCharacters)
+	}
+	for i, a := range u.Query {
+		if i == 0 {
+			b.WriteByte('?')
+		} else {
+			b.WriteByte('&')
+		}
+		writeAttribute(&b, a, queryCharacters)
+	}
+	return b.String()
+}
+
+func writeAttribute(b *strings.Builder, a Attribute, allowed string) {
+	const hex = "0123456789ABCDEF"
+	b.WriteString(a.Name)
+	b.WriteByte('=')
+	for i := 0; i < len(a.Value); i++ {
+		c := a.Value[i]
+		if a.Name != AttrID && (isUnreserved(c) || strings.IndexByte(allowed, c) >= 0) {
+			b.WriteByte(c)
+			continue
+		}
+		b.WriteByte('%')
+		b.WriteByte(hex[c>>4])
+		b.WriteByte(hex[c&0xF])
+	}
+}
