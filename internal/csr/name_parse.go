@@ -170,12 +170,10 @@ func (p *nameParser) attributeType() (attributeType, error) {
 	name := string(p.text[start:p.at])
 	p.skipSpaces()
 	switch {
-	case p.peek() != '=' && name == "":
+	case name == "":
 		return attributeType{}, p.problemAt(p.at, "an attribute such as CN= is expected here")
 	case p.peek() != '=':
 		return attributeType{}, p.problemAt(p.at, "an equals sign is expected after %q; a comma, plus sign or slash inside a value has a backslash in front", name)
-	case name == "":
-		return attributeType{}, p.problemAt(start, "an attribute name is missing before the equals sign")
 	}
 	t, err := attributeTypeNamed(name)
 	if err != nil {

@@ -3,6 +3,7 @@ package csr
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,7 +93,7 @@ func TestSubjectIsTheOneThatOpenSSLMakes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			theirs := openSSLSubject(t, subject)
+			theirs := openSSLRequest(t, subject).RawSubject
 			if !bytes.Equal(ours, theirs) {
 				t.Errorf("ours   %X\ntheirs %X", ours, theirs)
 			}
@@ -100,8 +101,8 @@ func TestSubjectIsTheOneThatOpenSSLMakes(t *testing.T) {
 	}
 }
 
-// openSSLSubject is the DER of the subject in a request that OpenSSL makes.
-func openSSLSubject(t *testing.T, subject string) []byte {
+// openSSLRequest is a request that OpenSSL makes.
+func openSSLRequest(t *testing.T, subject string, extensions ...string) *x509.CertificateRequest {
 	t.Helper()
 	dir := t.TempDir()
 	key := filepath.Join(dir, "key.pem")
@@ -110,8 +111,11 @@ func openSSLSubject(t *testing.T, subject string) []byte {
 	if err := os.WriteFile(config, []byte("[req]\ndistinguished_name=dn\nstring_mask=utf8only\n[dn]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	request := openssl(t, nil, "req", "-new", "-utf8", "-config", config, "-key", key, "-subj", subject, "-outform", "PEM")
-	return requestOf(t, []byte(request)).RawSubject
+	args := []string{"req", "-new", "-utf8", "-config", config, "-key", key, "-subj", subject}
+	for _, extension := range extensions {
+		args = append(args, "-addext", extension)
+	}
+	return requestOf(t, []byte(openssl(t, nil, args...)))
 }
 
 func TestOpenSSLReadsTheSelfSignedCertificate(t *testing.T) {

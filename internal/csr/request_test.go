@@ -1,0 +1,171 @@
+package csr
+
+import (
+	"bytes"
+	"crypto"
+	"encoding/hex"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+func TestOpenSSLShowsTheExtensions(t *testing.T) {
+	text := openssl(t, build(t, "p256", Options{
+		Subject:     snakeOil,
+		Emails:      []string{"head@example.com"},
+		DNS:         []string{"example.com", "*.example.com"},
+		IPs:         []string{"192.0.2.7", "2001:db8::7"},
+		URIs:        []string{"https://example.com/~head?a=b"},
+		UPNs:        []string{"jürgen@corp.example"},
+		KeyUsage:    []string{"digitalSignature", "contentCommitment"},
+		ExtKeyUsage: []string{"clientAuth", "emailprotection", "smartcardLogon", "1.3.6.1.5.5.7.3.17"},
+		Extensions:  []string{"1.3.6.1.4.1.311.20.2=1E0A0055007300650072007A", "1.2.3.4=critical,05:00"},
+	}), "req", "-verify", "-noout", "-text", "-nameopt", "utf8")
+	text = regexp.MustCompile(`[ \t]*\n[ \t]*`).ReplaceAllString(text, "\n")
+	for _, want := range []string{
+		"X509v3 Key Usage: critical\nDigital Signature, Non Repudiation\n",
+		"X509v3 Extended Key Usage:\nTLS Web Client Authentication, E-mail Protection, Microsoft Smartcard Login, ipsec Internet Key Exchange\n",
+		"X509v3 Subject Alternative Name:\nemail:head@example.com, DNS:example.com, DNS:*.example.com, IP Address:192.0.2.7, IP Address:2001:DB8:0:0:0:0:0:7, URI:https://example.com/~head?a=b, othername: UPN::",
+		"1.3.6.1.4.1.311.20.2:\n.\n.U.s.e.r.z\n",
+		"1.2.3.4: critical\n..\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
+// The same extensions as an independent program writes them for the same
+// words, byte for byte.
+func TestExtensionsAreTheOnesThatOpenSSLMakes(t *testing.T) {
+	for _, test := range []struct {
+		name, addext string
+		o            Options
+	}{
+		{"names", "subjectAltName=email:a@example.com,DNS:*.example.com,IP:192.0.2.7,IP:2001:db8::7,URI:urn:uuid:1,otherName:msUPN;UTF8:u@corp",
+			Options{Emails: []string{"a@example.com"}, DNS: []string{"*.example.com"}, IPs: []string{"192.0.2.7", "2001:db8::7"}, URIs: []string{"urn:uuid:1"}, UPNs: []string{"u@corp"}}},
+		{"one usage", "keyUsage=critical,digitalSignature", Options{KeyUsage: []string{"digitalSignature"}}},
+		{"the last usage", "keyUsage=critical,keyAgreement,decipherOnly", Options{KeyUsage: []string{"decipherOnly", "keyAgreement"}}},
+		{"all usages", "keyUsage=critical," + strings.Join(keyUsages(), ","), Options{KeyUsage: append(keyUsages(), "critical")}},
+		{"purposes", "extendedKeyUsage=critical,timeStamping,msSmartcardLogin,anyExtendedKeyUsage,1.2.3",
+			Options{ExtKeyUsage: []string{"critical", "timeStamping", "smartcardLogin", "any", "OID.1.2.3", "1.2.3"}}},
+		{"anything", "1.2.3=critical,DER:30030101FF", Options{Extensions: []string{"1.2.3=critical:30:03:01:01:FF"}}},
+		{"OpenSSL's spelling", "1.2.3=DER:0500", Options{Extensions: []string{"OID.1.2.3=DER:0500"}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.o.Subject = "CN=x"
+			ours := requestOf(t, build(t, "p256", test.o))
+			theirs := openSSLRequest(t, "/CN=x", test.addext)
+			if len(ours.Extensions) != 1 || len(theirs.Extensions) != 1 {
+				t.Fatalf("%d extensions, and %d", len(ours.Extensions), len(theirs.Extensions))
+			}
+			a, b := ours.Extensions[0], theirs.Extensions[0]
+			if !a.Id.Equal(b.Id) || a.Critical != b.Critical || !bytes.Equal(a.Value, b.Value) {
+				t.Errorf("ours   %v %v %X\ntheirs %v %v %X", a.Id, a.Critical, a.Value, b.Id, b.Critical, b.Value)
+			}
+		})
+	}
+}
+
+func TestAlternativeNamesAreCriticalWithoutSubject(t *testing.T) {
+	for _, test := range []struct {
+		subject  string
+		critical bool
+	}{{"", true}, {"/", true}, {"CN=x", false}} {
+		request := requestOf(t, build(t, "p256", Options{Subject: test.subject, DNS: []string{"example.com"}}))
+		if got := request.Extensions[0].Critical; got != test.critical {
+			t.Errorf("subject %q: critical is %v", test.subject, got)
+		}
+		if !slices.Equal(request.DNSNames, []string{"example.com"}) {
+			t.Errorf("subject %q: names %v", test.subject, request.DNSNames)
+		}
+	}
+}
+
+func TestARequestWithoutExtensionsHasNoAttribute(t *testing.T) {
+	request := requestOf(t, build(t, "p256", Options{Subject: "CN=x"}))
+	if len(request.Extensions) != 0 || bytes.Contains(request.Raw, mustHex("2A864886F70D01090E")) {
+		t.Errorf("%X", request.Raw)
+	}
+}
+
+func mustHex(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func TestParseRefuses(t *testing.T) {
+	long := strings.Repeat("a", 64)
+	for _, test := range []struct {
+		name string
+		o    Options
+		why  string
+	}{
+		{"a broken subject", Options{Subject: "CN"}, "column 3"},
+		{"nobody", Options{}, "names nobody"},
+		{"a mail address without a domain", Options{Emails: []string{"head"}}, "--email"},
+		{"a mail address with a display name", Options{Emails: []string{"Floppy <head@example.com>"}}, "--email"},
+		{"a mail address in other letters", Options{Emails: []string{"jürgen@example.com"}}, "ASCII"},
+		{"two addresses in one", Options{Emails: []string{"a@b,c@d"}}, "--email"},
+		{"a mail address with a line break", Options{Emails: []string{"a\n@example.com"}}, "--email"},
+		{"a DNS name in other letters", Options{DNS: []string{"bücher.example"}}, "xn--"},
+		{"a DNS name with a path", Options{DNS: []string{"example.com/x"}}, "--dns"},
+		{"a wildcard in the middle", Options{DNS: []string{"a.*.example.com"}}, "--dns"},
+		{"a wildcard in a label", Options{DNS: []string{"a*.example.com"}}, "--dns"},
+		{"a wildcard alone", Options{DNS: []string{"*."}}, "--dns"},
+		{"an empty label", Options{DNS: []string{"a..example.com"}}, "--dns"},
+		{"a long label", Options{DNS: []string{long + ".example.com"}}, "--dns"},
+		{"a long name", Options{DNS: []string{strings.Repeat("a.", 127)}}, "--dns"},
+		{"an underscore", Options{DNS: []string{"a_b.example.com"}}, "--dns"},
+		{"an address for a name", Options{DNS: []string{"192.0.2.7"}}, "is an IP address"},
+		{"a network", Options{IPs: []string{"192.0.2.0/24"}}, "--ip"},
+		{"a zone", Options{IPs: []string{"fe80::1%eth0"}}, "--ip"},
+		{"a leading zero", Options{IPs: []string{"192.0.2.07"}}, "--ip"},
+		{"a relative URI", Options{URIs: []string{"/path"}}, "--uri"},
+		{"a scheme alone", Options{URIs: []string{"https:"}}, "--uri"},
+		{"a URI with a space", Options{URIs: []string{"https://example.com/a b"}}, "--uri"},
+		{"a UPN without a domain", Options{UPNs: []string{"user@"}}, "--upn"},
+		{"a UPN that is not UTF-8", Options{UPNs: []string{"\xFF@example"}}, "--upn"},
+		{"an unknown key usage", Options{KeyUsage: []string{"signing"}}, "digitalSignature, nonRepudiation"},
+		{"a key usage that is critical and nothing else", Options{KeyUsage: []string{"critical"}}, "no usage"},
+		{"encipherOnly alone", Options{KeyUsage: []string{"encipherOnly"}}, "keyAgreement"},
+		{"an unknown purpose", Options{ExtKeyUsage: []string{"vpn"}}, "serverAuth, clientAuth"},
+		{"a broken OID as purpose", Options{ExtKeyUsage: []string{"1.2."}}, "not an OID"},
+		{"an empty purpose", Options{ExtKeyUsage: []string{""}}, "--ext-key-usage"},
+		{"an extension without a value", Options{Extensions: []string{"1.2.3"}}, "no equals sign"},
+		{"an extension without an OID", Options{Extensions: []string{"foo=0500"}}, "no OID"},
+		{"an extension that is not hex", Options{Extensions: []string{"1.2.3=05zz"}}, "not hex"},
+		{"an extension that is not DER", Options{Extensions: []string{"1.2.3=0501"}}, "not one ASN.1 value"},
+		{"an extension with two values", Options{Extensions: []string{"1.2.3=05000500"}}, "not one ASN.1 value"},
+		{"an empty extension", Options{Extensions: []string{"1.2.3="}}, "not one ASN.1 value"},
+		{"the same extension twice", Options{Extensions: []string{"1.2.3=0500", "1.2.3=0101FF"}}, "asked for twice"},
+		{"an extension that has its own flag", Options{DNS: []string{"example.com"}, Extensions: []string{"2.5.29.17=3000"}}, "--dns"},
+		{"MD5", Options{Digest: "md5"}, "sha256, sha384 and sha512"},
+		{"SHA-1", Options{Digest: "sha1"}, "sha256, sha384 and sha512"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.o.Subject == "" && test.name != "nobody" {
+				test.o.Subject = "CN=x"
+			}
+			_, err := Parse(test.o)
+			if !problem.Is(err, problem.Usage) || !strings.Contains(err.Error(), test.why) {
+				t.Errorf("error %v, want one with %q", err, test.why)
+			}
+		})
+	}
+}
+
+func TestDigest(t *testing.T) {
+	for text, want := range map[string]crypto.Hash{"": 0, "sha256": crypto.SHA256, "SHA-384": crypto.SHA384, "Sha512": crypto.SHA512} {
+		request, err := Parse(Options{Subject: "CN=x", Digest: text})
+		if err != nil || request.Digest != want {
+			t.Errorf("%q: %v, %v", text, request.Digest, err)
+		}
+	}
+}
