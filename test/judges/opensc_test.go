@@ -37,14 +37,19 @@ func TestOpenSCSeesWhatWasMade(t *testing.T) {
 }
 
 func TestOpenSCSigns(t *testing.T) {
+	// OpenSC makes two tokens of the card, by the PIN that a key wants.
+	const (
+		signing = "OpenPGP card (User PIN (sig))"
+		other   = "OpenPGP card (User PIN)"
+	)
 	tests := []struct {
-		key, algorithm, mechanism string
-		verify                    []string
+		key, token, algorithm, mechanism, digest string
 	}{
-		{"OPENPGP.1", "rsa2048", "SHA256-RSA-PKCS", []string{"-sha256"}},
-		{"OPENPGP.3", "rsa2048", "SHA256-RSA-PKCS", []string{"-sha256"}},
-		{"OPENPGP.1", "p256", "ECDSA-SHA256", []string{"-sha256"}},
-		{"OPENPGP.3", "p384", "ECDSA-SHA384", []string{"-sha384"}},
+		{"OPENPGP.1", signing, "rsa2048", "SHA256-RSA-PKCS", "-sha256"},
+		{"OPENPGP.3", other, "rsa2048", "SHA256-RSA-PKCS", "-sha256"},
+		{"OPENPGP.3", other, "rsa3072", "SHA512-RSA-PKCS", "-sha512"},
+		{"OPENPGP.1", signing, "p256", "ECDSA-SHA256", "-sha256"},
+		{"OPENPGP.3", other, "p384", "ECDSA-SHA384", "-sha384"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.key+" "+tt.algorithm, func(t *testing.T) {
@@ -53,10 +58,9 @@ func TestOpenSCSigns(t *testing.T) {
 			d.Run("cardctl", "gen-key", "--key", tt.key, "--algorithm", tt.algorithm)
 			public := d.Write("public.pem", d.Run("cardctl", "export-key", "--key", tt.key), 0o600)
 			message := d.Write("message", "from the desk\n", 0o600)
-			id := "0" + strings.TrimPrefix(tt.key, "OPENPGP.")
-			d.Run("pkcs11-tool", "--sign", "--mechanism", tt.mechanism, "--signature-format", "openssl", "--id", id,
-				"--login", "--pin", stack.UserPIN, "--input-file", message, "--output-file", "signature")
-			d.Run("openssl", append(append([]string{"dgst"}, tt.verify...), "-verify", public, "-signature", "signature", message)...)
+			d.Run("pkcs11-tool", "--sign", "--mechanism", tt.mechanism, "--signature-format", "openssl",
+				"--token-label", tt.token, "--id", "0"+strings.TrimPrefix(tt.key, "OPENPGP."), "--login", "--pin", stack.UserPIN, "--input-file", message, "--output-file", "signature")
+			d.Run("openssl", "dgst", tt.digest, "-verify", public, "-signature", "signature", message)
 		})
 	}
 }

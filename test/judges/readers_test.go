@@ -89,7 +89,7 @@ func TestCardPulledWhileAtWork(t *testing.T) {
 	card.Initialise()
 	before := wire.Count().APDUs
 	stop := d.Start("pulled.json", "cardctl", "gen-key", "--key", "OPENPGP.3", "-o", "json")
-	defer stop()
+	defer func() { stop(); b, _ := os.ReadFile(d.Path("pulled.json")); t.Logf("%s", b) }()
 	d.Eventually("gen-key talks to the card", func() bool { return wire.Count().APDUs >= before+3 })
 	card.Pull()
 	d.Eventually("gen-key says so", func() bool {
