@@ -41,11 +41,29 @@ func connect(ctx context.Context, establish func() (system, error), reader strin
 	return &connection{reader: reader, answer: answer, system: s, card: c}, nil
 }
 
-func begin(ctx context.Context, s system, reader string) (card, []byte, error) {
+// A program that had the card to itself and has just ended keeps it a little
+// longer: the resource manager resets the card first.
+const (
+	lettingGoTime  = time.Second
+	lettingGoPause = 50 * time.Millisecond
+)
+
+func connectCard(ctx context.Context, s system, reader string) (card, error) {
 	c, err := s.connect(reader)
 	for attempt := 1; errors.Is(err, codeResetCard) && attempt < reconnects; attempt++ {
 		c, err = s.connect(reader)
 	}
+	for start := time.Now(); errors.Is(err, codeSharingViolation) && time.Since(start) < lettingGoTime; {
+		if rest(ctx, lettingGoPause) != nil {
+			break
+		}
+		c, err = s.connect(reader)
+	}
+	return c, err
+}
+
+func begin(ctx context.Context, s system, reader string) (card, []byte, error) {
+	c, err := connectCard(ctx, s, reader)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -106,6 +124,11 @@ func (c *connection) transmit(apdu []byte) ([]byte, error) {
 		apdu = tpdu(apdu)
 	}
 	answer, err := c.card.transmit(apdu)
+	if err == nil && len(answer) < 2 {
+		// Less than a status word is what some drivers return when the
+		// card goes away in the middle.
+		err = codeNotTransacted
+	}
 	if err != nil {
 		return nil, c.transmitError(err)
 	}
