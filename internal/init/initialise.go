@@ -76,7 +76,7 @@ func (w *work) wipe() {
 func (w *work) run(ctx context.Context) (Report, error) {
 	w.state = "Nothing on the card was changed."
 	contents, err := w.look(ctx)
-	report := Report{Serial: contents.serial, Application: "openpgp", Lost: contents.lost, PINs: "new"}
+	report := Report{Serial: contents.serial, Application: "openpgp", Lost: append([]string{}, contents.lost...), PINs: "new"}
 	if w.options.FactoryPINs {
 		report.PINs = "factory"
 	}
@@ -94,7 +94,9 @@ func (w *work) run(ctx context.Context) (Report, error) {
 	if err := w.askPINs(ctx); err != nil {
 		return report, err
 	}
-	if contents.blank {
+	// That a blank card has the factory's PINs is only known of one that was
+	// just erased.
+	if contents.blank && !(w.options.FactoryPINs && contents.erasable) {
 		err := w.setPINs(ctx)
 		if !isWrongPIN(err) || !contents.erasable {
 			return report, err
