@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"strings"
 	"testing"
 
@@ -106,10 +107,13 @@ func (h *host) command(ins, p1, p2 byte, data []byte, want iso7816.Status) []byt
 	return h.commandNe(ins, p1, p2, data, 0, want)
 }
 
-// query is command with the greatest Le, extended.
+// query is command with the greatest Le that the card takes.
 func (h *host) query(ins, p1, p2 byte, data []byte, want iso7816.Status) []byte {
 	h.t.Helper()
-	return h.commandNe(ins, p1, p2, data, iso7816.MaxExtendedNe, want)
+	if h.card.profile.extendedLength {
+		return h.commandNe(ins, p1, p2, data, iso7816.MaxExtendedNe, want)
+	}
+	return h.commandNe(ins, p1, p2, data, iso7816.MaxShortNe, want)
 }
 
 func (h *host) commandNe(ins, p1, p2 byte, data []byte, ne int, want iso7816.Status) []byte {
@@ -119,6 +123,11 @@ func (h *host) commandNe(ins, p1, p2 byte, data []byte, ne int, want iso7816.Sta
 		h.t.Fatal(err)
 	}
 	answer, status := h.send(apdu)
+	for status>>8 == 0x61 && want>>8 != 0x61 {
+		var rest []byte
+		rest, status = h.send([]byte{0x00, iso7816.InsGetResponse, 0x00, 0x00, byte(status)})
+		answer = append(answer, rest...)
+	}
 	if status != want {
 		h.t.Fatalf("INS %02X P1 %02X P2 %02X (%d bytes): answered %v, want %v", ins, p1, p2, len(data), status, want)
 	}
@@ -178,5 +187,14 @@ func equal(t *testing.T, what string, got, want []byte) {
 	t.Helper()
 	if !bytes.Equal(got, want) {
 		t.Fatalf("%s is %X, want %X", what, got, want)
+	}
+}
+
+// pulled sends an APDU during which the card goes away.
+func (h *host) pulled(apdu string) {
+	h.t.Helper()
+	answer, err := h.conn.Transmit(context.Background(), unhex(h.t, apdu))
+	if !errors.Is(err, iso7816.ErrCardRemoved) {
+		h.t.Fatalf("%s: answered %X, %v; want the card to be gone", apdu, answer, err)
 	}
 }

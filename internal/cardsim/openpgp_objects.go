@@ -89,7 +89,7 @@ func (a *openpgp) getData(c iso7816.Command) ([]byte, iso7816.Status) {
 	if len(c.Data) != 0 {
 		return nil, iso7816.StatusWrongLength
 	}
-	tag := iso7816.Tag(c.P1)<<8 | iso7816.Tag(c.P2)
+	tag := a.addressed(c)
 	value, status := a.read(tag)
 	if status != iso7816.StatusOK {
 		return nil, status
@@ -108,6 +108,15 @@ func (a *openpgp) getData(c iso7816.Command) ([]byte, iso7816.Status) {
 		_, _ = rand.Read(value)
 	}
 	return value, iso7816.StatusOK
+}
+
+// addressed is the data object that P1 and P2 name.
+func (a *openpgp) addressed(c iso7816.Command) iso7816.Tag {
+	tag := iso7816.Tag(c.P1)<<8 | iso7816.Tag(c.P2)
+	if tag != tagCertificate && a.profile.forgetsOccurrence {
+		a.certificate = 0
+	}
+	return tag
 }
 
 // read is the value of a data object, access conditions of section 4.4.1

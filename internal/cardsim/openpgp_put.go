@@ -9,13 +9,13 @@ import (
 
 // putData is PUT DATA with an even instruction, section 7.2.8.
 func (a *openpgp) putData(c iso7816.Command) iso7816.Status {
-	tag := iso7816.Tag(c.P1)<<8 | iso7816.Tag(c.P2)
+	tag := a.addressed(c)
 	if rule, ok := simpleObject(tag); ok {
 		return a.putSimple(tag, rule, c.Data)
 	}
 	put := a.writer(tag)
 	if put == nil {
-		if _, ok := a.readFixed(tag); ok || a.template(tag) != nil {
+		if a.readOnly(tag) {
 			return iso7816.StatusSecurityNotSatisfied // writing is never allowed
 		}
 		return iso7816.StatusReferenceNotFound
@@ -24,6 +24,18 @@ func (a *openpgp) putData(c iso7816.Command) iso7816.Status {
 		return iso7816.StatusSecurityNotSatisfied
 	}
 	return put(c.Data)
+}
+
+// readOnly says whether there is such an object, nobody being able to write it.
+func (a *openpgp) readOnly(tag iso7816.Tag) bool {
+	if a.template(tag) != nil {
+		return true
+	}
+	if _, ok := a.readFixed(tag); ok {
+		return true
+	}
+	_, ok := a.readModern(tag)
+	return ok && a.profile.modern()
 }
 
 // writer is what PUT DATA of an object with a meaning does, PW3 verified; nil

@@ -49,7 +49,7 @@ type simpleTag string
 // factoryState is the state in which a card is delivered, and which ACTIVATE
 // FILE restores.
 func (a *openpgp) factoryState() (*openpgpState, error) {
-	s := &openpgpState{Objects: map[simpleTag][]byte{}}
+	s := &openpgpState{Objects: map[simpleTag][]byte{keyOf(tagSex): []byte("9")}} // not announced
 	for i := range s.Keys {
 		s.Keys[i] = keySlot{
 			Attributes:  a.defaultAttributes(),

@@ -25,9 +25,10 @@ type profile struct {
 	endlessAnswers          bool
 
 	// Data objects.
-	certificates      int // occurrences of DO 7F21
-	certificateLimit  int // bytes, as the extended capabilities say
-	certificateRoom   int // bytes the card takes
+	certificates      int  // occurrences of DO 7F21
+	certificateLimit  int  // bytes, as the extended capabilities say
+	certificateRoom   int  // bytes the card takes
+	forgetsOccurrence bool // any other data object makes occurrence 0 of 7F21 current
 	absentCertificate iso7816.Status
 	outerTag          bool // GET DATA of a template answers with its tag
 	truncated         bool // GET DATA of a template is cut
@@ -165,6 +166,9 @@ func profiles() []profile {
 		}),
 		quirk("absent-certificate-8800", "answers 8800 for a certificate that is not there", func(p *profile) {
 			p.absentCertificate = 0x8800
+		}),
+		quirk("occurrence-forgotten", "goes back to the first certificate when another data object is read or written", func(p *profile) {
+			p.forgetsOccurrence = true
 		}),
 		quirk("no-ec-generation", "imports elliptic curve keys and does not make them", func(p *profile) {
 			p.ecGeneration = false
