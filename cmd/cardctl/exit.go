@@ -69,10 +69,21 @@ func (env *Env) diagnose(err error) *problem.Error {
 		told.Why = strings.TrimSpace(fmt.Sprintf("%s [%s]", told.Why, status))
 	}
 	told.Why = sentence(told.Why)
-	if told.Try == "" {
+	switch {
+	case told.Try == "":
 		told.Try = next(p.Code, env.command)
+	case strings.HasPrefix(told.Try, "--"):
+		told.Try = env.again(told.Try)
 	}
 	return &told
+}
+
+// again is the command that was run, with other flags.
+func (env *Env) again(flags string) string {
+	if env.object != "" {
+		flags = "--key " + env.object + " " + flags
+	}
+	return strings.TrimSpace("cardctl "+env.command) + " " + flags
 }
 
 // sentence gives what a lower layer said the form of a sentence.
@@ -80,7 +91,10 @@ func sentence(s string) string {
 	if s == "" {
 		return ""
 	}
-	s = strings.ToUpper(s[:1]) + s[1:]
+	// A first word that is not one may be the name of a file.
+	if first, _, _ := strings.Cut(s, " "); strings.Trim(first, "abcdefghijklmnopqrstuvwxyz") == "" {
+		s = strings.ToUpper(s[:1]) + s[1:]
+	}
 	if !strings.ContainsRune(".?!", rune(s[len(s)-1])) {
 		s += "."
 	}

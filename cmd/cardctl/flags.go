@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -129,26 +128,41 @@ func kindOf(f *pflag.Flag) string {
 	}
 }
 
-// similarFlag finds the flag that was mistyped: one that begins the same, or
-// that the name begins with.
+// similarFlag finds the flag that was probably meant.
 func similarFlag(cmd *cobra.Command, name string) string {
-	var similar string
+	similar, nearest := "", 3
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if similar == "" && !f.Hidden && closeTo(f.Name, name) {
-			similar = f.Name
+		if d := distance(f.Name, name); !f.Hidden && d < nearest {
+			similar, nearest = f.Name, d
 		}
 	})
 	return similar
 }
 
-func closeTo(a, b string) bool {
-	if len(b) < 3 {
-		return false
+// distance is how many letters are to be changed, added or taken away to make
+// a of b (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
 	}
-	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) || strings.ReplaceAll(a, "-", "") == strings.ReplaceAll(b, "-", "")
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
-// noArgs, oneArg and oneOf are what a command takes besides flags.
+// noArgs, oneArg and atMostOneArg are what a command takes besides flags. What
+// was typed is not repeated: it may be a secret in the wrong place.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return problem.New(problem.Usage, "no argument is wanted, and there %s", count(len(args), "is one", "are %d"))
@@ -164,6 +178,16 @@ func oneArg(what string) cobra.PositionalArgs {
 		}
 		return problem.New(problem.Usage, "one argument is wanted, and there %s", count(len(args), "is one that is empty", "are %d")).
 			Because("It is %s.", what)
+	}
+}
+
+// atMostOneArg takes none, or one, which is what.
+func atMostOneArg(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return oneArg(what)(cmd, args)
 	}
 }
 

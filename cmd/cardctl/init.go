@@ -72,7 +72,7 @@ func runInit(ctx context.Context, env *Env, o *initOptions) error {
 		return err
 	}
 	return env.result("Initialised", report, func(s *output.Sheet) {
-		s.Heading("Initialised " + report.Application + " card " + report.Serial + " in " + report.Reader)
+		s.Heading("Initialised card " + report.Serial + " in " + report.Reader)
 		if len(report.Lost) > 0 {
 			s.Field("lost", strings.Join(report.Lost, ", "))
 		}

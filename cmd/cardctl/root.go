@@ -95,6 +95,7 @@ func nameOnMistake(env *Env, cmd *cobra.Command) {
 func commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
 		newListReadersCmd(env),
+		newListTokensCmd(env),
 		newInfoCmd(env),
 		newInitCmd(env),
 		newSetPINCmd(env),
@@ -107,6 +108,7 @@ func commands(env *Env) []*cobra.Command {
 		newExportKeyCmd(env),
 		newDeleteCertCmd(env),
 		newSimCmd(env),
+		newDoctorCmd(env),
 		newCompletionCmd(env),
 		newVersionCmd(env),
 	}

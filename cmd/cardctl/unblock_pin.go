@@ -25,7 +25,7 @@ func newUnblockPINCmd(env *Env) *cobra.Command {
 --reset-code; without either the admin PIN is asked for.`,
 		Example: `  cardctl unblock-pin user
   cardctl unblock-pin user --reset-code env:CODE --new-pin env:NEW`,
-		Args:      cobra.MaximumNArgs(1),
+		Args:      atMostOneArg("the PIN to unblock: user"),
 		ValidArgs: []string{"user"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return runUnblockPIN(cmd.Context(), env, &o, args) },
 	}

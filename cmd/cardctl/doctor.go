@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/doctor"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pcsc"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// patience is how long one PKCS#11 module, or a socket, may take to answer.
+const patience = 5 * time.Second
+
+func newDoctorCmd(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Look for what keeps cards from working here",
+		Long: `Look for what keeps cards from working on this machine: the PC/SC daemon,
+permissions, drivers of readers, programs that hold cards, PKCS#11 modules.
+Nothing is changed.`,
+		Example: "  cardctl doctor\n  cardctl doctor -o json",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), env) },
+	}
+}
+
+func runDoctor(ctx context.Context, env *Env) error {
+	env.progress.Show("looking at this machine")
+	report := doctor.Run(ctx, doctor.Probe{
+		OS: runtime.GOOS, Root: os.DirFS("/"),
+		Readers: env.doctorReaders, Dial: dialUnix, Holders: doctorHolders, Modules: installedModules,
+	})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := env.result("Doctor", report, func(s *output.Sheet) {
+		for _, c := range report.Checks {
+			s.Heading(string(c.Result) + "  " + c.Name)
+			s.Field("seen", c.Detail)
+			s.Field("try", c.Hint)
+		}
+	})
+	if err != nil || report.Passed {
+		return err
+	}
+	return illness(report)
+}
+
+// illness is the first check that failed, the others depend on it.
+func illness(report doctor.Report) error {
+	for _, c := range report.Checks {
+		if c.Result == doctor.Fail {
+			return problem.New(problem.Failed, "%s", c.Name).Because("%s", c.Detail).Hint("%s", c.Hint)
+		}
+	}
+	return problem.New(problem.Failed, "not everything could be looked at")
+}
+
+func (env *Env) doctorReaders(ctx context.Context) ([]doctor.Reader, error) {
+	from, err := env.openReaders(ctx, pcsc.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = from.Close() }()
+	list, err := from.Readers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	readers := make([]doctor.Reader, len(list))
+	for i, r := range list {
+		readers[i] = doctor.Reader{Name: r.Name, CardPresent: r.CardPresent, Exclusive: r.Exclusive, Mute: r.Mute}
+	}
+	return readers, nil
+}
+
+func dialUnix(ctx context.Context, path string) error {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+func doctorHolders(ctx context.Context) []doctor.Process {
+	var list []doctor.Process
+	for _, p := range pcsc.Holders(ctx) {
+		list = append(list, doctor.Process{PID: p.PID, Name: p.Name})
+	}
+	return list
+}
+
+// installedModules loads every module that is found.
+func installedModules(ctx context.Context) []doctor.ModuleStatus {
+	var list []doctor.ModuleStatus
+	for _, m := range p11.DefaultPlaces().Installed() {
+		bounded, stop := context.WithTimeout(ctx, patience)
+		listing, err := p11.ListTokens(bounded, m.Path)
+		stop()
+		list = append(list, doctor.ModuleStatus{Name: m.Name, Path: m.Path, Tokens: len(listing.Tokens), Err: err})
+	}
+	return list
+}

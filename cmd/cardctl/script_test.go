@@ -1,0 +1,79 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the scripts run the real main.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"cardctl": func() {
+			// Without the terminal that the tests may have been started from.
+			_, _ = syscall.Setsid()
+			os.Exit(mainStatus())
+		},
+	})
+}
+
+// TestScripts runs testdata/script, one file a command. Cards are simulated,
+// in process; there is no PC/SC daemon.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   "testdata/script",
+		Setup: setUpScript,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":  exits,
+			"json":   checkJSON,
+			"apdus":  checkAPDUs,
+			"absent": checkAbsent,
+			"issue":  issue,
+			"pem":    makePEM,
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "cgo" {
+				return false, fmt.Errorf("no condition %q", name)
+			}
+			return cgo, nil
+		},
+		RequireExplicitExec: true,
+	})
+}
+
+func setUpScript(e *testscript.Env) error {
+	e.Setenv("CARDCTL_STATE_DIR", filepath.Join(e.WorkDir, "state"))
+	e.Setenv("PCSCLITE_CSOCK_NAME", filepath.Join(e.WorkDir, "no-daemon"))
+	e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+	return nil
+}
+
+// exits runs a command and checks its exit status: exits 4 cardctl set-pin …
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits status program args...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	err = ts.Exec(args[1], args[2:]...)
+	var status *exec.ExitError
+	switch {
+	case errors.As(err, &status):
+		got = status.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
