@@ -1,14 +1,15 @@
 package p11
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
 )
 
@@ -100,7 +101,8 @@ func (m *Module) do(ctx context.Context, function string, f func() error) error 
 }
 
 // call makes a call into the module when it is its turn, and waits for it no
-// longer than ctx lasts. Errors of the module become problems.
+// longer than ctx lasts: f may still run when its session has been closed, and
+// must not touch what Close does. Errors of the module become problems.
 func call[T any](ctx context.Context, m *Module, function string, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -108,7 +110,10 @@ func call[T any](ctx context.Context, m *Module, function string, f func() (T, e
 	}
 	var none T
 	if m.lost.Load() {
-		return none, problem.New(problem.Failed, "%s: the module still hangs in an earlier call", filepath.Base(m.path))
+		return none, problem.New(problem.Failed, "%s: the module still hangs in an earlier call", m.name())
+	}
+	if ctx.Err() != nil {
+		return none, m.gaveUp(ctx, function)
 	}
 	select {
 	case m.turn <- struct{}{}:
@@ -130,16 +135,34 @@ func call[T any](ctx context.Context, m *Module, function string, f func() (T, e
 	}
 }
 
+// callWithPIN makes a call with a copy of the PIN of its own, which it wipes: the
+// call may outlast ctx and the PIN. One that has not begun by then never does.
+func callWithPIN[T any](ctx context.Context, m *Module, function string, pin *secret.Bytes, f func(pin []byte) (T, error)) (T, error) {
+	value := bytes.Clone(pin.Reveal())
+	var taken atomic.Bool
+	defer func() {
+		if taken.CompareAndSwap(false, true) {
+			secret.Wipe(value)
+		}
+	}()
+	return call(ctx, m, function, func() (T, error) {
+		if !taken.CompareAndSwap(false, true) {
+			var none T
+			return none, context.Canceled
+		}
+		defer secret.Wipe(value)
+		return f(value)
+	})
+}
+
 // gaveUp is the error for a call that outlasted its context.
 func (m *Module) gaveUp(ctx context.Context, function string) error {
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return ctx.Err()
 	}
-	p := problem.New(problem.Failed, "%s: %s did not come back in time", filepath.Base(m.path), function).
+	return problem.New(problem.Failed, "%s: %s did not come back in time", m.name(), function).
 		Because("The module hangs, or waits for a reader, a card or another program.").
 		Hint("cardctl doctor")
-	p.Cause = ctx.Err()
-	return p
 }
 
 // explain turns what a function of the module returned into a problem.
@@ -148,7 +171,7 @@ func (m *Module) explain(err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	p := problem.New(problem.Failed, "%s: %s", filepath.Base(m.path), failed)
+	p := problem.New(problem.Failed, "%s: %s", m.name(), failed)
 	p.Cause = err
 	switch {
 	case failed.Code == pkcs11.CKR_PIN_LOCKED:

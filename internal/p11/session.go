@@ -19,6 +19,7 @@ type Session struct {
 	wanted Wanted
 	found  Found
 
+	closed   bool
 	loggedIn bool
 	// pin is kept while the session lasts, for keys that want it again for
 	// every use (CKA_ALWAYS_AUTHENTICATE).
@@ -47,11 +48,11 @@ func (s *Session) Found() Found { return s.found }
 // session and wipes the PIN. It may be called on nil and more than once, and
 // takes three seconds at most.
 func (s *Session) Close() error {
-	if s == nil || s.module == nil {
+	if s == nil || s.closed {
 		return nil
 	}
 	m := s.module
-	s.module = nil
+	s.closed = true
 	s.pin.Wipe()
 	if m.lost.Load() {
 		return nil
@@ -110,7 +111,7 @@ func (s *Session) Login(ctx context.Context, l Login) error {
 	if err != nil {
 		return err
 	}
-	if err := checkLength(pin, t, before); err != nil {
+	if err := checkLength(pin, t); err != nil {
 		pin.Wipe()
 		return err
 	}
@@ -123,14 +124,11 @@ func (s *Session) Login(ctx context.Context, l Login) error {
 	return s.loginResult(ctx, l, before, err)
 }
 
-// login sends the PIN. The call may outlast ctx, so that it works on a copy of
-// its own, and wipes it.
 func (s *Session) login(ctx context.Context, pin *secret.Bytes) error {
-	value := append([]byte(nil), pin.Reveal()...)
-	return s.module.do(ctx, "C_Login", func() error {
-		defer secret.Wipe(value)
-		return s.module.library.login(s.handle, pkcs11.CKU_USER, value)
+	_, err := callWithPIN(ctx, s.module, "C_Login", pin, func(pin []byte) (struct{}, error) {
+		return struct{}{}, s.module.library.login(s.handle, pkcs11.CKU_USER, pin)
 	})
+	return err
 }
 
 // loginResult makes of what C_Login returned what the user can act on.
@@ -153,14 +151,12 @@ func (s *Session) loginResult(ctx context.Context, l Login, before tries, err er
 
 // loginAgain is the login that a key with CKA_ALWAYS_AUTHENTICATE wants between
 // the beginning and the end of every operation. It is part of a call.
-func (s *Session) loginAgain() error {
+func (s *Session) loginAgain(pin []byte) error {
 	if s.refused {
 		return &CallError{Function: "C_Login", Code: pkcs11.CKR_PIN_INCORRECT}
 	}
 	const contextSpecific = 2 // CKU_CONTEXT_SPECIFIC
-	value := append([]byte(nil), s.pin.Reveal()...)
-	defer secret.Wipe(value)
-	err := s.module.library.login(s.handle, contextSpecific, value)
+	err := s.module.library.login(s.handle, contextSpecific, pin)
 	s.refused = err != nil
 	return err
 }

@@ -28,19 +28,17 @@ func (t tries) blocked() bool {
 	return t.known && t.left == 0 || !t.known && t.flags.Locked
 }
 
-// check refuses a PIN that is blocked, and the last try.
+// check refuses a PIN that is blocked, or would be after one more mistake.
 func (t tries) check(module string, allowLastTry bool) error {
 	switch {
 	case t.blocked():
-		return problem.New(problem.PINBlocked, "%s: the user PIN is blocked", module).
-			Because("It was wrong too often, and no try is left.").
-			Hint("cardctl unblock-pin user").WithTries(0)
+		return problem.New(problem.PINBlocked, "%s: the user PIN is blocked", module).WithTries(0).
+			Because("It was entered wrongly too often, or never set.").Hint("cardctl unblock-pin user")
 	case allowLastTry:
 		return nil
 	case t.known && t.left == 1 || !t.known && t.flags.FinalTry:
-		return problem.New(problem.PINBlocked, "%s: the user PIN has one try left", module).
-			Because("If it is wrong once more, it is blocked.").
-			Hint("be sure of the PIN, and add --allow-last-try").WithTries(1)
+		return problem.New(problem.PINBlocked, "%s: one try is left for the user PIN, and it was not sent", module).WithTries(1).
+			Because("A mistake would block it.").Hint("the same command with --allow-last-try, if you are sure of it")
 	}
 	return nil
 }
@@ -48,12 +46,10 @@ func (t tries) check(module string, allowLastTry bool) error {
 // note is what a person at a prompt has to know.
 func (t tries) note() string {
 	switch {
-	case t.known && t.left == 1:
-		return "1 try left"
+	case t.known && t.left == 1, !t.known && t.flags.FinalTry:
+		return "last try"
 	case t.known:
 		return fmt.Sprintf("%d tries left", t.left)
-	case t.flags.FinalTry:
-		return "last try"
 	case t.flags.CountLow:
 		return "it was wrong before, few tries are left"
 	}
@@ -62,17 +58,17 @@ func (t tries) note() string {
 
 // checkLength spares the card a PIN that cannot be right, for some count that
 // as a try.
-func checkLength(pin *secret.Bytes, t Token, before tries) error {
+func checkLength(pin *secret.Bytes, t Token) error {
 	n := uint(pin.Len())
 	if n > 0 && n >= t.MinPINLength && (t.MaxPINLength == 0 || n <= t.MaxPINLength) {
 		return nil
 	}
-	p := problem.New(problem.PINIncorrect, "the user PIN of the token %q was not sent", t.Label).
-		Because("It has %d bytes, and the token takes %d to %d. No try was used.", n, t.MinPINLength, t.MaxPINLength)
-	if before.known {
-		return p.WithTries(before.left)
+	tooWhat := "short"
+	if n > t.MinPINLength {
+		tooWhat = "long"
 	}
-	return p
+	return problem.New(problem.Usage, "the user PIN of the token %q must have %d to %d bytes", t.Label, t.MinPINLength, t.MaxPINLength).
+		Because("What was given is too %s; it was not sent to the card.", tooWhat)
 }
 
 // explain makes a problem of a login that failed, with the tries that are left
@@ -86,21 +82,17 @@ func (t tries) explain(module string, before tries, err error) error {
 		t.known && before.known && t.left < before.left ||
 		!t.known && code == pkcs11.CKR_USER_NOT_LOGGED_IN
 
-	what := fmt.Sprintf("%s: the user PIN was refused [%s]", module, code.Name())
 	var p *problem.Error
 	switch {
 	case blockedNow:
-		p = problem.New(problem.PINBlocked, "%s", what).
-			Because("It was wrong, and is blocked now.").
-			Hint("cardctl unblock-pin user").WithTries(0)
+		p = problem.New(problem.PINBlocked, "%s: wrong user PIN, and it is blocked now [%s]", module, code).WithTries(0).
+			Because("No try is left.").Hint("cardctl unblock-pin user")
 	case wrong && t.known:
-		p = problem.New(problem.PINIncorrect, "%s", what).
-			Because("It is wrong; %s.", t.note()).
-			Hint("the same command with the right PIN; there is no second try by itself").WithTries(t.left)
+		p = problem.New(problem.PINIncorrect, "%s: wrong user PIN, %s [%s]", module, t.note(), code).WithTries(t.left).
+			Because("The card refused it.").Hint("the same command with the right user PIN")
 	case wrong:
-		p = problem.New(problem.PINIncorrect, "%s", what).
-			Because("It is wrong, or blocked: the module does not tell more.").
-			Hint("cardctl info shows the tries left")
+		p = problem.New(problem.PINIncorrect, "%s: wrong user PIN [%s]", module, code).
+			Because("The card refused it; the module does not say how many tries are left.").Hint("cardctl info shows the tries left")
 	default:
 		return err
 	}

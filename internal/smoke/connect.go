@@ -1,0 +1,107 @@
+package smoke
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// objection is how long a server of TLS 1.3 is given to refuse the client
+// certificate: it does so only after the handshake.
+const objection = 2 * time.Second
+
+// checkServer shakes hands with a real server.
+func (r *run) checkServer(ctx context.Context) {
+	r.check(ctx, "tls-connect", func() (string, error) {
+		highest, limited := uint16(tls.VersionTLS13), ""
+		if reason := r.whyNot(tls.VersionTLS13); reason != nil {
+			if err := r.whyNot(tls.VersionTLS12); err != nil {
+				return "", err
+			}
+			highest, limited = tls.VersionTLS12, "; TLS 1.3 was not offered: "+reason.Error()
+		}
+		c := r.newClient(ctx, tls.VersionTLS12) // crypto/tls leaves out what 1.3 does not have
+		state, err := r.connect(ctx, highest, c)
+		if err != nil {
+			return "", c.explain(ctx, "TLS with "+r.o.TLSConnect, err)
+		}
+		detail := fmt.Sprintf("%s, %s, server certificate %q verified", tls.VersionName(state.Version),
+			tls.CipherSuiteName(state.CipherSuite), state.PeerCertificates[0].Subject)
+		if c.asked == nil {
+			return "", problem.New(problem.Failed, "%s did not ask for a client certificate", r.o.TLSConnect).
+				Because("The handshake was good (%s), but the card had no part in it.", detail).
+				Hint("set the server to require one (nginx: ssl_verify_client on), or name the port where it does")
+		}
+		return detail + "; client certificate requested, and not refused" + r.otherCAs(c) + limited, nil
+	})
+}
+
+// connect shakes hands and waits whether the server has something against it.
+func (r *run) connect(ctx context.Context, highest uint16, c *client) (tls.ConnectionState, error) {
+	host, err := hostOf(r.o.TLSConnect)
+	if err != nil {
+		return tls.ConnectionState{}, err
+	}
+	dialer := tls.Dialer{Config: &tls.Config{
+		RootCAs:              r.o.ServerCAs,
+		ServerName:           host,
+		GetClientCertificate: c.choose,
+		MinVersion:           tls.VersionTLS12,
+		MaxVersion:           highest,
+		Time:                 r.o.Now,
+	}}
+	dialed, err := dialer.DialContext(ctx, "tcp", r.o.TLSConnect)
+	if err != nil {
+		return tls.ConnectionState{}, err
+	}
+	conn := dialed.(*tls.Conn)
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = conn.NetConn().Close() })()
+	state := conn.ConnectionState()
+	if state.Version != tls.VersionTLS13 {
+		return state, nil // the server's Finished came after it had verified
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(objection)); err != nil {
+		return state, err
+	}
+	_, err = conn.Read(make([]byte, 1))
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.EOF) {
+		err = nil // it waits for the client to speak, or has nothing to say
+	}
+	return state, err
+}
+
+// otherCAs is a remark for a server that names the CAs it accepts, and names
+// another than the certificate's.
+func (r *run) otherCAs(c *client) string {
+	if len(c.asked.AcceptableCAs) == 0 {
+		return ""
+	}
+	for _, name := range c.asked.AcceptableCAs {
+		if bytes.Equal(name, r.certificate.RawIssuer) {
+			return ""
+		}
+		for _, issuer := range r.o.Chain {
+			if bytes.Equal(name, issuer.RawIssuer) {
+				return ""
+			}
+		}
+	}
+	return fmt.Sprintf(", though the server names other CAs than %q, so that a browser may not offer this certificate", r.certificate.Issuer)
+}
+
+func hostOf(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" || port == "" {
+		return "", problem.New(problem.Usage, "%q is not HOST:PORT", address).Hint("--tls-connect www.example.com:443")
+	}
+	return host, nil
+}

@@ -1,0 +1,201 @@
+package smoke
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// run is the state between the checks.
+type run struct {
+	o      Options
+	report Report
+	failed error // the first failure
+	// stopped says that nothing can come after that failure.
+	stopped bool
+	// proved says that something secret was done with the key, and right.
+	proved bool
+
+	module      *p11.Module
+	session     *p11.Session
+	key         *p11.Key
+	certificate *x509.Certificate
+}
+
+func newRun(o Options) *run {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Module == "" {
+		o.Module = o.URI.Module()
+	}
+	if o.Module == "" {
+		o.Module = DefaultModule
+	}
+	return &run{o: o, report: Report{Module: o.Module, Key: o.Key, Checks: []Check{}}}
+}
+
+// skipped ends a check that cannot be made here; its text is the reason.
+type skipped string
+
+func (s skipped) Error() string { return string(s) }
+
+func skip(format string, args ...any) error { return skipped(fmt.Sprintf(format, args...)) }
+
+// check makes one check and notes how it ended; it reports whether it passed.
+func (r *run) check(ctx context.Context, name string, f func() (detail string, err error)) bool {
+	if r.stopped {
+		return false
+	}
+	start := time.Now()
+	detail, err := f()
+	c := Check{Name: name, Result: Pass, Detail: detail, Milliseconds: time.Since(start).Milliseconds()}
+	var reason skipped
+	switch {
+	case errors.As(err, &reason):
+		c.Result, c.Detail = Skip, string(reason)
+	case err != nil:
+		c.Result, c.Detail = Fail, err.Error()
+		r.keep(err)
+		r.stopped = r.stopped || ctx.Err() != nil
+	}
+	r.report.Checks = append(r.report.Checks, c)
+	if r.o.Progress != nil {
+		r.o.Progress(c)
+	}
+	return c.Result == Pass
+}
+
+// keep notes a failure. A card that is gone and a PIN that was refused leave
+// nothing to go on with.
+func (r *run) keep(err error) {
+	if err == nil {
+		return
+	}
+	if r.failed == nil {
+		r.failed = err
+	}
+	if problem.Is(err, problem.CardRemoved) || problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) {
+		r.stopped = true
+	}
+}
+
+func (r *run) openModule(ctx context.Context) bool {
+	return r.check(ctx, "module", func() (string, error) {
+		m, err := p11.Load(ctx, r.o.Module)
+		if err != nil {
+			return "", err
+		}
+		r.module, r.report.Module = m, m.Path()
+		return m.Path() + ", " + m.Description(), nil
+	})
+}
+
+func (r *run) findToken(ctx context.Context) bool {
+	return r.check(ctx, "token", func() (string, error) {
+		s, err := r.module.Find(ctx, p11.Wanted{Serial: r.o.Serial, URI: r.o.URI, Public: r.public()})
+		if err != nil {
+			return "", err
+		}
+		r.session, r.report.Token = s, s.Token().URI
+		return fmt.Sprintf("%q in %q", s.Token().Label, s.Token().SlotDescription), nil
+	})
+}
+
+// public is the key that is expected, nil where nothing is known of it.
+func (r *run) public() crypto.PublicKey {
+	if r.o.Public == nil && r.o.Certificate != nil {
+		return r.o.Certificate.PublicKey
+	}
+	return r.o.Public
+}
+
+// checkCertificate looks for the certificate where a program would.
+func (r *run) checkCertificate(ctx context.Context) {
+	r.check(ctx, "certificate", func() (string, error) {
+		shown, own := r.session.Found().Certificates, r.o.Certificate
+		if own != nil && r.o.Public != nil && !p11.SamePublicKey(own.PublicKey, r.o.Public) {
+			return "", problem.New(problem.Mismatch, "the certificate on the card is not for this key").
+				Hint("cardctl info")
+		}
+		switch {
+		case own == nil && len(shown) == 0:
+			return "", skip("there is no certificate for this key: programs that look for one do not find the key. Write one with cardctl import-cert --key %s", r.o.Key)
+		case own == nil:
+			r.certificate = shown[0]
+			return r.describe(shown[0]), nil
+		case len(shown) == 0:
+			return "", problem.New(problem.NotFound, "the module does not show the certificate of this key").
+				Because("The card has it, but programs that use this module do not find it. OpenSC shows the certificate of OPENPGP.3 only.").
+				Hint("use OPENPGP.3 for what programs shall find: cardctl import-cert --key OPENPGP.3")
+		}
+		for _, certificate := range shown {
+			if certificate.Equal(own) {
+				r.certificate = own
+				return "the card's own: " + r.describe(own), nil
+			}
+		}
+		return "", problem.New(problem.Mismatch, "the module shows another certificate for this key than the card has").
+			Because("The module has %q, the card %q.", shown[0].Subject, own.Subject).
+			Hint("if the module keeps copies of certificates, remove them: for OpenSC, ~/.cache/opensc")
+	})
+}
+
+func (r *run) describe(c *x509.Certificate) string {
+	detail := fmt.Sprintf("%s, valid until %s", c.Subject, c.NotAfter.UTC().Format(time.RFC3339))
+	switch now := r.o.Now(); {
+	case now.After(c.NotAfter):
+		detail += " (expired)"
+	case now.Before(c.NotBefore):
+		detail += fmt.Sprintf(" (not valid before %s)", c.NotBefore.UTC().Format(time.RFC3339))
+	}
+	return detail
+}
+
+func (r *run) login(ctx context.Context) bool {
+	return r.check(ctx, "login", func() (string, error) {
+		err := r.session.Login(ctx, p11.Login{
+			Ask: r.o.Ask, Holder: r.o.Holder, Tries: r.o.Tries, AllowLastTry: r.o.AllowLastTry, Notify: r.o.Notify,
+		})
+		switch t := r.session.Token(); {
+		case err != nil:
+			return "", err
+		case !t.LoginRequired:
+			return "the token wants no login", nil
+		case t.PINPad:
+			return "with the PIN typed at the reader", nil
+		}
+		return "with the user PIN", nil
+	})
+}
+
+func (r *run) findKey(ctx context.Context) bool {
+	return r.check(ctx, "key", func() (string, error) {
+		key, err := r.session.Key(ctx)
+		if err != nil {
+			return "", err
+		}
+		r.key = key
+		uses := []string{}
+		for _, use := range []struct {
+			may  bool
+			name string
+		}{{key.MaySign(), "sign"}, {key.MayDecrypt(), "decrypt"}, {key.MayDerive(), "derive"}} {
+			if use.may {
+				uses = append(uses, use.name)
+			}
+		}
+		detail := fmt.Sprintf("%s, for %s", key.URI(), strings.Join(uses, ", "))
+		if key.AlwaysAuthenticates() {
+			detail += ", wants the PIN for every use"
+		}
+		return detail, nil
+	})
+}

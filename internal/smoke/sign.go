@@ -1,0 +1,111 @@
+package smoke
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"fmt"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// made is a signature that verified.
+type made struct {
+	scheme    p11.Scheme
+	message   []byte
+	signature []byte
+}
+
+// checkSignatures signs with every mechanism that module, token and key share.
+func (r *run) checkSignatures(ctx context.Context) {
+	schemes := r.key.Schemes()
+	if len(schemes) == 0 {
+		r.check(ctx, "sign", func() (string, error) { return "", r.noSignatures() })
+		return
+	}
+	var signatures []made
+	for _, scheme := range schemes {
+		r.check(ctx, "sign "+scheme.Mechanism.String(), func() (string, error) {
+			if scheme.Broken() {
+				return "", skip("%s is broken, and nobody should accept its signatures", scheme.Hash)
+			}
+			s, err := r.sign(ctx, scheme)
+			if err != nil {
+				return "", err
+			}
+			signatures = append(signatures, s)
+			return fmt.Sprintf("%s, %d bytes, verified with %s", scheme, len(s.signature), r.verifiedWith()), nil
+		})
+	}
+	if len(signatures) > 0 {
+		r.proved = true
+		r.check(ctx, "changed message", func() (string, error) { return changed(r.verifier(), signatures) })
+	}
+}
+
+// noSignatures says why there is no mechanism to sign with.
+func (r *run) noSignatures() error {
+	if !r.key.MaySign() {
+		return skip("the key is not for signatures (CKA_SIGN is false)")
+	}
+	if r.key.CanAgree() || r.key.CanDecrypt(false) || r.key.CanDecrypt(true) {
+		return skip("module, token and key share no mechanism for signatures")
+	}
+	return problem.New(problem.NotSupported, "module, token and key share no mechanism for signatures").
+		Because("The module does not know keys of this kind, or not on this card.").
+		Hint("cardctl list-tokens --module %s; a p256 key works with most modules", r.report.Module)
+}
+
+// sign makes one signature over a message of its own, and verifies it.
+func (r *run) sign(ctx context.Context, scheme p11.Scheme) (made, error) {
+	message := []byte("cardctl smoke-test " + rand.Text())
+	signature, err := r.key.Sign(ctx, scheme, message)
+	switch {
+	case problem.Is(err, problem.NotSupported):
+		return made{}, skip("the module announces it and then does not do it with this key: %v", err)
+	case err != nil:
+		return made{}, err
+	}
+	if err := scheme.Verify(r.verifier(), message, signature); err != nil {
+		return made{}, problem.New(problem.Mismatch, "the signature with %s is wrong", scheme).
+			Because("It does not verify with %s.", r.verifiedWith()).
+			Hint("cardctl info shows whether the certificate matches the key")
+	}
+	return made{scheme, message, signature}, nil
+}
+
+// verifier is the public key that others have: the certificate's, where there
+// is one.
+func (r *run) verifier() crypto.PublicKey {
+	switch {
+	case r.certificate != nil:
+		return r.certificate.PublicKey
+	case r.public() != nil:
+		return r.public()
+	}
+	return r.key.Public()
+}
+
+func (r *run) verifiedWith() string {
+	if r.certificate != nil {
+		return "the certificate's key"
+	}
+	return "the public key"
+}
+
+// changed makes sure that a signature that verifies means something: with one
+// bit of the message changed, none of them may.
+func changed(public crypto.PublicKey, signatures []made) (string, error) {
+	var names []string
+	for _, s := range signatures {
+		other := append([]byte(nil), s.message...)
+		other[0] ^= 1
+		if s.scheme.Verify(public, other, s.signature) == nil {
+			return "", problem.New(problem.Mismatch, "a signature with %s verifies also for another message", s.scheme)
+		}
+		names = append(names, s.scheme.Mechanism.String())
+	}
+	return "refused for " + strings.Join(names, ", "), nil
+}

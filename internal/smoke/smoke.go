@@ -1,0 +1,143 @@
+// Package smoke proves that a key and its certificate work where they will be
+// used: through the PKCS#11 module that browsers, mail programs and VPNs load.
+// It finds card, certificate and key there, signs with everything that module,
+// card and key share, verifies with Go's own code, decrypts, and goes through
+// TLS handshakes. Reaching the module is left to package p11, showing the
+// report to the command line.
+package smoke
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// DefaultModule is what is loaded where no module is named: the one that
+// browsers find on most systems.
+const DefaultModule = "opensc"
+
+// Options say what is to be proved, of which key, and how the user is reached.
+type Options struct {
+	// Module is a name or path for p11.Load; empty for the module that the URI
+	// names, else DefaultModule.
+	Module string
+	// Key is how the report calls the key: OPENPGP.3, or its URI.
+	Key string
+
+	// Serial is the serial number of the card, empty where the URI or the
+	// public key alone are to find the token.
+	Serial string
+	// URI names token and key; the zero URI leaves it to the others.
+	URI p11.URI
+	// Public is the key as the card itself tells it, Certificate the
+	// certificate that the card holds for it. Both may be nil: then the
+	// module's word is taken.
+	Public      crypto.PublicKey
+	Certificate *x509.Certificate
+	// Chain are issuers' certificates, which are sent along in TLS.
+	Chain []*x509.Certificate
+
+	// Ask gives the user PIN. It is asked for once.
+	Ask secret.Asker
+	// Holder says at a prompt whose PIN it is: "OpenPGP card 000F12345678".
+	Holder string
+	// Tries reads from the card how many tries the user PIN has left; nil
+	// where there is only the module to know. The card must be free for the
+	// module while Run works, so that Tries connects and lets go.
+	Tries func(ctx context.Context) (int, error)
+	// AllowLastTry permits the PIN to be sent when one try is left.
+	AllowLastTry bool
+	// Notify tells the user that the PIN is to be typed at the reader. It may
+	// be nil.
+	Notify func(message string)
+
+	// TLS adds handshakes on loopback.
+	TLS bool
+	// TLSConnect is HOST:PORT of a real server to shake hands with.
+	TLSConnect string
+	// ServerCAs verify that server; nil for those of the system.
+	ServerCAs *x509.CertPool
+
+	// Now is the time for the validity of certificates, time.Now if nil.
+	Now func() time.Time
+	// Progress is told of each check when it is done. It may be nil.
+	Progress func(Check)
+}
+
+// Report is what was found.
+type Report struct {
+	Module string  `json:"module"` // the file
+	Token  string  `json:"token"`  // its URI
+	Key    string  `json:"key"`
+	Checks []Check `json:"checks"`
+	Passed bool    `json:"passed"`
+}
+
+// Check is one thing that was looked at.
+type Check struct {
+	Name         string `json:"name"`
+	Result       Result `json:"result"`
+	Detail       string `json:"detail"`
+	Milliseconds int64  `json:"milliseconds"`
+}
+
+// Result is how a check ended. A skip says why it cannot be and what to do
+// about it; it does not fail the report.
+type Result string
+
+// The results.
+const (
+	Pass Result = "pass"
+	Fail Result = "fail"
+	Skip Result = "skip"
+)
+
+// Run makes the checks, one after the other, and goes on after one that failed
+// where the next can still tell something. The report is good also with an
+// error, which is the first failure: problem.Mismatch for a wrong signature or
+// certificate, problem.NotFound for a module, token, certificate or key that is
+// not there, problem.PINIncorrect and PINBlocked for the login.
+func Run(ctx context.Context, o Options) (Report, error) {
+	r := newRun(o)
+	if o.TLSConnect != "" {
+		if _, err := hostOf(o.TLSConnect); err != nil {
+			return r.report, err
+		}
+	}
+	r.checkAll(ctx)
+	if r.failed == nil && !r.proved {
+		r.failed = problem.New(problem.NotSupported, "nothing could be proved").
+			Because("Through this module the key neither signs nor decrypts.").
+			Hint("cardctl list-tokens --module %s", r.report.Module)
+	}
+	r.report.Passed = r.failed == nil
+	return r.report, r.failed
+}
+
+func (r *run) checkAll(ctx context.Context) {
+	if !r.openModule(ctx) {
+		return
+	}
+	defer func() { r.keep(r.module.Close()) }()
+	if !r.findToken(ctx) {
+		return
+	}
+	defer func() { r.keep(r.session.Close()) }()
+	r.checkCertificate(ctx)
+	if !r.login(ctx) || !r.findKey(ctx) {
+		return
+	}
+	r.checkSignatures(ctx)
+	r.checkDecryption(ctx)
+	if r.o.TLS {
+		r.checkLoopback(ctx)
+	}
+	if r.o.TLSConnect != "" {
+		r.checkServer(ctx)
+	}
+}

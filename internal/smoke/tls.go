@@ -1,0 +1,181 @@
+package smoke
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// signatureScheme is one of TLS and what a key has to be able to do for it.
+type signatureScheme struct {
+	id   tls.SignatureScheme
+	opts crypto.SignerOpts
+}
+
+func pss(id tls.SignatureScheme, hash crypto.Hash) signatureScheme {
+	return signatureScheme{id, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}}
+}
+
+var (
+	rsaPSS = []signatureScheme{
+		pss(tls.PSSWithSHA256, crypto.SHA256), pss(tls.PSSWithSHA384, crypto.SHA384), pss(tls.PSSWithSHA512, crypto.SHA512),
+	}
+	rsaPKCS1 = []signatureScheme{
+		{tls.PKCS1WithSHA256, crypto.SHA256}, {tls.PKCS1WithSHA384, crypto.SHA384}, {tls.PKCS1WithSHA512, crypto.SHA512},
+	}
+	ecdsaAny = []signatureScheme{
+		{tls.ECDSAWithP256AndSHA256, crypto.SHA256}, {tls.ECDSAWithP384AndSHA384, crypto.SHA384}, {tls.ECDSAWithP521AndSHA512, crypto.SHA512},
+	}
+)
+
+// schemesOf are the signatures that a version of TLS knows for a kind of key.
+// TLS 1.3 has no RSASSA-PKCS1-v1_5 and binds the hash to the curve (RFC 8446,
+// 4.2.3).
+func schemesOf(version uint16, public crypto.PublicKey) []signatureScheme {
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		if version == tls.VersionTLS13 {
+			return rsaPSS
+		}
+		return append(append([]signatureScheme(nil), rsaPSS...), rsaPKCS1...)
+	case *ecdsa.PublicKey:
+		if version != tls.VersionTLS13 {
+			return ecdsaAny
+		}
+		switch key.Curve {
+		case elliptic.P256():
+			return ecdsaAny[:1]
+		case elliptic.P384():
+			return ecdsaAny[1:2]
+		case elliptic.P521():
+			return ecdsaAny[2:]
+		}
+	case ed25519.PublicKey:
+		return []signatureScheme{{tls.Ed25519, crypto.Hash(0)}}
+	}
+	return nil
+}
+
+// supported are those of them that module, token and key can really make.
+func supported(version uint16, key *p11.Key) []tls.SignatureScheme {
+	var ids []tls.SignatureScheme
+	for _, s := range schemesOf(version, key.Public()) {
+		if key.Supports(s.opts) {
+			ids = append(ids, s.id)
+		}
+	}
+	return ids
+}
+
+// whyNot is the reason for a handshake of this version to be impossible, and
+// the way out; nil where it is possible.
+func (r *run) whyNot(version uint16) error {
+	_, isRSA := r.key.Public().(*rsa.PublicKey)
+	switch {
+	case r.certificate == nil:
+		return skip("a client needs a certificate, and the module shows none for this key. Write one with cardctl import-cert --key %s", r.o.Key)
+	case len(supported(version, r.key)) > 0:
+		return nil
+	case len(r.key.Schemes()) == 0:
+		return skip("the key does not sign, and a client has to. Use a key for signatures or authentication")
+	case isRSA && version == tls.VersionTLS13:
+		return skip("TLS 1.3 wants RSA-PSS signatures, and this module and card make none with an RSA key. Use a p256 key (cardctl gen-key --algorithm p256), or limit the server to TLS 1.2")
+	}
+	return skip("%s has no signature that module, token and key can make. Use a p256 key (cardctl gen-key --algorithm p256)", tls.VersionName(version))
+}
+
+// client is the certificate and key on the card for crypto/tls. It keeps the
+// error of the card, of which crypto/tls passes on the text alone, and notes
+// whether it was asked for.
+type client struct {
+	*p11.Signer
+	certificate tls.Certificate
+	asked       *tls.CertificateRequestInfo
+	failed      error
+}
+
+func (r *run) newClient(ctx context.Context, version uint16) *client {
+	c := &client{Signer: r.key.Signer(ctx)}
+	c.certificate = tls.Certificate{
+		Certificate:                  [][]byte{r.certificate.Raw},
+		PrivateKey:                   c,
+		Leaf:                         r.certificate,
+		SupportedSignatureAlgorithms: supported(version, r.key),
+	}
+	for _, issuer := range r.o.Chain {
+		c.certificate.Certificate = append(c.certificate.Certificate, issuer.Raw)
+	}
+	return c
+}
+
+// SignMessage is what crypto/tls signs with.
+func (c *client) SignMessage(random io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	signature, err := c.Signer.SignMessage(random, message, opts)
+	if err != nil {
+		c.failed = err
+	}
+	return signature, err
+}
+
+// choose gives the certificate whatever CAs the server names, as a browser does
+// when its user has chosen.
+func (c *client) choose(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	c.asked = asked
+	return &c.certificate, nil
+}
+
+// explain turns the error of a handshake into a problem. The client's own error
+// is the reason where there is one, for the other side only sees the
+// connection end.
+func (c *client) explain(ctx context.Context, what string, err error) error {
+	var (
+		refused *net.OpError
+		invalid *tls.CertificateVerificationError
+	)
+	switch {
+	case c.failed != nil:
+		return c.failed
+	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return ctx.Err()
+	case ctx.Err() != nil:
+		return problem.New(problem.Failed, "%s: no end in time", what).
+			Because("The other side does not answer.").
+			Hint("the same command with a longer --timeout")
+	case errors.As(err, &invalid):
+		return explainVerification(what, invalid.Err)
+	case errors.As(err, &refused) && refused.Op == "remote error":
+		return problem.New(problem.Failed, "%s: the server refused", what).
+			Because("It says: %s.", strings.TrimPrefix(refused.Err.Error(), "tls: ")).
+			Hint("the log of the server; does it know the CA of this certificate?")
+	}
+	return problem.Wrap(problem.Failed, err, what)
+}
+
+// explainVerification says what is wrong with a certificate of either side.
+func explainVerification(what string, err error) error {
+	p := problem.New(problem.Mismatch, "%s: the certificate is not accepted", what).Because("%s.", strings.TrimPrefix(err.Error(), "x509: "))
+	p.Cause = err
+	var (
+		unknown x509.UnknownAuthorityError
+		invalid x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		return p.Hint("--ca with the certificate of the server's CA")
+	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
+		return p.Hint("ask the CA for a certificate with the extended key usage clientAuth: cardctl gen-csr --ext-key-usage clientAuth")
+	}
+	return p
+}
