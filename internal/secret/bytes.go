@@ -46,7 +46,7 @@ func (s *Bytes) Wipe() {
 // Wipe overwrites a copy of a secret.
 func Wipe(b []byte) { clear(b) }
 
-func (s *Bytes) String() string               { return placeholder }
-func (s *Bytes) GoString() string             { return placeholder }
-func (s *Bytes) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(placeholder)) }
-func (s *Bytes) MarshalText() ([]byte, error) { return []byte(placeholder), nil }
+func (s Bytes) String() string               { return placeholder }
+func (s Bytes) GoString() string             { return placeholder }
+func (s Bytes) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(placeholder)) }
+func (s Bytes) MarshalText() ([]byte, error) { return []byte(placeholder), nil }

@@ -35,8 +35,8 @@ func FilterEnv(env []string, sources ...Source) []string {
 	})
 }
 
-// lookup returns the value of a variable. As for execve(2), the last entry
-// counts where there are several.
+// lookup returns the value of a variable. The last entry counts where there are
+// several, as for child processes.
 func lookup(env []string, name string) (string, bool) {
 	for _, entry := range slices.Backward(env) {
 		if n, value, ok := strings.Cut(entry, "="); ok && sameVariable(n, name) {

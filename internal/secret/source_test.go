@@ -1,0 +1,84 @@
+package secret
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+func TestParseSource(t *testing.T) {
+	for _, s := range []string{"env:NAME", "env:_a1", "file:/a b:c", "file:relative", "fd:3", "stdin", "pinentry", "prompt"} {
+		source, err := ParseSource(s)
+		if err != nil || source.String() != s {
+			t.Errorf("%q: %v, %v", s, source, err)
+		}
+	}
+	source, err := ParseSource("command:pass show --token=hush")
+	if err != nil || source.String() != "command" || source.argument != "pass show --token=hush" {
+		t.Errorf("command: %v, %v", source, err)
+	}
+}
+
+// What is not a source may be the secret.
+func TestParseSourceRefusesValues(t *testing.T) {
+	for _, s := range []string{
+		"123456", "", "env:", "env:123456", "env:a-123456", "env", "fd:", "fd:x123456", "fd:-1", "fd:99999999", "file:", "file",
+		"command:", "stdin:123456", "prompt:123456", "pinentry:", "STDIN", " stdin", "Env:NAME", ":", "pass:123456", "file:a\x00123456",
+	} {
+		source, err := ParseSource(s)
+		if !problem.Is(err, problem.Usage) || source != (Source{}) {
+			t.Errorf("%q: %v, %v", s, source, err)
+			continue
+		}
+		var p *problem.Error
+		errors.As(err, &p)
+		text := fmt.Sprintf("%v %+v %s", err, p, p.Try)
+		if strings.Contains(text, "123456") {
+			t.Errorf("%q is repeated in %q", s, text)
+		}
+		if !strings.Contains(p.Try, "env:NAME") {
+			t.Errorf("%q: the hint %q does not show the form", s, p.Try)
+		}
+	}
+}
+
+func FuzzParseSource(f *testing.F) {
+	f.Add("env:A")
+	f.Add("123456")
+	f.Fuzz(func(t *testing.T, s string) {
+		source, err := ParseSource(s)
+		if err == nil && source.kind != kindCommand && source.kind != kindFD && source.String() != s {
+			t.Errorf("%q became %q", s, source)
+		}
+		if err != nil && source != (Source{}) {
+			t.Errorf("%v beside %v", source, err)
+		}
+	})
+}
+
+func TestFlag(t *testing.T) {
+	var f Flag
+	if source, err := f.Source(PIN); err != nil || source != (Source{}) {
+		t.Errorf("not set: %v, %v", source, err)
+	}
+	if err := f.Set("123456"); err != nil {
+		t.Errorf("Set: %v", err)
+	}
+	_, err := f.Source(AdminPIN)
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != problem.Usage || !strings.HasPrefix(p.Try, "--admin-pin env:NAME") {
+		t.Errorf("%+v", p)
+	}
+	if s := f.String() + err.Error(); strings.Contains(s, "123456") {
+		t.Errorf("the value is in %q", s)
+	}
+	if err := f.Set("fd:3"); err != nil || f.String() != "fd:3" {
+		t.Errorf("%v, %q", err, f.String())
+	}
+	if source, err := f.Source(PIN); err != nil || source.fd != 3 {
+		t.Errorf("%v, %v", source, err)
+	}
+}
