@@ -1,0 +1,190 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/fstest"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// files are empty files of the machine, and those with a content after "=".
+func files(list ...string) fstest.MapFS {
+	m := fstest.MapFS{}
+	for _, f := range list {
+		path, content, _ := strings.Cut(f, "=")
+		m[path] = &fstest.MapFile{Data: []byte(content)}
+	}
+	return m
+}
+
+// healthy is a machine on which nothing is wrong.
+func healthy() Probe {
+	return Probe{
+		OS: "linux",
+		Root: files("run/pcscd/pcscd.comm", "usr/sbin/pcscd", "proc/1/comm=init\n",
+			"usr/lib/pcsc/drivers/ifd-ccid.bundle/Contents/Info.plist",
+			"sys/bus/usb/devices/1-4/product=Reader 1\n",
+			"sys/bus/usb/devices/1-4/manufacturer=ACME\n",
+			"sys/bus/usb/devices/1-4/idVendor=abcd\n",
+			"sys/bus/usb/devices/1-4/idProduct=0001\n",
+			"sys/bus/usb/devices/1-4:1.0/bInterfaceClass=0b\n",
+			"sys/bus/usb/devices/1-5:1.0/bInterfaceClass=03\n"),
+		Readers: func(context.Context) ([]Reader, error) {
+			return []Reader{{Name: "ACME Reader 1 00 00", CardPresent: true}}, nil
+		},
+		Dial:    func(context.Context, string) error { return nil },
+		Holders: func(context.Context) []Process { return nil },
+		Modules: func(context.Context) []ModuleStatus {
+			return []ModuleStatus{{Name: "opensc", Path: "/lib/opensc-pkcs11.so", Tokens: 1}}
+		},
+	}
+}
+
+func noService(context.Context) ([]Reader, error) {
+	return nil, problem.New(problem.NotFound, "the PC/SC service is not running").Hint("start it")
+}
+
+func readers(list ...Reader) func(context.Context) ([]Reader, error) {
+	return func(context.Context) ([]Reader, error) { return list, nil }
+}
+
+func modules(list ...ModuleStatus) func(context.Context) []ModuleStatus {
+	return func(context.Context) []ModuleStatus { return list }
+}
+
+func find(t *testing.T, r Report, name string) Check {
+	t.Helper()
+	for _, c := range r.Checks {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("no check %s in %+v", name, r)
+	return Check{}
+}
+
+func TestHealthy(t *testing.T) {
+	r := Run(t.Context(), healthy())
+	for _, c := range r.Checks {
+		if c.Result != Pass || c.Detail == "" || c.Hint != "" {
+			t.Errorf("%+v", c)
+		}
+	}
+	if !r.Passed || len(r.Checks) != 8 {
+		t.Errorf("passed %v, %d checks", r.Passed, len(r.Checks))
+	}
+}
+
+func TestChecks(t *testing.T) {
+	tests := []struct {
+		name   string
+		spoil  func(*Probe)
+		check  string
+		want   Result
+		detail string // a part
+		hint   string // a part
+	}{
+		{"not installed", func(p *Probe) { p.Readers, p.Root = noService, files("proc/1/comm=init") },
+			"pcsc-service", Fail, "not installed", "apt install pcscd"},
+		{"not started", func(p *Probe) { p.Readers, p.Root = noService, files("usr/sbin/pcscd") },
+			"pcsc-service", Fail, "does not run", "systemctl enable --now pcscd.socket"},
+		{"socket not ours", func(p *Probe) {
+			p.Readers, p.Dial = noService, func(context.Context, string) error { return syscall.EACCES }
+		}, "pcsc-service", Fail, "may not open", "ls -l /run/pcscd/pcscd.comm"},
+		{"daemon died", func(p *Probe) {
+			p.Readers, p.Dial = noService, func(context.Context, string) error { return syscall.ECONNREFUSED }
+		}, "pcsc-service", Fail, "left its socket", "restart"},
+		{"polkit", func(p *Probe) { p.Readers = noService },
+			"pcsc-service", Fail, "cannot be used", "org.debian.pcsc-lite.access_pcsc"},
+		{"built without", func(p *Probe) {
+			p.Readers = func(context.Context) ([]Reader, error) {
+				return nil, problem.New(problem.NotSupported, "no card readers").Hint("use another build")
+			}
+		}, "pcsc-service", Skip, "no card readers", "use another build"},
+		{"another system", func(p *Probe) { p.OS, p.Readers = "windows", noService },
+			"pcsc-service", Fail, "not running", "start it"},
+
+		{"no service", func(p *Probe) { p.Readers = noService }, "readers", Skip, "no PC/SC service", ""},
+		{"no reader", func(p *Probe) { p.Readers = readers() }, "readers", Warn, "no reader", "plug"},
+
+		{"no card", func(p *Probe) { p.Readers = readers(Reader{Name: "A"}) }, "cards", Warn, "no card", "--wait"},
+		{"mute card", func(p *Probe) { p.Readers = readers(Reader{Name: "A", CardPresent: true, Mute: true}) },
+			"cards", Warn, "does not answer in: A", "take the card out"},
+
+		{"reader not served", func(p *Probe) { p.Readers = readers(Reader{Name: "Virtual"}) },
+			"usb-readers", Warn, "ACME Reader 1 [abcd:0001]", "maker"},
+		{"no driver", func(p *Probe) {
+			p.Readers = readers()
+			delete(p.Root.(fstest.MapFS), "usr/lib/pcsc/drivers/ifd-ccid.bundle/Contents/Info.plist")
+		}, "usb-readers", Fail, "ACME Reader 1", "apt install libccid"},
+		{"reader, but no service", func(p *Probe) { p.Readers = noService }, "usb-readers", Skip, "ACME Reader 1", ""},
+		{"no USB", func(p *Probe) { p.Root = files("proc/1/comm=init") }, "usb-readers", Skip, "does not list", ""},
+
+		{"kernel module", func(p *Probe) {
+			p.Root.(fstest.MapFS)["sys/module/pn533_usb/refcnt"] = &fstest.MapFile{}
+			p.Root.(fstest.MapFS)["sys/module/nfc/refcnt"] = &fstest.MapFile{}
+		}, "kernel-modules", Warn, "pn533_usb, nfc", "modprobe -r pn533_usb nfc"},
+
+		{"held by scdaemon", func(p *Probe) {
+			p.Readers = readers(Reader{Name: "A", CardPresent: true, Exclusive: true})
+			p.Holders = func(context.Context) []Process { return []Process{{7, "scdaemon"}, {8, "firefox"}} }
+		}, "card-holders", Warn, "scdaemon (process 7), firefox (process 8)", "gpgconf --kill scdaemon"},
+		{"held by somebody", func(p *Probe) { p.Readers = readers(Reader{Name: "A", CardPresent: true, Exclusive: true}) },
+			"card-holders", Warn, "in: A", "close the program"},
+		{"connected only", func(p *Probe) { p.Holders = func(context.Context) []Process { return []Process{{8, "firefox"}} } },
+			"card-holders", Pass, "firefox (process 8)", ""},
+
+		{"scdaemon runs", func(p *Probe) { p.Root.(fstest.MapFS)["proc/77/comm"] = &fstest.MapFile{Data: []byte("scdaemon\n")} },
+			"scdaemon", Warn, "process 77", "gpgconf --kill scdaemon"},
+
+		{"no module", func(p *Probe) { p.Modules = modules() }, "pkcs11-modules", Warn, "no PKCS#11 module", "apt install opensc-pkcs11"},
+		{"broken module", func(p *Probe) { p.Modules = modules(ModuleStatus{Name: "x", Err: fs.ErrNotExist}) },
+			"pkcs11-modules", Fail, "x (cannot be used: file does not exist)", "apt install"},
+		{"one of two broken", func(p *Probe) {
+			p.Modules = modules(ModuleStatus{Name: "x", Err: fs.ErrNotExist}, ModuleStatus{Name: "y", Path: "/y.so"})
+		}, "pkcs11-modules", Warn, "y /y.so (0 tokens)", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p := healthy()
+			test.spoil(&p)
+			r := Run(t.Context(), p)
+			c := find(t, r, test.check)
+			if c.Result != test.want || !strings.Contains(c.Detail, test.detail) || !strings.Contains(c.Hint, test.hint) || (test.hint == "") != (c.Hint == "") {
+				t.Errorf("%+v", c)
+			}
+			failed := slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Result == Fail })
+			if r.Passed == failed {
+				t.Errorf("passed %v beside %+v", r.Passed, r.Checks)
+			}
+		})
+	}
+}
+
+func TestRunCanceled(t *testing.T) {
+	p := healthy()
+	ctx, cancel := context.WithCancel(t.Context())
+	p.Readers = func(context.Context) ([]Reader, error) { cancel(); return nil, errors.ErrUnsupported }
+	if r := Run(ctx, p); r.Passed || len(r.Checks) != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// The names are part of the contract.
+func TestReportJSON(t *testing.T) {
+	got, err := json.Marshal(Report{Checks: []Check{{Name: "readers", Result: Warn, Detail: "d", Hint: "h"}, {Name: "cards", Result: Pass}}, Passed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"checks":[{"name":"readers","result":"warn","detail":"d","hint":"h"},{"name":"cards","result":"pass","detail":""}],"passed":true}`
+	if string(got) != want {
+		t.Errorf("%s", got)
+	}
+}
