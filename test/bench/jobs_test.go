@@ -15,20 +15,21 @@ type bench struct {
 	wire  *stack.Wire
 	gnupg *stack.GnuPG
 	ca    *stack.Authority
+
+	algorithm string
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T, algorithm string) *bench {
 	d := stack.NewDesk(t)
-	_, wire := d.WiredCard("bench", 0)
-	b := &bench{Desk: d, t: t, wire: wire, gnupg: d.GnuPG(0, stack.UserPIN, stack.AdminPIN), ca: d.Authority()}
+	_, wire := d.WiredCard(algorithm, 0)
+	b := &bench{Desk: d, t: t, wire: wire, gnupg: d.GnuPG(0, stack.UserPIN, stack.AdminPIN), ca: d.Authority(), algorithm: algorithm}
 	d.Setenv("CARDCTL_CURRENT_ADMIN_PIN", stack.AdminPIN)
 	return b
 }
 
 const (
-	key       = "OPENPGP.3"
-	algorithm = "p256"
-	subject   = "CN=Floppy Head"
+	key     = "OPENPGP.3"
+	subject = "CN=Floppy Head"
 )
 
 // jobs are the rows, in the order in which a desk does them. The first finds
@@ -55,9 +56,9 @@ func (b *bench) jobs() []job {
 			limit:   9,
 			prepare: b.blank,
 			do: [programs]func(){
-				cardctl: func() { b.traced("gen-key", "--key", key, "--algorithm", algorithm) },
+				cardctl: func() { b.traced("gen-key", "--key", key, "--algorithm", b.algorithm) },
 				openSC: func() {
-					b.Run("pkcs15-init", "--generate-key", "ec/prime256v1", "--id", "3", "--auth-id", "3", "--pin", stack.AdminPIN)
+					b.Run("openpgp-tool", "--verify", "CHV3", "--pin", stack.AdminPIN, "--gen-key", "3", "--key-type", "rsa2048")
 				},
 				gnuPG: func() { b.gnupg.SCD("GENKEY 3") },
 			},
@@ -70,7 +71,7 @@ func (b *bench) jobs() []job {
 				cardctl: func() { b.traced("gen-csr", "--key", key, "--subject", subject) },
 				openSC: func() {
 					b.Run("openssl", "req", "-new", "-engine", "pkcs11", "-keyform", "engine",
-						"-key", "pkcs11:id=%03;type=private;pin-value="+stack.UserPIN, "-subj", "/CN=Floppy Head", "-out", "opensc.csr")
+						"-key", "pkcs11:token=OpenPGP%20card%20%28User%20PIN%29;id=%03;type=private;pin-value="+stack.UserPIN, "-subj", "/CN=Floppy Head", "-out", "opensc.csr")
 				},
 				gnuPG: func() {
 					b.RunInput("Key-Type: card:"+key+"\nKey-Usage: sign\nName-DN: "+subject+"\n", "gpgsm", "--batch", "--armor", "--generate-key")
@@ -84,7 +85,7 @@ func (b *bench) jobs() []job {
 			do: [programs]func(){
 				cardctl: func() { b.traced("import-cert", "--key", key, "certificate.pem") },
 				openSC: func() {
-					b.Run("pkcs15-init", "--store-certificate", "certificate.pem", "--id", "3", "--auth-id", "3", "--pin", stack.AdminPIN)
+					b.Run("pkcs15-init", "--store-certificate", "certificate.pem", "--id", "3", "--auth-id", "3", "--verify-pin", "--pin", stack.AdminPIN)
 				},
 				gnuPG: func() {
 					b.Run("openssl", "x509", "-in", "certificate.pem", "-outform", "DER", "-out", "certificate.der")
@@ -111,7 +112,7 @@ func (b *bench) blank() { b.Run("cardctl", "init", "--yes") }
 // withKey makes a key on a blank card.
 func (b *bench) withKey() {
 	b.blank()
-	b.Run("cardctl", "gen-key", "--key", key, "--algorithm", algorithm)
+	b.Run("cardctl", "gen-key", "--key", key, "--algorithm", b.algorithm)
 }
 
 // withCertificate makes a key, and a certificate for it that is not on the card.
@@ -131,7 +132,7 @@ func (b *bench) certify(key string) {
 func (b *bench) full() {
 	b.blank()
 	for _, key := range []string{"OPENPGP.1", "OPENPGP.2", "OPENPGP.3"} {
-		b.Run("cardctl", "gen-key", "--key", key, "--algorithm", algorithm)
+		b.Run("cardctl", "gen-key", "--key", key, "--algorithm", b.algorithm)
 		b.certify(key)
 		b.Run("cardctl", "import-cert", "--key", key, "certificate.pem")
 	}

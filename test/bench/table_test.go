@@ -13,6 +13,7 @@ import (
 // table is a table in Markdown.
 type table struct {
 	rows [][]string
+	note string // below it
 }
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
@@ -36,6 +37,9 @@ func (t *table) String() string {
 			}
 			b.WriteString("|\n")
 		}
+	}
+	if t.note != "" {
+		b.WriteString("\n" + t.note + "\n")
 	}
 	return b.String()
 }

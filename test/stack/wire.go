@@ -66,7 +66,7 @@ func (w *Wire) connect(card net.Conn, reader int) {
 		return // the card sees its end and says so
 	}
 	defer func() { _ = driver.Close() }()
-	fromDriver, fromCard := bufio.NewReader(driver), bufio.NewReader(card)
+	fromDriver, fromCard := promptly(driver), promptly(card)
 	for {
 		command, err := pass(fromDriver, card)
 		if err != nil {
@@ -85,6 +85,17 @@ func (w *Wire) connect(card net.Conn, reader int) {
 			w.bytes.Add(int64(len(command) + len(answer)))
 		}
 	}
+}
+
+// prompt is a connection without delayed acknowledgement, where the system
+// can do that; else every APDU costs 40 ms more.
+type prompt struct{ *net.TCPConn }
+
+func promptly(conn net.Conn) io.Reader {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		conn = prompt{tcp}
+	}
+	return bufio.NewReader(conn)
 }
 
 // requestATR is the only message of one byte that a card answers; the others
