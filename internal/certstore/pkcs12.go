@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"strings"
 
 	"software.sslmate.com/src/go-pkcs12"
 
@@ -17,7 +16,7 @@ import (
 // file counts no tries.
 func parsePKCS12(ctx context.Context, data []byte, ask secret.Asker) ([]*x509.Certificate, error) {
 	list, err := openPKCS12(ctx, data, "")
-	if isWrongPassword(err) {
+	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
 		password, asked := ask(ctx, secret.Request{Name: secret.Password, Label: "password of the PKCS#12 file"})
 		if asked != nil {
 			return nil, asked
@@ -30,7 +29,7 @@ func parsePKCS12(ctx context.Context, data []byte, ask secret.Asker) ([]*x509.Ce
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case isWrongPassword(err):
+	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return nil, problem.New(problem.Mismatch, "the password does not open the PKCS#12 file").
 			Because("It is the password that the file was made with, not a PIN of the card.").
 			Hint("--password prompt")
@@ -55,11 +54,4 @@ func openPKCS12(ctx context.Context, data []byte, password string) ([]*x509.Cert
 		}
 		return nil, err
 	})
-}
-
-// isWrongPassword is also true of a file without a MAC, whose key did not
-// decrypt: the library tells that in words alone.
-func isWrongPassword(err error) bool {
-	return errors.Is(err, pkcs12.ErrIncorrectPassword) ||
-		err != nil && strings.Contains(err.Error(), pkcs12.ErrDecryption.Error())
 }

@@ -159,8 +159,6 @@ func (s *signOnce) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts)
 // explain turns an error of crypto/x509 into what happened.
 func (s *signOnce) explain(err error) error {
 	switch {
-	case s.ctx.Err() != nil:
-		return s.ctx.Err()
 	case s.err != nil:
 		return s.err
 	case s.signed:

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
-	"strings"
 
 	"software.sslmate.com/src/go-pkcs12"
 
@@ -34,7 +33,7 @@ func isPKCS12(data []byte) bool {
 // no tries.
 func parsePKCS12(ctx context.Context, data []byte, ask secret.Asker) (crypto.PrivateKey, []*x509.Certificate, error) {
 	opened, err := openPKCS12(ctx, data, "")
-	if isWrongPassword(err) {
+	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
 		password, asked := ask(ctx, passwordOf("the PKCS#12 file"))
 		if asked != nil {
 			return nil, nil, asked
@@ -48,7 +47,7 @@ func parsePKCS12(ctx context.Context, data []byte, ask secret.Asker) (crypto.Pri
 	switch {
 	case ctx.Err() != nil:
 		return nil, nil, ctx.Err()
-	case isWrongPassword(err):
+	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return nil, nil, wrongPassword(err)
 	case errors.As(err, &unknown):
 		return nil, nil, problem.Wrap(problem.NotSupported, err, "this kind of PKCS#12 file cannot be read").Hint(convert)
@@ -78,11 +77,4 @@ func openPKCS12(ctx context.Context, data []byte, password string) (contents, er
 	case <-ctx.Done():
 		return contents{}, ctx.Err()
 	}
-}
-
-// isWrongPassword is also true of a file without a MAC, whose key did not
-// decrypt: the library tells that in words alone.
-func isWrongPassword(err error) bool {
-	return errors.Is(err, pkcs12.ErrIncorrectPassword) ||
-		err != nil && strings.Contains(err.Error(), pkcs12.ErrDecryption.Error())
 }
