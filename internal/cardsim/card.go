@@ -53,6 +53,7 @@ type Card struct {
 	connection *connection // who holds the card in process
 	attached   bool
 	closed     bool
+	noticed    time.Duration // how long a reader may take to notice the card
 
 	persisted []byte // what survives power loss
 	stale     bool   // a write failed: memory is ahead of persisted
@@ -97,7 +98,7 @@ func newCard(name string, state []byte, m medium, random io.Reader, faults []Fau
 	if random == nil {
 		random = rand.Reader
 	}
-	c := &Card{name: name, medium: m, random: random, persisted: state, faults: newFaultPlan(faults)}
+	c := &Card{name: name, medium: m, random: random, persisted: state, faults: newFaultPlan(faults), noticed: firstMessage}
 	if err := c.load(); err != nil {
 		return nil, err
 	}

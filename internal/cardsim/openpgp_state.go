@@ -103,6 +103,9 @@ func (s *openpgpState) check() error {
 			return errors.New("reference data out of range")
 		}
 	}
+	if s.PW1.Length == 0 || s.PW3.Length == 0 {
+		return errors.New("no passwords")
+	}
 	if s.Objects == nil {
 		s.Objects = map[simpleTag][]byte{}
 	}

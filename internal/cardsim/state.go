@@ -34,21 +34,27 @@ type applicationState struct {
 // jsonDuration is written as time.ParseDuration reads it.
 type jsonDuration time.Duration
 
-func (d jsonDuration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+const maxLatency = time.Minute
+
+func (d jsonDuration) check() error {
+	if d < 0 || time.Duration(d) > maxLatency {
+		return fmt.Errorf("latency %v is not between 0 and %v", time.Duration(d), maxLatency)
+	}
+	return nil
+}
+
+func (d jsonDuration) MarshalText() ([]byte, error) {
+	return []byte(time.Duration(d).String()), d.check()
+}
 
 func (d *jsonDuration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
 		return err
 	}
-	if parsed < 0 || parsed > maxLatency {
-		return fmt.Errorf("latency %v is not between 0 and %v", parsed, maxLatency)
-	}
 	*d = jsonDuration(parsed)
-	return nil
+	return d.check()
 }
-
-const maxLatency = time.Minute
 
 // ErrState is a state that this program did not write, or not completely.
 var ErrState = errors.New("not the state of a simulated card")

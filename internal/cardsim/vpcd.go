@@ -87,7 +87,7 @@ func (c *Card) vacate() {
 
 // serve answers the reader's messages.
 func (c *Card) serve(ctx context.Context, conn net.Conn, tcp *net.TCPConn, attached func()) error {
-	_ = conn.SetReadDeadline(time.Now().Add(firstMessage))
+	_ = conn.SetReadDeadline(time.Now().Add(c.noticed))
 	for first := true; ; first = false {
 		acknowledgeAtOnce(tcp)
 		message, err := readMessage(conn)
@@ -129,6 +129,7 @@ func (c *Card) message(ctx context.Context, message []byte) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.powered {
+		// A reader that forgets to power the card has to be forgiven.
 		if err := c.powerOn(); err != nil {
 			return nil, err
 		}
