@@ -38,6 +38,18 @@ type application interface {
 	unmarshal(state json.RawMessage) error
 }
 
+// fileSystem is an application with files of its own: it gets every SELECT
+// that names no application of the card.
+type fileSystem interface {
+	selectFile(c iso7816.Command) ([]byte, iso7816.Status)
+}
+
+// javaCard is an application that sends up to 256 bytes although the command
+// had no Le, as Java Cards do under T=1.
+type javaCard interface {
+	impliesLe()
+}
+
 // environment is what a card gives to each of its applications.
 type environment struct {
 	profile *profile
@@ -50,13 +62,15 @@ type environment struct {
 }
 
 // Applications are the names that Options.Applications may hold.
-func Applications() []string { return []string{openpgpName} }
+func Applications() []string { return []string{openpgpName, isoAppletName} }
 
 // newApplication returns the application without a state.
 func newApplication(name string, env environment) (application, error) {
 	switch name {
 	case openpgpName:
 		return newOpenPGP(env), nil
+	case isoAppletName:
+		return newIsoApplet(env), nil
 	default:
 		return nil, fmt.Errorf("no simulated application is called %q", name)
 	}

@@ -286,25 +286,40 @@ func (c *Card) transmit(apdu []byte) ([]byte, error) {
 // selectApplication is SELECT by DF name (ISO/IEC 7816-4, 11.2.2): the first,
 // last, next or previous application whose AID begins with the name.
 func (c *Card) selectApplication(cmd iso7816.Command) ([]byte, iso7816.Status) {
-	if cmd.P1 == 0x00 {
-		return nil, iso7816.StatusFileNotFound // a card without MF
+	var app application
+	if cmd.P1 == 0x04 && cmd.P2&0xF0 == 0 {
+		app = c.occurrence(cmd.Data, cmd.P2&0x03)
 	}
-	if cmd.P1 != 0x04 || cmd.P2&0xF0 != 0 {
-		return nil, iso7816.StatusWrongP1P2
-	}
-	app := c.occurrence(cmd.Data, cmd.P2&0x03)
 	if app == nil {
-		return nil, iso7816.StatusFileNotFound
+		return c.selectFile(cmd)
 	}
 	for _, other := range c.apps {
 		other.deselect()
 	}
 	c.current = app
 	data, status := app.selected(cmd.P2)
-	if cmd.Ne == 0 {
+	if cmd.Ne == 0 && !c.impliesLe() {
 		data = nil // no Le, no control information, and nothing left over
 	}
 	return data, status
+}
+
+func (c *Card) impliesLe() bool {
+	_, ok := c.current.(javaCard)
+	return ok
+}
+
+// selectFile is SELECT of anything that is no application.
+func (c *Card) selectFile(cmd iso7816.Command) ([]byte, iso7816.Status) {
+	if files, ok := c.current.(fileSystem); ok {
+		return files.selectFile(cmd)
+	}
+	switch {
+	case cmd.P1 == 0x00: // a card without MF
+	case cmd.P1 != 0x04 || cmd.P2&0xF0 != 0:
+		return nil, iso7816.StatusWrongP1P2
+	}
+	return nil, iso7816.StatusFileNotFound
 }
 
 // occurrence finds an application by the beginning of its AID.

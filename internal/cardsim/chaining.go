@@ -125,6 +125,9 @@ func (c *Card) unchain(cmd *iso7816.Command) (complete bool, status iso7816.Stat
 
 // respond fits an answer into the Le of its command.
 func (c *Card) respond(cmd iso7816.Command, data []byte, status iso7816.Status) []byte {
+	if cmd.Ne == 0 && c.impliesLe() {
+		cmd.Ne = iso7816.MaxShortNe
+	}
 	if c.profile.endlessAnswers && cmd.INS == iso7816.InsGetData && len(data) > 0 {
 		c.link.rest, c.link.status = data, status
 		return encode(data[:min(len(data), cmd.Ne, iso7816.MaxShortNe)], moreData(iso7816.MaxShortNe))
