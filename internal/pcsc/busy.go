@@ -39,11 +39,10 @@ func (e *BusyError) Problem() *problem.Error {
 	for i, h := range e.Holders {
 		names[i] = h.String()
 	}
-	switch {
-	case len(names) == 1:
-		p = p.Because("%s uses it.", names[0])
-	default:
-		p = p.Because("One of these uses it: %s.", strings.Join(names, ", "))
+	if len(names) == 1 {
+		p = p.Because("The program is %s.", names[0])
+	} else {
+		p = p.Because("The program is one of these: %s.", strings.Join(names, ", "))
 	}
 	if e.Holders[0].Name == scdaemon {
 		return p.Hint("gpgconf --kill scdaemon")

@@ -195,9 +195,9 @@ func TestBusyProblem(t *testing.T) {
 		why, try string
 	}{
 		{nil, "This system does not tell which one.", "close the other programs"},
-		{[]Process{{1, "scdaemon"}}, "scdaemon (process 1) uses it.", "gpgconf --kill scdaemon"},
-		{[]Process{{2, "firefox"}}, "firefox (process 2) uses it.", "close firefox (process 2)"},
-		{[]Process{{1, "scdaemon"}, {2, "firefox"}}, "One of these uses it: scdaemon (process 1), firefox (process 2).", "gpgconf --kill scdaemon"},
+		{[]Process{{1, "scdaemon"}}, "The program is scdaemon (process 1).", "gpgconf --kill scdaemon"},
+		{[]Process{{2, "firefox"}}, "The program is firefox (process 2).", "close firefox (process 2)"},
+		{[]Process{{1, "scdaemon"}, {2, "firefox"}}, "The program is one of these: scdaemon (process 1), firefox (process 2).", "gpgconf --kill scdaemon"},
 	}
 	for _, test := range tests {
 		p := (&BusyError{Reader: "A", Holders: test.holders}).Problem()

@@ -81,8 +81,11 @@ func (r *Resolver) Ask(ctx context.Context, q Request) (*Bytes, error) {
 	if err == nil {
 		return s, nil
 	}
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	switch {
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return nil, ctx.Err()
+	case problem.Is(err, problem.Interrupted):
+		return nil, err
 	}
 	return nil, problem.Wrap(problem.Usage, err, q.label()+" from "+where)
 }

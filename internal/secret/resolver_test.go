@@ -93,6 +93,9 @@ func TestAskOrder(t *testing.T) {
 			}
 			s, err := r.Ask(t.Context(), Request{Name: PIN, Label: "user PIN", Optional: test.optional})
 			if test.code != "" {
+				if test.code == problem.Interrupted && err.Error() != "interrupted" {
+					t.Errorf("%v", err)
+				}
 				if !problem.Is(err, test.code) || s != nil {
 					t.Errorf("%q, %v; want %s", s.Reveal(), err, test.code)
 				}
