@@ -55,7 +55,7 @@ func Delete(ctx context.Context, k key.Key, ask func(ctx context.Context, questi
 	if pub, err := k.Public(ctx); err == nil {
 		deleted = Describe(stored, pub)
 	}
-	question := fmt.Sprintf("Delete the certificate of %s? It is %s.", k.Reference(), inWords(deleted))
+	question := fmt.Sprintf("The certificate of %s is there: %s. Delete it?", k.Reference(), inWords(deleted))
 	if err := confirm(ctx, ask, question); err != nil {
 		return deleted, err
 	}

@@ -185,8 +185,8 @@ func confirm(ctx context.Context, ask func(context.Context, string) error, quest
 }
 
 func questionReplace(r Report) string {
-	return fmt.Sprintf("Replace the certificate of %s by one for %s that expires on %s? There now: %s.",
-		r.Ref, r.Certificate.Subject, date(r.Certificate.NotAfter), inWords(*r.Replaced))
+	return fmt.Sprintf("The certificate of %s is there: %s. Replace it by one for %s that expires on %s?",
+		r.Ref, inWords(*r.Replaced), r.Certificate.Subject, date(r.Certificate.NotAfter))
 }
 
 // inWords names a stored certificate in a question or an error.

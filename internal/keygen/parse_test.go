@@ -1,0 +1,323 @@
+package keygen
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// openssl runs the program in a directory and returns what it prints.
+func openssl(t *testing.T, dir string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command("openssl", args...)
+	cmd.Dir = dir
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, stderr.Bytes())
+	}
+	return out
+}
+
+// opensslKey makes a key in dir/key.pem and returns its SubjectPublicKeyInfo.
+func opensslKey(t *testing.T, dir string, args ...string) (spki []byte) {
+	t.Helper()
+	openssl(t, dir, append([]string{"genpkey", "-out", "key.pem"}, args...)...)
+	return openssl(t, dir, "pkey", "-in", "key.pem", "-pubout", "-outform", "DER")
+}
+
+func publicDER(t *testing.T, private crypto.PrivateKey) []byte {
+	t.Helper()
+	public, err := publicOf(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+func TestParseKeysOfEveryKind(t *testing.T) {
+	for algorithm, args := range map[key.Algorithm][]string{
+		key.RSA2048: {"-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:2048"},
+		key.P256:    {"-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"},
+		key.P384:    {"-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"},
+		key.P521:    {"-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:P-521"},
+		key.Ed25519: {"-algorithm", "ed25519"},
+		key.X25519:  {"-algorithm", "x25519"},
+	} {
+		t.Run(string(algorithm), func(t *testing.T) {
+			dir := t.TempDir()
+			want := opensslKey(t, dir, args...)
+			forms := map[string][]byte{
+				"PKCS#8":                read(t, dir, "key.pem"),
+				"PKCS#8 in DER":         openssl(t, dir, "pkey", "-in", "key.pem", "-outform", "DER"),
+				"encrypted PKCS#8":      openssl(t, dir, "pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:secret"),
+				"encrypted, in DER":     openssl(t, dir, "pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:secret", "-outform", "DER"),
+				"encrypted by scrypt":   openssl(t, dir, "pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:secret", "-scrypt"),
+				"with text in front":    openssl(t, dir, "pkey", "-in", "key.pem", "-text"),
+				"with lines of Windows": bytes.ReplaceAll(read(t, dir, "key.pem"), []byte("\n"), []byte("\r\n")),
+			}
+			if algorithm != key.Ed25519 && algorithm != key.X25519 {
+				forms["traditional"] = openssl(t, dir, "pkey", "-in", "key.pem", "-traditional")
+				forms["traditional in DER"] = openssl(t, dir, "pkey", "-in", "key.pem", "-traditional", "-outform", "DER")
+				forms["traditional, AES"] = openssl(t, dir, "pkey", "-in", "key.pem", "-traditional", "-aes128", "-passout", "pass:secret")
+				forms["traditional, 3DES"] = openssl(t, dir, "pkey", "-in", "key.pem", "-traditional", "-des3", "-passout", "pass:secret")
+			}
+			for form, data := range forms {
+				private, certificates, err := ParsePrivateKey(t.Context(), data, typed("secret"))
+				if err != nil || len(certificates) != 0 || !bytes.Equal(publicDER(t, private), want) {
+					t.Errorf("%s: %T, %v", form, private, err)
+				}
+			}
+		})
+	}
+}
+
+func read(t *testing.T, dir, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestParseEveryEncryptionOfPKCS8(t *testing.T) {
+	dir := t.TempDir()
+	want := opensslKey(t, dir, "-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+	for _, options := range [][]string{
+		{"-v2", "aes-128-cbc"}, {"-v2", "aes-192-cbc"}, {"-v2", "aes-256-cbc"}, {"-v2", "des3"},
+		{"-v2prf", "hmacWithSHA1"}, {"-v2prf", "hmacWithSHA224"}, {"-v2prf", "hmacWithSHA256"}, {"-v2prf", "hmacWithSHA384"}, {"-v2prf", "hmacWithSHA512"},
+		{"-iter", "1"}, {"-scrypt", "-scrypt_N", "1024", "-scrypt_r", "8", "-scrypt_p", "16"},
+	} {
+		data := openssl(t, dir, append([]string{"pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:sécret"}, options...)...)
+		private, _, err := ParsePrivateKey(t.Context(), data, typed("sécret"))
+		if err != nil || !bytes.Equal(publicDER(t, private), want) {
+			t.Errorf("%v: %v", options, err)
+		}
+		_, _, err = ParsePrivateKey(t.Context(), data, typed("guess"))
+		wantProblem(t, err, problem.Mismatch, "does not open")
+	}
+}
+
+func TestParsePKCS12(t *testing.T) {
+	for algorithm, args := range map[string][]string{
+		"p256":    {"-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"},
+		"ed25519": {"-algorithm", "ed25519"},
+	} {
+		dir := t.TempDir()
+		want := opensslKey(t, dir, args...)
+		openssl(t, dir, "req", "-x509", "-key", "key.pem", "-subj", "/CN=Floppy Head", "-out", "cert.pem")
+		export := func(options ...string) []byte {
+			return openssl(t, dir, append([]string{"pkcs12", "-export", "-inkey", "key.pem", "-in", "cert.pem"}, options...)...)
+		}
+		for name, file := range map[string]struct {
+			data []byte
+			ask  secret.Asker
+		}{
+			"of today":                {export("-passout", "pass:secret"), typed("secret")},
+			"as it was":               {export("-passout", "pass:secret", "-legacy"), typed("secret")},
+			"with the empty password": {export("-passout", "pass:"), nobody},
+		} {
+			private, certificates, err := ParsePrivateKey(t.Context(), file.data, file.ask)
+			if err != nil || !bytes.Equal(publicDER(t, private), want) || len(certificates) != 1 || certificates[0].Subject.CommonName != "Floppy Head" {
+				t.Errorf("%s, %s: %v", algorithm, name, err)
+			}
+		}
+	}
+}
+
+func TestParseKeyAndCertificateInOneFile(t *testing.T) {
+	dir := t.TempDir()
+	opensslKey(t, dir, "-algorithm", "ed25519")
+	certificate := openssl(t, dir, "req", "-x509", "-key", "key.pem", "-subj", "/CN=Floppy Head")
+	_, certificates, err := ParsePrivateKey(t.Context(), slices.Concat(certificate, read(t, dir, "key.pem")), nobody)
+	if err != nil || len(certificates) != 1 {
+		t.Errorf("%d certificates, %v", len(certificates), err)
+	}
+	parameters := openssl(t, dir, "ecparam", "-name", "prime256v1", "-genkey")
+	if _, _, err := ParsePrivateKey(t.Context(), parameters, nobody); err != nil {
+		t.Errorf("with EC PARAMETERS: %v", err)
+	}
+}
+
+func TestParseNamesWhatIsNoKey(t *testing.T) {
+	dir := t.TempDir()
+	opensslKey(t, dir, "-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+	whole := read(t, dir, "key.pem")
+	pkcs8 := func(options ...string) []byte {
+		return openssl(t, dir, append([]string{"pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:secret"}, options...)...)
+	}
+	generated := func(args ...string) []byte { return openssl(t, dir, append([]string{"genpkey"}, args...)...) }
+	certificate := openssl(t, dir, "req", "-x509", "-key", "key.pem", "-subj", "/CN=x", "-out", "/dev/stdout")
+	if err := os.WriteFile(filepath.Join(dir, "cert.pem"), certificate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p12 := openssl(t, dir, "pkcs12", "-export", "-inkey", "key.pem", "-in", "cert.pem", "-passout", "pass:secret")
+	for _, test := range []struct {
+		name  string
+		data  []byte
+		ask   secret.Asker
+		code  problem.Code
+		words []string
+	}{
+		{"nothing", nil, nobody, problem.Mismatch, []string{"empty"}},
+		{"ten megabytes", make([]byte, 10<<20), nobody, problem.Mismatch, []string{"too large", "1048576 bytes"}},
+		{"text", []byte("hello"), nobody, problem.Mismatch, []string{"neither PEM nor DER"}},
+		{"a certificate", certificate, nobody, problem.Mismatch, []string{"a certificate without its private key"}},
+		{"a certificate in DER", pemBytes(t, certificate), nobody, problem.Mismatch, []string{"a certificate without its private key"}},
+		{"a public key", openssl(t, dir, "pkey", "-in", "key.pem", "-pubout"), nobody, problem.Mismatch, []string{`"PUBLIC KEY"`}},
+		{"a public key in DER", openssl(t, dir, "pkey", "-in", "key.pem", "-pubout", "-outform", "DER"), nobody, problem.Mismatch, []string{"a public key"}},
+		{"a request in DER", openssl(t, dir, "req", "-new", "-key", "key.pem", "-subj", "/CN=x", "-outform", "DER"), nobody, problem.Mismatch, []string{"a certificate request"}},
+		{"two keys", slices.Concat(whole, whole), nobody, problem.Mismatch, []string{"2 private keys"}},
+		{"half a key", whole[:len(whole)/2], nobody, problem.Mismatch, []string{"damaged or cut off"}},
+		{"half a key in PEM", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pemBytes(t, whole)[:60]}), nobody, problem.Mismatch, []string{"damaged or cut off"}},
+		{"OpenSSH's form", []byte("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"), nobody, problem.Mismatch, []string{"OpenSSH", "ssh-keygen"}},
+		{"DSA", []byte("-----BEGIN DSA PRIVATE KEY-----\nAAAA\n-----END DSA PRIVATE KEY-----\n"), nobody, problem.NotSupported, []string{"DSA PRIVATE KEY"}},
+		{"Ed448", generated("-algorithm", "ed448"), nobody, problem.NotSupported, []string{"1.3.101.113"}},
+		{"an RSA-PSS key", generated("-algorithm", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:1024"), nobody, problem.NotSupported, []string{"1.2.840.113549.1.1.10"}},
+		{"secp256k1", generated("-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1"), nobody, problem.NotSupported, []string{"1.3.132.0.10"}},
+		{"P-224", generated("-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:secp224r1"), nobody, problem.NotSupported, []string{"p256, p384"}},
+		{"RSA of 1024 bits", generated("-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:1024"), nobody, problem.NotSupported, []string{"rsa1024", "rsa2048"}},
+		{"encrypted, nobody to ask", pkcs8(), nobody, problem.Usage, []string{"the password is missing"}},
+		{"encrypted, the wrong password", pkcs8(), typed("guess"), problem.Mismatch, []string{"does not open", "not a PIN"}},
+		{"encrypted, no password", pkcs8(), typed(""), problem.Mismatch, []string{"does not open"}},
+		{"traditional, the wrong password", openssl(t, dir, "pkey", "-in", "key.pem", "-traditional", "-aes128", "-passout", "pass:secret"), typed("guess"), problem.Mismatch, []string{"does not open"}},
+		{"encrypted in an old way", pkcs8("-v1", "PBE-SHA1-3DES"), typed("secret"), problem.NotSupported, []string{"openssl pkcs8"}},
+		{"encrypted with another cipher", pkcs8("-v2", "camellia-128-cbc"), typed("secret"), problem.NotSupported, []string{"openssl pkcs8"}},
+		{"scrypt with too much work", scryptParameters(t, pkcs8("-scrypt")), typed("secret"), problem.NotSupported, []string{"scrypt are out of bounds"}},
+		{"PKCS#12, the wrong password", p12, typed("guess"), problem.Mismatch, []string{"does not open"}},
+		{"PKCS#12, nobody to ask", p12, nobody, problem.Usage, []string{"the password is missing"}},
+		{"PKCS#12 without a certificate", openssl(t, dir, "pkcs12", "-export", "-nocerts", "-inkey", "key.pem", "-passout", "pass:secret"), typed("secret"), problem.Mismatch, []string{"openssl pkcs12"}},
+		{"PKCS#12 in BER", append([]byte{0x30, 0x80}, p12[4:]...), nobody, problem.Mismatch, []string{"openssl pkcs12"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, _, err := ParsePrivateKey(t.Context(), test.data, test.ask)
+			wantProblem(t, err, test.code, test.words...)
+			if strings.Contains(err.Error(), "guess") {
+				t.Errorf("the password is in %q", err)
+			}
+		})
+	}
+}
+
+// scryptParameters makes r and p of an encrypted key 127 each.
+func scryptParameters(t *testing.T, data []byte) []byte {
+	t.Helper()
+	der := pemBytes(t, data)
+	parameters := []byte{0x02, 0x02, 0x40, 0x00, 0x02, 0x01, 0x08, 0x02, 0x01, 0x01}
+	at := bytes.Index(der, parameters)
+	if at < 0 {
+		t.Fatal("the parameters are not N=16384, r=8, p=1")
+	}
+	der[at+6], der[at+9] = 127, 127
+	return der
+}
+
+func pemBytes(t *testing.T, data []byte) []byte {
+	t.Helper()
+	block, _ := pem.Decode(data)
+	if block == nil {
+		t.Fatalf("not PEM: %s", data)
+	}
+	return block.Bytes
+}
+
+// A key whose point is not its own must not come to a card.
+func TestParseChecksTheKey(t *testing.T) {
+	dir := t.TempDir()
+	opensslKey(t, dir, "-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:1024")
+	der := openssl(t, dir, "pkey", "-in", "key.pem", "-traditional", "-outform", "DER")
+	der[len(der)-1] ^= 1 // the coefficient
+	private, _, err := ParsePrivateKey(t.Context(), der, nobody)
+	wantProblem(t, err, problem.Mismatch, "damaged")
+	if private != nil {
+		t.Errorf("%T", private)
+	}
+}
+
+func TestThePasswordIsWiped(t *testing.T) {
+	dir := t.TempDir()
+	opensslKey(t, dir, "-algorithm", "ed25519")
+	openssl(t, dir, "req", "-x509", "-key", "key.pem", "-subj", "/CN=x", "-out", "cert.pem")
+	for name, data := range map[string][]byte{
+		"PKCS#8":  openssl(t, dir, "pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:secret"),
+		"PKCS#12": openssl(t, dir, "pkcs12", "-export", "-inkey", "key.pem", "-in", "cert.pem", "-passout", "pass:secret"),
+	} {
+		for _, password := range []string{"secret", "guess"} {
+			buffer := []byte(password)
+			_, _, _ = ParsePrivateKey(t.Context(), data, func(context.Context, secret.Request) (*secret.Bytes, error) {
+				return secret.New(buffer), nil
+			})
+			if !bytes.Equal(buffer, make([]byte, len(buffer))) {
+				t.Errorf("%s: %q is left", name, buffer)
+			}
+		}
+	}
+}
+
+func FuzzParsePrivateKey(f *testing.F) {
+	k := keys().old
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		f.Fatal(err)
+	}
+	sec1, err := x509.MarshalECPrivateKey(k)
+	if err != nil {
+		f.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	certificate, err := x509.CreateCertificate(nil, template, template, k.Public(), k)
+	if err != nil {
+		f.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, encoder := range []*pkcs12.Encoder{pkcs12.Passwordless, pkcs12.Modern.WithIterations(1)} {
+		file, err := encoder.Encode(k, parsed, nil, "")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(file)
+	}
+	f.Add(pkcs8)
+	f.Add(sec1)
+	f.Add(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
+	f.Add(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1, Headers: map[string]string{"DEK-Info": "AES-128-CBC,00112233445566778899AABBCCDDEEFF"}}))
+	f.Add(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		private, _, err := ParsePrivateKey(ctx, data, typed("secret"))
+		var p *problem.Error
+		switch {
+		case err == nil && private == nil:
+			t.Fatal("no key and no error")
+		case err != nil && !errors.As(err, &p) && ctx.Err() == nil:
+			t.Fatalf("%T: %v", err, err)
+		}
+	})
+}
