@@ -15,7 +15,7 @@ import (
 // ACTIVATE FILE.
 func (w *work) erase(ctx context.Context, c contents) error {
 	if !c.terminated {
-		if err := w.permitTermination(ctx, c.data); err != nil {
+		if err := w.permitTermination(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -39,20 +39,20 @@ func (w *work) erase(ctx context.Context, c contents) error {
 
 // permitTermination verifies the current admin PIN, or else blocks both PINs,
 // which is the other condition under which a card lets itself be erased.
-func (w *work) permitTermination(ctx context.Context, data *openpgp.ApplicationRelatedData) error {
+func (w *work) permitTermination(ctx context.Context, c contents) error {
+	data := c.data
 	current, err := w.options.Access.Ask(ctx, secret.Request{Name: secret.CurrentAdminPIN, Optional: true})
 	if err != nil {
 		return err
 	}
 	if current != nil {
 		defer current.Wipe()
-		if err := key.CheckTries(openpgp.PW3, data.Passwords.PW3.TriesLeft, w.options.Access.AllowLastTry); err != nil {
+		err := w.verifyCurrent(ctx, data, current)
+		if err == nil || len(c.lost) > 0 || !isWrongPIN(err) && !problem.Is(err, problem.PINBlocked) {
 			return err
 		}
-		if err := key.CheckLength(ctx, w.card, openpgp.PW3, current); err != nil {
-			return err
-		}
-		return w.card.Verify(ctx, openpgp.PW3, current)
+		// There is nothing to lose, and an interrupted run may have changed
+		// the PIN: the erasure that was confirmed goes the other way.
 	}
 	// Cards are known to announce more than they do, and one that cannot be
 	// erased would be left with two blocked PINs. One that can says that it
@@ -73,6 +73,16 @@ func (w *work) permitTermination(ctx context.Context, data *openpgp.ApplicationR
 		return err
 	}
 	return w.card.Block(ctx, openpgp.PW3, data.Passwords.PW3.TriesLeft)
+}
+
+func (w *work) verifyCurrent(ctx context.Context, data *openpgp.ApplicationRelatedData, current *secret.Bytes) error {
+	if err := key.CheckTries(openpgp.PW3, data.Passwords.PW3.TriesLeft, w.options.Access.AllowLastTry); err != nil {
+		return err
+	}
+	if err := key.CheckLength(ctx, w.card, openpgp.PW3, current); err != nil {
+		return err
+	}
+	return w.card.Verify(ctx, openpgp.PW3, current)
 }
 
 // checkErased reads back that no key is left.

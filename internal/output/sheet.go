@@ -100,7 +100,7 @@ func pad(s string, width int) string {
 	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
 }
 
-// wrap breaks text after a space or a comma, so that no line is longer than
+// wrap breaks text after a space, a comma or a semicolon, so that no line is longer than
 // width where that is possible.
 func wrap(text string, width int) []string {
 	var lines []string
@@ -117,12 +117,12 @@ func wrap(text string, width int) []string {
 	return append(lines, line)
 }
 
-// words cuts text after each run of spaces and after each comma.
+// words cuts text after each run of spaces, each comma and each semicolon.
 func words(text string) []string {
 	var list []string
 	start := 0
 	for i := 1; i < len(text); i++ {
-		if (text[i-1] == ' ' || text[i-1] == ',') && text[i] != ' ' {
+		if strings.IndexByte(" ,;", text[i-1]) >= 0 && text[i] != ' ' {
 			list = append(list, text[start:i])
 			start = i
 		}

@@ -1,0 +1,17 @@
+package key
+
+import "context"
+
+// Serial is the serial number of the card that holds a key, as info shows it;
+// empty where the key does not tell.
+func Serial(ctx context.Context, k Key) (string, error) {
+	onCard, ok := k.(*openPGPKey)
+	if !ok {
+		return "", nil
+	}
+	data, err := onCard.card.ApplicationRelatedData(ctx)
+	if err != nil {
+		return "", Explain(err, onCard.ref.String(), "")
+	}
+	return data.AID.Serial(), nil
+}
