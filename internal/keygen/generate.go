@@ -66,11 +66,10 @@ func Generate(ctx context.Context, k key.Key, o Options) (Report, error) {
 	return report(ctx, k, made, occupant)
 }
 
-// completes says that Generate will finish the key in the slot and lose none.
+// completes says that Generate will finish the key in the slot and lose none,
+// whatever key was there before it.
 func completes(occupant *key.Occupant, o Options) bool {
-	return occupant != nil && occupant.Unfinished &&
-		(o.Algorithm == "" || o.Algorithm == occupant.Algorithm) &&
-		(o.Replace == "" || plain(o.Replace) == plain(occupant.Fingerprint))
+	return occupant != nil && occupant.Unfinished && (o.Algorithm == "" || o.Algorithm == occupant.Algorithm)
 }
 
 // Import puts a private key on the card, with the same rule for a slot with a

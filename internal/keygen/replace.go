@@ -15,12 +15,10 @@ import (
 func mayWrite(k key.Key, occupant *key.Occupant, replace string) error {
 	named := plain(replace)
 	switch {
-	case occupant == nil && named == "":
-		return nil
 	case occupant == nil:
-		return problem.New(problem.Refused, "the key to replace is not there").
-			Because("%s has no key in it, and --replace names %s.", k.Reference(), named).
-			Hint("the same command without --replace, if this is the right card and slot")
+		// Nothing is lost: the key to replace went with an interrupted
+		// command, which is run again.
+		return nil
 	case named == plain(occupant.Fingerprint):
 		return nil
 	case named == "":
