@@ -22,7 +22,8 @@ const objection = 2 * time.Second
 func (r *run) checkServer(ctx context.Context) {
 	r.check(ctx, "tls-connect", func() (string, error) {
 		highest, limited := uint16(tls.VersionTLS13), ""
-		if reason := r.whyNot(tls.VersionTLS13); reason != nil {
+		reason := r.whyNot(tls.VersionTLS13)
+		if reason != nil {
 			if err := r.whyNot(tls.VersionTLS12); err != nil {
 				return "", err
 			}
@@ -30,6 +31,9 @@ func (r *run) checkServer(ctx context.Context) {
 		}
 		c := r.newClient(ctx, tls.VersionTLS12) // crypto/tls leaves out what 1.3 does not have
 		state, err := r.connect(ctx, highest, c)
+		if reason != nil && refusesVersion(err) {
+			return "", reason
+		}
 		if err != nil {
 			return "", c.explain(ctx, "TLS with "+r.o.TLSConnect, err)
 		}
@@ -77,6 +81,13 @@ func (r *run) connect(ctx context.Context, highest uint16, c *client) (tls.Conne
 		err = nil // it waits for the client to speak, or has nothing to say
 	}
 	return state, err
+}
+
+// refusesVersion reports whether the server wants another version of TLS, which
+// is alert 70 (RFC 8446, 6.2).
+func refusesVersion(err error) bool {
+	var refused *net.OpError
+	return errors.As(err, &refused) && refused.Op == "remote error" && refused.Err.Error() == tls.AlertError(70).Error()
 }
 
 // otherCAs is a remark for a server that names the CAs it accepts, and names
