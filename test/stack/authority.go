@@ -7,20 +7,23 @@ import (
 )
 
 // Authority is a certificate authority made with openssl alone.
+// Its certificate is the desk's ca.pem.
 type Authority struct {
 	desk *Desk
-	// Certificate is the path of its certificate, PEM.
-	Certificate string
 }
 
-// Authority makes the Snake Oil CA.
+// Authority is the Snake Oil CA of this desk, made when it is first wanted.
 func (d *Desk) Authority() *Authority {
 	d.tb.Helper()
+	if d.authority != nil {
+		return d.authority
+	}
 	d.Run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
 		"-keyout", "ca.key", "-out", "ca.pem", "-days", "30",
 		"-subj", "/CN=Snake Oil CA/O=Snake Oil, Ltd/C=XY",
 		"-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-	return &Authority{desk: d, Certificate: d.Path("ca.pem")}
+	d.authority = &Authority{desk: d}
+	return d.authority
 }
 
 // Sign issues a certificate for a request, both PEM, with the extensions the

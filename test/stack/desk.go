@@ -44,9 +44,10 @@ func Main(m *testing.M) int {
 
 // Desk is the place of one test: directories, environment, programs.
 type Desk struct {
-	tb  testing.TB
-	dir string
-	env map[string]string
+	tb        testing.TB
+	dir       string
+	env       map[string]string
+	authority *Authority
 }
 
 // NewDesk makes an empty home. Its path is short, for GnuPG puts sockets there.

@@ -1,0 +1,105 @@
+//go:build stack
+
+package judges
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/cardctl/cardctl/test/stack"
+)
+
+// smoke is what the tests read of the document that smoke-test prints.
+type smoke struct {
+	Passed bool
+	Checks []struct{ Name, Result, Detail string }
+}
+
+func (s smoke) result(name string) (result, detail string) {
+	for _, check := range s.Checks {
+		if check.Name == name {
+			return check.Result, check.Detail
+		}
+	}
+	return "", ""
+}
+
+func TestOpenSSLServerTakesTheClient(t *testing.T) {
+	tests := []struct {
+		algorithm, version string
+		want               string // of the check, and whether the server saw the certificate
+	}{
+		{"p256", "-tls1_2", "pass"},
+		{"p256", "-tls1_3", "pass"},
+		{"p384", "-tls1_3", "pass"},
+		{"rsa2048", "-tls1_2", "pass"},
+		{"rsa2048", "-tls1_3", "skip"}, // that takes PSS, which the card does not know
+	}
+	for _, tt := range tests {
+		t.Run(tt.algorithm+tt.version, func(t *testing.T) {
+			d := stack.NewDesk(t)
+			d.Card("client", 0).Initialise()
+			issue(t, d, "OPENPGP.3", tt.algorithm)
+			address := serve(t, d, tt.version)
+
+			var report smoke
+			out := d.Run("cardctl", "smoke-test", "--key", "OPENPGP.3", "--module", "opensc",
+				"--tls-connect", address, "--ca", "ca.pem", "-o", "json")
+			if err := json.Unmarshal([]byte(out), &report); err != nil {
+				t.Fatal(err)
+			}
+			result, detail := report.result("tls-connect")
+			if result != tt.want || detail == "" {
+				t.Errorf("tls-connect: %s, %s\n%s", result, detail, out)
+			}
+			saw := strings.Contains(string(d.Read("server.log")), "Peer certificate: CN = Floppy Head")
+			if saw != (tt.want == "pass") {
+				t.Errorf("the server says\n%s", d.Read("server.log"))
+			}
+		})
+	}
+}
+
+func TestOpenSSLServerThatDoesNotFit(t *testing.T) {
+	d := stack.NewDesk(t)
+	d.Card("client", 0).Initialise()
+	issue(t, d, "OPENPGP.3", "p256")
+	d.Run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+		"-keyout", "other.key", "-out", "other.pem", "-subj", "/CN=Another CA")
+	address := serve(t, d, "-tls1_3")
+	if refused := d.Try("cardctl", "smoke-test", "--key", "OPENPGP.3", "--tls-connect", address, "--ca", "other.pem"); refused.Exit == 0 {
+		t.Errorf("a server of another authority: %v", refused)
+	}
+	stranger := serve(t, d, "-tls1_3", "-CAfile", "other.pem")
+	if refused := d.Try("cardctl", "smoke-test", "--key", "OPENPGP.3", "--tls-connect", stranger, "--ca", "ca.pem"); refused.Exit == 0 {
+		t.Errorf("a server that trusts another authority: %v", refused)
+	}
+}
+
+// serve runs an OpenSSL server that requires a client certificate of the desk's
+// authority, and returns its address.
+func serve(t *testing.T, d *stack.Desk, options ...string) string {
+	t.Helper()
+	d.Run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "server.key",
+		"-out", "server.csr", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+	certificate := d.Authority().Sign(d.Path("server.csr"))
+	port := freePort(t)
+	args := []string{"s_server", "-accept", port, "-cert", certificate, "-key", "server.key",
+		"-CAfile", "ca.pem", "-Verify", "1", "-verify_return_error", "-rev"}
+	d.Start("server.log", "openssl", append(args, options...)...)
+	d.Eventually("the server accepts", func() bool { return strings.Contains(string(d.Read("server.log")), "ACCEPT") })
+	return "localhost:" + port
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
+}
