@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every check and every test: installs what is missing (Debian), lints, builds
 # and tests with and without cgo, then the tests on the real PC/SC daemon with
-# GnuPG, OpenSC and OpenSSL as judges, and a moment of fuzzing.
+# GnuPG, OpenSC and OpenSSL as judges, and the demo.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/say.sh
@@ -9,8 +9,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/go.sh
 . scripts/lib/pcscd.sh
 trap stop_pcscd EXIT
-
-fuzz_time=${FUZZ_TIME:-2s}
 
 lint() {
 	local unformatted
@@ -32,24 +30,6 @@ build() {
 	"$bin/cardctl" version
 	"$bin/cardctl-nocgo" version
 	rm -r "$bin"
-}
-
-# go test fuzzes one target of one package at a time.
-fuzz() {
-	local package target
-	while read -r package target; do
-		say "$package $target"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzz_time" "$package" </dev/null
-	done < <(fuzz_targets)
-}
-
-# fuzz_targets prints a package and a target in each line.
-fuzz_targets() {
-	local dir
-	grep -rl --include='*_test.go' '^func Fuzz' internal cmd | sort | while read -r file; do
-		dir=./$(dirname "$file")
-		sed -n "s|^func \(Fuzz[A-Za-z0-9_]*\)(.*|$dir \1|p" "$file"
-	done
 }
 
 heading "Tools"
@@ -75,7 +55,8 @@ start_pcscd
 go test -tags stack -count=1 -p 1 ./internal/pcsc/ ./test/...
 stop_pcscd
 
-heading "Fuzzing, $fuzz_time a target"
-fuzz
+heading "The demo, twice"
+scripts/demo.sh
+scripts/demo.sh
 
 heading "All passed"
