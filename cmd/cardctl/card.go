@@ -47,6 +47,24 @@ func (env *Env) withCard(ctx context.Context, work func(context.Context, *card) 
 	return errors.Join(work(ctx, c), c.close())
 }
 
+// withCardIn works on the card in the reader of this name.
+func (env *Env) withCardIn(ctx context.Context, reader string, work func(context.Context, *card) error) error {
+	from, err := env.openReaders(ctx, pcsc.Options{BusyTimeout: env.flags.timeout})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Close() }()
+	connection, err := from.Connect(ctx, reader)
+	if err != nil {
+		return err
+	}
+	c, err := env.open(reader, connection)
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(ctx, c), c.close())
+}
+
 // close lets the card go.
 func (c *card) close() error {
 	err := c.connection.Close(c.Verified())

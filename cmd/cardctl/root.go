@@ -107,6 +107,7 @@ func commands(env *Env) []*cobra.Command {
 		newExportCertCmd(env),
 		newExportKeyCmd(env),
 		newDeleteCertCmd(env),
+		newSmokeTestCmd(env),
 		newSimCmd(env),
 		newDoctorCmd(env),
 		newCompletionCmd(env),

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/pcsc"
+	"github.com/cardctl/cardctl/internal/terminal"
+)
+
+// desk runs the whole command tree in process, on a simulated card that faults
+// can be asked for.
+type desk struct {
+	t     *testing.T
+	state string
+	vars  []string
+}
+
+// The PINs of the cards in these tests.
+const (
+	userPIN  = "426719"
+	adminPIN = "31415926"
+)
+
+// newDesk makes a card called desk.
+func newDesk(t *testing.T, vars ...string) *desk {
+	t.Helper()
+	d := &desk{t: t, state: t.TempDir(), vars: append([]string{
+		"CARDCTL_READER=sim:desk", "CARDCTL_PIN=" + userPIN, "CARDCTL_ADMIN_PIN=" + adminPIN,
+	}, vars...)}
+	d.must("sim", "create", "desk")
+	return d
+}
+
+// result is what a run came to.
+type result struct {
+	exit           int
+	stdout, stderr string
+	// traffic is what the cards got, over all connections.
+	traffic cardsim.Traffic
+}
+
+// run runs a command. Nobody can be asked.
+func (d *desk) run(ctx context.Context, args []string, faults ...cardsim.Fault) result {
+	var out, errs bytes.Buffer
+	var cards []*cardsim.Card
+	env := &Env{
+		In: strings.NewReader(""), Out: &out, Err: &errs, Now: time.Now,
+		Environ:  append([]string{"CARDCTL_STATE_DIR=" + d.state}, d.vars...),
+		terminal: terminal.New(terminal.Options{Open: func() (in, out *os.File, err error) { return nil, nil, os.ErrNotExist }}),
+		progress: output.NewProgress(io.Discard, false),
+	}
+	env.openReaders = func(context.Context, pcsc.Options) (readers, error) { return nil, errors.New("no PC/SC in this test") }
+	env.connectSimulated = func(ctx context.Context, name string) (iso7816.Connection, error) {
+		c, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name, faults...)
+		if err != nil {
+			return nil, simulatedProblem(err, name)
+		}
+		cards = append(cards, c)
+		return holdSimulated(ctx, c)
+	}
+	r := result{exit: run(ctx, env, args), stdout: out.String(), stderr: errs.String()}
+	for _, c := range cards {
+		r.traffic.APDUs += c.Traffic().APDUs
+		r.traffic.Writes += c.Traffic().Writes
+	}
+	return r
+}
+
+// must runs a command that has to succeed.
+func (d *desk) must(args ...string) result {
+	d.t.Helper()
+	r := d.run(context.Background(), args)
+	if r.exit != 0 {
+		d.t.Fatalf("cardctl %s: exit status %d\n%s%s", strings.Join(args, " "), r.exit, r.stdout, r.stderr)
+	}
+	return r
+}
+
+// info is what cardctl info says.
+func (d *desk) info() cardInfo {
+	d.t.Helper()
+	var info cardInfo
+	if err := json.Unmarshal([]byte(d.must("info", "-o", "json").stdout), &info); err != nil {
+		d.t.Fatal(err)
+	}
+	return info
+}
+
+// file is where the state of the card is.
+func (d *desk) file() string { return filepath.Join(d.state, "sim", "desk.json") }
+
+// save and restore keep what is on the card.
+func (d *desk) save() []byte {
+	d.t.Helper()
+	state, err := os.ReadFile(d.file())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return state
+}
+
+func (d *desk) restore(state []byte) {
+	d.t.Helper()
+	if err := os.WriteFile(d.file(), state, 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+}

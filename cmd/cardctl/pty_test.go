@@ -1,0 +1,154 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+// seat is a person at a terminal, with stdout elsewhere.
+type seat struct {
+	t        *testing.T
+	terminal *os.File
+	cmd      *exec.Cmd
+	stdout   bytes.Buffer
+
+	mu   sync.Mutex
+	seen strings.Builder
+}
+
+// sit starts the real main on a terminal of its own. Standard input and output
+// are none, so that only the terminal can ask.
+func sit(t *testing.T, state string, args ...string) *seat {
+	t.Helper()
+	s := &seat{t: t, cmd: exec.Command("cardctl", args...)}
+	s.cmd.Env = append(os.Environ(), "CARDCTL_STATE_DIR="+state, "CARDCTL_READER=sim:desk", "TERM=dumb",
+		"CARDCTL_PIN=", "CARDCTL_ADMIN_PIN=", "CARDCTL_NEW_PIN=", "PCSCLITE_CSOCK_NAME=/nonexistent")
+	s.cmd.Stdin, s.cmd.Stdout = strings.NewReader(""), &s.stdout
+	terminal, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.terminal = terminal
+	s.cmd.Stderr = tty
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 2} // stderr
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = tty.Close()
+	go s.watch()
+	t.Cleanup(func() { _ = terminal.Close() })
+	return s
+}
+
+func (s *seat) watch() {
+	buffer := make([]byte, 1024)
+	for {
+		n, err := s.terminal.Read(buffer)
+		s.mu.Lock()
+		s.seen.Write(buffer[:n])
+		s.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (s *seat) screen() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen.String()
+}
+
+// answer waits for a prompt and types what is said to it.
+func (s *seat) answer(prompt, typed string) {
+	s.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !strings.Contains(s.screen(), prompt) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("no %q on the terminal:\n%s", prompt, s.screen())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	s.mu.Lock()
+	rest := s.seen.String()
+	_, rest, _ = strings.Cut(rest, prompt)
+	s.seen.Reset()
+	s.seen.WriteString(rest)
+	s.mu.Unlock()
+	if _, err := io.WriteString(s.terminal, typed); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// leaves waits for the end and wants this exit status.
+func (s *seat) leaves(status int) {
+	s.t.Helper()
+	_ = s.cmd.Wait()
+	if got := s.cmd.ProcessState.ExitCode(); got != status {
+		s.t.Fatalf("exit status %d, want %d:\n%s\n%s", got, status, s.screen(), s.stdout.String())
+	}
+}
+
+func TestPrompts(t *testing.T) {
+	state := t.TempDir()
+	run := func(args ...string) {
+		t.Helper()
+		s := sit(t, state, args...)
+		s.leaves(0)
+	}
+	run("sim", "create", "desk")
+
+	// No is what Enter alone says.
+	s := sit(t, state, "init")
+	s.answer("[y/N]", "\r")
+	s.leaves(9)
+
+	// New PINs are asked for twice, and once more where they differ.
+	s = sit(t, state, "init")
+	s.answer("[y/N]", "y\r")
+	s.answer("new user PIN", userPIN+"\r")
+	s.answer("Repeat", "426710\r")
+	s.answer("differ", "")
+	s.answer("new user PIN", userPIN+"\r")
+	s.answer("Repeat", userPIN+"\r")
+	s.answer("new admin PIN", adminPIN+"\r")
+	s.answer("Repeat", adminPIN+"\r")
+	s.leaves(0)
+	if strings.Contains(s.screen(), userPIN) || strings.Contains(s.screen(), adminPIN) {
+		t.Error("a PIN was echoed")
+	}
+
+	// A PIN is asked for on the terminal while stdout is a pipe.
+	s = sit(t, state, "gen-key", "--key", "OPENPGP.3")
+	s.answer("3 tries left", adminPIN+"\r")
+	s.leaves(0)
+	s = sit(t, state, "gen-csr", "--key", "OPENPGP.3", "--subject", "CN=me")
+	s.answer("user PIN of OpenPGP card", userPIN+"\r")
+	s.leaves(0)
+	if !strings.HasPrefix(s.stdout.String(), "-----BEGIN CERTIFICATE REQUEST-----") {
+		t.Errorf("stdout is %q", s.stdout.String())
+	}
+
+	// Ctrl-C at a prompt is an interruption, and takes no try.
+	s = sit(t, state, "gen-csr", "--key", "OPENPGP.3", "--subject", "CN=me")
+	s.answer("3 tries left", "12\x03")
+	s.leaves(130)
+	s = sit(t, state, "gen-csr", "--key", "OPENPGP.3", "--subject", "CN=me", "--timeout", "300ms")
+	s.answer("3 tries left", "")
+	s.leaves(1)
+
+	// --no-input asks nothing.
+	s = sit(t, state, "gen-csr", "--key", "OPENPGP.3", "--subject", "CN=me", "--no-input")
+	s.leaves(2)
+}

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cardctl/cardctl/internal/cardsim"
+)
+
+// pull is a command during which the card is pulled out, at every command that
+// it is sent: before the card saw it, and before its answer was read.
+type pull struct {
+	// before are the commands that bring the card to where it is.
+	before []string
+	// command is what the card is pulled out of.
+	command string
+	// vars are variables of the environment for it.
+	vars []string
+	// replaces is what may be lost: keys and certificates by reference, or
+	// all where the card is erased.
+	replaces []string
+	erases   bool
+	// alreadyDone proves that a new PIN is in place, where the old one is
+	// refused when the same command is run again.
+	alreadyDone string
+	// done is what has to be true in the end.
+	done func(*testing.T, *desk, cardInfo)
+}
+
+var initialised = []string{"init --yes"}
+
+var pulls = map[string]pull{
+	"init of a blank card": {
+		command: "init --yes", erases: true, done: initialisedCard,
+	},
+	"init of a used card": {
+		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3", "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out $W/a.pem", "import-cert -k OPENPGP.3 $W/a.pem"}),
+		command: "init --yes", erases: true, done: initialisedCard,
+	},
+	"init with the current admin PIN": {
+		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3"}),
+		command: "init --yes", vars: []string{"CARDCTL_CURRENT_ADMIN_PIN=" + adminPIN}, erases: true, done: initialisedCard,
+	},
+	"set-pin user": {
+		before: initialised, command: "set-pin user", vars: []string{"CARDCTL_NEW_PIN=904412"},
+		alreadyDone: "set-pin user --pin env:CARDCTL_NEW_PIN",
+	},
+	"set-pin admin": {
+		before: initialised, command: "set-pin admin", vars: []string{"CARDCTL_NEW_PIN=27182818"},
+		alreadyDone: "set-pin admin --admin-pin env:CARDCTL_NEW_PIN",
+	},
+	"set-pin reset-code": {
+		before: initialised, command: "set-pin reset-code", vars: []string{"CARDCTL_NEW_PIN=27182818"},
+		done: func(t *testing.T, d *desk, _ cardInfo) { d.must("unblock-pin", "--reset-code", "env:CARDCTL_NEW_PIN") },
+	},
+	"gen-key": {
+		before: initialised, command: "gen-key -k OPENPGP.3", done: usableKey,
+	},
+	"gen-key with another algorithm": {
+		before: initialised, command: "gen-key -k OPENPGP.3 -a ed25519", done: usableKey,
+	},
+	"gen-key beside others": {
+		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.1", "gen-key -k OPENPGP.2 -a x25519"}),
+		command: "gen-key -k OPENPGP.3 -a p384", done: usableKey,
+	},
+	"gen-key in the place of another": {
+		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3", "gen-key -k OPENPGP.1"}),
+		command: "gen-key -k OPENPGP.3 --replace $F", replaces: []string{"OPENPGP.3"}, done: usableKey,
+	},
+	"import-key": {
+		before: initialised, command: "import-key -k OPENPGP.3 testdata/key.pem", done: usableKey,
+	},
+	"import-key in the place of another": {
+		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3 -a ed25519"}),
+		command: "import-key -k OPENPGP.3 --replace $F testdata/key.pem", replaces: []string{"OPENPGP.3"}, done: usableKey,
+	},
+	"gen-csr": {
+		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3"}),
+		command: "gen-csr -k OPENPGP.3 --subject CN=a", done: usableKey,
+	},
+	"import-cert": {
+		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3", "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out $W/a.pem"}),
+		command: "import-cert -k OPENPGP.3 $W/a.pem", done: certificateOf("CN=a"),
+	},
+	"import-cert in the place of another": {
+		before: slices.Concat(initialised, []string{
+			"gen-key -k OPENPGP.3",
+			"gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out $W/a.pem", "import-cert -k OPENPGP.3 $W/a.pem",
+			"gen-csr -k OPENPGP.3 --subject CN=b --self-signed --days 2 --out $W/b.pem",
+		}),
+		command: "import-cert -k OPENPGP.3 --yes $W/b.pem", replaces: []string{"certificate OPENPGP.3"}, done: certificateOf("CN=b"),
+	},
+}
+
+func initialisedCard(t *testing.T, d *desk, info cardInfo) {
+	if len(info.Keys)+len(info.Certificates) > 0 {
+		t.Errorf("left over: %+v", info)
+	}
+	for _, p := range info.PINs {
+		if p.Set && p.TriesLeft != 3 {
+			t.Errorf("PIN %s: %d tries left", p.Name, p.TriesLeft)
+		}
+	}
+	d.must("set-pin", "user", "--new-pin", "env:CARDCTL_PIN")
+	d.must("set-pin", "admin", "--new-pin", "env:CARDCTL_ADMIN_PIN")
+}
+
+func usableKey(t *testing.T, d *desk, info cardInfo) {
+	for _, k := range info.Keys {
+		if strings.Trim(k.Fingerprint, "0") == "" || k.Created == nil {
+			t.Errorf("unfinished: %+v", k)
+		}
+	}
+	d.must("gen-csr", "-k", "OPENPGP.3", "--subject", "CN=usable")
+}
+
+func certificateOf(subject string) func(*testing.T, *desk, cardInfo) {
+	return func(t *testing.T, _ *desk, info cardInfo) {
+		if len(info.Certificates) != 1 || info.Certificates[0].Subject != subject || !info.Certificates[0].MatchesKey {
+			t.Errorf("certificates: %+v", info.Certificates)
+		}
+	}
+}
+
+// moments are when the card loses its power, counted in what.
+var moments = map[string]struct {
+	fault func(n int) cardsim.Fault
+	what  func(cardsim.Traffic) int
+	// inside says that a command is cut in the middle, so that the try of a
+	// PIN that was sent may be gone.
+	inside bool
+}{
+	"before command":    {cardsim.RemoveBefore, commandsSent, false},
+	"after command":     {cardsim.RemoveAfter, commandsSent, false},
+	"before the write":  {cardsim.PowerLossBeforeWrite, writesBegun, true},
+	"just when written": {cardsim.PowerLossAfterWrite, writesBegun, true},
+}
+
+func commandsSent(t cardsim.Traffic) int { return t.APDUs }
+func writesBegun(t cardsim.Traffic) int  { return t.Writes }
+
+// TestPulledCard pulls the card out at every single command of every workflow,
+// and at every single write.
+func TestPulledCard(t *testing.T) {
+	for name, p := range pulls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, p.vars...)
+			for _, line := range p.before {
+				d.must(d.words(line)...)
+			}
+			start, told, command := d.save(), d.info(), d.words(p.command)
+			for moment, m := range moments {
+				removed := 0
+				for n := 1; ; n++ {
+					d.restore(start)
+					r := d.run(context.Background(), command, m.fault(n))
+					if m.what(r.traffic) < n && r.exit == 0 {
+						break
+					}
+					at := fmt.Sprintf("pulled %s %d", moment, n)
+					if r.exit == 10 {
+						removed++
+						p.checkError(t, at, r)
+					} else if r.exit != 0 {
+						t.Fatalf("%s: exit status %d\n%s", at, r.exit, r.stderr)
+					}
+					p.checkKept(t, at, told, d.info(), m.inside)
+					p.again(t, at, d, command)
+				}
+				if removed == 0 {
+					t.Errorf("the card was never missed when pulled %s", moment)
+				}
+			}
+		})
+	}
+}
+
+// words are the arguments of a command line: $W is a directory for files, $F
+// the fingerprint of OPENPGP.3.
+func (d *desk) words(line string) []string {
+	line = strings.ReplaceAll(line, "$W", d.state)
+	if strings.Contains(line, "$F") {
+		line = strings.ReplaceAll(line, "$F", fingerprintOf(d.info(), "OPENPGP.3"))
+	}
+	return strings.Fields(line)
+}
+
+// checkError wants three lines that a person can act on, and no secret.
+func (p pull) checkError(t *testing.T, at string, r result) {
+	t.Helper()
+	if !strings.Contains(r.stderr, "removed") || !strings.Contains(r.stderr, "\nTry: ") {
+		t.Errorf("%s: %s", at, r.stderr)
+	}
+	for _, canary := range []string{userPIN, adminPIN, "904412", "27182818"} {
+		if strings.Contains(r.stdout+r.stderr, canary) {
+			t.Errorf("%s: %s is in the output", at, canary)
+		}
+	}
+}
+
+// checkKept wants everything on the card that was not about to be replaced.
+func (p pull) checkKept(t *testing.T, at string, before, now cardInfo, inside bool) {
+	t.Helper()
+	if p.erases {
+		return
+	}
+	for _, k := range before.Keys {
+		if !slices.Contains(p.replaces, k.Ref) && fingerprintOf(now, k.Ref) != k.Fingerprint {
+			t.Errorf("%s: the key %s is lost", at, k.Ref)
+		}
+	}
+	for _, c := range before.Certificates {
+		kept := slices.ContainsFunc(now.Certificates, func(other storedCertificate) bool { return other.SHA256 == c.SHA256 })
+		if !kept && !slices.Contains(p.replaces, "certificate "+c.Ref) {
+			t.Errorf("%s: the certificate %s is lost", at, c.Ref)
+		}
+	}
+	for i, pin := range before.PINs {
+		got := now.PINs[i]
+		if pin.Set && got.TriesLeft != pin.TriesLeft && !(inside && got.TriesLeft == pin.TriesLeft-1) {
+			t.Errorf("%s: PIN %s has %d tries left, it had %d", at, pin.Name, got.TriesLeft, pin.TriesLeft)
+		}
+	}
+}
+
+// again runs the same command, which has to complete. Where the card took a
+// new PIN just before it was pulled, the old one is refused, once.
+func (p pull) again(t *testing.T, at string, d *desk, command []string) {
+	t.Helper()
+	r := d.run(context.Background(), command)
+	switch {
+	case r.exit == 9 && command[0] == "gen-key":
+		// The key was complete when the card was pulled, and is not
+		// overwritten by another one.
+	case r.exit == 4 && p.alreadyDone != "":
+		d.must(strings.Fields(p.alreadyDone)...)
+		return
+	case r.exit != 0:
+		t.Errorf("%s: the same command again: exit status %d\n%s", at, r.exit, r.stderr)
+		return
+	}
+	if p.done != nil {
+		p.done(t, d, d.info())
+	}
+}
+
+func fingerprintOf(info cardInfo, ref string) string {
+	for _, k := range info.Keys {
+		if k.Ref == ref {
+			return k.Fingerprint
+		}
+	}
+	return ""
+}

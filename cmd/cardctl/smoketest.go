@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/inventory"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/smoke"
+)
+
+type smokeTestOptions struct {
+	key        string
+	tls        bool
+	tlsConnect string
+	chain, ca  string
+	secrets    secretFlags
+}
+
+func newSmokeTestCmd(env *Env) *cobra.Command {
+	var o smokeTestOptions
+	cmd := &cobra.Command{
+		Use:   "smoke-test --key REF",
+		Short: "Prove that a key and its certificate work",
+		Long: `Sign and verify through the PKCS#11 module, as a browser or a VPN would; of
+opensc where --module names no other. The card is found in the module by its
+serial and its key. With --tls there are handshakes with client certificate on
+loopback, with --tls-connect one with a real server.`,
+		Example: `  cardctl smoke-test --key OPENPGP.3 --tls
+  cardctl smoke-test --key OPENPGP.3 --pin env:PIN --tls-connect www.example.com:443
+  cardctl smoke-test --key 'pkcs11:token=desk;id=%45' --module softhsm2`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runSmokeTest(cmd.Context(), env, &o) },
+	}
+	flags := cmd.Flags()
+	keyFlag(flags, &o.key)
+	flags.BoolVar(&o.tls, "tls", false, "add TLS handshakes on loopback")
+	flags.StringVar(&o.tlsConnect, "tls-connect", "", "add a TLS handshake with `HOST:PORT`")
+	flags.StringVar(&o.chain, "chain", "", "`file` with certificates of issuers to send along in TLS")
+	flags.StringVar(&o.ca, "ca", "", "`file` with the CA that the server of --tls-connect has")
+	o.secrets.add(flags, secret.PIN, "user PIN")
+	o.secrets.addLastTry(flags)
+	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
+	return cmd
+}
+
+func runSmokeTest(ctx context.Context, env *Env, o *smokeTestOptions) error {
+	ref, err := env.parseKey(o.key)
+	if err != nil {
+		return err
+	}
+	test, err := o.prepare(ctx, env, ref)
+	if err != nil {
+		return err
+	}
+	if ref.Application == key.PKCS11 {
+		test.URI, err = p11.ParseURI(ref.ID)
+	} else {
+		err = env.readForTest(ctx, ref, &test)
+	}
+	if err != nil {
+		return err
+	}
+	report, failed := smoke.Run(ctx, test)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := env.result("SmokeTest", report, func(s *output.Sheet) { smokeText(s, &report) }); err != nil {
+		return err
+	}
+	return failed
+}
+
+// prepare is what does not need the card.
+func (o *smokeTestOptions) prepare(ctx context.Context, env *Env, ref key.Reference) (smoke.Options, error) {
+	ask, err := o.secrets.asker(env)
+	if err != nil {
+		return smoke.Options{}, err
+	}
+	chain, err := env.readCertificates(ctx, o.chain, ask)
+	if err != nil {
+		return smoke.Options{}, err
+	}
+	authorities, err := env.readCertificates(ctx, o.ca, ask)
+	if err != nil {
+		return smoke.Options{}, err
+	}
+	test := smoke.Options{
+		Module: env.flags.module, Key: ref.String(), Chain: chain,
+		Ask: ask, AllowLastTry: o.secrets.allowLastTry, Notify: env.progress.Show,
+		TLS: o.tls, TLSConnect: o.tlsConnect, Now: env.Now,
+		Progress: func(c smoke.Check) { env.detail("%s %s: %s", c.Result, c.Name, c.Detail) },
+	}
+	if len(authorities) > 0 {
+		test.ServerCAs = x509.NewCertPool()
+		for _, c := range authorities {
+			test.ServerCAs.AddCert(c)
+		}
+	}
+	return test, nil
+}
+
+// readForTest reads from the card what the module has to show, and lets it go.
+func (env *Env) readForTest(ctx context.Context, ref key.Reference, test *smoke.Options) error {
+	if strings.HasPrefix(env.flags.reader, simulatedPrefix) {
+		return problem.New(problem.NotSupported, "a PKCS#11 module does not see a simulated card in process").
+			Because("It sees the cards of the PC/SC daemon.").
+			Hint("cardctl sim attach %s, then the same command with --reader of the virtual reader", strings.TrimPrefix(env.flags.reader, simulatedPrefix))
+	}
+	reader := ""
+	err := env.withCard(ctx, func(ctx context.Context, c *card) error {
+		reader = c.Reader
+		k, err := key.Open(ctx, c.Channel, ref, env.readOnly())
+		if err != nil {
+			return err
+		}
+		if test.Serial, err = key.Serial(ctx, k); err != nil {
+			return err
+		}
+		if test.Public, err = k.Public(ctx); err != nil {
+			return err
+		}
+		test.Certificate, err = certificateOrNone(ctx, k)
+		return err
+	})
+	test.Holder = "OpenPGP card " + test.Serial
+	test.Tries = func(ctx context.Context) (int, error) { return env.userPINTries(ctx, reader) }
+	return err
+}
+
+// certificateOrNone is the certificate of a key, nil where there is none, or no
+// place for one.
+func certificateOrNone(ctx context.Context, k key.Key) (*x509.Certificate, error) {
+	der, err := certstore.Export(ctx, k)
+	if problem.Is(err, problem.NotFound) || problem.Is(err, problem.NotSupported) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+// userPINTries asks the card in a reader how many tries the user PIN has left.
+func (env *Env) userPINTries(ctx context.Context, reader string) (int, error) {
+	tries := 0
+	err := env.withCardIn(ctx, reader, func(ctx context.Context, c *card) error {
+		pins, err := inventory.PINs(ctx, c.Channel)
+		for _, p := range pins {
+			if p.Name == "user" {
+				tries = p.TriesLeft
+			}
+		}
+		return err
+	})
+	return tries, err
+}
+
+func smokeText(s *output.Sheet, r *smoke.Report) {
+	s.Heading(r.Key + " in " + r.Module)
+	for _, c := range r.Checks {
+		s.Field(string(c.Result)+"  "+c.Name, fmt.Sprintf("%s (%d ms)", c.Detail, c.Milliseconds))
+	}
+	if r.Passed {
+		s.Heading("Passed: the key works")
+		return
+	}
+	s.Heading("FAILED")
+}
