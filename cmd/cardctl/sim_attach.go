@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -40,7 +41,14 @@ func runSimAttach(ctx context.Context, env *Env, o *simAttachOptions, name strin
 	if err != nil {
 		return simulatedProblem(err, name)
 	}
+	traced, err := env.tap(c)
+	if err != nil {
+		return errors.Join(err, c.Close())
+	}
 	err = c.Attach(ctx, o.address, func() { env.note("%s is attached at %s", name, o.address) })
+	if failed := traced(); failed != nil {
+		err = errors.Join(err, problem.Wrap(problem.Failed, failed, "cannot write the trace"))
+	}
 	switch {
 	case errors.Is(err, cardsim.ErrNoReader):
 		err = problem.Wrap(problem.NotFound, err, "no virtual reader at "+o.address).
@@ -52,4 +60,14 @@ func runSimAttach(ctx context.Context, env *Env, o *simAttachOptions, name strin
 			Hint("cardctl sim attach %s --address localhost:35964", name)
 	}
 	return errors.Join(err, c.Close())
+}
+
+// tap writes a trace of what every program sends to the card.
+func (env *Env) tap(c *cardsim.Card) (traced func() error, err error) {
+	c.Tap(func(wire iso7816.Transmitter) iso7816.Transmitter {
+		var listened iso7816.Transmitter
+		listened, traced, err = env.tracer(wire)
+		return listened
+	})
+	return traced, err
 }

@@ -60,6 +60,7 @@ type Card struct {
 
 	faults  faultPlan
 	traffic Traffic
+	tap     iso7816.Transmitter // nil where nobody listens
 }
 
 // Traffic counts what went over the interface of a card since it was opened,

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
 // DefaultAddress is where the first virtual reader of vsmartcard-vpcd waits
@@ -126,6 +128,21 @@ func (c *Card) message(ctx context.Context, message []byte) ([]byte, error) {
 	if err := wait(ctx, c.latency()); err != nil {
 		return nil, err
 	}
+	if c.tap != nil {
+		return c.tap.Transmit(ctx, message)
+	}
+	return wire{c}.Transmit(ctx, message)
+}
+
+// Tap lets the commands that come from a virtual reader pass through what tap
+// puts before the card, such as a trace. It is called before Attach.
+func (c *Card) Tap(tap func(iso7816.Transmitter) iso7816.Transmitter) { c.tap = tap(wire{c}) }
+
+// wire is the card as a virtual reader reaches it.
+type wire struct{ card *Card }
+
+func (w wire) Transmit(_ context.Context, apdu []byte) ([]byte, error) {
+	c := w.card
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.powered {
@@ -134,7 +151,7 @@ func (c *Card) message(ctx context.Context, message []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return c.transmit(message)
+	return c.transmit(apdu)
 }
 
 func (c *Card) control(message byte) ([]byte, error) {
