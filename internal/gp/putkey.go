@@ -1,0 +1,85 @@
+package gp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+)
+
+// ErrCheckValue is a card that answered other key check values than the keys
+// have.
+var ErrCheckValue = errors.New("the card's key check values are not those of the keys")
+
+// PutKeys is PUT KEY (11.8; Amendment D, 7.2) of a set of secure channel keys
+// with the key identifiers 1 to 3. replace is the version that goes away, 0 to
+// add a set; version is the new one, 1 to 127. The keys are encrypted with the
+// data encryption key of the session, and the card's key check values are
+// compared.
+func (d *SecurityDomain) PutKeys(ctx context.Context, keys *KeySet, replace, version byte) error {
+	if d.session == nil || d.session.closed {
+		return ErrSessionClosed
+	}
+	if version == 0 || version > 0x7F {
+		return fmt.Errorf("key version %d is not one of 1 to 127", version)
+	}
+	c := d.session.Protocol.Cipher()
+	values, err := keys.CheckValues(c)
+	if err != nil {
+		return err
+	}
+	data := putKeyData(d.session.messaging, c, keys, version)
+	defer clear(data)
+	const allThree = 0x81 // several keys, the first has identifier 1
+	answer, err := d.send(ctx, "PUT KEY", iso7816.Command{
+		CLA: classGP, INS: insPutKey, P1: replace, P2: allThree, Data: data, Ne: iso7816.MaxShortNe,
+	})
+	if err != nil {
+		return err
+	}
+	return compareCheckValues(answer, version, values)
+}
+
+// putKeyData is the data field of PUT KEY: the version, then each key with its
+// type, its encrypted value and its key check value. In SCP03 the length of the
+// key stands before its value.
+func putKeyData(m messaging, c Cipher, keys *KeySet, version byte) []byte {
+	data := []byte{version}
+	for _, key := range keys.all() {
+		encrypted := m.encryptKey(key.Reveal())
+		data = append(data, byte(c))
+		if c == AES {
+			data = append(data, byte(len(encrypted)+1), byte(key.Len()))
+		} else {
+			data = append(data, byte(len(encrypted)))
+		}
+		data = append(data, encrypted...)
+		value := checkValue(c, key.Reveal())
+		data = append(append(data, byte(len(value))), value[:]...)
+	}
+	return data
+}
+
+// compareCheckValues reads the answer to PUT KEY: the version and the key
+// check values, which some cards leave out.
+func compareCheckValues(answer []byte, version byte, values [3]CheckValue) error {
+	if len(answer) == 0 {
+		return nil
+	}
+	if answer[0] != version {
+		return fmt.Errorf("%w: it answered key version %d, not %d", ErrCheckValue, answer[0], version)
+	}
+	if len(answer) == 1 {
+		return nil
+	}
+	if len(answer) != 1+len(values)*len(values[0]) {
+		return malformed("PUT KEY answered %d bytes", len(answer))
+	}
+	for i, value := range values {
+		if got := CheckValue(answer[1+i*len(value):]); got != value {
+			return fmt.Errorf("%w: key %d has %s, not %s", ErrCheckValue, i+1, got, value)
+		}
+	}
+	return nil
+}
