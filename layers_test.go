@@ -32,7 +32,6 @@ var layers = map[string][]string{
 	"internal/keygen":    {"internal/key"},
 	"internal/csr":       {},
 	"internal/certstore": {"internal/key"},
-	"internal/applet":    {"internal/gp"},
 	"internal/smoke":     {"internal/p11", "internal/key"},
 	"internal/applet":    {"internal/gp", "internal/iso7816"},
 	"internal/inventory": {"internal/key", "internal/openpgp", "internal/iso7816"},
@@ -41,7 +40,6 @@ var layers = map[string][]string{
 	"internal/key": {"internal/openpgp", "internal/p11", "internal/iso7816"},
 
 	"internal/openpgp": {"internal/iso7816"},
-	"internal/gp":      {"internal/iso7816"},
 	"internal/gp":      {"internal/iso7816"},
 	"internal/p11":     {},
 
