@@ -50,6 +50,55 @@ func TestGnuPGSeesWhatWasMade(t *testing.T) {
 	}
 }
 
+func TestGnuPGSeesWhatWasImported(t *testing.T) {
+	tests := map[string][]string{ // arguments of openssl genpkey
+		"rsa":     {"-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"},
+		"p256":    {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"},
+		"ed25519": {"-algorithm", "ED25519"},
+	}
+	for name, arguments := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := stack.NewDesk(t)
+			d.Card(name, 0).Initialise()
+			d.Run("openssl", append([]string{"genpkey", "-out", "key.pem"}, arguments...)...)
+			d.Run("cardctl", "import-key", "--key", "OPENPGP.3", "key.pem")
+
+			public := d.Run("openssl", "pkey", "-in", "key.pem", "-pubout")
+			if got := d.Run("cardctl", "export-key", "--key", "OPENPGP.3"); got != public {
+				t.Errorf("the card has another key:\n%s%s", got, public)
+			}
+			if got := d.VerifyRequest(d.Run("cardctl", "gen-csr", "--key", "OPENPGP.3", "--subject", "CN=x")); got.PublicKey != public {
+				t.Errorf("the request is for another key:\n%s", got.PublicKey)
+			}
+			key := d.Info().Keys[0]
+			status := d.GnuPG(0, stack.UserPIN, stack.AdminPIN).CardStatus()
+			if status["fpr"][2] != key.Fingerprint || status["grp"][2] != key.Keygrip {
+				t.Errorf("GnuPG has %s %s, info %s %s", status["fpr"][2], status["grp"][2], key.Fingerprint, key.Keygrip)
+			}
+		})
+	}
+}
+
+func TestOldCardGoesTheWholeWay(t *testing.T) {
+	d := stack.NewDesk(t)
+	d.Card("old", 0, "--profile", "openpgp-2.0").Initialise()
+	der := issue(t, d, "OPENPGP.3", "rsa2048")
+	d.Run("cardctl", "smoke-test", "--key", "OPENPGP.3", "--module", "opensc", "--tls")
+	if refused := d.Refused("gen-key", "--key", "OPENPGP.1", "--algorithm", "p256"); refused.Exit != 7 {
+		t.Errorf("an elliptic curve key: %+v", refused)
+	}
+	key := d.Info().Keys[0]
+
+	g := d.GnuPG(0, stack.UserPIN, stack.AdminPIN)
+	status := g.CardStatus()
+	if status["version"][0] != "0200" || status["fpr"][2] != key.Fingerprint {
+		t.Errorf("GnuPG has version %s, fingerprint %s; info %s", status["version"][0], status["fpr"][2], key.Fingerprint)
+	}
+	if got, _ := g.SCD("READCERT OPENPGP.3"); !bytes.Equal(got, der) {
+		t.Errorf("READCERT gave %X", got)
+	}
+}
+
 func TestGnuPGTriesAreOurs(t *testing.T) {
 	d := stack.NewDesk(t)
 	d.Card("tries", 0).Initialise()

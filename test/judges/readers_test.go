@@ -68,6 +68,17 @@ func TestAttachedCardIsBusyInProcess(t *testing.T) {
 	d.Info("--reader", "sim:both")
 }
 
+func TestAttachTracesEveryProgram(t *testing.T) {
+	d := stack.NewDesk(t)
+	card := d.Card("traced", 0)
+	d.Run("opensc-tool", "--name")
+	card.Pull()
+	trace := string(d.Read("traced.trace"))
+	if !strings.Contains(trace, "> 00A40400") || strings.Count(trace, "> ") != strings.Count(trace, "< ") {
+		t.Errorf("the trace is\n%s", trace)
+	}
+}
+
 func TestListReadersWaits(t *testing.T) {
 	d := stack.NewDesk(t)
 	card := d.Card("late", 0)
@@ -89,7 +100,7 @@ func TestCardPulledWhileAtWork(t *testing.T) {
 	card.Initialise()
 	before := wire.Count().APDUs
 	stop := d.Start("pulled.json", "cardctl", "gen-key", "--key", "OPENPGP.3", "-o", "json")
-	defer func() { stop(); b, _ := os.ReadFile(d.Path("pulled.json")); t.Logf("%s", b) }()
+	defer stop()
 	d.Eventually("gen-key talks to the card", func() bool { return wire.Count().APDUs >= before+3 })
 	card.Pull()
 	d.Eventually("gen-key says so", func() bool {
