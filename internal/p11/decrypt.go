@@ -47,7 +47,7 @@ func (s *Signer) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.DecrypterOp
 	session, library := k.session.handle, k.session.module.library
 	return k.operation(s.ctx, "C_Decrypt",
 		func() error { return library.decryptInit(session, m, k.handle) },
-		func() ([]byte, error) { return library.decrypt(session, ciphertext) })
+		func() ([]byte, error) { return library.decrypt(session, ciphertext, len(ciphertext)) })
 }
 
 // CanAgree reports whether module, token and key share CKM_ECDH1_DERIVE.

@@ -54,11 +54,12 @@ type Found struct {
 	ids [][]byte
 }
 
-// Find opens a session on the token that holds the wanted key. Where several
-// tokens are the same card, as when a module makes one of every PIN, it takes
-// the one where the key or its certificate is seen. It is a problem.NotFound
-// where there is no such token, or several and no way to tell them apart. It
-// does not log in; the caller closes the session.
+// Find opens a session on the token that holds the wanted key. A module may make
+// several tokens of one card, one of every PIN, and show public keys and
+// certificates on all of them; the session is on the first that shows the key,
+// and Key may move on to the others. It is a problem.NotFound where there is no
+// such token, or there are several cards with the key. It does not log in; the
+// caller closes the session.
 func (m *Module) Find(ctx context.Context, w Wanted) (*Session, error) {
 	if name, ok := w.URI.unknown(); ok {
 		return nil, problem.New(problem.Usage, "PKCS#11 URI: %s is unknown", name).
@@ -117,6 +118,9 @@ func (m *Module) choose(ctx context.Context, w Wanted, candidates []Token) (*Ses
 		return nil, problem.New(problem.NotFound, "%s: several tokens have the key", m.name()).
 			Because("They are %s.", labels(seen)).
 			Hint("name the card with --serial, or the token in the URI")
+	}
+	if len(seen) > 1 {
+		chosen.others = seen[1:]
 	}
 	return chosen, nil
 }

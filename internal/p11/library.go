@@ -1,8 +1,8 @@
 package p11
 
 // library is a loaded PKCS#11 module, one method a function of the
-// specification; reads that need two calls there are one here. Errors are
-// *CallError. Everything above it is the same with and without cgo.
+// specification; reads that need two calls there are one here. Size is how many
+// bytes the answer has at most. Errors are *CallError. Everything above it is the same with and without cgo.
 type library interface {
 	initialize() error
 	finalize() error
@@ -24,9 +24,9 @@ type library interface {
 	destroyObject(s session, o object) error
 
 	signInit(s session, m mechanism, key object) error
-	sign(s session, data []byte) ([]byte, error)
+	sign(s session, data []byte, size int) ([]byte, error)
 	decryptInit(s session, m mechanism, key object) error
-	decrypt(s session, data []byte) ([]byte, error)
+	decrypt(s session, data []byte, size int) ([]byte, error)
 	deriveKey(s session, m mechanism, key object, template []objectAttribute) (object, error)
 }
 

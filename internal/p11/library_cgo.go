@@ -4,7 +4,6 @@ package p11
 
 import (
 	"errors"
-	"unsafe"
 
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/miekg/pkcs11"
@@ -13,16 +12,30 @@ import (
 // openLibrary maps the module into the process. It is never unmapped: a
 // library with threads or exit handlers of its own crashes when it is.
 func openLibrary(path string) (library, error) {
-	ctx := pkcs11.New(path)
-	if ctx == nil {
-		return nil, problem.New(problem.Failed, "%s: the module cannot be loaded", path).
-			Because("The system's loader refused it; a library that it needs is probably missing.").
-			Hint("ldd %s", path)
+	own, err := loadDirect(path)
+	if errors.Is(err, errNoFunctions) {
+		return nil, notAModule(path, err)
 	}
-	return cryptoki{ctx}, nil
+	var ctx *pkcs11.Ctx
+	if err == nil {
+		if ctx = pkcs11.New(path); ctx == nil {
+			err = errors.New("the system's loader refused it")
+		}
+	}
+	if err != nil {
+		return nil, problem.New(problem.Failed, "%s: the module cannot be loaded", path).
+			Because("%s.", err).
+			Hint("ldd %s shows the libraries that it needs", path)
+	}
+	return cryptoki{ctx, own}, nil
 }
 
-type cryptoki struct{ ctx *pkcs11.Ctx }
+// cryptoki is the library through miekg/pkcs11, and directly where that does
+// not do.
+type cryptoki struct {
+	ctx *pkcs11.Ctx
+	direct
+}
 
 // failure turns miekg's error into ours.
 func failure(function string, err error) error {
@@ -37,8 +50,17 @@ func failure(function string, err error) error {
 	return &CallError{Function: function, Code: code}
 }
 
-func (c cryptoki) initialize() error { return failure("C_Initialize", c.ctx.Initialize()) }
-func (c cryptoki) finalize() error   { return failure("C_Finalize", c.ctx.Finalize()) }
+// initialize allows the module to lock. One that cannot, as Scute cannot, may
+// do without: it is never called by two threads at once.
+func (c cryptoki) initialize() error {
+	err := c.ctx.Initialize()
+	if errors.Is(err, pkcs11.Error(pkcs11.CKR_CANT_LOCK)) {
+		err = c.ctx.Initialize(pkcs11.InitializeWithFlags(0))
+	}
+	return failure("C_Initialize", err)
+}
+
+func (c cryptoki) finalize() error { return failure("C_Finalize", c.ctx.Finalize()) }
 
 func (c cryptoki) info() (libraryInfo, error) {
 	i, err := c.ctx.GetInfo()
@@ -98,12 +120,6 @@ func (c cryptoki) closeSession(s session) error {
 	return failure("C_CloseSession", c.ctx.CloseSession(pkcs11.SessionHandle(s)))
 }
 
-// login hands the PIN over without a copy on Go's side. The copy that miekg
-// makes in C memory is freed when C_Login returns, but not wiped.
-func (c cryptoki) login(s session, user uint, pin []byte) error {
-	return failure("C_Login", c.ctx.Login(pkcs11.SessionHandle(s), user, unsafe.String(unsafe.SliceData(pin), len(pin))))
-}
-
 func (c cryptoki) logout(s session) error {
 	return failure("C_Logout", c.ctx.Logout(pkcs11.SessionHandle(s)))
 }
@@ -152,18 +168,8 @@ func (c cryptoki) signInit(s session, m mechanism, key object) error {
 	return failure("C_SignInit", c.ctx.SignInit(pkcs11.SessionHandle(s), native(m), pkcs11.ObjectHandle(key)))
 }
 
-func (c cryptoki) sign(s session, data []byte) ([]byte, error) {
-	signature, err := c.ctx.Sign(pkcs11.SessionHandle(s), data)
-	return signature, failure("C_Sign", err)
-}
-
 func (c cryptoki) decryptInit(s session, m mechanism, key object) error {
 	return failure("C_DecryptInit", c.ctx.DecryptInit(pkcs11.SessionHandle(s), native(m), pkcs11.ObjectHandle(key)))
-}
-
-func (c cryptoki) decrypt(s session, data []byte) ([]byte, error) {
-	plain, err := c.ctx.Decrypt(pkcs11.SessionHandle(s), data)
-	return plain, failure("C_Decrypt", err)
 }
 
 func (c cryptoki) deriveKey(s session, m mechanism, key object, template []objectAttribute) (object, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"encoding/asn1"
 	"math/big"
@@ -68,7 +69,7 @@ func (k *Key) signInput(ctx context.Context, s Scheme, data []byte, saltLength f
 	session, library := k.session.handle, k.session.module.library
 	signature, err := k.operation(ctx, "C_Sign",
 		func() error { return library.signInit(session, m, k.handle) },
-		func() ([]byte, error) { return library.sign(session, data) })
+		func() ([]byte, error) { return library.sign(session, data, signatureSize(k.public)) })
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +77,17 @@ func (k *Key) signInput(ctx context.Context, s Scheme, data []byte, saltLength f
 		return marshalECDSA(signature)
 	}
 	return signature, nil
+}
+
+// signatureSize is the length in bytes of a signature as PKCS#11 has it.
+func signatureSize(public crypto.PublicKey) int {
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		return key.Size()
+	case *ecdsa.PublicKey:
+		return 2 * ((key.Curve.Params().N.BitLen() + 7) / 8)
+	}
+	return ed25519.SignatureSize
 }
 
 // hashes are what PKCS#11 and X.509 call the hashes of RSA signatures.

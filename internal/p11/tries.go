@@ -46,10 +46,12 @@ func (t tries) check(module string, allowLastTry bool) error {
 // note is what a person at a prompt has to know.
 func (t tries) note() string {
 	switch {
-	case t.known && t.left == 1, !t.known && t.flags.FinalTry:
-		return "last try"
+	case t.known && t.left == 1:
+		return "1 try left"
 	case t.known:
 		return fmt.Sprintf("%d tries left", t.left)
+	case t.flags.FinalTry:
+		return "last try"
 	case t.flags.CountLow:
 		return "it was wrong before, few tries are left"
 	}

@@ -162,7 +162,8 @@ func (r *run) describe(c *x509.Certificate) string {
 func (r *run) login(ctx context.Context) bool {
 	return r.check(ctx, "login", func() (string, error) {
 		err := r.session.Login(ctx, p11.Login{
-			Ask: r.o.Ask, Holder: r.o.Holder, Tries: r.o.Tries, AllowLastTry: r.o.AllowLastTry, Notify: r.o.Notify,
+			Ask: r.o.Ask, Holder: r.o.Holder, Tries: r.o.Tries,
+			AllowLastTry: r.o.AllowLastTry, SharedPIN: r.o.SharedPIN, Notify: r.o.Notify,
 		})
 		switch t := r.session.Token(); {
 		case err != nil:
@@ -182,7 +183,7 @@ func (r *run) findKey(ctx context.Context) bool {
 		if err != nil {
 			return "", err
 		}
-		r.key = key
+		r.key, r.report.Token = key, r.session.Token().URI // it may be on another token of the card
 		uses := []string{}
 		for _, use := range []struct {
 			may  bool

@@ -52,6 +52,9 @@ type Options struct {
 	Tries func(ctx context.Context) (int, error)
 	// AllowLastTry permits the PIN to be sent when one try is left.
 	AllowLastTry bool
+	// SharedPIN says that all tokens that the module makes of the card have
+	// this one PIN, as those of an OpenPGP card do.
+	SharedPIN bool
 	// Notify tells the user that the PIN is to be typed at the reader. It may
 	// be nil.
 	Notify func(message string)
