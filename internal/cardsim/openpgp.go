@@ -64,7 +64,10 @@ func (a *openpgp) historicalBytes() []byte {
 		}
 	}
 	lifeCycle := byte(0x05) // operational
-	if a.state.Terminated {
+	switch {
+	case !a.profile.terminate:
+		lifeCycle = 0x00 // no life cycle management
+	case a.state.Terminated:
 		lifeCycle = 0x03 // initialisation
 	}
 	return []byte{0x00, 0x31, 0xC5, 0x73, 0xC0, 0x01, capabilities, lifeCycle, 0x90, 0x00}

@@ -153,6 +153,7 @@ func (a *openpgp) decipher(data []byte) ([]byte, iso7816.Status) {
 		if data[0] != paddingRSA || len(data) != k.Size()+1 {
 			return nil, iso7816.StatusWrongData
 		}
+		//lint:ignore SA1019 the specification has no other padding
 		plain, err := rsa.DecryptPKCS1v15(nil, k, data[1:])
 		if err != nil {
 			return nil, iso7816.StatusWrongData

@@ -54,6 +54,7 @@ func TestTerminateNeedsPW3OrBothBlocked(t *testing.T) {
 
 func TestNoTerminate(t *testing.T) {
 	h := opened(t, "no-terminate")
+	equal(t, "historical bytes", h.get(tagHistoricalBytes), unhex(t, "0031C573C001E0009000"))
 	h.admin()
 	h.expect("00E60000", 0x6D00)
 	h.expect("00440000", 0x6D00)

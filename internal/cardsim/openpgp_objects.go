@@ -245,10 +245,10 @@ func (a *openpgp) extendedCapabilities() []byte {
 }
 
 // objectRule is who may write an object that means nothing to the card, and
-// what length it may have in bytes.
+// how many bytes it may have.
 type objectRule struct {
-	write       passwords
-	least, most int
+	write passwords
+	most  int
 }
 
 func simpleObject(tag iso7816.Tag) (objectRule, bool) {
