@@ -132,7 +132,7 @@ func (env *Env) readForTest(ctx context.Context, ref key.Reference, test *smoke.
 		test.Certificate, err = certificateOrNone(ctx, k)
 		return err
 	})
-	test.Holder = "OpenPGP card " + test.Serial
+	test.Holder, test.SharedPIN = "OpenPGP card "+test.Serial, ref.Application == key.OpenPGP
 	test.Tries = func(ctx context.Context) (int, error) { return env.userPINTries(ctx, reader) }
 	return err
 }
