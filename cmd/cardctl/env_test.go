@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/pcsc"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/terminal"
 )
 
@@ -25,6 +25,8 @@ type desk struct {
 	t     *testing.T
 	state string
 	vars  []string
+	// readers are those of the PC/SC daemon; nil for no daemon.
+	readers readers
 }
 
 // The PINs of the cards in these tests.
@@ -47,7 +49,7 @@ func newDesk(t *testing.T, vars ...string) *desk {
 type result struct {
 	exit           int
 	stdout, stderr string
-	// traffic is what the cards got, over all connections.
+	// traffic is what cards with faults got, over all connections.
 	traffic cardsim.Traffic
 }
 
@@ -61,14 +63,22 @@ func (d *desk) run(ctx context.Context, args []string, faults ...cardsim.Fault) 
 		terminal: terminal.New(terminal.Options{Open: func() (in, out *os.File, err error) { return nil, nil, os.ErrNotExist }}),
 		progress: output.NewProgress(io.Discard, false),
 	}
-	env.openReaders = func(context.Context, pcsc.Options) (readers, error) { return nil, errors.New("no PC/SC in this test") }
-	env.connectSimulated = func(ctx context.Context, name string) (iso7816.Connection, error) {
-		c, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name, faults...)
-		if err != nil {
-			return nil, simulatedProblem(err, name)
+	env.openReaders = func(context.Context, pcsc.Options) (readers, error) {
+		if d.readers == nil {
+			return nil, problem.New(problem.NotFound, "no PC/SC daemon")
 		}
-		cards = append(cards, c)
-		return holdSimulated(ctx, c)
+		return d.readers, nil
+	}
+	env.connectSimulated = env.connectCardsim
+	if len(faults) > 0 {
+		env.connectSimulated = func(ctx context.Context, name string) (iso7816.Connection, error) {
+			c, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name, faults...)
+			if err != nil {
+				return nil, simulatedProblem(err, name)
+			}
+			cards = append(cards, c)
+			return holdSimulated(ctx, c)
+		}
 	}
 	r := result{exit: run(ctx, env, args), stdout: out.String(), stderr: errs.String()}
 	for _, c := range cards {

@@ -29,10 +29,10 @@ before it is written. With --self-signed it is a certificate instead.
 
 The subject is written as RFC 4514 has it, CN=me,O="Snake Oil, Ltd",C=XY, or as
 OpenSSL does, /C=XY/O=Snake Oil, Ltd/CN=me.`,
-		Example: `  cardctl gen-csr --key OPENPGP.3 --subject 'CN=Floppy Head,C=XY' --out floppy.csr
+		Example: `  cardctl gen-csr --key OPENPGP.3 --subject 'CN=Floppy Head,C=XY' --out me.csr
   cardctl gen-csr --key OPENPGP.3 --subject /C=AT/CN=client27 \
-      --email client27@example.com --pin env:PIN | openssl req -verify -noout -text
-  cardctl gen-csr --key OPENPGP.3 --subject CN=me --self-signed --days 365 --out me.pem`,
+      --email client27@example.com --pin env:PIN | openssl req -verify -noout
+  cardctl gen-csr --key OPENPGP.3 --subject CN=me --self-signed --days 365`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runGenCSR(cmd.Context(), env, &o) },
 	}

@@ -69,7 +69,7 @@ func runGenKey(ctx context.Context, env *Env, o *genKeyOptions) error {
 		if err != nil {
 			return err
 		}
-		report.Report, err = keygen.Generate(ctx, k, keygen.Options{Algorithm: algorithm, Replace: o.replace})
+		report.Report, err = keygen.Generate(ctx, k, keygen.Options{Spec: key.Spec{Algorithm: algorithm}, Replace: o.replace})
 		return err
 	})
 	if err != nil {

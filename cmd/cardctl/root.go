@@ -54,7 +54,11 @@ a VPN and a mail program.
 
 Results go to stdout, everything else to stderr. Secrets are never given as a
 value: a flag such as --pin takes where it comes from, env:NAME, file:PATH,
-fd:N, stdin, command:CMD, pinentry or prompt.`,
+fd:N, stdin, command:CMD, pinentry or prompt. Without the flag CARDCTL_PIN is
+looked at, CARDCTL_ADMIN_PIN and so on, and then the terminal is asked.
+
+CARDCTL_READER, CARDCTL_SERIAL, CARDCTL_MODULE and CARDCTL_OUTPUT stand in for
+the flags of these names.`,
 		Args: func(cmd *cobra.Command, args []string) error { return knownCommand(cmd, args) },
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprint(env.Out, theWay)
@@ -75,6 +79,7 @@ fd:N, stdin, command:CMD, pinentry or prompt.`,
 	env.flags.add(root.PersistentFlags())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return env.start(cmd) }
 	root.AddCommand(commands(env)...)
+	root.SetHelpCommand(newHelpCmd())
 	nameOnMistake(env, root)
 	return root
 }

@@ -45,7 +45,9 @@ func runSimAttach(ctx context.Context, env *Env, o *simAttachOptions, name strin
 	if err != nil {
 		return errors.Join(err, c.Close())
 	}
-	err = c.Attach(ctx, o.address, func() { env.note("%s is attached at %s", name, o.address) })
+	var written error
+	err = c.Attach(ctx, o.address, func() { written = env.tellAttached(store, name, o.address) })
+	err = errors.Join(err, written)
 	if failed := traced(); failed != nil {
 		err = errors.Join(err, problem.Wrap(problem.Failed, failed, "cannot write the trace"))
 	}
@@ -60,6 +62,19 @@ func runSimAttach(ctx context.Context, env *Env, o *simAttachOptions, name strin
 			Hint("cardctl sim attach %s --address localhost:35964", name)
 	}
 	return errors.Join(err, c.Close())
+}
+
+// tellAttached says that the reader has the card: as a note, or as a document.
+func (env *Env) tellAttached(store *cardsim.Store, name, address string) error {
+	if env.flags.output != formatJSON {
+		env.note("%s is attached at %s", name, address)
+		return nil
+	}
+	info, err := findInfo(store, name)
+	if err != nil {
+		return err
+	}
+	return env.result("SimulatedCard", describeSimulated(info), nil)
 }
 
 // tap writes a trace of what every program sends to the card.
