@@ -125,9 +125,6 @@ func (c *Card) unchain(cmd *iso7816.Command) (complete bool, status iso7816.Stat
 
 // respond fits an answer into the Le of its command.
 func (c *Card) respond(cmd iso7816.Command, data []byte, status iso7816.Status) []byte {
-	if cmd.Ne == 0 && c.impliesLe() {
-		cmd.Ne = iso7816.MaxShortNe
-	}
 	if c.profile.endlessAnswers && cmd.INS == iso7816.InsGetData && len(data) > 0 {
 		c.link.rest, c.link.status = data, status
 		return encode(data[:min(len(data), cmd.Ne, iso7816.MaxShortNe)], moreData(iso7816.MaxShortNe))
@@ -135,6 +132,9 @@ func (c *Card) respond(cmd iso7816.Command, data []byte, status iso7816.Status) 
 	if c.profile.exactLe && len(data) > 0 && len(data) <= iso7816.MaxShortNe && cmd.Ne > 0 && cmd.Ne != len(data) {
 		c.link.held, c.link.heldFor, c.link.heldDone = data, heading(cmd), status
 		return encode(nil, 0x6C00|iso7816.Status(len(data)&0xFF))
+	}
+	if cmd.Ne == 0 && c.impliesLe() {
+		cmd.Ne = iso7816.MaxShortNe
 	}
 	if len(data) <= cmd.Ne {
 		return encode(data, status)
