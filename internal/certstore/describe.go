@@ -56,7 +56,7 @@ func describe(c *x509.Certificate, pub crypto.PublicKey) Certificate {
 	return Certificate{
 		Subject: nameOf(c.RawSubject, c.Subject), Issuer: nameOf(c.RawIssuer, c.Issuer),
 		SerialNumber: serialOf(c), NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(),
-		SHA256: fingerprint(c.Raw), MatchesKey: pub != nil && samePublicKey(c.PublicKey, pub),
+		SHA256: fingerprint(c.Raw), MatchesKey: pub != nil && key.SamePublic(c.PublicKey, pub),
 	}
 }
 
@@ -68,14 +68,6 @@ func serialOf(c *x509.Certificate) string {
 		return "00"
 	}
 	return fmt.Sprintf("%X", c.SerialNumber.Bytes())
-}
-
-// samePublicKey compares the encodings: a P-256 key may be there for ECDSA
-// once, and once for key agreement.
-func samePublicKey(a, b crypto.PublicKey) bool {
-	x, errX := x509.MarshalPKIXPublicKey(a)
-	y, errY := x509.MarshalPKIXPublicKey(b)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
 // nameKey shows a public key in an error: its algorithm and the first bytes of

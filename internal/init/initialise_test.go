@@ -84,7 +84,7 @@ func (d *desk) generate(ref string) {
 	d.session(func(ch *iso7816.Channel) {
 		k, err := key.Open(d.t.Context(), ch, parsed, d.access())
 		if err == nil {
-			_, err = k.Generate(d.t.Context(), key.P256)
+			_, err = k.Generate(d.t.Context(), key.Spec{Algorithm: key.P256})
 		}
 		if err != nil {
 			d.t.Fatal(err)

@@ -105,7 +105,7 @@ func fill(t *testing.T, card *cardsim.Card, ref string, algorithm key.Algorithm)
 	session(t, card, func(ch *iso7816.Channel) {
 		k, err := key.Open(t.Context(), ch, parsed, access)
 		if err == nil {
-			_, err = k.Generate(t.Context(), algorithm)
+			_, err = k.Generate(t.Context(), key.Spec{Algorithm: algorithm})
 		}
 		if err == nil {
 			err = k.PutCertificate(t.Context(), []byte("certificate of "+ref), nil)

@@ -29,14 +29,17 @@ type Key interface {
 	// verified at the first signature.
 	Signer(ctx context.Context) (crypto.Signer, error)
 
-	// Generate makes a key on the card, over whatever is in the slot. With
-	// an empty algorithm it takes P256 where the card can, else RSA2048.
-	Generate(ctx context.Context, algorithm Algorithm) (*Generated, error)
+	// Generate makes a key on the card, over whatever is in the slot.
+	Generate(ctx context.Context, spec Spec) (*Generated, error)
 
 	// Import puts a private key on the card, over whatever is in the slot:
 	// *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or
 	// *ecdh.PrivateKey.
-	Import(ctx context.Context, private crypto.PrivateKey) (*Generated, error)
+	Import(ctx context.Context, private crypto.PrivateKey, spec Spec) (*Generated, error)
+
+	// Delete removes the key; a problem.NotSupported where keys can only be
+	// replaced.
+	Delete(ctx context.Context) error
 
 	// Certificate is the certificate stored for the key, in DER as it is on
 	// the card; nil where there is none.

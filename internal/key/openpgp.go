@@ -151,10 +151,4 @@ func (k *openPGPKey) hasCertificate(ctx context.Context) error {
 	return nil
 }
 
-// equal reports whether two public keys are the same.
-func equal(a, b crypto.PublicKey) bool {
-	comparable, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && comparable.Equal(b)
-}
-
 var errNotStored = errors.New("the card confirmed a write and did not keep it")

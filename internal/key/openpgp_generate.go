@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/openpgp"
@@ -20,8 +21,12 @@ const (
 // Generate makes the key and then writes its time and, last of all, its
 // fingerprint: a slot with a key and no fingerprint is one that was interrupted,
 // and is finished instead of made again.
-func (k *openPGPKey) Generate(ctx context.Context, algorithm Algorithm) (*Generated, error) {
+func (k *openPGPKey) Generate(ctx context.Context, spec Spec) (*Generated, error) {
 	what := "gen-key " + k.ref.String()
+	if err := k.checkSpec(spec); err != nil {
+		return nil, err
+	}
+	algorithm := spec.Algorithm
 	occupant, err := k.Occupant(ctx)
 	if err != nil {
 		return nil, err
@@ -56,8 +61,11 @@ func (k *openPGPKey) Generate(ctx context.Context, algorithm Algorithm) (*Genera
 	return made, Explain(err, what, stateKeyMade)
 }
 
-func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey) (*Generated, error) {
+func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey, spec Spec) (*Generated, error) {
 	what := "import-key " + k.ref.String()
+	if err := k.checkSpec(spec); err != nil {
+		return nil, err
+	}
 	data, err := k.card.ApplicationRelatedData(ctx)
 	if err != nil {
 		return nil, Explain(err, what, "")
@@ -79,7 +87,7 @@ func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey) (*Ge
 		return nil, Explain(err, what, state)
 	}
 	stored, err := k.card.PublicKey(ctx, k.slot)
-	if err == nil && !equal(stored, public) {
+	if err == nil && !SamePublic(stored, public) {
 		return nil, problem.New(problem.Mismatch, "%s: the key on the card is not the one that was sent", what).
 			Because("The card tells another public key. Do not use this slot.")
 	}
@@ -88,6 +96,33 @@ func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey) (*Ge
 	}
 	made, err := k.finish(ctx, public, openpgp.KeyImported)
 	return made, Explain(err, what, stateKeyMade)
+}
+
+// Delete is not in the specification: a key goes when another one comes, or
+// with the whole card.
+func (k *openPGPKey) Delete(context.Context) error {
+	return problem.New(problem.NotSupported, "an OpenPGP card cannot delete a key").
+		Because("A key can be replaced by another one, or erased with the whole card.").
+		Hint("cardctl gen-key --key %s --replace FINGERPRINT, or cardctl init", k.ref)
+}
+
+// checkSpec refuses what an OpenPGP card has no place for. What a key is for
+// follows from its slot.
+func (k *openPGPKey) checkSpec(spec Spec) error {
+	if spec.Label != "" {
+		return problem.New(problem.NotSupported, "an OpenPGP card keeps no labels of keys").Hint("leave --label away")
+	}
+	allowed := []Usage{Sign}
+	if k.slot == openpgp.Decryption {
+		allowed = []Usage{Decrypt, Derive}
+	}
+	for _, usage := range spec.Usage {
+		if !slices.Contains(allowed, usage) {
+			return problem.New(problem.NotSupported, "the key %s cannot be for %s", k.ref, usage).
+				Because("On an OpenPGP card, OPENPGP.1 and OPENPGP.3 sign, OPENPGP.2 decrypts.")
+		}
+	}
+	return nil
 }
 
 // prepare verifies the admin PIN and makes the slot's attributes those of the

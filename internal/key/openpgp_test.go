@@ -103,7 +103,7 @@ func TestGenerateAndSign(t *testing.T) {
 					t.Fatalf("an empty slot has %+v, %v", occupant, err)
 				}
 				var err error
-				if made, err = k.Generate(t.Context(), test.algorithm); err != nil {
+				if made, err = k.Generate(t.Context(), Spec{Algorithm: test.algorithm}); err != nil {
 					t.Fatal(err)
 				}
 				if made.Algorithm != test.made || !made.Created.Equal(today) || made.Keygrip != Keygrip(made.Public) {
@@ -176,7 +176,7 @@ func TestGenerateWithAlgorithmsThatDoNotFit(t *testing.T) {
 	} {
 		d := newDesk(t, test.profile)
 		d.open(test.ref, func(k Key) {
-			if _, err := k.Generate(t.Context(), test.algorithm); !problem.Is(err, problem.NotSupported) {
+			if _, err := k.Generate(t.Context(), Spec{Algorithm: test.algorithm}); !problem.Is(err, problem.NotSupported) {
 				t.Errorf("%v: %v", test, err)
 			}
 			if occupant, err := k.Occupant(t.Context()); occupant != nil || err != nil {
@@ -190,7 +190,7 @@ func TestDefaultAlgorithmFallsBackToRSA(t *testing.T) {
 	for _, profile := range []string{"openpgp-2.0", "no-ec-generation"} {
 		d := newDesk(t, profile)
 		d.open("OPENPGP.3", func(k Key) {
-			made, err := k.Generate(t.Context(), "")
+			made, err := k.Generate(t.Context(), Spec{Algorithm: ""})
 			if err != nil {
 				t.Fatalf("%s: %v", profile, err)
 			}
@@ -238,12 +238,12 @@ func TestImport(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t, test.profile)
 			d.open(test.ref, func(k Key) {
-				made, err := k.Import(t.Context(), test.private)
+				made, err := k.Import(t.Context(), test.private, Spec{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				public := test.private.(interface{ Public() crypto.PublicKey }).Public()
-				if !equal(made.Public, public) {
+				if !SamePublic(made.Public, public) {
 					t.Error("another key")
 				}
 			})
@@ -272,7 +272,7 @@ func TestPINsAreGuarded(t *testing.T) {
 			t.Run(name+" "+profile, func(t *testing.T) {
 				d := newDesk(t, profile)
 				d.open("OPENPGP.3", func(k Key) {
-					if _, err := k.Generate(t.Context(), P256); err != nil {
+					if _, err := k.Generate(t.Context(), Spec{Algorithm: P256}); err != nil {
 						t.Fatal(err)
 					}
 				})

@@ -46,8 +46,8 @@ func (k *fakeKey) Certificate(context.Context) ([]byte, error) {
 	return k.certificate, nil
 }
 
-func (k *fakeKey) Generate(_ context.Context, algorithm key.Algorithm) (*key.Generated, error) {
-	k.did = append(k.did, "generate "+string(algorithm))
+func (k *fakeKey) Generate(_ context.Context, spec key.Spec) (*key.Generated, error) {
+	k.did = append(k.did, "generate "+string(spec.Algorithm))
 	if k.fails != nil {
 		return nil, k.fails
 	}
@@ -57,7 +57,7 @@ func (k *fakeKey) Generate(_ context.Context, algorithm key.Algorithm) (*key.Gen
 	return k.put(k.public), nil
 }
 
-func (k *fakeKey) Import(_ context.Context, private crypto.PrivateKey) (*key.Generated, error) {
+func (k *fakeKey) Import(_ context.Context, private crypto.PrivateKey, _ key.Spec) (*key.Generated, error) {
 	k.did = append(k.did, "import")
 	if k.fails != nil {
 		return nil, k.fails

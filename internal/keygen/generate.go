@@ -16,8 +16,8 @@ import (
 
 // Options are what the user decides.
 type Options struct {
-	// Algorithm is what Generate makes, the card's own choice where empty.
-	Algorithm key.Algorithm
+	// Spec is what the key shall be; Import takes the algorithm from the key.
+	key.Spec
 
 	// Replace is the fingerprint of the key that may be overwritten, in any
 	// case and with any separators.
@@ -59,7 +59,7 @@ func Generate(ctx context.Context, k key.Key, o Options) (Report, error) {
 	} else {
 		occupant = nil
 	}
-	made, err := k.Generate(ctx, o.Algorithm)
+	made, err := k.Generate(ctx, o.Spec)
 	if err != nil {
 		return Report{}, err
 	}
@@ -88,7 +88,7 @@ func Import(ctx context.Context, k key.Key, private crypto.PrivateKey, o Options
 		if err != nil {
 			return Report{}, err
 		}
-		if samePublicKey(there, public) {
+		if key.SamePublic(there, public) {
 			if !occupant.Unfinished {
 				return unchanged(k, occupant, there)
 			}
@@ -98,11 +98,11 @@ func Import(ctx context.Context, k key.Key, private crypto.PrivateKey, o Options
 	if err := mayWrite(k, occupant, o.Replace); err != nil {
 		return Report{}, err
 	}
-	made, err := k.Import(ctx, private)
+	made, err := k.Import(ctx, private, o.Spec)
 	if err != nil {
 		return Report{}, err
 	}
-	if !samePublicKey(made.Public, public) {
+	if !key.SamePublic(made.Public, public) {
 		return Report{}, problem.New(problem.Mismatch, "the key on the card is not the one that was sent").
 			Because("The card tells another public key. Do not use this slot.")
 	}
@@ -151,7 +151,7 @@ func staleCertificate(ctx context.Context, k key.Key, public crypto.PublicKey) s
 	switch {
 	case err != nil:
 		return "(not readable)"
-	case samePublicKey(certificate.PublicKey, public):
+	case key.SamePublic(certificate.PublicKey, public):
 		return ""
 	}
 	return certificate.Subject.String()

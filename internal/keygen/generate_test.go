@@ -18,7 +18,7 @@ import (
 
 func TestGenerateInAnEmptySlot(t *testing.T) {
 	k := &fakeKey{}
-	report, err := Generate(t.Context(), k, Options{Algorithm: key.P256})
+	report, err := Generate(t.Context(), k, Options{Spec: key.Spec{Algorithm: key.P256}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,10 +95,10 @@ func TestGenerateCompletesWhatWasInterrupted(t *testing.T) {
 		code problem.Code
 	}{
 		{"the card's own choice", Options{}, ""},
-		{"the same algorithm", Options{Algorithm: key.P256}, ""},
-		{"the same algorithm, named", Options{Algorithm: key.P256, Replace: oldFingerprint}, ""},
-		{"another algorithm", Options{Algorithm: key.RSA2048}, problem.Refused},
-		{"another named, which was there before", Options{Algorithm: key.P256, Replace: newFingerprint}, ""},
+		{"the same algorithm", Options{Spec: key.Spec{Algorithm: key.P256}}, ""},
+		{"the same algorithm, named", Options{Spec: key.Spec{Algorithm: key.P256}, Replace: oldFingerprint}, ""},
+		{"another algorithm", Options{Spec: key.Spec{Algorithm: key.RSA2048}}, problem.Refused},
+		{"another named, which was there before", Options{Spec: key.Spec{Algorithm: key.P256}, Replace: newFingerprint}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			k := unfinished()
@@ -107,7 +107,7 @@ func TestGenerateCompletesWhatWasInterrupted(t *testing.T) {
 				wantProblem(t, err, test.code)
 				return
 			}
-			if err != nil || report.Replaced != "" || !samePublicKey(k.public, keys().old.Public()) {
+			if err != nil || report.Replaced != "" || !key.SamePublic(k.public, keys().old.Public()) {
 				t.Errorf("%+v, %v", report, err)
 			}
 		})

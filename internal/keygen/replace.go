@@ -1,9 +1,7 @@
 package keygen
 
 import (
-	"bytes"
 	"crypto"
-	"crypto/x509"
 	"strings"
 	"time"
 
@@ -55,12 +53,4 @@ func publicOf(private crypto.PrivateKey) (crypto.PublicKey, error) {
 			Because("It is neither RSA nor of an elliptic curve (%T).", private)
 	}
 	return withPublic.Public(), nil
-}
-
-// samePublicKey compares the encodings: a P-256 key may be there for ECDSA
-// once, and once for key agreement.
-func samePublicKey(a, b crypto.PublicKey) bool {
-	x, errX := x509.MarshalPKIXPublicKey(a)
-	y, errY := x509.MarshalPKIXPublicKey(b)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
