@@ -330,7 +330,19 @@ func (d *desk) send(cmd iso7816.Command) []byte {
 }
 
 func TestCertificateOfEverySlot(t *testing.T) {
-	d := newDesk(t, "")
+	for _, profile := range []string{"", "occurrence-forgotten", "kdf", "chaining-refused"} {
+		t.Run(profile, func(t *testing.T) { checkCertificates(t, newDesk(t, profile)) })
+	}
+	d := newDesk(t, "openpgp-2.0")
+	d.open("OPENPGP.1", func(k Key) {
+		if err := k.PutCertificate(t.Context(), []byte("x"), nil); !problem.Is(err, problem.NotSupported) {
+			t.Error(err)
+		}
+	})
+}
+
+func checkCertificates(t *testing.T, d *desk) {
+	t.Helper()
 	for _, ref := range []string{"OPENPGP.1", "OPENPGP.2", "OPENPGP.3"} {
 		d.open(ref, func(k Key) {
 			if value, err := k.Certificate(t.Context()); value != nil || err != nil {
@@ -357,10 +369,4 @@ func TestCertificateOfEverySlot(t *testing.T) {
 			}
 		})
 	}
-	old := newDesk(t, "openpgp-2.0")
-	old.open("OPENPGP.1", func(k Key) {
-		if err := k.PutCertificate(t.Context(), []byte("x"), nil); !problem.Is(err, problem.NotSupported) {
-			t.Error(err)
-		}
-	})
 }

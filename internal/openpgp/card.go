@@ -34,7 +34,7 @@ type Card struct {
 	data       *ApplicationRelatedData
 	kdf        *KDF
 	verified   map[PasswordRef]bool
-	current    int // the occurrence of 7F21 that SELECT DATA chose
+	current    int // the occurrence of 7F21 that SELECT DATA chose, or unknown
 }
 
 // Select selects the application (7.2.1). A card in termination state is
@@ -82,6 +82,7 @@ func (c *Card) ApplicationRelatedData(ctx context.Context) (*ApplicationRelatedD
 
 // GetData is GET DATA (7.2.6).
 func (c *Card) GetData(ctx context.Context, tag iso7816.Tag) ([]byte, error) {
+	c.leaveCertificate(tag)
 	return c.ch.Send(ctx, iso7816.Command{
 		INS: iso7816.InsGetData, P1: byte(tag >> 8), P2: byte(tag), Ne: iso7816.MaxExtendedNe,
 	})
@@ -89,6 +90,7 @@ func (c *Card) GetData(ctx context.Context, tag iso7816.Tag) ([]byte, error) {
 
 // PutData is PUT DATA (7.2.8).
 func (c *Card) PutData(ctx context.Context, tag iso7816.Tag, value []byte) error {
+	c.leaveCertificate(tag)
 	_, err := c.ch.Send(ctx, iso7816.Command{
 		INS: iso7816.InsPutData, P1: byte(tag >> 8), P2: byte(tag), Data: value,
 	})

@@ -19,7 +19,7 @@ func (c *Card) Certificate(ctx context.Context, slot Slot) ([]byte, error) {
 	if err := c.selectCertificate(ctx, slot); err != nil {
 		return nil, err
 	}
-	value, err := c.GetData(ctx, 0x7F21)
+	value, err := c.GetData(ctx, certificates)
 	switch status := iso7816.StatusOf(err); {
 	case slices.Contains(absent, status):
 		return nil, nil
@@ -37,7 +37,20 @@ func (c *Card) PutCertificate(ctx context.Context, slot Slot, value []byte) erro
 	if err := c.selectCertificate(ctx, slot); err != nil {
 		return err
 	}
-	return c.PutData(ctx, 0x7F21, value)
+	return c.PutData(ctx, certificates, value)
+}
+
+const (
+	certificates iso7816.Tag = 0x7F21
+	unknown                  = -1
+)
+
+// leaveCertificate notes that another data object is read or written: some
+// cards go back to the first certificate then.
+func (c *Card) leaveCertificate(tag iso7816.Tag) {
+	if tag != certificates && c.current != 0 {
+		c.current = unknown
+	}
 }
 
 // selectCertificate is SELECT DATA (7.2.5) of one of the certificates. The
@@ -46,7 +59,7 @@ func (c *Card) selectCertificate(ctx context.Context, slot Slot) error {
 	if c.current == slot.occurrence() {
 		return nil
 	}
-	path := iso7816.AppendTLV(nil, 0x60, iso7816.AppendTLV(nil, 0x5C, iso7816.AppendTag(nil, 0x7F21)))
+	path := iso7816.AppendTLV(nil, 0x60, iso7816.AppendTLV(nil, 0x5C, iso7816.AppendTag(nil, certificates)))
 	_, err := c.ch.Send(ctx, iso7816.Command{
 		INS: iso7816.InsSelectData, P1: byte(slot.occurrence()), P2: 0x04, Data: path,
 	})
