@@ -31,7 +31,7 @@ func (a *isoApplet) generateKeyPair(c iso7816.Command) ([]byte, iso7816.Status) 
 		if err != nil {
 			return nil, iso7816.StatusMemoryFailure
 		}
-		return isoPublicKey(key), a.storeKey(key)
+		return a.keep(key)
 	case algorithmGenerateEC:
 		if p != 0x0000 {
 			return nil, iso7816.StatusWrongP1P2
@@ -51,9 +51,17 @@ func (a *isoApplet) generateKeyPair(c iso7816.Command) ([]byte, iso7816.Status) 
 		if err != nil {
 			return nil, iso7816.StatusMemoryFailure
 		}
-		return isoPublicKey(key), a.storeKey(key)
+		return a.keep(key)
 	}
 	return nil, iso7816.StatusConditionsNotSatisfied
+}
+
+// keep stores a key that was made and answers its public half.
+func (a *isoApplet) keep(private crypto.Signer) ([]byte, iso7816.Status) {
+	if status := a.storeKey(private); status != iso7816.StatusOK {
+		return nil, status
+	}
+	return isoPublicKey(private), iso7816.StatusOK
 }
 
 func (a *isoApplet) storeKey(private crypto.Signer) iso7816.Status {
