@@ -121,12 +121,22 @@ func (env *Env) close() error {
 func (env *Env) result(kind string, document any, text func(*output.Sheet)) error {
 	env.progress.Done()
 	if env.flags.output == formatJSON {
-		return output.WriteDocument(env.Out, kind, document)
+		return notWritten(output.WriteDocument(env.Out, kind, document))
 	}
 	var sheet output.Sheet
 	text(&sheet)
 	_, err := sheet.WriteTo(env.Out)
-	return err
+	return notWritten(err)
+}
+
+// notWritten is a result that nobody takes.
+func notWritten(err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem.Wrap(problem.Failed, err, "the result cannot be written to stdout").
+		Because("The work is done; what takes its result does not [%s].", err).
+		Hint("cardctl info shows what is on the card now")
 }
 
 // silent says that Err is for errors alone.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -71,8 +70,6 @@ func (f *exportFlags) write(env *Env, kind string, e *exported, document any) er
 		return nil
 	}
 	env.progress.Done()
-	if _, err := env.Out.Write(e.in(f.format)); err != nil {
-		return fmt.Errorf("cannot write the result: %w", err)
-	}
-	return nil
+	_, err := env.Out.Write(e.in(f.format))
+	return notWritten(err)
 }

@@ -152,3 +152,23 @@ func TestPrompts(t *testing.T) {
 	s = sit(t, state, "gen-csr", "--key", "OPENPGP.3", "--subject", "CN=me", "--no-input")
 	s.leaves(2)
 }
+
+// TestSignals end a command that is at work: with 130, and a card that is let
+// go.
+func TestSignals(t *testing.T) {
+	state := t.TempDir()
+	for _, args := range [][]string{{"sim", "create", "desk", "--latency", "40ms"}, {"info"}} {
+		sit(t, state, args...).leaves(0)
+	}
+	for name, signal := range map[string]os.Signal{"interrupt": os.Interrupt, "terminated": syscall.SIGTERM, "hung up": syscall.SIGHUP} {
+		t.Run(name, func(t *testing.T) {
+			s := sit(t, state, "info", "--verbose")
+			s.answer("using the card", "")
+			if err := s.cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			s.leaves(130)
+			sit(t, state, "info").leaves(0)
+		})
+	}
+}

@@ -82,7 +82,7 @@ func simulatedProblem(err error, name string) error {
 		} else {
 			p.Because("Another process holds it.")
 		}
-		return p.Hint("where it is attached, use the reader it is in (cardctl list-readers), or end that process")
+		return p.Hint("cardctl list-readers shows the reader it is attached to; otherwise the same command with --timeout 30s waits for it")
 	case errors.Is(err, cardsim.ErrNotFound):
 		return problem.Wrap(problem.NotFound, err, "there is no simulated card "+name).
 			Because("None has this name.").Hint("cardctl sim list, or cardctl sim create %s", name)
