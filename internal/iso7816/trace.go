@@ -69,6 +69,17 @@ func (t *Tracer) print(format string, args ...any) {
 // secretData reports whether the data field of a command carries a PIN, a key
 // or what a key can be computed from.
 func secretData(c Command) bool {
+	switch c.CLA &^ 0x0F {
+	case 0x80: // GlobalPlatform: PUT KEY, and STORE DATA, which may hold keys
+		if c.INS == 0xD8 || c.INS == 0xE2 {
+			return true
+		}
+	case 0xB0: // MUSCLE: set-up, key import, and all that takes a PIN
+		switch c.INS {
+		case 0x2A, 0x32, 0x40, 0x42, 0x44, 0x46:
+			return true
+		}
+	}
 	switch c.INS {
 	case InsVerify, InsChangeReferenceData, InsResetRetryCounter, InsPutDataOdd:
 		return true
