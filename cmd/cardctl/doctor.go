@@ -4,7 +4,9 @@ import (
 	"context"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,14 +102,25 @@ func doctorHolders(ctx context.Context) []doctor.Process {
 	return list
 }
 
-// installedModules loads every module that is found.
+// installedModules loads every module that is found, but for Scute: that would
+// start GnuPG's agent, which takes the card to itself.
 func installedModules(ctx context.Context) []doctor.ModuleStatus {
 	var list []doctor.ModuleStatus
 	for _, m := range p11.DefaultPlaces().Installed() {
-		bounded, stop := context.WithTimeout(ctx, patience)
-		listing, err := p11.ListTokens(bounded, m.Path)
-		stop()
-		list = append(list, doctor.ModuleStatus{Name: m.Name, Path: m.Path, Tokens: len(listing.Tokens), Err: err})
+		status := doctor.ModuleStatus{Name: m.Name, Path: m.Path, Tokens: -1}
+		if strings.Contains(filepath.Base(m.Path), "scute") {
+			status.Err = p11.Inspect(m.Path)
+		} else {
+			status.Tokens, status.Err = countTokens(ctx, m.Path)
+		}
+		list = append(list, status)
 	}
 	return list
+}
+
+func countTokens(ctx context.Context, module string) (int, error) {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	listing, err := p11.ListTokens(ctx, module)
+	return len(listing.Tokens), err
 }

@@ -50,7 +50,8 @@ type Process struct {
 }
 
 // ModuleStatus is a PKCS#11 module that was found. Err is why it cannot be
-// used, nil where it can; Tokens is how many tokens it has then.
+// used, nil where it can; Tokens is how many tokens it has then, -1 where it
+// was not loaded.
 type ModuleStatus struct {
 	Name, Path string
 	Tokens     int

@@ -120,6 +120,9 @@ func (m ModuleStatus) describe() string {
 	if m.Err != nil {
 		return name + " (cannot be used: " + m.Err.Error() + ")"
 	}
+	if m.Tokens < 0 {
+		return name
+	}
 	if m.Tokens == 1 {
 		return name + " (1 token)"
 	}
