@@ -61,7 +61,13 @@ func next(code problem.Code, command string) string {
 func (env *Env) diagnose(err error) *problem.Error {
 	p := env.classify(err)
 	told := *p
-	told.What, told.Why = env.subject(p.What), p.Reason()
+	told.What, told.Why = p.What, p.Reason()
+	if told.What == env.command || told.What == env.object {
+		// Nothing but the subject: what failed is in the reason.
+		told.What, told.Why, _ = strings.Cut(told.Why, ". ")
+		told.What = strings.TrimSuffix(told.What, ".")
+	}
+	told.What = env.subject(told.What)
 	if strings.HasSuffix(told.What, told.Why) {
 		told.Why = ""
 	}

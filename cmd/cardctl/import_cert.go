@@ -154,7 +154,7 @@ func (env *Env) readFile(file string, limit int64) ([]byte, error) {
 		p := problem.Wrap(problem.Failed, err, "cannot read "+file)
 		if os.IsNotExist(err) {
 			p.Code = problem.NotFound
-			p.Because("There is no such file.").Hint("ls, or cardctl %s --help", env.command)
+			p.Because("There is no such file.").Hint("cardctl %s --help", env.command)
 		}
 		return nil, p
 	}

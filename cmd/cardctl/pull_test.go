@@ -2,7 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -71,11 +78,11 @@ var pulls = map[string]pull{
 		command: "gen-key -k OPENPGP.3 --replace $F", replaces: []string{"OPENPGP.3"}, done: usableKey,
 	},
 	"import-key": {
-		before: initialised, command: "import-key -k OPENPGP.3 testdata/key.pem", done: usableKey,
+		before: initialised, command: "import-key -k OPENPGP.3 $W/key.pem", done: usableKey,
 	},
 	"import-key in the place of another": {
 		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3 -a ed25519"}),
-		command: "import-key -k OPENPGP.3 --replace $F testdata/key.pem", replaces: []string{"OPENPGP.3"}, done: usableKey,
+		command: "import-key -k OPENPGP.3 --replace $F $W/key.pem", replaces: []string{"OPENPGP.3"}, done: usableKey,
 	},
 	"gen-csr": {
 		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3"}),
@@ -149,6 +156,7 @@ func TestPulledCard(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t, p.vars...)
+			d.writeKey("key.pem")
 			for _, line := range p.before {
 				d.must(d.words(line)...)
 			}
@@ -176,6 +184,22 @@ func TestPulledCard(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// writeKey makes a file with a private key.
+func (d *desk) writeKey(name string) {
+	d.t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(d.state, name), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+	}
+	if err != nil {
+		d.t.Fatal(err)
 	}
 }
 
