@@ -288,7 +288,7 @@ func TestKeyIsFoundByItsPublicKey(t *testing.T) {
 }
 
 func TestCertificateIsFoundByItsPublicKey(t *testing.T) {
-	token, ca := softhsm.New(t, "certificates"), softhsm.NewCA(t)
+	token, ca := softhsm.New(t, "certificates"), softhsm.NewCA(t, "Snake Oil CA")
 	token.Generate(t, "EC:prime256v1", 1, "key")
 	m := load(t)
 	s, key := unlock(t, m, p11.Wanted{URI: uri(t, "pkcs11:token=certificates;id=%01")}, token.PIN)

@@ -80,7 +80,7 @@ func detail(r smoke.Report, name string) string {
 var preamble = []string{"module: pass", "token: pass", "certificate: pass", "login: pass", "key: pass"}
 
 func TestEveryKindOfKey(t *testing.T) {
-	token, ca := softhsm.New(t, "kinds"), softhsm.NewCA(t)
+	token, ca := softhsm.New(t, "kinds"), softhsm.NewCA(t, "Snake Oil CA")
 	tests := []struct {
 		kind   string
 		more   []string
@@ -155,7 +155,7 @@ func TestDecryptionKeyProvesItselfWithoutASignature(t *testing.T) {
 
 // What a broken card or a mixed-up certificate looks like.
 func TestFailures(t *testing.T) {
-	token, ca := softhsm.New(t, "failures"), softhsm.NewCA(t)
+	token, ca := softhsm.New(t, "failures"), softhsm.NewCA(t, "Snake Oil CA")
 	token.Generate(t, "EC:prime256v1", 1, "key")
 	token.Generate(t, "EC:prime256v1", 2, "other")
 	token.Generate(t, "EC:prime256v1", 3, "without certificate")

@@ -96,8 +96,8 @@ type CA struct {
 	key         crypto.Signer
 }
 
-// NewCA makes a CA that is valid now.
-func NewCA(t *testing.T) CA {
+// NewCA makes a CA with this common name that is valid now.
+func NewCA(t *testing.T, name string) CA {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -105,7 +105,7 @@ func NewCA(t *testing.T) CA {
 	}
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "Snake Oil CA", Organization: []string{"Snake Oil, Ltd"}},
+		Subject:               pkix.Name{CommonName: name, Organization: []string{"Snake Oil, Ltd"}},
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(24 * time.Hour),
 		IsCA:                  true,

@@ -1,0 +1,315 @@
+package p11
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/asn1"
+	"encoding/binary"
+	"math/big"
+	"math/bits"
+	"sync"
+	"testing"
+
+	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/miekg/pkcs11"
+)
+
+// fake is a module for what no software token does: PINs that block, tokens
+// that are parts of one card, keys that want the PIN every time.
+type fake struct {
+	mu     sync.Mutex
+	tokens []*fakeToken
+	calls  []string
+	hang   map[string]chan struct{} // closed to let the call of that name go on
+
+	sessions map[session]*fakeSession
+}
+
+type fakeToken struct {
+	info       tokenInfo
+	mechanisms map[MechanismID]uint // with the flags of CK_MECHANISM_INFO
+	objects    []fakeObject
+
+	pin   string
+	tries int
+	wrong Code // what a wrong PIN is answered with
+}
+
+type fakeObject struct {
+	private    crypto.Signer // nil for a public object
+	attributes map[uint][]byte
+}
+
+type fakeSession struct {
+	token    *fakeToken
+	loggedIn bool
+	// pending is the key and mechanism between C_SignInit and C_Sign, and
+	// authenticated whether C_Login came in between.
+	pending       fakeObject
+	mechanism     mechanism
+	authenticated bool
+}
+
+func (f *fake) called(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, name)
+	if wait := f.hang[name]; wait != nil {
+		f.mu.Unlock()
+		<-wait
+		f.mu.Lock()
+	}
+}
+
+func (f *fake) count(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, c := range f.calls {
+		if c == name {
+			n++
+		}
+	}
+	return n
+}
+
+func (f *fake) initialize() error { f.called("C_Initialize"); return nil }
+func (f *fake) finalize() error   { f.called("C_Finalize"); return nil }
+func (f *fake) info() (libraryInfo, error) {
+	return libraryInfo{manufacturer: "Snake Oil", description: "fake", major: 2, minor: 1}, nil
+}
+
+func (f *fake) slots() ([]uint, error) {
+	slots := make([]uint, len(f.tokens))
+	for i := range slots {
+		slots[i] = uint(i)
+	}
+	return slots, nil
+}
+
+func (f *fake) slotInfo(uint) (slotInfo, error) { return slotInfo{description: "reader"}, nil }
+
+func (f *fake) tokenInfo(slot uint) (tokenInfo, error) {
+	t := f.tokens[slot]
+	info := t.info
+	if t.tries == 1 {
+		info.flags |= pkcs11.CKF_USER_PIN_FINAL_TRY
+	}
+	if t.tries == 0 {
+		info.flags |= pkcs11.CKF_USER_PIN_LOCKED
+	}
+	return info, nil
+}
+
+func (f *fake) mechanisms(slot uint) ([]MechanismID, error) {
+	var ids []MechanismID
+	for id := range f.tokens[slot].mechanisms {
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+func (f *fake) mechanismInfo(slot uint, id MechanismID) (mechanismInfo, error) {
+	return mechanismInfo{flags: f.tokens[slot].mechanisms[id]}, nil
+}
+
+func (f *fake) openSession(slot uint) (session, error) {
+	f.called("C_OpenSession")
+	if f.sessions == nil {
+		f.sessions = make(map[session]*fakeSession)
+	}
+	s := session(len(f.sessions) + 1)
+	f.sessions[s] = &fakeSession{token: f.tokens[slot]}
+	return s, nil
+}
+
+func (f *fake) closeSession(session) error { f.called("C_CloseSession"); return nil }
+
+func (f *fake) login(s session, user uint, pin []byte) error {
+	f.called("C_Login")
+	open := f.sessions[s]
+	t := open.token
+	if t.tries == 0 {
+		return &CallError{"C_Login", t.wrong}
+	}
+	if string(pin) != t.pin {
+		t.tries--
+		return &CallError{"C_Login", t.wrong}
+	}
+	t.tries = 3
+	if user == pkcs11.CKU_USER {
+		open.loggedIn = true
+	} else {
+		open.authenticated = true
+	}
+	return nil
+}
+
+func (f *fake) logout(s session) error {
+	f.called("C_Logout")
+	f.sessions[s].loggedIn = false
+	return nil
+}
+
+func (f *fake) findObjects(s session, template []objectAttribute) ([]object, error) {
+	open := f.sessions[s]
+	var found []object
+	for i, o := range open.token.objects {
+		if o.private != nil && !open.loggedIn && open.token.info.flags&pkcs11.CKF_LOGIN_REQUIRED != 0 {
+			continue
+		}
+		if bytes.Equal(o.attributes[pkcs11.CKA_CLASS], number(template[0].value.(uint))) {
+			found = append(found, object(i))
+		}
+	}
+	return found, nil
+}
+
+func (f *fake) attribute(s session, o object, kind uint) ([]byte, error) {
+	value, ok := f.sessions[s].token.objects[o].attributes[kind]
+	if !ok {
+		return nil, &CallError{"C_GetAttributeValue", pkcs11.CKR_ATTRIBUTE_TYPE_INVALID}
+	}
+	return value, nil
+}
+
+func (f *fake) destroyObject(session, object) error { return nil }
+
+func (f *fake) signInit(s session, m mechanism, key object) error {
+	f.called("C_SignInit")
+	open := f.sessions[s]
+	open.pending, open.mechanism, open.authenticated = open.token.objects[key], m, false
+	return nil
+}
+
+func (f *fake) sign(s session, data []byte, size int) ([]byte, error) {
+	f.called("C_Sign")
+	open := f.sessions[s]
+	always := open.pending.attributes[pkcs11.CKA_ALWAYS_AUTHENTICATE]
+	if len(always) == 1 && always[0] == 1 && !open.authenticated {
+		return nil, &CallError{"C_Sign", pkcs11.CKR_USER_NOT_LOGGED_IN}
+	}
+	switch key := open.pending.private.(type) {
+	case *ecdsa.PrivateKey:
+		der, err := key.Sign(rand.Reader, data, crypto.SHA256)
+		if err != nil {
+			return nil, err
+		}
+		var pair struct{ R, S *big.Int }
+		if _, err := asn1.Unmarshal(der, &pair); err != nil {
+			return nil, err
+		}
+		raw := make([]byte, size)
+		pair.R.FillBytes(raw[:size/2])
+		pair.S.FillBytes(raw[size/2:])
+		return raw, nil
+	case *rsa.PrivateKey:
+		if open.mechanism.id == pkcs11.CKM_SHA256_RSA_PKCS {
+			h := crypto.SHA256.New()
+			h.Write(data)
+			return key.Sign(rand.Reader, h.Sum(nil), crypto.SHA256)
+		}
+		return key.Sign(rand.Reader, data, crypto.Hash(0))
+	}
+	return nil, &CallError{"C_Sign", pkcs11.CKR_KEY_TYPE_INCONSISTENT}
+}
+
+func (f *fake) decryptInit(session, mechanism, object) error { return nil }
+func (f *fake) decrypt(session, []byte, int) ([]byte, error) { return nil, nil }
+func (f *fake) deriveKey(session, mechanism, object, []objectAttribute) (object, error) {
+	return 0, &CallError{"C_DeriveKey", pkcs11.CKR_FUNCTION_NOT_SUPPORTED}
+}
+
+// number is a CK_ULONG as memory has it.
+func number(n uint) []byte {
+	if bits.UintSize == 32 {
+		return binary.NativeEndian.AppendUint32(nil, uint32(n))
+	}
+	return binary.NativeEndian.AppendUint64(nil, uint64(n))
+}
+
+// newFakeToken is a token that wants a login.
+func newFakeToken(label, serial string) *fakeToken {
+	return &fakeToken{
+		info: tokenInfo{
+			label: label, serial: serial, manufacturer: "Snake Oil", minPINLength: 6, maxPINLength: 8,
+			flags: pkcs11.CKF_TOKEN_INITIALIZED | pkcs11.CKF_USER_PIN_INITIALIZED | pkcs11.CKF_LOGIN_REQUIRED,
+		},
+		mechanisms: map[MechanismID]uint{
+			pkcs11.CKM_ECDSA:    pkcs11.CKF_SIGN,
+			pkcs11.CKM_RSA_PKCS: pkcs11.CKF_SIGN,
+		},
+		pin: "246813", tries: 3, wrong: pkcs11.CKR_PIN_INCORRECT,
+	}
+}
+
+var fakeP256 = sync.OnceValue(func() *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+var fakeRSA = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// publicHalf is a public key object, privateHalf the private key beside it.
+func publicHalf(t *testing.T, key crypto.Signer, id string) fakeObject {
+	t.Helper()
+	attributes := map[uint][]byte{pkcs11.CKA_CLASS: number(pkcs11.CKO_PUBLIC_KEY), pkcs11.CKA_ID: []byte(id)}
+	switch public := key.Public().(type) {
+	case *ecdsa.PublicKey:
+		point, err := public.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		attributes[pkcs11.CKA_KEY_TYPE] = number(pkcs11.CKK_EC)
+		attributes[pkcs11.CKA_EC_PARAMS] = der(t, oidP256)
+		attributes[pkcs11.CKA_EC_POINT] = der(t, point)
+	case *rsa.PublicKey:
+		attributes[pkcs11.CKA_KEY_TYPE] = number(pkcs11.CKK_RSA)
+		attributes[pkcs11.CKA_MODULUS] = public.N.Bytes()
+		attributes[pkcs11.CKA_PUBLIC_EXPONENT] = []byte{1, 0, 1}
+	}
+	return fakeObject{attributes: attributes}
+}
+
+func privateHalf(key crypto.Signer, id string, more map[uint][]byte) fakeObject {
+	attributes := map[uint][]byte{pkcs11.CKA_CLASS: number(pkcs11.CKO_PRIVATE_KEY), pkcs11.CKA_ID: []byte(id)}
+	switch key.(type) {
+	case *ecdsa.PrivateKey:
+		attributes[pkcs11.CKA_KEY_TYPE] = number(pkcs11.CKK_EC)
+	case *rsa.PrivateKey:
+		attributes[pkcs11.CKA_KEY_TYPE] = number(pkcs11.CKK_RSA)
+	}
+	for kind, value := range more {
+		attributes[kind] = value
+	}
+	return fakeObject{private: key, attributes: attributes}
+}
+
+// startFake loads the fake as a module.
+func startFake(t *testing.T, tokens ...*fakeToken) (*Module, *fake) {
+	t.Helper()
+	f := &fake{tokens: tokens, hang: make(map[string]chan struct{})}
+	m, err := start(t.Context(), "/usr/lib/fake.so", func(string) (library, error) { return f, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, f
+}
+
+func answer(pin string) secret.Asker {
+	return func(context.Context, secret.Request) (*secret.Bytes, error) { return secret.New([]byte(pin)), nil }
+}
