@@ -2,8 +2,7 @@
 # A PC/SC daemon with virtual readers, started only where none runs, and
 # stopped if it was started here. Needs say.sh.
 
-pcscd_pid= # of the daemon, where it was started here
-pcscd_job= # of the job, which may be sudo's
+pcscd_job= # the job that runs the daemon, where it was started here
 
 readonly PCSCD_PID_FILE=/run/pcscd/pcscd.pid
 
@@ -35,20 +34,22 @@ start_pcscd() {
 	pcscd_job=$!
 	for _ in {1..100}; do
 		if has_virtual_readers; then
-			pcscd_pid=$(pid_in_file)
 			rm -f "$log"
 			return 0
 		fi
 		sleep 0.1
 	done
-	kill "$pcscd_job" 2>/dev/null || true
+	stop_pcscd
 	die "pcscd did not come up within ten seconds:" "$(<"$log")"
 }
 
+# stop_pcscd ends the daemon itself, which the job only waits for.
 stop_pcscd() {
-	[[ -n $pcscd_pid ]] || return 0
+	[[ -n $pcscd_job ]] || return 0
 	say "Stopping pcscd"
-	as_root kill "$pcscd_pid" || true
+	if pcscd_runs; then
+		as_root kill "$(pid_in_file)" || true
+	fi
 	wait "$pcscd_job" || true
-	pcscd_pid=
+	pcscd_job=
 }
