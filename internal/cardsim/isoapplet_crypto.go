@@ -76,6 +76,7 @@ func decipherRSA(key *rsa.PrivateKey, c iso7816.Command) ([]byte, iso7816.Status
 	case len(c.Data) != 1+key.Size():
 		return nil, iso7816.StatusWrongLength
 	}
+	//lint:ignore SA1019 the applet knows no other padding
 	plain, err := rsa.DecryptPKCS1v15(nil, key, c.Data[1:])
 	if err != nil {
 		return nil, iso7816.StatusWrongData

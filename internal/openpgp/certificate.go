@@ -40,10 +40,11 @@ func (c *Card) PutCertificate(ctx context.Context, slot Slot, value []byte) erro
 	return c.PutData(ctx, certificates, value)
 }
 
-const (
-	certificates iso7816.Tag = 0x7F21
-	unknown                  = -1
-)
+// certificates is the tag of the cardholder certificates.
+const certificates iso7816.Tag = 0x7F21
+
+// unknown is the occurrence when it is not known which one is selected.
+const unknown = -1
 
 // leaveCertificate notes that another data object is read or written: some
 // cards go back to the first certificate then.
