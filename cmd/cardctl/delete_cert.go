@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/certstore"
-	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -49,12 +48,8 @@ func runDeleteCert(ctx context.Context, env *Env, o *deleteCertOptions) error {
 	}
 	var report deleteCertReport
 	report.Ref = ref.String()
-	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
-		report.Reader = c.Reader
-		k, err := key.Open(ctx, c.Channel, ref, access)
-		if err != nil {
-			return err
-		}
+	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
+		report.Reader = k.place
 		report.Certificate, err = certstore.Delete(ctx, k, env.confirm)
 		return err
 	})

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/certstore"
-	"github.com/cardctl/cardctl/internal/key"
 )
 
 type exportCertOptions struct {
@@ -44,11 +43,7 @@ func runExportCert(ctx context.Context, env *Env, o *exportCertOptions) error {
 		return err
 	}
 	report := exportCertReport{storedCertificate: storedCertificate{Ref: ref.String()}}
-	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
-		k, err := key.Open(ctx, c.Channel, ref, env.readOnly())
-		if err != nil {
-			return err
-		}
+	err = env.withKey(ctx, ref, env.readOnly(), func(ctx context.Context, k openKey) error {
 		der, err := certstore.Export(ctx, k)
 		if err != nil {
 			return err

@@ -50,11 +50,7 @@ func runExportKey(ctx context.Context, env *Env, o *exportKeyOptions) error {
 		return err
 	}
 	report := exportKeyReport{Ref: ref.String()}
-	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
-		k, err := key.Open(ctx, c.Channel, ref, env.readOnly())
-		if err != nil {
-			return err
-		}
+	err = env.withKey(ctx, ref, env.readOnly(), func(ctx context.Context, k openKey) error {
 		public, err := k.Public(ctx)
 		if err != nil {
 			return err

@@ -82,11 +82,7 @@ func runGenCSR(ctx context.Context, env *Env, o *genCSROptions) error {
 	}
 	report := requestReport{Ref: ref.String(), Subject: request.Subject.String(), SelfSigned: o.selfSigned}
 	var der []byte
-	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
-		k, err := key.Open(ctx, c.Channel, ref, access)
-		if err != nil {
-			return err
-		}
+	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
 		signer, err := k.Signer(ctx)
 		if err != nil {
 			return err

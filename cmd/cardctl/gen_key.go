@@ -63,12 +63,8 @@ func runGenKey(ctx context.Context, env *Env, o *genKeyOptions) error {
 		return err
 	}
 	var report keyReport
-	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
-		report.Reader = c.Reader
-		k, err := key.Open(ctx, c.Channel, ref, access)
-		if err != nil {
-			return err
-		}
+	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
+		report.Reader = k.place
 		report.Report, err = keygen.Generate(ctx, k, keygen.Options{Spec: key.Spec{Algorithm: algorithm}, Replace: o.replace})
 		return err
 	})

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/certstore"
-	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -80,12 +79,8 @@ func runImportCert(ctx context.Context, env *Env, o *importCertOptions, file str
 		return err
 	}
 	var report importCertReport
-	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
-		report.Reader = c.Reader
-		k, err := key.Open(ctx, c.Channel, ref, access)
-		if err != nil {
-			return err
-		}
+	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
+		report.Reader = k.place
 		report.Report, err = certstore.Import(ctx, k, append(certificates, chain...), certstore.Options{
 			Now: env.Now(), AllowExpired: o.allowExpired, Roots: roots, Confirm: env.confirm,
 		})

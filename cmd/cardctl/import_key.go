@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -69,12 +68,8 @@ func runImportKey(ctx context.Context, env *Env, o *importKeyOptions, file strin
 		return about(err, file)
 	}
 	var report keyReport
-	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
-		report.Reader = c.Reader
-		k, err := key.Open(ctx, c.Channel, ref, access)
-		if err != nil {
-			return err
-		}
+	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
+		report.Reader = k.place
 		report.Report, err = keygen.Import(ctx, k, private, keygen.Options{Replace: o.replace})
 		return err
 	})
