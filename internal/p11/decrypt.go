@@ -78,7 +78,7 @@ func (k *Key) ECDH(ctx context.Context, peer *ecdh.PublicKey) ([]byte, error) {
 			Hint("cardctl list-tokens --module %s", k.session.module.path)
 	}
 	s := k.session
-	return call(ctx, s.module, "C_DeriveKey", func() ([]byte, error) {
+	value, err := call(ctx, s.module, "C_DeriveKey", func() ([]byte, error) {
 		m := mechanism{id: pkcs11.CKM_ECDH1_DERIVE, ecdh: peer.Bytes()}
 		derived, err := s.module.library.deriveKey(s.handle, m, k.handle, k.secretTemplate())
 		if err != nil {
@@ -90,6 +90,7 @@ func (k *Key) ECDH(ctx context.Context, peer *ecdh.PublicKey) ([]byte, error) {
 		}
 		return value, err
 	})
+	return value, s.judge(ctx, err)
 }
 
 // secretTemplate describes the object that takes the shared secret.

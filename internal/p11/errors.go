@@ -74,3 +74,15 @@ func (c Code) isGone() bool {
 	}
 	return false
 }
+
+// isVague reports whether the code may mean anything, and also that the token
+// went away.
+func (c Code) isVague() bool {
+	switch c {
+	case pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED, pkcs11.CKR_DEVICE_ERROR,
+		pkcs11.CKR_SESSION_HANDLE_INVALID, pkcs11.CKR_SESSION_CLOSED,
+		pkcs11.CKR_OBJECT_HANDLE_INVALID, pkcs11.CKR_KEY_HANDLE_INVALID:
+		return true
+	}
+	return false
+}

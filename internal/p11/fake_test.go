@@ -26,6 +26,8 @@ type fake struct {
 	tokens []*fakeToken
 	calls  []string
 	hang   map[string]chan struct{} // closed to let the call of that name go on
+	// pulled is the card taken out: calls fail as OpenSC lets them.
+	pulled bool
 
 	sessions map[session]*fakeSession
 }
@@ -85,6 +87,9 @@ func (f *fake) info() (libraryInfo, error) {
 }
 
 func (f *fake) slots() ([]uint, error) {
+	if f.pulled {
+		return nil, nil
+	}
 	slots := make([]uint, len(f.tokens))
 	for i := range slots {
 		slots[i] = uint(i)
@@ -132,6 +137,9 @@ func (f *fake) closeSession(session) error { f.called("C_CloseSession"); return 
 
 func (f *fake) login(s session, user uint, pin []byte) error {
 	f.called("C_Login")
+	if f.pulled {
+		return &CallError{"C_Login", pkcs11.CKR_GENERAL_ERROR}
+	}
 	open := f.sessions[s]
 	t := open.token
 	if t.tries == 0 {
@@ -152,6 +160,9 @@ func (f *fake) login(s session, user uint, pin []byte) error {
 
 func (f *fake) logout(s session) error {
 	f.called("C_Logout")
+	if f.pulled {
+		return &CallError{"C_Logout", pkcs11.CKR_GENERAL_ERROR}
+	}
 	f.sessions[s].loggedIn = false
 	return nil
 }
@@ -189,6 +200,9 @@ func (f *fake) signInit(s session, m mechanism, key object) error {
 
 func (f *fake) sign(s session, data []byte, size int) ([]byte, error) {
 	f.called("C_Sign")
+	if f.pulled {
+		return nil, &CallError{"C_Sign", pkcs11.CKR_GENERAL_ERROR}
+	}
 	open := f.sessions[s]
 	always := open.pending.attributes[pkcs11.CKA_ALWAYS_AUTHENTICATE]
 	if len(always) == 1 && always[0] == 1 && !open.authenticated {

@@ -161,7 +161,7 @@ func (m *Module) name() string { return filepath.Base(m.path) }
 func (s *Session) look(ctx context.Context, w Wanted) error {
 	objects, err := call(ctx, s.module, "C_FindObjects", s.publicObjects)
 	if err != nil {
-		return err
+		return s.judge(ctx, err)
 	}
 	s.wanted, s.found = w, Found{}
 	for _, o := range objects {

@@ -44,22 +44,27 @@ func (s *Session) candidates(ctx context.Context) ([]*Key, error) {
 			return nil, err
 		}
 	}
-	return call(ctx, s.module, "C_FindObjects", s.privateKeys)
+	keys, err := call(ctx, s.module, "C_FindObjects", s.privateKeys)
+	return keys, s.judge(ctx, err)
 }
 
 // only is the one key that is meant.
 func (s *Session) only(keys []*Key) (*Key, error) {
 	switch {
 	case keys[0].public == nil:
-		return nil, problem.New(problem.NotFound, "the token %q does not tell the public key of the key", s.token.Label).
-			Because("It has no certificate and no public key with the ID of the private key, so that no signature can be checked.").
-			Hint("write the certificate to the token")
+		return nil, s.untold()
 	case len(keys) > 1 && !SamePublicKey(keys[0].told, keys[1].told):
 		return nil, problem.New(problem.NotFound, "the token %q has several private keys with the same ID", s.token.Label).
 			Because("Only one of them belongs to the public key, and the token does not tell which.").
 			Hint("pkcs11-tool --module %s --login --list-objects", s.module.path)
 	}
 	return keys[0], nil
+}
+
+func (s *Session) untold() error {
+	return problem.New(problem.NotFound, "the token %q does not tell the public key of the key", s.token.Label).
+		Because("It has no certificate and no public key with the ID of the private key, so that no signature can be checked.").
+		Hint("write the certificate to the token")
 }
 
 func (s *Session) noKey() error {

@@ -89,21 +89,27 @@ func (k *Key) has(id MechanismID, operation uint) bool {
 // operation is one use of the key: it is begun, authenticated where the key
 // wants it, and ended, with no other call in between.
 func (k *Key) operation(ctx context.Context, name string, begin func() error, end func() ([]byte, error)) ([]byte, error) {
-	if !k.always {
-		return call(ctx, k.session.module, name, func() ([]byte, error) {
+	var (
+		result []byte
+		err    error
+	)
+	if k.always {
+		result, err = callWithPIN(ctx, k.session.module, name, k.session.pin, func(pin []byte) ([]byte, error) {
+			if err := begin(); err != nil {
+				return nil, err
+			}
+			if err := k.session.loginAgain(pin); err != nil {
+				return nil, err
+			}
+			return end()
+		})
+	} else {
+		result, err = call(ctx, k.session.module, name, func() ([]byte, error) {
 			if err := begin(); err != nil {
 				return nil, err
 			}
 			return end()
 		})
 	}
-	return callWithPIN(ctx, k.session.module, name, k.session.pin, func(pin []byte) ([]byte, error) {
-		if err := begin(); err != nil {
-			return nil, err
-		}
-		if err := k.session.loginAgain(pin); err != nil {
-			return nil, err
-		}
-		return end()
-	})
+	return result, k.session.judge(ctx, err)
 }

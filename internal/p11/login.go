@@ -3,6 +3,7 @@ package p11
 import (
 	"context"
 
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
 )
@@ -83,7 +84,7 @@ func (s *Session) loginResult(ctx context.Context, l Login, before tries, err er
 		return nil
 	}
 	s.refused = true
-	if code == pkcs11.CKR_OK {
+	if err := s.judge(ctx, err); code == pkcs11.CKR_OK || problem.Is(err, problem.CardRemoved) {
 		return err
 	}
 	after, triesErr := l.triesLeft(ctx, s.token)

@@ -165,6 +165,14 @@ func (m *Module) gaveUp(ctx context.Context, function string) error {
 		Hint("cardctl doctor")
 }
 
+func (m *Module) removed(failed *CallError) error {
+	p := problem.New(problem.CardRemoved, "%s: %s", m.name(), failed).
+		Because("The token went away while it was in use.").
+		Hint("insert the card again and repeat the command")
+	p.Cause = failed
+	return p
+}
+
 // explain turns what a function of the module returned into a problem.
 func (m *Module) explain(err error) error {
 	var failed *CallError
@@ -181,8 +189,7 @@ func (m *Module) explain(err error) error {
 		p.Code = problem.PINIncorrect
 		_ = p.Because("The PIN is wrong.")
 	case failed.Code.isGone():
-		p.Code = problem.CardRemoved
-		_ = p.Because("The token went away while it was in use.").Hint("insert the card again and repeat the command")
+		return m.removed(failed)
 	case failed.Code.isUnsupported():
 		p.Code = problem.NotSupported
 		_ = p.Because("The module, or the key, cannot do this.").Hint("cardctl list-tokens --module %s", m.path)

@@ -3,7 +3,10 @@ package p11
 import (
 	"context"
 	"errors"
+	"slices"
+	"time"
 
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -19,6 +22,7 @@ type Session struct {
 	others []Token
 
 	closed   bool
+	canWrite bool
 	loggedIn bool
 	// pin is kept while the session lasts, for keys that want it again for
 	// every use (CKA_ALWAYS_AUTHENTICATE), and for the card's other tokens
@@ -63,13 +67,43 @@ func (s *Session) Close() error {
 	return s.end(ctx)
 }
 
+// end is the end of a session on one token. Where the card is gone, so is the
+// verified PIN, and there is nothing to end.
 func (s *Session) end(ctx context.Context) error {
 	m := s.module
 	var err error
 	if s.loggedIn {
 		err = m.do(ctx, "C_Logout", func() error { return m.library.logout(s.handle) })
 	}
-	return errors.Join(err, m.do(ctx, "C_CloseSession", func() error { return m.library.closeSession(s.handle) }))
+	err = errors.Join(err, m.do(ctx, "C_CloseSession", func() error { return m.library.closeSession(s.handle) }))
+	if err = s.judge(ctx, err); problem.Is(err, problem.CardRemoved) {
+		return nil
+	}
+	return err
+}
+
+// judge finds out whether an error that may mean anything means that the card
+// was taken out. Modules have no common code for that, OpenSC returns
+// CKR_GENERAL_ERROR, and a reader takes its time to notice.
+func (s *Session) judge(ctx context.Context, err error) error {
+	const looks, pause = 8, 100 * time.Millisecond
+	var failed *CallError
+	if !errors.As(err, &failed) || !failed.Code.isVague() {
+		return err
+	}
+	for range looks {
+		// OpenSC keeps its answer to C_GetTokenInfo, and looks only here.
+		slots, listErr := call(ctx, s.module, "C_GetSlotList", s.module.library.slots)
+		if listErr == nil && !slices.Contains(slots, s.token.Slot) {
+			return s.module.removed(failed)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+	return err
 }
 
 // moveOn ends the session and opens it again on the next token of the card.

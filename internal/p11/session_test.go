@@ -324,6 +324,40 @@ func TestCallThatHangs(t *testing.T) {
 	}
 }
 
+func TestCardPulled(t *testing.T) {
+	token := newFakeToken("card", "1")
+	token.objects = []fakeObject{publicHalf(t, fakeP256(), "1"), privateHalf(fakeP256(), "1", nil)}
+	key, s, f := unlocked(t, token, fakeP256().Public())
+	f.pulled = true
+	digest := sha256.Sum256([]byte("message"))
+	if _, err := key.Signer(t.Context()).Sign(nil, digest[:], crypto.SHA256); !problem.Is(err, problem.CardRemoved) {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("a card that is gone was to be logged out: %v", err)
+	}
+}
+
+func TestCardPulledAtTheLogin(t *testing.T) {
+	m, f := startFake(t, newFakeToken("card", "1"))
+	s := find(t, m, Wanted{Serial: "1"})
+	err := s.Login(t.Context(), Login{
+		Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
+			f.pulled = true
+			return secret.New([]byte("246813")), nil
+		},
+		Tries: func(context.Context) (int, error) {
+			if f.pulled {
+				return 0, errors.New("no card")
+			}
+			return 3, nil
+		},
+	})
+	if !problem.Is(err, problem.CardRemoved) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A PIN that is asked for while the user interrupts is not sent any more.
 func TestInterruptedLogin(t *testing.T) {
 	m, f := startFake(t, newFakeToken("card", "1"))
@@ -335,6 +369,20 @@ func TestInterruptedLogin(t *testing.T) {
 	}})
 	if !errors.Is(err, context.Canceled) || f.count("C_Login") != 0 {
 		t.Errorf("%v, %d logins", err, f.count("C_Login"))
+	}
+}
+
+func TestCanceledContextCallsNothing(t *testing.T) {
+	m, f := startFake(t, newFakeToken("card", "1"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		if _, err := m.open(ctx, Token{}); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	if f.count("C_OpenSession") != 0 {
+		t.Errorf("%d calls", f.count("C_OpenSession"))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/p11"
@@ -119,6 +120,10 @@ func Run(ctx context.Context, o Options) (Report, error) {
 			Hint("cardctl list-tokens --module %s", r.report.Module)
 	}
 	r.report.Passed = r.failed == nil
+	var p *problem.Error
+	if errors.As(r.failed, &p) && p.Code == problem.CardRemoved {
+		r.failed = problem.Wrap(p.Code, p, p.What).Because("%s Nothing on the card was changed.", p.Reason())
+	}
 	return r.report, r.failed
 }
 
