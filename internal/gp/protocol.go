@@ -67,6 +67,9 @@ func (p Protocol) check() error {
 	return nil
 }
 
+// OneKey reports whether the protocol has one base key in place of three.
+func (p Protocol) OneKey() bool { return p.SCP == 2 && p.I&optionThreeKeys == 0 }
+
 // s16 reports whether challenges, cryptograms and MACs have 16 bytes.
 func (p Protocol) s16() bool { return p.SCP == 3 && p.I&optionS16 != 0 }
 

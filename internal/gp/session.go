@@ -48,6 +48,10 @@ type Credentials struct {
 	// Protocol overrides what the card says of itself; zero for not.
 	Protocol Protocol
 
+	// Confirm, if it is there, sees the answer to INITIALIZE UPDATE before the
+	// card is authenticated; its error ends the attempt.
+	Confirm func(*InitializeUpdate) error
+
 	// HostChallenge replaces the random challenge of 8 bytes, with S16 16.
 	// It is for known answers only.
 	HostChallenge []byte
@@ -141,6 +145,9 @@ func open(ctx context.Context, ch *iso7816.Channel, aid []byte, told []Protocol,
 		return nil, err
 	}
 	p, err := protocolOf(u, c.Protocol, told)
+	if err == nil && c.Confirm != nil {
+		err = c.Confirm(u)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +185,7 @@ func newSession(ch *iso7816.Channel, u *InitializeUpdate, p Protocol, c Credenti
 		return nil, err
 	}
 	defer keys.Wipe()
-	if p.SCP == 2 && p.I&optionThreeKeys == 0 && !keys.single() {
+	if p.OneKey() && !keys.single() {
 		return nil, fmt.Errorf("%w: %s has one base key, and three different keys were given", ErrKeyFormat, p)
 	}
 	s := &Session{
@@ -301,3 +308,6 @@ func maxExtended(can iso7816.Capabilities) int {
 	}
 	return iso7816.MaxExtendedData
 }
+
+// Open reports whether the session still takes commands.
+func (s *Session) Open() bool { return !s.closed }

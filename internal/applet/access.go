@@ -1,0 +1,175 @@
+package applet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// Access is how a card is reached and with which keys.
+type Access struct {
+	Channel *iso7816.Channel
+
+	// ISD is the AID of the security domain; nil to look for the issuer's.
+	ISD gp.AID
+
+	// Ask gives secret.CardKeys, as gp.ParseKeySet reads them. DefaultKeys
+	// takes the well-known test keys instead.
+	Ask         secret.Asker
+	DefaultKeys bool
+
+	Diversification gp.Diversification
+
+	// KeyVersion and KeyIndex choose the card's keys; 0 leaves it to the
+	// card.
+	KeyVersion, KeyIndex byte
+
+	// Level is the security level; 0 is C-MAC.
+	Level gp.Level
+
+	// Protocol overrides what the card says of itself; zero for not.
+	Protocol gp.Protocol
+
+	// StateDir is where it is remembered on which cards keys failed; "" for
+	// nowhere.
+	StateDir string
+
+	// RetryKeys tries keys although some failed on this card before.
+	RetryKeys bool
+
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// card is a card with a secure channel open to its security domain.
+type card struct {
+	access Access
+	domain *gp.SecurityDomain
+	keys   *gp.KeySet
+	guard  *guard
+}
+
+// connect selects the security domain, gets the keys and opens a secure
+// channel.
+func connect(ctx context.Context, a Access) (*card, error) {
+	d, err := gp.Discover(ctx, a.Channel, a.ISD)
+	if err != nil {
+		return nil, err
+	}
+	c := &card{access: a, domain: d, guard: newGuard(a)}
+	if err := c.guard.permit(ctx, d); err != nil {
+		return nil, err
+	}
+	if c.keys, err = a.keys(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.open(ctx, c.keys, a.KeyVersion); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// keys are the keys of the card, or the master keys they are made of.
+func (a Access) keys(ctx context.Context) (*gp.KeySet, error) {
+	if a.DefaultKeys {
+		return gp.DefaultKeySet(), nil
+	}
+	text, err := a.Ask(ctx, secret.Request{Name: secret.CardKeys, Label: "keys of the card's security domain", Note: "one key, or ENC:MAC:DEK, in hexadecimal"})
+	if err != nil {
+		return nil, err
+	}
+	defer text.Wipe()
+	return gp.ParseKeySet(text)
+}
+
+// open opens the secure channel and keeps account of whether that worked.
+func (c *card) open(ctx context.Context, keys *gp.KeySet, version byte) error {
+	return c.openAs(ctx, gp.Credentials{
+		Keys: keys, Diversification: c.access.Diversification, KeyVersion: version, KeyIndex: c.access.KeyIndex,
+		Level: c.level(), Protocol: c.access.Protocol,
+	})
+}
+
+func (c *card) level() gp.Level {
+	if c.access.Level == gp.LevelNone {
+		return gp.LevelMAC
+	}
+	return c.access.Level
+}
+
+func (c *card) openAs(ctx context.Context, credentials gp.Credentials) error {
+	credentials.Confirm = c.guard.confirm
+	err := c.domain.Open(ctx, credentials)
+	switch {
+	case err == nil:
+		return c.guard.forget()
+	case errors.Is(err, gp.ErrCardCryptogram), errors.Is(err, gp.ErrHostRefused):
+		return c.wrongKeys(ctx, err)
+	case iso7816.StatusOf(err) == iso7816.StatusReferenceNotFound && credentials.KeyVersion != 0, errors.Is(err, gp.ErrKeyVersion):
+		p := problem.New(problem.NotFound, "the card has no keys of version %d", credentials.KeyVersion).
+			Because("%s", sentence(err.Error())).Hint("the same command without --key-version, or with another")
+		p.Cause = err
+		return p
+	}
+	return err
+}
+
+// wrongKeys remembers the failure and words it.
+func (c *card) wrongKeys(ctx context.Context, err error) error {
+	why := "The card cannot prove that it has these keys, so it was not asked to check them, and counted nothing."
+	if errors.Is(err, gp.ErrHostRefused) {
+		why = fmt.Sprintf("It answered EXTERNAL AUTHENTICATE with %04X, and counts that; after a few it locks itself for good.", uint16(iso7816.StatusOf(err)))
+	}
+	if remembered := c.guard.remember(context.WithoutCancel(ctx), c.domain, err.Error()); remembered != nil {
+		why = join(why, "This could not be written down:", sentence(remembered.Error()))
+	}
+	p := problem.New(problem.KeysIncorrect, "the card keys are wrong").Because("%s", why).
+		Hint("the same command with the right --card-keys, the right --key-diversification if the card needs one, and --retry-keys")
+	p.Cause = err
+	return p
+}
+
+// reopen begins anew: what the card held open is dropped.
+func (c *card) reopen(ctx context.Context) error {
+	version := c.access.KeyVersion
+	if err := c.domain.Reselect(ctx); err != nil {
+		return err
+	}
+	return c.open(ctx, c.keys, version)
+}
+
+// close wipes the keys.
+func (c *card) close() {
+	c.domain.Close()
+	c.keys.Wipe()
+}
+
+// FactoryKeys reports whether the card's security domain has the keys that it
+// came with. It asks for no keys. Of a card that does not tell it is false.
+func FactoryKeys(ctx context.Context, ch *iso7816.Channel, isd gp.AID) (bool, error) {
+	d, err := gp.Discover(ctx, ch, isd)
+	if err != nil {
+		return false, explain(err, "looking for the security domain", "")
+	}
+	keys, err := d.KeyInformation(ctx)
+	var refused *gp.CommandError
+	if errors.As(err, &refused) || errors.Is(err, gp.ErrMalformed) {
+		return false, nil
+	}
+	if err != nil {
+		return false, explain(err, "reading the key information", "")
+	}
+	for _, k := range keys {
+		if k.Version == gp.FactoryKeyVersion {
+			return true, nil
+		}
+	}
+	return false, nil
+}

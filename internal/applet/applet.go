@@ -1,0 +1,106 @@
+// Package applet is the work on a Java card that a person asks for by name:
+// look into a CAP or IJC file, list what is on the card, install, delete,
+// replace the card's keys, and run a GPShell script. Everything about a file
+// and its parameters is checked before the card is touched, and what a failed
+// step leaves on the card is removed or told. The commands themselves are
+// package gp's.
+package applet
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// explain turns an error of the card into what the user is told. What says
+// what was being done; state, where it is not empty, what is on the card now.
+func explain(err error, what, state string) error {
+	var known *problem.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		if state != "" {
+			return &stateError{err, state}
+		}
+		return err
+	case errors.As(err, &known):
+		p := problem.Wrap(known.Code, err, what)
+		p.Why = join(p.Reason(), state)
+		return p
+	}
+	p := problem.New(problem.Failed, "%s", what).Because("%s", join(sentence(err.Error()), state))
+	p.Cause = err
+	switch {
+	case errors.Is(err, iso7816.ErrCardRemoved):
+		p.Code, p.What = problem.CardRemoved, what+": the card was removed"
+		_ = p.Because("%s", state).Hint("put the card back, and look at it with cardctl applet list")
+	case errors.Is(err, iso7816.ErrCardReset):
+		p.Code, p.What = problem.CardBusy, what+": another program reset the card"
+		_ = p.Because("%s", state).Hint("close the programs that use the card and run the command again")
+	case errors.Is(err, gp.ErrNoSecurityDomain):
+		p.Code = problem.NotFound
+		_ = p.Hint("the same command with --isd AID, if you know the AID of its security domain")
+	case errors.Is(err, gp.ErrKeyFormat):
+		p.Code = problem.Usage
+		_ = p.Hint("keys are 32, 48 or 64 hexadecimal digits: one key, or ENC:MAC:DEK")
+	case errors.Is(err, gp.ErrProtocol), errors.Is(err, gp.ErrTooLong):
+		p.Code = problem.NotSupported
+	case errors.Is(err, gp.ErrTooManyBlocks):
+		p.Code = problem.Mismatch
+	case errors.Is(err, gp.ErrResponseMAC), errors.Is(err, gp.ErrMalformed):
+		_ = p.Hint("take the card out, put it back and look at it with cardctl applet list")
+	default:
+		statusProblem(p, err, what, state)
+	}
+	return p
+}
+
+// statusProblem words a command that the card refused.
+func statusProblem(p *problem.Error, err error, what, state string) {
+	var refused *gp.CommandError
+	if !errors.As(err, &refused) {
+		return
+	}
+	p.What = what + ": " + refused.Error()
+	why := "The card gives no other reason."
+	switch refused.Status {
+	case iso7816.StatusNoSpace, iso7816.StatusMemoryFailure:
+		why = "The card has no room for it."
+	case iso7816.StatusSecurityNotSatisfied:
+		why = "The security domain does not let these keys do it."
+	case iso7816.StatusINSNotSupported, iso7816.StatusCLANotSupported, iso7816.StatusFunctionNotSupported:
+		p.Code, why = problem.NotSupported, "The card does not know this command."
+	case iso7816.StatusReferenceNotFound, iso7816.StatusFileNotFound:
+		p.Code, why = problem.NotFound, "The card does not have what the command is about."
+	}
+	_ = p.Because("%s", join(why, state))
+}
+
+// stateError is an interruption that tells what is on the card.
+type stateError struct {
+	error
+	state string
+}
+
+func (e *stateError) Unwrap() error { return e.error }
+func (e *stateError) Error() string { return e.error.Error() + ". " + e.state }
+
+func join(parts ...string) string {
+	var filled []string
+	for _, part := range parts {
+		if part != "" {
+			filled = append(filled, part)
+		}
+	}
+	return strings.Join(filled, " ")
+}
+
+// sentence makes one of an error's text.
+func sentence(text string) string {
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}

@@ -1,0 +1,330 @@
+package applet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Lengths of LOAD command data in bytes where the card announces extended
+// length without saying how much: long blocks first, then shorter ones, then
+// short APDUs.
+const (
+	longBlock   = 4096
+	mediumBlock = 2048
+)
+
+// cleanUpTime is how long what was loaded may take to be removed, also after
+// an interruption.
+const cleanUpTime = 30 * time.Second
+
+// Install loads a file and installs applets from it. Everything is checked
+// before the card is changed. What a failed step leaves on the card is removed
+// again; where that fails too, the error says what is there. A plan is also
+// returned with an error, once there was one.
+func Install(ctx context.Context, o InstallOptions) (*Plan, error) {
+	const what = "applet install"
+	p, err := o.check()
+	if err != nil {
+		return nil, explain(err, what, "")
+	}
+	c, err := connect(ctx, o.Access)
+	if err != nil {
+		return p, explain(err, what, "Nothing on the card was changed.")
+	}
+	defer c.close()
+	w := &installation{card: c, o: &o, plan: p, state: "Nothing on the card was changed."}
+	return p, explain(w.run(ctx), what, w.state)
+}
+
+// installation is one run of Install.
+type installation struct {
+	*card
+	o     *InstallOptions
+	plan  *Plan
+	state string // what is on the card now
+
+	loaded    bool // the package is on the card, at least in part
+	installed []gp.AID
+}
+
+func (w *installation) step(name string, sent int) {
+	if w.o.Progress == nil {
+		return
+	}
+	p := Progress{Step: name}
+	if name == "loading" {
+		p.Sent, p.Total = sent, w.plan.LoadSize
+	}
+	w.o.Progress(p)
+}
+
+func (w *installation) run(ctx context.Context) error {
+	if err := w.look(ctx); err != nil || w.o.DryRun {
+		return err
+	}
+	if err := w.clear(ctx); err != nil {
+		return err
+	}
+	err := w.load(ctx)
+	if err == nil {
+		err = w.install(ctx)
+	}
+	if err == nil {
+		w.step("checking", 0)
+		err = w.verify(ctx)
+	}
+	if err != nil {
+		return w.cleanUp(ctx, err)
+	}
+	w.state = ""
+	return nil
+}
+
+// look reads what is on the card and holds the plan against it.
+func (w *installation) look(ctx context.Context) (err error) {
+	w.step("looking at the card", 0)
+	r := &registry{}
+	if r.files, err = w.domain.Status(ctx, gp.LoadFile, nil); err != nil {
+		return err
+	}
+	if r.applications, err = w.domain.Status(ctx, gp.Application, nil); err != nil {
+		return err
+	}
+	if err := w.plan.compare(r, w.o.File, w.o.Replace); err != nil {
+		return err
+	}
+	w.plan.Domain = w.domain.AID()
+	if w.plan.Blocks, err = w.domain.Session().LoadBlocks(w.plan.LoadSize, w.lengths()[0]); err != nil {
+		return err
+	}
+	if !w.o.DryRun {
+		return nil // reading the memory would cost one more command; the card says itself when it is full
+	}
+	memory, err := w.domain.Resources(ctx)
+	if errors.Is(err, gp.ErrNotTold) || errors.Is(err, gp.ErrMalformed) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.plan.Memory = &MemoryReport{NonVolatile: memory.NonVolatile, Volatile: memory.Volatile}
+	if len(w.plan.Deletes) == 0 && memory.NonVolatile < w.plan.LoadSize {
+		return problem.New(problem.Failed, "the card has no room for it").
+			Because("The package needs %d bytes, and %d are free.", w.plan.LoadSize, memory.NonVolatile).
+			Hint("cardctl applet list shows what could be deleted")
+	}
+	return nil
+}
+
+// lengths are the lengths of LOAD command data to try, the greatest first.
+func (w *installation) lengths() []int {
+	most := w.domain.MaxCommandData()
+	switch {
+	case most <= iso7816.MaxShortData:
+		return []int{iso7816.MaxShortData}
+	case most < iso7816.MaxExtendedData: // the card says how much
+		return []int{most, iso7816.MaxShortData}
+	}
+	return []int{longBlock, mediumBlock, iso7816.MaxShortData}
+}
+
+// clear deletes what shall be replaced: the instances, then the package.
+func (w *installation) clear(ctx context.Context) error {
+	for i, aid := range w.plan.Deletes {
+		w.step("deleting", 0)
+		if err := w.domain.Delete(ctx, aid, false); err != nil {
+			return err
+		}
+		w.state = fmt.Sprintf("Of what was to be replaced, %s is deleted.", aids(w.plan.Deletes[:i+1]))
+	}
+	return nil
+}
+
+// load sends the package, with the longest blocks that the card takes.
+func (w *installation) load(ctx context.Context) error {
+	announced := w.access.Channel.Capabilities()
+	var err error
+	for i, length := range w.lengths() {
+		if i > 0 {
+			// A card may announce more than it takes. What it saw of
+			// the refused command is not known, so all begins anew.
+			if err := w.reopen(ctx); err != nil {
+				return err
+			}
+			w.access.Channel.Announce(announced)
+			if length <= iso7816.MaxShortData {
+				w.access.Channel.Announce(iso7816.Capabilities{Chaining: announced.Chaining})
+			}
+		}
+		if err = w.loadIn(ctx, length); !tooLong(err) || length <= iso7816.MaxShortData {
+			return err
+		}
+	}
+	return err
+}
+
+// tooLong tells a card that does not take blocks of this length: it refuses the
+// first, and not for want of memory.
+func tooLong(err error) bool {
+	var load *gp.LoadError
+	status := iso7816.StatusOf(err)
+	return errors.As(err, &load) && load.Sent == 0 && status != 0 &&
+		status != iso7816.StatusNoSpace && status != iso7816.StatusMemoryFailure
+}
+
+func (w *installation) loadIn(ctx context.Context, length int) error {
+	session := w.domain.Session()
+	blocks, err := session.LoadBlocks(w.plan.LoadSize, length)
+	if err != nil {
+		return err
+	}
+	hash, err := w.hash(session.Protocol)
+	if err != nil {
+		return err
+	}
+	w.plan.Blocks = blocks
+	w.step("loading", 0)
+	w.loaded = true
+	file := w.o.File.LoadFile(w.o.Descriptor, w.o.Debug)
+	if err := w.domain.InstallForLoad(ctx, w.plan.Package.AID, w.domain.AID(), hash, w.o.Memory); err != nil {
+		return err
+	}
+	return w.domain.Load(ctx, file, length, func(sent int) { w.step("loading", sent) })
+}
+
+// hash is the load file data block hash: where it is left to us, that of the
+// time of the card's protocol.
+func (w *installation) hash(p gp.Protocol) ([]byte, error) {
+	algorithm := w.o.LoadHash
+	switch {
+	case algorithm == "":
+		return nil, nil
+	case algorithm == "auto" && p.SCP == 3:
+		algorithm = "sha256"
+	case algorithm == "auto":
+		algorithm = "sha1"
+	}
+	return w.o.File.Hash(algorithm, w.o.Descriptor, w.o.Debug)
+}
+
+func (w *installation) install(ctx context.Context) error {
+	memory := gp.Memory{Data: w.o.Memory.Data, Volatile: w.o.Memory.Volatile}
+	for _, i := range w.plan.Instances {
+		w.step("installing", 0)
+		w.installed = append(w.installed, i.AID)
+		if err := w.domain.InstallAndMakeSelectable(ctx, gp.Instance{
+			File: w.plan.Package.AID, Module: i.Applet, AID: i.AID, Privileges: w.o.Privileges,
+			Parameters: gp.InstallParameters(w.o.Parameters, memory, nil),
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verify reads back what was installed; of a library, that it is there.
+func (w *installation) verify(ctx context.Context) error {
+	kind, wanted := gp.Application, []gp.AID{}
+	for _, i := range w.plan.Instances {
+		wanted = append(wanted, i.AID)
+	}
+	if len(wanted) == 0 {
+		kind, wanted = gp.LoadFile, []gp.AID{w.plan.Package.AID}
+	}
+	var filter []byte
+	if len(wanted) == 1 {
+		filter = wanted[0]
+	}
+	entries, err := w.domain.Status(ctx, kind, filter)
+	if err != nil {
+		return err
+	}
+	for _, aid := range wanted {
+		e := find(entries, aid)
+		if e == nil {
+			return problem.New(problem.Failed, "the card confirmed the installation and does not have %s", aid)
+		}
+		if kind == gp.Application && e.LifeCycle&0x07 != gp.ApplicationSelectable {
+			return problem.New(problem.Failed, "%s is on the card and cannot be selected: it is %s", aid, e.State())
+		}
+	}
+	return nil
+}
+
+// cleanUp removes what this run put on the card, after cause. Where that does
+// not work, the state says what stayed and how to remove it.
+func (w *installation) cleanUp(ctx context.Context, cause error) error {
+	replaced := ""
+	if len(w.plan.Deletes) > 0 {
+		replaced = "What was to be replaced is deleted."
+	}
+	if !w.loaded {
+		return cause
+	}
+	stayed := fmt.Sprintf("The package %s may be on the card; cardctl applet list shows it, cardctl applet delete %s --with-applets removes it.",
+		w.plan.Package.AID, w.plan.Package.AID)
+	w.state = join(replaced, stayed)
+	if errors.Is(cause, iso7816.ErrCardRemoved) || errors.Is(cause, iso7816.ErrCardReset) {
+		return cause
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	defer cancel()
+	w.step("cleaning up", 0)
+	if w.remove(ctx) == nil {
+		w.state = join(replaced, "What was loaded is removed again.")
+	}
+	return w.sized(ctx, cause)
+}
+
+// remove deletes the instances of this run, then the package. What is not
+// there needs no deletion.
+func (w *installation) remove(ctx context.Context) error {
+	if w.domain.Session() == nil || !w.domain.Session().Open() {
+		if err := w.reopen(ctx); err != nil {
+			return err
+		}
+	}
+	for _, aid := range append(append([]gp.AID{}, w.installed...), w.plan.Package.AID) {
+		err := w.domain.Delete(ctx, aid, false)
+		switch iso7816.StatusOf(err) {
+		case iso7816.StatusReferenceNotFound, iso7816.StatusFileNotFound, iso7816.StatusWrongData:
+			err = w.absent(ctx, aid, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// absent reports whether what could not be deleted is not on the card.
+func (w *installation) absent(ctx context.Context, aid gp.AID, refused error) error {
+	kind := gp.Application
+	if aid.Equal(w.plan.Package.AID) {
+		kind = gp.LoadFile
+	}
+	entries, err := w.domain.Status(ctx, kind, aid)
+	if err == nil && find(entries, aid) != nil {
+		return refused
+	}
+	return err
+}
+
+// sized adds to a card that is full what it says of its memory.
+func (w *installation) sized(ctx context.Context, cause error) error {
+	if s := iso7816.StatusOf(cause); s != iso7816.StatusNoSpace && s != iso7816.StatusMemoryFailure {
+		return cause
+	}
+	memory, err := w.domain.Resources(ctx)
+	if err != nil {
+		return cause
+	}
+	w.state = join(w.state, fmt.Sprintf("The package has %d bytes; the card says that %d are free.", w.plan.LoadSize, memory.NonVolatile))
+	return cause
+}

@@ -1,0 +1,338 @@
+package applet
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+func large() source { s := sample(); s.method = 19000; return s }
+
+func TestInstall(t *testing.T) {
+	card := newFakeCard(t)
+	f := large().file(t)
+	size := len(f.LoadFile(false, false))
+	n := (size + 4 + 246) / 247
+	var last Progress
+	p, err := Install(t.Context(), InstallOptions{
+		Access: card.access(defaultKey, t.TempDir()), File: f, Parameters: []byte{1, 2}, LoadHash: "auto",
+		Progress: func(p Progress) {
+			if p.Total > 0 {
+				last = p
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if card.count > n+8 || p.Blocks != n || last.Sent != size || last.Total != size {
+		t.Errorf("%d commands for %d blocks; %+v; progress %+v", card.count, n, p, last)
+	}
+	if len(card.apps) != 1 || len(card.files) != 1 || card.files[0].size != size {
+		t.Errorf("%+v", card)
+	}
+	l, err := List(t.Context(), card.access(defaultKey, ""))
+	if err != nil || len(l.Applications) != 1 || len(l.Packages) != 1 || len(l.Domains) != 1 || l.KeyVersion != 255 || l.State != "OP_READY" {
+		t.Errorf("%+v, %v", l, err)
+	}
+}
+
+func TestListTakesFewCommands(t *testing.T) {
+	card := newFakeCard(t)
+	if _, err := List(t.Context(), card.access(defaultKey, t.TempDir())); err != nil || card.count > 8 {
+		t.Errorf("%d commands, %v", card.count, err)
+	}
+}
+
+// TestInstallInExtendedLength has cards that take all, some and none of what
+// they announce.
+func TestInstallInExtendedLength(t *testing.T) {
+	f := large().file(t)
+	size := len(f.LoadFile(false, false))
+	for name, test := range map[string]struct{ longest, most int }{
+		"any length": {0, 8 + size/2000}, "2048 bytes": {2048, 12 + 1 + size/2000 + 4}, "none": {255, 8 + size/247 + 1 + 12},
+	} {
+		t.Run(name, func(t *testing.T) {
+			card := newFakeCard(t)
+			card.announce, card.longest = true, test.longest
+			_, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: f})
+			if err != nil || len(card.apps) != 1 || card.count > test.most {
+				t.Errorf("%d commands, at most %d: %v", card.count, test.most, err)
+			}
+		})
+	}
+}
+
+func TestInstallRefusals(t *testing.T) {
+	two := sample()
+	two.applets = []string{"F00000000101", "F00000000102"}
+	needs := sample()
+	needs.imports = append(needs.imports, "0001 06 F00000000201")
+	huge := sample()
+	huge.method = 64000
+	other := []fakeApp{{unhex(t, "F00000000101"), unhex(t, "F0000000FF")}}
+	for name, test := range map[string]struct {
+		file   source
+		change func(*InstallOptions, *fakeCard)
+		code   problem.Code
+		text   string
+	}{
+		"several applets and none named": {two, func(*InstallOptions, *fakeCard) {}, problem.Usage, "F00000000102"},
+		"an applet that is not there":    {sample(), func(o *InstallOptions, _ *fakeCard) { o.Applets = []gp.AID{{1, 2, 3, 4, 5}} }, problem.Mismatch, "no applet 0102030405"},
+		"an instance AID of 4 bytes":     {sample(), func(o *InstallOptions, _ *fakeCard) { o.Instances = []gp.AID{{1, 2, 3, 4}} }, problem.Usage, "4 bytes"},
+		"an instance AID of 17 bytes":    {sample(), func(o *InstallOptions, _ *fakeCard) { o.Instances = []gp.AID{make(gp.AID, 17)} }, problem.Usage, "17 bytes"},
+		"more instances than applets":    {sample(), func(o *InstallOptions, _ *fakeCard) { o.Instances = []gp.AID{{1, 2, 3, 4, 5}, {1, 2, 3, 4, 6}} }, problem.Usage, "2 instance"},
+		"too many parameters":            {sample(), func(o *InstallOptions, _ *fakeCard) { o.Parameters = make([]byte, 200) }, problem.Usage, "200 bytes"},
+		"an unknown hash":                {sample(), func(o *InstallOptions, _ *fakeCard) { o.LoadHash = "md5" }, problem.Usage, "md5"},
+		"too many blocks":                {huge, func(*InstallOptions, *fakeCard) {}, problem.Mismatch, "256 blocks"},
+		"an import that is not there":    {needs, func(*InstallOptions, *fakeCard) {}, problem.NotFound, "F00000000201"},
+		"an instance of another package": {sample(), func(_ *InstallOptions, c *fakeCard) { c.apps = other }, problem.Refused, "F0000000FF"},
+		"that, and --replace":            {sample(), func(o *InstallOptions, c *fakeCard) { c.apps, o.Replace = other, true }, problem.Refused, "F0000000FF"},
+		"the package is there": {sample(), func(_ *InstallOptions, c *fakeCard) {
+			c.files = []fakeFile{{aid: unhex(c.t, "F000000001")}}
+		}, problem.Refused, "--replace"},
+		"wrong keys":        {sample(), func(o *InstallOptions, c *fakeCard) { o.Access = c.access(defaultKey[2:]+"00", "") }, problem.KeysIncorrect, "wrong"},
+		"keys that are not": {sample(), func(o *InstallOptions, c *fakeCard) { o.Access = c.access("secretsecret", "") }, problem.Usage, "hexadecimal"},
+		"no such version":   {sample(), func(o *InstallOptions, _ *fakeCard) { o.Access.KeyVersion = 5 }, problem.NotFound, "version 5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			card := newFakeCard(t)
+			o := InstallOptions{Access: card.access(defaultKey, ""), File: test.file.file(t)}
+			test.change(&o, card)
+			files, apps := len(card.files), len(card.apps)
+			_, err := Install(t.Context(), o)
+			var p *problem.Error
+			if !errors.As(err, &p) || p.Code != test.code || !strings.Contains(p.Error()+p.Try, test.text) || strings.Contains(p.Error(), "secretsecret") {
+				t.Errorf("%v", err)
+			}
+			if len(card.files) != files || len(card.apps) != apps || strings.Contains(strings.Join(card.log, " "), "E6") {
+				t.Errorf("the card was changed: %v", card.log)
+			}
+		})
+	}
+}
+
+func TestReplace(t *testing.T) {
+	card := newFakeCard(t)
+	o := InstallOptions{File: sample().file(t), Replace: true}
+	for range 2 {
+		o.Access = card.access(defaultKey, "")
+		if _, err := Install(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(card.files) != 1 || len(card.apps) != 1 {
+		t.Errorf("%+v", card)
+	}
+}
+
+func TestSeveralApplets(t *testing.T) {
+	two := sample()
+	two.applets = []string{"F00000000101", "F00000000102"}
+	card, f := newFakeCard(t), two.file(t)
+	p, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: f, Applets: f.Applets, Instances: []gp.AID{unhex(t, "F0000000AA01")}})
+	if err != nil || len(card.apps) != 2 || p.Instances[0].AID.String() != "F0000000AA01" || p.Instances[1].AID.String() != "F00000000102" {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	card := newFakeCard(t)
+	p, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: sample().file(t), DryRun: true})
+	if err != nil || len(card.files) != 0 || p.Memory == nil || p.Blocks == 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	card.memory = 100
+	_, err = Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: sample().file(t), DryRun: true})
+	if !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "100 are free") {
+		t.Error(err)
+	}
+}
+
+// TestFailedStepsAreCleanedUp refuses each step.
+func TestFailedStepsAreCleanedUp(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*fakeCard)
+		text   string
+	}{
+		"a full card":           {func(c *fakeCard) { c.memory = 5000 }, "The card says that 5000 are free"},
+		"LOAD refused":          {func(c *fakeCard) { c.refuse[0xE8] = 0x6985 }, "LOAD"},
+		"INSTALL refused twice": {func(c *fakeCard) { c.refuse[0xE6] = 0x6A80 }, "INSTALL [for load]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			card := newFakeCard(t)
+			test.change(card)
+			_, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: large().file(t)})
+			if err == nil || len(card.files) != 0 || len(card.apps) != 0 || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(test.text)) ||
+				!strings.Contains(err.Error(), "removed again") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	card := newFakeCard(t)
+	card.apps = nil
+	hook := &refuseSecond{fakeCard: card}
+	a := card.access(defaultKey, "")
+	a.Channel = iso7816.NewChannel(hook, iso7816.Capabilities{})
+	_, err := Install(t.Context(), InstallOptions{Access: a, File: sample().file(t)})
+	if err == nil || len(card.files) != 0 || !strings.Contains(err.Error(), "removed again") || !strings.Contains(err.Error(), "install and make selectable") {
+		t.Errorf("%v, %+v", err, card.files)
+	}
+	card.refuse[0xE4] = 0x6985
+	a = card.access(defaultKey, "")
+	a.Channel = iso7816.NewChannel(&refuseSecond{fakeCard: card}, iso7816.Capabilities{})
+	_, err = Install(t.Context(), InstallOptions{Access: a, File: sample().file(t)})
+	if err == nil || len(card.files) != 1 || !strings.Contains(err.Error(), "cardctl applet delete F000000001 --with-applets") {
+		t.Errorf("%v", err)
+	}
+}
+
+// refuseSecond is a card that refuses INSTALL [for install].
+type refuseSecond struct{ *fakeCard }
+
+func (r *refuseSecond) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
+	if apdu[1] == 0xE6 && apdu[2] == 0x0C {
+		return []byte{0x69, 0x85}, nil
+	}
+	return r.fakeCard.Transmit(ctx, apdu)
+}
+
+// TestPulledEverywhere pulls the card at every command of install, delete and
+// set-keys; afterwards list works, and the same command completes or says what
+// is there.
+func TestPulledEverywhere(t *testing.T) {
+	f := sample().file(t)
+	for at := 0; ; at++ {
+		card := newFakeCard(t)
+		state := t.TempDir()
+		install := func() error {
+			_, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, state), File: f, Replace: true})
+			return err
+		}
+		card.pulled = at
+		err := install()
+		card.pulled = -1
+		if err == nil {
+			break
+		}
+		if !problem.Is(err, problem.CardRemoved) {
+			t.Fatalf("pulled at %d: %v", at, err)
+		}
+		if _, err := List(t.Context(), card.access(defaultKey, state)); err != nil {
+			t.Fatalf("pulled at %d, list: %v", at, err)
+		}
+		if err := install(); err != nil || len(card.apps) != 1 || len(card.files) != 1 {
+			t.Fatalf("pulled at %d, again: %v, %+v", at, err, card)
+		}
+		card.pulled = at
+		_, err = Delete(t.Context(), DeleteOptions{Access: card.access(defaultKey, state), AID: f.Package.AID, WithApplets: true})
+		card.pulled = -1
+		if err != nil {
+			_, err = Delete(t.Context(), DeleteOptions{Access: card.access(defaultKey, state), AID: f.Package.AID, WithApplets: true})
+			if err != nil && !problem.Is(err, problem.NotFound) || len(card.files) != 0 || len(card.apps) != 0 {
+				t.Fatalf("pulled at %d, delete again: %v", at, err)
+			}
+		}
+	}
+}
+
+func TestDelete(t *testing.T) {
+	card := newFakeCard(t)
+	f := sample().file(t)
+	install := func() {
+		t.Helper()
+		if _, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: f}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install()
+	remove := func(aid gp.AID, with bool) error {
+		_, err := Delete(t.Context(), DeleteOptions{Access: card.access(defaultKey, ""), AID: aid, WithApplets: with})
+		return err
+	}
+	if err := remove(f.Package.AID, false); !problem.Is(err, problem.Refused) || len(card.files) != 1 || !strings.Contains(err.Error(), "F00000000101") {
+		t.Error(err)
+	}
+	if err := remove(f.Applets[0], false); err != nil || len(card.apps) != 0 || len(card.files) != 1 {
+		t.Error(err)
+	}
+	if err := remove(f.Package.AID, false); err != nil || len(card.files) != 0 {
+		t.Error(err)
+	}
+	install()
+	if err := remove(f.Package.AID, true); err != nil || len(card.files) != 0 || len(card.apps) != 0 {
+		t.Error(err)
+	}
+	if err := remove(f.Package.AID, true); !problem.Is(err, problem.NotFound) {
+		t.Error(err)
+	}
+	if err := remove(unhex(t, "A000000151000000"), true); !problem.Is(err, problem.Refused) {
+		t.Error(err)
+	}
+	refused := problem.New(problem.Refused, "no")
+	install()
+	_, err := Delete(t.Context(), DeleteOptions{Access: card.access(defaultKey, ""), AID: f.Package.AID, WithApplets: true,
+		Confirm: func(context.Context, string) error { return refused }})
+	if !problem.Is(err, problem.Refused) || len(card.files) != 1 {
+		t.Error(err)
+	}
+}
+
+// TestGuard sees that keys which failed once are not tried again, on this card
+// and on no other, until they are insisted on and are right.
+func TestGuard(t *testing.T) {
+	for _, serial := range []byte{1, 0} {
+		state := t.TempDir()
+		card := newFakeCard(t)
+		card.serial = serial
+		wrong := strings.Repeat("11", 16)
+		if _, err := List(t.Context(), card.access(wrong, state)); !problem.Is(err, problem.KeysIncorrect) {
+			t.Fatal(err)
+		}
+		if _, err := List(t.Context(), card.access(defaultKey, state)); !problem.Is(err, problem.PINBlocked) || card.failed > 0 {
+			t.Errorf("a second try: %v", err)
+		}
+		other := newFakeCard(t)
+		other.serial = 7
+		if _, err := List(t.Context(), other.access(defaultKey, state)); err != nil {
+			t.Errorf("another card: %v", err)
+		}
+		insist := card.access(wrong, state)
+		insist.RetryKeys = true
+		if _, err := List(t.Context(), insist); !problem.Is(err, problem.KeysIncorrect) {
+			t.Error(err)
+		}
+		insist = card.access(defaultKey, state)
+		insist.RetryKeys = true
+		if _, err := List(t.Context(), insist); err != nil {
+			t.Error(err)
+		}
+		if _, err := List(t.Context(), card.access(defaultKey, state)); err != nil {
+			t.Errorf("after the right keys: %v", err)
+		}
+		entries, _ := os.ReadDir(filepath.Join(state, "card-keys"))
+		if len(entries) != 0 {
+			t.Errorf("%v stays", entries)
+		}
+	}
+}
+
+func TestFactoryKeys(t *testing.T) {
+	card := newFakeCard(t)
+	for _, test := range []struct {
+		version byte
+		want    bool
+	}{{255, true}, {1, false}} {
+		card.version = test.version
+		if got, err := FactoryKeys(t.Context(), card.access("", "").Channel, nil); err != nil || got != test.want {
+			t.Errorf("version %d: %t, %v", test.version, got, err)
+		}
+	}
+}

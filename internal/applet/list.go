@@ -1,0 +1,108 @@
+package applet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cardctl/cardctl/internal/gp"
+)
+
+// Item is one entry of the card's registry in words.
+type Item struct {
+	AID        gp.AID   `json:"aid"`
+	State      string   `json:"state"`
+	Privileges []string `json:"privileges"`
+
+	// Package is what an application was installed from, Domain the
+	// security domain that the entry belongs to, Version that of a
+	// package; empty where the card does not tell.
+	Package gp.AID   `json:"package,omitempty"`
+	Domain  gp.AID   `json:"domain,omitempty"`
+	Version string   `json:"version,omitempty"`
+	Modules []gp.AID `json:"modules,omitempty"`
+
+	// Name is the name of a package that is known.
+	Name string `json:"name,omitempty"`
+}
+
+// Listing is what is on a card.
+type Listing struct {
+	// Protocol is the secure channel that was spoken, KeyVersion the
+	// version of the keys, 255 for those that the card came with.
+	Protocol   string `json:"protocol"`
+	KeyVersion byte   `json:"keyVersion"`
+
+	// State is the life cycle state of the card.
+	State        string `json:"state"`
+	Domains      []Item `json:"domains"`
+	Applications []Item `json:"applications"`
+	Packages     []Item `json:"packages"`
+}
+
+// List says what is on the card.
+func List(ctx context.Context, a Access) (*Listing, error) {
+	l, err := list(ctx, a)
+	return l, explain(err, "applet list", "")
+}
+
+func list(ctx context.Context, a Access) (*Listing, error) {
+	c, err := connect(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	session := c.domain.Session()
+	l := &Listing{
+		Protocol: session.Protocol.String(), KeyVersion: session.KeyVersion, State: "unknown",
+		Domains: []Item{}, Applications: []Item{}, Packages: []Item{},
+	}
+	issuer, err := optional(c.domain.Status(ctx, gp.IssuerDomain, nil))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range issuer {
+		l.State = e.State()
+		l.Domains = append(l.Domains, item(e))
+	}
+	applications, err := c.domain.Status(ctx, gp.Application, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range applications {
+		if e.SecurityDomain() {
+			l.Domains = append(l.Domains, item(e))
+		} else {
+			l.Applications = append(l.Applications, item(e))
+		}
+	}
+	files, err := c.domain.Files(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range files {
+		l.Packages = append(l.Packages, item(e))
+	}
+	return l, nil
+}
+
+// optional takes a list that a card does not give for an empty one: a security
+// domain that is not the issuer's does not know all.
+func optional(entries []gp.Entry, err error) ([]gp.Entry, error) {
+	var refused *gp.CommandError
+	if errors.As(err, &refused) {
+		return nil, nil
+	}
+	return entries, err
+}
+
+func item(e gp.Entry) Item {
+	i := Item{
+		AID: e.AID, State: e.State(), Privileges: e.Privileges.Names(), Package: e.File, Domain: e.Domain, Modules: e.Modules,
+		Name: packageName(e.AID),
+	}
+	if len(e.Version) == 2 {
+		i.Version = fmt.Sprintf("%d.%d", e.Version[0], e.Version[1])
+	}
+	return i
+}

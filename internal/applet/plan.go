@@ -1,0 +1,217 @@
+package applet
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// InstallOptions is what Install shall do.
+type InstallOptions struct {
+	Access Access
+	File   *File
+
+	// Applets are the applets to install, and Instances the AIDs that they
+	// get; where there are fewer instances, the others get the AID of
+	// their applet. No applet means the only one of the file.
+	Applets, Instances []gp.AID
+
+	// Parameters are the applet's own install parameters.
+	Parameters []byte
+	Privileges gp.Privileges
+	Memory     gp.Memory
+
+	// LoadHash is "sha1" or "sha256" to send the hash of the load file, or
+	// "auto" for the one that the card's protocol is used with; "" for none.
+	LoadHash string
+
+	// Descriptor and Debug load these components too.
+	Descriptor, Debug bool
+
+	// Replace deletes the package, and what was installed from it, first.
+	Replace bool
+
+	// DryRun checks everything, also on the card, and changes nothing.
+	DryRun bool
+
+	// Progress, if it is there, is told how the work goes on.
+	Progress func(Progress)
+}
+
+// Progress is where the work is.
+type Progress struct {
+	// Step says what is being done: "loading".
+	Step string
+	// Sent of Total bytes have arrived; both are 0 where nothing is sent.
+	Sent, Total int
+}
+
+// Plan is what an installation will do, or did.
+type Plan struct {
+	Package   Package        `json:"package"`
+	Instances []InstancePlan `json:"instances"`
+	Deletes   []gp.AID       `json:"deletes"` // before the package is loaded
+	LoadSize  int            `json:"loadSize"`
+	Blocks    int            `json:"blocks"`
+	Domain    gp.AID         `json:"domain,omitempty"`
+	Memory    *MemoryReport  `json:"memory,omitempty"`
+	DryRun    bool           `json:"dryRun"`
+}
+
+// MemoryReport is the free memory of a card in bytes, as it tells it.
+type MemoryReport struct {
+	NonVolatile int `json:"nonVolatile"`
+	Volatile    int `json:"volatile"`
+}
+
+// InstancePlan is one application to install.
+type InstancePlan struct {
+	Applet     gp.AID   `json:"applet"`
+	AID        gp.AID   `json:"aid"`
+	Privileges []string `json:"privileges"`
+}
+
+// check looks at everything that can be wrong without a card.
+func (o *InstallOptions) check() (*Plan, error) {
+	if len(o.Applets) == 0 {
+		switch len(o.File.Applets) {
+		case 0:
+		case 1:
+			o.Applets = o.File.Applets
+		default:
+			return nil, problem.New(problem.Usage, "the file has %d applets", len(o.File.Applets)).
+				Because("They are %s.", aids(o.File.Applets)).Hint("the same command with --applet AID, once for each that shall be installed")
+		}
+	}
+	if len(o.Instances) > len(o.Applets) {
+		return nil, problem.New(problem.Usage, "%d instance AIDs for %d applets", len(o.Instances), len(o.Applets))
+	}
+	p := &Plan{Package: o.File.Package, Deletes: []gp.AID{}, Instances: []InstancePlan{}, DryRun: o.DryRun}
+	for i, applet := range o.Applets {
+		if !o.File.hasApplet(applet) {
+			return nil, problem.New(problem.Mismatch, "the file has no applet %s", applet).Because("It has %s.", aids(o.File.Applets))
+		}
+		instance := InstancePlan{Applet: applet, AID: applet, Privileges: o.Privileges.Names()}
+		if i < len(o.Instances) {
+			instance.AID = o.Instances[i]
+		}
+		if err := instance.AID.Check(); err != nil {
+			return nil, problem.Wrap(problem.Usage, err, "--instance")
+		}
+		if slices.ContainsFunc(p.Instances, func(q InstancePlan) bool { return q.AID.Equal(instance.AID) }) {
+			return nil, problem.New(problem.Usage, "two instances would have the AID %s", instance.AID)
+		}
+		if instance.AID.Equal(p.Package.AID) {
+			return nil, problem.New(problem.Usage, "the instance would have the AID of its package, %s", instance.AID)
+		}
+		p.Instances = append(p.Instances, instance)
+	}
+	if len(o.Instances) > 0 && len(p.Instances) == 0 {
+		return nil, problem.New(problem.Usage, "the file has no applet that an instance could be made of")
+	}
+	const roomForParameters = 127 // what fits INSTALL beside three AIDs and a MAC
+	if len(o.Parameters) > roomForParameters {
+		return nil, problem.New(problem.Usage, "%d bytes of parameters", len(o.Parameters)).
+			Because("INSTALL has room for %d.", roomForParameters)
+	}
+	if o.LoadHash != "" && o.LoadHash != "auto" {
+		if _, err := o.File.Hash(o.LoadHash, o.Descriptor, o.Debug); err != nil {
+			return nil, err
+		}
+	}
+	p.LoadSize = len(o.File.LoadFile(o.Descriptor, o.Debug))
+	return p, nil
+}
+
+// registry is what is on the card.
+type registry struct {
+	files, applications []gp.Entry
+}
+
+func find(entries []gp.Entry, aid gp.AID) *gp.Entry {
+	for i := range entries {
+		if entries[i].AID.Equal(aid) {
+			return &entries[i]
+		}
+	}
+	return nil
+}
+
+// instancesOf are the applications that were installed from a package, as far
+// as the card tells, and whether it tells at all.
+func (r *registry) instancesOf(file gp.AID) (instances []gp.AID, told bool) {
+	told = true
+	for _, e := range r.applications {
+		switch {
+		case e.File.Equal(file):
+			instances = append(instances, e.AID)
+		case e.File == nil && !e.SecurityDomain():
+			told = false
+		}
+	}
+	return instances, told
+}
+
+// compare holds the plan against what is on the card.
+func (p *Plan) compare(r *registry, f *File, replace bool) error {
+	for _, missing := range f.Imports {
+		there := find(r.files, missing.AID)
+		if there == nil && platform(missing.AID) {
+			continue // cards have these without listing them
+		}
+		if there == nil {
+			return problem.New(problem.NotFound, "the package imports %s %s, which the card does not have", missing.AID, missing.Version).
+				Hint("install that package first")
+		}
+		if v := there.Version; len(v) == 2 && (v[0] != missing.Version.Major || v[1] < missing.Version.Minor) {
+			return problem.New(problem.Mismatch, "the package imports %s %s, the card has %d.%d", missing.AID, missing.Version, v[0], v[1])
+		}
+	}
+	belongs := []gp.AID{}
+	if there := find(r.files, p.Package.AID); there != nil {
+		belongs, _ = r.instancesOf(p.Package.AID)
+		if !replace {
+			why := "Nothing was installed from it."
+			if len(belongs) > 0 {
+				why = "It has the instances " + aids(belongs) + "."
+			}
+			return problem.New(problem.Refused, "the package %s is already on the card", p.Package.AID).Because("%s", why).
+				Hint("the same command with --replace, which deletes it and its instances first")
+		}
+		p.Deletes = append(append(p.Deletes, belongs...), p.Package.AID)
+	}
+	for _, i := range p.Instances {
+		there := find(r.applications, i.AID)
+		if there == nil || slices.ContainsFunc(belongs, i.AID.Equal) {
+			continue
+		}
+		if there.File == nil && replace && len(p.Deletes) > 0 {
+			// The card does not tell what it was installed from; the
+			// package that goes away may be it, and its deletion
+			// then needs this one gone.
+			p.Deletes = append([]gp.AID{i.AID}, p.Deletes...)
+			continue
+		}
+		why := "The card does not tell what it was installed from."
+		if there.File != nil {
+			why = fmt.Sprintf("It was installed from the package %s.", there.File)
+		}
+		return problem.New(problem.Refused, "an application %s is already on the card", i.AID).Because("%s", why).
+			Hint("--instance AID gives the new one another AID; cardctl applet delete %s removes the old one", i.AID)
+	}
+	if e := find(r.applications, p.Package.AID); e != nil {
+		return problem.New(problem.Refused, "an application on the card has the AID of the package, %s", p.Package.AID)
+	}
+	return nil
+}
+
+func aids(list []gp.AID) string {
+	texts := make([]string, len(list))
+	for i, aid := range list {
+		texts[i] = aid.String()
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,349 @@
+package applet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// ScriptOptions is how a script is run.
+type ScriptOptions struct {
+	// Access is the card; the keys are the script's own.
+	Access Access
+	Script *Script
+
+	// Dir is where files are looked for that are not where the process is:
+	// the directory of the script. "" for nowhere.
+	Dir string
+
+	// Report, if it is there, is told of each command when it begins, and
+	// of each line that it has to say.
+	Report func(ScriptEvent)
+}
+
+// ScriptEvent is one thing that a person may want to see.
+type ScriptEvent struct {
+	Line    int
+	Command string // without keys
+	Text    string // "" when the command begins
+}
+
+// RunScript runs a GPShell script. The files that it names are read and
+// checked before the first command; the reader is the one that was chosen
+// outside the script, and deletions never take more than they name.
+func RunScript(ctx context.Context, o ScriptOptions) error {
+	const what = "applet script"
+	r := &scriptRun{card: &card{access: o.Access, guard: newGuard(o.Access)}, o: o, files: map[string]*File{}}
+	defer r.close()
+	for i := range o.Script.commands {
+		if err := r.readFile(&o.Script.commands[i]); err != nil {
+			return explain(err, fmt.Sprintf("%s: line %d", what, o.Script.commands[i].line), "Nothing was sent to the card.")
+		}
+	}
+	for i := range o.Script.commands {
+		c := &o.Script.commands[i]
+		if c.name == "exit" {
+			return nil
+		}
+		r.command = c
+		r.say("")
+		err := r.run(ctx, c)
+		var refused *gp.CommandError
+		if errors.As(err, &refused) && c.goesOn() {
+			r.say(fmt.Sprintf("%v; going on", err))
+			err = nil
+		}
+		if err != nil {
+			return explain(err, fmt.Sprintf("%s: line %d: %s", what, c.line, c.name), r.state)
+		}
+	}
+	return nil
+}
+
+// goesOn reports whether a refusal does not end the script, as in GPShell.
+func (c *command) goesOn() bool {
+	return c.has("-nostop") || c.name == "delete" || c.name == "delete_key" || c.name == "send_apdu_nostop"
+}
+
+// scriptRun is one run of a script.
+type scriptRun struct {
+	*card
+	o          ScriptOptions
+	command    *command
+	files      map[string]*File
+	derivation gp.Diversification
+	hasDEK     bool
+	state      string
+}
+
+func (r *scriptRun) close() {
+	if r.domain != nil {
+		r.domain.Close()
+	}
+}
+
+func (r *scriptRun) say(text string) {
+	if r.o.Report != nil {
+		r.o.Report(ScriptEvent{Line: r.command.line, Command: r.command.describe(), Text: text})
+	}
+}
+
+// readFile reads the CAP or IJC file of a command.
+func (r *scriptRun) readFile(c *command) error {
+	name, ok := c.options["-file"]
+	if !ok || r.files[name] != nil {
+		return nil
+	}
+	path := name
+	if _, err := os.Stat(path); err != nil && r.o.Dir != "" && !filepath.IsAbs(path) {
+		path = filepath.Join(r.o.Dir, name)
+	}
+	f, err := ReadFile(path)
+	if err != nil {
+		return err
+	}
+	r.files[name] = f
+	if applet := c.aid("-aid"); applet != nil && c.name == "install" && !f.hasApplet(applet) {
+		return problem.New(problem.Mismatch, "%s has no applet %s", name, applet).Because("It has %s.", aids(f.Applets))
+	}
+	if c.name == "install" && len(f.Applets) == 0 {
+		return problem.New(problem.Mismatch, "%s has no applet", name)
+	}
+	return nil
+}
+
+func (r *scriptRun) run(ctx context.Context, c *command) error {
+	switch c.name {
+	case "visa_key_derivation", "gemxpressopro":
+		r.derivation = gp.DiversificationVISA2
+		return nil
+	case "emv_cps11_key_derivation":
+		r.derivation = gp.DiversificationEMV
+		return nil
+	case "mode_201", "mode_211", "enable_trace", "enable_timer", "establish_context", "release_context":
+		return nil // what the card speaks it says itself
+	case "card_connect", "card_disconnect":
+		r.close()
+		r.domain = nil
+		return nil
+	case "select":
+		return r.selectDomain(ctx, c.aid("-aid"))
+	}
+	if r.domain == nil {
+		if err := r.selectDomain(ctx, nil); err != nil {
+			return err
+		}
+	}
+	switch c.name {
+	case "open_sc":
+		return r.openChannel(ctx, c)
+	case "close_sc":
+		r.domain.Close()
+		return nil
+	case "install":
+		return r.install(ctx, c)
+	case "install_for_load":
+		return r.domain.InstallForLoad(ctx, c.aid("-pkgaid"), r.domainFor(c), nil, c.memory())
+	case "load":
+		return r.load(ctx, r.files[c.options["-file"]])
+	case "install_for_install":
+		return r.domain.InstallAndMakeSelectable(ctx, c.instance(c.aid("-pkgaid"), c.aid("-aid")))
+	case "install_for_personalization":
+		return r.domain.InstallForPersonalization(ctx, c.aid("-aid"))
+	case "store_data":
+		answer, err := r.domain.StoreData(ctx, byte(c.number("-dataformat")|c.number("-dataencryption")), c.hex("-data"), c.number("-responsedataexpected") == 1)
+		r.show(answer)
+		return err
+	case "delete":
+		return r.domain.Delete(ctx, c.aid("-aid"), false)
+	case "delete_key":
+		return r.domain.DeleteKey(ctx, byte(c.number("-keyind")), byte(c.number("-keyver")))
+	case "get_status":
+		return r.status(ctx, c)
+	case "put_sc_key":
+		return r.putKeys(ctx, c)
+	case "send_apdu", "send_apdu_nostop":
+		return r.send(ctx, c)
+	}
+	return r.data(ctx, c)
+}
+
+func (r *scriptRun) selectDomain(ctx context.Context, aid gp.AID) error {
+	r.close()
+	d, err := gp.Discover(ctx, r.access.Channel, aid)
+	r.domain = d
+	return err
+}
+
+func (r *scriptRun) openChannel(ctx context.Context, c *command) error {
+	if err := r.guard.permit(ctx, r.domain); err != nil {
+		return err
+	}
+	keys, err := c.keys()
+	if err != nil {
+		return err
+	}
+	defer keys.Wipe()
+	credentials := gp.Credentials{
+		Keys: keys, Diversification: r.derivationOf(c), Level: gp.Level(c.number("-security")),
+		KeyVersion: byte(c.number("-keyver")), KeyIndex: byte(c.number("-keyind")),
+	}
+	if c.has("-scp") && c.has("-scpimpl") {
+		credentials.Protocol = gp.Protocol{SCP: byte(c.number("-scp")), I: byte(c.number("-scpimpl"))}
+	}
+	r.hasDEK = c.has("-kek_key") || c.has("-key")
+	return r.openAs(ctx, credentials)
+}
+
+func (r *scriptRun) derivationOf(c *command) gp.Diversification {
+	if c.has("-keyderivation") {
+		return derivations[c.options["-keyderivation"]]
+	}
+	return r.derivation
+}
+
+// domainFor is the security domain that a load file belongs to: the one named,
+// or the one selected.
+func (r *scriptRun) domainFor(c *command) gp.AID {
+	if aid := c.aid("-sdaid"); aid != nil {
+		return aid
+	}
+	return r.domain.AID()
+}
+
+func (c *command) memory() gp.Memory {
+	return gp.Memory{Code: c.number("-nvcodelimit"), Data: c.number("-nvdatalimit"), Volatile: c.number("-vdatalimit")}
+}
+
+func (c *command) instance(file, module gp.AID) gp.Instance {
+	i := gp.Instance{
+		File: file, Module: module, AID: c.aid("-instaid"), Privileges: gp.Privileges(c.number("-priv")) << 16,
+		Parameters: gp.InstallParameters(c.hex("-instparam"), gp.Memory{Data: c.number("-nvdatalimit"), Volatile: c.number("-vdatalimit")}, nil),
+	}
+	if i.AID == nil {
+		i.AID = module
+	}
+	return i
+}
+
+// install loads a file and installs one applet of it. What a failed step left
+// on the card is not removed: the script's next commands may count on it.
+func (r *scriptRun) install(ctx context.Context, c *command) error {
+	f := r.files[c.options["-file"]]
+	file, module := f.Package.AID, f.Applets[0]
+	if aid := c.aid("-pkgaid"); aid != nil {
+		file = aid
+	}
+	if aid := c.aid("-aid"); aid != nil {
+		module = aid
+	}
+	memory := c.memory()
+	if memory.Code == 0 {
+		memory.Code = len(f.LoadFile(false, false))
+	}
+	if err := r.domain.InstallForLoad(ctx, file, r.domainFor(c), nil, memory); err != nil {
+		return err
+	}
+	if err := r.load(ctx, f); err != nil {
+		return err
+	}
+	r.state = fmt.Sprintf("The package %s is on the card; cardctl applet delete %s removes it.", file, file)
+	if err := r.domain.InstallAndMakeSelectable(ctx, c.instance(file, module)); err != nil {
+		return err
+	}
+	r.state = ""
+	return nil
+}
+
+func (r *scriptRun) load(ctx context.Context, f *File) error {
+	return r.domain.Load(ctx, f.LoadFile(false, false), iso7816.MaxShortData, nil)
+}
+
+func (r *scriptRun) status(ctx context.Context, c *command) error {
+	kinds := c.hex("-element")[0]
+	for _, kind := range []gp.Kind{gp.IssuerDomain, gp.Application, gp.LoadFile, gp.LoadFileWithModules} {
+		if kinds&byte(kind) == 0 {
+			continue
+		}
+		entries, err := r.domain.Status(ctx, kind, nil)
+		if err != nil {
+			return err
+		}
+		for i := range entries {
+			e := &entries[i]
+			r.say(fmt.Sprintf("%s\t%s\t%s", e.AID, e.State(), e.Privileges))
+			for _, module := range e.Modules {
+				r.say("\t" + module.String())
+			}
+		}
+	}
+	return nil
+}
+
+func (r *scriptRun) putKeys(ctx context.Context, c *command) error {
+	if !r.hasDEK {
+		return problem.New(problem.Usage, "put_sc_key needs a key to encrypt with").Because("open_sc had no -kek_key.")
+	}
+	keys, err := c.keys()
+	if err != nil {
+		return err
+	}
+	defer keys.Wipe()
+	if session := r.domain.Session(); session != nil && r.derivationOf(c) != gp.NoDiversification {
+		own, err := keys.Diversify(r.derivationOf(c), session.KeyDiversificationData[:])
+		if err != nil {
+			return err
+		}
+		defer own.Wipe()
+		keys = own
+	}
+	return r.domain.PutKeys(ctx, keys, byte(c.number("-keyver")), byte(c.number("-newkeyver")))
+}
+
+// send sends an APDU as it is written; one that protects itself is not
+// protected again.
+func (r *scriptRun) send(ctx context.Context, c *command) error {
+	cmd, _, err := iso7816.ParseCommand(c.hex("-apdu"))
+	if err != nil {
+		return problem.Wrap(problem.Usage, err, "-apdu")
+	}
+	answer, err := r.domain.Transmit(ctx, cmd, c.number("-sc") == 1)
+	r.show(answer)
+	return err
+}
+
+// data are the commands that read a data object.
+func (r *scriptRun) data(ctx context.Context, c *command) error {
+	var tag iso7816.Tag
+	switch c.name {
+	case "get_key_information_templates":
+		tag = iso7816.Tag(c.number("-keytemplate"))<<8 | 0xE0
+	case "get_extended_card_resources_information":
+		tag = 0xFF21
+	case "get_secure_channel_protocol_details":
+		protocols, err := r.domain.Protocols(ctx)
+		for _, p := range protocols {
+			r.say(p.String())
+		}
+		return err
+	default:
+		for _, b := range c.hex("-identifier") {
+			tag = tag<<8 | iso7816.Tag(b)
+		}
+	}
+	answer, err := r.domain.GetData(ctx, tag)
+	r.show(answer)
+	return err
+}
+
+func (r *scriptRun) show(answer []byte) {
+	if len(answer) > 0 {
+		r.say(fmt.Sprintf("%X", answer))
+	}
+}
