@@ -125,6 +125,9 @@ func (env *Env) readForTest(ctx context.Context, ref key.Reference, test *smoke.
 		if test.Serial, err = key.Serial(ctx, k); err != nil {
 			return err
 		}
+		if test.DerivedPIN, err = key.DerivesPIN(ctx, k); err != nil {
+			return err
+		}
 		if test.Public, err = k.Public(ctx); err != nil {
 			return err
 		}

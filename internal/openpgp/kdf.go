@@ -52,6 +52,13 @@ func (c *Card) readKDF(ctx context.Context) (*KDF, error) {
 	return kdf, nil
 }
 
+// DerivesPasswords reports whether the card takes its passwords only in key
+// derived format.
+func (c *Card) DerivesPasswords(ctx context.Context) (bool, error) {
+	kdf, err := c.readKDF(ctx)
+	return err == nil && kdf.newHash != nil, err
+}
+
 // ParseKDF reads the answer to GET DATA F9.
 func ParseKDF(raw []byte) (*KDF, error) {
 	objects := map[iso7816.Tag][]byte{}

@@ -21,6 +21,10 @@ type Login struct {
 	// SharedPIN says that all tokens of the card have this one PIN. Those of
 	// an OpenPGP card do: they are PW1 by its two numbers.
 	SharedPIN bool
+	// DerivedPIN says that the card takes its PINs in key derived format
+	// (OpenPGP, DO F9). No module that takes the PIN is known to make it: a
+	// right PIN would count as a wrong one.
+	DerivedPIN bool
 	// Notify tells the user that the PIN is to be typed at the reader. It may
 	// be nil.
 	Notify func(message string)
@@ -38,6 +42,11 @@ func (s *Session) Login(ctx context.Context, l Login) error {
 	s.token = t
 	if !t.LoginRequired || s.loggedIn {
 		return nil
+	}
+	if l.DerivedPIN && !t.PINPad {
+		return problem.New(problem.NotSupported, "%s: the user PIN cannot be sent through this module", m.name()).
+			Because("The card takes its PINs in key derived format (KDF), and the module does not make it: the card would count a right PIN as a wrong one.").
+			Hint("--module scute, which leaves the PIN to GnuPG, or switch the format off with kdf-setup off in gpg --card-edit")
 	}
 	before, err := l.triesLeft(ctx, t)
 	if err != nil {

@@ -108,6 +108,15 @@ func TestPINPadGetsNoPIN(t *testing.T) {
 	}
 }
 
+func TestDerivedPINIsNotSentPlain(t *testing.T) {
+	m, f := startFake(t, newFakeToken("card", "1"))
+	s := find(t, m, Wanted{Serial: "1"})
+	err := s.Login(t.Context(), Login{DerivedPIN: true, Ask: answer("246813")})
+	if !problem.Is(err, problem.NotSupported) || f.count("C_Login") != 0 {
+		t.Errorf("%v, %d logins", err, f.count("C_Login"))
+	}
+}
+
 func TestTokenWithoutLogin(t *testing.T) {
 	token := newFakeToken("card", "1")
 	token.info.flags &^= pkcs11.CKF_LOGIN_REQUIRED

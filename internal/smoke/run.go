@@ -133,8 +133,8 @@ func (r *run) checkCertificate(ctx context.Context) {
 			return r.describe(shown[0]), nil
 		case len(shown) == 0:
 			return "", problem.New(problem.NotFound, "the module does not show the certificate of this key").
-				Because("The card has it, but programs that use this module do not find it. OpenSC shows the certificate of OPENPGP.3 only.").
-				Hint("use OPENPGP.3 for what programs shall find: cardctl import-cert --key OPENPGP.3")
+				Because("The card has it, but programs that use this module do not find it. Some versions of OpenSC show only that of OPENPGP.3.").
+				Hint("use OPENPGP.3 for what programs shall find, or another version of the module")
 		}
 		for _, certificate := range shown {
 			if certificate.Equal(own) {
@@ -163,7 +163,7 @@ func (r *run) login(ctx context.Context) bool {
 	return r.check(ctx, "login", func() (string, error) {
 		err := r.session.Login(ctx, p11.Login{
 			Ask: r.o.Ask, Holder: r.o.Holder, Tries: r.o.Tries,
-			AllowLastTry: r.o.AllowLastTry, SharedPIN: r.o.SharedPIN, Notify: r.o.Notify,
+			AllowLastTry: r.o.AllowLastTry, SharedPIN: r.o.SharedPIN, DerivedPIN: r.o.DerivedPIN, Notify: r.o.Notify,
 		})
 		switch t := r.session.Token(); {
 		case err != nil:

@@ -56,6 +56,9 @@ type Options struct {
 	// SharedPIN says that all tokens that the module makes of the card have
 	// this one PIN, as those of an OpenPGP card do.
 	SharedPIN bool
+	// DerivedPIN says that the card takes its PINs in key derived format, as
+	// an OpenPGP card may.
+	DerivedPIN bool
 	// Notify tells the user that the PIN is to be typed at the reader. It may
 	// be nil.
 	Notify func(message string)
