@@ -5,27 +5,7 @@ package p11
 /*
 #cgo linux freebsd LDFLAGS: -ldl
 
-#include <stdlib.h>
-
-#ifdef _WIN32
-#include <windows.h>
-#pragma pack(push, 1)
-#else
-#include <dlfcn.h>
-#endif
-
-typedef unsigned long ck_ulong;
-typedef unsigned char ck_byte;
-
-// CK_FUNCTION_LIST (PKCS#11 2.40, 5.4): the functions by their number in it.
-struct functions {
-	struct { ck_byte major, minor; } version;
-	void *function[68];
-};
-
-#ifdef _WIN32
-#pragma pack(pop)
-#endif
+#include "functions.h"
 
 enum { LOGIN = 18, DECRYPT = 34, SIGN = 43 };
 

@@ -28,6 +28,21 @@ type library interface {
 	decryptInit(s session, m mechanism, key object) error
 	decrypt(s session, data []byte, size int) ([]byte, error)
 	deriveKey(s session, m mechanism, key object, template []objectAttribute) (object, error)
+
+	writer
+}
+
+// writer is the part of a library that changes tokens.
+type writer interface {
+	initToken(slot uint, pin []byte, label string) error // of up to 32 bytes
+	openWritable(slot uint) (session, error)
+	initPIN(s session, pin []byte) error
+	setPIN(s session, old, replacement []byte) error
+
+	// createObject leaves no copy of the template in memory.
+	createObject(s session, template []objectAttribute) (object, error)
+	setAttribute(s session, o object, a objectAttribute) error
+	generateKeyPair(s session, m mechanism, public, private []objectAttribute) (publicKey, privateKey object, err error)
 }
 
 // session is a CK_SESSION_HANDLE, object a CK_OBJECT_HANDLE.

@@ -1,0 +1,251 @@
+package p11
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"slices"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Contents is what a token shows now. Before the login most tokens hide their
+// private keys.
+type Contents struct {
+	Keys []StoredKey
+	// Certificates are all of them, those of keys too.
+	Certificates []StoredCertificate
+}
+
+// StoredKey is one key: the objects that belong together by their public key,
+// or by their ID where the token does not tell one.
+type StoredKey struct {
+	ID    []byte
+	Label string
+	// Public is nil where there is only a private key object, which does not
+	// tell it.
+	Public crypto.PublicKey
+	// HasPrivate and HasPublic say of which objects it consists. Neither is
+	// set for the key of a certificate whose private key may be hidden until
+	// the login.
+	HasPrivate bool
+	HasPublic  bool
+	// Sign, Decrypt and Derive are what the private key object says it is for.
+	Sign, Decrypt, Derive bool
+	// Certificates are those for this key, and those that have its ID and are
+	// for another one.
+	Certificates []StoredCertificate
+
+	names             []name
+	privates, publics []object
+}
+
+// StoredCertificate is a certificate object.
+type StoredCertificate struct {
+	ID    []byte
+	Label string
+	// DER is the value as it is on the token; it may be no certificate.
+	DER []byte
+
+	parsed *x509.Certificate // nil where it is none
+	handle object
+}
+
+// name is what an object is found by.
+type name struct {
+	id    []byte
+	label string
+}
+
+// Contents reads what the token shows.
+func (s *Session) Contents(ctx context.Context) (Contents, error) {
+	c, err := call(ctx, s.module, "C_FindObjects", s.contents)
+	return c, s.Explain(ctx, err)
+}
+
+func (s *Session) contents() (Contents, error) {
+	var c Contents
+	certificates, err := s.objects(pkcs11.CKO_CERTIFICATE)
+	if err != nil {
+		return c, err
+	}
+	for _, o := range certificates {
+		c.Certificates = append(c.Certificates, s.storedCertificate(o))
+	}
+	publics, err := s.objects(pkcs11.CKO_PUBLIC_KEY)
+	if err != nil {
+		return c, err
+	}
+	for _, o := range publics {
+		if public := s.publicKey(o); public != nil {
+			k := c.keyFor(public)
+			k.HasPublic, k.publics = true, append(k.publics, o)
+			k.call(s.nameOf(o))
+		}
+	}
+	privates, err := s.objects(pkcs11.CKO_PRIVATE_KEY)
+	if err != nil {
+		return c, err
+	}
+	for _, o := range privates {
+		n := s.nameOf(o)
+		k := c.keyOfPrivate(s.publicKey(o), s.number(o, pkcs11.CKA_KEY_TYPE), n)
+		k.HasPrivate, k.privates = true, append(k.privates, o)
+		k.Sign = s.flag(o, pkcs11.CKA_SIGN, true)
+		k.Decrypt = s.flag(o, pkcs11.CKA_DECRYPT, true)
+		k.Derive = s.flag(o, pkcs11.CKA_DERIVE, true)
+		k.call(n)
+	}
+	if s.token.LoginRequired && !s.loggedIn {
+		c.hiddenKeys()
+	}
+	for i := range c.Keys {
+		c.Keys[i].Certificates = c.certificatesOf(&c.Keys[i])
+	}
+	return c, nil
+}
+
+func (s *Session) storedCertificate(o object) StoredCertificate {
+	c := StoredCertificate{
+		ID:     bytes.Clone(s.bytes(o, pkcs11.CKA_ID)),
+		Label:  string(s.bytes(o, pkcs11.CKA_LABEL)),
+		DER:    bytes.Clone(s.bytes(o, pkcs11.CKA_VALUE)),
+		handle: o,
+	}
+	c.parsed, _ = x509.ParseCertificate(c.DER)
+	return c
+}
+
+func (s *Session) nameOf(o object) name {
+	return name{bytes.Clone(s.bytes(o, pkcs11.CKA_ID)), string(s.bytes(o, pkcs11.CKA_LABEL))}
+}
+
+// keyFor is the key with this public key, which is added where it is new.
+func (c *Contents) keyFor(public crypto.PublicKey) *StoredKey {
+	for i := range c.Keys {
+		if SamePublicKey(c.Keys[i].Public, public) {
+			return &c.Keys[i]
+		}
+	}
+	c.Keys = append(c.Keys, StoredKey{Public: public})
+	return &c.Keys[len(c.Keys)-1]
+}
+
+// keyOfPrivate is the key that a private key object belongs to: told is what
+// it says of its public key, which may be nothing.
+func (c *Contents) keyOfPrivate(told crypto.PublicKey, kind uint, n name) *StoredKey {
+	if told != nil {
+		return c.keyFor(told)
+	}
+	if len(n.id) > 0 {
+		for i := range c.Keys {
+			if k := &c.Keys[i]; bytes.Equal(k.ID, n.id) && isOfKind(k.Public, kind) {
+				return k
+			}
+		}
+		for _, certificate := range c.Certificates {
+			if certificate.parsed != nil && bytes.Equal(certificate.ID, n.id) && isOfKind(certificate.parsed.PublicKey, kind) {
+				return c.keyFor(certificate.parsed.PublicKey)
+			}
+		}
+	}
+	c.Keys = append(c.Keys, StoredKey{})
+	return &c.Keys[len(c.Keys)-1]
+}
+
+func isOfKind(public crypto.PublicKey, kind uint) bool {
+	own, ok := keyType(public)
+	return ok && own == kind
+}
+
+// hiddenKeys adds the keys that certificates speak of. Those of a CA are not
+// the token's own.
+func (c *Contents) hiddenKeys() {
+	for _, certificate := range c.Certificates {
+		if certificate.parsed == nil || certificate.parsed.IsCA || len(certificate.ID) == 0 {
+			continue
+		}
+		if _, known := keyType(certificate.parsed.PublicKey); !known {
+			continue
+		}
+		if k := c.keyFor(certificate.parsed.PublicKey); len(k.names) == 0 {
+			k.call(name{certificate.ID, certificate.Label})
+		}
+	}
+}
+
+func (c *Contents) certificatesOf(k *StoredKey) []StoredCertificate {
+	var own []StoredCertificate
+	for _, certificate := range c.Certificates {
+		if certificate.parsed != nil && SamePublicKey(certificate.parsed.PublicKey, k.Public) ||
+			len(k.ID) > 0 && bytes.Equal(certificate.ID, k.ID) {
+			own = append(own, certificate)
+		}
+	}
+	return own
+}
+
+// call gives the key a name that one of its objects has.
+func (k *StoredKey) call(n name) {
+	k.names = append(k.names, n)
+	if len(k.ID) == 0 {
+		k.ID = n.id
+	}
+	if k.Label == "" {
+		k.Label = n.label
+	}
+}
+
+// Named are the keys that the URI can mean; all of them where it names only a
+// token.
+func (c *Contents) Named(u URI) []StoredKey {
+	var meant []StoredKey
+	id, byID := u.Get(AttrID)
+	label, byLabel := u.Get(AttrObject)
+	for _, k := range c.Keys {
+		if slices.ContainsFunc(k.names, func(n name) bool {
+			return (!byID || string(n.id) == id) && (!byLabel || n.label == label)
+		}) {
+			meant = append(meant, k)
+		}
+	}
+	return meant
+}
+
+// NamedCertificates are the certificates with the ID and the label that the URI
+// has; none where it names only a token.
+func (c *Contents) NamedCertificates(u URI) []StoredCertificate {
+	var meant []StoredCertificate
+	id, byID := u.Get(AttrID)
+	label, byLabel := u.Get(AttrObject)
+	for _, certificate := range c.Certificates {
+		if (byID || byLabel) && (!byID || string(certificate.ID) == id) && (!byLabel || certificate.Label == label) {
+			meant = append(meant, certificate)
+		}
+	}
+	return meant
+}
+
+// NamesKey reports whether the URI means one key, and not only a token.
+func (u URI) NamesKey() bool { return Wanted{URI: u}.namesKey() }
+
+// URI names the key on its token by what it has, ID and label.
+func (s *Session) URI(k StoredKey) URI {
+	u := s.token.uri()
+	if len(k.ID) > 0 {
+		u.Path = append(u.Path, Attribute{AttrID, string(k.ID)})
+	}
+	if k.Label != "" {
+		u.Path = append(u.Path, Attribute{AttrObject, k.Label})
+	}
+	return u
+}
+
+// Matches reports whether the certificate is for the key.
+func (c StoredCertificate) Matches(public crypto.PublicKey) bool {
+	return c.parsed != nil && SamePublicKey(c.parsed.PublicKey, public)
+}
+
+// Parsed is the certificate, nil where the object holds none.
+func (c StoredCertificate) Parsed() *x509.Certificate { return c.parsed }

@@ -1,0 +1,227 @@
+package p11
+
+import (
+	"context"
+	"crypto"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/miekg/pkcs11"
+)
+
+// rsaExponent is 65537, big-endian.
+var rsaExponent = []byte{1, 0, 1}
+
+// pair are the two objects of a key that was made now.
+type pair struct{ public, private object }
+
+// GenerateKeyPair makes a key on the token (C_GenerateKeyPair); algorithm is a
+// name that Token.Makes knows. The session has to be logged in. What is
+// returned was read back: a key that the token would give away is removed again
+// and is a problem.Failed.
+func (s *Session) GenerateKeyPair(ctx context.Context, algorithm string, n NewKey) (StoredKey, error) {
+	k, known := kindNamed(algorithm)
+	if !known || !s.token.Makes(algorithm) {
+		return StoredKey{}, s.token.cannotMake(algorithm)
+	}
+	if err := s.writable(ctx); err != nil {
+		return StoredKey{}, err
+	}
+	id := n.ID
+	if id == nil {
+		id = provisionalID()
+	}
+	public, private := n.templates(id)
+	public = append(public, objectAttribute{pkcs11.CKA_CLASS, uint(pkcs11.CKO_PUBLIC_KEY)}, objectAttribute{pkcs11.CKA_KEY_TYPE, k.keyType})
+	private = append(private, objectAttribute{pkcs11.CKA_CLASS, uint(pkcs11.CKO_PRIVATE_KEY)}, objectAttribute{pkcs11.CKA_KEY_TYPE, k.keyType})
+	if k.keyType == pkcs11.CKK_RSA {
+		public = append(public, objectAttribute{pkcs11.CKA_MODULUS_BITS, k.bits}, objectAttribute{pkcs11.CKA_PUBLIC_EXPONENT, rsaExponent})
+	} else {
+		public = append(public, objectAttribute{pkcs11.CKA_EC_PARAMS, k.curve})
+	}
+	made, err := change(ctx, s, "C_GenerateKeyPair", func() (pair, error) {
+		publicKey, privateKey, err := s.module.library.generateKeyPair(s.handle, mechanism{id: k.generate}, public, private)
+		if CodeOf(err).refusesAttributes() {
+			publicKey, privateKey, err = s.module.library.generateKeyPair(s.handle, mechanism{id: k.generate},
+				withoutFalse(public), withoutFalse(private))
+		}
+		return pair{publicKey, privateKey}, err
+	})
+	if err != nil {
+		return StoredKey{}, err
+	}
+	return s.finish(ctx, made, n, id)
+}
+
+// ImportKey puts a private key on the token: *rsa.PrivateKey, *ecdsa.PrivateKey
+// or ed25519.PrivateKey, and its public key beside it (C_CreateObject). The
+// rest is as for GenerateKeyPair.
+func (s *Session) ImportKey(ctx context.Context, key crypto.PrivateKey, n NewKey) (StoredKey, error) {
+	public, private, id, err := n.objects(key)
+	if err != nil {
+		return StoredKey{}, problem.New(problem.NotSupported, "the token %q cannot take this key", s.token.Label).
+			Because("It is %v.", err)
+	}
+	if err := s.writable(ctx); err != nil {
+		wipeValues(private)
+		return StoredKey{}, err
+	}
+	privateKey, err := change(ctx, s, "C_CreateObject", func() (object, error) {
+		defer wipeValues(private)
+		return s.create(private)
+	})
+	if err != nil {
+		return StoredKey{}, err
+	}
+	publicKey, err := change(ctx, s, "C_CreateObject", func() (object, error) { return s.create(public) })
+	if err != nil {
+		return StoredKey{}, s.undo(ctx, err, privateKey)
+	}
+	return s.finish(ctx, pair{publicKey, privateKey}, n, id)
+}
+
+// objects are the templates of a key from outside.
+func (n NewKey) objects(key crypto.PrivateKey) (public, private []objectAttribute, id []byte, err error) {
+	withPublic, ok := key.(interface{ Public() crypto.PublicKey })
+	if !ok {
+		_, err := privateValue(key)
+		return nil, nil, nil, err
+	}
+	publicHalf, err := publicValue(withPublic.Public())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	privateHalf, err := privateValue(key)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if id = n.ID; id == nil {
+		id = KeyID(withPublic.Public())
+	}
+	public, private = n.templates(id)
+	return append(public, publicHalf...), append(private, privateHalf...), id, nil
+}
+
+// create is C_CreateObject, with fewer attributes where the module refuses
+// those that say what an object is not for.
+func (s *Session) create(template []objectAttribute) (object, error) {
+	created, err := s.module.library.createObject(s.handle, template)
+	if CodeOf(err).refusesAttributes() {
+		return s.module.library.createObject(s.handle, withoutFalse(template))
+	}
+	return created, err
+}
+
+// finish reads the new key back, and gives it the ID of its public key where
+// it has only a provisional one.
+func (s *Session) finish(ctx context.Context, made pair, n NewKey, id []byte) (StoredKey, error) {
+	public, err := change(ctx, s, "C_GetAttributeValue", func() (crypto.PublicKey, error) {
+		return s.publicKey(made.public), s.guarded(made.private)
+	})
+	if err == nil && public == nil {
+		err = problem.New(problem.Failed, "the token %q does not tell the public key of its new key", s.token.Label)
+	}
+	if err != nil {
+		return StoredKey{}, s.undo(ctx, err, made.private, made.public)
+	}
+	if n.ID == nil && string(id) != string(KeyID(public)) {
+		if err := s.setID(ctx, made, KeyID(public)); err != nil {
+			return StoredKey{}, s.undo(ctx, err, made.private, made.public)
+		}
+	}
+	return change(ctx, s, "C_GetAttributeValue", func() (StoredKey, error) {
+		k := StoredKey{
+			Public: public, HasPrivate: true, HasPublic: true, publics: []object{made.public}, privates: []object{made.private},
+			Sign: s.flag(made.private, pkcs11.CKA_SIGN, true), Decrypt: s.flag(made.private, pkcs11.CKA_DECRYPT, true),
+			Derive: s.flag(made.private, pkcs11.CKA_DERIVE, true),
+		}
+		k.call(s.nameOf(made.private))
+		return k, nil
+	})
+}
+
+// guarded refuses a key that can be read from the token.
+func (s *Session) guarded(private object) error {
+	if s.flag(private, pkcs11.CKA_SENSITIVE, true) && !s.flag(private, pkcs11.CKA_EXTRACTABLE, false) {
+		return nil
+	}
+	return problem.New(problem.Failed, "the token %q does not keep its new key to itself", s.token.Label).
+		Because("It was asked for a key that is sensitive and not extractable, and made another one.")
+}
+
+// SetID gives a key, and those of its certificates that are for it, another ID.
+func (s *Session) SetID(ctx context.Context, k StoredKey, id []byte) error {
+	if err := s.writable(ctx); err != nil {
+		return err
+	}
+	for i := range k.privates {
+		if err := s.setID(ctx, pair{k.publics[i], k.privates[i]}, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setID changes the ID of both halves. A module that does not let it be changed
+// leaves the key with the one it has, by which its halves still belong together.
+func (s *Session) setID(ctx context.Context, made pair, id []byte) error {
+	_, err := change(ctx, s, "C_SetAttributeValue", func() (struct{}, error) {
+		a := objectAttribute{pkcs11.CKA_ID, id}
+		err := s.module.library.setAttribute(s.handle, made.public, a)
+		switch CodeOf(err) {
+		case pkcs11.CKR_OK:
+		case pkcs11.CKR_FUNCTION_NOT_SUPPORTED, pkcs11.CKR_ATTRIBUTE_READ_ONLY, pkcs11.CKR_ACTION_PROHIBITED:
+			return struct{}{}, nil
+		default:
+			return struct{}{}, err
+		}
+		return struct{}{}, s.module.library.setAttribute(s.handle, made.private, a)
+	})
+	return err
+}
+
+// undo removes what was made before it went wrong.
+func (s *Session) undo(ctx context.Context, cause error, made ...object) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	for _, o := range made {
+		if err := s.destroy(ctx, o); err != nil {
+			return cause
+		}
+	}
+	return cause
+}
+
+// DeleteKey removes the private and the public key object. Certificates stay.
+// The session has to be logged in.
+func (s *Session) DeleteKey(ctx context.Context, k StoredKey) error {
+	if err := s.writable(ctx); err != nil {
+		return err
+	}
+	for _, o := range append(append([]object{}, k.privates...), k.publics...) {
+		if err := s.destroy(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Session) destroy(ctx context.Context, o object) error {
+	_, err := change(ctx, s, "C_DestroyObject", func() (struct{}, error) {
+		return struct{}{}, s.module.library.destroyObject(s.handle, o)
+	})
+	return err
+}
+
+// KeyOf is the private key of a key that Contents told of, after the login.
+func (s *Session) KeyOf(ctx context.Context, k StoredKey) (*Key, error) {
+	switch {
+	case k.Public == nil:
+		return nil, s.untold()
+	case len(k.privates) == 0:
+		return nil, s.noKey()
+	}
+	return call(ctx, s.module, "C_GetAttributeValue", func() (*Key, error) {
+		told := s.publicKey(k.privates[0])
+		return s.newKey(k.privates[0], k.Public, told), nil
+	})
+}

@@ -1,0 +1,133 @@
+package p11
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Open opens a session on the one token that the URI names. Where several
+// tokens match, the one that shows the key is meant; the error lists them where
+// none or more of them do. It does not log in; the caller closes the session.
+func (m *Module) Open(ctx context.Context, u URI) (*Session, error) {
+	if name, ok := u.unknown(); ok {
+		return nil, unknownAttribute(name)
+	}
+	tokens, err := m.Tokens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var candidates, blank []Token
+	for _, t := range tokens {
+		switch {
+		case !m.matches(u, t):
+		case t.Initialized:
+			candidates = append(candidates, t)
+		default:
+			blank = append(blank, t)
+		}
+	}
+	switch {
+	case len(candidates) == 1:
+		return m.open(ctx, candidates[0])
+	case len(candidates) == 0 && len(blank) == 1:
+		return nil, m.notInitialized(blank[0])
+	case len(candidates) == 0:
+		return nil, m.noToken(Wanted{URI: u}, tokens)
+	case !u.NamesKey():
+		return nil, m.severalTokens(candidates)
+	}
+	return m.openShowing(ctx, u, candidates)
+}
+
+// openShowing opens the candidate that shows the key.
+func (m *Module) openShowing(ctx context.Context, u URI, candidates []Token) (*Session, error) {
+	var seen []Token
+	for _, t := range candidates {
+		s, err := m.open(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		contents, err := s.Contents(ctx)
+		if cerr := s.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(contents.Named(u)) > 0 {
+			seen = append(seen, t)
+		}
+	}
+	switch {
+	case len(seen) == 0:
+		return nil, m.severalTokens(candidates)
+	case !sameCard(seen):
+		return nil, m.severalTokens(seen)
+	}
+	s, err := m.open(ctx, seen[0])
+	if err != nil {
+		return nil, err
+	}
+	s.others = seen[1:]
+	return s, nil
+}
+
+// FindToken is the one token that the URI names, initialised or not. Where it
+// names nothing, that is the only one that is not initialised, or else the only
+// one. The problem.NotFound lists the candidates where there are several.
+func (m *Module) FindToken(ctx context.Context, u URI) (Token, error) {
+	if name, ok := u.unknown(); ok {
+		return Token{}, unknownAttribute(name)
+	}
+	tokens, err := m.Tokens(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	var matching, blank []Token
+	for _, t := range tokens {
+		if !m.matches(u, t) {
+			continue
+		}
+		matching = append(matching, t)
+		if !t.Initialized {
+			blank = append(blank, t)
+		}
+	}
+	switch {
+	case len(matching) == 1:
+		return matching[0], nil
+	case len(matching) == 0:
+		return Token{}, m.noToken(Wanted{URI: u}, tokens)
+	case len(u.Path) == 0 && len(blank) == 1:
+		return blank[0], nil
+	}
+	return Token{}, m.severalTokens(matching)
+}
+
+func unknownAttribute(name string) error {
+	return problem.New(problem.Usage, "PKCS#11 URI: %s is unknown", name).
+		Because("RFC 7512 has no such attribute, so that nothing can match it.")
+}
+
+func (m *Module) severalTokens(tokens []Token) error {
+	var list []string
+	for _, t := range tokens {
+		if t.Initialized {
+			list = append(list, t.URI)
+		} else {
+			list = append(list, fmt.Sprintf("pkcs11:slot-id=%d (not initialised)", t.Slot))
+		}
+	}
+	return problem.New(problem.NotFound, "%s has several tokens, and one has to be named", m.name()).
+		Because("They are %s.", strings.Join(list, ", ")).
+		Hint("name one of them in the URI: pkcs11:token=LABEL or pkcs11:serial=SERIAL")
+}
+
+func (m *Module) notInitialized(t Token) *problem.Error {
+	return problem.New(problem.NotFound, "%s: the token in slot %d is not initialised", m.name(), t.Slot).
+		Because("It has no label, no PINs and no keys yet.").
+		Hint("cardctl init --app pkcs11 --module %s --label LABEL", m.path)
+}

@@ -1,0 +1,144 @@
+package p11
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/miekg/pkcs11"
+)
+
+// Explain says what a failed call on the session's token means to the user.
+// Where the return value alone misleads, for modules answer with
+// CKR_GENERAL_ERROR or CKR_USER_NOT_LOGGED_IN to many things, the token is
+// asked for its state.
+func (s *Session) Explain(ctx context.Context, err error) error {
+	err = s.module.explainOn(ctx, s.token, err)
+	if judged := s.judge(ctx, err); problem.Is(judged, problem.CardRemoved) {
+		return s.module.wentAway(s.token, err)
+	}
+	return err
+}
+
+// explainOn makes a problem of what a call on a token returned; was is the
+// token as it was before.
+func (m *Module) explainOn(ctx context.Context, was Token, err error) error {
+	var failed *CallError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	if failed.Code.isGone() {
+		return m.wentAway(was, err)
+	}
+	if p := m.plainly(was, failed.Code); p != nil {
+		p.Cause = err
+		return p
+	}
+	if !failed.Code.hidesState() {
+		return err
+	}
+	now, stateErr := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.token(was.Slot) })
+	if p := m.byState(was, now, stateErr, failed.Code); p != nil {
+		p.Cause = err
+		return p
+	}
+	return err
+}
+
+// plainly is what a return value says that leaves no doubt, nil for others.
+func (m *Module) plainly(t Token, code Code) *problem.Error {
+	switch code {
+	case pkcs11.CKR_DEVICE_MEMORY:
+		return problem.New(problem.Failed, "the token %q is full [%s]", t.Label, code.Name()).
+			Because("It has no room for another object.").
+			Hint("cardctl delete-cert, or cardctl delete-key, makes room")
+	case pkcs11.CKR_TOKEN_WRITE_PROTECTED, pkcs11.CKR_SESSION_READ_ONLY:
+		return m.writeProtected(t)
+	case pkcs11.CKR_USER_PIN_NOT_INITIALIZED:
+		return problem.New(problem.PINBlocked, "the token %q has no user PIN [%s]", t.Label, code.Name()).
+			Because("It was never set.").
+			Hint("cardctl unblock-pin user --so-pin prompt --new-pin prompt --module %s", m.path)
+	case pkcs11.CKR_SESSION_EXISTS:
+		return problem.New(problem.CardBusy, "the token %q is in use [%s]", t.Label, code.Name()).
+			Because("A program has a session on it.").Hint("close the programs that use the token and run the command again")
+	case pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID, pkcs11.CKR_ATTRIBUTE_READ_ONLY,
+		pkcs11.CKR_TEMPLATE_INCONSISTENT, pkcs11.CKR_TEMPLATE_INCOMPLETE, pkcs11.CKR_DOMAIN_PARAMS_INVALID, ckrCurveNotSupported:
+		return problem.New(problem.NotSupported, "the token %q does not take such an object [%s]", t.Label, code).
+			Because("The module refuses an attribute that it needs.")
+	}
+	return nil
+}
+
+// ckrCurveNotSupported is CKR_CURVE_NOT_SUPPORTED of PKCS#11 2.40 and 3.0.
+const ckrCurveNotSupported = 0x140
+
+func (m *Module) wentAway(t Token, cause error) *problem.Error {
+	p := problem.New(problem.CardRemoved, "%s: the token %q went away while it was in use", m.name(), t.Label).
+		Because("It is not in its slot any more.").
+		Hint("insert it again, look at it with cardctl info --module %s, and run the command again", m.path)
+	p.Cause = cause
+	return p
+}
+
+func (m *Module) writeProtected(t Token) *problem.Error {
+	return problem.New(problem.NotSupported, "the token %q is write-protected", t.Label).
+		Because("The module lets it be read and used, and not changed.")
+}
+
+// hidesState reports whether modules return the code where the state of the
+// token is the reason.
+func (c Code) hidesState() bool {
+	return c.isVague() || c == pkcs11.CKR_USER_NOT_LOGGED_IN || c == pkcs11.CKR_ARGUMENTS_BAD
+}
+
+// byState is what the token's state says of a vague return value, nil where it
+// says nothing.
+func (m *Module) byState(was, now Token, err error, code Code) *problem.Error {
+	switch {
+	case CodeOf(err).isGone(), err == nil && now.Serial != was.Serial:
+		return m.wentAway(was, err)
+	case err != nil:
+		return nil
+	case was.Initialized && !now.Initialized:
+		return m.notInitialized(now)
+	case now.UserPIN.Locked:
+		return problem.New(problem.PINBlocked, "the user PIN of the token %q is blocked [%s]", was.Label, code.Name()).WithTries(0).
+			Because("It was entered wrongly too often.").
+			Hint("cardctl unblock-pin user --so-pin prompt --new-pin prompt --module %s", m.path)
+	case now.WriteProtected:
+		return m.writeProtected(now)
+	case code == pkcs11.CKR_SESSION_HANDLE_INVALID, code == pkcs11.CKR_SESSION_CLOSED:
+		return problem.New(problem.CardBusy, "the token %q ended the session [%s]", was.Label, code.Name()).
+			Because("It is still there; another program may have reset it.").
+			Hint("close the programs that use the token and run the command again")
+	case code == pkcs11.CKR_OBJECT_HANDLE_INVALID, code == pkcs11.CKR_KEY_HANDLE_INVALID:
+		return problem.New(problem.NotFound, "an object of the token %q is not there any more [%s]", was.Label, code.Name()).
+			Because("Another program has removed it.").Hint("cardctl info --module %s", m.path)
+	}
+	return nil
+}
+
+// writable gives the session the right to change the token. The login stays:
+// it is that of all sessions of the program with the token.
+func (s *Session) writable(ctx context.Context) error {
+	if s.canWrite {
+		return nil
+	}
+	m := s.module
+	if s.token.WriteProtected {
+		return m.writeProtected(s.token)
+	}
+	handle, err := call(ctx, m, "C_OpenSession", func() (session, error) { return m.library.openWritable(s.token.Slot) })
+	if err != nil {
+		return s.Explain(ctx, err)
+	}
+	readOnly := s.handle
+	s.handle, s.canWrite = handle, true
+	return m.do(ctx, "C_CloseSession", func() error { return m.library.closeSession(readOnly) })
+}
+
+// change makes one call that changes the token.
+func change[T any](ctx context.Context, s *Session, function string, f func() (T, error)) (T, error) {
+	value, err := call(ctx, s.module, function, f)
+	return value, s.Explain(ctx, err)
+}
