@@ -21,7 +21,13 @@ var ErrAnswerTooLong = errors.New("the card's answer has no end")
 type Channel struct {
 	card     Transmitter
 	can      Capabilities
+	learned  learned
 	verified bool
+}
+
+// learned is what a card has shown about what it announces.
+type learned struct {
+	noExtended, noChaining, extended bool
 }
 
 // NewChannel returns a channel to a card with the capabilities it announces.
@@ -30,8 +36,21 @@ func NewChannel(card Transmitter, can Capabilities) *Channel {
 }
 
 // Announce replaces what the card is known to be able to do, once an
-// application told more than the ATR.
-func (c *Channel) Announce(can Capabilities) { c.can = can }
+// application told more than the ATR. What the card has shown counts more.
+func (c *Channel) Announce(can Capabilities) {
+	can.ExtendedLength = (can.ExtendedLength || c.learned.extended) && !c.learned.noExtended
+	can.Chaining = can.Chaining && !c.learned.noChaining
+	c.can = can
+}
+
+// Doubt is for an answer that came with 9000 and is cut: the other of short
+// and extended length is used from now on. Some cards answer with the length
+// modulo 256 where the command was short.
+func (c *Channel) Doubt() {
+	c.learned.extended = !c.can.ExtendedLength
+	c.learned.noExtended = c.can.ExtendedLength
+	c.can.ExtendedLength = !c.can.ExtendedLength
+}
 
 // Capabilities is what the channel at present takes the card to be able to do.
 func (c *Channel) Capabilities() Capabilities { return c.can }
@@ -72,7 +91,7 @@ func (c *Channel) deliver(ctx context.Context, cmd Command) ([]byte, Status, err
 		if err != nil || !refusesExtended(status) {
 			return answer, status, err
 		}
-		c.can.ExtendedLength = false
+		c.giveUpExtended()
 		return c.exchange(ctx, shorten(cmd), false)
 	}
 	if c.can.ExtendedLength && c.fits(cmd) || !c.can.Chaining {
@@ -80,7 +99,7 @@ func (c *Channel) deliver(ctx context.Context, cmd Command) ([]byte, Status, err
 		if err != nil || !refusesExtended(status) {
 			return answer, status, err
 		}
-		c.can.ExtendedLength = false
+		c.giveUpExtended()
 		if !c.can.Chaining {
 			// Neither way is announced or left: the one not tried may work.
 			return c.chain(ctx, cmd)
@@ -88,10 +107,14 @@ func (c *Channel) deliver(ctx context.Context, cmd Command) ([]byte, Status, err
 	}
 	answer, status, err := c.chain(ctx, cmd)
 	if err == nil && status == StatusChainingNotSupported {
-		c.can.Chaining = false
+		c.can.Chaining, c.learned.noChaining = false, true
 		return c.exchange(ctx, cmd, true)
 	}
 	return answer, status, err
+}
+
+func (c *Channel) giveUpExtended() {
+	c.can.ExtendedLength, c.learned.noExtended = false, true
 }
 
 func (c *Channel) fits(cmd Command) bool {

@@ -143,6 +143,22 @@ func TestChannelBoundsAHostileCard(t *testing.T) {
 	}
 }
 
+func TestWhatACardShowedCountsMoreThanWhatItAnnounces(t *testing.T) {
+	both := Capabilities{Chaining: true, ExtendedLength: true}
+	get := Command{INS: 0xCA, P2: 0x6E, Ne: MaxExtendedNe}
+	card := &script{t, []string{"00CA006E000000 > 6700", "00CA006E00 > AA9000", "00CA006E00 > AA9000", "00CA006E000000 > AA9000"}}
+	ch := NewChannel(card, both)
+	for _, next := range []func(){func() {}, func() { ch.Announce(both) }, ch.Doubt} {
+		next()
+		if _, err := ch.Send(t.Context(), get); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ch.Announce(Capabilities{}); !ch.Capabilities().ExtendedLength {
+		t.Error("a cut answer to a short command was forgotten")
+	}
+}
+
 func TestVerifiedIsKnownAfterAPIN(t *testing.T) {
 	for _, test := range []struct {
 		cmd  Command

@@ -67,7 +67,8 @@ func (c *Card) ApplicationRelatedData(ctx context.Context) (*ApplicationRelatedD
 	if c.data != nil {
 		return c.data, nil
 	}
-	raw, err := c.GetData(ctx, 0x6E)
+	c.leaveCertificate(0x6E)
+	raw, err := c.sendForTemplate(ctx, getData(0x6E))
 	if err != nil {
 		return nil, err
 	}
@@ -83,9 +84,22 @@ func (c *Card) ApplicationRelatedData(ctx context.Context) (*ApplicationRelatedD
 // GetData is GET DATA (7.2.6).
 func (c *Card) GetData(ctx context.Context, tag iso7816.Tag) ([]byte, error) {
 	c.leaveCertificate(tag)
-	return c.ch.Send(ctx, iso7816.Command{
-		INS: iso7816.InsGetData, P1: byte(tag >> 8), P2: byte(tag), Ne: iso7816.MaxExtendedNe,
-	})
+	return c.ch.Send(ctx, getData(tag))
+}
+
+func getData(tag iso7816.Tag) iso7816.Command {
+	return iso7816.Command{INS: iso7816.InsGetData, P1: byte(tag >> 8), P2: byte(tag), Ne: iso7816.MaxExtendedNe}
+}
+
+// sendForTemplate sends a command that only reads, and is answered by a
+// template. Where the answer is cut it is sent once more, in the other length.
+func (c *Card) sendForTemplate(ctx context.Context, cmd iso7816.Command) ([]byte, error) {
+	answer, err := c.ch.Send(ctx, cmd)
+	if _, cut := iso7816.ParseTLVs(answer); err != nil || cut == nil {
+		return answer, err
+	}
+	c.ch.Doubt()
+	return c.ch.Send(ctx, cmd)
 }
 
 // PutData is PUT DATA (7.2.8).

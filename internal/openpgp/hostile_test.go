@@ -131,6 +131,33 @@ func TestParseApplicationRelatedData(t *testing.T) {
 	}
 }
 
+// modulo answers short commands with the length of the answer modulo 256.
+type modulo struct{ answer []byte }
+
+func (m modulo) Transmit(_ context.Context, apdu []byte) ([]byte, error) {
+	cmd, extended, err := iso7816.ParseCommand(apdu)
+	if err != nil || cmd.INS == iso7816.InsSelect {
+		return []byte{0x90, 0x00}, err
+	}
+	answer := m.answer
+	if !extended {
+		answer = answer[:len(answer)%256]
+	}
+	return append(bytes.Clone(answer), 0x90, 0x00), nil
+}
+
+func TestAnAnswerCutToItsLengthModulo256IsReadAgain(t *testing.T) {
+	long := iso7816.AppendTLV(nil, 0x6E, template(related(), 0x6E), iso7816.AppendTLV(nil, 0x5E, make([]byte, 200)))
+	card, err := Select(t.Context(), iso7816.NewChannel(modulo{long}, iso7816.Capabilities{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := card.ApplicationRelatedData(t.Context())
+	if err != nil || data.AID.Serial() != "FFFE12345678" {
+		t.Fatalf("%+v, %v", data, err)
+	}
+}
+
 func TestTruncatedAnswersAreErrors(t *testing.T) {
 	whole := related()
 	for n := range whole {

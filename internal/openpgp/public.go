@@ -22,32 +22,47 @@ var ErrNoKey = errors.New("there is no key in this slot")
 // PublicKey reads the public key of a slot: GENERATE ASYMMETRIC KEY PAIR with
 // P1 81 (7.2.14). An empty slot is ErrNoKey, whatever the card says of it.
 func (c *Card) PublicKey(ctx context.Context, slot Slot) (crypto.PublicKey, error) {
-	return c.keyPair(ctx, slot, 0x81)
-}
-
-// Generate makes a new key in a slot: GENERATE ASYMMETRIC KEY PAIR with P1 80
-// (7.2.14), after PW3 was verified. Whatever is in the slot is lost.
-func (c *Card) Generate(ctx context.Context, slot Slot) (crypto.PublicKey, error) {
-	defer c.Forget()
-	return c.keyPair(ctx, slot, 0x80)
-}
-
-func (c *Card) keyPair(ctx context.Context, slot Slot, p1 byte) (crypto.PublicKey, error) {
 	data, err := c.ApplicationRelatedData(ctx)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := c.ch.Send(ctx, iso7816.Command{
-		INS: iso7816.InsGenerateKeyPair, P1: p1,
-		Data: []byte{slot.controlReference(), 0x00}, Ne: iso7816.MaxExtendedNe,
-	})
-	if status := iso7816.StatusOf(err); p1 == 0x81 && status != 0 {
+	answer, err := c.sendForTemplate(ctx, keyPairCommand(slot, readPublic))
+	if status := iso7816.StatusOf(err); status != 0 {
 		return nil, fmt.Errorf("%w [%s]", ErrNoKey, status)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return ParsePublicKey(answer, data.Key(slot).Attributes)
+}
+
+// Generate makes a new key in a slot: GENERATE ASYMMETRIC KEY PAIR with P1 80
+// (7.2.14), after PW3 was verified. Whatever is in the slot is lost.
+func (c *Card) Generate(ctx context.Context, slot Slot) (crypto.PublicKey, error) {
+	data, err := c.ApplicationRelatedData(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Forget()
+	answer, err := c.ch.Send(ctx, keyPairCommand(slot, generate))
+	if err != nil {
+		return nil, err
+	}
+	if _, cut := iso7816.ParseTLVs(answer); cut != nil {
+		c.ch.Doubt()
+		return c.PublicKey(ctx, slot)
+	}
+	return ParsePublicKey(answer, data.Key(slot).Attributes)
+}
+
+// P1 of GENERATE ASYMMETRIC KEY PAIR.
+const generate, readPublic = 0x80, 0x81
+
+func keyPairCommand(slot Slot, p1 byte) iso7816.Command {
+	return iso7816.Command{
+		INS: iso7816.InsGenerateKeyPair, P1: p1,
+		Data: []byte{slot.controlReference(), 0x00}, Ne: iso7816.MaxExtendedNe,
+	}
 }
 
 // ParsePublicKey reads a public key template 7F49 (7.2.14) of a key with these
