@@ -2,6 +2,7 @@ package p11
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -194,7 +195,7 @@ func (m *Module) explain(err error) error {
 		p.Code = problem.NotSupported
 		_ = p.Because("The module, or the key, cannot do this.").Hint("cardctl list-tokens --module %s", m.path)
 	default:
-		_ = p.Because("The module says: %s.", failed.Code.Meaning())
+		_ = p.Because("The module says: %s.", cmp.Or(failed.Code.Meaning(), failed.Code.Name()))
 	}
 	return p
 }
