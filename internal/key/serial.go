@@ -2,9 +2,12 @@ package key
 
 import "context"
 
-// Serial is the serial number of the card that holds a key, as info shows it;
+// Serial is the serial number of the card or token that holds a key, as info shows it;
 // empty where the key does not tell.
 func Serial(ctx context.Context, k Key) (string, error) {
+	if onToken, ok := k.(*tokenKey); ok {
+		return onToken.session.Token().Serial, nil
+	}
 	onCard, ok := k.(*openPGPKey)
 	if !ok {
 		return "", nil
