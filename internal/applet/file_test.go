@@ -179,6 +179,7 @@ func FuzzParse(f *testing.F) {
 	small := sample()
 	small.method = 20
 	f.Add(small.cap(f))
+	f.Add(archive(f, zip.Store, small.entries(f, "javacard/")...))
 	f.Fuzz(func(t *testing.T, data []byte) { checkParsed(t, data) })
 }
 

@@ -148,7 +148,6 @@ func (w *installation) clear(ctx context.Context) error {
 
 // load sends the package, with the longest blocks that the card takes.
 func (w *installation) load(ctx context.Context) error {
-	announced := w.access.Channel.Capabilities()
 	var err error
 	for i, length := range w.lengths() {
 		if i > 0 {
@@ -156,10 +155,6 @@ func (w *installation) load(ctx context.Context) error {
 			// the refused command is not known, so all begins anew.
 			if err := w.reopen(ctx); err != nil {
 				return err
-			}
-			w.access.Channel.Announce(announced)
-			if length <= iso7816.MaxShortData {
-				w.access.Channel.Announce(iso7816.Capabilities{Chaining: announced.Chaining})
 			}
 		}
 		if err = w.loadIn(ctx, length); !tooLong(err) || length <= iso7816.MaxShortData {

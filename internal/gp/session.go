@@ -221,7 +221,7 @@ func (s *Session) authenticate(ctx context.Context, u *InitializeUpdate, aid, ho
 		CLA: classGP, INS: insExternalAuthenticate, P1: byte(s.Level),
 		Data: s.messaging.hostCryptogram(host, u.Challenge),
 	}
-	_, err := s.ch.Send(ctx, s.messaging.wrap(cmd, CMAC))
+	_, err := s.ch.SendProtected(ctx, s.messaging.wrap(cmd, CMAC), false)
 	err = named(err, "EXTERNAL AUTHENTICATE")
 	var refused *CommandError
 	if errors.As(err, &refused) {
@@ -262,14 +262,17 @@ func (s *Session) send(ctx context.Context, cmd iso7816.Command) ([]byte, error)
 	if s.closed {
 		return nil, ErrSessionClosed
 	}
-	limit, err := s.limit(len(cmd.Data))
+	extended, err := s.extended(len(cmd.Data))
 	if err != nil {
 		return nil, err
 	}
-	if cmd.Ne > 0 {
-		cmd.Ne = limit
+	switch {
+	case cmd.Ne > 0 && extended:
+		cmd.Ne = iso7816.MaxExtendedNe
+	case cmd.Ne > 0:
+		cmd.Ne = iso7816.MaxShortNe
 	}
-	answer, sendErr := s.ch.Send(ctx, s.messaging.wrap(cmd, s.Level))
+	answer, sendErr := s.ch.SendProtected(ctx, s.messaging.wrap(cmd, s.Level), extended)
 	status := iso7816.StatusOK
 	if sendErr != nil {
 		if status = iso7816.StatusOf(sendErr); status == 0 {
@@ -285,19 +288,19 @@ func (s *Session) send(ctx context.Context, cmd iso7816.Command) ([]byte, error)
 	return plain, sendErr
 }
 
-// limit is the Ne that goes with data of a length, so that the channel sends
-// the command in the form that its C-MAC was computed over.
-func (s *Session) limit(length int) (int, error) {
+// extended reports whether a command with that much data needs an extended
+// APDU, so that it travels in the form that its C-MAC was computed over.
+func (s *Session) extended(length int) (bool, error) {
 	if length <= s.MaxData(iso7816.MaxShortData) {
-		return iso7816.MaxShortNe, nil
+		return false, nil
 	}
 	if !s.ch.Capabilities().ExtendedLength {
-		return 0, fmt.Errorf("%w: %d bytes", ErrTooLong, length)
+		return false, fmt.Errorf("%w: %d bytes", ErrTooLong, length)
 	}
 	if most := s.MaxData(maxExtended(s.ch.Capabilities())); length > most {
-		return 0, fmt.Errorf("%w: %d bytes, %d at most", ErrTooLong, length, most)
+		return false, fmt.Errorf("%w: %d bytes, %d at most", ErrTooLong, length, most)
 	}
-	return iso7816.MaxExtendedNe, nil
+	return true, nil
 }
 
 // maxExtended is the most data of an extended command that the card announces.

@@ -76,6 +76,21 @@ func (c *Channel) Send(ctx context.Context, cmd Command) ([]byte, error) {
 	return answer, nil
 }
 
+// SendProtected sends a command under secure messaging, in one APDU of the
+// length asked for and in no other way: its MAC was computed over that form. As
+// after a PIN, the card has to be reset before others get it.
+func (c *Channel) SendProtected(ctx context.Context, cmd Command, extended bool) ([]byte, error) {
+	c.verified = true
+	answer, status, err := c.exchange(ctx, cmd, extended)
+	if err != nil {
+		return nil, fmt.Errorf("a protected command: %w", err)
+	}
+	if status != StatusOK {
+		return answer, &StatusError{Status: status, INS: cmd.INS}
+	}
+	return answer, nil
+}
+
 func carriesPIN(ins byte) bool {
 	return ins == InsVerify || ins == InsChangeReferenceData || ins == InsResetRetryCounter
 }

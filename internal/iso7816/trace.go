@@ -69,8 +69,8 @@ func (t *Tracer) print(format string, args ...any) {
 // secretData reports whether the data field of a command carries a PIN, a key
 // or what a key can be computed from.
 func secretData(c Command) bool {
-	switch c.CLA &^ 0x0F {
-	case 0x80: // GlobalPlatform: PUT KEY, and STORE DATA, which may hold keys
+	switch c.CLA & 0xF0 {
+	case 0x80, 0x90: // GlobalPlatform: PUT KEY, and STORE DATA, which may hold keys
 		if c.INS == 0xD8 || c.INS == 0xE2 {
 			return true
 		}

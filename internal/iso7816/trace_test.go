@@ -18,6 +18,7 @@ func TestTraceBlanksSecrets(t *testing.T) {
 		"a signature":                 {"002A9E9A02AABB00", "CCDD9000", "> 002A9E9A02AABB00\n< CCDD9000\n"},
 		"keys of a security domain":   {"80D8018103018010", "9000", "> 80D80181********\n< 9000\n"},
 		"keys, protected":             {"84D8018103018010", "9000", "> 84D80181********\n< 9000\n"},
+		"keys, in a chain":            {"94D8018103018010", "9000", "> 94D80181********\n< 9000\n"},
 		"data for an applet":          {"84E2880002AABB", "9000", "> 84E28800********\n< 9000\n"},
 		"the PINs of a MUSCLE card":   {"B02A000002AABB", "9000", "> B02A0000********\n< 9000\n"},
 		"no APDU, which may hide one": {"0020008209313233", "6700", "> 00200082********\n< 6700\n"},
