@@ -28,7 +28,7 @@ var layers = map[string][]string{
 		"internal/key", "internal/p11", "internal/pcsc", "internal/cardsim", "internal/iso7816", "internal/terminal", "internal/output",
 	},
 
-	"internal/init":      {"internal/key", "internal/openpgp", "internal/iso7816"},
+	"internal/init":      {"internal/key", "internal/openpgp", "internal/p11", "internal/iso7816"},
 	"internal/keygen":    {"internal/key"},
 	"internal/csr":       {},
 	"internal/certstore": {"internal/key"},

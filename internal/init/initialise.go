@@ -33,6 +33,8 @@ type Report struct {
 	Erased      bool     `json:"erased"`
 	Lost        []string `json:"lost"` // keys and certificates that were on the card
 	PINs        string   `json:"pins"` // "new" or "factory"
+	// URI names a PKCS#11 token afterwards.
+	URI string `json:"uri,omitempty"`
 }
 
 // Initialise makes a card blank and gives it its first PINs.

@@ -19,27 +19,38 @@ func (m *Module) Open(ctx context.Context, u URI) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	var candidates, blank []Token
-	for _, t := range tokens {
-		switch {
-		case !m.matches(u, t):
-		case t.Initialized:
-			candidates = append(candidates, t)
-		default:
-			blank = append(blank, t)
-		}
-	}
+	candidates, blank := m.matching(u, tokens)
 	switch {
 	case len(candidates) == 1:
 		return m.open(ctx, candidates[0])
-	case len(candidates) == 0 && len(blank) == 1:
-		return nil, m.notInitialized(blank[0])
 	case len(candidates) == 0:
-		return nil, m.noToken(Wanted{URI: u}, tokens)
+		return nil, m.noInitialized(u, blank, tokens)
 	case !u.NamesKey():
 		return nil, m.severalTokens(candidates)
 	}
 	return m.openShowing(ctx, u, candidates)
+}
+
+// matching are the tokens that the URI can mean: those that are initialised,
+// and those that are not.
+func (m *Module) matching(u URI, tokens []Token) (initialized, blank []Token) {
+	for _, t := range tokens {
+		switch {
+		case !m.matches(u, t):
+		case t.Initialized:
+			initialized = append(initialized, t)
+		default:
+			blank = append(blank, t)
+		}
+	}
+	return initialized, blank
+}
+
+func (m *Module) noInitialized(u URI, blank, tokens []Token) error {
+	if len(blank) == 1 {
+		return m.notInitialized(blank[0])
+	}
+	return m.noToken(Wanted{URI: u}, tokens)
 }
 
 // openShowing opens the candidate that shows the key.
@@ -86,25 +97,36 @@ func (m *Module) FindToken(ctx context.Context, u URI) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	var matching, blank []Token
-	for _, t := range tokens {
-		if !m.matches(u, t) {
-			continue
-		}
-		matching = append(matching, t)
-		if !t.Initialized {
-			blank = append(blank, t)
-		}
-	}
+	initialized, blank := m.matching(u, tokens)
+	all := append(initialized, blank...)
 	switch {
-	case len(matching) == 1:
-		return matching[0], nil
-	case len(matching) == 0:
+	case len(all) == 1:
+		return all[0], nil
+	case len(all) == 0:
 		return Token{}, m.noToken(Wanted{URI: u}, tokens)
 	case len(u.Path) == 0 && len(blank) == 1:
 		return blank[0], nil
 	}
-	return Token{}, m.severalTokens(matching)
+	return Token{}, m.severalTokens(all)
+}
+
+// FindInitialized is the one initialised token that the URI names.
+func (m *Module) FindInitialized(ctx context.Context, u URI) (Token, error) {
+	if name, ok := u.unknown(); ok {
+		return Token{}, unknownAttribute(name)
+	}
+	tokens, err := m.Tokens(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	switch initialized, blank := m.matching(u, tokens); len(initialized) {
+	case 0:
+		return Token{}, m.noInitialized(u, blank, tokens)
+	case 1:
+		return initialized[0], nil
+	default:
+		return Token{}, m.severalTokens(initialized)
+	}
 }
 
 func unknownAttribute(name string) error {

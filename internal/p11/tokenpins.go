@@ -45,9 +45,11 @@ func (t Token) PIN(r Role) PINState {
 }
 
 // CheckTries refuses a PIN that is blocked, or would be after one more
-// mistake. PKCS#11 tells no numbers, but that one try is left.
+// mistake. PKCS#11 tells no numbers, but that one try is left. A token that is
+// not initialised has no PINs; SoftHSM says of it that they are blocked.
 func (t Token) CheckTries(r Role, allowLastTry bool) error {
 	switch state := t.PIN(r); {
+	case !t.Initialized:
 	case state.Locked:
 		return problem.New(problem.PINBlocked, "the %s of the token %q is blocked", r, t.Label).WithTries(0).
 			Because("It was entered wrongly too often.").Hint("%s", r.hint())
@@ -201,7 +203,7 @@ func (m *Module) pinResult(ctx context.Context, t Token, r Role, err error) erro
 	}
 	var p *problem.Error
 	switch {
-	case code == pkcs11.CKR_PIN_LOCKED, code != pkcs11.CKR_OK && now.PIN(r).Locked:
+	case code == pkcs11.CKR_PIN_LOCKED, code != pkcs11.CKR_OK && t.Initialized && now.PIN(r).Locked:
 		p = problem.New(problem.PINBlocked, "the %s of the token %q is blocked now [%s]", r, t.Label, code.Name()).WithTries(0).
 			Because("No try is left.").Hint("%s", r.hint())
 	case code == pkcs11.CKR_PIN_INCORRECT:
