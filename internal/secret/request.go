@@ -19,6 +19,7 @@ const (
 	Password        Name = "password"
 	ManagementKey   Name = "management-key"
 	CardKeys        Name = "card-keys"
+	NewCardKeys     Name = "new-card-keys"
 )
 
 // Request says which secret a workflow needs and what a person has to know to

@@ -104,17 +104,35 @@ func (s Source) String() string {
 // and pflag. Setting it never fails, because flag libraries repeat in their
 // errors what they were given; Source says what was wrong with it.
 type Flag struct {
-	source Source
-	err    error
+	// WellKnown, if there is one, is taken in place of a source: the name of a
+	// secret that everybody knows.
+	WellKnown string
+
+	source    Source
+	wellKnown bool
+	err       error
 }
 
 // Set takes the flag's value.
 func (f *Flag) Set(s string) error {
+	if f.wellKnown = f.WellKnown != "" && s == f.WellKnown; f.wellKnown {
+		f.source, f.err = Source{}, nil
+		return nil
+	}
 	f.source, f.err = ParseSource(s)
 	return nil
 }
 
-func (f *Flag) String() string { return f.source.String() }
+func (f *Flag) String() string {
+	if f.wellKnown {
+		return f.WellKnown
+	}
+	return f.source.String()
+}
+
+// NamesWellKnown reports whether the secret that everybody knows was named; then
+// Source is the zero Source.
+func (f *Flag) NamesWellKnown() bool { return f.wellKnown }
 
 // Type is the placeholder in help texts.
 func (f *Flag) Type() string { return "source" }
@@ -122,9 +140,13 @@ func (f *Flag) Type() string { return "source" }
 // Source returns what was set; the zero Source where nothing was. name is the
 // flag's name in the error.
 func (f *Flag) Source(name Name) (Source, error) {
-	if f.err != nil {
-		return Source{}, problem.Wrap(problem.Usage, f.err, "--"+string(name)).
-			Hint("--%s env:NAME (or %s)", name, strings.TrimPrefix(forms, "env:NAME, "))
+	if f.err == nil {
+		return f.source, nil
 	}
-	return f.source, nil
+	others := strings.TrimPrefix(forms, "env:NAME, ")
+	if f.WellKnown != "" {
+		others += ", or " + f.WellKnown + " for the ones that everybody knows"
+	}
+	return Source{}, problem.Wrap(problem.Usage, f.err, "--"+string(name)).
+		Hint("--%s env:NAME (or %s)", name, others)
 }

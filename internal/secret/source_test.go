@@ -82,3 +82,32 @@ func TestFlag(t *testing.T) {
 		t.Errorf("%v, %v", source, err)
 	}
 }
+
+// A word in place of a source is taken by the flag that knows it, and by no
+// other.
+func TestFlagWellKnown(t *testing.T) {
+	var keys, pin Flag
+	keys.WellKnown = "default"
+	for _, f := range []*Flag{&keys, &pin} {
+		if err := f.Set("default"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if source, err := keys.Source(CardKeys); err != nil || source != (Source{}) || !keys.NamesWellKnown() || keys.String() != "default" {
+		t.Errorf("%v, %v, %v", source, err, keys.String())
+	}
+	if _, err := pin.Source(PIN); !problem.Is(err, problem.Usage) || pin.NamesWellKnown() {
+		t.Errorf("a PIN called default: %v", err)
+	}
+	for _, value := range []string{"404142434445464748494A4B4C4D4E4F", "Default", "default:", ""} {
+		_ = keys.Set(value)
+		_, err := keys.Source(CardKeys)
+		var p *problem.Error
+		if !errors.As(err, &p) || keys.NamesWellKnown() || !strings.Contains(p.Try, "default") || strings.Contains(err.Error()+p.Try, "4041") {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+	if _ = keys.Set("env:KEYS"); keys.NamesWellKnown() || keys.String() != "env:KEYS" {
+		t.Error("the last value does not count")
+	}
+}
