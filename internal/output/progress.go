@@ -18,6 +18,7 @@ type Progress struct {
 	w    io.Writer
 	live bool
 	stop func()
+	bar  *bar // what is shown, if it is one
 }
 
 // NewProgress returns a progress on w; live where w is a terminal.
