@@ -22,6 +22,8 @@ import (
 // fake is a module for what no software token does: PINs that block, tokens
 // that are parts of one card, keys that want the PIN every time.
 type fake struct {
+	writer // what the fake of its own cannot do
+
 	mu     sync.Mutex
 	tokens []*fakeToken
 	calls  []string

@@ -1,24 +1,216 @@
 package p11
 
-import "github.com/miekg/pkcs11"
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"slices"
+	"testing"
 
-// What the fake does not do.
-func (f *fake) initToken(uint, []byte, string) error {
-	return &CallError{"C_InitToken", pkcs11.CKR_FUNCTION_NOT_SUPPORTED}
+	"github.com/miekg/pkcs11"
+)
+
+// writable is a fake whose tokens can be changed.
+type writable struct {
+	*fake
+	// faults are what functions answer, by their names.
+	faults map[string]Code
+	// refusesFalse: attributes that say what a key is not for are refused.
+	refusesFalse bool
+	// givesAway: keys are made that can be read.
+	givesAway bool
+
+	soPIN   string
+	soTries int
 }
-func (f *fake) openWritable(slot uint) (session, error) { return f.openSession(slot) }
-func (f *fake) initPIN(session, []byte) error {
-	return &CallError{"C_InitPIN", pkcs11.CKR_FUNCTION_NOT_SUPPORTED}
+
+func startWritable(t *testing.T, token *fakeToken) (*Module, *writable) {
+	t.Helper()
+	f := &writable{
+		fake:   &fake{tokens: []*fakeToken{token}, hang: make(map[string]chan struct{})},
+		faults: make(map[string]Code), soPIN: "87654321", soTries: 3,
+	}
+	m, err := start(t.Context(), "/usr/lib/fake.so", func(string) (library, error) { return f, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, f
 }
-func (f *fake) setPIN(session, []byte, []byte) error {
-	return &CallError{"C_SetPIN", pkcs11.CKR_FUNCTION_NOT_SUPPORTED}
+
+func (f *writable) fails(function string) error {
+	f.called(function)
+	if code, ok := f.faults[function]; ok {
+		return &CallError{function, code}
+	}
+	return nil
 }
-func (f *fake) createObject(session, []objectAttribute) (object, error) {
-	return 0, &CallError{"C_CreateObject", pkcs11.CKR_FUNCTION_NOT_SUPPORTED}
+
+func (f *writable) tokenInfo(slot uint) (tokenInfo, error) {
+	if err := f.fails("C_GetTokenInfo"); err != nil {
+		return tokenInfo{}, err
+	}
+	info, err := f.fake.tokenInfo(slot)
+	switch f.soTries {
+	case 0:
+		info.flags |= pkcs11.CKF_SO_PIN_LOCKED
+	case 1:
+		info.flags |= pkcs11.CKF_SO_PIN_FINAL_TRY
+	}
+	return info, err
 }
-func (f *fake) setAttribute(session, object, objectAttribute) error {
-	return &CallError{"C_SetAttributeValue", pkcs11.CKR_FUNCTION_NOT_SUPPORTED}
+
+func (f *writable) slots() ([]uint, error) {
+	if err := f.fails("C_GetSlotList"); err != nil {
+		return nil, err
+	}
+	return f.fake.slots()
 }
-func (f *fake) generateKeyPair(session, mechanism, []objectAttribute, []objectAttribute) (object, object, error) {
-	return 0, 0, &CallError{"C_GenerateKeyPair", pkcs11.CKR_FUNCTION_NOT_SUPPORTED}
+
+func (f *writable) login(s session, user uint, pin []byte) error {
+	if user != pkcs11.CKU_SO {
+		return f.fake.login(s, user, pin)
+	}
+	if err := f.fails("C_Login"); err != nil {
+		return err
+	}
+	return f.checkSO("C_Login", pin)
+}
+
+func (f *writable) checkSO(function string, pin []byte) error {
+	if string(pin) == f.soPIN {
+		f.soTries = 3
+		return nil
+	}
+	if f.soTries--; f.soTries <= 0 {
+		return &CallError{function, pkcs11.CKR_PIN_LOCKED}
+	}
+	return &CallError{function, pkcs11.CKR_PIN_INCORRECT}
+}
+
+func (f *writable) destroyObject(s session, o object) error {
+	if err := f.fails("C_DestroyObject"); err != nil {
+		return err
+	}
+	f.sessions[s].token.objects[o] = fakeObject{attributes: map[uint][]byte{}}
+	return nil
+}
+
+func (f *writable) initToken(slot uint, pin []byte, label string) error {
+	if err := f.fails("C_InitToken"); err != nil {
+		return err
+	}
+	t := f.tokens[slot]
+	if t.info.flags&pkcs11.CKF_TOKEN_INITIALIZED != 0 {
+		if err := f.checkSO("C_InitToken", pin); err != nil {
+			return err
+		}
+	}
+	f.soPIN, t.info.label, t.objects = string(pin), label, nil
+	t.info.flags |= pkcs11.CKF_TOKEN_INITIALIZED
+	t.info.flags &^= pkcs11.CKF_USER_PIN_INITIALIZED
+	return nil
+}
+
+func (f *writable) openWritable(slot uint) (session, error) {
+	if err := f.fails("C_OpenSession"); err != nil {
+		return 0, err
+	}
+	s, err := f.openSession(slot)
+	for _, other := range f.sessions { // the login is that of all sessions
+		if other.token == f.tokens[slot] && other.loggedIn {
+			f.sessions[s].loggedIn = true
+		}
+	}
+	return s, err
+}
+
+func (f *writable) initPIN(s session, pin []byte) error {
+	if err := f.fails("C_InitPIN"); err != nil {
+		return err
+	}
+	t := f.sessions[s].token
+	t.pin, t.tries = string(pin), 3
+	t.info.flags |= pkcs11.CKF_USER_PIN_INITIALIZED
+	return nil
+}
+
+func (f *writable) setPIN(s session, old, replacement []byte) error {
+	if err := f.fails("C_SetPIN"); err != nil {
+		return err
+	}
+	t := f.sessions[s].token
+	if string(old) != t.pin {
+		t.tries--
+		return &CallError{"C_SetPIN", t.wrong}
+	}
+	t.pin, t.tries = string(replacement), 3
+	return nil
+}
+
+// store makes an object of a template.
+func (t *fakeToken) store(template []objectAttribute) object {
+	o := fakeObject{attributes: make(map[uint][]byte)}
+	for _, a := range template {
+		switch value := a.value.(type) {
+		case bool:
+			o.attributes[a.kind] = []byte{0}
+			if value {
+				o.attributes[a.kind] = []byte{1}
+			}
+		case uint:
+			o.attributes[a.kind] = number(value)
+		case []byte:
+			o.attributes[a.kind] = bytes.Clone(value)
+		}
+	}
+	t.objects = append(t.objects, o)
+	return object(len(t.objects) - 1)
+}
+
+func (f *writable) createObject(s session, template []objectAttribute) (object, error) {
+	if err := f.fails("C_CreateObject"); err != nil {
+		return 0, err
+	}
+	if f.refusesFalse && slices.ContainsFunc(template, isFalseUsage) {
+		return 0, &CallError{"C_CreateObject", pkcs11.CKR_ATTRIBUTE_TYPE_INVALID}
+	}
+	return f.sessions[s].token.store(template), nil
+}
+
+func isFalseUsage(a objectAttribute) bool {
+	return a.kind == pkcs11.CKA_SIGN_RECOVER || a.kind == pkcs11.CKA_VERIFY_RECOVER
+}
+
+func (f *writable) setAttribute(s session, o object, a objectAttribute) error {
+	if err := f.fails("C_SetAttributeValue"); err != nil {
+		return err
+	}
+	f.sessions[s].token.objects[o].attributes[a.kind] = a.value.([]byte)
+	return nil
+}
+
+func (f *writable) generateKeyPair(s session, m mechanism, public, private []objectAttribute) (object, object, error) {
+	if err := f.fails("C_GenerateKeyPair"); err != nil {
+		return 0, 0, err
+	}
+	if f.refusesFalse && slices.ContainsFunc(private, isFalseUsage) {
+		return 0, 0, &CallError{"C_GenerateKeyPair", pkcs11.CKR_TEMPLATE_INCONSISTENT}
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return 0, 0, err
+	}
+	value, err := publicValue(key.Public())
+	if err != nil {
+		return 0, 0, err
+	}
+	t := f.sessions[s].token
+	publicKey := t.store(append(slices.Clone(public), value...))
+	privateKey := t.store(private)
+	t.objects[privateKey].private = key
+	if f.givesAway {
+		t.objects[privateKey].attributes[pkcs11.CKA_EXTRACTABLE] = []byte{1}
+	}
+	return publicKey, privateKey, nil
 }

@@ -1,0 +1,301 @@
+package p11
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/miekg/pkcs11"
+)
+
+func pin(t *testing.T, s string) *secret.Bytes {
+	t.Helper()
+	p := secret.New([]byte(s))
+	t.Cleanup(p.Wipe)
+	return p
+}
+
+// newWritableToken is a token that makes P-256 keys.
+func newWritableToken() *fakeToken {
+	token := newFakeToken("desk", "1")
+	token.mechanisms[pkcs11.CKM_EC_KEY_PAIR_GEN] = pkcs11.CKF_GENERATE_KEY_PAIR
+	return token
+}
+
+// atWork is a session with the user logged in.
+func atWork(t *testing.T, m *Module) *Session {
+	t.Helper()
+	s, err := m.Open(t.Context(), URI{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if err := s.Login(t.Context(), Login{Ask: answer("246813")}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func certificate(t *testing.T) *x509.Certificate {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, fakeP256().Public(), fakeP256())
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// works are the ways to change a token.
+var works = map[string]struct {
+	function string
+	work     func(ctx context.Context, t *testing.T, m *Module, s *Session) error
+}{
+	"generate": {"C_GenerateKeyPair", func(ctx context.Context, _ *testing.T, _ *Module, s *Session) error {
+		_, err := s.GenerateKeyPair(ctx, "p256", NewKey{Sign: true})
+		return err
+	}},
+	"import": {"C_CreateObject", func(ctx context.Context, _ *testing.T, _ *Module, s *Session) error {
+		_, err := s.ImportKey(ctx, fakeP256(), NewKey{Sign: true})
+		return err
+	}},
+	"certificate": {"C_CreateObject", func(ctx context.Context, t *testing.T, _ *Module, s *Session) error {
+		_, err := s.WriteCertificate(ctx, certificate(t), []byte{1}, "")
+		return err
+	}},
+	"delete": {"C_DestroyObject", func(ctx context.Context, _ *testing.T, _ *Module, s *Session) error {
+		return s.DeleteKey(ctx, StoredKey{privates: []object{0}})
+	}},
+}
+
+func TestWhatAFailedWriteMeans(t *testing.T) {
+	tests := []struct {
+		name   string
+		code   Code
+		state  func(*writable) // what the token says afterwards
+		want   problem.Code
+		slowly bool // judged by looking several times
+	}{
+		{"full", pkcs11.CKR_DEVICE_MEMORY, nil, problem.Failed, false},
+		{"write-protected", pkcs11.CKR_TOKEN_WRITE_PROTECTED, nil, problem.NotSupported, false},
+		{"read only", pkcs11.CKR_SESSION_READ_ONLY, nil, problem.NotSupported, false},
+		{"removed", pkcs11.CKR_DEVICE_REMOVED, nil, problem.CardRemoved, false},
+		{"removed, the module says nothing of it", pkcs11.CKR_GENERAL_ERROR, func(f *writable) {
+			f.faults["C_GetTokenInfo"] = pkcs11.CKR_TOKEN_NOT_PRESENT
+		}, problem.CardRemoved, false},
+		{"another token instead", pkcs11.CKR_SESSION_HANDLE_INVALID, func(f *writable) { f.tokens[0].info.serial = "2" }, problem.CardRemoved, false},
+		{"removed, seen in the list of slots only", pkcs11.CKR_GENERAL_ERROR, func(f *writable) { f.tokens = nil }, problem.CardRemoved, false},
+		{"erased by another program", pkcs11.CKR_DEVICE_ERROR, func(f *writable) {
+			f.tokens[0].info.flags &^= pkcs11.CKF_TOKEN_INITIALIZED
+		}, problem.NotFound, true},
+		{"blocked by another program", pkcs11.CKR_USER_NOT_LOGGED_IN, func(f *writable) { f.tokens[0].tries = 0 }, problem.PINBlocked, false},
+		{"write-protected, the module says nothing of it", pkcs11.CKR_FUNCTION_FAILED, func(f *writable) {
+			f.tokens[0].info.flags |= pkcs11.CKF_WRITE_PROTECTED
+		}, problem.NotSupported, true},
+		{"a refused attribute", pkcs11.CKR_TEMPLATE_INCOMPLETE, nil, problem.NotSupported, false},
+		{"a curve that it does not know", ckrCurveNotSupported, nil, problem.NotSupported, false},
+	}
+	for _, test := range tests {
+		for name, w := range works {
+			if test.slowly && name != "generate" {
+				continue
+			}
+			t.Run(test.name+", "+name, func(t *testing.T) {
+				m, f := startWritable(t, newWritableToken())
+				s := atWork(t, m)
+				if err := s.writable(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				f.faults[w.function] = test.code
+				if test.name == "removed, seen in the list of slots only" {
+					f.faults["C_GetTokenInfo"] = pkcs11.CKR_GENERAL_ERROR
+				}
+				if test.state != nil {
+					test.state(f)
+				}
+				if err := w.work(t.Context(), t, m, s); !problem.Is(err, test.want) || CodeOf(err) != test.code {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestWriteProtectedTokenIsNotTouched(t *testing.T) {
+	token := newWritableToken()
+	token.info.flags |= pkcs11.CKF_WRITE_PROTECTED
+	m, f := startWritable(t, token)
+	s := atWork(t, m)
+	for name, w := range works {
+		if err := w.work(t.Context(), t, m, s); !problem.Is(err, problem.NotSupported) || f.count(w.function) > 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := m.InitToken(t.Context(), s.Token(), pin(t, "87654321"), "x", true); !problem.Is(err, problem.NotSupported) {
+		t.Errorf("C_InitToken: %v", err)
+	}
+}
+
+func TestKeysAreGuarded(t *testing.T) {
+	m, f := startWritable(t, newWritableToken())
+	s := atWork(t, m)
+
+	made, err := s.GenerateKeyPair(t.Context(), "p256", NewKey{Label: "vpn", Sign: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := f.tokens[0].objects[made.privates[0]].attributes
+	for kind, want := range map[uint]byte{
+		pkcs11.CKA_TOKEN: 1, pkcs11.CKA_PRIVATE: 1, pkcs11.CKA_SENSITIVE: 1, pkcs11.CKA_EXTRACTABLE: 0,
+		pkcs11.CKA_SIGN: 1, pkcs11.CKA_DECRYPT: 0, pkcs11.CKA_DERIVE: 0, pkcs11.CKA_UNWRAP: 0,
+	} {
+		if !bytes.Equal(private[kind], []byte{want}) {
+			t.Errorf("attribute 0x%X is %v", kind, private[kind])
+		}
+	}
+	if !bytes.Equal(made.ID, KeyID(made.Public)) || string(private[pkcs11.CKA_LABEL]) != "vpn" {
+		t.Errorf("got %+v", made)
+	}
+
+	before := len(f.tokens[0].objects)
+	f.givesAway = true
+	if _, err := s.GenerateKeyPair(t.Context(), "p256", NewKey{}); !problem.Is(err, problem.Failed) {
+		t.Errorf("a key that can be read: %v", err)
+	}
+	for _, o := range f.tokens[0].objects[before:] {
+		if len(o.attributes) > 0 {
+			t.Error("a key that can be read is left on the token")
+		}
+	}
+}
+
+func TestModulesThatTakeFewerAttributes(t *testing.T) {
+	m, f := startWritable(t, newWritableToken())
+	f.refusesFalse = true
+	s := atWork(t, m)
+	made, err := s.GenerateKeyPair(t.Context(), "p256", NewKey{Sign: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []uint{pkcs11.CKA_PRIVATE, pkcs11.CKA_SENSITIVE, pkcs11.CKA_EXTRACTABLE} {
+		if f.tokens[0].objects[made.privates[0]].attributes[kind] == nil {
+			t.Errorf("attribute 0x%X was left out", kind)
+		}
+	}
+	if _, err := s.ImportKey(t.Context(), fakeP256(), NewKey{Sign: true}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestIDsThatCannotBeChanged(t *testing.T) {
+	m, f := startWritable(t, newWritableToken())
+	s := atWork(t, m)
+	f.faults["C_SetAttributeValue"] = pkcs11.CKR_ATTRIBUTE_READ_ONLY
+	made, err := s.GenerateKeyPair(t.Context(), "p256", NewKey{Sign: true})
+	if err != nil || len(made.ID) != 20 {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	contents, err := s.Contents(t.Context())
+	if err != nil || len(contents.Keys) != 1 || !contents.Keys[0].HasPrivate || !contents.Keys[0].HasPublic {
+		t.Errorf("%+v, %v", contents.Keys, err)
+	}
+	f.faults["C_SetAttributeValue"] = pkcs11.CKR_DEVICE_ERROR
+	if _, err := s.GenerateKeyPair(t.Context(), "p256", NewKey{Sign: true}); err == nil {
+		t.Error("a failure was not told of")
+	}
+	if contents, err := s.Contents(t.Context()); err != nil || len(contents.Keys) != 1 {
+		t.Errorf("a half-made key is left: %+v, %v", contents.Keys, err)
+	}
+}
+
+func TestPINsOfATokenThatBlocks(t *testing.T) {
+	open := func(t *testing.T) (*Module, *writable, Token) {
+		t.Helper()
+		m, f := startWritable(t, newWritableToken())
+		token, err := m.FindToken(t.Context(), URI{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m, f, token
+	}
+	again := func(t *testing.T, m *Module) Token {
+		t.Helper()
+		token, err := m.FindToken(t.Context(), URI{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	t.Run("SO PIN", func(t *testing.T) {
+		m, f, token := open(t)
+		wrong, fresh := pin(t, "00000000"), pin(t, "135790")
+		if _, err := m.InitPIN(t.Context(), token, wrong, fresh); !problem.Is(err, problem.PINIncorrect) {
+			t.Errorf("got %v", err)
+		}
+		if _, err := m.InitToken(t.Context(), token, wrong, "x", true); !problem.Is(err, problem.PINIncorrect) {
+			t.Errorf("got %v", err)
+		}
+		token = again(t, m)
+		if err := token.CheckTries(SecurityOfficer, false); !problem.Is(err, problem.PINBlocked) {
+			t.Errorf("the last try: %v", err)
+		}
+		if err := token.CheckTries(SecurityOfficer, true); err != nil {
+			t.Errorf("the last try, allowed: %v", err)
+		}
+		if err := token.CheckTries(User, false); err != nil {
+			t.Errorf("the other PIN: %v", err)
+		}
+		if _, err := m.SetPIN(t.Context(), token, SecurityOfficer, wrong, fresh); !problem.Is(err, problem.PINBlocked) || f.soTries != 0 {
+			t.Errorf("got %v", err)
+		}
+		if err := again(t, m).CheckTries(SecurityOfficer, true); !problem.Is(err, problem.PINBlocked) {
+			t.Errorf("blocked: %v", err)
+		}
+	})
+	t.Run("user PIN", func(t *testing.T) {
+		m, f, token := open(t)
+		for i, want := range []problem.Code{problem.PINIncorrect, problem.PINIncorrect, problem.PINBlocked} {
+			if _, err := m.SetPIN(t.Context(), token, User, pin(t, "000000"), pin(t, "135790")); !problem.Is(err, want) {
+				t.Errorf("try %d: %v", i+1, err)
+			}
+		}
+		token = again(t, m)
+		if err := token.CheckTries(User, true); !problem.Is(err, problem.PINBlocked) {
+			t.Errorf("blocked: %v", err)
+		}
+		if _, err := m.InitPIN(t.Context(), token, pin(t, "87654321"), pin(t, "135790")); err != nil || f.tokens[0].pin != "135790" {
+			t.Errorf("unblock: %v", err)
+		}
+	})
+	t.Run("a token that is not initialised", func(t *testing.T) {
+		m, f, _ := open(t)
+		f.tokens[0].info.flags = pkcs11.CKF_SO_PIN_LOCKED // as SoftHSM says
+		blank := again(t, m)
+		if err := blank.CheckTries(SecurityOfficer, false); err != nil {
+			t.Error(err)
+		}
+		if _, err := m.SetPIN(t.Context(), blank, User, pin(t, "000000"), pin(t, "135790")); !problem.Is(err, problem.NotFound) {
+			t.Errorf("got %v", err)
+		}
+		if _, err := m.Open(t.Context(), URI{}); !problem.Is(err, problem.NotFound) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a PIN that is not kept", func(t *testing.T) {
+		m, f, token := open(t)
+		f.tokens[0].info.flags &^= pkcs11.CKF_USER_PIN_INITIALIZED
+		if _, err := m.SetPIN(t.Context(), token, User, pin(t, "246813"), pin(t, "135790")); !problem.Is(err, problem.Failed) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
