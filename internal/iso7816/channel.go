@@ -55,15 +55,15 @@ func (c *Channel) Doubt() {
 // Capabilities is what the channel at present takes the card to be able to do.
 func (c *Channel) Capabilities() Capabilities { return c.can }
 
-// Verified reports whether a PIN was sent, so that the card must be reset
-// before others get it.
+// Verified reports whether a PIN was sent, or the card was convinced of a key,
+// so that it must be reset before others get it.
 func (c *Channel) Verified() bool { return c.verified }
 
 // Send sends the command and returns the whole answer without the status word.
 // A status word other than 9000 is a *StatusError; the answer that came with a
 // warning is returned with it.
 func (c *Channel) Send(ctx context.Context, cmd Command) ([]byte, error) {
-	if carriesPIN(cmd.INS) && len(cmd.Data) > 0 {
+	if (carriesPIN(cmd.INS) || cmd.INS == InsExternalAuthenticate) && len(cmd.Data) > 0 {
 		c.verified = true
 	}
 	answer, status, err := c.deliver(ctx, cmd)

@@ -159,13 +159,14 @@ func TestWhatACardShowedCountsMoreThanWhatItAnnounces(t *testing.T) {
 	}
 }
 
-func TestVerifiedIsKnownAfterAPIN(t *testing.T) {
+func TestVerifiedIsKnownAfterAPINOrAKey(t *testing.T) {
 	for _, test := range []struct {
 		cmd  Command
 		want bool
 	}{
 		{Command{INS: InsVerify, P2: 0x82}, false}, // a question for the tries left
 		{Command{INS: InsVerify, P2: 0x82, Data: []byte("123456")}, true},
+		{Command{CLA: 0x84, INS: InsExternalAuthenticate, P1: 1, Data: make([]byte, 16)}, true},
 		{Command{INS: InsGetData, Ne: 256}, false},
 	} {
 		ch := NewChannel(always{0x90, 0x00}, Capabilities{})

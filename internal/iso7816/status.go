@@ -152,6 +152,7 @@ var instructionNames = map[byte]string{
 	InsResetRetryCounter:    "RESET RETRY COUNTER",
 	InsActivateFile:         "ACTIVATE FILE",
 	InsGenerateKeyPair:      "GENERATE ASYMMETRIC KEY PAIR",
+	InsExternalAuthenticate: "EXTERNAL AUTHENTICATE",
 	InsGetChallenge:         "GET CHALLENGE",
 	InsInternalAuthenticate: "INTERNAL AUTHENTICATE",
 	InsSelect:               "SELECT",
@@ -173,6 +174,7 @@ const (
 	InsResetRetryCounter    = 0x2C
 	InsActivateFile         = 0x44
 	InsGenerateKeyPair      = 0x47
+	InsExternalAuthenticate = 0x82
 	InsGetChallenge         = 0x84
 	InsInternalAuthenticate = 0x88
 	InsSelect               = 0xA4
