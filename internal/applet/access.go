@@ -81,7 +81,7 @@ func (a Access) keys(ctx context.Context) (*gp.KeySet, error) {
 	if a.DefaultKeys {
 		return gp.DefaultKeySet(), nil
 	}
-	text, err := a.Ask(ctx, secret.Request{Name: secret.CardKeys, Label: "keys of the card's security domain", Note: "one key, or ENC:MAC:DEK, in hexadecimal"})
+	text, err := a.Ask(ctx, secret.Request{Name: secret.CardKeys, Label: "card keys (one, or ENC:MAC:DEK, in hexadecimal)"})
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (c *card) wrongKeys(ctx context.Context, err error) error {
 		why = join(why, "This could not be written down:", sentence(remembered.Error()))
 	}
 	p := problem.New(problem.KeysIncorrect, "the card keys are wrong").Because("%s", why).
-		Hint("the same command with the right --card-keys, the right --key-diversification if the card needs one, and --retry-keys")
+		Hint("the same command with the right --card-keys, the right --diversification if the card needs one, and --retry-keys")
 	p.Cause = err
 	return p
 }

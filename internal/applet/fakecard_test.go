@@ -298,7 +298,7 @@ func (c *fakeCard) access(keys string, state string) Access {
 	return Access{
 		Channel: iso7816.NewChannel(c, iso7816.Capabilities{ExtendedLength: c.announce}), StateDir: state,
 		Ask: func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
-			if r.Name != secret.CardKeys && r.Name != NewCardKeys {
+			if r.Name != secret.CardKeys && r.Name != secret.NewCardKeys {
 				return nil, errors.New("asked for " + string(r.Name))
 			}
 			return secret.New([]byte(keys)), nil

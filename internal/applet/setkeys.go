@@ -14,15 +14,12 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// NewCardKeys is the name of the secret that holds the new keys.
-const NewCardKeys secret.Name = "new-card-keys"
-
 // SetKeysOptions is what SetKeys shall do.
 type SetKeysOptions struct {
 	Access Access
 
 	// Generate makes random keys. Without it they come from Access.Ask as
-	// NewCardKeys, or are the well-known test keys with NewDefault.
+	// secret.NewCardKeys, or are the well-known test keys with NewDefault.
 	Generate, NewDefault bool
 
 	// Version is the version of the new keys, 1 to 127; 0 keeps the version
@@ -141,7 +138,7 @@ func (w *keyChange) newKeys(ctx context.Context, p gp.Protocol) (*gp.KeySet, err
 	case w.o.Generate:
 		return generate(w.keys.Length(), p)
 	}
-	text, err := w.access.Ask(ctx, secret.Request{Name: NewCardKeys, Label: "new keys of the card's security domain", Note: "one key, or ENC:MAC:DEK, in hexadecimal", New: true})
+	text, err := w.access.Ask(ctx, secret.Request{Name: secret.NewCardKeys, Label: "new card keys (one, or ENC:MAC:DEK, in hexadecimal)", New: true})
 	if err != nil {
 		return nil, err
 	}
