@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/p11"
@@ -203,6 +204,7 @@ func (k *tokenKey) list(keys []p11.StoredKey) string {
 	for _, stored := range keys {
 		list = append(list, fmt.Sprintf("%s (%s)", k.session.URI(stored), AlgorithmOf(stored.Public)))
 	}
+	slices.Sort(list) // tokens have no order
 	return strings.Join(list, ", ")
 }
 
