@@ -4,9 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -102,13 +100,13 @@ func doctorHolders(ctx context.Context) []doctor.Process {
 	return list
 }
 
-// installedModules loads every module that is found, but for Scute: that would
-// start GnuPG's agent, which takes the card to itself.
+// installedModules loads every module that is found and can be loaded without
+// harm.
 func installedModules(ctx context.Context) []doctor.ModuleStatus {
 	var list []doctor.ModuleStatus
 	for _, m := range p11.DefaultPlaces().Installed() {
 		status := doctor.ModuleStatus{Name: m.Name, Path: m.Path, Tokens: -1}
-		if strings.Contains(filepath.Base(m.Path), "scute") {
+		if takesCard(m.Path) {
 			status.Err = p11.Inspect(m.Path)
 		} else {
 			status.Tokens, status.Err = countTokens(ctx, m.Path)

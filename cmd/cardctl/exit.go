@@ -87,9 +87,17 @@ func (env *Env) diagnose(err error) *problem.Error {
 // again is the command that was run, with other flags.
 func (env *Env) again(flags string) string {
 	if env.object != "" {
-		flags = "--key " + env.object + " " + flags
+		flags = "--key " + quoted(env.object) + " " + flags
 	}
 	return strings.TrimSpace("cardctl "+env.command) + " " + flags
+}
+
+// quoted is an argument as a shell takes it.
+func quoted(argument string) string {
+	if strings.ContainsAny(argument, " ;&?*") {
+		return "'" + argument + "'"
+	}
+	return argument
 }
 
 // sentence gives what a lower layer said the form of a sentence.

@@ -6,11 +6,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 type exportCertOptions struct {
-	key  string
-	file exportFlags
+	key     string
+	file    exportFlags
+	secrets secretFlags
 }
 
 func newExportCertCmd(env *Env) *cobra.Command {
@@ -23,8 +25,11 @@ func newExportCertCmd(env *Env) *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runExportCert(cmd.Context(), env, &o) },
 	}
-	keyFlag(cmd.Flags(), &o.key)
-	o.file.add(cmd.Flags(), "pem", "der")
+	flags := cmd.Flags()
+	keyFlag(flags, &o.key)
+	o.file.add(flags, "pem", "der")
+	o.secrets.add(flags, secret.PIN, "user PIN of a token that shows nothing without it")
+	o.secrets.addLastTry(flags)
 	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
 	return cmd
 }
@@ -43,7 +48,11 @@ func runExportCert(ctx context.Context, env *Env, o *exportCertOptions) error {
 		return err
 	}
 	report := exportCertReport{storedCertificate: storedCertificate{Ref: ref.String()}}
-	err = env.withKey(ctx, ref, env.readOnly(), func(ctx context.Context, k openKey) error {
+	access, err := o.secrets.access(env)
+	if err != nil {
+		return err
+	}
+	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
 		der, err := certstore.Export(ctx, k)
 		if err != nil {
 			return err

@@ -9,11 +9,13 @@ import (
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 type exportKeyOptions struct {
-	key  string
-	file exportFlags
+	key     string
+	file    exportFlags
+	secrets secretFlags
 }
 
 func newExportKeyCmd(env *Env) *cobra.Command {
@@ -27,8 +29,11 @@ func newExportKeyCmd(env *Env) *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runExportKey(cmd.Context(), env, &o) },
 	}
-	keyFlag(cmd.Flags(), &o.key)
-	o.file.add(cmd.Flags(), "pem", "der", "ssh")
+	flags := cmd.Flags()
+	keyFlag(flags, &o.key)
+	o.file.add(flags, "pem", "der", "ssh")
+	o.secrets.add(flags, secret.PIN, "user PIN of a token that shows nothing without it")
+	o.secrets.addLastTry(flags)
 	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
 	return cmd
 }
@@ -50,7 +55,11 @@ func runExportKey(ctx context.Context, env *Env, o *exportKeyOptions) error {
 		return err
 	}
 	report := exportKeyReport{Ref: ref.String()}
-	err = env.withKey(ctx, ref, env.readOnly(), func(ctx context.Context, k openKey) error {
+	access, err := o.secrets.access(env)
+	if err != nil {
+		return err
+	}
+	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
 		public, err := k.Public(ctx)
 		if err != nil {
 			return err

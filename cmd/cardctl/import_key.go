@@ -6,15 +6,18 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
 type importKeyOptions struct {
-	key     string
-	replace string
-	secrets secretFlags
+	key       string
+	usage     []string
+	label, id string
+	replace   string
+	secrets   secretFlags
 }
 
 func newImportKeyCmd(env *Env) *cobra.Command {
@@ -32,8 +35,10 @@ DER; FILE is - for stdin. A key that is there is not overwritten, unless
 	}
 	flags := cmd.Flags()
 	keyFlag(flags, &o.key)
+	newKeyFlags(flags, &o.usage, &o.label, &o.id)
 	replaceFlag(flags, &o.replace)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
+	o.secrets.add(flags, secret.PIN, "user PIN of a token")
 	o.secrets.add(flags, secret.Password, "password of the file")
 	o.secrets.addLastTry(flags)
 	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
@@ -63,6 +68,10 @@ func runImportKey(ctx context.Context, env *Env, o *importKeyOptions, file strin
 		return err
 	}
 	defer secret.Wipe(data)
+	spec, ref, err := newKeySpec(ref, o.usage, o.label, o.id)
+	if err != nil {
+		return err
+	}
 	private, certificates, err := keygen.ParsePrivateKey(ctx, data, access.Ask)
 	if err != nil {
 		return about(err, file)
@@ -70,7 +79,13 @@ func runImportKey(ctx context.Context, env *Env, o *importKeyOptions, file strin
 	var report keyReport
 	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
 		report.Reader = k.place
-		report.Report, err = keygen.Import(ctx, k, private, keygen.Options{Replace: o.replace})
+		report.Report, err = keygen.Import(ctx, k, private, keygen.Options{Spec: spec, Replace: o.replace})
+		if err != nil || len(certificates) == 0 || !k.HoldsChain() {
+			return err
+		}
+		// A place with room for the whole chain gets what the file has.
+		stored, err := certstore.Import(ctx, k, certificates, certstore.Options{Now: env.Now(), AllowExpired: true, Confirm: env.confirm})
+		report.Certificate, certificates = &stored.Certificate, nil
 		return err
 	})
 	if err != nil {
@@ -82,8 +97,11 @@ func runImportKey(ctx context.Context, env *Env, o *importKeyOptions, file strin
 	return env.result("KeyImported", report, func(s *output.Sheet) {
 		if report.Unchanged {
 			report.text(s, "This is already the key ")
-			return
+		} else {
+			report.text(s, "Put the key on the card: ")
 		}
-		report.text(s, "Put the key on the card: ")
+		if report.Certificate != nil {
+			s.Field("certificate", report.Certificate.Subject)
+		}
 	})
 }

@@ -8,12 +8,14 @@ import (
 
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
 type initOptions struct {
-	app, label  string
+	application applicationFlags
+	label       string
 	factoryPINs bool
 	secrets     secretFlags
 }
@@ -30,17 +32,19 @@ A card that was used wants its admin PIN as --current-admin-pin. Without it both
 PINs are blocked first, which is the other way to erase an OpenPGP card.`,
 		Example: `  cardctl init
   cardctl init --yes --pin file:pin.txt --admin-pin file:admin-pin.txt
-  cardctl init --yes --factory-pins --reader sim:desk`,
+  cardctl init --yes --factory-pins --reader sim:desk
+  cardctl init --app pkcs11 --module softhsm2 --label desk --so-pin env:SO_PIN --pin env:PIN`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runInit(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.app, "app", "", "`application`, where the card holds more than one: openpgp")
-	flags.StringVar(&o.label, "label", "", "`label` of the card, where it has one")
+	o.application.add(flags)
+	flags.StringVar(&o.label, "label", "", "`label` of the token, where it has one")
 	flags.BoolVar(&o.factoryPINs, "factory-pins", false, "leave the PINs of the factory")
 	o.secrets.add(flags, secret.PIN, "user PIN that the card shall have")
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN that the card shall have")
 	o.secrets.add(flags, secret.CurrentAdminPIN, "admin PIN that the card has now")
+	o.secrets.add(flags, secret.SOPIN, "SO PIN of a token")
 	o.secrets.addLastTry(flags)
 	return cmd
 }
@@ -59,20 +63,27 @@ func runInit(ctx context.Context, env *Env, o *initOptions) error {
 	if err != nil {
 		return err
 	}
+	o.application.app = strings.ToLower(o.application.app)
+	options := cardinit.Options{
+		Application: o.application.app, Label: o.label, FactoryPINs: o.factoryPINs,
+		Access: access, Confirm: env.confirm,
+	}
 	var report initReport
-	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
-		report.Reader = c.Reader
-		report.Report, err = cardinit.Initialise(ctx, c.Channel, cardinit.Options{
-			Application: strings.ToLower(o.app), Label: o.label, FactoryPINs: o.factoryPINs,
-			Access: access, Confirm: env.confirm,
+	kind, place, err := o.application.run(ctx, env,
+		func(ctx context.Context, c *card) (err error) {
+			report.Report, err = cardinit.Initialise(ctx, c.Channel, options)
+			return err
+		},
+		func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
+			report.Report, err = cardinit.InitialiseToken(ctx, m, uri, options)
+			return err
 		})
-		return err
-	})
 	if err != nil {
 		return err
 	}
+	report.Reader = place
 	return env.result("Initialised", report, func(s *output.Sheet) {
-		s.Heading("Initialised card " + report.Serial + " in " + report.Reader)
+		s.Heading("Initialised " + kind + " " + report.Serial + " in " + report.Reader)
 		if len(report.Lost) > 0 {
 			s.Field("lost", strings.Join(report.Lost, ", "))
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,9 +20,10 @@ const defaultModule = "opensc"
 func newListTokensCmd(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list-tokens",
-		Short: "List the tokens of a PKCS#11 module",
-		Long: `List the tokens of a PKCS#11 module, of opensc where --module names no other:
-label, model, serial, state of the PINs, mechanisms, and the URI of RFC 7512.`,
+		Short: "List PKCS#11 tokens",
+		Long: `List the tokens of the PKCS#11 module that --module names, else of every module
+that p11-kit and cardctl know: label, model, serial, state of the PINs,
+mechanisms, and the URI of RFC 7512. A module that does not work is named.`,
 		Example: "  cardctl list-tokens\n  cardctl list-tokens --module softhsm2 -o json",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runListTokens(cmd.Context(), env) },
@@ -29,43 +31,86 @@ label, model, serial, state of the PINs, mechanisms, and the URI of RFC 7512.`,
 }
 
 type tokenList struct {
-	Module string `json:"module"`
-	p11.Listing
+	Modules []listedModule `json:"modules"`
+	Tokens  []listedToken  `json:"tokens"`
 }
 
+type listedModule struct {
+	Name        string         `json:"name"`
+	Path        string         `json:"path,omitempty"`
+	Description string         `json:"description,omitempty"`
+	Problem     *readerProblem `json:"problem,omitempty"` // why it could not be used
+}
+
+type listedToken struct {
+	Module string `json:"module"` // the path of the module that shows it
+	p11.Token
+}
+
+// runListTokens fails for a broken module only where that one was named.
 func runListTokens(ctx context.Context, env *Env) error {
-	module := env.moduleName()
-	listing, err := p11.ListTokens(ctx, module)
-	if err != nil {
-		return err
-	}
-	wanted := []p11.Token{}
-	for _, t := range listing.Tokens {
-		if env.flags.serial == "" || hasSerial(t.Serial, env.flags.serial) {
-			wanted = append(wanted, t)
+	list := tokenList{Modules: []listedModule{}, Tokens: []listedToken{}}
+	for _, name := range env.moduleNames() {
+		listing, err := p11.ListTokens(ctx, name)
+		if err != nil && (env.flags.module != "" || ctx.Err() != nil) {
+			return err
+		}
+		m := listedModule{Name: name, Path: listing.Path, Description: listing.Description}
+		if err != nil {
+			p := env.diagnose(err)
+			m.Problem = &readerProblem{p.Code, p.Error(), p.Try}
+		}
+		list.Modules = append(list.Modules, m)
+		for _, t := range listing.Tokens {
+			if env.flags.serial == "" || hasSerial(t.Serial, env.flags.serial) {
+				list.Tokens = append(list.Tokens, listedToken{listing.Path, t})
+			}
 		}
 	}
-	if len(wanted) == 0 {
-		return problem.New(problem.NotFound, "no token in %s", module).
-			Because("The module shows %d tokens, and none of them is meant.", len(listing.Tokens)).
+	if len(list.Tokens) == 0 && (env.flags.module != "" || env.flags.serial != "") {
+		return problem.New(problem.NotFound, "no token").
+			Because("The module has none that is meant.").
 			Hint("cardctl list-readers shows the cards; cardctl doctor shows the modules")
 	}
-	listing.Tokens = wanted
-	return env.result("TokenList", tokenList{module, listing}, func(s *output.Sheet) {
-		s.Heading(listing.Description + ", " + listing.Path)
-		for i := range listing.Tokens {
-			s.Gap()
-			tokenText(s, &listing.Tokens[i])
-		}
-	})
+	return env.result("TokenList", list, list.text)
 }
 
-// moduleName is the module that --module names.
-func (env *Env) moduleName() string {
-	if env.flags.module == "" {
-		return defaultModule
+// moduleNames is the module that --module names, else every one that is
+// installed and can be loaded without harm.
+func (env *Env) moduleNames() []string {
+	if env.flags.module != "" {
+		return []string{env.flags.module}
 	}
-	return env.flags.module
+	var names []string
+	for _, m := range p11.DefaultPlaces().Installed() {
+		if !takesCard(m.Path) {
+			names = append(names, m.Path)
+		}
+	}
+	return names
+}
+
+// takesCard is for Scute: loading it starts GnuPG's agent, which takes the card
+// to itself.
+func takesCard(module string) bool { return strings.Contains(filepath.Base(module), "scute") }
+
+func (l *tokenList) text(s *output.Sheet) {
+	for i, m := range l.Modules {
+		if i > 0 {
+			s.Gap()
+		}
+		s.Heading(cmp.Or(m.Description, m.Name))
+		s.Field("module", m.Path)
+		if m.Problem != nil {
+			s.Field("problem", m.Problem.Message)
+		}
+		for n := range l.Tokens {
+			if l.Tokens[n].Module == m.Path {
+				s.Gap()
+				tokenText(s, &l.Tokens[n].Token)
+			}
+		}
+	}
 }
 
 func tokenText(s *output.Sheet, t *p11.Token) {

@@ -112,6 +112,7 @@ func commands(env *Env) []*cobra.Command {
 		newExportCertCmd(env),
 		newExportKeyCmd(env),
 		newDeleteCertCmd(env),
+		newDeleteKeyCmd(env),
 		newSmokeTestCmd(env),
 		newSimCmd(env),
 		newDoctorCmd(env),

@@ -8,11 +8,13 @@ import (
 
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
 type setPINOptions struct {
-	secrets secretFlags
+	application applicationFlags
+	secrets     secretFlags
 }
 
 const whichPIN = "the PIN to set: user, admin, so, puk or reset-code"
@@ -26,14 +28,17 @@ func newSetPINCmd(env *Env) *cobra.Command {
 --new-pin. The resetting code of an OpenPGP card is set with its admin PIN.`,
 		Example: `  cardctl set-pin user
   cardctl set-pin admin --admin-pin env:OLD --new-pin env:NEW
-  cardctl set-pin reset-code --admin-pin prompt --new-pin prompt`,
+  cardctl set-pin reset-code --admin-pin prompt --new-pin prompt
+  cardctl set-pin so --app pkcs11 --token desk --module softhsm2 --so-pin env:OLD --new-pin env:NEW`,
 		Args:      oneArg(whichPIN),
-		ValidArgs: []string{"user", "admin", "reset-code"},
+		ValidArgs: []string{"user", "admin", "so", "reset-code"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return runSetPIN(cmd.Context(), env, &o, args[0]) },
 	}
 	flags := cmd.Flags()
+	o.application.add(flags)
 	o.secrets.add(flags, secret.PIN, "user PIN that the card has")
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN that the card has")
+	o.secrets.add(flags, secret.SOPIN, "SO PIN that the token has")
 	o.secrets.add(flags, secret.NewPIN, "new PIN")
 	o.secrets.addLastTry(flags)
 	return cmd
@@ -54,15 +59,20 @@ func runSetPIN(ctx context.Context, env *Env, o *setPINOptions, which string) er
 		return err
 	}
 	var report pinReport
-	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
-		report.Reader = c.Reader
-		report.PINReport, err = cardinit.SetPIN(ctx, c.Channel, pin, access)
-		return err
-	})
+	kind, place, err := o.application.run(ctx, env,
+		func(ctx context.Context, c *card) (err error) {
+			report.PINReport, err = cardinit.SetPIN(ctx, c.Channel, pin, access)
+			return err
+		},
+		func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
+			report.PINReport, err = cardinit.SetTokenPIN(ctx, m, uri, pin, access)
+			return err
+		})
 	if err != nil {
 		return err
 	}
+	report.Reader = place
 	return env.result("PINChanged", report, func(s *output.Sheet) {
-		s.Heading(fmt.Sprintf("Set the %s PIN of card %s in %s", report.PIN, report.Serial, report.Reader))
+		s.Heading(fmt.Sprintf("Set the %s PIN of %s %s in %s", report.PIN, kind, report.Serial, report.Reader))
 	})
 }

@@ -8,12 +8,14 @@ import (
 
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
 type unblockPINOptions struct {
-	secrets secretFlags
+	application applicationFlags
+	secrets     secretFlags
 }
 
 func newUnblockPINCmd(env *Env) *cobra.Command {
@@ -22,16 +24,20 @@ func newUnblockPINCmd(env *Env) *cobra.Command {
 		Use:   "unblock-pin [user]",
 		Short: "Give a blocked PIN its tries back, and a new value",
 		Long: `Give a blocked PIN its tries back, and a new value, by --admin-pin or
---reset-code; without either the admin PIN is asked for.`,
+--reset-code, without either the admin PIN is asked for; on a PKCS#11 token by
+--so-pin.`,
 		Example: `  cardctl unblock-pin user
-  cardctl unblock-pin user --reset-code env:CODE --new-pin env:NEW`,
+  cardctl unblock-pin user --reset-code env:CODE --new-pin env:NEW
+  cardctl unblock-pin user --app pkcs11 --token desk --module softhsm2 --so-pin env:SO_PIN`,
 		Args:      atMostOneArg("the PIN to unblock: user"),
 		ValidArgs: []string{"user"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return runUnblockPIN(cmd.Context(), env, &o, args) },
 	}
 	flags := cmd.Flags()
+	o.application.add(flags)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.ResetCode, "resetting code")
+	o.secrets.add(flags, secret.SOPIN, "SO PIN of a token")
 	o.secrets.add(flags, secret.NewPIN, "new user PIN")
 	o.secrets.addLastTry(flags)
 	return cmd
@@ -54,22 +60,30 @@ func runUnblockPIN(ctx context.Context, env *Env, o *unblockPINOptions, args []s
 		return err
 	}
 	var report pinReport
-	err = env.withCard(ctx, func(ctx context.Context, c *card) error {
-		report.Reader = c.Reader
-		report.PINReport, err = cardinit.UnblockPIN(ctx, c.Channel, pin, with, access)
-		return err
-	})
+	kind, place, err := o.application.run(ctx, env,
+		func(ctx context.Context, c *card) (err error) {
+			report.PINReport, err = cardinit.UnblockPIN(ctx, c.Channel, pin, with, access)
+			return err
+		},
+		func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
+			report.PINReport, err = cardinit.UnblockTokenPIN(ctx, m, uri, pin, with, access)
+			return err
+		})
 	if err != nil {
 		return err
 	}
+	report.Reader = place
 	return env.result("PINChanged", report, func(s *output.Sheet) {
-		s.Heading(fmt.Sprintf("Unblocked the %s PIN of card %s in %s", report.PIN, report.Serial, report.Reader))
+		s.Heading(fmt.Sprintf("Unblocked the %s PIN of %s %s in %s", report.PIN, kind, report.Serial, report.Reader))
 	})
 }
 
 // with is the secret that unblocks: the one whose flag is given, else the one
 // that the environment holds.
 func (o *unblockPINOptions) with(env *Env) (secret.Name, error) {
+	if isToken, _, err := o.application.isToken(env); err != nil || isToken {
+		return secret.SOPIN, err
+	}
 	admin, code := o.secrets.flagGiven(secret.AdminPIN), o.secrets.flagGiven(secret.ResetCode)
 	if admin && code {
 		return "", problem.New(problem.Usage, "--admin-pin and --reset-code are two ways to do the same").

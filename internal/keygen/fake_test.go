@@ -69,6 +69,11 @@ func (k *fakeKey) Import(_ context.Context, private crypto.PrivateKey, _ key.Spe
 	return k.put(k.public), nil
 }
 
+func (k *fakeKey) Delete(context.Context) error {
+	k.did = append(k.did, "delete")
+	return k.fails
+}
+
 func (k *fakeKey) put(public crypto.PublicKey) *key.Generated {
 	k.occupant = &key.Occupant{Fingerprint: newFingerprint, Algorithm: key.AlgorithmOf(public), Created: made}
 	return &key.Generated{Occupant: *k.occupant, Public: public, Keygrip: key.Keygrip(public)}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/keygen"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+type deleteKeyOptions struct {
+	key         string
+	fingerprint string
+	secrets     secretFlags
+}
+
+func newDeleteKeyCmd(env *Env) *cobra.Command {
+	var o deleteKeyOptions
+	cmd := &cobra.Command{
+		Use:   "delete-key --key REF --fingerprint FP",
+		Short: "Delete a key, which cannot be undone",
+		Long: `Delete a private key, where the card or token can do that. --fingerprint names the
+key, as info and gen-key show it, so that no other one is deleted; then there is
+a question, or --yes.`,
+		Example: `  cardctl delete-key --key 'pkcs11:token=desk;object=vpn' --module softhsm2 \
+      --fingerprint 5F9C34EE8A72B1D00E6A41F3C27D98B65F9C34EE8A72B1D00E6A41F3C27D98B6`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDeleteKey(cmd.Context(), env, &o) },
+	}
+	flags := cmd.Flags()
+	keyFlag(flags, &o.key)
+	flags.StringVar(&o.fingerprint, "fingerprint", "", "`fingerprint` of the key to delete")
+	o.secrets.add(flags, secret.PIN, "user PIN")
+	o.secrets.addLastTry(flags)
+	_ = cmd.MarkFlagRequired("fingerprint")
+	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
+	return cmd
+}
+
+func runDeleteKey(ctx context.Context, env *Env, o *deleteKeyOptions) error {
+	ref, err := env.parseKey(o.key)
+	if err != nil {
+		return err
+	}
+	access, err := o.secrets.access(env)
+	if err != nil {
+		return err
+	}
+	var report keyReport
+	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
+		report.Reader = k.place
+		report.Report, err = keygen.Delete(ctx, k, o.fingerprint, env.confirm)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return env.result("KeyDeleted", report, func(s *output.Sheet) { report.text(s, "Deleted the key ") })
+}
