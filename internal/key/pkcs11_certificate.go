@@ -35,13 +35,7 @@ func (k *tokenKey) certificate(ctx context.Context) (*p11.StoredCertificate, err
 			return c, nil
 		}
 	}
-	if named := k.contents.NamedCertificates(k.uri); len(named) > 0 {
-		return certificateOf(named, &p11.StoredKey{}), nil
-	}
-	if stored == nil {
-		_, err = k.needed(ctx)
-	}
-	return nil, err
+	return certificateOf(k.contents.NamedCertificates(k.uri), &p11.StoredKey{}), nil
 }
 
 // certificateOf is the one certificate of a key: one for its public key rather
