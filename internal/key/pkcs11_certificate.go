@@ -73,6 +73,7 @@ func (k *tokenKey) PutCertificate(ctx context.Context, leaf []byte, chain [][]by
 	if err := k.login(ctx); err != nil {
 		return err
 	}
+	k.contents = nil // what was read long ago may not be there any more
 	stored, err := k.needed(ctx)
 	if err != nil {
 		return err

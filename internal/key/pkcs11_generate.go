@@ -64,6 +64,7 @@ func (k *tokenKey) put(ctx context.Context, what string, n p11.NewKey, expected 
 	if err := k.login(ctx); err != nil {
 		return nil, Explain(err, what, tokenUntouched)
 	}
+	k.contents = nil // what was read long ago may not be there any more
 	old, err := k.replaced(ctx)
 	if err == nil {
 		err = k.free(n, old, expected)

@@ -409,6 +409,40 @@ func TestWhatAURINames(t *testing.T) {
 	}
 }
 
+func TestTokenThatIsNotInitialised(t *testing.T) {
+	d := newTokenDesk(t, "initialised")
+	blank, err := d.module.FindToken(t.Context(), p11.URI{}) // SoftHSM2 always has one
+	if err != nil || blank.Initialized {
+		t.Fatalf("%+v, %v", blank, err)
+	}
+	ref := key.Reference{Application: key.PKCS11, ID: fmt.Sprintf("pkcs11:slot-id=%d;id=%%01", blank.Slot)}
+	if _, _, err := key.OpenToken(t.Context(), d.module, ref, d.access()); !problem.Is(err, problem.NotFound) || !strings.Contains(err.Error(), "not initialised") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTokenErasedBetweenTwoCalls(t *testing.T) {
+	d := newTokenDesk(t, "erased")
+	if _, err := d.open(t, ";object=key").Generate(t.Context(), key.Spec{Algorithm: key.P256}); err != nil {
+		t.Fatal(err)
+	}
+	k := d.open(t, ";object=key")
+	signs(t, k)
+	command(t, "softhsm2-util", "--init-token", "--token", "erased", "--label", "erased", "--so-pin", "12345678", "--pin", d.PIN)
+	signer, err := k.Signer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(nil)
+	if _, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256); !problem.Is(err, problem.NotFound) {
+		t.Errorf("signing: %v", err)
+	}
+	leaf := softhsm.NewCA(t, "Snake Oil CA").Issue(t, signer.Public(), nil)
+	if err := k.PutCertificate(t.Context(), leaf.Raw, nil); !problem.Is(err, problem.NotFound) {
+		t.Errorf("import-cert: %v", err)
+	}
+}
+
 func TestNameInToken(t *testing.T) {
 	tests := []struct {
 		ref, id, label string

@@ -3,6 +3,7 @@ package p11
 import (
 	"context"
 	"crypto"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/miekg/pkcs11"
@@ -148,17 +149,9 @@ func (s *Session) guarded(private object) error {
 		Because("It was asked for a key that is sensitive and not extractable, and made another one.")
 }
 
-// SetID gives a key, and those of its certificates that are for it, another ID.
+// SetID gives a key that was made now another ID.
 func (s *Session) SetID(ctx context.Context, k StoredKey, id []byte) error {
-	if err := s.writable(ctx); err != nil {
-		return err
-	}
-	for i := range k.privates {
-		if err := s.setID(ctx, pair{k.publics[i], k.privates[i]}, id); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.setID(ctx, pair{k.publics[0], k.privates[0]}, id)
 }
 
 // setID changes the ID of both halves. A module that does not let it be changed
@@ -184,9 +177,7 @@ func (s *Session) undo(ctx context.Context, cause error, made ...object) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	for _, o := range made {
-		if err := s.destroy(ctx, o); err != nil {
-			return cause
-		}
+		_ = s.destroy(ctx, o) // the cause says more
 	}
 	return cause
 }
@@ -197,7 +188,7 @@ func (s *Session) DeleteKey(ctx context.Context, k StoredKey) error {
 	if err := s.writable(ctx); err != nil {
 		return err
 	}
-	for _, o := range append(append([]object{}, k.privates...), k.publics...) {
+	for _, o := range slices.Concat(k.privates, k.publics) {
 		if err := s.destroy(ctx, o); err != nil {
 			return err
 		}
@@ -220,8 +211,14 @@ func (s *Session) KeyOf(ctx context.Context, k StoredKey) (*Key, error) {
 	case len(k.privates) == 0:
 		return nil, s.noKey()
 	}
-	return call(ctx, s.module, "C_GetAttributeValue", func() (*Key, error) {
-		told := s.publicKey(k.privates[0])
-		return s.newKey(k.privates[0], k.Public, told), nil
+	keys, err := call(ctx, s.module, "C_GetAttributeValue", func() (keys []*Key, err error) {
+		for _, o := range k.privates {
+			keys = append(keys, s.newKey(o, k.Public, s.publicKey(o)))
+		}
+		return keys, nil
 	})
+	if err != nil {
+		return nil, s.Explain(ctx, err)
+	}
+	return s.only(keys)
 }

@@ -29,6 +29,8 @@ type Session struct {
 	// where it is theirs too.
 	pin       *secret.Bytes
 	sharedPIN bool
+	// judged is the last failure that was looked into.
+	judged *CallError
 	// refused says that a PIN was wrong in this session: none is sent again.
 	refused bool
 }
@@ -88,9 +90,10 @@ func (s *Session) end(ctx context.Context) error {
 func (s *Session) judge(ctx context.Context, err error) error {
 	const looks, pause = 8, 100 * time.Millisecond
 	var failed *CallError
-	if !errors.As(err, &failed) || !failed.Code.isVague() {
+	if !errors.As(err, &failed) || !failed.Code.isVague() || failed == s.judged {
 		return err
 	}
+	s.judged = failed
 	for range looks {
 		// OpenSC keeps its answer to C_GetTokenInfo, and looks only here.
 		slots, listErr := call(ctx, s.module, "C_GetSlotList", s.module.library.slots)

@@ -37,7 +37,7 @@ func (m *Module) explainOn(ctx context.Context, was Token, err error) error {
 	if !failed.Code.hidesState() {
 		return err
 	}
-	now, stateErr := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.token(was.Slot) })
+	now, stateErr := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.state(was.Slot) })
 	if p := m.byState(was, now, stateErr, failed.Code); p != nil {
 		p.Cause = err
 		return p
@@ -58,7 +58,7 @@ func (m *Module) plainly(t Token, code Code) *problem.Error {
 		return problem.New(problem.PINBlocked, "the token %q has no user PIN [%s]", t.Label, code.Name()).
 			Because("It was never set.").
 			Hint("cardctl unblock-pin user --so-pin prompt --new-pin prompt --module %s", m.path)
-	case pkcs11.CKR_SESSION_EXISTS:
+	case pkcs11.CKR_SESSION_EXISTS, pkcs11.CKR_SESSION_READ_ONLY_EXISTS, pkcs11.CKR_SESSION_READ_WRITE_SO_EXISTS:
 		return problem.New(problem.CardBusy, "the token %q is in use [%s]", t.Label, code.Name()).
 			Because("A program has a session on it.").Hint("close the programs that use the token and run the command again")
 	case pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID, pkcs11.CKR_ATTRIBUTE_READ_ONLY,

@@ -107,6 +107,26 @@ func (m *Module) Tokens(ctx context.Context) ([]Token, error) {
 }
 
 func (m *Module) token(slot uint) (Token, error) {
+	t, err := m.state(slot)
+	if err != nil {
+		return Token{}, err
+	}
+	ids, err := m.library.mechanisms(slot)
+	if err != nil {
+		return Token{}, err
+	}
+	for _, id := range ids {
+		info, err := m.library.mechanismInfo(slot, id)
+		if err != nil {
+			return Token{}, err
+		}
+		t.Mechanisms = append(t.Mechanisms, newMechanism(id, info))
+	}
+	return t, nil
+}
+
+// state is what changes of a token: everything but its mechanisms.
+func (m *Module) state(slot uint) (Token, error) {
 	place, err := m.library.slotInfo(slot)
 	if err != nil {
 		return Token{}, err
@@ -146,17 +166,6 @@ func (m *Module) token(slot uint) (Token, error) {
 		MaxPINLength: info.maxPINLength,
 	}
 	t.URI = t.uri().String()
-	ids, err := m.library.mechanisms(slot)
-	if err != nil {
-		return Token{}, err
-	}
-	for _, id := range ids {
-		info, err := m.library.mechanismInfo(slot, id)
-		if err != nil {
-			return Token{}, err
-		}
-		t.Mechanisms = append(t.Mechanisms, newMechanism(id, info))
-	}
 	return t, nil
 }
 

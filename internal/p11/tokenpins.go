@@ -188,8 +188,10 @@ func (m *Module) afterPIN(ctx context.Context, t Token, r Role, err error) (Toke
 	return now, err
 }
 
+// refresh reads the token again.
 func (m *Module) refresh(ctx context.Context, t Token) (Token, error) {
-	now, err := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.token(t.Slot) })
+	now, err := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.state(t.Slot) })
+	now.Mechanisms = t.Mechanisms
 	return now, m.explainOn(ctx, t, err)
 }
 
