@@ -86,10 +86,10 @@ func (w *tokenWork) run(ctx context.Context) (Report, error) {
 	if err := w.look(ctx, &report); err != nil {
 		return report, err
 	}
-	if err := w.options.Confirm(ctx, w.question(label, report.Lost)); err != nil {
+	if err := w.token.CheckTries(p11.SecurityOfficer, w.options.Access.AllowLastTry); err != nil {
 		return report, err
 	}
-	if err := w.token.CheckTries(p11.SecurityOfficer, w.options.Access.AllowLastTry); err != nil {
+	if err := w.options.Confirm(ctx, w.question(label, report.Lost)); err != nil {
 		return report, err
 	}
 	if err := w.askPINs(ctx); err != nil {
