@@ -24,8 +24,8 @@ var leaves = []string{"internal/problem", "internal/secret"}
 // application, transport, leaf.
 var layers = map[string][]string{
 	"cmd/cardctl": {
-		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/inventory", "internal/doctor",
-		"internal/key", "internal/p11", "internal/pcsc", "internal/cardsim", "internal/iso7816", "internal/terminal", "internal/output",
+		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/applet", "internal/inventory", "internal/doctor",
+		"internal/key", "internal/gp", "internal/p11", "internal/pcsc", "internal/cardsim", "internal/iso7816", "internal/terminal", "internal/output",
 	},
 
 	"internal/init":      {"internal/key", "internal/openpgp", "internal/p11", "internal/iso7816"},

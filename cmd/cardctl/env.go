@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -73,6 +74,23 @@ func (env *Env) Getenv(name string) string {
 		}
 	}
 	return ""
+}
+
+// stateDir is where things are remembered between runs: CARDCTL_STATE_DIR, or
+// else below the state directory of the XDG specification.
+func (env *Env) stateDir() (string, error) {
+	for _, place := range []struct{ variable, below string }{
+		{"CARDCTL_STATE_DIR", ""},
+		{"XDG_STATE_HOME", "cardctl"},
+		{"LOCALAPPDATA", "cardctl"},
+		{"HOME", ".local/state/cardctl"},
+	} {
+		if dir := env.Getenv(place.variable); dir != "" {
+			return filepath.Join(dir, place.below), nil
+		}
+	}
+	return "", problem.New(problem.Failed, "no place to remember anything").
+		Because("Neither CARDCTL_STATE_DIR nor HOME is set.").Hint("CARDCTL_STATE_DIR=DIR in front of the command")
 }
 
 // name notes what is run.

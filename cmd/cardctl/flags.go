@@ -123,6 +123,8 @@ func kindOf(f *pflag.Flag) string {
 		return "truth value; it needs none"
 	case "int":
 		return "number"
+	case "uint8":
+		return "number of 0 to 255"
 	default:
 		return kind
 	}

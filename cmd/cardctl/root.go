@@ -114,6 +114,7 @@ func commands(env *Env) []*cobra.Command {
 		newDeleteCertCmd(env),
 		newDeleteKeyCmd(env),
 		newSmokeTestCmd(env),
+		newAppletCmd(env),
 		newSimCmd(env),
 		newDoctorCmd(env),
 		newCompletionCmd(env),

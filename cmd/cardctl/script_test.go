@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 			"absent": checkAbsent,
 			"issue":  issue,
 			"pem":    makePEM,
+			"cap":    makeCAP,
 		},
 		Condition: func(name string) (bool, error) {
 			if name != "cgo" {

@@ -53,21 +53,13 @@ func describeSimulated(info cardsim.Info) simulatedCard {
 	return c
 }
 
-// simulatedCards is where simulated cards are kept: below CARDCTL_STATE_DIR, or
-// else below the state directory of the XDG specification.
+// simulatedCards is where simulated cards are kept.
 func (env *Env) simulatedCards() (*cardsim.Store, error) {
-	for _, place := range []struct{ variable, below string }{
-		{"CARDCTL_STATE_DIR", ""},
-		{"XDG_STATE_HOME", "cardctl"},
-		{"LOCALAPPDATA", "cardctl"},
-		{"HOME", ".local/state/cardctl"},
-	} {
-		if dir := env.Getenv(place.variable); dir != "" {
-			return cardsim.NewStore(filepath.Join(dir, place.below, "sim")), nil
-		}
+	dir, err := env.stateDir()
+	if err != nil {
+		return nil, err
 	}
-	return nil, problem.New(problem.Failed, "no place for simulated cards").
-		Because("Neither CARDCTL_STATE_DIR nor HOME is set.").Hint("CARDCTL_STATE_DIR=DIR in front of the command")
+	return cardsim.NewStore(filepath.Join(dir, "sim")), nil
 }
 
 // simulatedProblem is an error of the store in the user's terms.

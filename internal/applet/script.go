@@ -12,8 +12,8 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// maxScript is the greatest length of a script in bytes.
-const maxScript = 1 << 20
+// MaxScript is the greatest length of a script in bytes.
+const MaxScript = 1 << 20
 
 // Script is a GPShell script that was read: every command and option in it is
 // known and has a value that it can have.
@@ -76,8 +76,8 @@ var scriptCommands = map[string][]string{
 // ParseScript reads a GPShell script. A command or an option that is not known
 // is a problem.Usage that names the line.
 func ParseScript(text []byte) (*Script, error) {
-	if len(text) > maxScript {
-		return nil, problem.New(problem.Usage, "the script has more than %d bytes", maxScript)
+	if len(text) > MaxScript {
+		return nil, problem.New(problem.Usage, "the script has more than %d bytes", MaxScript)
 	}
 	s := &Script{}
 	var words []string

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/applet"
+	"github.com/cardctl/cardctl/internal/output"
+)
+
+type appletDeleteOptions struct {
+	domain      domainFlags
+	withApplets bool
+}
+
+func newAppletDeleteCmd(env *Env) *cobra.Command {
+	var o appletDeleteOptions
+	cmd := &cobra.Command{
+		Use:   "delete AID",
+		Short: "Delete an application or a package from a Java card",
+		Long: `Delete an application from a Java card with all that it keeps, or a package. A
+package from which something was installed is refused, unless --with-applets
+lets that go too.`,
+		Example: `  cardctl applet delete F276A288BCFBA69D34F31001 --card-keys default
+  cardctl applet delete F276A288BCFBA69D34F310 --with-applets --yes --card-keys file:card.keys`,
+		Args: oneArg("the AID of an application or a package, from cardctl applet list"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runAppletDelete(cmd.Context(), env, &o, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&o.withApplets, "with-applets", false, "delete what was installed from the package too")
+	o.domain.add(flags)
+	return cmd
+}
+
+type appletDeleteReport struct {
+	Reader string `json:"reader"`
+	*applet.Deletion
+}
+
+func runAppletDelete(ctx context.Context, env *Env, o *appletDeleteOptions, text string) error {
+	options := applet.DeleteOptions{WithApplets: o.withApplets, Confirm: env.confirm}
+	var err error
+	if options.AID, err = parseAID("AID", text); err != nil {
+		return err
+	}
+	if options.Access, err = o.domain.access(env); err != nil {
+		return err
+	}
+	var report appletDeleteReport
+	err = env.withDomain(ctx, options.Access, func(ctx context.Context, reader string, a applet.Access) error {
+		report.Reader, options.Access = reader, a
+		report.Deletion, err = applet.Delete(ctx, options)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return env.result("AppletDeleted", report, func(s *output.Sheet) {
+		s.Heading("Deleted from the card in " + report.Reader)
+		s.Field("deleted", joinAIDs(report.Deleted))
+	})
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/applet"
+	"github.com/cardctl/cardctl/internal/output"
+)
+
+func newAppletScriptCmd(env *Env) *cobra.Command {
+	var f domainFlags
+	cmd := &cobra.Command{
+		Use:   "script FILE",
+		Short: "Run a GPShell script",
+		Long: `Run a GPShell script as it is, on the card that is meant here, whatever reader it
+names. FILE is - for stdin. A command or an option that is not known ends it
+before anything is sent to the card. The keys are those in the script.
+
+Unlike GPShell, delete deletes what it names and nothing else.`,
+		Example: "  cardctl applet script install.gpsh\n  cardctl applet script list.gpsh --reader sim:desk",
+		Args:    oneArg("the GPShell script, or - for stdin"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return runAppletScript(cmd.Context(), env, &f, args[0]) },
+	}
+	f.addRetry(cmd.Flags())
+	return cmd
+}
+
+type scriptReport struct {
+	Reader   string          `json:"reader"`
+	Commands []scriptCommand `json:"commands"`
+
+	unwritten error // of what was shown
+}
+
+// scriptCommand is a command that was run, and what it had to say.
+type scriptCommand struct {
+	Line    int      `json:"line"`
+	Command string   `json:"command"`
+	Output  []string `json:"output"`
+}
+
+func runAppletScript(ctx context.Context, env *Env, f *domainFlags, file string) error {
+	text, err := env.readFile(file, applet.MaxScript)
+	if err != nil {
+		return err
+	}
+	options := applet.ScriptOptions{}
+	if options.Script, err = applet.ParseScript(text); err != nil {
+		return about(err, file)
+	}
+	if file != "-" {
+		options.Dir = filepath.Dir(file)
+	}
+	access, err := f.guarded(env)
+	if err != nil {
+		return err
+	}
+	report := scriptReport{Commands: []scriptCommand{}}
+	options.Report = func(e applet.ScriptEvent) { report.add(env, e) }
+	err = env.withDomain(ctx, access, func(ctx context.Context, reader string, a applet.Access) error {
+		report.Reader, options.Access = reader, a
+		return applet.RunScript(ctx, options)
+	})
+	if err != nil {
+		return err
+	}
+	if report.unwritten != nil {
+		return notWritten(report.unwritten)
+	}
+	return env.result("ScriptRun", report, func(*output.Sheet) {})
+}
+
+// add keeps what happens for the document, or shows it at once: what a script
+// said before it failed counts. Its commands are progress, what they say is the
+// result.
+func (r *scriptReport) add(env *Env, e applet.ScriptEvent) {
+	last := len(r.Commands) - 1
+	switch {
+	case e.Text == "":
+		env.note("%d: %s", e.Line, e.Command)
+		r.Commands = append(r.Commands, scriptCommand{Line: e.Line, Command: e.Command, Output: []string{}})
+	case env.flags.output == formatJSON:
+		r.Commands[last].Output = append(r.Commands[last].Output, e.Text)
+	case r.unwritten == nil:
+		_, r.unwritten = fmt.Fprintln(env.Out, output.Line(e.Text))
+	}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/applet"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+type appletSetKeysOptions struct {
+	domain     domainFlags
+	generate   bool
+	newVersion uint8
+	add        bool
+	keysFile   string
+}
+
+// maxKeyVersion is the greatest version that keys can be given.
+const maxKeyVersion = 0x7F
+
+func newAppletSetKeysCmd(env *Env) *cobra.Command {
+	var o appletSetKeysOptions
+	cmd := &cobra.Command{
+		Use:   "set-keys --keys-file FILE",
+		Short: "Replace the keys of a Java card",
+		Long: `Replace the keys of a Java card by those of --new-card-keys, or by random ones with
+--generate. They are in FILE, which only you can read, before the card has them,
+and the card has proved that it has them before success is said.
+
+FILE is what opens the card from then on: --card-keys file:FILE. Who loses it
+has lost the card.`,
+		Example: `  cardctl applet set-keys --generate --keys-file card.keys --card-keys default
+  cardctl applet set-keys --new-card-keys command:'pass card' --keys-file card.keys \
+      --card-keys file:old.keys`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runAppletSetKeys(cmd.Context(), env, &o) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.keysFile, "keys-file", "", "new `file` for the new keys")
+	flags.BoolVar(&o.generate, "generate", false, "make random keys")
+	o.domain.secrets.addKeys(flags, secret.NewCardKeys, "new card keys")
+	flags.Uint8Var(&o.newVersion, "new-key-version", 0, "`version` of the new keys, 1 to 127; without it that of the old ones")
+	flags.BoolVar(&o.add, "add", false, "keep the old keys on the card beside the new ones")
+	o.domain.add(flags)
+	_ = cmd.MarkFlagRequired("keys-file")
+	cmd.MarkFlagsMutuallyExclusive("generate", string(secret.NewCardKeys))
+	return cmd
+}
+
+type cardKeysReport struct {
+	Reader string `json:"reader"`
+	*applet.KeyReport
+}
+
+func runAppletSetKeys(ctx context.Context, env *Env, o *appletSetKeysOptions) error {
+	if o.newVersion > maxKeyVersion {
+		return problem.New(problem.Usage, "--new-key-version %d", o.newVersion).Because("It is 1 to %d.", maxKeyVersion)
+	}
+	access, err := o.domain.access(env)
+	if err != nil {
+		return err
+	}
+	options := applet.SetKeysOptions{
+		Generate: o.generate, NewDefault: o.domain.secrets.sources[secret.NewCardKeys].NamesWellKnown(),
+		Version: o.newVersion, Add: o.add, File: o.keysFile, Confirm: env.confirm,
+	}
+	var report cardKeysReport
+	err = env.withDomain(ctx, access, func(ctx context.Context, reader string, a applet.Access) error {
+		report.Reader, options.Access = reader, a
+		report.KeyReport, err = applet.SetKeys(ctx, options)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return env.result("CardKeysSet", report, func(s *output.Sheet) {
+		s.Heading("The card in " + report.Reader + " has new keys")
+		s.Field("version", decimal(int(report.Version)))
+		s.Field("kind", fmt.Sprintf("%s, %d bit", report.Cipher, report.Bits))
+		s.Field("check values", fmt.Sprintf("ENC %s, MAC %s, DEK %s", report.CheckValues[0], report.CheckValues[1], report.CheckValues[2]))
+		s.Field("from now on", "--card-keys file:"+report.File)
+	})
+}
