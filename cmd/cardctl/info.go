@@ -12,18 +12,30 @@ import (
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/p11"
 )
 
+type infoOptions struct {
+	application applicationFlags
+}
+
 func newInfoCmd(env *Env) *cobra.Command {
-	return &cobra.Command{
+	var o infoOptions
+	cmd := &cobra.Command{
 		Use:   "info",
 		Short: "Show what is on a card",
 		Long: `Show everything that can be read of a card without a PIN: applications, keys,
-certificates and whether they match their keys, and the tries left of each PIN.`,
-		Example: "  cardctl info\n  cardctl info --reader sim:desk -o json",
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runInfo(cmd.Context(), env) },
+certificates and whether they match their keys, and the tries left of each PIN.
+Of a PKCS#11 token it is what the token shows before a login; the serialised ID
+is what OpenVPN's --pkcs11-id takes.`,
+		Example: `  cardctl info
+  cardctl info --reader sim:desk -o json
+  cardctl info --app pkcs11 --token desk --module softhsm2`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runInfo(cmd.Context(), env, &o) },
 	}
+	o.application.add(cmd.Flags())
+	return cmd
 }
 
 type cardInfo struct {
@@ -39,23 +51,30 @@ type cardInfo struct {
 type storedCertificate struct {
 	Ref string `json:"ref"`
 	certstore.Certificate
+	SerializedID string `json:"serializedId,omitempty"`
 }
 
-func runInfo(ctx context.Context, env *Env) error {
-	var info cardInfo
-	err := env.withCard(ctx, func(ctx context.Context, c *card) error {
-		found, err := inventory.Inspect(ctx, c.Channel)
-		info = cardInfo{
-			Reader: c.Reader, Card: found.Card, Cardholder: found.Cardholder, Keys: found.Keys,
-			Certificates: []storedCertificate{}, PINs: found.PINs, SignatureCount: found.SignatureCount,
-		}
-		for _, stored := range found.Certificates {
-			info.Certificates = append(info.Certificates, storedCertificate{stored.Ref, certstore.Describe(stored.Value, stored.Public)})
-		}
-		return err
-	})
+func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
+	var found inventory.Info
+	_, place, err := o.application.run(ctx, env,
+		func(ctx context.Context, c *card) (err error) {
+			found, err = inventory.Inspect(ctx, c.Channel)
+			return err
+		},
+		func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
+			found, err = inventory.InspectToken(ctx, m, uri)
+			return err
+		})
 	if err != nil {
 		return err
+	}
+	info := cardInfo{
+		Reader: place, Card: found.Card, Cardholder: found.Cardholder, Keys: found.Keys,
+		Certificates: []storedCertificate{}, PINs: found.PINs, SignatureCount: found.SignatureCount,
+	}
+	for _, stored := range found.Certificates {
+		described := certstore.Describe(stored.Value, stored.Public)
+		info.Certificates = append(info.Certificates, storedCertificate{stored.Ref, described, stored.SerializedID})
 	}
 	return env.result("CardInfo", info, func(s *output.Sheet) { info.text(s, env.Now()) })
 }
@@ -78,6 +97,9 @@ func (i *cardInfo) text(s *output.Sheet, now time.Time) {
 		s.Gap()
 		s.Heading("Certificate " + i.Certificates[n].Ref)
 		certificateText(s, &i.Certificates[n].Certificate, now)
+		if id := i.Certificates[n].SerializedID; id != "" {
+			s.Field("for OpenVPN", id)
+		}
 	}
 	if len(i.Keys)+len(i.Certificates) == 0 {
 		s.Gap()
@@ -95,6 +117,7 @@ func keyText(s *output.Sheet, k *inventory.Key) {
 	s.Field("algorithm", k.Algorithm)
 	s.Field("fingerprint", k.Fingerprint)
 	s.Field("keygrip", k.Keygrip)
+	s.Field("label", k.Label)
 	if k.Created != nil {
 		s.Field("created", output.Time(*k.Created))
 	}
@@ -140,7 +163,11 @@ func pinRows(pins []inventory.PIN) [][]string {
 		case !p.Set:
 			state = "not set"
 		}
-		rows = append(rows, []string{p.Name, strconv.Itoa(p.TriesLeft), fmt.Sprintf("%d to %d", p.MinLength, p.MaxLength), state})
+		tries := strconv.Itoa(p.TriesLeft)
+		if p.TriesLeft == inventory.UnknownTries {
+			tries = "not told"
+		}
+		rows = append(rows, []string{p.Name, tries, fmt.Sprintf("%d to %d", p.MinLength, p.MaxLength), state})
 	}
 	return rows
 }

@@ -245,6 +245,9 @@ func (r *readerReport) text(s *output.Sheet) {
 
 func describeCard(c *inventory.Card) string {
 	text := strings.TrimSpace(c.Type + " " + c.Serial)
+	if c.Label != "" {
+		text += fmt.Sprintf(" %q", c.Label)
+	}
 	if c.State != "" {
 		text += ", " + c.State
 	}

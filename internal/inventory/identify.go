@@ -16,6 +16,7 @@ import (
 type Card struct {
 	Type         string        `json:"type"`
 	Serial       string        `json:"serial,omitempty"`
+	Label        string        `json:"label,omitempty"`
 	State        string        `json:"state,omitempty"` // "terminated" after an interrupted erasure
 	Applications []Application `json:"applications"`
 }

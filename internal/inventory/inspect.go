@@ -40,6 +40,9 @@ type Key struct {
 	Created     *time.Time `json:"created,omitempty"`
 	PublicKey   string     `json:"publicKey,omitempty"` // SubjectPublicKeyInfo in PEM
 	Touch       bool       `json:"touch,omitempty"`
+	// Label and Usage are those of a token, Usage as it tells without a login.
+	Label string      `json:"label,omitempty"`
+	Usage []key.Usage `json:"usage,omitempty"`
 }
 
 // Certificate is what is stored in the place of a certificate, and the public
@@ -48,10 +51,12 @@ type Certificate struct {
 	Ref    string
 	Value  []byte
 	Public crypto.PublicKey
+	// SerializedID names the certificate of a token to OpenVPN.
+	SerializedID string
 }
 
 // PIN is the state of a PIN; lengths are in bytes. An unset one has no tries
-// and is not blocked.
+// and is not blocked; a token may not tell them (UnknownTries).
 type PIN struct {
 	Name      string `json:"name"`
 	TriesLeft int    `json:"triesLeft"`
@@ -117,11 +122,15 @@ func describeKey(ref string, told *openpgp.KeyData, public crypto.PublicKey) Key
 	if public == nil {
 		return k
 	}
+	k.describePublic(public)
+	return k
+}
+
+func (k *Key) describePublic(public crypto.PublicKey) {
 	k.Keygrip = key.Keygrip(public)
 	if der, err := x509.MarshalPKIXPublicKey(public); err == nil {
 		k.PublicKey = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	}
-	return k
 }
 
 func pins(status *openpgp.PasswordStatus) []PIN {

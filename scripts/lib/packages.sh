@@ -22,6 +22,8 @@ test|SoftHSM|have softhsm2-util|softhsm2
 test|Scute PKCS#11 module|have_file scute/scute.so scute.so|scute
 test|GnuTLS tools (certtool)|have certtool|gnutls-bin
 test|OpenSSL engine for PKCS#11|have_file engines-3/pkcs11.so engines-1.1/pkcs11.so|libengine-pkcs11-openssl
+test|OpenVPN|have openvpn|openvpn
+test|jq|have jq|jq
 test|shellcheck|have shellcheck|shellcheck
 '
 

@@ -74,6 +74,16 @@ func TestOpenSSLEngineUsesTheURIThatIsPrinted(t *testing.T) {
 	}
 }
 
+func TestOpenVPNShowsTheIDThatInfoShows(t *testing.T) {
+	d := tokenDesk(t)
+	d.Run("cardctl", "init", "--app", "pkcs11", "--token", "desk", "--label", "a/b - c; d=ü", "--yes")
+	issueOnToken(t, d, "pkcs11:object=vpn;token=a%2Fb%20-%20c%3B%20d=%C3%BC", "--algorithm", "rsa2048")
+	shown := strings.TrimSpace(d.Run("sh", "-c", "cardctl info --app pkcs11 --token 'a/b - c; d=ü' -o json | jq -r '.certificates[0].serializedId'"))
+	if listed := d.Run("openvpn", "--show-pkcs11-ids", softHSM); shown == "" || !strings.Contains(listed, "Serialized id:  "+shown+"\n") {
+		t.Errorf("info says %s, openvpn\n%s", shown, listed)
+	}
+}
+
 func TestCardctlUsesKeysThatPkcs11ToolMade(t *testing.T) {
 	d := tokenDesk(t)
 	d.Run("pkcs11-tool", "--module", softHSM, "--login", "--pin", "canary-736451",
