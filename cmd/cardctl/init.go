@@ -29,7 +29,9 @@ func newInitCmd(env *Env) *cobra.Command {
 shall have afterwards. What will be lost is shown, and has to be confirmed.
 
 A card that was used wants its admin PIN as --current-admin-pin. Without it both
-PINs are blocked first, which is the other way to erase an OpenPGP card.`,
+PINs are blocked first, which is the other way to erase an OpenPGP card.
+
+A MUSCLE applet, --app muscle, is set up: once, with --pin, --so-pin and --puk.`,
 		Example: `  cardctl init
   cardctl init --yes --pin file:pin.txt --admin-pin file:admin-pin.txt
   cardctl init --yes --factory-pins --reader sim:desk
@@ -39,12 +41,14 @@ PINs are blocked first, which is the other way to erase an OpenPGP card.`,
 	}
 	flags := cmd.Flags()
 	o.application.add(flags)
+	flags.Lookup("app").Usage = "`application`, where the card holds more than one: openpgp, muscle, pkcs11"
 	flags.StringVar(&o.label, "label", "", "`label` of the token, where it has one")
 	flags.BoolVar(&o.factoryPINs, "factory-pins", false, "leave the PINs of the factory")
 	o.secrets.add(flags, secret.PIN, "user PIN that the card shall have")
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN that the card shall have")
 	o.secrets.add(flags, secret.CurrentAdminPIN, "admin PIN that the card has now")
-	o.secrets.add(flags, secret.SOPIN, "SO PIN of a token")
+	o.secrets.add(flags, secret.SOPIN, "SO PIN of a token or of a MUSCLE applet")
+	o.secrets.add(flags, secret.PUK, "unblock code of the PINs of a MUSCLE applet")
 	o.secrets.addLastTry(flags)
 	return cmd
 }
@@ -83,7 +87,7 @@ func runInit(ctx context.Context, env *Env, o *initOptions) error {
 	}
 	report.Reader = place
 	return env.result("Initialised", report, func(s *output.Sheet) {
-		s.Heading("Initialised " + kind + " " + report.Serial + " in " + report.Reader)
+		s.Heading(output.Line("Initialised " + kind + " " + report.Serial + " in " + report.Reader))
 		if len(report.Lost) > 0 {
 			s.Field("lost", strings.Join(report.Lost, ", "))
 		}

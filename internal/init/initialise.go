@@ -5,6 +5,7 @@ package cardinit
 
 import (
 	"context"
+	"errors"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
@@ -41,14 +42,19 @@ type Report struct {
 func Initialise(ctx context.Context, ch *iso7816.Channel, o Options) (Report, error) {
 	switch o.Application {
 	case "", "openpgp":
+	case "muscle":
+		return initialiseMuscle(ctx, ch, o)
 	default:
 		return Report{}, problem.New(problem.NotSupported, "init --app %s is not supported yet", o.Application).
-			Because("This version of cardctl initialises OpenPGP cards.")
+			Because("This version of cardctl initialises OpenPGP cards and MUSCLE applets.")
 	}
 	if o.Label != "" {
 		return Report{}, problem.New(problem.NotSupported, "an OpenPGP card has no label").Hint("leave --label away")
 	}
 	card, err := openpgp.Select(ctx, ch)
+	if errors.Is(err, openpgp.ErrNotOpenPGP) && o.Application == "" && hasMuscle(ctx, ch) {
+		return initialiseMuscle(ctx, ch, o)
+	}
 	if err != nil {
 		return Report{}, key.Explain(err, "init", "")
 	}
