@@ -19,7 +19,7 @@ clean_up() {
 trap clean_up EXIT
 
 {
-	need build card test
+	need build card token test
 	need_go
 	start_pcscd
 } >&2

@@ -19,7 +19,7 @@ lint() {
 	CGO_ENABLED=0 go vet ./...
 	go tool staticcheck ./...
 	go tool staticcheck -tags stack ./test/... ./internal/pcsc/...
-	shellcheck -x scripts/*.sh scripts/lib/*.sh .ci/run
+	shellcheck -x scripts/*.sh scripts/*/*.sh .ci/run
 }
 
 build() {
@@ -33,7 +33,7 @@ build() {
 }
 
 heading "Tools"
-need build card test
+need build card token test
 need_go
 say "$(go version)"
 
@@ -55,8 +55,10 @@ start_pcscd
 go test -tags stack -count=1 -p 1 ./internal/pcsc/ ./test/...
 stop_pcscd
 
-heading "The demo, twice"
+heading "The demo, twice, and of each family"
 scripts/demo.sh
-scripts/demo.sh
+for family in scripts/demo/*.sh; do
+	scripts/demo.sh --family "$(basename "$family" .sh)"
+done
 
 heading "All passed"

@@ -18,7 +18,8 @@ test|GnuPG (gpg)|have gpg|gpg
 test|GnuPG (gpg-agent)|have gpg-agent|gpg-agent
 test|GnuPG (gpgsm)|have gpgsm|gpgsm
 test|GnuPG (scdaemon)|have_file gnupg/scdaemon scdaemon|scdaemon
-test|SoftHSM|have softhsm2-util|softhsm2
+token|OpenSSL|have openssl|openssl
+token|SoftHSM|have softhsm2-util|softhsm2
 test|Scute PKCS#11 module|have_file scute/scute.so scute.so|scute
 test|GnuTLS tools (certtool)|have certtool|gnutls-bin
 test|OpenSSL engine for PKCS#11|have_file engines-3/pkcs11.so engines-1.1/pkcs11.so|libengine-pkcs11-openssl

@@ -1,0 +1,23 @@
+# shellcheck shell=bash disable=SC2034 # the variables are for demo.sh
+# The demo on a simulated OpenPGP card.
+key=OPENPGP.3
+who_writes='--admin-pin env:DEMO_ADMIN_PIN'
+module=opensc
+
+prepare() {
+	need card
+	start_pcscd
+	# Only the virtual reader is used, whatever else is connected to this machine.
+	export CARDCTL_READER='Virtual PCD 00 00'
+}
+
+blank() {
+	step 'cardctl sim create floppy'
+	step 'cardctl sim attach floppy &'
+	card_pid=$!
+	step 'cardctl list-readers --wait'
+}
+
+first_pins() { step 'cardctl init --yes --pin env:DEMO_PIN --admin-pin env:DEMO_ADMIN_PIN'; }
+
+show() { step 'cardctl info'; }
