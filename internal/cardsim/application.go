@@ -50,11 +50,34 @@ type javaCard interface {
 	impliesLe()
 }
 
+// carrier is an application that puts others on the card: the issuer security
+// domain of a Java card.
+type carrier interface {
+	// carried are the applications that can be selected now.
+	carried() []application
+
+	// implicit is the application that a reset selects.
+	implicit() application
+}
+
+// secureMessenger is an application that takes commands under the secure
+// messaging of GlobalPlatform, in interindustry classes too.
+type secureMessenger interface {
+	unwraps()
+}
+
 // environment is what a card gives to each of its applications.
 type environment struct {
 	profile *profile
 	serial  [4]byte
 	random  io.Reader
+
+	// instance is the AID under which a Java card installed the application;
+	// nil where it has its own.
+	instance []byte
+
+	// javaCard is what the card is made with; its factory alone needs it.
+	javaCard javaCardOptions
 
 	// commit makes the state of the whole card survive power loss. Where it
 	// fails the change did not happen and the command ends.
@@ -62,7 +85,7 @@ type environment struct {
 }
 
 // Applications are the names that Options.Applications may hold.
-func Applications() []string { return []string{openpgpName, isoAppletName} }
+func Applications() []string { return []string{openpgpName, isoAppletName, gpName, muscleName} }
 
 // newApplication returns the application without a state.
 func newApplication(name string, env environment) (application, error) {
@@ -71,6 +94,10 @@ func newApplication(name string, env environment) (application, error) {
 		return newOpenPGP(env), nil
 	case isoAppletName:
 		return newIsoApplet(env), nil
+	case gpName:
+		return newGP(env), nil
+	case muscleName:
+		return newMuscle(env), nil
 	default:
 		return nil, fmt.Errorf("no simulated application is called %q", name)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,22 @@ type Options struct {
 	// Serial is the card's number, 8 hex digits; empty means a random one.
 	Serial string
 
+	// SecureChannel is the protocol of a Java card and its parameter i in
+	// hex: one of SecureChannels, or with SCP03 also one with "-aes192" or
+	// "-aes256" behind it, which choose the length of the test keys. Empty
+	// means scp02-15.
+	SecureChannel string
+
+	// CardKeys are the keys of a Java card: one for all, or those for
+	// encryption, MAC and key encryption, of 16 bytes, with SCP03 also 24 or
+	// 32. Key version 01. None means the well-known test keys, 40 to 4F, as
+	// initial keys, version FF. The card keeps them in its state.
+	CardKeys [][]byte
+
+	// Memory of a Java card for what is loaded and installed, in bytes; 0
+	// means 131072.
+	Memory int
+
 	// Latency is waited before each answer.
 	Latency time.Duration
 
@@ -44,6 +61,7 @@ type Card struct {
 	profile  *profile
 	random   io.Reader
 	medium   medium
+	javaCard javaCardOptions // while it is manufactured
 
 	apps    []application
 	current application // nil where none is selected
@@ -131,6 +149,10 @@ func manufacture(o Options) ([]byte, error) {
 	if len(names) == 0 {
 		names = []string{openpgpName}
 	}
+	c.javaCard = javaCardOptions{secureChannel: o.SecureChannel, keys: o.CardKeys, memory: o.Memory}
+	if !slices.Contains(names, gpName) && !c.javaCard.none() {
+		return nil, fmt.Errorf("a secure channel, card keys and memory are for the application %q", gpName)
+	}
 	if err := c.build(names); err != nil {
 		return nil, err
 	}
@@ -152,7 +174,7 @@ func (c *Card) build(names []string) error {
 	if err != nil || len(serial) != 4 {
 		return fmt.Errorf("serial number %q: 8 hex digits are wanted", c.settings.Serial)
 	}
-	env := environment{profile: p, serial: [4]byte(serial), random: c.random, commit: c.commit}
+	env := environment{profile: p, serial: [4]byte(serial), random: c.random, javaCard: c.javaCard, commit: c.commit}
 	apps := make([]application, 0, len(names))
 	for _, name := range names {
 		for _, other := range apps {
@@ -253,11 +275,32 @@ func (c *Card) powerOff() {
 
 // reset is a warm reset.
 func (c *Card) reset() {
-	for _, app := range c.apps {
-		app.deselect()
-	}
+	c.deselect()
 	c.current = nil
 	c.link = link{}
+	for _, app := range c.apps {
+		if carrier, ok := app.(carrier); ok {
+			c.current = carrier.implicit()
+			c.current.selected(0)
+		}
+	}
+}
+
+func (c *Card) deselect() {
+	for _, app := range c.selectable() {
+		app.deselect()
+	}
+}
+
+// selectable are the applications on the card, and what they carry.
+func (c *Card) selectable() []application {
+	list := slices.Clone(c.apps)
+	for _, app := range c.apps {
+		if carrier, ok := app.(carrier); ok {
+			list = append(list, carrier.carried()...)
+		}
+	}
+	return list
 }
 
 // transmit carries one command APDU out, faults included.
@@ -294,9 +337,7 @@ func (c *Card) selectApplication(cmd iso7816.Command) ([]byte, iso7816.Status) {
 	if app == nil {
 		return c.selectFile(cmd)
 	}
-	for _, other := range c.apps {
-		other.deselect()
-	}
+	c.deselect()
 	c.current = app
 	data, status := app.selected(cmd.P2)
 	if cmd.Ne == 0 && !c.impliesLe() {
@@ -323,15 +364,26 @@ func (c *Card) selectFile(cmd iso7816.Command) ([]byte, iso7816.Status) {
 	return nil, iso7816.StatusFileNotFound
 }
 
+// issuer is the issuer security domain, which SELECT without a name selects
+// (GlobalPlatform Card Specification 2.3.1, 11.9.2); nil where there is none.
+func (c *Card) issuer() application {
+	for _, app := range c.apps {
+		if _, ok := app.(carrier); ok {
+			return app
+		}
+	}
+	return nil
+}
+
 // occurrence finds an application by the beginning of its AID.
 func (c *Card) occurrence(prefix []byte, which byte) application {
 	const first, last, next, previous = 0, 1, 2, 3
 	if len(prefix) == 0 {
-		return nil
+		return c.issuer()
 	}
 	var matching []application
 	position := -1
-	for _, app := range c.apps {
+	for _, app := range c.selectable() {
 		if bytes.HasPrefix(app.aid(), prefix) {
 			if app == c.current {
 				position = len(matching)

@@ -30,6 +30,8 @@ const (
 	classReserved    = 0x20
 	classSecure      = 0x0C
 	classChannel     = 0x03
+
+	classSecureGP = 0x04 // of the secure bits: not the secure messaging of ISO/IEC 7816-4
 )
 
 // classStatus refuses the class bytes the card does not know.
@@ -59,7 +61,7 @@ func (c *Card) execute(apdu []byte) []byte {
 	if err != nil {
 		return encode(nil, iso7816.StatusWrongLength)
 	}
-	if status := classStatus(cmd.CLA); status != iso7816.StatusOK {
+	if status := classStatus(cmd.CLA); status != iso7816.StatusOK && !c.unwraps(cmd.CLA) {
 		return encode(nil, status)
 	}
 	if extended && !c.profile.extendedLength {
@@ -81,6 +83,13 @@ func (c *Card) execute(apdu []byte) []byte {
 	}
 	data, status := c.dispatch(cmd)
 	return c.respond(cmd, data, status)
+}
+
+// unwraps reports whether the class byte is that of GlobalPlatform's secure
+// messaging, and the application that is selected takes it.
+func (c *Card) unwraps(cla byte) bool {
+	_, ok := c.current.(secureMessenger)
+	return ok && cla == classSecureGP
 }
 
 // dispatch hands a complete command to whom it is for.

@@ -62,6 +62,13 @@ func newIsoApplet(env environment) *isoApplet {
 func (a *isoApplet) name() string { return isoAppletName }
 
 func (a *isoApplet) aid() []byte {
+	if a.instance != nil {
+		return a.instance
+	}
+	return isoAppletAID()
+}
+
+func isoAppletAID() []byte {
 	return []byte{0xF2, 0x76, 0xA2, 0x88, 0xBC, 0xFB, 0xA6, 0x9D, 0x34, 0xF3, 0x10, 0x01}
 }
 

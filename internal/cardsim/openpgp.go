@@ -37,6 +37,9 @@ const (
 const statusSecurityIssue iso7816.Status = 0x6600 // reserved for user interaction
 
 func newOpenPGP(env environment) *openpgp {
+	if len(env.instance) == 16 {
+		env.profile = env.profile.ofVersion(uint16(env.instance[6])<<8 | uint16(env.instance[7]))
+	}
 	a := &openpgp{environment: env}
 	a.deselect()
 	return a
@@ -47,10 +50,16 @@ func (a *openpgp) name() string { return openpgpName }
 // aid is section 4.2.1: RID of FSF Europe, application 01, version,
 // manufacturer FFFE (test cards), serial number, RFU.
 func (a *openpgp) aid() []byte {
-	aid := []byte{0xD2, 0x76, 0x00, 0x01, 0x24, 0x01, byte(a.profile.version >> 8), byte(a.profile.version), 0xFF, 0xFE}
+	if a.instance != nil {
+		return a.instance
+	}
+	aid := append(openpgpAID(), byte(a.profile.version>>8), byte(a.profile.version), 0xFF, 0xFE)
 	aid = append(aid, a.serial[:]...)
 	return append(aid, 0, 0)
 }
+
+// openpgpAID is how the AID of every OpenPGP application begins.
+func openpgpAID() []byte { return []byte{0xD2, 0x76, 0x00, 0x01, 0x24, 0x01} }
 
 // historicalBytes are section 6: card service data (selection by full and
 // partial DF name, data objects through GET DATA, no MF), card capabilities,

@@ -62,6 +62,25 @@ const version30 = 0x0300
 
 func (p *profile) modern() bool { return p.version >= version30 }
 
+// ofVersion is the profile for an OpenPGP application that was installed with
+// this version in its AID.
+func (p *profile) ofVersion(version uint16) *profile {
+	of := *p
+	of.version = version
+	if !of.modern() {
+		of.old()
+	}
+	return &of
+}
+
+// old takes away what came with version 3.0.
+func (p *profile) old() {
+	p.certificates = 1
+	p.outerTag = false
+	p.wrongPIN = withoutTriesLeft
+	p.ec = false
+}
+
 // Profile is what a card can be made as.
 type Profile struct {
 	Name        string
@@ -107,10 +126,7 @@ func profiles() []profile {
 	old.version = 0x0200
 	old.extendedLength = false
 	old.announcesExtendedLength = false
-	old.certificates = 1
-	old.outerTag = false
-	old.wrongPIN = withoutTriesLeft
-	old.ec = false
+	old.old()
 
 	quirk := func(name, description string, change func(*profile)) profile {
 		p := modern
@@ -123,6 +139,9 @@ func profiles() []profile {
 	return []profile{
 		modern,
 		old,
+		quirk("short-apdus", "knows no extended length; command chaining carries what is long", func(p *profile) {
+			p.extendedLength, p.announcesExtendedLength = false, false
+		}),
 		quirk("wrong-pin-6982", "a wrong PIN is answered 6982, without the tries left", func(p *profile) {
 			p.wrongPIN = withoutTriesLeft
 		}),
