@@ -39,11 +39,7 @@ type deleteCertReport struct {
 }
 
 func runDeleteCert(ctx context.Context, env *Env, o *deleteCertOptions) error {
-	ref, err := env.parseKey(o.key)
-	if err != nil {
-		return err
-	}
-	access, err := o.secrets.access(env)
+	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
 	if err != nil {
 		return err
 	}

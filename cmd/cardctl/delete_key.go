@@ -40,11 +40,7 @@ a question, or --yes.`,
 }
 
 func runDeleteKey(ctx context.Context, env *Env, o *deleteKeyOptions) error {
-	ref, err := env.parseKey(o.key)
-	if err != nil {
-		return err
-	}
-	access, err := o.secrets.access(env)
+	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ type exportCertReport struct {
 }
 
 func runExportCert(ctx context.Context, env *Env, o *exportCertOptions) error {
-	ref, err := env.parseKey(o.key)
+	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
 	if err != nil {
 		return err
 	}
@@ -48,10 +48,6 @@ func runExportCert(ctx context.Context, env *Env, o *exportCertOptions) error {
 		return err
 	}
 	report := exportCertReport{storedCertificate: storedCertificate{Ref: ref.String()}}
-	access, err := o.secrets.access(env)
-	if err != nil {
-		return err
-	}
 	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
 		der, err := certstore.Export(ctx, k)
 		if err != nil {

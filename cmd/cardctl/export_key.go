@@ -47,7 +47,7 @@ type exportKeyReport struct {
 }
 
 func runExportKey(ctx context.Context, env *Env, o *exportKeyOptions) error {
-	ref, err := env.parseKey(o.key)
+	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
 	if err != nil {
 		return err
 	}
@@ -55,10 +55,6 @@ func runExportKey(ctx context.Context, env *Env, o *exportKeyOptions) error {
 		return err
 	}
 	report := exportKeyReport{Ref: ref.String()}
-	access, err := o.secrets.access(env)
-	if err != nil {
-		return err
-	}
 	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
 		public, err := k.Public(ctx)
 		if err != nil {

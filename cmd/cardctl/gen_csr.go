@@ -68,15 +68,11 @@ type requestReport struct {
 }
 
 func runGenCSR(ctx context.Context, env *Env, o *genCSROptions) error {
-	ref, err := env.parseKey(o.key)
+	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
 	if err != nil {
 		return err
 	}
 	request, err := o.parse()
-	if err != nil {
-		return err
-	}
-	access, err := o.secrets.access(env)
 	if err != nil {
 		return err
 	}

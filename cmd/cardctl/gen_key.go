@@ -57,7 +57,7 @@ type keyReport struct {
 }
 
 func runGenKey(ctx context.Context, env *Env, o *genKeyOptions) error {
-	ref, err := env.parseKey(o.key)
+	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
 	if err != nil {
 		return err
 	}
@@ -69,10 +69,6 @@ func runGenKey(ctx context.Context, env *Env, o *genKeyOptions) error {
 		if spec.Algorithm, err = key.ParseAlgorithm(o.algorithm); err != nil {
 			return err
 		}
-	}
-	access, err := o.secrets.access(env)
-	if err != nil {
-		return err
 	}
 	var report keyReport
 	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {

@@ -56,15 +56,11 @@ type importCertReport struct {
 
 // runImportCert reads all files before it looks at the card.
 func runImportCert(ctx context.Context, env *Env, o *importCertOptions, file string) error {
-	ref, err := env.parseKey(o.key)
+	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
 	if err != nil {
 		return err
 	}
 	if err := oneReader(&o.secrets, file); err != nil {
-		return err
-	}
-	access, err := o.secrets.access(env)
-	if err != nil {
 		return err
 	}
 	certificates, err := env.readCertificates(ctx, file, access.Ask)

@@ -52,15 +52,11 @@ func replaceFlag(flags *pflag.FlagSet, fingerprint *string) {
 
 // runImportKey reads the file before it looks at the card.
 func runImportKey(ctx context.Context, env *Env, o *importKeyOptions, file string) error {
-	ref, err := env.parseKey(o.key)
+	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
 	if err != nil {
 		return err
 	}
 	if err := oneReader(&o.secrets, file); err != nil {
-		return err
-	}
-	access, err := o.secrets.access(env)
-	if err != nil {
 		return err
 	}
 	data, err := env.readFile(file, keygen.MaxFile)

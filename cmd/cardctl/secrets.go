@@ -97,6 +97,16 @@ func keyFlag(flags *pflag.FlagSet, reference *string) {
 	flags.StringVarP(reference, "key", "k", "", "`reference` of the key, such as OPENPGP.3")
 }
 
+// parseKeyAccess reads --key, and the flags that say how to get at it.
+func (env *Env) parseKeyAccess(reference string, s *secretFlags) (key.Reference, key.Access, error) {
+	ref, err := env.parseKey(reference)
+	if err != nil {
+		return ref, key.Access{}, err
+	}
+	access, err := s.access(env)
+	return ref, access, err
+}
+
 // parseKey reads --key and lets errors name the key.
 func (env *Env) parseKey(reference string) (key.Reference, error) {
 	if reference == "" {
