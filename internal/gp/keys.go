@@ -163,6 +163,11 @@ func (k *KeySet) Text() *secret.Bytes {
 	return secret.New(text)
 }
 
+// Reveal returns copies of the keys: ENC, MAC, DEK. The caller wipes them.
+func (k *KeySet) Reveal() [][]byte {
+	return [][]byte{bytes.Clone(k.enc.Reveal()), bytes.Clone(k.mac.Reveal()), bytes.Clone(k.dek.Reveal())}
+}
+
 // Clone is an independent copy.
 func (k *KeySet) Clone() *KeySet {
 	c, err := NewKeySet(k.enc.Reveal(), k.mac.Reveal(), k.dek.Reveal())
