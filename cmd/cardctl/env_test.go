@@ -27,6 +27,8 @@ type desk struct {
 	vars  []string
 	// readers are those of the PC/SC daemon; nil for no daemon.
 	readers readers
+	// live says that stderr is a terminal.
+	live bool
 }
 
 // The PINs of the cards in these tests.
@@ -61,7 +63,7 @@ func (d *desk) run(ctx context.Context, args []string, faults ...cardsim.Fault) 
 		In: strings.NewReader(""), Out: &out, Err: &errs, Now: time.Now,
 		Environ:  append([]string{"CARDCTL_STATE_DIR=" + d.state}, d.vars...),
 		terminal: terminal.New(terminal.Options{Open: func() (in, out *os.File, err error) { return nil, nil, os.ErrNotExist }}),
-		progress: output.NewProgress(io.Discard, false),
+		progress: output.NewProgress(io.Discard, false), live: d.live,
 	}
 	env.openReaders = func(context.Context, pcsc.Options) (readers, error) {
 		if d.readers == nil {

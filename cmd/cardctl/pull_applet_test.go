@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// testKey is the key that blank Java cards have.
+const testKey = "404142434445464748494A4B4C4D4E4F"
+
+// javaDesk is a desk with a Java card, some files, and a package on the card.
+type javaDesk struct{ *desk }
+
+func newJavaDesk(t *testing.T) javaDesk {
+	t.Helper()
+	d := javaDesk{newDesk(t, "OLD_KEYS="+testKey)}
+	d.must("sim", "delete", "desk", "--yes")
+	d.must("sim", "create", "desk", "--applications", "gp", "--profile", "short-apdus")
+	for name, c := range map[string]capFile{
+		"there.cap": {pkg: "F000000001", applets: []string{"F00000000101"}},
+		"new.cap":   {pkg: "F000000002", applets: []string{"F00000000201"}, code: 400},
+	} {
+		data, err := c.bytes()
+		if err == nil {
+			err = os.WriteFile(filepath.Join(d.state, name), data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.must(d.words("applet install $W/there.cap --card-keys default")...)
+	return d
+}
+
+// keysFile is where set-keys puts the new keys.
+func (d javaDesk) keysFile() string { return filepath.Join(d.state, "new.keys") }
+
+// restore puts everything back to where it was: the card, the file of keys, and
+// what is remembered of failed ones.
+func (d javaDesk) restore(state []byte) {
+	d.t.Helper()
+	d.desk.restore(state)
+	for _, path := range []string{d.keysFile(), filepath.Join(d.state, "card-keys")} {
+		if err := os.RemoveAll(path); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+// TestInstallShowsABar has it on a terminal, and nowhere else.
+func TestInstallShowsABar(t *testing.T) {
+	d := newJavaDesk(t)
+	start, install := d.save(), d.words("applet install $W/new.cap --card-keys default")
+	if r := d.must(install...); strings.Contains(r.stderr, "[#") || !strings.Contains(r.stderr, "loading\n") {
+		t.Errorf("no terminal: %q", r.stderr)
+	}
+	d.restore(start)
+	d.live = true
+	r := d.must(install...)
+	for _, want := range []string{"loading [....", "[########################]", " left", "checking"} {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("no %q in %q", want, r.stderr)
+		}
+	}
+}
+
+// registry is what is on a card, as applet list says it.
+type registry struct {
+	Applications, Packages []struct {
+		AID string `json:"aid"`
+	}
+}
+
+// list is what is on the card, and which of the keys that are known open it.
+func (d javaDesk) list(at string) (l registry, keys string) {
+	d.t.Helper()
+	sources := []string{"env:OLD_KEYS"}
+	if _, err := os.Stat(d.keysFile()); !errors.Is(err, fs.ErrNotExist) {
+		sources = append(sources, "file:"+d.keysFile())
+	}
+	var last result
+	for _, keys = range sources {
+		last = d.run(context.Background(), []string{"applet", "list", "-o", "json", "--retry-keys", "--card-keys", keys})
+		if last.exit == 0 {
+			if err := json.Unmarshal([]byte(last.stdout), &l); err != nil {
+				d.t.Fatal(err)
+			}
+			return l, keys
+		}
+	}
+	d.t.Fatalf("%s: applet list: exit status %d\n%s", at, last.exit, last.stderr)
+	return l, ""
+}
+
+// contents are the AIDs on the card, applications first.
+func (l registry) contents() string {
+	var aids []string
+	for _, i := range append(l.Applications, l.Packages...) {
+		aids = append(aids, i.AID)
+	}
+	return strings.Join(aids, " ")
+}
+
+// What is on the card before and after.
+const (
+	onlyOld = "F00000000101 F000000001"
+	bothOn  = "F00000000101 F00000000201 F000000001 F000000002"
+)
+
+var appletPulls = map[string]struct {
+	command string
+	// afterwards is what may be on the card once it was pulled, done what is
+	// there in the end.
+	afterwards []string
+	done       string
+	// again takes what the same command says the next time: the commands that
+	// complete the work where it says that something is in the way.
+	again map[int]string
+}{
+	"applet install": {
+		command:    "applet install $W/new.cap --card-keys default",
+		afterwards: []string{onlyOld, "F00000000101 F000000001 F000000002", bothOn},
+		done:       bothOn,
+		again:      map[int]string{9: "applet install $W/new.cap --card-keys default --replace"},
+	},
+	"applet install in the place of another": {
+		command:    "applet install $W/there.cap --card-keys default --replace",
+		afterwards: []string{onlyOld, "", "F000000001"},
+		done:       onlyOld,
+	},
+	"applet delete": {
+		command:    "applet delete F000000001 --with-applets --yes --card-keys default",
+		afterwards: []string{onlyOld, "F000000001", ""},
+		again:      map[int]string{3: "applet list --card-keys default"},
+	},
+	"applet set-keys": {
+		command:    "applet set-keys --generate --keys-file $W/new.keys --yes --card-keys default",
+		afterwards: []string{onlyOld},
+		done:       onlyOld,
+		again:      map[int]string{9: "applet set-keys --generate --keys-file $W/newer.keys --yes --retry-keys --card-keys $K"},
+	},
+}
+
+// TestPulledJavaCard pulls a Java card out at every command and every write of
+// the commands that change it: what is on it can be seen, its keys are known,
+// and the same command again completes or says what is there.
+func TestPulledJavaCard(t *testing.T) {
+	for name, p := range appletPulls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newJavaDesk(t)
+			start, command := d.save(), d.words(p.command)
+			for moment, m := range moments {
+				removed := 0
+				for n := 1; ; n++ {
+					d.restore(start)
+					r := d.run(context.Background(), command, m.fault(n))
+					if m.what(r.traffic) < n && r.exit == 0 {
+						break
+					}
+					at := fmt.Sprintf("pulled %s %d", moment, n)
+					switch r.exit {
+					case 10:
+						removed++
+						if !strings.Contains(r.stderr, "removed") || !strings.Contains(r.stderr, "\nTry: ") {
+							t.Errorf("%s: %s", at, r.stderr)
+						}
+					case 0:
+					default:
+						t.Fatalf("%s: exit status %d\n%s", at, r.exit, r.stderr)
+					}
+					l, keys := d.list(at)
+					if now := l.contents(); !slices.Contains(p.afterwards, now) {
+						t.Errorf("%s: on the card are %q", at, now)
+					}
+					d.again(at, command, p.again, keys)
+					if l, _ = d.list(at + " and done again"); l.contents() != p.done {
+						t.Errorf("%s: in the end %q are on the card, not %q", at, l.contents(), p.done)
+					}
+					if err := os.RemoveAll(filepath.Join(d.state, "newer.keys")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if removed == 0 {
+					t.Errorf("the card was never missed when pulled %s", moment)
+				}
+			}
+		})
+	}
+}
+
+// again runs the same command, and what it asks for where something is in the
+// way.
+func (d javaDesk) again(at string, command []string, ways map[int]string, keys string) {
+	d.t.Helper()
+	r := d.run(context.Background(), append(command, "--retry-keys"))
+	if r.exit == 0 {
+		return
+	}
+	way, ok := ways[r.exit]
+	if !ok {
+		d.t.Errorf("%s: the same command again: exit status %d\n%s", at, r.exit, r.stderr)
+		return
+	}
+	next := d.run(context.Background(), d.words(strings.ReplaceAll(way, "$K", keys)))
+	if next.exit != 0 {
+		d.t.Errorf("%s: %s: exit status %d\n%s", at, way, next.exit, next.stderr)
+		return
+	}
+	if strings.Contains(way, "newer.keys") {
+		if err := os.Rename(filepath.Join(d.state, "newer.keys"), d.keysFile()); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
