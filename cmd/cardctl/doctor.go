@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/doctor"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/p11"
@@ -24,8 +27,8 @@ func newDoctorCmd(env *Env) *cobra.Command {
 		Use:   "doctor",
 		Short: "Look for what keeps cards from working here",
 		Long: `Look for what keeps cards from working on this machine: the PC/SC daemon,
-permissions, drivers of readers, programs that hold cards, PKCS#11 modules.
-Nothing is changed.`,
+permissions, drivers of readers, Java cards with the keys of the factory, programs
+that hold cards, PKCS#11 modules. Nothing is changed.`,
 		Example: "  cardctl doctor\n  cardctl doctor -o json",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), env) },
@@ -36,7 +39,7 @@ func runDoctor(ctx context.Context, env *Env) error {
 	env.progress.Show("looking at this machine")
 	report := doctor.Run(ctx, doctor.Probe{
 		OS: runtime.GOOS, Root: os.DirFS("/"),
-		Readers: env.doctorReaders, Dial: dialUnix, Holders: doctorHolders, Modules: installedModules,
+		Readers: env.doctorReaders, Dial: dialUnix, Holders: doctorHolders, JavaCards: env.doctorJavaCards, Modules: installedModules,
 	})
 	if err := ctx.Err(); err != nil {
 		return err
@@ -79,6 +82,39 @@ func (env *Env) doctorReaders(ctx context.Context) ([]doctor.Reader, error) {
 		readers[i] = doctor.Reader{Name: r.Name, CardPresent: r.CardPresent, Exclusive: r.Exclusive, Mute: r.Mute}
 	}
 	return readers, nil
+}
+
+// doctorJavaCards looks at the cards in readers, or at the simulated one that is
+// named. One that a program uses is left alone: what that verified would be
+// gone.
+func (env *Env) doctorJavaCards(ctx context.Context) []doctor.JavaCard {
+	var list []doctor.JavaCard
+	look := func(ctx context.Context, c *card) error {
+		factory, err := applet.FactoryKeys(ctx, c.Channel, nil)
+		if err == nil {
+			list = append(list, doctor.JavaCard{Reader: c.Reader, FactoryKeys: factory})
+		}
+		return err
+	}
+	// What cannot be looked at is no Java card, or what the other checks see.
+	if strings.HasPrefix(env.flags.reader, simulatedPrefix) {
+		_ = env.withCard(ctx, look)
+		return list
+	}
+	from, err := env.openReaders(ctx, pcsc.Options{})
+	if err != nil {
+		return nil
+	}
+	readers, err := from.Readers(ctx)
+	if err = errors.Join(err, from.Close()); err != nil {
+		return nil
+	}
+	for _, r := range readers {
+		if r.CardPresent && !r.InUse && !r.Exclusive && !r.Mute {
+			_ = env.withCardIn(ctx, r.Name, look)
+		}
+	}
+	return list
 }
 
 func dialUnix(ctx context.Context, path string) error {

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/output"
@@ -46,6 +48,8 @@ type cardInfo struct {
 	Certificates   []storedCertificate   `json:"certificates"`
 	PINs           []inventory.PIN       `json:"pins"`
 	SignatureCount int                   `json:"signatureCount"`
+	// CardKeys is "factory" for a Java card with the keys that it came with.
+	CardKeys string `json:"cardKeys,omitempty"`
 }
 
 type storedCertificate struct {
@@ -56,9 +60,12 @@ type storedCertificate struct {
 
 func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
 	var found inventory.Info
+	var cardKeys string
 	_, place, err := o.application.run(ctx, env,
 		func(ctx context.Context, c *card) (err error) {
-			found, err = inventory.Inspect(ctx, c.Channel)
+			if found, err = inventory.Inspect(ctx, c.Channel); err == nil {
+				cardKeys, err = keysOfCard(ctx, c, found.Card)
+			}
 			return err
 		},
 		func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
@@ -70,7 +77,7 @@ func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
 	}
 	info := cardInfo{
 		Reader: place, Card: found.Card, Cardholder: found.Cardholder, Keys: found.Keys,
-		Certificates: []storedCertificate{}, PINs: found.PINs, SignatureCount: found.SignatureCount,
+		Certificates: []storedCertificate{}, PINs: found.PINs, SignatureCount: found.SignatureCount, CardKeys: cardKeys,
 	}
 	for _, stored := range found.Certificates {
 		described := certstore.Describe(stored.Value, stored.Public)
@@ -79,10 +86,26 @@ func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
 	return env.result("CardInfo", info, func(s *output.Sheet) { info.text(s, env.Now()) })
 }
 
+// keysOfCard tells a Java card whose keys are those of the factory. That is read,
+// and no key is tried.
+func keysOfCard(ctx context.Context, c *card, found inventory.Card) (string, error) {
+	if !slices.ContainsFunc(found.Applications, func(a inventory.Application) bool { return a.Name == "gp" }) {
+		return "", nil
+	}
+	factory, err := applet.FactoryKeys(ctx, c.Channel, nil)
+	if err != nil || !factory {
+		return "", err
+	}
+	return "factory", nil
+}
+
 func (i *cardInfo) text(s *output.Sheet, now time.Time) {
 	s.Heading(describeCard(&i.Card) + " in " + i.Reader)
 	for _, a := range i.Card.Applications {
 		s.Field(strings.TrimSpace(a.Name+" "+a.Version), a.AID)
+	}
+	if i.CardKeys != "" {
+		s.Field("card keys", "those that it came with, which others may know: cardctl applet set-keys changes them")
 	}
 	if h := i.Cardholder; h != nil {
 		s.Field("cardholder", h.Name)

@@ -1,6 +1,6 @@
 // Package doctor looks for what keeps cards from working on this machine: the
 // PC/SC daemon, permissions, drivers, programs in the way, PKCS#11 modules. It
-// changes nothing and talks to no card. What it looks at is handed in, so that
+// changes nothing and talks to no card itself. What it looks at is handed in, so that
 // it knows of files and lists, and not of PC/SC or PKCS#11.
 package doctor
 
@@ -58,6 +58,13 @@ type ModuleStatus struct {
 	Err        error
 }
 
+// JavaCard is a Java card that could be looked at. FactoryKeys says that its
+// security domain has the keys that it came with.
+type JavaCard struct {
+	Reader      string
+	FactoryKeys bool
+}
+
 // Probe is the machine, as far as it is looked at.
 type Probe struct {
 	// OS is the operating system, as in runtime.GOOS.
@@ -77,6 +84,9 @@ type Probe struct {
 	// Holders lists the programs that are connected to the service.
 	Holders func(context.Context) []Process
 
+	// JavaCards looks at the Java cards that no program uses.
+	JavaCards func(context.Context) []JavaCard
+
 	// Modules lists the PKCS#11 modules.
 	Modules func(context.Context) []ModuleStatus
 }
@@ -86,7 +96,7 @@ type Probe struct {
 func Run(ctx context.Context, p Probe) Report {
 	e := examination{probe: p}
 	for _, look := range []func(context.Context) Check{
-		e.service, e.readers, e.usbReaders, e.kernelModules, e.cards, e.holders, e.scdaemon, e.modules,
+		e.service, e.readers, e.usbReaders, e.kernelModules, e.cards, e.cardKeys, e.holders, e.scdaemon, e.modules,
 	} {
 		if ctx.Err() != nil {
 			break

@@ -41,6 +41,9 @@ func healthy() Probe {
 		},
 		Dial:    func(context.Context, string) error { return nil },
 		Holders: func(context.Context) []Process { return nil },
+		JavaCards: func(context.Context) []JavaCard {
+			return []JavaCard{{Reader: "ACME Reader 1 00 00"}}
+		},
 		Modules: func(context.Context) []ModuleStatus {
 			return []ModuleStatus{{Name: "opensc", Path: "/lib/opensc-pkcs11.so", Tokens: 1}}
 		},
@@ -77,7 +80,7 @@ func TestHealthy(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if !r.Passed || len(r.Checks) != 8 {
+	if !r.Passed || len(r.Checks) != 9 {
 		t.Errorf("passed %v, %d checks", r.Passed, len(r.Checks))
 	}
 }
@@ -113,6 +116,12 @@ func TestChecks(t *testing.T) {
 
 		{"no service", func(p *Probe) { p.Readers = noService }, "readers", Skip, "no PC/SC service", ""},
 		{"no reader", func(p *Probe) { p.Readers = readers() }, "readers", Warn, "no reader", "plug"},
+
+		{"keys of the factory", func(p *Probe) {
+			p.JavaCards = func(context.Context) []JavaCard { return []JavaCard{{Reader: "A"}, {"B", true}, {"C", true}} }
+		}, "card-keys", Warn, "in: B; C", "set-keys"},
+		{"no Java card", func(p *Probe) { p.JavaCards = func(context.Context) []JavaCard { return nil } },
+			"card-keys", Skip, "no Java card", ""},
 
 		{"no card", func(p *Probe) { p.Readers = readers(Reader{Name: "A"}) }, "cards", Warn, "no card", "--wait"},
 		{"mute card", func(p *Probe) { p.Readers = readers(Reader{Name: "A", CardPresent: true, Mute: true}) },

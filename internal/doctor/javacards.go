@@ -1,0 +1,29 @@
+package doctor
+
+import (
+	"context"
+	"strings"
+)
+
+// cardKeys warns of Java cards that everybody can put applets on.
+func (e *examination) cardKeys(ctx context.Context) Check {
+	check := Check{Name: "card-keys", Result: Pass}
+	var open, own []string
+	for _, c := range e.probe.JavaCards(ctx) {
+		if c.FactoryKeys {
+			open = append(open, c.Reader)
+		} else {
+			own = append(own, c.Reader)
+		}
+	}
+	switch {
+	case len(open) > 0:
+		check.Result, check.Detail = Warn, "a Java card with the keys that it came with, which others may know, in: "+strings.Join(open, "; ")
+		check.Hint = "cardctl applet set-keys --generate --keys-file FILE"
+	case len(own) > 0:
+		check.Detail = "a Java card with keys of its own in: " + strings.Join(own, "; ")
+	default:
+		check.Result, check.Detail = Skip, "no Java card that nobody uses"
+	}
+	return check
+}
