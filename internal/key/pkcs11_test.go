@@ -546,6 +546,7 @@ func TestPeersUseWhatIsMade(t *testing.T) {
 		d.Generate(t, kind, byte(i+1), kind)
 		signs(t, d.open(t, fmt.Sprintf(";id=%%%02X", i+1)))
 	}
+	//lint:ignore SA1019 tokens know this padding, and PKCS#11 users still have it
 	private, err := rsa.EncryptPKCS1v15(rand.Reader, made.Public.(*rsa.PublicKey), message)
 	if err != nil {
 		t.Fatal(err)
