@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From blank to a certificate that works: ./scripts/demo.sh [--family openpgp|softhsm]
-# An OpenPGP card is simulated, in a virtual reader of the real PC/SC daemon.
+# From blank to a certificate that works: ./scripts/demo.sh [--family openpgp|softhsm|javacard]
+# OpenPGP and Java cards are simulated, in a virtual reader of the real PC/SC daemon.
 # Installs what is missing (Debian), and stops what it started.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,7 +15,7 @@ if [[ ${1-} == --family && -n ${2-} ]]; then
 	shift 2
 fi
 [[ $# -eq 0 && $family != */* && -f scripts/demo/$family.sh ]] ||
-	die "usage: ./scripts/demo.sh [--family openpgp|softhsm]"
+	die "usage: ./scripts/demo.sh [--family openpgp|softhsm|javacard]"
 
 work=$(mktemp -d)
 card_pid=
