@@ -19,11 +19,12 @@ const testKey = "404142434445464748494A4B4C4D4E4F"
 // javaDesk is a desk with a Java card, some files, and a package on the card.
 type javaDesk struct{ *desk }
 
-func newJavaDesk(t *testing.T) javaDesk {
+// newJavaDesk makes the card with these flags too.
+func newJavaDesk(t *testing.T, made ...string) javaDesk {
 	t.Helper()
 	d := javaDesk{newDesk(t, "OLD_KEYS="+testKey)}
 	d.must("sim", "delete", "desk", "--yes")
-	d.must("sim", "create", "desk", "--applications", "gp", "--profile", "short-apdus")
+	d.must(append([]string{"sim", "create", "desk", "--applications", "gp", "--profile", "short-apdus"}, made...)...)
 	for name, c := range map[string]capFile{
 		"there.cap": {pkg: "F000000001", applets: []string{"F00000000101"}},
 		"new.cap":   {pkg: "F000000002", applets: []string{"F00000000201"}, code: 400},
@@ -48,7 +49,12 @@ func (d javaDesk) keysFile() string { return filepath.Join(d.state, "new.keys") 
 func (d javaDesk) restore(state []byte) {
 	d.t.Helper()
 	d.desk.restore(state)
-	for _, path := range []string{d.keysFile(), filepath.Join(d.state, "card-keys")} {
+	d.forgetKeys()
+}
+
+func (d javaDesk) forgetKeys() {
+	d.t.Helper()
+	for _, path := range []string{d.keysFile(), filepath.Join(d.state, "newer.keys"), filepath.Join(d.state, "card-keys")} {
 		if err := os.RemoveAll(path); err != nil {
 			d.t.Fatal(err)
 		}
@@ -184,9 +190,6 @@ func TestPulledJavaCard(t *testing.T) {
 					d.again(at, command, p.again, keys)
 					if l, _ = d.list(at + " and done again"); l.contents() != p.done {
 						t.Errorf("%s: in the end %q are on the card, not %q", at, l.contents(), p.done)
-					}
-					if err := os.RemoveAll(filepath.Join(d.state, "newer.keys")); err != nil {
-						t.Fatal(err)
 					}
 				}
 				if removed == 0 {
