@@ -118,6 +118,9 @@ func sentence(s string) string {
 // subject puts in front of what failed the command and what it is run on,
 // unless that is said already.
 func (env *Env) subject(what string) string {
+	if env.object != "" && strings.HasPrefix(what, env.command+" "+env.object) {
+		return what
+	}
 	for _, word := range []string{env.object, env.command} {
 		if word != "" && what != word && !strings.HasPrefix(what, word+":") && !strings.HasPrefix(what, word+" ") {
 			if word == env.object || env.object == "" {
