@@ -13,6 +13,7 @@ import (
 	"io"
 	"math/big"
 
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -73,7 +74,7 @@ func (s *openPGPSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts)
 	}
 	signature, err := k.card.Sign(s.ctx, k.slot, input)
 	if err != nil {
-		return nil, Explain(err, what, "")
+		return nil, s.explain(err, what, len(input))
 	}
 	if _, ok := s.public.(*ecdsa.PublicKey); ok {
 		return joinECDSA(signature)
@@ -81,10 +82,26 @@ func (s *openPGPSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts)
 	return signature, nil
 }
 
+// explain tells a message that is too long for the card from other refusals:
+// Ed25519 alone has to be sent all of it.
+func (s *openPGPSigner) explain(err error, what string, length int) error {
+	if _, whole := s.public.(ed25519.PublicKey); whole {
+		switch iso7816.StatusOf(err) {
+		case iso7816.StatusWrongLength, iso7816.StatusWrongData, iso7816.StatusNoSpace:
+			p := problem.New(problem.NotSupported, "%s: the card signs no %d bytes [%s]", what, length, iso7816.StatusOf(err)).
+				Because("Ed25519 has no digest that could be sent instead, and the card takes less at a time.").
+				Hint("a shorter request, or a p256 key")
+			p.Cause = err
+			return p
+		}
+	}
+	return Explain(err, what, "")
+}
+
 // input is what the card signs: it adds the padding, not the DigestInfo.
 func (s *openPGPSigner) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	hash := opts.HashFunc()
-	switch s.public.(type) {
+	switch public := s.public.(type) {
 	case *rsa.PublicKey:
 		if _, pss := opts.(*rsa.PSSOptions); pss {
 			return nil, problem.New(problem.NotSupported, "%s: an OpenPGP card makes no RSA-PSS signatures", s.key.ref).
@@ -94,12 +111,25 @@ func (s *openPGPSigner) input(digest []byte, opts crypto.SignerOpts) ([]byte, er
 			return nil, fmt.Errorf("a digest of %d bytes for %s", len(digest), hash)
 		}
 		return digestInfo(hash, digest)
+	case *ecdsa.PublicKey:
+		return fit(digest, min(public.Params().BitSize, 512)/8), nil
 	case ed25519.PublicKey:
 		if hash != 0 {
 			return nil, problem.New(problem.NotSupported, "%s: Ed25519 signs the message, not a digest of it", s.key.ref)
 		}
 	}
 	return digest, nil
+}
+
+// fit gives a digest for ECDSA a length of n bytes. There are cards that take
+// no digest but the one as long as the curve, or SHA-512 for P-521. ECDSA reads
+// a digest as a number, of as many leading bits as the curve has: what is cut
+// off here would not be looked at, and zeros in front change nothing.
+func fit(digest []byte, n int) []byte {
+	if len(digest) >= n {
+		return digest[:n]
+	}
+	return append(make([]byte, n-len(digest), n), digest...)
 }
 
 // digestInfo is the structure of RFC 8017, 9.2.
