@@ -191,8 +191,12 @@ type gpKeySet struct {
 }
 
 func (s *gpKeySet) check(c secureChannel) error {
-	if len(s.Keys) != 3 && !(c.baseKey() && len(s.Keys) == 1) {
-		return fmt.Errorf("%d keys: 1 or 3 are wanted", len(s.Keys))
+	want := 3
+	if c.baseKey() {
+		want = 1
+	}
+	if len(s.Keys) != want {
+		return fmt.Errorf("%d keys, and %s has %d", len(s.Keys), c, want)
 	}
 	for _, key := range s.Keys {
 		if !slices.Contains(c.keyLengths(), len(key)) || len(key) != len(s.Keys[0]) {

@@ -44,7 +44,13 @@ func (a *gp) putKey(c iso7816.Command) ([]byte, iso7816.Status) {
 		set.Keys = append(set.Keys, key)
 		answer = append(answer, value...)
 	}
-	if (len(set.Keys) > 1) != (c.P2&several != 0) || set.check(channel) != nil {
+	if (len(set.Keys) > 1) != (c.P2&several != 0) {
+		return nil, iso7816.StatusWrongData
+	}
+	if channel.baseKey() {
+		set.Keys = set.Keys[:min(1, len(set.Keys))] // hosts send three all the same
+	}
+	if set.check(channel) != nil {
 		return nil, iso7816.StatusWrongData
 	}
 	if status := a.replaceKeys(c.P1, set); status != iso7816.StatusOK {
