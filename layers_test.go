@@ -34,7 +34,7 @@ var layers = map[string][]string{
 	"internal/certstore": {"internal/key"},
 	"internal/smoke":     {"internal/p11", "internal/key"},
 	"internal/applet":    {"internal/gp", "internal/iso7816"},
-	"internal/inventory": {"internal/key", "internal/openpgp", "internal/p11", "internal/iso7816"},
+	"internal/inventory": {"internal/key", "internal/openpgp", "internal/gp", "internal/p11", "internal/iso7816"},
 	"internal/doctor":    {},
 
 	"internal/key": {"internal/openpgp", "internal/p11", "internal/iso7816"},

@@ -48,7 +48,7 @@ func probes() []probe {
 }
 
 // Identify tells what the card at the other end of the channel is, in at most
-// seven commands.
+// seven commands, and a Java card without an OpenPGP application in two more.
 func Identify(ctx context.Context, ch *iso7816.Channel) (Card, error) {
 	card, pgp, err := identify(ctx, ch)
 	if err != nil || pgp == nil || pgp.Terminated() {
@@ -87,7 +87,7 @@ func identify(ctx context.Context, ch *iso7816.Channel) (Card, *openpgp.Card, er
 	pgp, err := openpgp.Select(ctx, ch)
 	switch {
 	case errors.Is(err, openpgp.ErrNotOpenPGP):
-		return card, nil, nil
+		return card, nil, explain(card.describeChip(ctx, ch))
 	case err != nil:
 		return card, nil, explain(err)
 	}
