@@ -25,23 +25,24 @@ var leaves = []string{"internal/problem", "internal/secret"}
 var layers = map[string][]string{
 	"cmd/cardctl": {
 		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/applet", "internal/inventory", "internal/doctor",
-		"internal/key", "internal/gp", "internal/p11", "internal/pcsc", "internal/cardsim", "internal/iso7816", "internal/terminal", "internal/output",
+		"internal/key", "internal/gp", "internal/p11", "internal/pkcs15", "internal/pcsc", "internal/cardsim", "internal/iso7816", "internal/terminal", "internal/output",
 	},
 
-	"internal/init":      {"internal/key", "internal/openpgp", "internal/p11", "internal/iso7816"},
+	"internal/init":      {"internal/key", "internal/openpgp", "internal/p11", "internal/pkcs15", "internal/iso7816"},
 	"internal/keygen":    {"internal/key"},
 	"internal/csr":       {},
 	"internal/certstore": {"internal/key"},
 	"internal/smoke":     {"internal/p11", "internal/key"},
 	"internal/applet":    {"internal/gp", "internal/iso7816"},
-	"internal/inventory": {"internal/key", "internal/openpgp", "internal/gp", "internal/p11", "internal/iso7816"},
+	"internal/inventory": {"internal/key", "internal/openpgp", "internal/gp", "internal/p11", "internal/pkcs15", "internal/iso7816"},
 	"internal/doctor":    {},
 
-	"internal/key": {"internal/openpgp", "internal/p11", "internal/iso7816"},
+	"internal/key": {"internal/openpgp", "internal/p11", "internal/pkcs15", "internal/iso7816"},
 
 	"internal/openpgp": {"internal/iso7816"},
 	"internal/gp":      {"internal/iso7816"},
 	"internal/p11":     {},
+	"internal/pkcs15":  {"internal/iso7816"}, // what OpenSC does not tell or do: tries left, erasing an IsoApplet
 
 	"internal/pcsc":    {"internal/iso7816"},
 	"internal/cardsim": {"internal/iso7816"},

@@ -8,6 +8,13 @@ func Serial(ctx context.Context, k Key) (string, error) {
 	if onToken, ok := k.(*tokenKey); ok {
 		return onToken.session.Token().Serial, nil
 	}
+	if onCard, ok := k.(*pkcs15Key); ok {
+		token, err := onCard.card.Token(ctx)
+		if err != nil {
+			return "", onCard.explain(err, "")
+		}
+		return token.Serial, nil
+	}
 	onCard, ok := k.(*openPGPKey)
 	if !ok {
 		return "", nil

@@ -1,0 +1,92 @@
+package cardinit
+
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// SetPKCS15PIN changes a PIN of a PKCS#15 card: user, so or puk, as far as the
+// card has it.
+func SetPKCS15PIN(ctx context.Context, card *pkcs15.Card, pin PIN, access key.Access) (PINReport, error) {
+	report, what := PINReport{PIN: pin}, "set-pin "+string(pin)
+	p, name, err := choosePIN(ctx, card, pin, &report)
+	if err != nil {
+		return report, key.Explain(err, what, "")
+	}
+	state := pinUnchanged
+	err = key.AskPKCS15PIN(ctx, p, name, access, func(old *secret.Bytes) error {
+		return withNew(ctx, p, access, func(replacement *secret.Bytes) error {
+			state = pinUnknown
+			return card.ChangePIN(ctx, p, old, replacement)
+		})
+	})
+	return report, key.Explain(err, what, state)
+}
+
+// UnblockPKCS15PIN gives the user PIN its tries back and a new value, by the
+// PUK.
+func UnblockPKCS15PIN(ctx context.Context, card *pkcs15.Card, pin PIN, with secret.Name, access key.Access) (PINReport, error) {
+	report, what := PINReport{PIN: pin}, "unblock-pin "+string(pin)
+	if pin != User || with != secret.PUK {
+		return report, problem.New(problem.NotSupported, "%s: a PKCS#15 card cannot do that", what).
+			Because("The user PIN is unblocked with --puk.").Hint("cardctl unblock-pin user --puk prompt --new-pin prompt")
+	}
+	p, _, err := choosePIN(ctx, card, User, &report)
+	if err != nil {
+		return report, key.Explain(err, what, "")
+	}
+	state := pinUnchanged
+	err = key.AskPKCS15PIN(ctx, card.PUK(), secret.PUK, access, func(puk *secret.Bytes) error {
+		return withNew(ctx, p, access, func(replacement *secret.Bytes) error {
+			state = pinUnknown
+			return card.UnblockPIN(ctx, p, puk, replacement)
+		})
+	})
+	return report, key.Explain(err, what, state)
+}
+
+// choosePIN finds the PIN on the card, and the secret's name.
+func choosePIN(ctx context.Context, card *pkcs15.Card, pin PIN, report *PINReport) (pkcs15.PIN, secret.Name, error) {
+	d, err := card.Token(ctx)
+	if err != nil {
+		return pkcs15.PIN{}, "", err
+	}
+	report.Serial = d.Serial
+	var found *pkcs15.PIN
+	name := secret.PIN
+	switch pin {
+	case User:
+		found = d.UserPIN()
+	case SO:
+		found, name = d.SOPIN(), secret.SOPIN
+	case PUK:
+		found, name = d.PUK(), secret.PUK
+	}
+	if found != nil {
+		p := *found
+		p.TriesLeft, err = card.Tries(ctx, p)
+		return p, name, err
+	}
+	missing := problem.New(problem.NotSupported, "this card has no %s PIN that can be changed", pin)
+	if card.OnePIN() {
+		return pkcs15.PIN{}, "", missing.Because("It has a single PIN, user; its PUK was set when it was initialised, and stays.")
+	}
+	return pkcs15.PIN{}, "", missing.Because("Its PINs are user, so and puk, as far as cardctl info shows them.")
+}
+
+// withNew asks for the new value of a PIN.
+func withNew(ctx context.Context, p pkcs15.PIN, access key.Access, use func(*secret.Bytes) error) error {
+	replacement, err := access.Ask(ctx, secret.Request{Name: secret.NewPIN, Label: "new " + p.Name(), New: true})
+	if err != nil {
+		return err
+	}
+	defer replacement.Wipe()
+	if err := p.CheckLength(replacement); err != nil {
+		return err
+	}
+	return use(replacement)
+}

@@ -1,0 +1,229 @@
+// Package pkcs15 works on PKCS#15 cards (ISO/IEC 7816-15): what is on them,
+// and making, storing and removing it. Writing is left to OpenSC's pkcs15-init,
+// run as a child process, and its answers are checked against the card. An
+// IsoApplet is read and used directly, which saves the probing of every OpenSC
+// run; other cards are read and used through OpenSC's tools. What may be
+// overwritten is the callers' business.
+package pkcs15
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Line is how a card is reached: by commands of this program, or, while it is
+// released, by other programs.
+type Line interface {
+	// Channel connects to the card, unless it is connected.
+	Channel(ctx context.Context) (*iso7816.Channel, error)
+
+	// Release lets the card go, without a verified PIN. Channel connects
+	// again.
+	Release() error
+
+	// Reader is what PC/SC calls the reader; empty where no other program can
+	// reach the card.
+	Reader() string
+}
+
+// Card is a PKCS#15 card. It is not safe for concurrent use.
+type Card struct {
+	line  Line
+	tools Tools
+	// applet is the card itself where it is an IsoApplet, else nil.
+	applet *applet
+
+	directory *Directory // nil where it has to be read
+	public    map[string]crypto.PublicKey
+	name      string
+	verified  bool // the PIN, on the channel that is open
+
+	version      Version
+	versionKnown bool
+}
+
+// Open looks what kind of card it is. There may be no PKCS#15 structure on it
+// yet.
+func Open(ctx context.Context, line Line, tools Tools) (*Card, error) {
+	c := &Card{line: line, tools: tools}
+	ch, err := line.Channel(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a, err := selectApplet(ctx, ch)
+	switch {
+	case err == nil:
+		c.applet, c.name = a, "IsoApplet"
+	case iso7816.StatusOf(err) == 0:
+		return nil, c.explain(err, "looking at the card")
+	}
+	return c, nil
+}
+
+// Close lets the card go.
+func (c *Card) Close() error {
+	c.verified = false
+	return c.line.Release()
+}
+
+// Name is what the card is: IsoApplet, or what OpenSC calls it.
+func (c *Card) Name() string { return c.name }
+
+// OnePIN reports whether the card has a single PIN, which is its SO PIN at the
+// same time, and a PUK that is set when the card is initialised.
+func (c *Card) OnePIN() bool { return c.applet != nil }
+
+// Forget drops what was read of the card.
+func (c *Card) Forget() { c.directory, c.public = nil, nil }
+
+// Directory is what is on the card; a problem.NotFound where there is no
+// PKCS#15 structure.
+func (c *Card) Directory(ctx context.Context) (*Directory, error) { return c.read(ctx, everything) }
+
+// Key is the private key with this ID, nil where there is none.
+func (c *Card) Key(ctx context.Context, id []byte) (*PrivateKey, error) {
+	d, err := c.read(ctx, partKeys)
+	if err != nil {
+		return nil, err
+	}
+	return d.Key(id), nil
+}
+
+// PINs are those of the card, in a Directory that may have nothing else.
+func (c *Card) PINs(ctx context.Context) (*Directory, error) { return c.read(ctx, 0) }
+
+// read is the directory with the parts that are wanted.
+func (c *Card) read(ctx context.Context, wanted part) (*Directory, error) {
+	if c.directory != nil && c.directory.has&wanted == wanted {
+		return c.directory, nil
+	}
+	var d *Directory
+	var err error
+	if c.applet == nil {
+		d, err = c.list(ctx)
+	} else {
+		err = c.direct(ctx, func() error { d, err = c.applet.directory(ctx, c.directory, wanted); return err })
+	}
+	if errors.Is(err, errNoStructure) {
+		p := problem.New(problem.NotFound, "the card is not initialised").
+			Because("There is no PKCS#15 structure on it yet.").Hint("cardctl init --app pkcs15")
+		p.Cause = err
+		return nil, p
+	}
+	if err != nil {
+		return nil, c.explain(err, "reading the card")
+	}
+	c.directory = d
+	return d, nil
+}
+
+// Token is a Directory with PINs, label and serial.
+func (c *Card) Token(ctx context.Context) (*Directory, error) {
+	d, err := c.PINs(ctx)
+	if err != nil || c.applet == nil || d.Serial != "" {
+		return d, err
+	}
+	err = c.direct(ctx, func() error {
+		if err := c.applet.ready(ctx); err != nil {
+			return err
+		}
+		return c.applet.tokenInfo(ctx, d)
+	})
+	return d, c.explain(err, "reading the card's name")
+}
+
+// direct does something with the applet, connecting to it where necessary.
+func (c *Card) direct(ctx context.Context, do func() error) error {
+	ch, err := c.line.Channel(ctx)
+	if err != nil {
+		return err
+	}
+	c.applet.use(ch)
+	return do()
+}
+
+// PublicKey is the public half of a key: of its public key object, or else of
+// its certificate. It is nil where the card has neither.
+func (c *Card) PublicKey(ctx context.Context, id []byte) (crypto.PublicKey, error) {
+	if known := c.public[string(id)]; known != nil {
+		return known, nil
+	}
+	d, err := c.read(ctx, partPublicKeys)
+	if err != nil {
+		return nil, err
+	}
+	public, err := c.readPublic(ctx, d, id)
+	if err != nil {
+		return nil, c.explain(err, "reading the public key")
+	}
+	if public != nil {
+		if c.public == nil {
+			c.public = map[string]crypto.PublicKey{}
+		}
+		c.public[string(id)] = public
+	}
+	return public, nil
+}
+
+func (c *Card) readPublic(ctx context.Context, d *Directory, id []byte) (crypto.PublicKey, error) {
+	if object := d.PublicKey(id); object != nil {
+		raw, err := c.content(ctx, object.location, "--read-public-key", id)
+		if err != nil {
+			return nil, err
+		}
+		return parsePublicKey(raw)
+	}
+	raw, err := c.Certificate(ctx, id)
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	return publicOfCertificate(raw), nil
+}
+
+// Certificate is the content of the certificate with this ID, nil where there
+// is none.
+func (c *Card) Certificate(ctx context.Context, id []byte) ([]byte, error) {
+	d, err := c.read(ctx, partCertificates)
+	if err != nil {
+		return nil, err
+	}
+	object := d.Certificate(id)
+	if object == nil {
+		return nil, nil
+	}
+	raw, err := c.content(ctx, object.location, "--read-certificate", id)
+	if err != nil {
+		return nil, c.explain(err, "reading the certificate")
+	}
+	return withoutPadding(raw), nil
+}
+
+// content reads what an object of the directory stands for.
+func (c *Card) content(ctx context.Context, at location, option string, id []byte) ([]byte, error) {
+	if at.value != nil {
+		return at.value, nil
+	}
+	if c.applet == nil {
+		return c.readObject(ctx, option, id)
+	}
+	var raw []byte
+	err := c.direct(ctx, func() (err error) {
+		raw, err = c.applet.object(ctx, at)
+		return err
+	})
+	return raw, err
+}
+
+// withoutPadding cuts what follows the outermost data object.
+func withoutPadding(raw []byte) []byte {
+	object, rest, err := iso7816.ParseTLV(raw)
+	if err != nil || len(object.Value) == 0 || len(bytes.Trim(rest, "\x00\xFF")) > 0 {
+		return raw
+	}
+	return raw[:len(raw)-len(rest)]
+}

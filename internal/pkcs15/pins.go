@@ -1,0 +1,129 @@
+package pkcs15
+
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// Tries is how many tries a PIN has left; -1 where the card does not tell. An
+// IsoApplet is asked; of another card the directory tells, as it was read.
+func (c *Card) Tries(ctx context.Context, p PIN) (int, error) {
+	if c.applet == nil {
+		d, err := c.Directory(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if now := d.PIN(p.ID); now != nil {
+			return now.TriesLeft, nil
+		}
+		return -1, nil
+	}
+	tries := -1
+	err := c.direct(ctx, func() (err error) {
+		tries, err = c.applet.tries(ctx)
+		return err
+	})
+	return tries, c.explain(err, "reading the tries left")
+}
+
+// ChangePIN changes the value of a PIN.
+func (c *Card) ChangePIN(ctx context.Context, p PIN, old, replacement *secret.Bytes) error {
+	defer c.Forget()
+	if c.applet == nil {
+		_, err := c.tool(ctx, call{program: "pkcs15-tool", args: []string{"--change-pin", "--auth-id", p.ID}, secrets: []handover{
+			{"--pin", old}, {"--new-pin", replacement},
+		}})
+		return c.judge(ctx, err, p, "changing the "+p.Name())
+	}
+	return c.pinCommand(ctx, p, "changing the PIN", func() error { return c.applet.change(ctx, old, replacement) })
+}
+
+// UnblockPIN gives a PIN its tries back, and a new value.
+func (c *Card) UnblockPIN(ctx context.Context, p PIN, puk, replacement *secret.Bytes) error {
+	defer c.Forget()
+	if c.applet == nil {
+		_, err := c.tool(ctx, call{program: "pkcs15-tool", args: []string{"--unblock-pin", "--auth-id", p.ID}, secrets: []handover{
+			{"--puk", puk}, {"--new-pin", replacement},
+		}})
+		return c.judge(ctx, err, PIN{Label: "PUK", Unblocking: true, TriesLeft: -1}, "unblocking the "+p.Name())
+	}
+	return c.pinCommand(ctx, c.PUK(), "unblocking the PIN", func() error { return c.applet.unblock(ctx, puk, replacement) })
+}
+
+// PUK is what unblocks the user PIN: lengths in bytes, 0 where they are not
+// known. Nobody can read how many tries it has.
+func (c *Card) PUK() PIN {
+	p := PIN{Label: "PUK", Unblocking: true, TriesLeft: -1}
+	if c.applet != nil {
+		p.Reference, p.Min, p.Max = appletPUK, appletPUKLen, appletPUKLen
+	}
+	return p
+}
+
+// FirstPIN is the user PIN of a card that has none yet.
+func (c *Card) FirstPIN() PIN {
+	if c.applet != nil {
+		return appletUserPIN()
+	}
+	const least, most = 4, 8 // of OpenSC's general profile
+	return PIN{ID: "01", Label: "User PIN", Reference: 1, Min: least, Max: most, TriesLeft: -1}
+}
+
+// pinCommand sends a PIN to an applet; what it answers tells the tries left of
+// p.
+func (c *Card) pinCommand(ctx context.Context, p PIN, what string, send func() error) error {
+	err := c.direct(ctx, send)
+	status := iso7816.StatusOf(err)
+	left, counted := status.TriesLeft()
+	switch {
+	case counted:
+		p.TriesLeft = left
+		return wrongPIN(p, err)
+	case status == iso7816.StatusPINBlocked:
+		p.TriesLeft = 0
+		return wrongPIN(p, err)
+	}
+	return c.explain(err, what)
+}
+
+// CheckLength refuses a PIN that the card would count as a wrong one for its
+// length alone.
+func (p PIN) CheckLength(pin *secret.Bytes) error {
+	n := pin.Len()
+	if n >= p.Min && (p.Max == 0 || n <= p.Max) {
+		return nil
+	}
+	tooWhat := "short"
+	if n > p.Min {
+		tooWhat = "long"
+	}
+	length := problem.New(problem.Usage, "the %s must have %d to %d bytes", p.Name(), p.Min, p.Max)
+	if p.Min == p.Max {
+		length = problem.New(problem.Usage, "the %s must have exactly %d bytes", p.Name(), p.Min)
+	}
+	return length.Because("What was given is too %s; it was not sent to the card.", tooWhat)
+}
+
+// CheckTries refuses a PIN that is blocked, or would be after one more mistake.
+func (p PIN) CheckTries(allowLast bool) error {
+	switch {
+	case p.TriesLeft == 0:
+		return problem.New(problem.PINBlocked, "the %s is blocked", p.Name()).WithTries(0).
+			Because("It was entered wrongly too often.").Hint("cardctl unblock-pin user --puk prompt --new-pin prompt")
+	case p.TriesLeft == 1 && !allowLast:
+		return problem.New(problem.PINBlocked, "one try is left for the %s, and it was not sent", p.Name()).WithTries(1).
+			Because("A mistake would block it.").Hint("the same command with --allow-last-try, if you are sure of it")
+	}
+	return nil
+}
+
+// Note is what a person at a prompt has to know of the PIN.
+func (p PIN) Note() string {
+	if p.TriesLeft < 0 {
+		return ""
+	}
+	return triesNote(p.TriesLeft)
+}

@@ -1,0 +1,164 @@
+package pkcs15
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// tool runs a program of OpenSC on the card, which is released for it. What
+// was read of the card stays known.
+func (c *Card) tool(ctx context.Context, job call) ([]byte, error) {
+	if c.line.Reader() == "" {
+		return nil, problem.New(problem.NotSupported, "OpenSC does not see this card").
+			Because("It sees the cards of the PC/SC daemon, and this one is used in process.").
+			Hint("cardctl sim attach NAME, then the same command with --reader of the virtual reader")
+	}
+	if _, err := c.openSC(ctx); err != nil {
+		return nil, err
+	}
+	if c.applet != nil {
+		job.driver = driver
+	}
+	job.args = append([]string{"--reader", c.line.Reader()}, job.args...)
+	return c.tools.run(ctx, job)
+}
+
+// openSC is the version of OpenSC, asked once. The card is released: even
+// opensc-tool --info waits for who holds it.
+func (c *Card) openSC(ctx context.Context) (Version, error) {
+	if err := c.Close(); err != nil || c.versionKnown {
+		return c.version, err
+	}
+	v, err := c.tools.Version(ctx)
+	c.version, c.versionKnown = v, err == nil
+	return v, err
+}
+
+// failure is the failure of a program that is in err, nil for others.
+func failure(err error) *toolError {
+	var failed *toolError
+	if errors.As(err, &failed) {
+		return failed
+	}
+	return nil
+}
+
+// explain makes of an error what the user can act on. Where a program failed,
+// the card is looked for: the program's reason is known to mislead.
+func (c *Card) explain(err error, what string) error {
+	var known *problem.Error
+	switch {
+	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, iso7816.ErrCardRemoved), errors.Is(err, iso7816.ErrCardReset):
+		return err // the caller knows what is on the card
+	}
+	code, why := problem.Failed, sentence(err.Error())
+	switch iso7816.StatusOf(err) {
+	case iso7816.StatusNoSpace, iso7816.StatusMemoryFailure:
+		why = "The card has no room for it [" + iso7816.StatusOf(err).String() + "]."
+	case iso7816.StatusINSNotSupported, iso7816.StatusFunctionNotSupported, iso7816.StatusCLANotSupported:
+		code = problem.NotSupported
+	}
+	p := problem.New(code, "%s", what).Because("%s", why)
+	p.Cause = err
+	return p
+}
+
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return string(s[0]&^0x20) + s[1:] + "."
+}
+
+// judge finds out why a program failed that was given a PIN: the card is
+// gone, or the PIN was wrong, which shows in the tries left. before is what
+// they were.
+func (c *Card) judge(ctx context.Context, err error, before PIN, what string) error {
+	failed := failure(err)
+	if err == nil || failed == nil || ctx.Err() != nil {
+		return c.explain(err, what)
+	}
+	c.Forget()
+	d, lookErr := c.Directory(ctx)
+	if errors.Is(lookErr, iso7816.ErrCardRemoved) || problem.Is(lookErr, problem.CardRemoved) || problem.Is(lookErr, problem.NotFound) && c.gone(ctx) {
+		return removed(lookErr)
+	}
+	if lookErr == nil {
+		if now := d.PIN(before.ID); now != nil {
+			now.TriesLeft, lookErr = c.Tries(ctx, *now)
+			if lookErr == nil && now.TriesLeft >= 0 && now.TriesLeft < before.TriesLeft {
+				return wrongPIN(*now, err)
+			}
+		}
+	}
+	if failed.message == "Failed to verify PIN" || failed.message == "PIN code verification failed: PIN code or key incorrect" {
+		before.TriesLeft = -1
+		return wrongPIN(before, err)
+	}
+	p := problem.New(problem.Failed, "%s", what).Because("%s", "OpenSC says: "+failed.Error()+".").
+		Hint("cardctl info shows what is on the card")
+	p.Cause = err
+	return p
+}
+
+// gone reports whether the card cannot be reached any more.
+func (c *Card) gone(ctx context.Context) bool {
+	_, err := c.line.Channel(ctx)
+	return err != nil
+}
+
+func removed(cause error) error {
+	return fmt.Errorf("%w (%w)", iso7816.ErrCardRemoved, cause)
+}
+
+func wrongPIN(p PIN, cause error) error {
+	code, what := problem.PINIncorrect, "wrong "+p.Name()
+	switch {
+	case p.TriesLeft == 0:
+		code, what = problem.PINBlocked, what+", and it is blocked now"
+	case p.TriesLeft > 0:
+		what = fmt.Sprintf("%s, %s", what, triesNote(p.TriesLeft))
+	}
+	e := problem.New(code, "%s", what).Because("The card refused it.").Hint("the same command with the right %s", p.Name())
+	if p.TriesLeft >= 0 {
+		e = e.WithTries(p.TriesLeft)
+	}
+	if p.TriesLeft == 0 {
+		e = e.Hint("cardctl unblock-pin user --puk prompt --new-pin prompt")
+	}
+	e.Cause = cause
+	return e
+}
+
+func triesNote(left int) string {
+	if left == 1 {
+		return "1 try left"
+	}
+	return fmt.Sprintf("%d tries left", left)
+}
+
+// Name is what users call the PIN.
+func (p PIN) Name() string {
+	switch {
+	case p.Unblocking:
+		return "PUK"
+	case p.SO:
+		return "SO PIN"
+	}
+	return "user PIN"
+}
+
+func derOf(text []byte) ([]byte, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("%w: pkcs15-tool printed no certificate", errMalformed)
+	}
+	return block.Bytes, nil
+}

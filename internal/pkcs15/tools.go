@@ -1,0 +1,248 @@
+package pkcs15
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// Tools are OpenSC's programs.
+type Tools struct {
+	// Env is the environment that the programs get, without secrets.
+	Env []string
+
+	// Find finds a program by its name; nil for the search path.
+	Find func(name string) (string, error)
+}
+
+// The first version of OpenSC that is good enough: older ones do not take
+// every secret from the environment.
+const (
+	leastMajor = 0
+	leastMinor = 22
+)
+
+// Version of OpenSC.
+type Version struct{ Major, Minor int }
+
+func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
+
+func (v Version) before(major, minor int) bool {
+	return v.Major < major || v.Major == major && v.Minor < minor
+}
+
+// Version asks opensc-tool, for pkcs15-init does not tell. It does not touch a
+// card. A problem.NotFound where OpenSC is missing, a problem.NotSupported
+// where it is too old.
+func (t Tools) Version(ctx context.Context) (Version, error) {
+	out, err := t.run(ctx, call{program: "opensc-tool", args: []string{"--info"}})
+	if err != nil {
+		return Version{}, err
+	}
+	v, ok := parseVersion(out)
+	if !ok {
+		return v, problem.New(problem.NotSupported, "opensc-tool does not tell its version").
+			Because("Its answer does not begin with OpenSC and a number.").Hint("install the Debian package opensc")
+	}
+	if v.before(leastMajor, leastMinor) {
+		return v, problem.New(problem.NotSupported, "OpenSC %s is too old", v).
+			Because("PKCS#15 cards are written with pkcs15-init of OpenSC %d.%d or later.", leastMajor, leastMinor).
+			Hint("install a newer version of the Debian package opensc")
+	}
+	return v, nil
+}
+
+var versionText = regexp.MustCompile(`^OpenSC[ -](\d{1,4})\.(\d{1,4})`)
+
+func parseVersion(out []byte) (Version, bool) {
+	found := versionText.FindSubmatch(out)
+	if found == nil {
+		return Version{}, false
+	}
+	major, _ := strconv.Atoi(string(found[1])) // digits, by the expression
+	minor, _ := strconv.Atoi(string(found[2]))
+	return Version{major, minor}, true
+}
+
+// call is one run of a program.
+type call struct {
+	program string
+	args    []string
+	// secrets are handed over in the environment, by option: --pin.
+	secrets []handover
+	// stdin is what the program reads there; nil for nothing.
+	stdin []byte
+	// file is what stands in the place of the argument filePlace: it goes
+	// through a pipe and never to the disk.
+	file []byte
+	// driver is OpenSC's name of the card driver, where it is known.
+	driver string
+}
+
+// handover is a secret for an option of a program.
+type handover struct {
+	option string
+	value  *secret.Bytes
+}
+
+// filePlace is the argument that becomes the name of the pipe.
+const filePlace = "\x00file"
+
+// toolError is a program of OpenSC that failed.
+type toolError struct {
+	program string
+	exit    int    // -1 where a signal ended it
+	message string // the last line it wrote, printable, without secrets
+}
+
+func (e *toolError) Error() string {
+	switch {
+	case e.exit < 0:
+		return e.program + " crashed"
+	case e.message == "":
+		return fmt.Sprintf("%s failed with exit status %d", e.program, e.exit)
+	}
+	return fmt.Sprintf("%s: %s", e.program, e.message)
+}
+
+// outputLimit bounds what is kept of a program's output, in bytes.
+const outputLimit = 1 << 20
+
+// stopped is how long a program has to end after its context did.
+const stopped = 2 * time.Second
+
+// run runs a program to its end and returns what it wrote to standard output.
+func (t Tools) run(ctx context.Context, c call) ([]byte, error) {
+	path, err := t.find(c.program)
+	if err != nil {
+		return nil, err
+	}
+	args := slices.Clone(c.args)
+	env := t.environment(c.driver)
+	for i, s := range c.secrets {
+		if bytes.IndexByte(s.value.Reveal(), 0) >= 0 {
+			return nil, problem.New(problem.Usage, "a secret for %s has a zero byte in it", s.option)
+		}
+		name := fmt.Sprintf("PKCS15_SECRET_%d", i)
+		args = append(args, s.option, "env:"+name)
+		env = append(env, name+"="+string(s.value.Reveal()))
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = env
+	cmd.WaitDelay = stopped
+	cmd.Stdin = bytes.NewReader(c.stdin)
+	detach(cmd)
+	var stdout, stderr limited
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if c.file != nil {
+		feed, err := pipe(cmd, c.file)
+		if err != nil {
+			return nil, err
+		}
+		defer feed()
+	}
+	err = cmd.Run()
+	var status *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err == nil:
+		return stdout.Bytes(), nil
+	case errors.As(err, &status):
+		return nil, &toolError{c.program, status.ExitCode(), lastLine(stderr.Bytes(), c.secrets)}
+	}
+	return nil, fmt.Errorf("%s: %w", c.program, err)
+}
+
+func (t Tools) find(program string) (string, error) {
+	look := t.Find
+	if look == nil {
+		look = exec.LookPath
+	}
+	path, err := look(program)
+	if err == nil {
+		return path, nil
+	}
+	p := problem.New(problem.NotFound, "%s is not installed", program).
+		Because("PKCS#15 cards are written with OpenSC.").Hint("install the Debian package opensc")
+	p.Cause = err
+	return "", p
+}
+
+// environment is that of the child: no secrets, messages in English, and the
+// driver where it is known, which saves the probing for all others.
+func (t Tools) environment(driver string) []string {
+	env := slices.DeleteFunc(secret.FilterEnv(t.Env), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return name == "LC_ALL" || name == "OPENSC_DRIVER" && driver != ""
+	})
+	env = append(env, "LC_ALL=C")
+	if driver != "" {
+		env = append(env, "OPENSC_DRIVER="+driver)
+	}
+	return env
+}
+
+// pipe puts the reading end of a pipe into the arguments. What it returns ends
+// the writing, and returns when it has ended.
+func pipe(cmd *exec.Cmd, content []byte) (end func(), err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	const firstExtra = 3 // descriptors before it: standard input, output, error
+	name := fmt.Sprintf("/dev/fd/%d", firstExtra+len(cmd.ExtraFiles))
+	cmd.ExtraFiles = append(cmd.ExtraFiles, r)
+	for i, a := range cmd.Args {
+		if a == filePlace {
+			cmd.Args[i] = name
+		}
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_, _ = w.Write(content) // a program that does not read it fails by itself
+		_ = w.Close()
+	}()
+	return func() {
+		_ = r.Close()
+		<-written
+	}, nil
+}
+
+// limited keeps the beginning of what is written.
+type limited struct{ bytes.Buffer }
+
+func (l *limited) Write(p []byte) (int, error) {
+	if room := outputLimit - l.Len(); room > 0 {
+		_, _ = l.Buffer.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}
+
+// lastLine is the last line of an error output that says something.
+func lastLine(output []byte, secrets []handover) string {
+	const limit = 200
+	for _, s := range secrets {
+		if s.value.Len() > 0 {
+			output = bytes.ReplaceAll(output, s.value.Reveal(), []byte("[secret]"))
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	line := printable([]byte(strings.TrimSpace(lines[len(lines)-1])))
+	if len(line) > limit {
+		line = strings.ToValidUTF8(line[:limit], "")
+	}
+	return line
+}

@@ -1,0 +1,164 @@
+package pkcs15
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// NewKey is what a key on the card shall be.
+type NewKey struct {
+	ID    []byte
+	Label string
+	// Algorithm is rsa2048, p256 and so on.
+	Algorithm string
+	// Usage is what the key is for: sign, decrypt, derive; at least one.
+	Usage []string
+	PIN   PIN // that will protect it
+}
+
+// curves are OpenSC's names of the curves.
+var curves = map[string]string{"p256": "prime256v1", "p384": "secp384r1", "p521": "secp521r1"}
+
+// CheckAlgorithm refuses what is known not to work on the card: pkcs15-init is
+// known to crash on it.
+func (c *Card) CheckAlgorithm(algorithm string) error {
+	_, isEC := curves[algorithm]
+	refused := problem.New(problem.NotSupported, "this card cannot make an %s key", algorithm)
+	switch {
+	case !isEC && !strings.HasPrefix(algorithm, "rsa"):
+		return refused.Because("OpenSC puts RSA keys and p256, p384 and p521 on PKCS#15 cards.")
+	case c.applet == nil:
+		return nil
+	case algorithm == "p521", isEC && !c.applet.ecc, !isEC && algorithm != "rsa2048":
+		can := "rsa2048"
+		if c.applet.ecc {
+			can += ", p256 and p384"
+		}
+		return refused.Because("An IsoApplet of version %d.%d makes %s.", c.applet.major, c.applet.minor, can)
+	}
+	return nil
+}
+
+// GenerateKey makes a key on the card, which has none with this ID.
+func (c *Card) GenerateKey(ctx context.Context, k NewKey, pin *secret.Bytes) error {
+	if err := c.usable(ctx); err != nil {
+		return err
+	}
+	spec := "rsa:" + strings.TrimPrefix(k.Algorithm, "rsa")
+	if curve, ok := curves[k.Algorithm]; ok {
+		spec = "ec:" + curve
+	}
+	return c.write(ctx, "making the key", k.PIN, pin, call{args: append([]string{"--generate-key", spec}, k.arguments()...)})
+}
+
+// usable refuses a card that OpenSC is known to leave half-made.
+func (c *Card) usable(ctx context.Context) error {
+	if c.applet == nil || c.applet.major == 0 {
+		return nil
+	}
+	v, err := c.openSC(ctx)
+	if err != nil {
+		return err
+	}
+	return c.applet.usable(v)
+}
+
+func (k NewKey) arguments() []string {
+	names := map[string]string{"sign": "sign", "decrypt": "decrypt", "derive": "keyAgreement"}
+	var usage []string
+	for _, u := range k.Usage {
+		usage = append(usage, names[u])
+	}
+	args := []string{"--id", hex.EncodeToString(k.ID), "--auth-id", k.PIN.ID, "--key-usage", strings.Join(usage, ",")}
+	if k.Label != "" {
+		args = append(args, "--label", k.Label)
+	}
+	return args
+}
+
+// StoreKey puts a private key on the card, which has none with this ID. It
+// goes to pkcs15-init through a pipe.
+func (c *Card) StoreKey(ctx context.Context, k NewKey, private crypto.PrivateKey, pin *secret.Bytes) error {
+	if err := c.usable(ctx); err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return problem.Wrap(problem.NotSupported, err, "the private key cannot be encoded")
+	}
+	defer secret.Wipe(der)
+	file := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	defer secret.Wipe(file)
+	return c.write(ctx, "storing the key", k.PIN, pin, call{
+		args: append([]string{"--store-private-key", filePlace}, k.arguments()...), file: file,
+	})
+}
+
+// NewCertificate is a certificate to be stored.
+type NewCertificate struct {
+	ID        []byte
+	Label     string
+	DER       []byte
+	Authority bool // of a CA
+	Replace   bool // there is one with this ID
+	PIN       PIN
+}
+
+// StoreCertificate puts a certificate on the card.
+func (c *Card) StoreCertificate(ctx context.Context, n NewCertificate, pin *secret.Bytes) error {
+	action := "--store-certificate"
+	if n.Replace {
+		action = "--update-certificate"
+	}
+	args := []string{action, filePlace, "--id", hex.EncodeToString(n.ID), "--auth-id", n.PIN.ID}
+	if n.Label != "" {
+		args = append(args, "--label", n.Label)
+	}
+	if n.Authority {
+		args = append(args, "--authority")
+	}
+	file := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.DER})
+	return c.write(ctx, "writing the certificate", n.PIN, pin, call{args: args, file: file})
+}
+
+// Kinds of objects that DeleteObjects knows.
+const (
+	KindKey         = "privkey,pubkey"
+	KindCertificate = "cert"
+)
+
+// DeleteObjects removes the objects of a kind with an ID. It looks whether
+// they are gone: pkcs15-init succeeds where it removed nothing.
+func (c *Card) DeleteObjects(ctx context.Context, kind string, id []byte, p PIN, pin *secret.Bytes) error {
+	err := c.write(ctx, "removing it from the card", p, pin, call{
+		args: []string{"--delete-objects", kind, "--id", hex.EncodeToString(id), "--auth-id", p.ID},
+	})
+	if err != nil {
+		return err
+	}
+	d, err := c.Directory(ctx)
+	if err != nil {
+		return err
+	}
+	if kind == KindKey && d.Key(id) != nil || kind == KindCertificate && d.Certificate(id) != nil {
+		return problem.New(problem.Failed, "it is still on the card").
+			Because("pkcs15-init said that it was removed, and it was not.")
+	}
+	return nil
+}
+
+// write runs pkcs15-init with the PIN of an object.
+func (c *Card) write(ctx context.Context, what string, p PIN, pin *secret.Bytes, job call) error {
+	job.program = "pkcs15-init"
+	job.secrets = append(job.secrets, handover{"--pin", pin})
+	_, err := c.tool(ctx, job)
+	c.Forget()
+	return c.judge(ctx, err, p, what)
+}
