@@ -1,6 +1,7 @@
 package cardsim
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -165,10 +166,17 @@ func (o javaCardOptions) keySet() (secureChannel, gpKeySet, error) {
 	if len(o.keys) > 0 {
 		set = gpKeySet{Version: ownKeyVersion, Keys: o.keys}
 	}
-	if len(set.Keys) == 1 && !channel.baseKey() {
+	switch same := allEqual(set.Keys); {
+	case channel.baseKey() && same:
+		set.Keys = set.Keys[:1]
+	case len(set.Keys) == 1:
 		set.Keys = [][]byte{set.Keys[0], set.Keys[0], set.Keys[0]}
 	}
 	return channel, set, set.check(channel)
+}
+
+func allEqual(keys [][]byte) bool {
+	return !slices.ContainsFunc(keys, func(key []byte) bool { return !bytes.Equal(key, keys[0]) })
 }
 
 // wellKnownKey is the key that every blank card for developers has.

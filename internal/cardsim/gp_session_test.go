@@ -157,6 +157,7 @@ func TestGPOptions(t *testing.T) {
 		"DES with 24 bytes":   {CardKeys: [][]byte{wellKnownKey(24)}},
 		"DES of AES length":   {SecureChannel: "scp02-15-aes256"},
 		"two keys":            {CardKeys: [][]byte{key, key}},
+		"keys for a base key": {SecureChannel: "scp02-04", CardKeys: [][]byte{key, key, make([]byte, 16)}},
 		"keys of two lengths": {SecureChannel: "scp03-70", CardKeys: [][]byte{key, key, wellKnownKey(32)}},
 		"less than no memory": {Memory: -1},
 		"no such AES":         {SecureChannel: "scp03-70-aes512"},
@@ -169,6 +170,7 @@ func TestGPOptions(t *testing.T) {
 	if _, err := NewCard(Options{Memory: 1000}); err == nil {
 		t.Error("a card without gp takes the memory of a Java card")
 	}
+	authenticated(t, Options{SecureChannel: "scp02-04", CardKeys: [][]byte{key, key, key}})
 	m := authenticated(t, Options{SecureChannel: "SCP03-71", CardKeys: [][]byte{wellKnownKey(32)}, Memory: 5000})
 	if got := m.freeMemory(); got != 5000 {
 		t.Errorf("%d bytes free", got)
