@@ -83,6 +83,10 @@ func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey, spec
 	if err != nil {
 		return nil, Explain(err, what, state)
 	}
+	if state == stateAttributes {
+		// A card may complete what it is given, and want the public key too.
+		k.card.Forget()
+	}
 	if err := k.card.Import(ctx, k.slot, private); err != nil {
 		return nil, Explain(err, what, state)
 	}

@@ -87,16 +87,22 @@ func privateElements(attributes Attributes, private crypto.PrivateKey) ([]elemen
 		}
 		return curveElements(attributes, scalar, point), nil
 	case ed25519.PrivateKey:
-		return curveElements(attributes, bytes.Clone(private.Seed()), bytes.Clone(private[32:])), nil
+		return curveElements(attributes, bytes.Clone(private.Seed()), native(private[32:])), nil
 	case *ecdh.PrivateKey:
-		scalar := private.Bytes()
+		scalar, point := private.Bytes(), private.PublicKey().Bytes()
 		if private.Curve() == ecdh.X25519() {
 			slices.Reverse(scalar) // cards take it as the big-endian number of OpenPGP
+			point = native(point)
 		}
-		return curveElements(attributes, scalar, private.PublicKey().Bytes()), nil
+		return curveElements(attributes, scalar, point), nil
 	}
 	return nil, fmt.Errorf("%w: a %T", errors.ErrUnsupported, private)
 }
+
+// native is a public key of Curve25519 as OpenPGP writes it, with 40 in front
+// (RFC 9580, 11.2.2). Cards that want the public key of an import want it so,
+// since GnuPG sends it so.
+func native(point []byte) []byte { return append([]byte{0x40}, point...) }
 
 func curveElements(attributes Attributes, scalar, point []byte) []element {
 	elements := []element{{0x92, scalar}}
