@@ -102,8 +102,15 @@ func (a *openpgp) sign(s slot, data []byte) ([]byte, iso7816.Status) {
 		}
 		return signature, iso7816.StatusOK
 	case *ecdsa.PrivateKey:
+		if a.profile.strictLengths && len(data) != min(k.Params().BitSize, 512)/8 {
+			return nil, iso7816.StatusConditionsNotSatisfied
+		}
 		return signECDSA(k, data)
 	case ed25519.PrivateKey:
+		const strictLimit = 1024
+		if a.profile.strictLengths && len(data) > strictLimit {
+			return nil, iso7816.StatusNoSpace
+		}
 		return ed25519.Sign(k, data), iso7816.StatusOK
 	}
 	return nil, iso7816.StatusConditionsNotSatisfied // an X25519 key does not sign

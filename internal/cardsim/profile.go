@@ -42,6 +42,7 @@ type profile struct {
 	ec               bool
 	ecGeneration     bool
 	strictAttributes bool // one exponent length, one import format
+	strictLengths    bool // of what is signed
 	emptySlot        iso7816.Status
 
 	terminate    bool
@@ -151,6 +152,9 @@ func profiles() []profile {
 		}),
 		quirk("strict-rsa-attributes", "takes RSA attributes only with its own exponent length and import format, 0011 00", func(p *profile) {
 			p.strictAttributes = true
+		}),
+		quirk("strict-lengths", "signs ECDSA digests of the curve's length and Ed25519 messages of 1024 bytes at most", func(p *profile) {
+			p.strictLengths = true
 		}),
 		quirk("exact-le-6cxx", "answers 6Cxx unless Le is the exact length", func(p *profile) {
 			p.exactLe = true
