@@ -22,6 +22,8 @@ type run struct {
 	stopped bool
 	// proved says that something secret was done with the key, and right.
 	proved bool
+	// refused are the digests that the key does not sign.
+	refused map[crypto.Hash]bool
 
 	module      *p11.Module
 	session     *p11.Session
@@ -39,7 +41,7 @@ func newRun(o Options) *run {
 	if o.Module == "" {
 		o.Module = DefaultModule
 	}
-	return &run{o: o, report: Report{Module: o.Module, Key: o.Key, Checks: []Check{}}}
+	return &run{o: o, report: Report{Module: o.Module, Key: o.Key, Checks: []Check{}}, refused: map[crypto.Hash]bool{}}
 }
 
 // skipped ends a check that cannot be made here; its text is the reason.

@@ -3,7 +3,9 @@ package smoke
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	"strings"
 
@@ -65,6 +67,9 @@ func (r *run) sign(ctx context.Context, scheme p11.Scheme) (made, error) {
 	switch {
 	case problem.Is(err, problem.NotSupported):
 		return made{}, skip("the module announces it and then does not do it with this key: %v", err)
+	case problem.Is(err, problem.Failed) && r.unusual(scheme.Hash):
+		r.refused[scheme.Hash] = true
+		return made{}, skip("there are cards that sign no digest but the one as long as the curve, and this seems to be one: %v", err)
 	case err != nil:
 		return made{}, err
 	}
@@ -74,6 +79,16 @@ func (r *run) sign(ctx context.Context, scheme p11.Scheme) (made, error) {
 			Hint("cardctl info shows whether the certificate matches the key")
 	}
 	return made{scheme, message, signature}, nil
+}
+
+// unusual reports whether a digest has another length than the curve of the
+// key. TLS 1.3 knows which one has the same.
+func (r *run) unusual(hash crypto.Hash) bool {
+	if _, curve := r.key.Public().(*ecdsa.PublicKey); !curve {
+		return false
+	}
+	usual := schemesOf(tls.VersionTLS13, r.key.Public())
+	return len(usual) == 1 && usual[0].opts.HashFunc() != hash
 }
 
 // verifier is the public key that others have: the certificate's, where there

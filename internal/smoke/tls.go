@@ -69,10 +69,10 @@ func schemesOf(version uint16, public crypto.PublicKey) []signatureScheme {
 }
 
 // supported are those of them that module, token and key can really make.
-func supported(version uint16, key *p11.Key) []tls.SignatureScheme {
+func (r *run) supported(version uint16) []tls.SignatureScheme {
 	var ids []tls.SignatureScheme
-	for _, s := range schemesOf(version, key.Public()) {
-		if key.Supports(s.opts) {
+	for _, s := range schemesOf(version, r.key.Public()) {
+		if r.key.Supports(s.opts) && !r.refused[s.opts.HashFunc()] {
 			ids = append(ids, s.id)
 		}
 	}
@@ -86,7 +86,7 @@ func (r *run) whyNot(version uint16) error {
 	switch {
 	case r.certificate == nil:
 		return skip("a client needs a certificate, and the module shows none for this key. Write one with cardctl import-cert --key %s", r.o.Key)
-	case len(supported(version, r.key)) > 0:
+	case len(r.supported(version)) > 0:
 		return nil
 	case len(r.key.Schemes()) == 0:
 		return skip("the key does not sign, and a client has to. Use a key for signatures or authentication")
@@ -112,7 +112,7 @@ func (r *run) newClient(ctx context.Context, version uint16) *client {
 		Certificate:                  [][]byte{r.certificate.Raw},
 		PrivateKey:                   c,
 		Leaf:                         r.certificate,
-		SupportedSignatureAlgorithms: supported(version, r.key),
+		SupportedSignatureAlgorithms: r.supported(version),
 	}
 	for _, issuer := range r.o.Chain {
 		c.certificate.Certificate = append(c.certificate.Certificate, issuer.Raw)
@@ -124,9 +124,19 @@ func (r *run) newClient(ctx context.Context, version uint16) *client {
 func (c *client) SignMessage(random io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
 	signature, err := c.Signer.SignMessage(random, message, opts)
 	if err != nil {
-		c.failed = err
+		c.failed = c.tooLong(message, err)
 	}
 	return signature, err
+}
+
+// tooLong tells a card that has no room for a message from one that fails: in
+// TLS 1.2 a client signs all of the handshake, and Ed25519 needs it whole.
+func (c *client) tooLong(message []byte, err error) error {
+	_, whole := c.Public().(ed25519.PublicKey)
+	if !whole || c.asked == nil || c.asked.Version != tls.VersionTLS12 || !problem.Is(err, problem.Failed) {
+		return err
+	}
+	return skip("in TLS 1.2 an Ed25519 key signs the whole handshake, %d bytes here, and the card does not: %v. Use TLS 1.3, or a p256 key (cardctl gen-key --algorithm p256)", len(message), err)
 }
 
 // choose gives the certificate whatever CAs the server names, as a browser does

@@ -63,6 +63,31 @@ func TestOpenSSLServerTakesTheClient(t *testing.T) {
 	}
 }
 
+// A card may sign no digest but the one as long as the curve, and no message
+// as long as a handshake: that is no failure of what works.
+func TestSmokeTestOfAStrictCard(t *testing.T) {
+	for algorithm, want := range map[string]map[string]string{
+		"p384":    {"sign CKM_ECDSA_SHA256": "skip", "sign CKM_ECDSA_SHA384": "pass", "tls1.2": "pass", "tls1.3": "pass"},
+		"ed25519": {"tls1.2": "skip", "tls1.3": "pass"},
+	} {
+		t.Run(algorithm, func(t *testing.T) {
+			d := stack.NewDesk(t)
+			d.Card("strict", 0, "--profile", "strict-lengths").Initialise()
+			issue(t, d, "OPENPGP.3", algorithm)
+			var report smoke
+			out := d.Run("cardctl", "smoke-test", "--key", "OPENPGP.3", "--module", "opensc", "--tls", "-o", "json")
+			if err := json.Unmarshal([]byte(out), &report); err != nil {
+				t.Fatal(err)
+			}
+			for name, result := range want {
+				if got, detail := report.result(name); got != result {
+					t.Errorf("%s: %s, %s", name, got, detail)
+				}
+			}
+		})
+	}
+}
+
 func TestOpenSSLServerThatDoesNotFit(t *testing.T) {
 	d := stack.NewDesk(t)
 	d.Card("client", 0).Initialise()
