@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From blank to a certificate that works: ./scripts/demo.sh [--family openpgp|softhsm|javacard]
+# From blank to a certificate that works: ./scripts/demo.sh [--family openpgp|pkcs15|softhsm|javacard]
 # OpenPGP and Java cards are simulated, in a virtual reader of the real PC/SC daemon.
 # Installs what is missing (Debian), and stops what it started.
 set -euo pipefail
@@ -15,7 +15,7 @@ if [[ ${1-} == --family && -n ${2-} ]]; then
 	shift 2
 fi
 [[ $# -eq 0 && $family != */* && -f scripts/demo/$family.sh ]] ||
-	die "usage: ./scripts/demo.sh [--family openpgp|softhsm|javacard]"
+	die "usage: ./scripts/demo.sh [--family openpgp|pkcs15|softhsm|javacard]"
 
 work=$(mktemp -d)
 card_pid=

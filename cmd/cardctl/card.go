@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pcsc"
@@ -46,20 +47,32 @@ func (env *Env) withCard(ctx context.Context, work func(context.Context, *card) 
 
 // withCardIn works on the card in the reader of this name.
 func (env *Env) withCardIn(ctx context.Context, reader string, work func(context.Context, *card) error) error {
-	from, err := env.openReaders(ctx, pcsc.Options{BusyTimeout: env.flags.timeout})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = from.Close() }()
-	connection, err := from.Connect(ctx, reader)
-	if err != nil {
-		return err
-	}
-	c, err := env.open(reader, connection)
+	c, err := env.connect(ctx, reader)
 	if err != nil {
 		return err
 	}
 	return errors.Join(work(ctx, c), c.close())
+}
+
+// connect connects to the card in the reader of this name.
+func (env *Env) connect(ctx context.Context, reader string) (*card, error) {
+	if name, simulated := strings.CutPrefix(reader, simulatedPrefix); simulated {
+		connection, err := env.connectSimulated(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		return env.open(reader, connection)
+	}
+	from, err := env.openReaders(ctx, pcsc.Options{BusyTimeout: env.flags.timeout})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = from.Close() }()
+	connection, err := from.Connect(ctx, reader)
+	if err != nil {
+		return nil, err
+	}
+	return env.open(reader, connection)
 }
 
 // close lets the card go.

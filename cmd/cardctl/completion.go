@@ -49,6 +49,7 @@ func completeKeys(*cobra.Command, []string, string) ([]cobra.Completion, cobra.S
 		cobra.CompletionWithDesc("OPENPGP.1", "signature"),
 		cobra.CompletionWithDesc("OPENPGP.2", "decryption"),
 		cobra.CompletionWithDesc("OPENPGP.3", "authentication"),
+		cobra.CompletionWithDesc("PKCS15.45", "a key of a PKCS#15 card, by its ID"),
 	}, cobra.ShellCompDirectiveNoFileComp
 }
 

@@ -27,7 +27,7 @@ func newDeleteCertCmd(env *Env) *cobra.Command {
 	flags := cmd.Flags()
 	keyFlag(flags, &o.key)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
-	o.secrets.add(flags, secret.PIN, "user PIN of a token")
+	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.addLastTry(flags)
 	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
 	return cmd

@@ -43,6 +43,7 @@ type Env struct {
 	flags    sharedFlags
 	progress *output.Progress
 	trace    *os.File
+	childEnv []string // for child processes, without the secrets of the command
 	stop     context.CancelFunc
 
 	// command is what is run, object what it is run on.

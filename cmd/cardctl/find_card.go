@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -57,7 +56,7 @@ func (env *Env) findSimulated(ctx context.Context, name string) (*card, error) {
 	if err != nil || env.flags.serial == "" {
 		return c, err
 	}
-	found, err := inventory.Identify(ctx, c.Channel)
+	found, err := env.identifyCard(ctx, c)
 	if err == nil && !hasSerial(found.Serial, env.flags.serial) {
 		err = problem.New(problem.NotFound, "the card in %s is not %s", c.Reader, env.flags.serial).
 			Because("Its serial is %s.", found.Serial)
@@ -181,7 +180,7 @@ func (env *Env) identify(ctx context.Context, from readers, r pcsc.Reader) (*car
 	if err != nil {
 		return nil, "", err
 	}
-	found, err := inventory.Identify(ctx, c.Channel)
+	found, err := env.identifyCard(ctx, c)
 	if err != nil {
 		return nil, "", errors.Join(err, c.close())
 	}

@@ -42,7 +42,7 @@ func newGenKeyCmd(env *Env) *cobra.Command {
 	newKeyFlags(flags, &o.usage, &o.label, &o.id)
 	replaceFlag(flags, &o.replace)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
-	o.secrets.add(flags, secret.PIN, "user PIN of a token")
+	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.addLastTry(flags)
 	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
 	_ = cmd.RegisterFlagCompletionFunc("algorithm", completeAlgorithms)

@@ -42,7 +42,7 @@ the key is taken. A certificate of another key is refused.`,
 	flags.StringVar(&o.ca, "ca", "", "`file` with the CA that the certificate has to verify with")
 	flags.BoolVar(&o.allowExpired, "allow-expired", false, "take a certificate outside its validity dates")
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
-	o.secrets.add(flags, secret.PIN, "user PIN of a token")
+	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.add(flags, secret.Password, "password of a PKCS#12 file")
 	o.secrets.addLastTry(flags)
 	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)

@@ -38,7 +38,7 @@ DER; FILE is - for stdin. A key that is there is not overwritten, unless
 	newKeyFlags(flags, &o.usage, &o.label, &o.id)
 	replaceFlag(flags, &o.replace)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
-	o.secrets.add(flags, secret.PIN, "user PIN of a token")
+	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.add(flags, secret.Password, "password of the file")
 	o.secrets.addLastTry(flags)
 	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pkcs15"
 )
 
 type infoOptions struct {
@@ -61,17 +61,23 @@ type storedCertificate struct {
 func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
 	var found inventory.Info
 	var cardKeys string
-	_, place, err := o.application.run(ctx, env,
-		func(ctx context.Context, c *card) (err error) {
+	onPKCS15 := func(ctx context.Context, c *pkcs15.Card) error { return inventory.InspectPKCS15(ctx, c, &found) }
+	_, place, err := o.application.run(ctx, env, works{
+		onCard: func(ctx context.Context, c *card) (err error) {
 			if found, err = inventory.Inspect(ctx, c.Channel); err == nil {
 				cardKeys, err = keysOfCard(ctx, c, found.Card)
 			}
 			return err
 		},
-		func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
+		onPKCS15: onPKCS15,
+		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
 			found, err = inventory.InspectToken(ctx, m, uri)
 			return err
-		})
+		},
+	})
+	if err == nil && o.application.app == "" && found.Card.Has(appPKCS15) {
+		err = env.withPKCS15(ctx, func(ctx context.Context, c *pkcs15.Card, _ string) error { return onPKCS15(ctx, c) })
+	}
 	if err != nil {
 		return err
 	}
@@ -89,7 +95,7 @@ func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
 // keysOfCard tells a Java card whose keys are those of the factory. That is read,
 // and no key is tried.
 func keysOfCard(ctx context.Context, c *card, found inventory.Card) (string, error) {
-	if !slices.ContainsFunc(found.Applications, func(a inventory.Application) bool { return a.Name == "gp" }) {
+	if !found.Has("gp") {
 		return "", nil
 	}
 	factory, err := applet.FactoryKeys(ctx, c.Channel, nil)

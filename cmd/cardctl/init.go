@@ -9,6 +9,7 @@ import (
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -31,24 +32,26 @@ shall have afterwards. What will be lost is shown, and has to be confirmed.
 A card that was used wants its admin PIN as --current-admin-pin. Without it both
 PINs are blocked first, which is the other way to erase an OpenPGP card.
 
-A MUSCLE applet, --app muscle, is set up: once, with --pin, --so-pin and --puk.`,
+A PKCS#15 card, --app pkcs15, gets --pin and --puk, and --so-pin where it has
+one; a PKCS#11 token --so-pin and --pin. A MUSCLE applet, --app muscle, is set up: once, with --pin, --so-pin and --puk.`,
 		Example: `  cardctl init
   cardctl init --yes --pin file:pin.txt --admin-pin file:admin-pin.txt
   cardctl init --yes --factory-pins --reader sim:desk
+  cardctl init --app pkcs15 --label desk --pin env:PIN --puk env:PUK
   cardctl init --app pkcs11 --module softhsm2 --label desk --so-pin env:SO_PIN --pin env:PIN`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runInit(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
 	o.application.add(flags)
-	flags.Lookup("app").Usage = "`application`, where the card holds more than one: openpgp, muscle, pkcs11"
+	flags.Lookup("app").Usage = "`application`, where the card holds more than one: openpgp, pkcs15, muscle, pkcs11"
 	flags.StringVar(&o.label, "label", "", "`label` of the token, where it has one")
 	flags.BoolVar(&o.factoryPINs, "factory-pins", false, "leave the PINs of the factory")
 	o.secrets.add(flags, secret.PIN, "user PIN that the card shall have")
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN that the card shall have")
 	o.secrets.add(flags, secret.CurrentAdminPIN, "admin PIN that the card has now")
 	o.secrets.add(flags, secret.SOPIN, "SO PIN of a token or of a MUSCLE applet")
-	o.secrets.add(flags, secret.PUK, "unblock code of the PINs of a MUSCLE applet")
+	o.secrets.add(flags, secret.PUK, "PUK of a PKCS#15 card, unblock code of a MUSCLE applet")
 	o.secrets.addLastTry(flags)
 	return cmd
 }
@@ -73,15 +76,20 @@ func runInit(ctx context.Context, env *Env, o *initOptions) error {
 		Access: access, Confirm: env.confirm,
 	}
 	var report initReport
-	kind, place, err := o.application.run(ctx, env,
-		func(ctx context.Context, c *card) (err error) {
+	kind, place, err := o.application.run(ctx, env, works{
+		onCard: func(ctx context.Context, c *card) (err error) {
 			report.Report, err = cardinit.Initialise(ctx, c.Channel, options)
 			return err
 		},
-		func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
+		onPKCS15: func(ctx context.Context, c *pkcs15.Card) (err error) {
+			report.Report, err = cardinit.InitialisePKCS15(ctx, c, options)
+			return err
+		},
+		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
 			report.Report, err = cardinit.InitialiseToken(ctx, m, uri, options)
 			return err
-		})
+		},
+	})
 	if err != nil {
 		return err
 	}

@@ -201,7 +201,7 @@ func (env *Env) lookAt(ctx context.Context, report readerReport, connection iso7
 	}
 	if err == nil {
 		var found inventory.Card
-		found, err = inventory.Identify(ctx, c.Channel)
+		found, err = env.identifyCard(ctx, c)
 		if err = errors.Join(err, c.close()); err == nil {
 			report.Card = &found
 		}

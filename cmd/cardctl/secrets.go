@@ -61,6 +61,7 @@ func (s *secretFlags) resolver(env *Env) (*secret.Resolver, error) {
 		}
 		r.Sources[name] = source
 	}
+	env.childEnv = r.ChildEnv()
 	return r, nil
 }
 

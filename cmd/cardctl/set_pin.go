@@ -9,6 +9,7 @@ import (
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -31,7 +32,7 @@ func newSetPINCmd(env *Env) *cobra.Command {
   cardctl set-pin reset-code --admin-pin prompt --new-pin prompt
   cardctl set-pin so --app pkcs11 --token desk --module softhsm2 --so-pin env:OLD --new-pin env:NEW`,
 		Args:      oneArg(whichPIN),
-		ValidArgs: []string{"user", "admin", "so", "reset-code"},
+		ValidArgs: []string{"user", "admin", "so", "puk", "reset-code"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return runSetPIN(cmd.Context(), env, &o, args[0]) },
 	}
 	flags := cmd.Flags()
@@ -39,6 +40,7 @@ func newSetPINCmd(env *Env) *cobra.Command {
 	o.secrets.add(flags, secret.PIN, "user PIN that the card has")
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN that the card has")
 	o.secrets.add(flags, secret.SOPIN, "SO PIN that the token has")
+	o.secrets.add(flags, secret.PUK, "PUK that the card has")
 	o.secrets.add(flags, secret.NewPIN, "new PIN")
 	o.secrets.addLastTry(flags)
 	return cmd
@@ -59,15 +61,20 @@ func runSetPIN(ctx context.Context, env *Env, o *setPINOptions, which string) er
 		return err
 	}
 	var report pinReport
-	kind, place, err := o.application.run(ctx, env,
-		func(ctx context.Context, c *card) (err error) {
+	kind, place, err := o.application.run(ctx, env, works{
+		onCard: func(ctx context.Context, c *card) (err error) {
 			report.PINReport, err = cardinit.SetPIN(ctx, c.Channel, pin, access)
 			return err
 		},
-		func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
+		onPKCS15: func(ctx context.Context, c *pkcs15.Card) (err error) {
+			report.PINReport, err = cardinit.SetPKCS15PIN(ctx, c, pin, access)
+			return err
+		},
+		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
 			report.PINReport, err = cardinit.SetTokenPIN(ctx, m, uri, pin, access)
 			return err
-		})
+		},
+	})
 	if err != nil {
 		return err
 	}

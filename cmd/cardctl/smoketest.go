@@ -12,6 +12,7 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/internal/smoke"
@@ -116,16 +117,12 @@ func (env *Env) readForTest(ctx context.Context, ref key.Reference, test *smoke.
 			Hint("cardctl sim attach %s, then the same command with --reader of the virtual reader", strings.TrimPrefix(env.flags.reader, simulatedPrefix))
 	}
 	reader := ""
-	err := env.withCard(ctx, func(ctx context.Context, c *card) error {
-		reader = c.Reader
-		k, err := key.Open(ctx, c.Channel, ref, env.readOnly())
-		if err != nil {
+	err := env.withKey(ctx, ref, env.readOnly(), func(ctx context.Context, k openKey) (err error) {
+		reader = k.place
+		if test.Serial, err = key.Serial(ctx, k.Key); err != nil {
 			return err
 		}
-		if test.Serial, err = key.Serial(ctx, k); err != nil {
-			return err
-		}
-		if test.DerivedPIN, err = key.DerivesPIN(ctx, k); err != nil {
+		if test.DerivedPIN, err = key.DerivesPIN(ctx, k.Key); err != nil {
 			return err
 		}
 		if test.Public, err = k.Public(ctx); err != nil {
@@ -134,6 +131,11 @@ func (env *Env) readForTest(ctx context.Context, ref key.Reference, test *smoke.
 		test.Certificate, err = certificateOrNone(ctx, k)
 		return err
 	})
+	if ref.Application == key.PKCS15 {
+		test.Holder = "PKCS#15 card " + test.Serial
+		test.Tries = env.pkcs15PINTries
+		return err
+	}
 	test.Holder, test.SharedPIN = "OpenPGP card "+test.Serial, ref.Application == key.OpenPGP
 	test.Tries = func(ctx context.Context) (int, error) { return env.userPINTries(ctx, reader) }
 	return err
@@ -157,14 +159,28 @@ func (env *Env) userPINTries(ctx context.Context, reader string) (int, error) {
 	tries := 0
 	err := env.withCardIn(ctx, reader, func(ctx context.Context, c *card) error {
 		pins, err := inventory.PINs(ctx, c.Channel)
-		for _, p := range pins {
-			if p.Name == "user" {
-				tries = p.TriesLeft
-			}
-		}
+		tries = userTries(pins)
 		return err
 	})
 	return tries, err
+}
+
+func (env *Env) pkcs15PINTries(ctx context.Context) (tries int, err error) {
+	err = env.withPKCS15(ctx, func(ctx context.Context, c *pkcs15.Card, _ string) error {
+		pins, err := inventory.PKCS15PINs(ctx, c)
+		tries = userTries(pins)
+		return err
+	})
+	return tries, err
+}
+
+func userTries(pins []inventory.PIN) int {
+	for _, p := range pins {
+		if p.Name == "user" {
+			return p.TriesLeft
+		}
+	}
+	return 0
 }
 
 func smokeText(s *output.Sheet, r *smoke.Report) {

@@ -9,6 +9,7 @@ import (
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -24,8 +25,8 @@ func newUnblockPINCmd(env *Env) *cobra.Command {
 		Use:   "unblock-pin [user]",
 		Short: "Give a blocked PIN its tries back, and a new value",
 		Long: `Give a blocked PIN its tries back, and a new value, by --admin-pin or
---reset-code, without either the admin PIN is asked for; on a PKCS#11 token by
---so-pin.`,
+--reset-code, without either the admin PIN is asked for; on a PKCS#15 card by
+--puk, on a PKCS#11 token by --so-pin.`,
 		Example: `  cardctl unblock-pin user
   cardctl unblock-pin user --reset-code env:CODE --new-pin env:NEW
   cardctl unblock-pin user --app pkcs11 --token desk --module softhsm2 --so-pin env:SO_PIN`,
@@ -37,6 +38,7 @@ func newUnblockPINCmd(env *Env) *cobra.Command {
 	o.application.add(flags)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.ResetCode, "resetting code")
+	o.secrets.add(flags, secret.PUK, "PUK of a PKCS#15 card")
 	o.secrets.add(flags, secret.SOPIN, "SO PIN of a token")
 	o.secrets.add(flags, secret.NewPIN, "new user PIN")
 	o.secrets.addLastTry(flags)
@@ -60,15 +62,20 @@ func runUnblockPIN(ctx context.Context, env *Env, o *unblockPINOptions, args []s
 		return err
 	}
 	var report pinReport
-	kind, place, err := o.application.run(ctx, env,
-		func(ctx context.Context, c *card) (err error) {
+	kind, place, err := o.application.run(ctx, env, works{
+		onCard: func(ctx context.Context, c *card) (err error) {
 			report.PINReport, err = cardinit.UnblockPIN(ctx, c.Channel, pin, with, access)
 			return err
 		},
-		func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
+		onPKCS15: func(ctx context.Context, c *pkcs15.Card) (err error) {
+			report.PINReport, err = cardinit.UnblockPKCS15PIN(ctx, c, pin, with, access)
+			return err
+		},
+		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
 			report.PINReport, err = cardinit.UnblockTokenPIN(ctx, m, uri, pin, with, access)
 			return err
-		})
+		},
+	})
 	if err != nil {
 		return err
 	}
@@ -83,6 +90,9 @@ func runUnblockPIN(ctx context.Context, env *Env, o *unblockPINOptions, args []s
 func (o *unblockPINOptions) with(env *Env) (secret.Name, error) {
 	if isToken, _, err := o.application.isToken(env); err != nil || isToken {
 		return secret.SOPIN, err
+	}
+	if o.secrets.flagGiven(secret.PUK) || o.application.app == appPKCS15 {
+		return secret.PUK, nil
 	}
 	admin, code := o.secrets.flagGiven(secret.AdminPIN), o.secrets.flagGiven(secret.ResetCode)
 	if admin && code {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pkcs15"
 )
 
 // openKey is a key that a command works on, and the reader or token it is in.
@@ -18,8 +19,17 @@ type openKey struct {
 // withKey finds what holds the key that is meant, and lets it go when work is
 // done.
 func (env *Env) withKey(ctx context.Context, ref key.Reference, access key.Access, work func(context.Context, openKey) error) error {
-	if ref.Application == key.PKCS11 {
+	switch ref.Application {
+	case key.PKCS11:
 		return env.withTokenKey(ctx, ref, access, work)
+	case key.PKCS15:
+		return env.withPKCS15(ctx, func(ctx context.Context, c *pkcs15.Card, reader string) error {
+			k, _, err := key.OpenPKCS15(ctx, c, ref, access) // withPKCS15 closes the card
+			if err != nil {
+				return err
+			}
+			return work(ctx, openKey{k, reader})
+		})
 	}
 	return env.withCard(ctx, func(ctx context.Context, c *card) error {
 		k, err := key.Open(ctx, c.Channel, ref, access)

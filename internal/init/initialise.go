@@ -48,15 +48,15 @@ func Initialise(ctx context.Context, ch *iso7816.Channel, o Options) (Report, er
 		return Report{}, problem.New(problem.NotSupported, "init --app %s is not supported yet", o.Application).
 			Because("This version of cardctl initialises OpenPGP cards and MUSCLE applets.")
 	}
-	if o.Label != "" {
-		return Report{}, problem.New(problem.NotSupported, "an OpenPGP card has no label").Hint("leave --label away")
-	}
 	card, err := openpgp.Select(ctx, ch)
 	if errors.Is(err, openpgp.ErrNotOpenPGP) && o.Application == "" && hasMuscle(ctx, ch) {
 		return initialiseMuscle(ctx, ch, o)
 	}
 	if err != nil {
 		return Report{}, key.Explain(err, "init", "")
+	}
+	if o.Label != "" {
+		return Report{}, problem.New(problem.NotSupported, "an OpenPGP card has no label").Hint("leave --label away")
 	}
 	w := &work{ch: ch, card: card, options: o}
 	defer w.wipe()

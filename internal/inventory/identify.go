@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
@@ -26,6 +27,11 @@ type Application struct {
 	Name    string `json:"name"`
 	Version string `json:"version,omitempty"`
 	AID     string `json:"aid"`
+}
+
+// Has reports whether the card has an application.
+func (c *Card) Has(application string) bool {
+	return slices.ContainsFunc(c.Applications, func(a Application) bool { return a.Name == application })
 }
 
 // probe is an application that is looked for by SELECT. What the card is

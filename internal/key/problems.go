@@ -50,6 +50,10 @@ func Explain(err error, what, state string) error {
 	return wrap(problem.Failed, err, what, join(sentence(err.Error()), state))
 }
 
+// LacksOpenPGP reports whether an error is that of a card without the OpenPGP
+// application.
+func LacksOpenPGP(err error) bool { return errors.Is(err, openpgp.ErrNotOpenPGP) }
+
 // stateError is an interruption that tells what is on the card.
 type stateError struct {
 	error

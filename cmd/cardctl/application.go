@@ -6,7 +6,9 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -14,36 +16,56 @@ import (
 // alone.
 const appPKCS11 = "pkcs11"
 
+const appPKCS15 = "pkcs15"
+
 // applicationFlags say which of a card's applications is meant, or which token.
 type applicationFlags struct {
 	app, token string
 }
 
 func (f *applicationFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.app, "app", "", "`application`, where the card holds more than one: openpgp, pkcs11")
+	flags.StringVar(&f.app, "app", "", "`application`, where the card holds more than one: openpgp, pkcs15, pkcs11")
 	flags.StringVar(&f.token, "token", "", "PKCS#11 token: its `label` or its URI, with --app pkcs11")
 }
 
-// run does its work on the token that is meant, or else on the card, and tells
-// which of the two it was, and where.
-func (f *applicationFlags) run(ctx context.Context, env *Env, onCard func(context.Context, *card) error, onToken func(context.Context, *p11.Module, p11.URI) error) (kind, place string, err error) {
+// works is what a command does with each kind of thing that it may find.
+type works struct {
+	onCard   func(context.Context, *card) error
+	onPKCS15 func(context.Context, *pkcs15.Card) error
+	onToken  func(context.Context, *p11.Module, p11.URI) error
+}
+
+// run does the work on the token or the application that is meant, and tells
+// whether that was a token or a card, and where.
+func (f *applicationFlags) run(ctx context.Context, env *Env, w works) (kind, place string, err error) {
 	isToken, uri, err := f.isToken(env)
 	switch {
 	case err != nil:
+		return "", "", err
 	case isToken:
-		kind = "token"
 		err = env.withModule(ctx, uri, func(ctx context.Context, m *p11.Module) error {
 			place = m.Path()
-			return onToken(ctx, m, uri)
+			return w.onToken(ctx, m, uri)
 		})
-	default:
-		kind = "card"
+		return "token", place, err
+	case f.app != appPKCS15:
 		err = env.withCard(ctx, func(ctx context.Context, c *card) error {
 			place = c.Reader
-			return onCard(ctx, c)
+			return w.onCard(ctx, c)
 		})
+		if f.app != "" || !key.LacksOpenPGP(err) {
+			return "card", place, err
+		}
 	}
-	return kind, place, err
+	lacking := err
+	err = env.withPKCS15(ctx, func(ctx context.Context, c *pkcs15.Card, reader string) error {
+		if lacking != nil && !c.OnePIN() {
+			return lacking // whether it is a PKCS#15 card would take OpenSC to know
+		}
+		place = reader
+		return w.onPKCS15(ctx, c)
+	})
+	return "card", place, err
 }
 
 // isToken says that a PKCS#11 token is meant, and which.

@@ -1,0 +1,23 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # variables are for demo.sh, and from it
+# The demo on a simulated PKCS#15 card, an IsoApplet, written through OpenSC.
+key=PKCS15.45
+who_writes='--pin env:DEMO_PIN'
+module=opensc
+
+prepare() {
+	need card
+	start_pcscd
+	# Only the virtual reader is used, whatever else is connected to this machine.
+	export CARDCTL_READER='Virtual PCD 00 00' DEMO_PUK=1357924680135792
+}
+
+blank() {
+	step 'cardctl sim create floppy --applications pkcs15'
+	step 'cardctl sim attach floppy &'
+	card_pid=$!
+	step 'cardctl list-readers --wait'
+}
+
+first_pins() { step 'cardctl init --app pkcs15 --label floppy --yes --pin env:DEMO_PIN --puk env:DEMO_PUK'; }
+
+show() { step 'cardctl info'; }
