@@ -111,13 +111,16 @@ type NewCertificate struct {
 	PIN       PIN
 }
 
-// StoreCertificate puts a certificate on the card.
+// StoreCertificate puts a certificate on the card. One that it replaces is
+// removed first: --update-certificate fails on an IsoApplet where the length is
+// another one.
 func (c *Card) StoreCertificate(ctx context.Context, n NewCertificate, pin *secret.Bytes) error {
-	action := "--store-certificate"
 	if n.Replace {
-		action = "--update-certificate"
+		if err := c.DeleteObjects(ctx, KindCertificate, n.ID, n.PIN, pin); err != nil {
+			return err
+		}
 	}
-	args := []string{action, filePlace, "--id", hex.EncodeToString(n.ID), "--auth-id", n.PIN.ID}
+	args := []string{"--store-certificate", filePlace, "--id", hex.EncodeToString(n.ID), "--auth-id", n.PIN.ID}
 	if n.Label != "" {
 		args = append(args, "--label", n.Label)
 	}

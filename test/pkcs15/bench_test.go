@@ -20,6 +20,7 @@ import (
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/test/stack"
 )
@@ -78,12 +79,13 @@ func (deaf) Transmit(context.Context, []byte) ([]byte, error) { return []byte{0x
 
 // bench is a desk with a PKCS#15 card in its reader.
 type bench struct {
-	t    *testing.T
-	desk *stack.Desk
-	card *stack.Card
-	wire *stack.Wire
-	line *line
-	pins map[secret.Name]string
+	t     *testing.T
+	desk  *stack.Desk
+	card  *stack.Card
+	wire  *stack.Wire
+	line  *line
+	pins  map[secret.Name]string
+	tools pkcs15.Tools
 	// asked are the secrets that were asked for.
 	asked []secret.Name
 }
@@ -97,6 +99,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b.line = &line{readers: readers}
+	b.tools.Env = os.Environ()
 	t.Cleanup(func() {
 		if err := errors.Join(b.line.Release(), readers.Close()); err != nil {
 			t.Error(err)
@@ -115,7 +118,7 @@ func (b *bench) ask(_ context.Context, r secret.Request) (*secret.Bytes, error) 
 		if r.Optional {
 			return nil, nil
 		}
-		return nil, errors.New("nobody has " + string(r.Name))
+		return nil, problem.New(problem.Usage, "nobody has %s", r.Name)
 	}
 	return secret.New([]byte(value)), nil
 }
@@ -127,7 +130,7 @@ func (b *bench) access() key.Access {
 // open opens the card anew, as every command does.
 func (b *bench) open() *pkcs15.Card {
 	b.t.Helper()
-	card, err := pkcs15.Open(b.t.Context(), b.line, pkcs15.Tools{Env: os.Environ()})
+	card, err := pkcs15.Open(b.t.Context(), b.line, b.tools)
 	if err != nil {
 		b.t.Fatal(err)
 	}
