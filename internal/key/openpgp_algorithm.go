@@ -74,20 +74,38 @@ func (k *openPGPKey) putAttributes(ctx context.Context, data *openpgp.Applicatio
 	if !cannot(refusal) {
 		return refusal
 	}
-	able, err := k.card.AlgorithmInformation(ctx)
-	if err != nil && iso7816.StatusOf(err) == 0 {
+	able, err := k.able(ctx)
+	if err != nil {
 		return err
 	}
-	var names []string
-	for _, candidate := range able[k.slot] {
+	for _, candidate := range able {
 		if candidate.Name() == string(algorithm) && !slices.Equal(candidate, wanted) {
 			return k.card.PutAttributes(ctx, k.slot, candidate)
 		}
-		if !slices.Contains(names, candidate.Name()) {
-			names = append(names, candidate.Name())
+	}
+	return k.unable(refusal, algorithm, able)
+}
+
+// able is the card's list of algorithms for the slot, empty where it has none.
+func (k *openPGPKey) able(ctx context.Context) ([]openpgp.Attributes, error) {
+	able, err := k.card.AlgorithmInformation(ctx)
+	if err != nil && iso7816.StatusOf(err) == 0 {
+		return nil, err
+	}
+	return able[k.slot], nil
+}
+
+// unable says that the card has no such keys, and which others it knows.
+func (k *openPGPKey) unable(refusal error, algorithm Algorithm, able []openpgp.Attributes) error {
+	var names []string
+	for _, candidate := range able {
+		name := candidate.Name()
+		_, curve := candidate.Curve()
+		if usable := curve || candidate.RSABits() != 0; usable && name != string(algorithm) && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
-	p := problem.New(problem.NotSupported, "the card cannot make a %s key here [%s]", algorithm, iso7816.StatusOf(refusal))
+	p := problem.New(problem.NotSupported, "the card cannot have a %s key here [%s]", algorithm, iso7816.StatusOf(refusal))
 	p.Cause = refusal
 	if len(names) > 0 {
 		p.Because("For the %s key it knows %s.", k.slot, strings.Join(names, ", "))

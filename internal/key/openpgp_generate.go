@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -45,8 +46,8 @@ func (k *openPGPKey) Generate(ctx context.Context, spec Spec) (*Generated, error
 	}
 	var public crypto.PublicKey
 	var state string
-	for _, candidate := range candidates(data, k.slot, algorithm) {
-		if state, err = k.prepare(ctx, candidate); err == nil {
+	for _, algorithm = range candidates(data, k.slot, algorithm) {
+		if state, err = k.prepare(ctx, algorithm); err == nil {
 			k.access.Notify("making the key on the card")
 			public, err = k.card.Generate(ctx, k.slot)
 		}
@@ -55,7 +56,7 @@ func (k *openPGPKey) Generate(ctx context.Context, spec Spec) (*Generated, error
 		}
 	}
 	if err != nil {
-		return nil, Explain(err, what, state)
+		return nil, Explain(k.explainRefusal(ctx, err, algorithm), what, state)
 	}
 	made, err := k.finish(ctx, public, openpgp.KeyGenerated)
 	return made, Explain(err, what, stateKeyMade)
@@ -88,7 +89,7 @@ func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey, spec
 		k.card.Forget()
 	}
 	if err := k.card.Import(ctx, k.slot, private); err != nil {
-		return nil, Explain(err, what, state)
+		return nil, Explain(k.explainRefusal(ctx, err, AlgorithmOf(public)), what, state)
 	}
 	stored, err := k.card.PublicKey(ctx, k.slot)
 	if err == nil && !SamePublic(stored, public) {
@@ -100,6 +101,19 @@ func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey, spec
 	}
 	made, err := k.finish(ctx, public, openpgp.KeyImported)
 	return made, Explain(err, what, stateKeyMade)
+}
+
+// explainRefusal tells a card that has no such keys from one that does not know
+// the command: some keep attributes of algorithms that they do not have.
+func (k *openPGPKey) explainRefusal(ctx context.Context, err error, algorithm Algorithm) error {
+	if iso7816.StatusOf(err) != iso7816.StatusFunctionNotSupported {
+		return err
+	}
+	able, failed := k.able(ctx)
+	if failed != nil {
+		return failed
+	}
+	return k.unable(err, algorithm, able)
 }
 
 // Delete is not in the specification: a key goes when another one comes, or

@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -184,6 +185,17 @@ func TestGenerateWithAlgorithmsThatDoNotFit(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestRefusedAlgorithmSaysWhatTheCardKnows(t *testing.T) {
+	newDesk(t, "no-ec-generation").open("OPENPGP.3", func(k Key) {
+		_, err := k.Generate(t.Context(), Spec{Algorithm: P384})
+		var p *problem.Error
+		if !errors.As(err, &p) || !strings.Contains(p.What, "cannot have a p384 key") ||
+			!strings.Contains(p.Why, "rsa2048") || strings.Contains(p.Why, "p384") || strings.Contains(p.Why, "does not know this command") {
+			t.Errorf("%v", err)
+		}
+	})
 }
 
 func TestDefaultAlgorithmFallsBackToRSA(t *testing.T) {
