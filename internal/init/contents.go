@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -34,7 +35,8 @@ func (w *work) look(ctx context.Context) (contents, error) {
 		return contents{}, err
 	}
 	c := contents{serial: data.AID.Serial(), erasable: data.LifeCycle(), data: data}
-	for _, slot := range openpgp.Slots() {
+	slots := openpgp.Slots()
+	for _, slot := range slices.Backward(slots[:]) { // the last one's certificate needs no SELECT DATA
 		if k := data.Key(slot); k.State == openpgp.KeyGenerated || k.State == openpgp.KeyImported || k.Fingerprint != [20]byte{} {
 			c.lost = append(c.lost, fmt.Sprintf("key OPENPGP.%d (%s, %X)", slot, k.Attributes.Name(), k.Fingerprint[:]))
 		}
@@ -50,6 +52,7 @@ func (w *work) look(ctx context.Context) (contents, error) {
 			c.lost = append(c.lost, fmt.Sprintf("certificate OPENPGP.%d (%d bytes)", slot, len(value)))
 		}
 	}
+	slices.Sort(c.lost)
 	p := &data.Passwords
 	c.blank = len(c.lost) == 0 && p.RC.TriesLeft == 0 &&
 		p.PW1.TriesLeft >= factoryTries && p.PW3.TriesLeft >= factoryTries

@@ -76,7 +76,13 @@ func (w *work) permitTermination(ctx context.Context, c contents) error {
 }
 
 func (w *work) verifyCurrent(ctx context.Context, data *openpgp.ApplicationRelatedData, current *secret.Bytes) error {
-	if err := key.CheckTries(openpgp.PW3, data.Passwords.PW3.TriesLeft, w.options.Access.AllowLastTry); err != nil {
+	left := data.Passwords.PW3.TriesLeft
+	err := key.CheckTries(openpgp.PW3, left, w.options.Access.AllowLastTry)
+	var blocked *problem.Error
+	if errors.As(err, &blocked) && left == 0 {
+		return blocked.Hint("the same command without --current-admin-pin")
+	}
+	if err != nil {
 		return err
 	}
 	if err := key.CheckLength(ctx, w.card, openpgp.PW3, current); err != nil {

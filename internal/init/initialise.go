@@ -10,6 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -48,7 +49,19 @@ func Initialise(ctx context.Context, ch *iso7816.Channel, o Options) (Report, er
 		return Report{}, problem.New(problem.NotSupported, "init --app %s is not supported yet", o.Application).
 			Because("This version of cardctl initialises OpenPGP cards and MUSCLE applets.")
 	}
+	other := false
+	if o.Application == "" {
+		var err error
+		if other, err = pkcs15.HasApplet(ctx, ch); err != nil {
+			return Report{}, key.Explain(err, "init", "")
+		}
+	}
 	card, err := openpgp.Select(ctx, ch)
+	if err == nil && other {
+		return Report{}, problem.New(problem.NotFound, "the card has several applications, and none is named").
+			Because("It has openpgp and pkcs15, and what is on one of them would be lost.").
+			Hint("cardctl init --app openpgp, or --app pkcs15")
+	}
 	if errors.Is(err, openpgp.ErrNotOpenPGP) && o.Application == "" && hasMuscle(ctx, ch) {
 		return initialiseMuscle(ctx, ch, o)
 	}

@@ -137,6 +137,23 @@ func TestInitialiseABlankCard(t *testing.T) {
 	}
 }
 
+func TestInitialiseACardWithTwoApplications(t *testing.T) {
+	card, err := cardsim.NewCard(cardsim.Options{Applications: []string{"openpgp", "pkcs15"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = card.Close() })
+	d := &desk{t: t, card: card, pins: map[secret.Name]string{secret.PIN: "654321", secret.AdminPIN: "87654321"}}
+	if _, err := d.initialise(Options{}); !problem.Is(err, problem.NotFound) {
+		t.Fatalf("which application was meant? %v", err)
+	}
+	d.checkPINs("123456", "12345678")
+	if _, err := d.initialise(Options{Application: "openpgp"}); err != nil {
+		t.Fatal(err)
+	}
+	d.checkPINs("654321", "87654321")
+}
+
 func TestInitialiseAUsedCard(t *testing.T) {
 	for name, test := range map[string]struct {
 		profile string

@@ -78,7 +78,7 @@ func TestMuscleSetUpHasEachPINInItsPlace(t *testing.T) {
 
 // A card that has nothing else is set up without --app.
 func TestMuscleIsFound(t *testing.T) {
-	r := &recorder{answers: []string{"6A82", "9000"}}
+	r := &recorder{answers: []string{"6A82", "6A82", "9000"}}
 	report, err := setUpMuscle(r, Options{}, zeros())
 	if err != nil || report.Application != "muscle" || r.sent[len(r.sent)-1] != howto {
 		t.Errorf("%+v, %v, %q", report, err, r.sent)
