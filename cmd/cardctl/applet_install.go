@@ -36,6 +36,10 @@ see that they are there. The file, the parameters and what is on the card are
 checked before anything is changed; where a step fails, what was loaded is
 removed again, or the error says what stayed.
 
+Whether the card has room is checked before too, where the card tells and takes
+long blocks; to a card of short ones only --dry-run spends a command on that, and
+a card that turns out to be full keeps nothing of the package.
+
 A file with several applets wants --applet for each one to install; --instance,
 as often and in the same order, gives them other AIDs than those in the file.`,
 		Example: `  cardctl applet install IsoApplet.cap --card-keys default

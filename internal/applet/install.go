@@ -103,8 +103,8 @@ func (w *installation) look(ctx context.Context) (err error) {
 	if w.plan.Blocks, err = w.domain.Session().LoadBlocks(w.plan.LoadSize, w.lengths()[0]); err != nil {
 		return err
 	}
-	if !w.o.DryRun {
-		return nil // reading the memory would cost one more command; the card says itself when it is full
+	if !w.o.DryRun && !w.commandToSpare() {
+		return nil // the card says itself when it is full
 	}
 	memory, err := w.domain.Resources(ctx)
 	if errors.Is(err, gp.ErrNotTold) || errors.Is(err, gp.ErrMalformed) {
@@ -114,12 +114,22 @@ func (w *installation) look(ctx context.Context) (err error) {
 		return err
 	}
 	w.plan.Memory = &MemoryReport{NonVolatile: memory.NonVolatile, Volatile: memory.Volatile}
-	if len(w.plan.Deletes) == 0 && memory.NonVolatile < w.plan.LoadSize {
+	if len(w.plan.Deletes) == 0 && memory.NonVolatile < w.plan.LoadSize && !mostOf16Bits(memory.NonVolatile) {
 		return problem.New(problem.Failed, "the card has no room for it").
 			Because("The package needs %d bytes, and %d are free.", w.plan.LoadSize, memory.NonVolatile).
 			Hint("cardctl applet list shows what could be deleted")
 	}
 	return nil
+}
+
+// mostOf16Bits tells a card that counts its memory in two bytes and has more.
+func mostOf16Bits(n int) bool { return n == 0x7FFF || n == 0xFFFF }
+
+// commandToSpare reports whether one command more is little beside the upload:
+// blocks are long, and a byte in them costs so little time that reading the
+// memory first does not show.
+func (w *installation) commandToSpare() bool {
+	return w.lengths()[0] > iso7816.MaxShortData && w.plan.Blocks < w.plan.LoadSize/mediumBlock
 }
 
 // lengths are the lengths of LOAD command data to try, the greatest first.

@@ -58,7 +58,8 @@ func SetKeys(ctx context.Context, o SetKeysOptions) (*KeyReport, error) {
 	}
 	if _, err := os.Lstat(o.File); err == nil {
 		return nil, problem.New(problem.Refused, "%s: %s is already there", what, o.File).
-			Because("It may hold the keys of a card.").Hint("--keys-file with another name")
+			Because("It may hold keys that the card has already, from a set-keys that was cut short.").
+			Hint("cardctl applet list --card-keys file:%s, which works where the card has them; else --keys-file with another name", o.File)
 	}
 	c, err := connect(ctx, o.Access)
 	if err != nil {
