@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,13 +21,23 @@ func newAppletScriptCmd(env *Env) *cobra.Command {
 names. FILE is - for stdin. A command or an option that is not known ends it
 before anything is sent to the card. The keys are those in the script.
 
-Unlike GPShell, delete deletes what it names and nothing else.`,
+Unlike GPShell, delete deletes what it names and nothing else. The commands are:
+
+` + scriptCommands(),
 		Example: "  cardctl applet script install.gpsh\n  cardctl applet script list.gpsh --reader sim:desk",
 		Args:    oneArg("the GPShell script, or - for stdin"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runAppletScript(cmd.Context(), env, &f, args[0]) },
 	}
 	f.addRetry(cmd.Flags())
 	return cmd
+}
+
+func scriptCommands() string {
+	var s output.Sheet
+	s.Field("", strings.Join(applet.ScriptCommands(), " "))
+	var b strings.Builder
+	_, _ = s.WriteTo(&b)
+	return strings.TrimRight(b.String(), "\n")
 }
 
 type scriptReport struct {

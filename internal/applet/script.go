@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -72,6 +74,9 @@ var scriptCommands = map[string][]string{
 	"get_key_information_templates": nil, "get_extended_card_resources_information": nil, "get_secure_channel_protocol_details": nil,
 	"put_sc_key": {"-newkeyver"}, "send_apdu": {"-apdu"}, "send_apdu_nostop": {"-apdu"},
 }
+
+// ScriptCommands are the names of the commands that a script may have.
+func ScriptCommands() []string { return slices.Sorted(maps.Keys(scriptCommands)) }
 
 // ParseScript reads a GPShell script. A command or an option that is not known
 // is a problem.Usage that names the line.
@@ -159,7 +164,7 @@ func parseCommand(line int, words []string) (*command, error) {
 	c := &command{line: line, name: strings.ToLower(words[0]), options: map[string]string{}}
 	needed, ok := scriptCommands[c.name]
 	if !ok {
-		return nil, scriptError(line, "no command %s", shown(words[0])).Hint("cardctl knows the commands of GPShell for listing, installing, deleting and changing keys")
+		return nil, scriptError(line, "no command %s", shown(words[0])).Hint("cardctl applet script --help lists the commands that it knows")
 	}
 	for rest := words[1:]; len(rest) > 0; rest = rest[1:] {
 		option := strings.ToLower(rest[0])

@@ -183,7 +183,7 @@ func (r *scriptRun) selectDomain(ctx context.Context, aid gp.AID) error {
 
 func (r *scriptRun) openChannel(ctx context.Context, c *command) error {
 	if err := r.guard.permit(ctx, r.domain); err != nil {
-		return err
+		return keysOfScript(err)
 	}
 	keys, err := c.keys()
 	if err != nil {
@@ -198,7 +198,16 @@ func (r *scriptRun) openChannel(ctx context.Context, c *command) error {
 		credentials.Protocol = gp.Protocol{SCP: byte(c.number("-scp")), I: byte(c.number("-scpimpl"))}
 	}
 	r.hasDEK = c.has("-kek_key") || c.has("-key")
-	return r.openAs(ctx, credentials)
+	return keysOfScript(r.openAs(ctx, credentials))
+}
+
+// keysOfScript says of keys that failed where a script has others.
+func keysOfScript(err error) error {
+	var p *problem.Error
+	if errors.As(err, &p) && (p.Code == problem.KeysIncorrect || p.Code == problem.PINBlocked) {
+		_ = p.Hint("put the right keys into the open_sc of the script, and run it with --retry-keys")
+	}
+	return err
 }
 
 func (r *scriptRun) derivationOf(c *command) gp.Diversification {
