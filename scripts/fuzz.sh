@@ -7,12 +7,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 fuzz_time=${1:-10m}
 
-# go test fuzzes one target of one package at a time.
+# go test fuzzes one target of one package at a time. What it finds interesting
+# it makes shorter, for a minute each unless told: a ZIP archive does not get any
+# shorter, and nothing else would be tried meanwhile.
 fuzz() {
 	local package target
 	while read -r package target; do
 		say "$package $target"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzz_time" "$package" </dev/null
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzz_time" -fuzzminimizetime 1s "$package" </dev/null
 	done < <(fuzz_targets)
 }
 
