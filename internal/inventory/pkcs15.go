@@ -28,6 +28,9 @@ func InspectPKCS15(ctx context.Context, card *pkcs15.Card, info *Info) error {
 	if info.Card.Serial == "" {
 		info.Card.Serial, info.Card.Label = d.Serial, d.Label
 	}
+	if d.Incomplete && info.Card.State == "" {
+		info.Card.State = "not completely initialised"
+	}
 	if d, err = card.Directory(ctx); err != nil {
 		return explain(err)
 	}

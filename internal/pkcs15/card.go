@@ -125,7 +125,7 @@ func (c *Card) read(ctx context.Context, wanted part) (*Directory, error) {
 // Token is a Directory with PINs, label and serial.
 func (c *Card) Token(ctx context.Context) (*Directory, error) {
 	d, err := c.PINs(ctx)
-	if err != nil || c.applet == nil || d.Serial != "" {
+	if err != nil || c.applet == nil || d.named {
 		return d, err
 	}
 	err = c.direct(ctx, func() error {

@@ -88,10 +88,16 @@ func (c *Card) Create(ctx context.Context, s Status, f First, progress func(stat
 	if err == nil || failure(err) == nil {
 		return c.explain(err, "creating the PKCS#15 structure")
 	}
+	if c.gone(ctx) {
+		return removed(err)
+	}
 	now, err := c.Tries(ctx, c.FirstPIN())
-	if err != nil || now >= 0 {
-		return errors.Join(c.explain(err, "looking at the card"), problem.New(problem.Failed, "creating the PKCS#15 structure").
-			Because("pkcs15-init failed after it had set the PIN.").Hint("the same command again"))
+	if err != nil {
+		return err
+	}
+	if now >= 0 {
+		return problem.New(problem.Failed, "creating the PKCS#15 structure").
+			Because("pkcs15-init failed after it had set the PIN.").Hint("the same command again")
 	}
 	// An earlier run was interrupted: the applet may have its PUK, which
 	// cannot be set again, and files without access conditions.
@@ -107,7 +113,7 @@ func (c *Card) Create(ctx context.Context, s Status, f First, progress func(stat
 			return c.explain(err, "setting the PUK")
 		}
 	}
-	return c.explain(c.createApplet(ctx, f, nil), "creating the PKCS#15 structure")
+	return c.judge(ctx, c.createApplet(ctx, f, nil), c.FirstPIN(), "creating the PKCS#15 structure")
 }
 
 // createApplet makes the structure of an applet that has no PIN.
@@ -149,7 +155,7 @@ func (c *Card) renew(ctx context.Context, f First, progress func(state string)) 
 		program: "pkcs15-init", args: []string{"--create-pkcs15", "--no-so-pin", "--label", f.Label, "--serial", f.Serial},
 	})
 	if err != nil {
-		return c.explain(err, "creating the PKCS#15 structure")
+		return c.judge(ctx, err, c.FirstPIN(), "creating the PKCS#15 structure")
 	}
 	err = c.direct(ctx, func() error { return c.applet.writePIN(ctx, f.PIN) })
 	return c.explain(err, "writing the directory of PINs")

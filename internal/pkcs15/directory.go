@@ -18,6 +18,9 @@ type Directory struct {
 	Serial       string // upper-case hex
 	Manufacturer string
 
+	// Incomplete says that an init was interrupted.
+	Incomplete bool
+
 	PINs         []PIN
 	Keys         []PrivateKey
 	PublicKeys   []PublicKey
@@ -25,6 +28,7 @@ type Directory struct {
 
 	files []directoryFile // of an applet
 	has   part            // what was read of them
+	named bool            // label and serial were read
 }
 
 // part is what can be read of a directory on its own.

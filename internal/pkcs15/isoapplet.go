@@ -170,16 +170,22 @@ func (a *applet) odf(ctx context.Context) ([]directoryFile, error) {
 	return parseODF(raw)
 }
 
-// tokenInfo reads label and serial.
+// tokenInfo reads label and serial. The structure of an interrupted init has
+// none.
 func (a *applet) tokenInfo(ctx context.Context, d *Directory) error {
+	d.named = true
 	raw, err := a.read(ctx, short(fileTokenInfo), iso7816.MaxShortNe)
 	if err == nil && parseTokenInfo(raw, d) == nil {
 		return nil
 	}
-	if raw, err = a.file(ctx, path(fileApplication, fileTokenInfo)); err != nil {
-		return err
+	if raw, err = a.file(ctx, path(fileApplication, fileTokenInfo)); err == nil {
+		err = parseTokenInfo(raw, d)
 	}
-	return parseTokenInfo(raw, d)
+	if iso7816.StatusOf(err) != 0 || errors.Is(err, errMalformed) {
+		d.Incomplete = true
+		return nil
+	}
+	return err
 }
 
 // readInto reads a directory file. Where its short identifier finds another

@@ -86,8 +86,11 @@ func (c *Card) judge(ctx context.Context, err error, before PIN, what string) er
 		return c.explain(err, what)
 	}
 	c.Forget()
-	d, lookErr := c.Directory(ctx)
-	if errors.Is(lookErr, iso7816.ErrCardRemoved) || problem.Is(lookErr, problem.CardRemoved) || problem.Is(lookErr, problem.NotFound) && c.gone(ctx) {
+	if c.gone(ctx) {
+		return removed(err)
+	}
+	d, lookErr := c.PINs(ctx)
+	if errors.Is(lookErr, iso7816.ErrCardRemoved) || problem.Is(lookErr, problem.CardRemoved) {
 		return removed(lookErr)
 	}
 	if lookErr == nil {
@@ -108,10 +111,15 @@ func (c *Card) judge(ctx context.Context, err error, before PIN, what string) er
 	return p
 }
 
-// gone reports whether the card cannot be reached any more.
+// gone reports whether the card cannot be reached any more. A reader takes its
+// time to notice, and a command tells at once.
 func (c *Card) gone(ctx context.Context) bool {
-	_, err := c.line.Channel(ctx)
-	return err != nil
+	ch, err := c.line.Channel(ctx)
+	if err != nil {
+		return ctx.Err() == nil
+	}
+	_, err = ch.Select(ctx, appletAID())
+	return err != nil && iso7816.StatusOf(err) == 0 && ctx.Err() == nil
 }
 
 func removed(cause error) error {

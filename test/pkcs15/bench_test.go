@@ -37,6 +37,7 @@ const (
 type line struct {
 	readers interface {
 		Connect(ctx context.Context, reader string) (iso7816.Connection, error)
+		Readers(ctx context.Context) ([]pcsc.Reader, error)
 	}
 	connection iso7816.Connection
 	channel    *iso7816.Channel
@@ -92,8 +93,14 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, desk: stack.NewDesk(t), pins: map[secret.Name]string{secret.PIN: userPIN, secret.PUK: puk, secret.NewPIN: newPIN}}
+	b := benchWithoutCard(t)
 	b.card, b.wire = b.desk.WiredCard("desk", reader, "--applications", "pkcs15")
+	return b
+}
+
+func benchWithoutCard(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, desk: stack.NewDesk(t), pins: map[secret.Name]string{secret.PIN: userPIN, secret.PUK: puk, secret.NewPIN: newPIN}}
 	readers, err := pcsc.Open(t.Context(), pcsc.Options{})
 	if err != nil {
 		t.Fatal(err)
