@@ -52,6 +52,7 @@ func explain(err error, what, state string) error {
 		p.Code = problem.NotSupported
 	case errors.Is(err, gp.ErrTooManyBlocks):
 		p.Code = problem.Mismatch
+		_ = p.Hint("cardctl applet inspect shows what is long in the file; a card with extended length takes longer blocks")
 	case errors.Is(err, gp.ErrResponseMAC), errors.Is(err, gp.ErrMalformed):
 		_ = p.Hint("take the card out, put it back and look at it with cardctl applet list")
 	default:

@@ -84,6 +84,7 @@ func ParseScript(text []byte) (*Script, error) {
 	if len(text) > MaxScript {
 		return nil, problem.New(problem.Usage, "the script has more than %d bytes", MaxScript)
 	}
+	text = bytes.TrimPrefix(text, []byte("\xEF\xBB\xBF")) // some editors begin with it
 	s := &Script{}
 	var words []string
 	first := 0

@@ -79,6 +79,7 @@ type scriptRun struct {
 	files      map[string]*File
 	derivation gp.Diversification
 	hasDEK     bool
+	otherISD   bool // the issuer's domain has not the AID that the script says
 	state      string
 }
 
@@ -105,6 +106,10 @@ func (r *scriptRun) readFile(c *command) error {
 		path = filepath.Join(r.o.Dir, name)
 	}
 	f, err := ReadFile(path)
+	if problem.Is(err, problem.NotFound) {
+		return problem.Wrap(problem.NotFound, err, name).Because("There is no such file.").
+			Hint("files are looked for here and beside the script")
+	}
 	if err != nil {
 		return err
 	}
@@ -174,11 +179,26 @@ func (r *scriptRun) run(ctx context.Context, c *command) error {
 	return r.data(ctx, c)
 }
 
-func (r *scriptRun) selectDomain(ctx context.Context, aid gp.AID) error {
+// selectDomain selects the security domain that a script names. The issuer's has
+// one AID on some cards and another on others: where it does not have that of
+// the script, it is the one that is meant all the same.
+func (r *scriptRun) selectDomain(ctx context.Context, aid gp.AID) (err error) {
 	r.close()
-	d, err := gp.Discover(ctx, r.access.Channel, aid)
-	r.domain = d
-	return err
+	r.otherISD = false
+	r.domain, err = gp.Discover(ctx, r.access.Channel, aid)
+	if iso7816.StatusOf(err) == 0 || !gp.IsIssuerAID(aid) {
+		return err
+	}
+	issuer, discovered := gp.Discover(ctx, r.access.Channel, nil)
+	if errors.Is(discovered, gp.ErrNoSecurityDomain) {
+		return err
+	}
+	if discovered != nil {
+		return discovered
+	}
+	r.domain, r.otherISD = issuer, true
+	r.say(fmt.Sprintf("the card does not have %s; its security domain is %s", aid, issuer.AID()))
+	return nil
 }
 
 func (r *scriptRun) openChannel(ctx context.Context, c *command) error {
@@ -220,7 +240,7 @@ func (r *scriptRun) derivationOf(c *command) gp.Diversification {
 // domainFor is the security domain that a load file belongs to: the one named,
 // or the one selected.
 func (r *scriptRun) domainFor(c *command) gp.AID {
-	if aid := c.aid("-sdaid"); aid != nil {
+	if aid := c.aid("-sdaid"); aid != nil && !(r.otherISD && gp.IsIssuerAID(aid)) {
 		return aid
 	}
 	return r.domain.AID()

@@ -33,7 +33,7 @@ func TestRunScript(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "demo.cap"), sample().cap(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := ParseScript([]byte(muscle))
+	s, err := ParseScript([]byte("\xEF\xBB\xBF" + strings.ReplaceAll(muscle, "\n", "\r\n")))
 	if err != nil {
 		t.Fatal(err)
 	}

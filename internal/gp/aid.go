@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -53,4 +54,10 @@ func issuerAIDs() []AID {
 		{0xA0, 0x00, 0x00, 0x00, 0x18, 0x43, 0x4D},                               // Gemplus
 		{0xA0, 0x00, 0x00, 0x00, 0x18, 0x30, 0x03, 0x01, 0, 0, 0, 0, 0, 0, 0, 0}, // Gemalto
 	}
+}
+
+// IsIssuerAID reports whether an AID, or the beginning of one, is that of issuer
+// security domains.
+func IsIssuerAID(aid AID) bool {
+	return len(aid) >= MinAID+2 && slices.ContainsFunc(issuerAIDs(), func(known AID) bool { return bytes.HasPrefix(known, aid) })
 }
