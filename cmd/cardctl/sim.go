@@ -83,6 +83,8 @@ func simulatedProblem(err error, name string) error {
 			Because("It would be overwritten.").Hint("cardctl sim delete %s, or another name", name)
 	case errors.Is(err, cardsim.ErrName):
 		return problem.Wrap(problem.Usage, err, "not a name of a simulated card")
+	case errors.Is(err, cardsim.ErrOptions):
+		return problem.Wrap(problem.Usage, err, what).Hint("cardctl sim create --help")
 	case errors.Is(err, cardsim.ErrState):
 		return problem.Wrap(problem.Mismatch, err, what+" cannot be read").Hint("cardctl sim delete %s", name)
 	case err != nil:

@@ -23,6 +23,7 @@ var (
 	ErrExists   = errors.New("a simulated card with this name exists")
 	ErrNotFound = errors.New("no simulated card has this name")
 	ErrBusy     = errors.New("the simulated card is in use")
+	ErrOptions  = errors.New("no such simulated card can be made")
 	ErrName     = errors.New("a name of a simulated card is 1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit")
 )
 
@@ -78,7 +79,7 @@ func (s *Store) Create(name string, o Options) error {
 	}
 	state, err := manufacture(o)
 	if err != nil {
-		return fmt.Errorf("create simulated card %s: %w", name, err)
+		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("create simulated card %s: %w", name, err)
