@@ -16,8 +16,9 @@ type plain struct {
 }
 
 func (p plain) confirm(question string) (bool, error) {
+	prompt := strings.ReplaceAll(question, "\n", "\r\n") + " [y/N]: "
 	for {
-		answer, err := p.line(question + " [y/N]: ")
+		answer, err := p.line(prompt)
 		if err != nil {
 			return false, err
 		}

@@ -12,15 +12,11 @@ const widthUnknown = 80
 // alone says. The question may have several lines.
 func (t *Terminal) Confirm(ctx context.Context, question string) (bool, error) {
 	confirmed := false
-	err := t.ask(ctx, func() error {
-		var err error
-		confirmed, err = plain{in: t.keys(), out: t.out}.confirm(rawLines(question))
+	err := t.ask(ctx, func() (err error) {
+		confirmed, err = t.asker().confirm(question)
 		return err
 	})
-	if err != nil {
-		return false, err
-	}
-	return confirmed, nil
+	return confirmed && err == nil, err
 }
 
 // Choose asks for one of items, one line each, and returns its index.
@@ -35,7 +31,7 @@ func (t *Terminal) Choose(ctx context.Context, question string, items []string) 
 			}
 		}
 		var err error
-		chosen, err = t.chooser().choose(t.cut(lines[last]), t.cutAll(items))
+		chosen, err = t.asker().choose(t.cut(lines[last]), t.cutAll(items))
 		return err
 	})
 	if err != nil {
@@ -44,12 +40,14 @@ func (t *Terminal) Choose(ctx context.Context, question string, items []string) 
 	return chosen, nil
 }
 
-// chooser is a way to choose on a terminal in raw mode.
-type chooser interface {
+// asker is a way to ask on a terminal in raw mode. What is chosen from is asked
+// for in one line; a question to confirm may have several.
+type asker interface {
+	confirm(question string) (bool, error)
 	choose(question string, items []string) (int, error)
 }
 
-func (t *Terminal) chooser() chooser {
+func (t *Terminal) asker() asker {
 	if t.options.Plain {
 		return plain{in: t.keys(), out: t.out}
 	}
@@ -83,6 +81,3 @@ func (t *Terminal) cutAll(lines []string) []string {
 	}
 	return short
 }
-
-// rawLines ends lines as raw mode wants it.
-func rawLines(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }

@@ -176,8 +176,10 @@ func TestReadSecretCanceled(t *testing.T) {
 }
 
 func TestConfirm(t *testing.T) {
+	const both, moving, plain = "", "moving", "plain"
 	tests := []struct {
 		name, keys string
+		on         string
 		want       bool
 		code       problem.Code
 	}{
@@ -185,30 +187,44 @@ func TestConfirm(t *testing.T) {
 		{name: "Yes", keys: "Yes\r", want: true},
 		{name: "n", keys: "n\r"},
 		{name: "enter", keys: "\r"},
-		{name: "another word first", keys: "maybe\r\x7f\x7f\x7f\x7f\x7fyes\r", want: true},
+		{name: "another word first", keys: "maybe\r\x7f\x7f\x7f\x7f\x7fyes\r", on: plain, want: true},
+		{name: "another word", keys: "maybe\r", on: moving},
+		{name: "a word that is mended", keys: "yx\x7f\r", on: moving, want: true},
+		{name: "a word that is taken back", keys: "yes\x15\r", on: moving},
+		{name: "cursor down", keys: "\x1b[B\r", on: moving, want: true},
+		{name: "cursor down and up", keys: "\x1b[B\x1b[A\r", on: moving},
+		{name: "cursor keys after a word", keys: "y\x1b[A\r", on: moving},
 		{name: "interrupt", keys: "\x03", code: problem.Interrupted},
 		{name: "end of input", keys: "\x04", code: problem.Interrupted},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			d := newDesk(t)
-			before := d.state()
-			go func() { d.expect("[y/N]: "); d.press(test.keys) }()
-			got, err := d.terminal(false).Confirm(t.Context(), "A card.\nErase it?")
-			switch {
-			case test.code != "" && !problem.Is(err, test.code):
-				t.Errorf("error %v, want %s", err, test.code)
-			case test.code == "" && (err != nil || got != test.want):
-				t.Errorf("%v, %v; want %v", got, err, test.want)
+		for _, on := range []string{moving, plain} {
+			if test.on != both && test.on != on {
+				continue
 			}
-			d.sameState(before)
-			if !strings.HasPrefix(d.screen(), "A card.\r\n") {
-				t.Errorf("the screen shows %q", d.screen())
-			}
-			if strings.Contains(d.screen(), "\x1b") {
-				t.Errorf("escape sequences on the screen: %q", d.screen())
-			}
-		})
+			t.Run(test.name+" "+on, func(t *testing.T) {
+				d := newDesk(t)
+				before := d.state()
+				go func() { d.expect("[y/N]: "); d.press(test.keys) }()
+				got, err := d.terminal(on == plain).Confirm(t.Context(), "A card.\nErase it?")
+				switch {
+				case test.code != "" && !problem.Is(err, test.code):
+					t.Errorf("error %v, want %s", err, test.code)
+				case test.code == "" && (err != nil || got != test.want):
+					t.Errorf("%v, %v; want %v", got, err, test.want)
+				}
+				d.sameState(before)
+				if !strings.HasPrefix(d.screen(), "A card.\r\nErase it?") {
+					t.Errorf("the screen shows %q", d.screen())
+				}
+				if strings.Contains(d.screen(), "\a") {
+					t.Error("the bell rang")
+				}
+				if on == plain && strings.Contains(d.screen(), "\x1b") {
+					t.Errorf("escape sequences on the screen: %q", d.screen())
+				}
+			})
+		}
 	}
 }
 
