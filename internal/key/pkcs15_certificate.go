@@ -47,7 +47,7 @@ func (k *pkcs15Key) PutCertificate(ctx context.Context, leaf []byte, chain [][]b
 			}
 		}
 		return k.card.StoreCertificate(ctx, pkcs15.NewCertificate{
-			ID: k.id, Label: private.Label, DER: leaf, Replace: d.Certificate(k.id) != nil, PIN: p,
+			ID: k.id, Label: private.Label, DER: leaf, Replace: d.Certificate(k.id) != nil, PIN: p, Now: k.access.Now(),
 		}, pin)
 	})
 	return k.explain(err, "")
@@ -70,7 +70,7 @@ func (k *pkcs15Key) putIssuer(ctx context.Context, der []byte, p pkcs15.PIN, pin
 		label = "CA"
 	}
 	return k.card.StoreCertificate(ctx, pkcs15.NewCertificate{
-		ID: id[:], Label: label, DER: der, Authority: true, Replace: there != nil, PIN: p,
+		ID: id[:], Label: label, DER: der, Authority: true, Replace: there != nil, PIN: p, Now: k.access.Now(),
 	}, pin)
 }
 

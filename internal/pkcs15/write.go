@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"strings"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -109,12 +110,23 @@ type NewCertificate struct {
 	Authority bool // of a CA
 	Replace   bool // there is one with this ID
 	PIN       PIN
+	Now       time.Time
 }
 
-// StoreCertificate puts a certificate on the card. One that it replaces is
-// removed first: --update-certificate fails on an IsoApplet where the length is
-// another one.
+// StoreCertificate puts a certificate on the card, in the place of one with the
+// same ID. An IsoApplet gets it directly. By pkcs15-init, one that is replaced
+// has to be removed first: --update-certificate is known to fail where the length
+// is another one.
 func (c *Card) StoreCertificate(ctx context.Context, n NewCertificate, pin *secret.Bytes) error {
+	if c.applet != nil {
+		d, err := c.read(ctx, partCertificates)
+		if err != nil {
+			return err
+		}
+		if d.plainCertificates() {
+			return c.storeDirectly(ctx, d, n, pin)
+		}
+	}
 	if n.Replace {
 		if err := c.DeleteObjects(ctx, KindCertificate, n.ID, n.PIN, pin); err != nil {
 			return err
@@ -129,6 +141,26 @@ func (c *Card) StoreCertificate(ctx context.Context, n NewCertificate, pin *secr
 	}
 	file := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.DER})
 	return c.write(ctx, "writing the certificate", n.PIN, pin, call{args: args, file: file})
+}
+
+// storeDirectly puts a certificate on an applet.
+func (c *Card) storeDirectly(ctx context.Context, d *Directory, n NewCertificate, pin *secret.Bytes) error {
+	defer c.Forget()
+	err := c.direct(ctx, func() error {
+		if err := c.applet.ready(ctx); err != nil {
+			return err
+		}
+		if !c.verified {
+			if err := c.sendPIN(ctx, n.PIN, pin); err != nil {
+				return err
+			}
+		}
+		return c.applet.putCertificate(ctx, d, n)
+	})
+	if err != nil {
+		c.verified = false
+	}
+	return c.explain(err, "writing the certificate")
 }
 
 // Kinds of objects that DeleteObjects knows.

@@ -1,0 +1,265 @@
+package pkcs15
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// What OpenSC's profile for an applet has for certificates.
+const (
+	fileCD           = 0x4404
+	sizeCD           = 0x200  // bytes
+	firstCertificate = 0x3400 // and the following, up to the next number of the upper byte
+)
+
+// Access conditions of a file: the access mode byte that names all seven, and
+// they. The PIN is wanted, nobody may, everybody may.
+var (
+	pinOnly    = []byte{0xFF, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x00}
+	pinDeletes = []byte{0xFF, 0x90, 0xFF, 0xFF, 0xFF, 0xFF, 0x90, 0x00}
+)
+
+// putCertificate writes a certificate: a file of its own, and an entry for it
+// in EF.CD. The file is complete before the entry names it, and what it
+// replaces is removed after that. Wherever the card is pulled out, the old
+// certificate is there or the new one. The PIN has to be verified.
+func (a *applet) putCertificate(ctx context.Context, d *Directory, n NewCertificate) error {
+	file, err := a.newCertificateFile(ctx, d, len(n.DER))
+	if err != nil {
+		return err
+	}
+	replaced := 0
+	if err = a.update(ctx, 0, n.DER); err == nil {
+		replaced, err = a.enterCertificate(ctx, d, n, file)
+	}
+	if err != nil {
+		if !errors.Is(err, iso7816.ErrCardRemoved) {
+			_ = a.deleteFile(ctx, file) // no entry names it
+		}
+		return err
+	}
+	if err := a.touch(ctx, n.Now); err != nil || replaced == 0 {
+		return err
+	}
+	return a.deleteFile(ctx, replaced)
+}
+
+// deleteFile removes a file of the application DF.
+func (a *applet) deleteFile(ctx context.Context, file int) error {
+	if err := a.selectPath(ctx, id(fileApplication)); err != nil {
+		return err
+	}
+	return a.send(ctx, insDeleteFile, 0, 0, id(file))
+}
+
+// newCertificateFile makes a file for a certificate of some length and selects
+// it. A file that no entry names is left over from an interrupted run, and goes.
+func (a *applet) newCertificateFile(ctx context.Context, d *Directory, length int) (file int, err error) {
+	taken := map[int]bool{}
+	for _, c := range d.Certificates {
+		taken[c.ownFile()] = true
+	}
+	for file = firstCertificate; taken[file]; file++ {
+	}
+	if file>>8 != firstCertificate>>8 {
+		return 0, noRoom("for another certificate")
+	}
+	return file, a.createFile(ctx, file, length, pinDeletes)
+}
+
+// enterCertificate enters a certificate into EF.CD, and returns the file of the
+// one that was in its place, 0 where there was none.
+func (a *applet) enterCertificate(ctx context.Context, d *Directory, n NewCertificate, file int) (replaced int, err error) {
+	at := d.certificateFile()
+	if at == nil {
+		if err := a.createFile(ctx, fileCD, sizeCD, pinOnly); err != nil {
+			return 0, err
+		}
+		if err := a.update(ctx, 0, certificateEntry(n, file)); err != nil {
+			return 0, err
+		}
+		return 0, a.enterDirectory(ctx, fileCD)
+	}
+	raw, err := a.file(ctx, at)
+	if err != nil {
+		return 0, err
+	}
+	entries, err := iso7816.ParseTLVs(raw)
+	if err != nil {
+		return 0, err
+	}
+	var content []byte
+	own := certificateEntry(n, file)
+	for _, entry := range entries {
+		whole := iso7816.AppendTLV(nil, entry.Tag, entry.Value)
+		there, err := parseCertificates(whole)
+		if err != nil {
+			return 0, err
+		}
+		if len(there) == 1 && bytes.Equal(there[0].ID, n.ID) {
+			replaced, whole, own = there[0].ownFile(), own, nil
+		}
+		content = append(content, whole...)
+	}
+	return replaced, a.rewrite(ctx, raw, append(content, own...))
+}
+
+// enterDirectory enters EF.CD into EF.ODF (ISO/IEC 7816-15, 8.3).
+func (a *applet) enterDirectory(ctx context.Context, file int) error {
+	raw, err := a.file(ctx, path(fileApplication, fileODF))
+	if err != nil {
+		return err
+	}
+	entries, err := iso7816.ParseTLVs(raw)
+	if err != nil {
+		return err
+	}
+	var content []byte
+	for _, entry := range entries {
+		content = iso7816.AppendTLV(content, entry.Tag, entry.Value)
+	}
+	return a.rewrite(ctx, raw, iso7816.AppendTLV(content, dfCertificates, pathValue(file)))
+}
+
+// touch notes in EF.TokenInfo when the card was changed (ISO/IEC 7816-15, 8.10,
+// lastUpdate): programs that keep copies of its files look there.
+func (a *applet) touch(ctx context.Context, now time.Time) error {
+	lastUpdate := []byte{0xA5, 0x11, 0x18, 0x0F} // GeneralizedTime, 15 bytes
+	raw, err := a.read(ctx, short(fileTokenInfo), iso7816.MaxShortNe)
+	if iso7816.StatusOf(err) != 0 {
+		return nil
+	}
+	at := bytes.Index(raw, lastUpdate)
+	if err != nil || at < 0 {
+		return err
+	}
+	where := short(fileTokenInfo) | at + len(lastUpdate)
+	err = a.send(ctx, insUpdateBinary, byte(where>>8), byte(where), []byte(now.UTC().Format("20060102150405Z")))
+	if iso7816.StatusOf(err) != 0 {
+		return nil
+	}
+	return err
+}
+
+// createFile makes a transparent EF in the application DF (ISO/IEC 7816-9), in
+// the place of one that is there, and selects it.
+func (a *applet) createFile(ctx context.Context, file, size int, access []byte) error {
+	err := a.selectPath(ctx, path(fileApplication, file))
+	there := err == nil
+	if err != nil && iso7816.StatusOf(err) != iso7816.StatusFileNotFound {
+		return err
+	}
+	if there {
+		err = a.deleteFile(ctx, file)
+	} else {
+		err = a.selectPath(ctx, id(fileApplication))
+	}
+	if err != nil {
+		return err
+	}
+	const tagFCI, tagSize, tagDescriptor, tagID, tagAccess = 0x6F, 0x81, 0x82, 0x83, 0x86
+	control := iso7816.AppendTLV(nil, tagSize, id(size))
+	control = iso7816.AppendTLV(control, tagDescriptor, []byte{1}) // transparent
+	control = iso7816.AppendTLV(control, tagID, id(file))
+	control = iso7816.AppendTLV(control, tagAccess, access)
+	if err := a.send(ctx, insCreateFile, 0, 0, iso7816.AppendTLV(nil, tagFCI, control)); err != nil {
+		return err
+	}
+	return a.selectPath(ctx, path(fileApplication, file))
+}
+
+// rewrite brings the selected file, which has the content raw, to another one:
+// zeros follow it. What is the same is not written.
+func (a *applet) rewrite(ctx context.Context, raw, content []byte) error {
+	if len(content) > len(raw) {
+		return noRoom("in its directory for another entry")
+	}
+	content = append(content, make([]byte, len(raw)-len(content))...)
+	from, to := 0, len(raw)
+	for from < to && raw[from] == content[from] {
+		from++
+	}
+	for from < to && raw[to-1] == content[to-1] {
+		to--
+	}
+	return a.update(ctx, from, content[from:to])
+}
+
+// update is UPDATE BINARY (ISO/IEC 7816-4, 11.3.5) of the selected file. The
+// beginning is written last: an entry is not there before all of it is.
+func (a *applet) update(ctx context.Context, offset int, content []byte) error {
+	const most = 255 // bytes in a short command
+	for start := (len(content) - 1) / most * most; start >= 0 && len(content) > 0; start -= most {
+		at := offset + start
+		part := content[start:min(start+most, len(content))]
+		if err := a.send(ctx, insUpdateBinary, byte(at>>8), byte(at), part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// certificateEntry is an entry of EF.CD as OpenSC writes it (ISO/IEC 7816-15,
+// 8.6): label, modifiable, ID, whether it is a CA's, and the file.
+func certificateEntry(n NewCertificate, file int) []byte {
+	var common []byte
+	if n.Label != "" {
+		common = iso7816.AppendTLV(common, tagUTF8, []byte(n.Label))
+	}
+	common = iso7816.AppendTLV(common, tagBitString, []byte{6, 0x40})
+	class := iso7816.AppendTLV(nil, tagOctets, n.ID)
+	if n.Authority {
+		class = iso7816.AppendTLV(class, tagBoolean, []byte{0xFF})
+	}
+	entry := iso7816.AppendTLV(nil, tagSequence, common)
+	entry = iso7816.AppendTLV(entry, tagSequence, class)
+	entry = iso7816.AppendTLV(entry, tagType, iso7816.AppendTLV(nil, tagSequence, pathValue(file)))
+	return iso7816.AppendTLV(nil, tagSequence, entry)
+}
+
+// pathValue is Path of ISO/IEC 7816-15, 8.2.5, to a file of the application DF.
+func pathValue(file int) []byte {
+	return iso7816.AppendTLV(nil, tagSequence, iso7816.AppendTLV(nil, tagOctets, path(0x3F00, fileApplication, file)))
+}
+
+// ownFile is the file of the application DF that a certificate has for itself,
+// 0 where it is elsewhere or shares one.
+func (c *Certificate) ownFile() int {
+	own := bytes.TrimPrefix(c.path, path(0x3F00, fileApplication))
+	if c.value != nil || c.length != 0 || len(own) != 2 || len(c.path) == len(own) || own[0] != firstCertificate>>8 {
+		return 0
+	}
+	return int(own[0])<<8 | int(own[1])
+}
+
+// certificateFile is the path of EF.CD, nil where there is none.
+func (d *Directory) certificateFile() []byte {
+	for _, f := range d.files {
+		if f.kind == dfCertificates {
+			return f.path
+		}
+	}
+	return nil
+}
+
+// plainCertificates reports whether the certificates are in no more than one
+// EF.CD.
+func (d *Directory) plainCertificates() bool {
+	files := 0
+	for _, f := range d.files {
+		if f.isCertificates() {
+			files++
+		}
+	}
+	return files == 0 || files == 1 && d.certificateFile() != nil
+}
+
+func noRoom(what string) error {
+	return problem.New(problem.Failed, "the card is full").Because("It has no room %s.", what).
+		Hint("cardctl info shows what is on the card; cardctl delete-cert and delete-key make room")
+}
