@@ -85,7 +85,9 @@ type environment struct {
 }
 
 // Applications are the names that Options.Applications may hold.
-func Applications() []string { return []string{openpgpName, isoAppletName, gpName, muscleName} }
+func Applications() []string {
+	return []string{openpgpName, isoAppletName, myEIDName, gpName, muscleName}
+}
 
 // newApplication returns the application without a state.
 func newApplication(name string, env environment) (application, error) {
@@ -94,6 +96,8 @@ func newApplication(name string, env environment) (application, error) {
 		return newOpenPGP(env), nil
 	case isoAppletName:
 		return newIsoApplet(env), nil
+	case myEIDName:
+		return newMyEID(env), nil
 	case gpName:
 		return newGP(env), nil
 	case muscleName:
