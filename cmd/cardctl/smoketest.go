@@ -118,7 +118,7 @@ func (env *Env) readForTest(ctx context.Context, ref key.Reference, test *smoke.
 	}
 	reader := ""
 	err := env.withKey(ctx, ref, env.readOnly(), func(ctx context.Context, k openKey) (err error) {
-		reader = k.place
+		reader, test.Driver = k.place, key.CardDriver(k.Key)
 		if test.Serial, err = key.Serial(ctx, k.Key); err != nil {
 			return err
 		}

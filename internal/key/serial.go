@@ -25,3 +25,15 @@ func Serial(ctx context.Context, k Key) (string, error) {
 	}
 	return data.AID.Serial(), nil
 }
+
+// CardDriver is OpenSC's name for the driver of the card that holds a key; empty
+// where it is not known.
+func CardDriver(k Key) string {
+	switch k := k.(type) {
+	case *openPGPKey:
+		return "openpgp"
+	case *pkcs15Key:
+		return k.card.Driver()
+	}
+	return ""
+}

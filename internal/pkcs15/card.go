@@ -74,6 +74,15 @@ func (c *Card) Close() error {
 // Name is what the card is: IsoApplet, or what OpenSC calls it.
 func (c *Card) Name() string { return c.name }
 
+// Driver is OpenSC's name for the driver of the card, empty where it is not
+// known.
+func (c *Card) Driver() string {
+	if c.applet == nil {
+		return ""
+	}
+	return driver
+}
+
 // OnePIN reports whether the card has a single PIN, which is its SO PIN at the
 // same time, and a PUK that is set when the card is initialised.
 func (c *Card) OnePIN() bool { return c.applet != nil }

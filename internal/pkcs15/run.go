@@ -21,9 +21,7 @@ func (c *Card) tool(ctx context.Context, job call) ([]byte, error) {
 	if _, err := c.openSC(ctx); err != nil {
 		return nil, err
 	}
-	if c.applet != nil {
-		job.driver = driver
-	}
+	job.driver = c.Driver()
 	job.args = append([]string{"--reader", c.line.Reader()}, job.args...)
 	return c.tools.run(ctx, job)
 }

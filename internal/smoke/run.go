@@ -91,7 +91,7 @@ func (r *run) keep(err error) {
 
 func (r *run) openModule(ctx context.Context) bool {
 	return r.check(ctx, "module", func() (string, error) {
-		m, err := p11.Load(ctx, r.o.Module)
+		m, err := p11.LoadFor(ctx, r.o.Module, r.o.Driver)
 		if err != nil {
 			return "", err
 		}

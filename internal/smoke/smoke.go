@@ -30,6 +30,9 @@ type Options struct {
 	// Key is how the report calls the key: OPENPGP.3, or its URI.
 	Key string
 
+	// Driver is OpenSC's name for the driver of the card, empty where it is not
+	// known (p11.LoadFor).
+	Driver string
 	// Serial is the serial number of the card, empty where the URI or the
 	// public key alone are to find the token.
 	Serial string
