@@ -20,6 +20,7 @@ lint() {
 	go tool staticcheck ./...
 	go tool staticcheck -tags stack ./test/... ./internal/pcsc/...
 	shellcheck -x scripts/*.sh scripts/*/*.sh .ci/run
+	mandoc -T lint -W all man/*
 }
 
 build() {
@@ -37,7 +38,7 @@ need build card token test
 need_go
 say "$(go version)"
 
-heading "Lint: gofmt, vet, staticcheck, shellcheck"
+heading "Lint: gofmt, vet, staticcheck, shellcheck, mandoc"
 lint
 
 heading "Build, with cgo and without"

@@ -59,6 +59,9 @@ looked at, CARDCTL_ADMIN_PIN and so on, and then the terminal is asked.
 
 CARDCTL_READER, CARDCTL_SERIAL, CARDCTL_MODULE and CARDCTL_OUTPUT stand in for
 the flags of these names.`,
+		Example: `  cardctl
+  cardctl list-readers
+  cardctl gen-csr --help`,
 		Args: func(cmd *cobra.Command, args []string) error { return knownCommand(cmd, args) },
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprint(env.Out, theWay)

@@ -15,7 +15,7 @@ import (
 // changes once published.
 type Code string
 
-// The codes of the command line's contract; docs/exit-codes.md lists them.
+// The codes of the command line's contract; Codes tells when each occurs.
 const (
 	Failed        Code = "failed"
 	Usage         Code = "usage"

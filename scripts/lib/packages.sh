@@ -26,6 +26,7 @@ test|OpenSSL engine for PKCS#11|have_file engines-3/pkcs11.so engines-1.1/pkcs11
 test|OpenVPN|have openvpn|openvpn
 test|jq|have jq|jq
 test|shellcheck|have shellcheck|shellcheck
+test|mandoc|have mandoc|mandoc
 '
 
 # have_file says whether one of the files is there, by its full name or below a
