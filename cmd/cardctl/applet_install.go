@@ -62,7 +62,6 @@ as often and in the same order, gives them other AIDs than those in the file.`,
 	flags.BoolVar(&o.replace, "replace", false, "delete the package, and all that was installed from it, before")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "check everything, on the card too, and change nothing")
 	o.domain.add(flags)
-	_ = cmd.RegisterFlagCompletionFunc("privileges", completePrivileges)
 	return cmd
 }
 
@@ -166,9 +165,4 @@ func (r *appletInstallReport) text(s *output.Sheet) {
 	if r.Memory != nil {
 		s.Field("free", fmt.Sprintf("%d bytes, and %d of RAM", r.Memory.NonVolatile, r.Memory.Volatile))
 	}
-}
-
-// completePrivileges offers the names of privileges.
-func completePrivileges(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return gp.PrivilegeNames(), cobra.ShellCompDirectiveNoFileComp
 }

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"context"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -43,21 +49,71 @@ func runCompletion(env *Env, root *cobra.Command, shell string) error {
 		Because("There are scripts for %s.", strings.Join(shells, ", "))
 }
 
-// completeKeys offers the references of keys.
-func completeKeys(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return []cobra.Completion{
-		cobra.CompletionWithDesc("OPENPGP.1", "signature"),
-		cobra.CompletionWithDesc("OPENPGP.2", "decryption"),
-		cobra.CompletionWithDesc("OPENPGP.3", "authentication"),
-		cobra.CompletionWithDesc("PKCS15.45", "a key of a PKCS#15 card, by its ID"),
-	}, cobra.ShellCompDirectiveNoFileComp
+// completionTime is how long a shell waits for what is there now.
+const completionTime = 3 * time.Second
+
+// choices are what can be meant, as it is now; cmd has the flags that were typed.
+type choices func(ctx context.Context, cmd *cobra.Command) ([]choice, error)
+
+// flagChoices are what flags can be, by their names.
+func (env *Env) flagChoices() map[string]choices {
+	return map[string]choices{
+		"reader": env.readerChoices, "serial": env.serialChoices, "module": env.moduleChoices,
+		"key": env.keyChoices, "algorithm": env.algorithmChoices, "token": env.tokenChoices,
+		"output":         words(formatText, formatJSON),
+		"app":            words("openpgp", appPKCS15, appPKCS11),
+		"usage":          words(string(key.Sign), string(key.Decrypt), string(key.Derive)),
+		"digest":         words("sha256", "sha384", "sha512"),
+		"privileges":     words(gp.PrivilegeNames()...),
+		"secure-channel": words(cardsim.SecureChannels()...),
+	}
 }
 
-// completeAlgorithms offers the algorithms of keys.
-func completeAlgorithms(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	var names []cobra.Completion
-	for _, a := range key.Algorithms() {
-		names = append(names, string(a))
+// completeFlags lets the shell offer what the flags of a command can be, and of
+// those under it.
+func (env *Env) completeFlags(cmd *cobra.Command) {
+	offered := env.flagChoices()
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if what := offered[f.Name]; what != nil {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, env.complete(what)) // it fails for flags that are not there
+		}
+	})
+	for _, child := range cmd.Commands() {
+		env.completeFlags(child)
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// complete offers to the shell what begins with what was typed. What cannot be
+// looked at now is not offered: there is nobody to tell why.
+func (env *Env) complete(offered choices) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if env.flags.complete(cmd, env.Getenv) != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		env.flags.quiet = true
+		ctx, stop := context.WithTimeout(cmd.Context(), completionTime)
+		defer stop()
+		found, err := offered(ctx, cmd)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var completions []cobra.Completion
+		for _, c := range found {
+			if len(c.value) >= len(typed) && strings.EqualFold(c.value[:len(typed)], typed) {
+				completions = append(completions, cobra.CompletionWithDesc(c.value, output.Line(c.is)))
+			}
+		}
+		return completions, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// words are choices that are always the same.
+func words(values ...string) choices {
+	return func(context.Context, *cobra.Command) ([]choice, error) {
+		fixed := make([]choice, len(values))
+		for i, value := range values {
+			fixed[i].value = value
+		}
+		return fixed, nil
+	}
 }

@@ -20,6 +20,7 @@ func (env *Env) confirm(ctx context.Context, question string) error {
 		return refused.Because("Nobody could be asked: %s", question)
 	}
 	yes, err := env.terminal.Confirm(ctx, question)
+	env.working()
 	switch {
 	case err != nil:
 		return err

@@ -29,7 +29,6 @@ func newDeleteCertCmd(env *Env) *cobra.Command {
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.addLastTry(flags)
-	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
 	return cmd
 }
 
@@ -39,7 +38,7 @@ type deleteCertReport struct {
 }
 
 func runDeleteCert(ctx context.Context, env *Env, o *deleteCertOptions) error {
-	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
+	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
 	}

@@ -35,12 +35,11 @@ a question, or --yes.`,
 	o.secrets.add(flags, secret.PIN, "user PIN")
 	o.secrets.addLastTry(flags)
 	_ = cmd.MarkFlagRequired("fingerprint")
-	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
 	return cmd
 }
 
 func runDeleteKey(ctx context.Context, env *Env, o *deleteKeyOptions) error {
-	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
+	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
 	}

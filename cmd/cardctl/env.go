@@ -114,6 +114,7 @@ func (env *Env) start(cmd *cobra.Command) error {
 	if !env.silent() {
 		env.progress = output.NewProgress(env.Err, env.live)
 	}
+	env.working()
 	if env.flags.timeout > 0 {
 		ctx, stop := context.WithTimeout(cmd.Context(), env.flags.timeout)
 		env.stop = stop
@@ -168,7 +169,11 @@ func (env *Env) note(format string, args ...any) {
 	}
 	env.progress.Done()
 	fmt.Fprintln(env.Err, output.Line(fmt.Sprintf(format, args...)))
+	env.working()
 }
+
+// working shows that the command goes on, if that takes longer.
+func (env *Env) working() { env.progress.Working(env.command) }
 
 // detail is a note for those who asked for more.
 func (env *Env) detail(format string, args ...any) {

@@ -30,7 +30,6 @@ func newExportCertCmd(env *Env) *cobra.Command {
 	o.file.add(flags, "pem", "der")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token that shows nothing without it")
 	o.secrets.addLastTry(flags)
-	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
 	return cmd
 }
 
@@ -40,7 +39,7 @@ type exportCertReport struct {
 }
 
 func runExportCert(ctx context.Context, env *Env, o *exportCertOptions) error {
-	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
+	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
 	}

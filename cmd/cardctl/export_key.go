@@ -34,7 +34,6 @@ func newExportKeyCmd(env *Env) *cobra.Command {
 	o.file.add(flags, "pem", "der", "ssh")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token that shows nothing without it")
 	o.secrets.addLastTry(flags)
-	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
 	return cmd
 }
 
@@ -47,7 +46,7 @@ type exportKeyReport struct {
 }
 
 func runExportKey(ctx context.Context, env *Env, o *exportKeyOptions) error {
-	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
+	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,6 @@ OpenSSL does, /C=XY/O=Snake Oil, Ltd/CN=me.`,
 	o.file.add(flags, "pem", "der")
 	o.secrets.add(flags, secret.PIN, "user PIN")
 	o.secrets.addLastTry(flags)
-	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
 	return cmd
 }
 
@@ -68,7 +67,7 @@ type requestReport struct {
 }
 
 func runGenCSR(ctx context.Context, env *Env, o *genCSROptions) error {
-	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
+	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
 	}

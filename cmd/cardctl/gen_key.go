@@ -44,8 +44,6 @@ func newGenKeyCmd(env *Env) *cobra.Command {
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.addLastTry(flags)
-	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
-	_ = cmd.RegisterFlagCompletionFunc("algorithm", completeAlgorithms)
 	return cmd
 }
 
@@ -57,7 +55,7 @@ type keyReport struct {
 }
 
 func runGenKey(ctx context.Context, env *Env, o *genKeyOptions) error {
-	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
+	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,6 @@ the key is taken. A certificate of another key is refused.`,
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.add(flags, secret.Password, "password of a PKCS#12 file")
 	o.secrets.addLastTry(flags)
-	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
 	return cmd
 }
 
@@ -56,7 +55,7 @@ type importCertReport struct {
 
 // runImportCert reads all files before it looks at the card.
 func runImportCert(ctx context.Context, env *Env, o *importCertOptions, file string) error {
-	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
+	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
 	}

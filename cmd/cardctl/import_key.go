@@ -41,7 +41,6 @@ DER; FILE is - for stdin. A key that is there is not overwritten, unless
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.add(flags, secret.Password, "password of the file")
 	o.secrets.addLastTry(flags)
-	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
 	return cmd
 }
 
@@ -52,7 +51,7 @@ func replaceFlag(flags *pflag.FlagSet, fingerprint *string) {
 
 // runImportKey reads the file before it looks at the card.
 func runImportKey(ctx context.Context, env *Env, o *importKeyOptions, file string) error {
-	ref, access, err := env.parseKeyAccess(o.key, &o.secrets)
+	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
 	}

@@ -59,25 +59,7 @@ type storedCertificate struct {
 }
 
 func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
-	var found inventory.Info
-	var cardKeys string
-	onPKCS15 := func(ctx context.Context, c *pkcs15.Card) error { return inventory.InspectPKCS15(ctx, c, &found) }
-	_, place, err := o.application.run(ctx, env, works{
-		onCard: func(ctx context.Context, c *card) (err error) {
-			if found, err = inventory.Inspect(ctx, c.Channel); err == nil {
-				cardKeys, err = keysOfCard(ctx, c, found.Card)
-			}
-			return err
-		},
-		onPKCS15: onPKCS15,
-		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
-			found, err = inventory.InspectToken(ctx, m, uri)
-			return err
-		},
-	})
-	if err == nil && o.application.app == "" && found.Card.Has(appPKCS15) {
-		err = env.withPKCS15(ctx, func(ctx context.Context, c *pkcs15.Card, _ string) error { return onPKCS15(ctx, c) })
-	}
+	found, place, cardKeys, err := env.inspect(ctx, &o.application)
 	if err != nil {
 		return err
 	}
@@ -90,6 +72,29 @@ func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
 		info.Certificates = append(info.Certificates, storedCertificate{stored.Ref, described, stored.SerializedID})
 	}
 	return env.result("CardInfo", info, func(s *output.Sheet) { info.text(s, env.Now()) })
+}
+
+// inspect reads what is on the card or token that is meant, and tells where that
+// is, and whose keys a Java card has.
+func (env *Env) inspect(ctx context.Context, meant *applicationFlags) (found inventory.Info, place, cardKeys string, err error) {
+	onPKCS15 := func(ctx context.Context, c *pkcs15.Card) error { return inventory.InspectPKCS15(ctx, c, &found) }
+	_, place, err = meant.run(ctx, env, works{
+		onCard: func(ctx context.Context, c *card) (err error) {
+			if found, err = inventory.Inspect(ctx, c.Channel); err == nil {
+				cardKeys, err = keysOfCard(ctx, c, found.Card)
+			}
+			return err
+		},
+		onPKCS15: onPKCS15,
+		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
+			found, err = inventory.InspectToken(ctx, m, uri)
+			return err
+		},
+	})
+	if err == nil && meant.app == "" && found.Card.Has(appPKCS15) {
+		err = env.withPKCS15(ctx, func(ctx context.Context, c *pkcs15.Card, _ string) error { return onPKCS15(ctx, c) })
+	}
+	return found, place, cardKeys, err
 }
 
 // keysOfCard tells a Java card whose keys are those of the factory. That is read,

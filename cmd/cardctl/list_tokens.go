@@ -47,13 +47,26 @@ type listedToken struct {
 	p11.Token
 }
 
-// runListTokens fails for a broken module only where that one was named.
 func runListTokens(ctx context.Context, env *Env) error {
-	list := tokenList{Modules: []listedModule{}, Tokens: []listedToken{}}
+	list, err := env.listTokens(ctx)
+	if err != nil {
+		return err
+	}
+	if len(list.Tokens) == 0 && (env.flags.module != "" || env.flags.serial != "") {
+		return problem.New(problem.NotFound, "no token").
+			Because("The module has none that is meant.").
+			Hint("cardctl list-readers shows the cards; cardctl doctor shows the modules")
+	}
+	return env.result("TokenList", list, list.text)
+}
+
+// listTokens fails for a broken module only where that one was named.
+func (env *Env) listTokens(ctx context.Context) (*tokenList, error) {
+	list := &tokenList{Modules: []listedModule{}, Tokens: []listedToken{}}
 	for _, name := range env.moduleNames() {
 		listing, err := p11.ListTokens(ctx, name)
 		if err != nil && (env.flags.module != "" || ctx.Err() != nil) {
-			return err
+			return nil, err
 		}
 		m := listedModule{Name: name, Path: listing.Path, Description: listing.Description}
 		if err != nil {
@@ -67,12 +80,7 @@ func runListTokens(ctx context.Context, env *Env) error {
 			}
 		}
 	}
-	if len(list.Tokens) == 0 && (env.flags.module != "" || env.flags.serial != "") {
-		return problem.New(problem.NotFound, "no token").
-			Because("The module has none that is meant.").
-			Hint("cardctl list-readers shows the cards; cardctl doctor shows the modules")
-	}
-	return env.result("TokenList", list, list.text)
+	return list, nil
 }
 
 // moduleNames is the module that --module names, else every one that is

@@ -27,12 +27,18 @@ type seat struct {
 	seen strings.Builder
 }
 
-// sit starts the real main on a terminal of its own. Standard input and output
-// are none, so that only the terminal can ask.
+// sit starts the real main on a terminal of its own that can do nothing but
+// lines. Standard input and output are none, so that only the terminal can ask.
 func sit(t *testing.T, state string, args ...string) *seat {
 	t.Helper()
+	return sitAt(t, "dumb", state, args...)
+}
+
+// sitAt is sit at a terminal of another kind.
+func sitAt(t *testing.T, kind, state string, args ...string) *seat {
+	t.Helper()
 	s := &seat{t: t, cmd: exec.Command("cardctl", args...)}
-	s.cmd.Env = append(os.Environ(), "CARDCTL_STATE_DIR="+state, "CARDCTL_READER=sim:desk", "TERM=dumb",
+	s.cmd.Env = append(os.Environ(), "CARDCTL_STATE_DIR="+state, "CARDCTL_READER=sim:desk", "TERM="+kind,
 		"CARDCTL_PIN=", "CARDCTL_ADMIN_PIN=", "CARDCTL_NEW_PIN=", "PCSCLITE_CSOCK_NAME=/nonexistent")
 	s.cmd.Stdin, s.cmd.Stdout = strings.NewReader(""), &s.stdout
 	terminal, tty, err := pty.Open()
@@ -151,6 +157,48 @@ func TestPrompts(t *testing.T) {
 	// --no-input asks nothing.
 	s = sit(t, state, "gen-csr", "--key", "OPENPGP.3", "--subject", "CN=me", "--no-input")
 	s.leaves(2)
+}
+
+// TestMovingTerminal is what somebody sees whose terminal can move the cursor:
+// choices, a spinner while the card works, colour; and none of it where that is
+// not wanted or the terminal cannot.
+func TestMovingTerminal(t *testing.T) {
+	state := t.TempDir()
+	sit(t, state, "sim", "create", "desk", "--latency", "120ms").leaves(0)
+	t.Setenv("DESK_PIN", userPIN)
+	t.Setenv("DESK_ADMIN_PIN", adminPIN)
+	pins := []string{"--pin", "env:DESK_PIN", "--admin-pin", "env:DESK_ADMIN_PIN"}
+
+	s := sitAt(t, "xterm", state, append([]string{"init"}, pins...)...)
+	s.answer("[y/N]", "\r")
+	s.leaves(9)
+	if !strings.Contains(s.screen(), "\x1b[31;1m") {
+		t.Errorf("the error has no colour: %q", s.screen())
+	}
+	s = sitAt(t, "xterm", state, append([]string{"init"}, pins...)...)
+	s.answer("init 0s", "")
+	s.answer("[y/N]", "\x1b[B\r")
+	s.leaves(0)
+
+	s = sitAt(t, "xterm", state, "gen-key", "--admin-pin", "env:DESK_ADMIN_PIN")
+	s.answer("OPENPGP.3  authentication, empty", "\x1b[B\x1b[B\r")
+	s.answer("making the key on the card", "")
+	s.leaves(0)
+	if !strings.Contains(s.stdout.String(), "Made the key OPENPGP.3") || strings.Contains(s.stdout.String(), "\x1b") {
+		t.Errorf("stdout is %q", s.stdout.String())
+	}
+
+	for _, kind := range []string{"dumb", "xterm"} {
+		if kind == "xterm" {
+			t.Setenv("NO_COLOR", "1")
+		}
+		s = sitAt(t, kind, state, "gen-csr", "--subject", "CN=me", "--pin", "env:DESK_PIN")
+		s.answer("Which key? [1-3]:", "3\r")
+		s.leaves(0)
+		if strings.Contains(s.screen(), "\x1b") {
+			t.Errorf("escape sequences on a terminal that is not to have them: %q", s.screen())
+		}
+	}
 }
 
 // TestSignals end a command that is at work: with 130, and a card that is let

@@ -83,6 +83,7 @@ the flags of these names.`,
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return env.start(cmd) }
 	root.AddCommand(commands(env)...)
 	root.SetHelpCommand(newHelpCmd())
+	env.completeFlags(root)
 	nameOnMistake(env, root)
 	return root
 }

@@ -79,7 +79,9 @@ func (s *secretFlags) asker(env *Env) (secret.Asker, error) {
 		quiet := source == "" && env.Getenv(q.Name.Variable()) == "" || slices.Contains(prompted, source)
 		if q.Note != "" && !q.New && !quiet {
 			env.note("%s: %s", q.Label, q.Note)
+			env.progress.Done()
 		}
+		defer env.working()
 		return r.Ask(ctx, q)
 	}, nil
 }
@@ -99,8 +101,8 @@ func keyFlag(flags *pflag.FlagSet, reference *string) {
 }
 
 // parseKeyAccess reads --key, and the flags that say how to get at it.
-func (env *Env) parseKeyAccess(reference string, s *secretFlags) (key.Reference, key.Access, error) {
-	ref, err := env.parseKey(reference)
+func (env *Env) parseKeyAccess(ctx context.Context, reference string, s *secretFlags) (key.Reference, key.Access, error) {
+	ref, err := env.parseKey(ctx, reference)
 	if err != nil {
 		return ref, key.Access{}, err
 	}
@@ -108,11 +110,14 @@ func (env *Env) parseKeyAccess(reference string, s *secretFlags) (key.Reference,
 	return ref, access, err
 }
 
-// parseKey reads --key and lets errors name the key.
-func (env *Env) parseKey(reference string) (key.Reference, error) {
+// parseKey reads --key and lets errors name the key. Where it is missing, a
+// person at the terminal may choose.
+func (env *Env) parseKey(ctx context.Context, reference string) (key.Reference, error) {
 	if reference == "" {
-		return key.Reference{}, problem.New(problem.Usage, "which key?").
-			Because("--key is missing.").Hint("cardctl %s --key OPENPGP.3; cardctl info shows the keys of a card", env.command)
+		var err error
+		if reference, err = env.chooseKey(ctx); err != nil {
+			return key.Reference{}, err
+		}
 	}
 	ref, err := key.ParseReference(reference)
 	if err != nil {

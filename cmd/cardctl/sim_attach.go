@@ -23,9 +23,10 @@ func newSimAttachCmd(env *Env) *cobra.Command {
 		Long: `Put a simulated card into a virtual reader of the PC/SC daemon, so that every
 program sees it, until interrupted. The reader is that of the Debian package
 vsmartcard-vpcd; its second one waits at localhost:35964.`,
-		Example: "  cardctl sim attach desk\n  cardctl sim attach desk --address localhost:35964 --trace desk.trace",
-		Args:    oneArg("the name of the card, from cardctl sim list"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return runSimAttach(cmd.Context(), env, &o, args[0]) },
+		Example:           "  cardctl sim attach desk\n  cardctl sim attach desk --address localhost:35964 --trace desk.trace",
+		Args:              oneArg("the name of the card, from cardctl sim list"),
+		ValidArgsFunction: env.complete(env.simulatedChoices),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runSimAttach(cmd.Context(), env, &o, args[0]) },
 	}
 	cmd.Flags().StringVar(&o.address, "address", cardsim.DefaultAddress, "`address` where the virtual reader waits")
 	return cmd
@@ -68,6 +69,7 @@ func runSimAttach(ctx context.Context, env *Env, o *simAttachOptions, name strin
 func (env *Env) tellAttached(store *cardsim.Store, name, address string) error {
 	if env.flags.output != formatJSON {
 		env.note("%s is attached at %s", name, address)
+		env.progress.Done()
 		return nil
 	}
 	info, err := findInfo(store, name)

@@ -45,13 +45,7 @@ IsoApplet and the MUSCLE applet work from then on. These profiles are there:
 	flags.StringVar(&o.SecureChannel, "secure-channel", "", "secure channel `protocol` of a Java card, such as scp02-55, scp03-70 or scp03-70-aes256; scp02-15 without")
 	flags.IntVar(&o.Memory, "memory", 0, "`bytes` of memory of a Java card; 131072 without")
 	o.secrets.addKeys(flags, secret.CardKeys, "card keys of a Java card")
-	_ = cmd.RegisterFlagCompletionFunc("secure-channel", completeSecureChannels)
 	return cmd
-}
-
-// completeSecureChannels offers the protocols of simulated Java cards.
-func completeSecureChannels(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return cardsim.SecureChannels(), cobra.ShellCompDirectiveNoFileComp
 }
 
 func profiles() string {

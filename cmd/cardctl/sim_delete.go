@@ -11,11 +11,12 @@ import (
 
 func newSimDeleteCmd(env *Env) *cobra.Command {
 	return &cobra.Command{
-		Use:     "delete NAME",
-		Short:   "Delete a simulated card with all that is on it",
-		Example: "  cardctl sim delete desk --yes",
-		Args:    oneArg("the name of the card, from cardctl sim list"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return runSimDelete(cmd.Context(), env, args[0]) },
+		Use:               "delete NAME",
+		Short:             "Delete a simulated card with all that is on it",
+		Example:           "  cardctl sim delete desk --yes",
+		Args:              oneArg("the name of the card, from cardctl sim list"),
+		ValidArgsFunction: env.complete(env.simulatedChoices),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runSimDelete(cmd.Context(), env, args[0]) },
 	}
 }
 

@@ -49,12 +49,11 @@ loopback, with --tls-connect one with a real server.`,
 	flags.StringVar(&o.ca, "ca", "", "`file` with the CA that the server of --tls-connect has")
 	o.secrets.add(flags, secret.PIN, "user PIN")
 	o.secrets.addLastTry(flags)
-	_ = cmd.RegisterFlagCompletionFunc("key", completeKeys)
 	return cmd
 }
 
 func runSmokeTest(ctx context.Context, env *Env, o *smokeTestOptions) error {
-	ref, err := env.parseKey(o.key)
+	ref, err := env.parseKey(ctx, o.key)
 	if err != nil {
 		return err
 	}

@@ -154,4 +154,25 @@ func TestProgress(t *testing.T) {
 	if got := live.String(); !strings.Contains(got, "making a key 0s") || !strings.HasSuffix(got, clearLine) {
 		t.Errorf("got %q", got)
 	}
+
+	live.Reset()
+	p.Working("init")
+	p.Done()
+	if live.String() != "" {
+		t.Errorf("got %q for work that took no time", live.String())
+	}
+	p.Working("init")
+	time.Sleep(patience + 2*spinnerPeriod)
+	p.Done()
+	if got := live.String(); !strings.Contains(got, "init 0s") || !strings.HasSuffix(got, clearLine) {
+		t.Errorf("got %q", got)
+	}
+	plain.Reset()
+	p = NewProgress(&plain, false)
+	p.Working("init")
+	time.Sleep(patience + spinnerPeriod)
+	p.Done()
+	if plain.String() != "" {
+		t.Errorf("got %q where nothing moves", plain.String())
+	}
 }

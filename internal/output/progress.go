@@ -9,7 +9,9 @@ import (
 
 const (
 	spinnerPeriod = 120 * time.Millisecond
-	clearLine     = "\r\x1b[K"
+	// patience is how long nothing may be seen to move.
+	patience  = 500 * time.Millisecond
+	clearLine = "\r\x1b[K"
 )
 
 // Progress tells what is going on: on a terminal a line that moves and is
@@ -34,9 +36,22 @@ func (p *Progress) Show(message string) {
 		fmt.Fprintln(p.w, message)
 		return
 	}
+	p.moving(message, 0)
+}
+
+// Working shows a message once it took longer than a moment, and where it can
+// move; elsewhere nothing.
+func (p *Progress) Working(message string) {
+	p.Done()
+	if p.live {
+		p.moving(Line(message), patience)
+	}
+}
+
+func (p *Progress) moving(message string, after time.Duration) {
 	quit := make(chan struct{})
 	var gone sync.WaitGroup
-	gone.Go(func() { p.spin(message, quit) })
+	gone.Go(func() { p.spin(message, after, quit) })
 	p.stop = func() {
 		close(quit)
 		gone.Wait()
@@ -48,8 +63,15 @@ func (p *Progress) Show(message string) {
 // where the progress is.
 func (p *Progress) Done() { p.stop() }
 
-func (p *Progress) spin(message string, quit <-chan struct{}) {
+func (p *Progress) spin(message string, after time.Duration, quit <-chan struct{}) {
 	started := time.Now()
+	if after > 0 {
+		select {
+		case <-time.After(after):
+		case <-quit:
+			return
+		}
+	}
 	tick := time.NewTicker(spinnerPeriod)
 	defer tick.Stop()
 	for i := 0; ; i++ {

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/inventory"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// choice is one of several things that can be meant: what to type for it, and
+// what it is.
+type choice struct{ value, is string }
+
+// readerChoices are the readers that are there now, and the simulated cards.
+func (env *Env) readerChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+	list, err := env.listReaders(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	var found []choice
+	for _, r := range list {
+		is := "no card"
+		if r.Card != nil {
+			is = describeCard(r.Card)
+		} else if r.Problem != nil {
+			is = r.Problem.Message
+		}
+		found = append(found, choice{r.Name, is})
+	}
+	return found, nil
+}
+
+// chooseKey asks which of the keys that are there now is meant.
+func (env *Env) chooseKey(ctx context.Context) (string, error) {
+	missing := problem.New(problem.Usage, "which key?").
+		Because("--key is missing.").Hint("cardctl %s --key OPENPGP.3; cardctl info shows the keys of a card", env.command)
+	if env.flags.noInput || !env.terminal.Available() {
+		return "", missing
+	}
+	keys, err := env.keyChoices(ctx, nil)
+	switch {
+	case err != nil:
+		return "", err
+	case len(keys) == 0:
+		return "", missing
+	}
+	lines := make([]string, len(keys))
+	for i, k := range keys {
+		lines[i] = k.value + "  " + k.is
+	}
+	env.progress.Done()
+	chosen, err := env.terminal.Choose(ctx, "Which key?", lines)
+	env.working()
+	if err != nil {
+		return "", err
+	}
+	return keys[chosen].value, nil
+}
+
+// serialChoices are the serials of the cards that are there now.
+func (env *Env) serialChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+	list, err := env.listReaders(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	var found []choice
+	for _, r := range list {
+		if r.Card != nil && r.Card.Serial != "" {
+			found = append(found, choice{r.Card.Serial, r.Card.Type + " in " + r.Name})
+		}
+	}
+	return found, nil
+}
+
+// keyChoices are the keys of the card that is meant now, those of the token
+// where its module is named; and the empty places, where a card has places.
+func (env *Env) keyChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+	where := applicationFlags{}
+	if env.flags.module != "" {
+		where.app = appPKCS11
+	}
+	found, _, _, err := env.inspect(ctx, &where)
+	if err != nil {
+		return nil, err
+	}
+	var choices []choice
+	if found.Card.Has("openpgp") {
+		choices = []choice{{"OPENPGP.1", "signature"}, {"OPENPGP.2", "decryption"}, {"OPENPGP.3", "authentication"}}
+		for i := range choices {
+			choices[i].is += ", " + describeKey(found.Keys, choices[i].value)
+		}
+	}
+	for _, k := range found.Keys {
+		if !slices.ContainsFunc(choices, func(c choice) bool { return c.value == k.Ref }) {
+			choices = append(choices, choice{k.Ref, strings.TrimSpace(k.Algorithm + " " + k.Label)})
+		}
+	}
+	return choices, nil
+}
+
+func describeKey(keys []inventory.Key, ref string) string {
+	for _, k := range keys {
+		if k.Ref == ref {
+			return k.Algorithm
+		}
+	}
+	return "empty"
+}
+
+// algorithmChoices are the algorithms that the place can have which --key names.
+func (env *Env) algorithmChoices(ctx context.Context, cmd *cobra.Command) ([]choice, error) {
+	able := key.Algorithms()
+	reference, err := cmd.Flags().GetString("key")
+	if err != nil {
+		return nil, err
+	}
+	if ref, err := key.ParseReference(reference); err == nil {
+		err := env.withKey(ctx, ref, key.Access{Now: env.Now, Notify: env.progress.Show}, func(ctx context.Context, k openKey) (err error) {
+			able, err = key.Able(ctx, k.Key)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	var choices []choice
+	for _, a := range able {
+		choices = append(choices, choice{value: string(a)})
+	}
+	return choices, nil
+}
+
+// tokenChoices are the tokens of the modules.
+func (env *Env) tokenChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+	list, err := env.listTokens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var choices []choice
+	for _, t := range list.Tokens {
+		if t.Label != "" {
+			choices = append(choices, choice{t.Label, strings.TrimSpace(t.Manufacturer + " " + t.Model + " " + t.Serial)})
+		}
+	}
+	return choices, nil
+}
+
+// moduleChoices are the PKCS#11 modules that are installed now.
+func (env *Env) moduleChoices(context.Context, *cobra.Command) ([]choice, error) {
+	var choices []choice
+	for _, m := range p11.DefaultPlaces().Installed() {
+		choices = append(choices, choice{m.Name, m.Path})
+	}
+	return choices, nil
+}
+
+// simulatedChoices are the simulated cards.
+func (env *Env) simulatedChoices(context.Context, *cobra.Command) ([]choice, error) {
+	store, err := env.simulatedCards()
+	if err != nil {
+		return nil, err
+	}
+	list, err := store.List()
+	if err != nil {
+		return nil, err
+	}
+	var choices []choice
+	for _, card := range list {
+		choices = append(choices, choice{card.Name, strings.Join(card.Applications, ", ")})
+	}
+	return choices, nil
+}
