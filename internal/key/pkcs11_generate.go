@@ -21,8 +21,11 @@ const (
 // one is on the token.
 func (k *tokenKey) Generate(ctx context.Context, spec Spec) (*Generated, error) {
 	what := "gen-key " + k.ref.String()
-	token := k.session.Token()
 	if spec.Algorithm == "" {
+		token, err := k.session.TokenInFull(ctx)
+		if err != nil {
+			return nil, Explain(err, what, tokenUntouched)
+		}
 		spec.Algorithm = RSA2048
 		if token.Makes(string(P256)) {
 			spec.Algorithm = P256

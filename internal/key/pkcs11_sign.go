@@ -66,17 +66,18 @@ func (s *tokenSigner) use(what string, with func() ([]byte, error)) ([]byte, err
 	return result, Explain(k.session.Explain(s.ctx, err), what+k.ref.String(), "")
 }
 
+// unlock logs in, and looks for the private half of what was read before.
 func (s *tokenSigner) unlock() error {
 	k := s.key
-	if err := k.login(s.ctx); err != nil {
-		return err
-	}
 	stored, err := k.stored(s.ctx)
 	if err != nil {
 		return err
 	}
 	if stored == nil {
 		return k.missing()
+	}
+	if err := k.login(s.ctx); err != nil {
+		return err
 	}
 	private, err := k.session.KeyOf(s.ctx, *stored)
 	if err != nil {

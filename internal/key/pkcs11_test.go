@@ -428,11 +428,11 @@ func TestTokenErasedBetweenTwoCalls(t *testing.T) {
 	}
 	k := d.open(t, ";object=key")
 	signs(t, k)
-	command(t, "softhsm2-util", "--init-token", "--token", "erased", "--label", "erased", "--so-pin", "12345678", "--pin", d.PIN)
 	signer, err := k.Signer(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	command(t, "softhsm2-util", "--init-token", "--token", "erased", "--label", "erased", "--so-pin", "12345678", "--pin", d.PIN)
 	digest := sha256.Sum256(nil)
 	if _, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256); !problem.Is(err, problem.NotFound) {
 		t.Errorf("signing: %v", err)

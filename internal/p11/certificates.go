@@ -38,7 +38,8 @@ func (s *Session) WriteCertificate(ctx context.Context, certificate *x509.Certif
 		if err != nil {
 			return StoredCertificate{}, err
 		}
-		return s.storedCertificate(o), nil
+		v, err := s.read(o, certificateAttributes)
+		return newStoredCertificate(o, v), err
 	})
 }
 

@@ -60,7 +60,7 @@ type name struct {
 
 // Contents reads what the token shows.
 func (s *Session) Contents(ctx context.Context) (Contents, error) {
-	c, err := call(ctx, s.module, "C_FindObjects", s.contents)
+	c, err := again(ctx, s, "C_FindObjects", s.contents)
 	return c, s.Explain(ctx, err)
 }
 
@@ -71,17 +71,25 @@ func (s *Session) contents() (Contents, error) {
 		return c, err
 	}
 	for _, o := range certificates {
-		c.Certificates = append(c.Certificates, s.storedCertificate(o))
+		v, err := s.read(o, certificateAttributes)
+		if err != nil {
+			return c, err
+		}
+		c.Certificates = append(c.Certificates, newStoredCertificate(o, v))
 	}
 	publics, err := s.objects(pkcs11.CKO_PUBLIC_KEY)
 	if err != nil {
 		return c, err
 	}
 	for _, o := range publics {
-		if public := s.publicKey(o); public != nil {
+		v, err := s.read(o, publicAttributes)
+		if err != nil {
+			return c, err
+		}
+		if public := v.publicKey(); public != nil {
 			k := c.keyFor(public)
 			k.HasPublic, k.publics = true, append(k.publics, o)
-			k.call(s.nameOf(o))
+			k.call(v.name())
 		}
 	}
 	privates, err := s.objects(pkcs11.CKO_PRIVATE_KEY)
@@ -89,13 +97,11 @@ func (s *Session) contents() (Contents, error) {
 		return c, err
 	}
 	for _, o := range privates {
-		n := s.nameOf(o)
-		k := c.keyOfPrivate(s.publicKey(o), s.number(o, pkcs11.CKA_KEY_TYPE), n)
-		k.HasPrivate, k.privates = true, append(k.privates, o)
-		k.Sign = s.flag(o, pkcs11.CKA_SIGN, true)
-		k.Decrypt = s.flag(o, pkcs11.CKA_DECRYPT, true)
-		k.Derive = s.flag(o, pkcs11.CKA_DERIVE, true)
-		k.call(n)
+		v, err := s.read(o, privateAttributes)
+		if err != nil {
+			return c, err
+		}
+		c.keyOfPrivate(v).addPrivate(o, v)
 	}
 	if s.token.LoginRequired && !s.loggedIn {
 		c.hiddenKeys()
@@ -106,19 +112,20 @@ func (s *Session) contents() (Contents, error) {
 	return c, nil
 }
 
-func (s *Session) storedCertificate(o object) StoredCertificate {
-	c := StoredCertificate{
-		ID:     bytes.Clone(s.bytes(o, pkcs11.CKA_ID)),
-		Label:  string(s.bytes(o, pkcs11.CKA_LABEL)),
-		DER:    bytes.Clone(s.bytes(o, pkcs11.CKA_VALUE)),
-		handle: o,
-	}
+func newStoredCertificate(o object, v values) StoredCertificate {
+	c := StoredCertificate{ID: v[pkcs11.CKA_ID], Label: string(v[pkcs11.CKA_LABEL]), DER: v[pkcs11.CKA_VALUE], handle: o}
 	c.parsed, _ = x509.ParseCertificate(c.DER)
 	return c
 }
 
-func (s *Session) nameOf(o object) name {
-	return name{bytes.Clone(s.bytes(o, pkcs11.CKA_ID)), string(s.bytes(o, pkcs11.CKA_LABEL))}
+func (v values) name() name { return name{v[pkcs11.CKA_ID], string(v[pkcs11.CKA_LABEL])} }
+
+func (k *StoredKey) addPrivate(o object, v values) {
+	k.HasPrivate, k.privates = true, append(k.privates, o)
+	k.Sign = v.flag(pkcs11.CKA_SIGN, true)
+	k.Decrypt = v.flag(pkcs11.CKA_DECRYPT, true)
+	k.Derive = v.flag(pkcs11.CKA_DERIVE, true)
+	k.call(v.name())
 }
 
 // keyFor is the key with this public key, which is added where it is new.
@@ -132,12 +139,13 @@ func (c *Contents) keyFor(public crypto.PublicKey) *StoredKey {
 	return &c.Keys[len(c.Keys)-1]
 }
 
-// keyOfPrivate is the key that a private key object belongs to: told is what
-// it says of its public key, which may be nothing.
-func (c *Contents) keyOfPrivate(told crypto.PublicKey, kind uint, n name) *StoredKey {
-	if told != nil {
+// keyOfPrivate is the key that a private key object belongs to, which may say
+// nothing of its public key.
+func (c *Contents) keyOfPrivate(v values) *StoredKey {
+	if told := v.publicKey(); told != nil {
 		return c.keyFor(told)
 	}
+	n, kind := v.name(), v.number(pkcs11.CKA_KEY_TYPE)
 	if len(n.id) > 0 {
 		for i := range c.Keys {
 			if k := &c.Keys[i]; bytes.Equal(k.ID, n.id) && isOfKind(k.Public, kind) {

@@ -44,10 +44,10 @@ func (s *Signer) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.DecrypterOp
 			Because("Module, token and key do not share %s for it.", m.id).
 			Hint("cardctl list-tokens --module %s", k.session.module.path)
 	}
-	session, library := k.session.handle, k.session.module.library
+	library := k.session.module.library
 	return k.operation(s.ctx, "C_Decrypt",
-		func() error { return library.decryptInit(session, m, k.handle) },
-		func() ([]byte, error) { return library.decrypt(session, ciphertext, len(ciphertext)) })
+		func() error { return library.decryptInit(k.session.handle, m, k.handle) },
+		func() ([]byte, error) { return library.decrypt(k.session.handle, ciphertext, len(ciphertext)) })
 }
 
 // CanAgree reports whether module, token and key share CKM_ECDH1_DERIVE.
@@ -78,8 +78,8 @@ func (k *Key) ECDH(ctx context.Context, peer *ecdh.PublicKey) ([]byte, error) {
 			Hint("cardctl list-tokens --module %s", k.session.module.path)
 	}
 	s := k.session
-	value, err := call(ctx, s.module, "C_DeriveKey", func() ([]byte, error) {
-		m := mechanism{id: pkcs11.CKM_ECDH1_DERIVE, ecdh: peer.Bytes()}
+	m := mechanism{id: pkcs11.CKM_ECDH1_DERIVE, ecdh: peer.Bytes()}
+	derive := func() ([]byte, error) {
 		derived, err := s.module.library.deriveKey(s.handle, m, k.handle, k.secretTemplate())
 		if err != nil {
 			return nil, err
@@ -89,8 +89,12 @@ func (k *Key) ECDH(ctx context.Context, peer *ecdh.PublicKey) ([]byte, error) {
 			err = derr
 		}
 		return value, err
-	})
-	return value, s.judge(ctx, err)
+	}
+	if k.always { // C_DeriveKey has no beginning to log in after
+		value, err := call(ctx, s.module, "C_DeriveKey", derive)
+		return value, s.judge(ctx, err)
+	}
+	return k.operation(ctx, "C_DeriveKey", func() error { return nil }, derive)
 }
 
 // secretTemplate describes the object that takes the shared secret.

@@ -75,6 +75,11 @@ func (c Code) isGone() bool {
 	return false
 }
 
+// isLost reports whether the token ended the session.
+func (c Code) isLost() bool {
+	return c == pkcs11.CKR_SESSION_HANDLE_INVALID || c == pkcs11.CKR_SESSION_CLOSED
+}
+
 // isVague reports whether the code may mean anything, and also that the token
 // went away.
 func (c Code) isVague() bool {

@@ -32,6 +32,35 @@ type fake struct {
 	pulled bool
 
 	sessions map[session]*fakeSession
+	// ends are the calls before which the token ends all sessions, one after
+	// the other, and with them the login, unless keepsLogin.
+	ends       []string
+	keepsLogin bool
+	keptLogin  bool
+}
+
+// live is the session, unless the token has ended it or does so now.
+func (f *fake) live(call string, s session) (*fakeSession, error) {
+	if len(f.ends) > 0 && f.ends[0] == call {
+		for _, open := range f.sessions {
+			f.keptLogin = f.keptLogin || f.keepsLogin && open.loggedIn
+			open.ended = true
+		}
+		f.ends = f.ends[1:]
+	}
+	open := f.sessions[s]
+	if open == nil || open.ended {
+		return nil, &CallError{call, pkcs11.CKR_SESSION_HANDLE_INVALID}
+	}
+	return open, nil
+}
+
+func (f *fake) sessionState(s session) (uint, error) {
+	open, err := f.live("C_GetSessionInfo", s)
+	if err != nil || !open.loggedIn {
+		return 0, err
+	}
+	return pkcs11.CKS_RO_USER_FUNCTIONS, nil
 }
 
 type fakeToken struct {
@@ -39,9 +68,10 @@ type fakeToken struct {
 	mechanisms map[MechanismID]uint // with the flags of CK_MECHANISM_INFO
 	objects    []fakeObject
 
-	pin   string
-	tries int
-	wrong Code // what a wrong PIN is answered with
+	pin      string
+	tries    int
+	accepted int  // PINs
+	wrong    Code // what a wrong PIN is answered with
 }
 
 type fakeObject struct {
@@ -52,6 +82,7 @@ type fakeObject struct {
 type fakeSession struct {
 	token    *fakeToken
 	loggedIn bool
+	ended    bool
 	// pending is the key and mechanism between C_SignInit and C_Sign, and
 	// authenticated whether C_Login came in between.
 	pending       fakeObject
@@ -114,6 +145,7 @@ func (f *fake) tokenInfo(slot uint) (tokenInfo, error) {
 }
 
 func (f *fake) mechanisms(slot uint) ([]MechanismID, error) {
+	f.called("C_GetMechanismList")
 	var ids []MechanismID
 	for id := range f.tokens[slot].mechanisms {
 		ids = append(ids, id)
@@ -131,19 +163,29 @@ func (f *fake) openSession(slot uint) (session, error) {
 		f.sessions = make(map[session]*fakeSession)
 	}
 	s := session(len(f.sessions) + 1)
-	f.sessions[s] = &fakeSession{token: f.tokens[slot]}
+	f.sessions[s] = &fakeSession{token: f.tokens[slot], loggedIn: f.keptLogin}
 	return s, nil
 }
 
-func (f *fake) closeSession(session) error { f.called("C_CloseSession"); return nil }
+func (f *fake) closeSession(s session) error {
+	f.called("C_CloseSession")
+	_, err := f.live("C_CloseSession", s)
+	return err
+}
 
 func (f *fake) login(s session, user uint, pin []byte) error {
 	f.called("C_Login")
 	if f.pulled {
 		return &CallError{"C_Login", pkcs11.CKR_GENERAL_ERROR}
 	}
-	open := f.sessions[s]
+	open, err := f.live("C_Login", s)
+	if err != nil {
+		return err
+	}
 	t := open.token
+	if open.loggedIn && user == pkcs11.CKU_USER {
+		return &CallError{"C_Login", pkcs11.CKR_USER_ALREADY_LOGGED_IN}
+	}
 	if t.tries == 0 {
 		return &CallError{"C_Login", t.wrong}
 	}
@@ -151,7 +193,7 @@ func (f *fake) login(s session, user uint, pin []byte) error {
 		t.tries--
 		return &CallError{"C_Login", t.wrong}
 	}
-	t.tries = 3
+	t.tries, t.accepted = 3, t.accepted+1
 	if user == pkcs11.CKU_USER {
 		open.loggedIn = true
 	} else {
@@ -165,26 +207,61 @@ func (f *fake) logout(s session) error {
 	if f.pulled {
 		return &CallError{"C_Logout", pkcs11.CKR_GENERAL_ERROR}
 	}
-	f.sessions[s].loggedIn = false
-	return nil
+	open, err := f.live("C_Logout", s)
+	if err == nil {
+		open.loggedIn = false
+	}
+	return err
 }
 
 func (f *fake) findObjects(s session, template []objectAttribute) ([]object, error) {
-	open := f.sessions[s]
+	open, err := f.live("C_FindObjects", s)
+	if err != nil {
+		return nil, err
+	}
 	var found []object
 	for i, o := range open.token.objects {
 		if o.private != nil && !open.loggedIn && open.token.info.flags&pkcs11.CKF_LOGIN_REQUIRED != 0 {
 			continue
 		}
-		if bytes.Equal(o.attributes[pkcs11.CKA_CLASS], number(template[0].value.(uint))) {
+		if o.matches(template) {
 			found = append(found, object(i))
 		}
 	}
 	return found, nil
 }
 
+func (o fakeObject) matches(template []objectAttribute) bool {
+	for _, a := range template {
+		want, isBytes := a.value.([]byte)
+		if !isBytes {
+			want = number(a.value.(uint))
+		}
+		if !bytes.Equal(o.attributes[a.kind], want) {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *fake) attributes(s session, o object, kinds []uint) ([][]byte, error) {
+	var list [][]byte
+	for _, kind := range kinds {
+		value, err := f.attribute(s, o, kind)
+		if CodeOf(err).isLost() {
+			return nil, err
+		}
+		list = append(list, value)
+	}
+	return list, nil
+}
+
 func (f *fake) attribute(s session, o object, kind uint) ([]byte, error) {
-	value, ok := f.sessions[s].token.objects[o].attributes[kind]
+	open, err := f.live("C_GetAttributeValue", s)
+	if err != nil {
+		return nil, err
+	}
+	value, ok := open.token.objects[o].attributes[kind]
 	if !ok {
 		return nil, &CallError{"C_GetAttributeValue", pkcs11.CKR_ATTRIBUTE_TYPE_INVALID}
 	}
@@ -195,7 +272,10 @@ func (f *fake) destroyObject(session, object) error { return nil }
 
 func (f *fake) signInit(s session, m mechanism, key object) error {
 	f.called("C_SignInit")
-	open := f.sessions[s]
+	open, err := f.live("C_SignInit", s)
+	if err != nil {
+		return err
+	}
 	open.pending, open.mechanism, open.authenticated = open.token.objects[key], m, false
 	return nil
 }
@@ -205,7 +285,13 @@ func (f *fake) sign(s session, data []byte, size int) ([]byte, error) {
 	if f.pulled {
 		return nil, &CallError{"C_Sign", pkcs11.CKR_GENERAL_ERROR}
 	}
-	open := f.sessions[s]
+	open, err := f.live("C_Sign", s)
+	if err != nil {
+		return nil, err
+	}
+	if !open.loggedIn && open.token.info.flags&pkcs11.CKF_LOGIN_REQUIRED != 0 {
+		return nil, &CallError{"C_Sign", pkcs11.CKR_USER_NOT_LOGGED_IN}
+	}
 	always := open.pending.attributes[pkcs11.CKA_ALWAYS_AUTHENTICATE]
 	if len(always) == 1 && always[0] == 1 && !open.authenticated {
 		return nil, &CallError{"C_Sign", pkcs11.CKR_USER_NOT_LOGGED_IN}

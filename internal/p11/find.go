@@ -65,7 +65,7 @@ func (m *Module) Find(ctx context.Context, w Wanted) (*Session, error) {
 		return nil, problem.New(problem.Usage, "PKCS#11 URI: %s is unknown", name).
 			Because("RFC 7512 has no such attribute, so that nothing can match it.")
 	}
-	tokens, err := m.Tokens(ctx)
+	tokens, err := m.present(ctx, m.state)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (m *Module) name() string { return filepath.Base(m.path) }
 
 // look notes what the token shows of the key now.
 func (s *Session) look(ctx context.Context, w Wanted) error {
-	objects, err := call(ctx, s.module, "C_FindObjects", s.publicObjects)
+	objects, err := again(ctx, s, "C_FindObjects", s.publicObjects)
 	if err != nil {
 		return s.judge(ctx, err)
 	}

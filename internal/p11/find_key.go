@@ -44,7 +44,7 @@ func (s *Session) candidates(ctx context.Context) ([]*Key, error) {
 			return nil, err
 		}
 	}
-	keys, err := call(ctx, s.module, "C_FindObjects", s.privateKeys)
+	keys, err := again(ctx, s, "C_FindObjects", s.privateKeys)
 	return keys, s.judge(ctx, err)
 }
 
@@ -78,39 +78,102 @@ func (s *Session) noKey() error {
 
 // privateKeys are the private keys that can be the wanted one.
 func (s *Session) privateKeys() ([]*Key, error) {
+	if err := s.readMechanisms(); err != nil {
+		return nil, err
+	}
 	handles, err := s.objects(pkcs11.CKO_PRIVATE_KEY)
 	if err != nil {
 		return nil, err
 	}
 	var keys []*Key
 	for _, o := range handles {
-		id, label := s.bytes(o, pkcs11.CKA_ID), string(s.bytes(o, pkcs11.CKA_LABEL))
-		told := s.publicKey(o)
-		public := s.publicOf(o, told, id, label)
-		if public == nil && (told != nil || s.found.Public != nil || !s.wanted.isKey(nil, id, label)) {
+		v, err := s.read(o, privateAttributes)
+		if err != nil {
+			return nil, err
+		}
+		n, told := v.name(), v.publicKey()
+		public := s.publicOf(v)
+		if public == nil && (told != nil || s.found.Public != nil || !s.wanted.isKey(nil, n.id, n.label)) {
 			continue
 		}
-		keys = append(keys, s.newKey(o, public, told))
+		keys = append(keys, s.newKey(o, v, public))
 	}
 	return keys, nil
 }
 
 // publicOf is the public key that makes a private key the wanted one, nil
 // where nothing does.
-func (s *Session) publicOf(o object, told crypto.PublicKey, id []byte, label string) crypto.PublicKey {
+func (s *Session) publicOf(v values) crypto.PublicKey {
+	n, told := v.name(), v.publicKey()
 	switch {
 	case told != nil && s.found.Public != nil:
 		if SamePublicKey(told, s.found.Public) {
 			return told
 		}
 	case told != nil:
-		if s.wanted.isKey(told, id, label) {
+		if s.wanted.isKey(told, n.id, n.label) {
 			return told
 		}
 	case s.found.Public != nil:
-		if kind, ok := keyType(s.found.Public); ok && kind == s.number(o, pkcs11.CKA_KEY_TYPE) && contains(s.found.ids, id) {
+		if isOfKind(s.found.Public, v.number(pkcs11.CKA_KEY_TYPE)) && contains(s.found.ids, n.id) {
 			return s.found.Public
 		}
 	}
 	return nil
+}
+
+// KeyOf is the private key of a key that Contents told of, before the login or
+// after it.
+func (s *Session) KeyOf(ctx context.Context, k StoredKey) (*Key, error) {
+	if k.Public == nil {
+		return nil, s.untold()
+	}
+	keys, err := again(ctx, s, "C_FindObjects", func() ([]*Key, error) {
+		if err := s.readMechanisms(); err != nil {
+			return nil, err
+		}
+		return s.privatesOf(k)
+	})
+	switch {
+	case err != nil:
+		return nil, s.Explain(ctx, err)
+	case len(keys) == 0:
+		return nil, s.noKey()
+	}
+	return s.only(keys)
+}
+
+// privatesOf are the private keys that can be that of a key. Those with its ID
+// are looked at first, and the others where it is none of them.
+func (s *Session) privatesOf(k StoredKey) ([]*Key, error) {
+	for _, n := range append(k.names, name{id: k.ID}) {
+		if len(n.id) == 0 {
+			continue
+		}
+		keys, err := s.privatesAmong(k, objectAttribute{pkcs11.CKA_ID, n.id})
+		if err != nil || len(keys) > 0 {
+			return keys, err
+		}
+	}
+	return s.privatesAmong(k)
+}
+
+func (s *Session) privatesAmong(k StoredKey, having ...objectAttribute) ([]*Key, error) {
+	handles, err := s.objects(pkcs11.CKO_PRIVATE_KEY, having...)
+	if err != nil {
+		return nil, err
+	}
+	var keys []*Key
+	for _, o := range handles {
+		v, err := s.read(o, privateAttributes)
+		if err != nil {
+			return nil, err
+		}
+		told := v.publicKey()
+		if SamePublicKey(told, k.Public) ||
+			told == nil && len(having) > 0 && isOfKind(k.Public, v.number(pkcs11.CKA_KEY_TYPE)) {
+			keys = append(keys, s.newKey(o, v, k.Public))
+		}
+	}
+	return keys, nil
 }

@@ -21,8 +21,12 @@ type pair struct{ public, private object }
 // and is a problem.Failed.
 func (s *Session) GenerateKeyPair(ctx context.Context, algorithm string, n NewKey) (StoredKey, error) {
 	k, known := kindNamed(algorithm)
-	if !known || !s.token.Makes(algorithm) {
-		return StoredKey{}, s.token.cannotMake(algorithm)
+	token, err := s.TokenInFull(ctx)
+	if err != nil {
+		return StoredKey{}, err
+	}
+	if !known || !token.Makes(algorithm) {
+		return StoredKey{}, token.cannotMake(algorithm)
 	}
 	if err := s.writable(ctx); err != nil {
 		return StoredKey{}, err
@@ -116,7 +120,11 @@ func (s *Session) create(template []objectAttribute) (object, error) {
 // it has only a provisional one.
 func (s *Session) finish(ctx context.Context, made pair, n NewKey, id []byte) (StoredKey, error) {
 	public, err := change(ctx, s, "C_GetAttributeValue", func() (crypto.PublicKey, error) {
-		return s.publicKey(made.public), s.guarded(made.private)
+		v, err := s.read(made.public, publicAttributes)
+		if err != nil {
+			return nil, err
+		}
+		return v.publicKey(), s.guarded(made.private)
 	})
 	if err == nil && public == nil {
 		err = problem.New(problem.Failed, "the token %q does not tell the public key of its new key", s.token.Label)
@@ -130,20 +138,18 @@ func (s *Session) finish(ctx context.Context, made pair, n NewKey, id []byte) (S
 		}
 	}
 	return change(ctx, s, "C_GetAttributeValue", func() (StoredKey, error) {
-		k := StoredKey{
-			Public: public, HasPrivate: true, HasPublic: true, publics: []object{made.public}, privates: []object{made.private},
-			Sign: s.flag(made.private, pkcs11.CKA_SIGN, true), Decrypt: s.flag(made.private, pkcs11.CKA_DECRYPT, true),
-			Derive: s.flag(made.private, pkcs11.CKA_DERIVE, true),
-		}
-		k.call(s.nameOf(made.private))
-		return k, nil
+		k := StoredKey{Public: public, HasPublic: true, publics: []object{made.public}}
+		v, err := s.read(made.private, privateAttributes)
+		k.addPrivate(made.private, v)
+		return k, err
 	})
 }
 
 // guarded refuses a key that can be read from the token.
 func (s *Session) guarded(private object) error {
-	if s.flag(private, pkcs11.CKA_SENSITIVE, true) && !s.flag(private, pkcs11.CKA_EXTRACTABLE, false) {
-		return nil
+	v, err := s.read(private, []uint{pkcs11.CKA_SENSITIVE, pkcs11.CKA_EXTRACTABLE})
+	if err != nil || v.flag(pkcs11.CKA_SENSITIVE, true) && !v.flag(pkcs11.CKA_EXTRACTABLE, false) {
+		return err
 	}
 	return problem.New(problem.Failed, "the token %q does not keep its new key to itself", s.token.Label).
 		Because("It was asked for a key that is sensitive and not extractable, and made another one.")
@@ -201,24 +207,4 @@ func (s *Session) destroy(ctx context.Context, o object) error {
 		return struct{}{}, s.module.library.destroyObject(s.handle, o)
 	})
 	return err
-}
-
-// KeyOf is the private key of a key that Contents told of, after the login.
-func (s *Session) KeyOf(ctx context.Context, k StoredKey) (*Key, error) {
-	switch {
-	case k.Public == nil:
-		return nil, s.untold()
-	case len(k.privates) == 0:
-		return nil, s.noKey()
-	}
-	keys, err := call(ctx, s.module, "C_GetAttributeValue", func() (keys []*Key, err error) {
-		for _, o := range k.privates {
-			keys = append(keys, s.newKey(o, k.Public, s.publicKey(o)))
-		}
-		return keys, nil
-	})
-	if err != nil {
-		return nil, s.Explain(ctx, err)
-	}
-	return s.only(keys)
 }

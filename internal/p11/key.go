@@ -1,7 +1,6 @@
 package p11
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 
@@ -26,20 +25,20 @@ type Key struct {
 	allowed map[MechanismID]bool
 }
 
-func (s *Session) newKey(o object, public, told crypto.PublicKey) *Key {
+func (s *Session) newKey(o object, v values, public crypto.PublicKey) *Key {
 	k := &Key{
 		session: s,
 		handle:  o,
 		public:  public,
-		told:    told,
-		id:      bytes.Clone(s.bytes(o, pkcs11.CKA_ID)),
-		label:   string(s.bytes(o, pkcs11.CKA_LABEL)),
-		sign:    s.flag(o, pkcs11.CKA_SIGN, true),
-		decrypt: s.flag(o, pkcs11.CKA_DECRYPT, true),
-		derive:  s.flag(o, pkcs11.CKA_DERIVE, true),
-		always:  s.flag(o, pkcs11.CKA_ALWAYS_AUTHENTICATE, false),
+		told:    v.publicKey(),
+		id:      v[pkcs11.CKA_ID],
+		label:   string(v[pkcs11.CKA_LABEL]),
+		sign:    v.flag(pkcs11.CKA_SIGN, true),
+		decrypt: v.flag(pkcs11.CKA_DECRYPT, true),
+		derive:  v.flag(pkcs11.CKA_DERIVE, true),
+		always:  v.flag(pkcs11.CKA_ALWAYS_AUTHENTICATE, false),
 	}
-	if list := parseNumbers(s.bytes(o, pkcs11.CKA_ALLOWED_MECHANISMS)); len(list) > 0 {
+	if list := parseNumbers(v[pkcs11.CKA_ALLOWED_MECHANISMS]); len(list) > 0 {
 		k.allowed = make(map[MechanismID]bool)
 		for _, id := range list {
 			k.allowed[MechanismID(id)] = true
@@ -87,29 +86,33 @@ func (k *Key) has(id MechanismID, operation uint) bool {
 }
 
 // operation is one use of the key: it is begun, authenticated where the key
-// wants it, and ended, with no other call in between.
+// wants it, and ended, with no other call in between. Where the token had ended
+// the session it is made once more in a new one.
 func (k *Key) operation(ctx context.Context, name string, begin func() error, end func() ([]byte, error)) ([]byte, error) {
-	var (
-		result []byte
-		err    error
-	)
-	if k.always {
-		result, err = callWithPIN(ctx, k.session.module, name, k.session.pin, func(pin []byte) ([]byte, error) {
-			if err := begin(); err != nil {
-				return nil, err
-			}
-			if err := k.session.loginAgain(pin); err != nil {
-				return nil, err
-			}
-			return end()
-		})
-	} else {
-		result, err = call(ctx, k.session.module, name, func() ([]byte, error) {
+	result, err := k.operate(ctx, name, begin, end)
+	if !k.session.loggedOut(CodeOf(err)) || k.always && !CodeOf(err).isLost() || k.renew(ctx) != nil {
+		return result, k.session.judge(ctx, err)
+	}
+	result, err = k.operate(ctx, name, begin, end)
+	return result, k.session.judge(ctx, err)
+}
+
+func (k *Key) operate(ctx context.Context, name string, begin func() error, end func() ([]byte, error)) ([]byte, error) {
+	if !k.always {
+		return call(ctx, k.session.module, name, func() ([]byte, error) {
 			if err := begin(); err != nil {
 				return nil, err
 			}
 			return end()
 		})
 	}
-	return result, k.session.judge(ctx, err)
+	return callWithPIN(ctx, k.session.module, name, k.session.pin, func(pin []byte) ([]byte, error) {
+		if err := begin(); err != nil {
+			return nil, err
+		}
+		if err := k.session.loginAgain(pin); err != nil {
+			return nil, err
+		}
+		return end()
+	})
 }

@@ -18,8 +18,12 @@ type library interface {
 	closeSession(s session) error
 	login(s session, user uint, pin []byte) error
 	logout(s session) error
+	sessionState(s session) (uint, error) // CK_STATE
 
 	findObjects(s session, template []objectAttribute) ([]object, error)
+	// attributes are values in the order of their kinds, nil for those that
+	// the object does not tell.
+	attributes(s session, o object, kinds []uint) ([][]byte, error)
 	attribute(s session, o object, kind uint) ([]byte, error)
 	destroyObject(s session, o object) error
 

@@ -124,6 +124,11 @@ func (c cryptoki) logout(s session) error {
 	return failure("C_Logout", c.ctx.Logout(pkcs11.SessionHandle(s)))
 }
 
+func (c cryptoki) sessionState(s session) (uint, error) {
+	i, err := c.ctx.GetSessionInfo(pkcs11.SessionHandle(s))
+	return i.State, failure("C_GetSessionInfo", err)
+}
+
 // findObjects asks for a hundred handles at a time, and for no more than
 // maxObjects: no card has as many.
 func (c cryptoki) findObjects(s session, template []objectAttribute) (found []object, err error) {
@@ -149,15 +154,6 @@ func (c cryptoki) findObjects(s session, template []objectAttribute) (found []ob
 		}
 	}
 	return found, nil
-}
-
-func (c cryptoki) attribute(s session, o object, kind uint) ([]byte, error) {
-	list, err := c.ctx.GetAttributeValue(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(o),
-		[]*pkcs11.Attribute{pkcs11.NewAttribute(kind, nil)})
-	if err != nil {
-		return nil, failure("C_GetAttributeValue", err)
-	}
-	return list[0].Value, nil
 }
 
 func (c cryptoki) destroyObject(s session, o object) error {

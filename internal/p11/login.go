@@ -35,11 +35,12 @@ type Login struct {
 // sent. A token that wants no login gets none.
 func (s *Session) Login(ctx context.Context, l Login) error {
 	m := s.module
-	t, err := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.token(s.token.Slot) })
+	t, err := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.state(s.token.Slot) })
 	if err != nil {
 		return err
 	}
-	s.token = t
+	t.Mechanisms = s.token.Mechanisms
+	s.token, s.notify = t, l.Notify
 	if !t.LoginRequired || s.loggedIn {
 		return nil
 	}
@@ -56,10 +57,7 @@ func (s *Session) Login(ctx context.Context, l Login) error {
 		return err
 	}
 	if t.PINPad {
-		if l.Notify != nil {
-			l.Notify("Type the PIN of the token " + t.Label + " at the reader.")
-		}
-		return s.loginResult(ctx, l, before, s.login(ctx, nil))
+		return s.loginResult(ctx, l, before, s.loginAtReader(ctx))
 	}
 	pin, err := l.Ask(ctx, secret.Request{Name: secret.PIN, Label: l.label(t), Note: before.note()})
 	if err != nil {
@@ -78,10 +76,27 @@ func (s *Session) Login(ctx context.Context, l Login) error {
 	return s.loginResult(ctx, l, before, err)
 }
 
+// loginAtReader has the PIN typed there.
+func (s *Session) loginAtReader(ctx context.Context) error {
+	if s.notify != nil {
+		s.notify("Type the PIN of the token " + s.token.Label + " at the reader.")
+	}
+	return s.login(ctx, nil)
+}
+
+// login sends the PIN. A session that the token ended while the user looked for
+// it is opened again: what an ended session is sent, the token did not count.
 func (s *Session) login(ctx context.Context, pin *secret.Bytes) error {
-	_, err := callWithPIN(ctx, s.module, "C_Login", pin, func(pin []byte) (struct{}, error) {
-		return struct{}{}, s.module.library.login(s.handle, pkcs11.CKU_USER, pin)
-	})
+	send := func() error {
+		_, err := callWithPIN(ctx, s.module, "C_Login", pin, func(pin []byte) (struct{}, error) {
+			return struct{}{}, s.module.library.login(s.handle, pkcs11.CKU_USER, pin)
+		})
+		return err
+	}
+	err := send()
+	if CodeOf(err).isLost() && s.reopen(ctx) == nil {
+		err = send()
+	}
 	return err
 }
 
@@ -111,7 +126,7 @@ func (s *Session) loginAgain(pin []byte) error {
 	}
 	const contextSpecific = 2 // CKU_CONTEXT_SPECIFIC
 	err := s.module.library.login(s.handle, contextSpecific, pin)
-	s.refused = err != nil
+	s.refused = err != nil && !CodeOf(err).isLost()
 	return err
 }
 

@@ -69,8 +69,8 @@ func kindNamed(name string) (kind, bool) {
 	return all[i], true
 }
 
-// Makes reports whether the token says that it can make keys of this
-// algorithm: rsa2048, rsa3072, rsa4096, p256, p384, p521 or ed25519.
+// Makes reports whether the token, read in full, says that it can make keys of
+// this algorithm: rsa2048, rsa3072, rsa4096, p256, p384, p521 or ed25519.
 func (t Token) Makes(algorithm string) bool {
 	k, known := kindNamed(algorithm)
 	if !known {

@@ -34,13 +34,17 @@ func (s *Session) publicObjects() ([]publicObject, error) {
 		return nil, err
 	}
 	for _, o := range certificates {
-		certificate, err := x509.ParseCertificate(s.bytes(o, pkcs11.CKA_VALUE))
+		v, err := s.read(o, certificateAttributes)
+		if err != nil {
+			return nil, err
+		}
+		certificate, err := x509.ParseCertificate(v[pkcs11.CKA_VALUE])
 		if err != nil {
 			continue
 		}
 		found = append(found, publicObject{
-			id:          s.bytes(o, pkcs11.CKA_ID),
-			label:       string(s.bytes(o, pkcs11.CKA_LABEL)),
+			id:          v[pkcs11.CKA_ID],
+			label:       string(v[pkcs11.CKA_LABEL]),
 			public:      certificate.PublicKey,
 			certificate: certificate,
 		})
@@ -50,40 +54,78 @@ func (s *Session) publicObjects() ([]publicObject, error) {
 		return nil, err
 	}
 	for _, o := range keys {
-		public := s.publicKey(o)
+		v, err := s.read(o, publicAttributes)
+		if err != nil {
+			return nil, err
+		}
+		public := v.publicKey()
 		if public == nil {
 			continue
 		}
 		found = append(found, publicObject{
-			id:     s.bytes(o, pkcs11.CKA_ID),
-			label:  string(s.bytes(o, pkcs11.CKA_LABEL)),
+			id:     v[pkcs11.CKA_ID],
+			label:  string(v[pkcs11.CKA_LABEL]),
 			public: public,
 		})
 	}
 	return found, nil
 }
 
-func (s *Session) objects(class uint) ([]object, error) {
-	return s.module.library.findObjects(s.handle, []objectAttribute{{pkcs11.CKA_CLASS, class}})
+// objects are the handles of all objects of a class that have the other
+// attributes too.
+func (s *Session) objects(class uint, others ...objectAttribute) ([]object, error) {
+	return s.module.library.findObjects(s.handle, append([]objectAttribute{{pkcs11.CKA_CLASS, class}}, others...))
+}
+
+// What is read of an object. Of attributes that its kind does not have,
+// nothing comes back.
+var (
+	certificateAttributes = []uint{pkcs11.CKA_ID, pkcs11.CKA_LABEL, pkcs11.CKA_VALUE}
+	publicAttributes      = []uint{
+		pkcs11.CKA_ID, pkcs11.CKA_LABEL, pkcs11.CKA_KEY_TYPE, ckaPublicKeyInfo,
+		pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT, pkcs11.CKA_EC_PARAMS, pkcs11.CKA_EC_POINT,
+	}
+	privateAttributes = append([]uint{
+		pkcs11.CKA_SIGN, pkcs11.CKA_DECRYPT, pkcs11.CKA_DERIVE,
+		pkcs11.CKA_ALWAYS_AUTHENTICATE, pkcs11.CKA_ALLOWED_MECHANISMS,
+	}, publicAttributes...)
+)
+
+// values are attributes as they were read, without those that the object does
+// not tell.
+type values map[uint][]byte
+
+// read asks for attributes of an object. It fails where the session or the
+// object is not there any more.
+func (s *Session) read(o object, kinds []uint) (values, error) {
+	list, err := s.module.library.attributes(s.handle, o, kinds)
+	if err != nil {
+		return nil, err
+	}
+	v := make(values)
+	for i, kind := range kinds {
+		if list[i] != nil {
+			v[kind] = list[i]
+		}
+	}
+	return v, nil
 }
 
 // publicKey is the public key that an object of a public key, or of a private
 // one that is generous, tells of; nil where it does not.
-func (s *Session) publicKey(o object) crypto.PublicKey {
+func (v values) publicKey() crypto.PublicKey {
+	if public, err := x509.ParsePKIXPublicKey(v[ckaPublicKeyInfo]); err == nil {
+		return public
+	}
 	var (
 		public crypto.PublicKey
 		err    error
 	)
-	if info := s.bytes(o, ckaPublicKeyInfo); len(info) > 0 {
-		if public, err = x509.ParsePKIXPublicKey(info); err == nil {
-			return public
-		}
-	}
-	switch s.number(o, pkcs11.CKA_KEY_TYPE) {
+	switch v.number(pkcs11.CKA_KEY_TYPE) {
 	case pkcs11.CKK_RSA:
-		public, err = rsaPublicKey(s.bytes(o, pkcs11.CKA_MODULUS), s.bytes(o, pkcs11.CKA_PUBLIC_EXPONENT))
+		public, err = rsaPublicKey(v[pkcs11.CKA_MODULUS], v[pkcs11.CKA_PUBLIC_EXPONENT])
 	case pkcs11.CKK_EC, ckkECEdwards, ckkECMontgomery:
-		public, err = ecPublicKey(s.bytes(o, pkcs11.CKA_EC_PARAMS), s.bytes(o, pkcs11.CKA_EC_POINT))
+		public, err = ecPublicKey(v[pkcs11.CKA_EC_PARAMS], v[pkcs11.CKA_EC_POINT])
 	}
 	if err != nil {
 		return nil
@@ -91,19 +133,9 @@ func (s *Session) publicKey(o object) crypto.PublicKey {
 	return public
 }
 
-// bytes is an attribute's value, nil where the object has none to tell. The
-// attributes are read one by one, for one that is missing fails them all.
-func (s *Session) bytes(o object, kind uint) []byte {
-	value, err := s.module.library.attribute(s.handle, o, kind)
-	if err != nil {
-		return nil
-	}
-	return value
-}
-
 // number is a CK_ULONG attribute; unknownNumber where it is none.
-func (s *Session) number(o object, kind uint) uint {
-	numbers := parseNumbers(s.bytes(o, kind))
+func (v values) number(kind uint) uint {
+	numbers := parseNumbers(v[kind])
 	if len(numbers) != 1 {
 		return unknownNumber
 	}
@@ -113,8 +145,8 @@ func (s *Session) number(o object, kind uint) uint {
 const unknownNumber = ^uint(0)
 
 // flag is a CK_BBOOL attribute, or what to take where the object has none.
-func (s *Session) flag(o object, kind uint, otherwise bool) bool {
-	value := s.bytes(o, kind)
+func (v values) flag(kind uint, otherwise bool) bool {
+	value := v[kind]
 	if len(value) != 1 {
 		return otherwise
 	}

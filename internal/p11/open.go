@@ -15,7 +15,7 @@ func (m *Module) Open(ctx context.Context, u URI) (*Session, error) {
 	if name, ok := u.unknown(); ok {
 		return nil, unknownAttribute(name)
 	}
-	tokens, err := m.Tokens(ctx)
+	tokens, err := m.present(ctx, m.state)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (m *Module) FindToken(ctx context.Context, u URI) (Token, error) {
 	if name, ok := u.unknown(); ok {
 		return Token{}, unknownAttribute(name)
 	}
-	tokens, err := m.Tokens(ctx)
+	tokens, err := m.present(ctx, m.state)
 	if err != nil {
 		return Token{}, err
 	}
@@ -115,7 +115,7 @@ func (m *Module) FindInitialized(ctx context.Context, u URI) (Token, error) {
 	if name, ok := u.unknown(); ok {
 		return Token{}, unknownAttribute(name)
 	}
-	tokens, err := m.Tokens(ctx)
+	tokens, err := m.present(ctx, m.state)
 	if err != nil {
 		return Token{}, err
 	}

@@ -29,6 +29,10 @@ type Session struct {
 	// where it is theirs too.
 	pin       *secret.Bytes
 	sharedPIN bool
+	// notify is that of the login.
+	notify func(message string)
+	// reopened says that the token ended the session once.
+	reopened bool
 	// judged is the last failure that was looked into.
 	judged *CallError
 	// refused says that a PIN was wrong in this session: none is sent again.
@@ -78,6 +82,9 @@ func (s *Session) end(ctx context.Context) error {
 		err = m.do(ctx, "C_Logout", func() error { return m.library.logout(s.handle) })
 	}
 	err = errors.Join(err, m.do(ctx, "C_CloseSession", func() error { return m.library.closeSession(s.handle) }))
+	if CodeOf(err).isLost() {
+		return nil // the token ended it, and the login with it
+	}
 	if err = s.judge(ctx, err); problem.Is(err, problem.CardRemoved) {
 		return nil
 	}

@@ -66,10 +66,10 @@ func (k *Key) signInput(ctx context.Context, s Scheme, data []byte, saltLength f
 	if s.PSS {
 		m.pss = &pssParameters{hash: hashes[s.Hash].mechanism, mgf: hashes[s.Hash].mgf, saltLength: uint(saltLength())}
 	}
-	session, library := k.session.handle, k.session.module.library
+	session, library := k.session, k.session.module.library
 	signature, err := k.operation(ctx, "C_Sign",
-		func() error { return library.signInit(session, m, k.handle) },
-		func() ([]byte, error) { return library.sign(session, data, signatureSize(k.public)) })
+		func() error { return library.signInit(session.handle, m, k.handle) },
+		func() ([]byte, error) { return library.sign(session.handle, data, signatureSize(k.public)) })
 	if err != nil {
 		return nil, err
 	}

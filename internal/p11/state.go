@@ -134,7 +134,11 @@ func (s *Session) writable(ctx context.Context) error {
 	}
 	readOnly := s.handle
 	s.handle, s.canWrite = handle, true
-	return m.do(ctx, "C_CloseSession", func() error { return m.library.closeSession(readOnly) })
+	err = m.do(ctx, "C_CloseSession", func() error { return m.library.closeSession(readOnly) })
+	if CodeOf(err).isLost() {
+		return nil
+	}
+	return err
 }
 
 // change makes one call that changes the token.

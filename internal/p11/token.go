@@ -88,13 +88,24 @@ func ListTokens(ctx context.Context, name string) (Listing, error) {
 
 // Tokens are the tokens in the slots of the module, in the module's order.
 func (m *Module) Tokens(ctx context.Context) ([]Token, error) {
+	return m.present(ctx, func(slot uint) (Token, error) {
+		t, err := m.state(slot)
+		if err == nil {
+			t.Mechanisms, err = m.mechanisms(slot)
+		}
+		return t, err
+	})
+}
+
+// present are the tokens in the slots, as far as read tells of them.
+func (m *Module) present(ctx context.Context, read func(slot uint) (Token, error)) ([]Token, error) {
 	slots, err := call(ctx, m, "C_GetSlotList", m.library.slots)
 	if err != nil {
 		return nil, err
 	}
 	tokens := make([]Token, 0, len(slots))
 	for _, slot := range slots {
-		t, err := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.token(slot) })
+		t, err := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return read(slot) })
 		switch {
 		case CodeOf(err).isGone(): // pulled out since the list was made
 		case err != nil:
@@ -106,23 +117,36 @@ func (m *Module) Tokens(ctx context.Context) ([]Token, error) {
 	return tokens, nil
 }
 
-func (m *Module) token(slot uint) (Token, error) {
-	t, err := m.state(slot)
-	if err != nil {
-		return Token{}, err
-	}
+func (m *Module) mechanisms(slot uint) ([]Mechanism, error) {
 	ids, err := m.library.mechanisms(slot)
 	if err != nil {
-		return Token{}, err
+		return nil, err
 	}
+	list := make([]Mechanism, 0, len(ids))
 	for _, id := range ids {
 		info, err := m.library.mechanismInfo(slot, id)
 		if err != nil {
-			return Token{}, err
+			return nil, err
 		}
-		t.Mechanisms = append(t.Mechanisms, newMechanism(id, info))
+		list = append(list, newMechanism(id, info))
 	}
-	return t, nil
+	return list, nil
+}
+
+// readMechanisms reads them when they are needed first: they are many calls,
+// and a network HSM is asked over the network.
+func (s *Session) readMechanisms() (err error) {
+	if s.token.Mechanisms == nil {
+		s.token.Mechanisms, err = s.module.mechanisms(s.token.Slot)
+	}
+	return err
+}
+
+// TokenInFull is the token of the session with its mechanisms, which Token has
+// only when something needed them.
+func (s *Session) TokenInFull(ctx context.Context) (Token, error) {
+	_, err := again(ctx, s, "C_GetMechanismList", func() (struct{}, error) { return struct{}{}, s.readMechanisms() })
+	return s.token, s.Explain(ctx, err)
 }
 
 // state is what changes of a token: everything but its mechanisms.

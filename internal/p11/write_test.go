@@ -39,6 +39,9 @@ func atWork(t *testing.T, m *Module) *Session {
 	if err := s.Login(t.Context(), Login{Ask: answer("246813")}); err != nil {
 		t.Fatal(err)
 	}
+	if token, err := s.TokenInFull(t.Context()); err != nil || !token.Makes("p256") {
+		t.Fatal(token, err)
+	}
 	return s
 }
 
