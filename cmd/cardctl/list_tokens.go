@@ -126,10 +126,11 @@ func tokenText(s *output.Sheet, t *p11.Token) {
 	s.Field("in", t.SlotDescription)
 	s.Field("model", strings.TrimSpace(t.Manufacturer+" "+t.Model))
 	s.Field("serial", t.Serial)
-	s.Field("user PIN", fmt.Sprintf("%s, %d to %d bytes", t.UserPIN, t.MinPINLength, t.MaxPINLength))
-	s.Field("SO PIN", t.SOPIN.String())
-	if !t.Initialized {
-		s.Field("state", "not initialised")
+	if t.Initialized {
+		s.Field("user PIN", fmt.Sprintf("%s, %d to %d bytes", t.UserPIN, t.MinPINLength, t.MaxPINLength))
+		s.Field("SO PIN", t.SOPIN.String())
+	} else {
+		s.Field("state", "not initialised, without PINs")
 	}
 	names := make([]string, len(t.Mechanisms))
 	for i, m := range t.Mechanisms {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ import (
 )
 
 type smokeTestOptions struct {
-	key        string
+	keys       []string
 	tls        bool
 	tlsConnect string
 	chain, ca  string
@@ -34,15 +35,18 @@ func newSmokeTestCmd(env *Env) *cobra.Command {
 		Long: `Sign and verify through the PKCS#11 module, as a browser or a VPN would; of
 opensc where --module names no other. The card is found in the module by its
 serial and its key. With --tls there are handshakes with client certificate on
-loopback, with --tls-connect one with a real server.`,
+loopback, with --tls-connect one with a real server. --key can be given several
+times: keys on one token share one login, and the first failure that may cost a
+try of the PIN ends it.`,
 		Example: `  cardctl smoke-test --key OPENPGP.3 --tls
   cardctl smoke-test --key OPENPGP.3 --pin env:PIN --tls-connect www.example.com:443
-  cardctl smoke-test --key 'pkcs11:token=desk;id=%45' --module softhsm2`,
+  cardctl smoke-test --key 'pkcs11:token=desk;id=%45' --module softhsm2
+  cardctl smoke-test --key 'pkcs11:token=desk;object=vpn' --key 'pkcs11:token=desk;object=mail' --module softhsm2`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSmokeTest(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
-	keyFlag(flags, &o.key)
+	flags.StringArrayVarP(&o.keys, "key", "k", nil, "`reference` of a key, such as OPENPGP.3; can be given several times")
 	flags.BoolVar(&o.tls, "tls", false, "add TLS handshakes on loopback")
 	flags.StringVar(&o.tlsConnect, "tls-connect", "", "add a TLS handshake with `HOST:PORT`")
 	flags.StringVar(&o.chain, "chain", "", "`file` with certificates of issuers to send along in TLS")
@@ -52,31 +56,62 @@ loopback, with --tls-connect one with a real server.`,
 	return cmd
 }
 
+// smokeTests is the document of several keys; that of one is its report.
+type smokeTests struct {
+	Tests  []smoke.Report `json:"tests"`
+	Passed bool           `json:"passed"`
+}
+
 func runSmokeTest(ctx context.Context, env *Env, o *smokeTestOptions) error {
-	ref, err := env.parseKey(ctx, o.key)
+	if len(o.keys) == 0 {
+		o.keys = []string{""} // a person may choose
+	}
+	var tests []smoke.Options
+	for _, reference := range o.keys {
+		test, err := o.prepareKey(ctx, env, reference)
+		if err != nil {
+			return err
+		}
+		tests = append(tests, test)
+	}
+	reports, failed := smoke.RunAll(ctx, tests)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for _, r := range reports {
+		if env.object = r.Key; !r.Passed {
+			break
+		}
+	}
+	var err error
+	if len(reports) == 1 {
+		err = env.result("SmokeTest", reports[0], func(s *output.Sheet) { smokeText(s, &reports[0]) })
+	} else {
+		all := smokeTests{Tests: reports, Passed: failed == nil}
+		err = env.result("SmokeTestList", all, all.text)
+	}
 	if err != nil {
 		return err
 	}
+	return failed
+}
+
+// prepareKey reads a reference, and from the card what the module has to show.
+func (o *smokeTestOptions) prepareKey(ctx context.Context, env *Env, reference string) (smoke.Options, error) {
+	ref, err := env.parseKey(ctx, reference)
+	if err != nil {
+		return smoke.Options{}, err
+	}
 	test, err := o.prepare(ctx, env, ref)
 	if err != nil {
-		return err
+		return test, err
 	}
 	if ref.Application == key.PKCS11 {
 		test.URI, err = p11.ParseURI(ref.ID)
 	} else {
 		err = env.readForTest(ctx, ref, &test)
 	}
-	if err != nil {
-		return err
-	}
-	report, failed := smoke.Run(ctx, test)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err := env.result("SmokeTest", report, func(s *output.Sheet) { smokeText(s, &report) }); err != nil {
-		return err
-	}
-	return failed
+	return test, err
 }
 
 // prepare is what does not need the card.
@@ -187,9 +222,24 @@ func smokeText(s *output.Sheet, r *smoke.Report) {
 	for _, c := range r.Checks {
 		s.Field(string(c.Result)+"  "+c.Name, c.Detail)
 	}
-	if r.Passed {
+	switch {
+	case r.Passed:
 		s.Heading("Passed: the key works")
-		return
+	case len(r.Checks) == 0:
+		s.Heading("Not looked at, after the failure before it")
+	default:
+		s.Heading("FAILED")
 	}
-	s.Heading("FAILED")
+}
+
+func (t *smokeTests) text(s *output.Sheet) {
+	passed := 0
+	for i := range t.Tests {
+		smokeText(s, &t.Tests[i])
+		s.Gap()
+		if t.Tests[i].Passed {
+			passed++
+		}
+	}
+	s.Heading(fmt.Sprintf("%d of %d keys work", passed, len(t.Tests)))
 }

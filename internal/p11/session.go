@@ -116,6 +116,29 @@ func (s *Session) judge(ctx context.Context, err error) error {
 	return err
 }
 
+// LoggedIn reports whether the session needs no login any more.
+func (s *Session) LoggedIn() bool { return s.loggedIn }
+
+// Continue makes the session go on with what next, which Find returned, was
+// opened for, so that no PIN is needed again. It is false, and next stays open,
+// where that is on another token with a PIN of its own; else next is closed.
+func (s *Session) Continue(ctx context.Context, next *Session) (bool, error) {
+	places := append([]Token{next.token}, next.others...)
+	here := slices.IndexFunc(places, func(t Token) bool { return t.Slot == s.token.Slot && t.Serial == s.token.Serial })
+	if here < 0 && !(s.sharedPIN && sameCard([]Token{s.token, next.token})) {
+		return false, nil
+	}
+	if err := next.Close(); err != nil {
+		return true, err
+	}
+	s.wanted, s.found, s.others = next.wanted, next.found, places
+	if here < 0 {
+		return true, s.moveOn(ctx)
+	}
+	s.others = slices.Delete(places, here, here+1)
+	return true, nil
+}
+
 // moveOn ends the session and opens it again on the next token of the card.
 func (s *Session) moveOn(ctx context.Context) error {
 	if err := s.end(ctx); err != nil {

@@ -94,7 +94,7 @@ func (t tries) explain(module string, before tries, err error) error {
 			Because("The card refused it.").Hint("the same command with the right user PIN")
 	case wrong:
 		p = problem.New(problem.PINIncorrect, "%s: wrong user PIN [%s]", module, code).
-			Because("The card refused it; the module does not say how many tries are left.").Hint("cardctl info shows the tries left")
+			Because("The card refused it; the module does not say how many tries are left.").Hint("the same command with the right user PIN")
 	default:
 		return err
 	}

@@ -25,13 +25,14 @@ type run struct {
 	// refused are the digests that the key does not sign.
 	refused map[crypto.Hash]bool
 
+	at          *bench
 	module      *p11.Module
 	session     *p11.Session
 	key         *p11.Key
 	certificate *x509.Certificate
 }
 
-func newRun(o Options) *run {
+func newRun(o Options, at *bench) *run {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -41,7 +42,7 @@ func newRun(o Options) *run {
 	if o.Module == "" {
 		o.Module = DefaultModule
 	}
-	return &run{o: o, report: Report{Module: o.Module, Key: o.Key, Checks: []Check{}}, refused: map[crypto.Hash]bool{}}
+	return &run{o: o, at: at, report: Report{Module: o.Module, Key: o.Key, Checks: []Check{}}, refused: map[crypto.Hash]bool{}}
 }
 
 // skipped ends a check that cannot be made here; its text is the reason.
@@ -91,7 +92,7 @@ func (r *run) keep(err error) {
 
 func (r *run) openModule(ctx context.Context) bool {
 	return r.check(ctx, "module", func() (string, error) {
-		m, err := p11.LoadFor(ctx, r.o.Module, r.o.Driver)
+		m, err := r.at.load(ctx, r.o.Module)
 		if err != nil {
 			return "", err
 		}
@@ -102,7 +103,7 @@ func (r *run) openModule(ctx context.Context) bool {
 
 func (r *run) findToken(ctx context.Context) bool {
 	return r.check(ctx, "token", func() (string, error) {
-		s, err := r.module.Find(ctx, p11.Wanted{Serial: r.o.Serial, URI: r.o.URI, Public: r.public()})
+		s, err := r.at.find(ctx, r.module, p11.Wanted{Serial: r.o.Serial, URI: r.o.URI, Public: r.public()})
 		if err != nil {
 			return "", err
 		}
@@ -163,6 +164,7 @@ func (r *run) describe(c *x509.Certificate) string {
 
 func (r *run) login(ctx context.Context) bool {
 	return r.check(ctx, "login", func() (string, error) {
+		before := r.session.LoggedIn()
 		err := r.session.Login(ctx, p11.Login{
 			Ask: r.o.Ask, Holder: r.o.Holder, Tries: r.o.Tries,
 			AllowLastTry: r.o.AllowLastTry, SharedPIN: r.o.SharedPIN, DerivedPIN: r.o.DerivedPIN, Notify: r.o.Notify,
@@ -170,6 +172,8 @@ func (r *run) login(ctx context.Context) bool {
 		switch t := r.session.Token(); {
 		case err != nil:
 			return "", err
+		case before:
+			return "logged in already", nil
 		case !t.LoginRequired:
 			return "the token wants no login", nil
 		case t.PINPad:

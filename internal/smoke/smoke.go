@@ -113,35 +113,61 @@ const (
 // certificate, problem.NotFound for a module, token, certificate or key that is
 // not there, problem.PINIncorrect and PINBlocked for the login.
 func Run(ctx context.Context, o Options) (Report, error) {
-	r := newRun(o)
-	if o.TLSConnect != "" {
-		if _, err := hostOf(o.TLSConnect); err != nil {
-			return r.report, err
+	reports, err := RunAll(ctx, []Options{o})
+	return reports[0], err
+}
+
+// RunAll makes the checks for several keys. Those on one token share a login, so
+// that its PIN is asked for and sent once. After a failure that may cost tries,
+// or that leaves no card, no other key is looked at; its report has no checks.
+func RunAll(ctx context.Context, all []Options) ([]Report, error) {
+	var (
+		at       = newBench(all)
+		reports  = make([]Report, 0, len(all))
+		failed   error
+		finished bool
+	)
+	for _, o := range all {
+		r := newRun(o, at)
+		if !finished {
+			r.checkAll(ctx)
+			finished = r.stopped || ctx.Err() != nil
+			r.report.Passed = r.failed == nil
+		}
+		reports = append(reports, r.report)
+		if failed == nil {
+			failed = r.failed
 		}
 	}
-	r.checkAll(ctx)
+	if err := at.close(); err != nil && failed == nil {
+		failed, reports[len(reports)-1].Passed = err, false
+	}
+	var p *problem.Error
+	if errors.As(failed, &p) && p.Code == problem.CardRemoved {
+		failed = problem.Wrap(p.Code, p, p.What).Because("%s Nothing on the card was changed.", p.Reason())
+	}
+	return reports, failed
+}
+
+func (r *run) checkAll(ctx context.Context) {
+	if r.o.TLSConnect != "" {
+		if _, err := hostOf(r.o.TLSConnect); err != nil {
+			r.keep(err)
+			return
+		}
+	}
+	r.checkKey(ctx)
 	if r.failed == nil && !r.proved {
 		r.failed = problem.New(problem.NotSupported, "nothing could be proved").
 			Because("Through this module the key neither signs nor decrypts.").
 			Hint("cardctl list-tokens --module %s", r.report.Module)
 	}
-	r.report.Passed = r.failed == nil
-	var p *problem.Error
-	if errors.As(r.failed, &p) && p.Code == problem.CardRemoved {
-		r.failed = problem.Wrap(p.Code, p, p.What).Because("%s Nothing on the card was changed.", p.Reason())
-	}
-	return r.report, r.failed
 }
 
-func (r *run) checkAll(ctx context.Context) {
-	if !r.openModule(ctx) {
+func (r *run) checkKey(ctx context.Context) {
+	if !r.openModule(ctx) || !r.findToken(ctx) {
 		return
 	}
-	defer func() { r.keep(r.module.Close()) }()
-	if !r.findToken(ctx) {
-		return
-	}
-	defer func() { r.keep(r.session.Close()) }()
 	r.checkCertificate(ctx)
 	if !r.login(ctx) || !r.findKey(ctx) {
 		return
