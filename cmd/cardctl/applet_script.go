@@ -14,20 +14,27 @@ import (
 
 func newAppletScriptCmd(env *Env) *cobra.Command {
 	var f domainFlags
+	var withApplets bool
 	cmd := &cobra.Command{
 		Use:   "script FILE",
 		Short: "Run a GPShell script",
 		Long: `Run a GPShell script as it is, on the card that is meant here, whatever reader it
 names. FILE is - for stdin. A command or an option that is not known ends it
-before anything is sent to the card. The keys are those in the script.
+before anything is sent to the card. The keys are those in the script, and
+${NAME} in it is a variable of the environment.
 
-Unlike GPShell, delete deletes what it names and nothing else. The commands are:
+Unlike GPShell, delete leaves a package alone that something was installed from,
+but for --with-applets. A security domain with another of the known AIDs than
+the script selects is selected all the same, and said. The commands are:
 
 ` + scriptCommands(),
 		Example: "  cardctl applet script install.gpsh\n  cardctl applet script list.gpsh --reader sim:desk",
 		Args:    oneArg("the GPShell script, or - for stdin"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return runAppletScript(cmd.Context(), env, &f, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runAppletScript(cmd.Context(), env, &f, withApplets, args[0])
+		},
 	}
+	cmd.Flags().BoolVar(&withApplets, "with-applets", false, "with a package, delete what was installed from it")
 	f.addRetry(cmd.Flags())
 	return cmd
 }
@@ -54,13 +61,13 @@ type scriptCommand struct {
 	Output  []string `json:"output"`
 }
 
-func runAppletScript(ctx context.Context, env *Env, f *domainFlags, file string) error {
+func runAppletScript(ctx context.Context, env *Env, f *domainFlags, withApplets bool, file string) error {
 	text, err := env.readFile(file, applet.MaxScript)
 	if err != nil {
 		return err
 	}
-	options := applet.ScriptOptions{}
-	if options.Script, err = applet.ParseScript(text); err != nil {
+	options := applet.ScriptOptions{WithApplets: withApplets}
+	if options.Script, err = applet.ParseScript(text, env.Getenv); err != nil {
 		return about(err, file)
 	}
 	if file != "-" {

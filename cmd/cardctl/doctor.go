@@ -90,9 +90,13 @@ func (env *Env) doctorReaders(ctx context.Context) ([]doctor.Reader, error) {
 func (env *Env) doctorJavaCards(ctx context.Context) []doctor.JavaCard {
 	var list []doctor.JavaCard
 	look := func(ctx context.Context, c *card) error {
-		factory, err := applet.FactoryKeys(ctx, c.Channel, nil)
+		dir, err := env.stateDir()
+		if err != nil {
+			return err
+		}
+		keys, err := applet.CardKeys(ctx, applet.Access{Channel: c.Channel, StateDir: dir})
 		if err == nil {
-			list = append(list, doctor.JavaCard{Reader: c.Reader, FactoryKeys: factory})
+			list = append(list, doctor.JavaCard{Reader: c.Reader, KnownKeys: keys != applet.KeysNotKnown})
 		}
 		return err
 	}

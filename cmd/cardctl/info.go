@@ -48,8 +48,9 @@ type cardInfo struct {
 	Certificates   []storedCertificate   `json:"certificates"`
 	PINs           []inventory.PIN       `json:"pins"`
 	SignatureCount int                   `json:"signatureCount"`
-	// CardKeys is "factory" for a Java card with the keys that it came with.
-	CardKeys string `json:"cardKeys,omitempty"`
+	// CardKeys is "factory" for a Java card with the keys that it came with,
+	// "test" for one that was opened here with the well-known test keys.
+	CardKeys applet.KnownKeys `json:"cardKeys,omitempty"`
 }
 
 type storedCertificate struct {
@@ -76,12 +77,12 @@ func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
 
 // inspect reads what is on the card or token that is meant, and tells where that
 // is, and whose keys a Java card has.
-func (env *Env) inspect(ctx context.Context, meant *applicationFlags) (found inventory.Info, place, cardKeys string, err error) {
+func (env *Env) inspect(ctx context.Context, meant *applicationFlags) (found inventory.Info, place string, cardKeys applet.KnownKeys, err error) {
 	onPKCS15 := func(ctx context.Context, c *pkcs15.Card) error { return inventory.InspectPKCS15(ctx, c, &found) }
 	_, place, err = meant.run(ctx, env, works{
 		onCard: func(ctx context.Context, c *card) (err error) {
 			if found, err = inventory.Inspect(ctx, c.Channel); err == nil {
-				cardKeys, err = keysOfCard(ctx, c, found.Card)
+				cardKeys, err = env.keysOfCard(ctx, c, found.Card)
 			}
 			return err
 		},
@@ -97,17 +98,17 @@ func (env *Env) inspect(ctx context.Context, meant *applicationFlags) (found inv
 	return found, place, cardKeys, err
 }
 
-// keysOfCard tells a Java card whose keys are those of the factory. That is read,
+// keysOfCard says what others may know of the keys of a Java card. That is read,
 // and no key is tried.
-func keysOfCard(ctx context.Context, c *card, found inventory.Card) (string, error) {
+func (env *Env) keysOfCard(ctx context.Context, c *card, found inventory.Card) (applet.KnownKeys, error) {
 	if !found.Has("gp") {
-		return "", nil
+		return applet.KeysNotKnown, nil
 	}
-	factory, err := applet.FactoryKeys(ctx, c.Channel, nil)
-	if err != nil || !factory {
-		return "", err
+	dir, err := env.stateDir()
+	if err != nil {
+		return applet.KeysNotKnown, err
 	}
-	return "factory", nil
+	return applet.CardKeys(ctx, applet.Access{Channel: c.Channel, StateDir: dir})
 }
 
 func (i *cardInfo) text(s *output.Sheet, now time.Time) {
@@ -115,8 +116,11 @@ func (i *cardInfo) text(s *output.Sheet, now time.Time) {
 	for _, a := range i.Card.Applications {
 		s.Field(strings.TrimSpace(a.Name+" "+a.Version), a.AID)
 	}
-	if i.CardKeys != "" {
+	switch i.CardKeys {
+	case applet.KeysOfFactory:
 		s.Field("card keys", "those that it came with, which others may know: cardctl applet set-keys changes them")
+	case applet.KeysOfTests:
+		s.Field("card keys", "the test keys, which everybody knows: cardctl applet set-keys changes them")
 	}
 	if h := i.Cardholder; h != nil {
 		s.Field("cardholder", h.Name)

@@ -93,23 +93,32 @@ func (a Access) keys(ctx context.Context) (*gp.KeySet, error) {
 func (c *card) open(ctx context.Context, keys *gp.KeySet, version byte) error {
 	return c.openAs(ctx, gp.Credentials{
 		Keys: keys, Diversification: c.access.Diversification, KeyVersion: version, KeyIndex: c.access.KeyIndex,
-		Level: c.level(), Protocol: c.access.Protocol,
+		Level: c.access.level(), Protocol: c.access.Protocol,
 	})
 }
 
-func (c *card) level() gp.Level {
-	if c.access.Level == gp.LevelNone {
+// level is the security level of sessions.
+func (a Access) level() gp.Level {
+	if a.Level == gp.LevelNone {
 		return gp.LevelMAC
 	}
-	return c.access.Level
+	return a.Level
 }
 
 func (c *card) openAs(ctx context.Context, credentials gp.Credentials) error {
 	credentials.Confirm = c.guard.confirm
 	err := c.domain.Open(ctx, credentials)
+	if errors.Is(err, errSerialNeeded) {
+		if err = c.guard.identify(ctx, c.domain); err == nil {
+			err = c.domain.Open(ctx, credentials)
+		}
+	}
 	switch {
 	case err == nil:
-		return c.guard.forget()
+		if err := c.guard.forget(ctx, c.domain); err != nil {
+			return err
+		}
+		return c.notice(ctx, credentials)
 	case errors.Is(err, gp.ErrCardCryptogram), errors.Is(err, gp.ErrHostRefused):
 		return c.wrongKeys(ctx, err)
 	case iso7816.StatusOf(err) == iso7816.StatusReferenceNotFound && credentials.KeyVersion != 0, errors.Is(err, gp.ErrKeyVersion):
@@ -149,27 +158,4 @@ func (c *card) reopen(ctx context.Context) error {
 func (c *card) close() {
 	c.domain.Close()
 	c.keys.Wipe()
-}
-
-// FactoryKeys reports whether the card's security domain has the keys that it
-// came with. It asks for no keys. Of a card that does not tell it is false.
-func FactoryKeys(ctx context.Context, ch *iso7816.Channel, isd gp.AID) (bool, error) {
-	d, err := gp.Discover(ctx, ch, isd)
-	if err != nil {
-		return false, explain(err, "looking for the security domain", "")
-	}
-	keys, err := d.KeyInformation(ctx)
-	var refused *gp.CommandError
-	if errors.As(err, &refused) || errors.Is(err, gp.ErrMalformed) {
-		return false, nil
-	}
-	if err != nil {
-		return false, explain(err, "reading the key information", "")
-	}
-	for _, k := range keys {
-		if k.Version == gp.FactoryKeyVersion {
-			return true, nil
-		}
-	}
-	return false, nil
 }

@@ -23,9 +23,12 @@ type fakeCard struct {
 	version  byte
 	serial   byte // of the CPLC; 0 for a card without
 	memory   int  // bytes free
+	boasts   int  // of so many bytes more
 	files    []fakeFile
 	apps     []fakeApp
 	announce bool // takes extended length
+	careless bool // finds out late that a package is there already
+	twin     byte // the serial in the key diversification data, 0 for its own
 	longest  int  // of the command data it takes, 0 for any
 
 	// pulled is how many commands it answers before it is pulled; -1 never.
@@ -117,7 +120,8 @@ func (c *fakeCard) get(tag iso7816.Tag) ([]byte, uint16) {
 	case tag == 0x9F7F && c.serial != 0:
 		return iso7816.AppendTLV(nil, tag, bytes.Repeat([]byte{c.serial}, 42)), 0x9000
 	case tag == 0xFF21:
-		return iso7816.AppendTLV(nil, tag, []byte{0x82, 0x03, byte(c.memory >> 16), byte(c.memory >> 8), byte(c.memory)}), 0x9000
+		told := c.memory + c.boasts
+		return iso7816.AppendTLV(nil, tag, []byte{0x82, 0x03, byte(told >> 16), byte(told >> 8), byte(told)}), 0x9000
 	case tag == 0xE0:
 		return []byte{0xE0, 0x06, 0xC0, 0x04, 0x01, c.version, 0x80, 0x10}, 0x9000
 	}
@@ -150,7 +154,11 @@ func (c *fakeCard) initialize(cmd iso7816.Command) ([]byte, uint16) {
 	}
 	c.open, c.host = false, bytes.Clone(cmd.Data)
 	c.sequence++
-	answer := append(bytes.Repeat([]byte{c.serial}, 10), c.version, 2)
+	diversification := c.serial
+	if c.twin != 0 {
+		diversification = c.twin
+	}
+	answer := append(bytes.Repeat([]byte{diversification}, 10), c.version, 2)
 	answer = append(answer, c.challenge()...)
 	return append(answer, c.cryptogram(append(bytes.Clone(c.host), c.challenge()...))...), 0x9000
 }
@@ -195,7 +203,7 @@ func fieldsOf(data []byte) (list [][]byte) {
 func (c *fakeCard) install(cmd iso7816.Command) uint16 {
 	fields := fieldsOf(cmd.Data)
 	if cmd.P1 == 0x02 {
-		if c.file(fields[0]) >= 0 {
+		if c.file(fields[0]) >= 0 && !c.careless {
 			return 0x6985
 		}
 		c.loading, c.data = &fakeFile{aid: bytes.Clone(fields[0])}, nil
@@ -227,6 +235,9 @@ func (c *fakeCard) load(cmd iso7816.Command) uint16 {
 		}
 		if _, err := Parse(object.Value); err != nil {
 			return 0x6A80
+		}
+		if c.file(c.loading.aid) >= 0 {
+			return 0x6985
 		}
 		c.loading.size = len(object.Value)
 		c.memory -= c.loading.size

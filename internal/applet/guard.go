@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/gp"
@@ -21,18 +23,28 @@ type guard struct {
 	retry bool
 	now   func() time.Time
 
-	// card names the card: the serial of its production life cycle data, or
-	// where it has none its key diversification data; "" for not known yet.
+	// card is the serial of the card's production life cycle data, "" for
+	// none or not known yet; kdd stands for its key diversification data.
 	card string
 	kdd  string
+
+	// identified tells that the serial was asked for.
+	identified bool
 }
 
-// failure is what is remembered of a card.
+// failure is what is remembered of a card. KDD is its key diversification data
+// as it is in guard.kdd: other cards have other data, so that only a card with
+// these has to be asked for its serial.
 type failure struct {
 	Card     string    `json:"card"`
+	KDD      string    `json:"kdd,omitempty"`
 	FailedAt time.Time `json:"failedAt"`
 	Reason   string    `json:"reason"`
 }
+
+// errSerialNeeded is a card that looks like one that is remembered: its serial
+// says whether it is.
+var errSerialNeeded = errors.New("the serial of the card is needed")
 
 func newGuard(a Access) *guard {
 	g := &guard{retry: a.RetryKeys, now: a.Now}
@@ -45,18 +57,12 @@ func newGuard(a Access) *guard {
 	return g
 }
 
-// permit ends the attempt for a card that is remembered. While no card is
-// remembered nothing is read.
+// permit ends the attempt for a card that is remembered, where what is
+// remembered does not say how the card looks before its serial is read.
 func (g *guard) permit(ctx context.Context, d *gp.SecurityDomain) error {
-	if g.dir == "" {
-		return nil
-	}
-	entries, err := os.ReadDir(g.dir)
-	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
-		return nil
-	}
-	if err != nil {
-		return problem.Wrap(problem.Failed, err, "cannot see whether keys failed on this card before")
+	failures, err := g.failures()
+	if err != nil || !slices.ContainsFunc(failures, func(f failure) bool { return f.KDD == "" }) {
+		return err
 	}
 	if err := g.identify(ctx, d); err != nil {
 		return err
@@ -64,9 +70,37 @@ func (g *guard) permit(ctx context.Context, d *gp.SecurityDomain) error {
 	return g.refuse(g.card)
 }
 
+// failures are all that is remembered.
+func (g *guard) failures() ([]failure, error) {
+	if g.dir == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(g.dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, problem.Wrap(problem.Failed, err, "cannot see whether keys failed on this card before")
+	}
+	var list []failure
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok {
+			continue
+		}
+		var f failure
+		if raw, err := os.ReadFile(filepath.Join(g.dir, e.Name())); err != nil || json.Unmarshal(raw, &f) != nil {
+			f = failure{}
+		}
+		f.Card = name // the file is found again by its name
+		if strings.HasPrefix(name, kddPrefix) {
+			f.KDD = name
+		}
+		list = append(list, f)
+	}
+	return list, nil
+}
+
 // identify reads the serial, where the card has one.
 func (g *guard) identify(ctx context.Context, d *gp.SecurityDomain) error {
-	if g.card != "" {
+	if g.identified {
 		return nil
 	}
 	cplc, err := d.CPLC(ctx)
@@ -78,17 +112,31 @@ func (g *guard) identify(ctx context.Context, d *gp.SecurityDomain) error {
 	default:
 		return err
 	}
+	g.identified = true
 	return nil
 }
 
-// confirm is the second look: the key diversification data is only known once
-// INITIALIZE UPDATE was answered.
+// kddPrefix begins the name of a card that has no serial.
+const kddPrefix = "kdd-"
+
+// confirm is the second look, at the key diversification data, which the card
+// answers to INITIALIZE UPDATE.
 func (g *guard) confirm(u *gp.InitializeUpdate) error {
-	g.kdd = fmt.Sprintf("kdd-%X", u.KeyDiversificationData)
-	if g.dir == "" || g.card != "" {
-		return nil
+	g.kdd = fmt.Sprintf("%s%X", kddPrefix, u.KeyDiversificationData)
+	failures, err := g.failures()
+	if err != nil || g.retry {
+		return err
 	}
-	return g.refuse(g.kdd)
+	for _, f := range failures {
+		switch {
+		case f.KDD != g.kdd:
+		case !g.identified:
+			return errSerialNeeded
+		case f.Card == g.card, f.Card == g.kdd && g.card == "":
+			return g.refuse(f.Card)
+		}
+	}
+	return nil
 }
 
 func (g *guard) refuse(card string) error {
@@ -119,17 +167,12 @@ func (g *guard) remember(ctx context.Context, d *gp.SecurityDomain, reason strin
 	if g.dir == "" {
 		return nil
 	}
+	_ = g.identify(ctx, d) // the card may not be there any more
 	card := g.card
-	if card == "" && d != nil {
-		// Reading it may fail on a card that is not there any more.
-		if err := g.identify(ctx, d); err == nil {
-			card = g.card
-		}
-	}
 	if card == "" {
 		card = g.kdd
 	}
-	raw, err := json.Marshal(failure{Card: card, FailedAt: g.now().UTC(), Reason: reason})
+	raw, err := json.Marshal(failure{Card: card, KDD: g.kdd, FailedAt: g.now().UTC(), Reason: reason})
 	if err != nil {
 		return err
 	}
@@ -137,15 +180,21 @@ func (g *guard) remember(ctx context.Context, d *gp.SecurityDomain, reason strin
 }
 
 // forget drops what was remembered, once keys were right.
-func (g *guard) forget() error {
-	if g.dir == "" {
-		return nil
+func (g *guard) forget(ctx context.Context, d *gp.SecurityDomain) error {
+	failures, err := g.failures()
+	if err != nil {
+		return err
 	}
-	for _, card := range []string{g.card, g.kdd} {
-		if card == "" {
+	for _, f := range failures {
+		if f.KDD == g.kdd {
+			if err := g.identify(ctx, d); err != nil {
+				return err
+			}
+		}
+		if f.Card != g.card && f.Card != g.kdd {
 			continue
 		}
-		if err := os.Remove(g.file(card)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(g.file(f.Card)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return problem.Wrap(problem.Failed, err, "cannot forget that keys failed on this card")
 		}
 	}

@@ -33,6 +33,9 @@ func Install(ctx context.Context, o InstallOptions) (*Plan, error) {
 	if err != nil {
 		return nil, explain(err, what, "")
 	}
+	if p.Blocks, err = gp.FewestLoadBlocks(p.LoadSize, lengths(o.Access.Channel)[0], o.Access.level()); err != nil {
+		return p, explain(err, what, "Nothing was sent to the card.")
+	}
 	c, err := connect(ctx, o.Access)
 	if err != nil {
 		return p, explain(err, what, "Nothing on the card was changed.")
@@ -49,7 +52,11 @@ type installation struct {
 	plan  *Plan
 	state string // what is on the card now
 
+	registry      // what was on the card
+	looked   bool // the packages of the registry were read
+
 	loaded    bool // the package is on the card, at least in part
+	complete  bool // and the card confirmed it
 	installed []gp.AID
 }
 
@@ -86,26 +93,43 @@ func (w *installation) run(ctx context.Context) error {
 	return nil
 }
 
-// look reads what is on the card and holds the plan against it.
+// look reads what is on the card and holds the plan against it. One applet in
+// short APDUs is so common that no command is sent which can be saved: that the
+// package is there the applications tell that were installed from it, and else
+// the card, which refuses INSTALL [for load] then.
 func (w *installation) look(ctx context.Context) (err error) {
 	w.step("looking at the card", 0)
-	r := &registry{}
-	if r.files, err = w.domain.Status(ctx, gp.LoadFile, nil); err != nil {
+	if w.applications, err = w.domain.Status(ctx, gp.Application, nil); err != nil {
 		return err
 	}
-	if r.applications, err = w.domain.Status(ctx, gp.Application, nil); err != nil {
-		return err
+	_, told := w.instancesOf(w.plan.Package.AID)
+	if w.o.DryRun || w.o.Replace || !told || w.commandToSpare() || !w.o.File.forPlatform() {
+		if err := w.lookAtFiles(ctx); err != nil {
+			return err
+		}
 	}
-	if err := w.plan.compare(r, w.o.File, w.o.Replace); err != nil {
+	if err := w.plan.compare(&w.registry, w.o.File, w.o.Replace); err != nil {
 		return err
 	}
 	w.plan.Domain = w.domain.AID()
-	if w.plan.Blocks, err = w.domain.Session().LoadBlocks(w.plan.LoadSize, w.lengths()[0]); err != nil {
+	if w.plan.Blocks, err = w.domain.Session().LoadBlocks(w.plan.LoadSize, lengths(w.access.Channel)[0]); err != nil {
 		return err
 	}
-	if !w.o.DryRun && !w.commandToSpare() {
-		return nil // the card says itself when it is full
+	if w.o.DryRun || !w.looked || w.commandToSpare() {
+		return w.room(ctx)
 	}
+	return nil // the card says itself when it is full
+}
+
+// lookAtFiles reads which packages are on the card.
+func (w *installation) lookAtFiles(ctx context.Context) (err error) {
+	w.files, err = w.domain.Status(ctx, gp.LoadFile, nil)
+	w.looked = err == nil
+	return err
+}
+
+// room compares what the card says of its memory.
+func (w *installation) room(ctx context.Context) error {
 	memory, err := w.domain.Resources(ctx)
 	if errors.Is(err, gp.ErrNotTold) || errors.Is(err, gp.ErrMalformed) {
 		return nil
@@ -125,16 +149,15 @@ func (w *installation) look(ctx context.Context) (err error) {
 // mostOf16Bits tells a card that counts its memory in two bytes and has more.
 func mostOf16Bits(n int) bool { return n == 0x7FFF || n == 0xFFFF }
 
-// commandToSpare reports whether one command more is little beside the upload:
-// blocks are long, and a byte in them costs so little time that reading the
-// memory first does not show.
+// commandToSpare reports whether a command more does not show: of a library
+// nothing is installed, of several applets many, and long blocks are few.
 func (w *installation) commandToSpare() bool {
-	return w.lengths()[0] > iso7816.MaxShortData && w.plan.Blocks < w.plan.LoadSize/mediumBlock
+	return len(w.plan.Instances) != 1 || lengths(w.access.Channel)[0] > mediumBlock
 }
 
 // lengths are the lengths of LOAD command data to try, the greatest first.
-func (w *installation) lengths() []int {
-	most := w.domain.MaxCommandData()
+func lengths(ch *iso7816.Channel) []int {
+	most := gp.MaxCommandData(ch.Capabilities())
 	switch {
 	case most <= iso7816.MaxShortData:
 		return []int{iso7816.MaxShortData}
@@ -159,7 +182,7 @@ func (w *installation) clear(ctx context.Context) error {
 // load sends the package, with the longest blocks that the card takes.
 func (w *installation) load(ctx context.Context) error {
 	var err error
-	for i, length := range w.lengths() {
+	for i, length := range lengths(w.access.Channel) {
 		if i > 0 {
 			// A card may announce more than it takes. What it saw of
 			// the refused command is not known, so all begins anew.
@@ -195,12 +218,26 @@ func (w *installation) loadIn(ctx context.Context, length int) error {
 	}
 	w.plan.Blocks = blocks
 	w.step("loading", 0)
-	w.loaded = true
 	file := w.o.File.LoadFile(w.o.Descriptor, w.o.Debug)
 	if err := w.domain.InstallForLoad(ctx, w.plan.Package.AID, w.domain.AID(), hash, w.o.Memory); err != nil {
+		return w.whyNotLoaded(ctx, err)
+	}
+	w.loaded = true
+	err = w.domain.Load(ctx, file, length, func(sent int) { w.step("loading", sent) })
+	w.complete = err == nil
+	return err
+}
+
+// whyNotLoaded looks for the package on a card that refused INSTALL [for load]:
+// that is what it refuses it for.
+func (w *installation) whyNotLoaded(ctx context.Context, refused error) error {
+	if iso7816.StatusOf(refused) == 0 || w.looked || w.lookAtFiles(ctx) != nil {
+		return refused
+	}
+	if err := w.plan.compare(&w.registry, w.o.File, w.o.Replace); err != nil {
 		return err
 	}
-	return w.domain.Load(ctx, file, length, func(sent int) { w.step("loading", sent) })
+	return refused
 }
 
 // hash is the load file data block hash: where it is left to us, that of the
@@ -222,11 +259,14 @@ func (w *installation) install(ctx context.Context) error {
 	memory := gp.Memory{Data: w.o.Memory.Data, Volatile: w.o.Memory.Volatile}
 	for _, i := range w.plan.Instances {
 		w.step("installing", 0)
-		w.installed = append(w.installed, i.AID)
-		if err := w.domain.InstallAndMakeSelectable(ctx, gp.Instance{
+		err := w.domain.InstallAndMakeSelectable(ctx, gp.Instance{
 			File: w.plan.Package.AID, Module: i.Applet, AID: i.AID, Privileges: w.o.Privileges,
 			Parameters: gp.InstallParameters(w.o.Parameters, memory, nil),
-		}); err != nil {
+		})
+		if iso7816.StatusOf(err) == 0 { // what was refused is not ours to delete
+			w.installed = append(w.installed, i.AID)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -294,6 +334,11 @@ func (w *installation) remove(ctx context.Context) error {
 		if err := w.reopen(ctx); err != nil {
 			return err
 		}
+	}
+	if !w.complete && !w.looked {
+		// A card drops what it was not sent whole. A package that is there
+		// all the same may have been there before.
+		return w.absent(ctx, w.plan.Package.AID, errors.New("the package is on the card"))
 	}
 	for _, aid := range append(append([]gp.AID{}, w.installed...), w.plan.Package.AID) {
 		err := w.domain.Delete(ctx, aid, false)

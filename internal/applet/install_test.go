@@ -98,6 +98,11 @@ func TestInstallRefusals(t *testing.T) {
 		"the package is there": {sample(), func(_ *InstallOptions, c *fakeCard) {
 			c.files = []fakeFile{{aid: unhex(c.t, "F000000001")}}
 		}, problem.Refused, "--replace"},
+		"INSTALL is refused": {sample(), func(_ *InstallOptions, c *fakeCard) { c.refuse[0xE6] = 0x6A80 }, problem.Failed, "Nothing on the card was changed"},
+		"no room":            {large(), func(_ *InstallOptions, c *fakeCard) { c.memory = 5000 }, problem.Failed, "5000 are free"},
+		"no room beside others": {large(), func(_ *InstallOptions, c *fakeCard) {
+			c.memory, c.apps = 5000, []fakeApp{{unhex(c.t, "F00000000301"), unhex(c.t, "F000000003")}}
+		}, problem.Failed, "5000 are free"},
 		"wrong keys":        {sample(), func(o *InstallOptions, c *fakeCard) { o.Access = c.access(defaultKey[2:]+"00", "") }, problem.KeysIncorrect, "wrong"},
 		"keys that are not": {sample(), func(o *InstallOptions, c *fakeCard) { o.Access = c.access("secretsecret", "") }, problem.Usage, "hexadecimal"},
 		"no such version":   {sample(), func(o *InstallOptions, _ *fakeCard) { o.Access.KeyVersion = 5 }, problem.NotFound, "version 5"},
@@ -112,8 +117,9 @@ func TestInstallRefusals(t *testing.T) {
 			if !errors.As(err, &p) || p.Code != test.code || !strings.Contains(p.Error()+p.Try, test.text) || strings.Contains(p.Error(), "secretsecret") {
 				t.Errorf("%v", err)
 			}
-			if len(card.files) != files || len(card.apps) != apps || strings.Contains(strings.Join(card.log, " "), "E6") {
-				t.Errorf("the card was changed: %v", card.log)
+			log := strings.Join(card.log, " ")
+			if len(card.files) != files || len(card.apps) != apps || strings.Contains(log, "E60C") || strings.Contains(log, "E8") || strings.Contains(log, "E4") {
+				t.Errorf("the card was changed: %v", log)
 			}
 		})
 	}
@@ -162,9 +168,8 @@ func TestFailedStepsAreCleanedUp(t *testing.T) {
 		change func(*fakeCard)
 		text   string
 	}{
-		"a full card":           {func(c *fakeCard) { c.memory = 5000 }, "The card says that 5000 are free"},
-		"LOAD refused":          {func(c *fakeCard) { c.refuse[0xE8] = 0x6985 }, "LOAD"},
-		"INSTALL refused twice": {func(c *fakeCard) { c.refuse[0xE6] = 0x6A80 }, "INSTALL [for load]"},
+		"a full card":  {func(c *fakeCard) { c.memory, c.boasts = 5000, 20000 }, "The card says that 25000 are free"},
+		"LOAD refused": {func(c *fakeCard) { c.refuse[0xE8] = 0x6985 }, "LOAD"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			card := newFakeCard(t)
@@ -177,7 +182,6 @@ func TestFailedStepsAreCleanedUp(t *testing.T) {
 		})
 	}
 	card := newFakeCard(t)
-	card.apps = nil
 	hook := &refuseSecond{fakeCard: card}
 	a := card.access(defaultKey, "")
 	a.Channel = iso7816.NewChannel(hook, iso7816.Capabilities{})
@@ -324,15 +328,38 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-func TestFactoryKeys(t *testing.T) {
+// TestCleaningUpLeavesOthersAlone has a card with a package that nothing was
+// installed from, and that INSTALL [for load] does not notice: the end of the
+// upload is refused, and the package stays.
+func TestCleaningUpLeavesOthersAlone(t *testing.T) {
 	card := newFakeCard(t)
-	for _, test := range []struct {
-		version byte
-		want    bool
-	}{{255, true}, {1, false}} {
-		card.version = test.version
-		if got, err := FactoryKeys(t.Context(), card.access("", "").Channel, nil); err != nil || got != test.want {
-			t.Errorf("version %d: %t, %v", test.version, got, err)
-		}
+	card.files, card.careless = []fakeFile{{aid: unhex(t, "F000000001")}}, true
+	_, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: sample().file(t)})
+	if err == nil || len(card.files) != 1 || !strings.Contains(err.Error(), "may be on the card") {
+		t.Errorf("%v, %+v", err, card.files)
+	}
+}
+
+// TestOthersCardsCostNothing remembers another card whose keys failed: the one
+// that is worked on is told from it without a command more.
+func TestOthersCardsCostNothing(t *testing.T) {
+	state, other := t.TempDir(), newFakeCard(t)
+	other.serial = 7
+	if _, err := List(t.Context(), other.access("00112233445566778899AABBCCDDEEFF", state)); !problem.Is(err, problem.KeysIncorrect) {
+		t.Fatal(err)
+	}
+	card, f := newFakeCard(t), large().file(t)
+	p, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, state), File: f})
+	if err != nil || card.count > p.Blocks+8 || p.Memory == nil {
+		t.Errorf("%d commands for %d blocks, %+v, %v", card.count, p.Blocks, p, err)
+	}
+	// One whose key diversification data are the same is told by its serial.
+	twin := newFakeCard(t)
+	twin.twin = 7
+	if _, err := List(t.Context(), twin.access(defaultKey, state)); err != nil {
+		t.Error(err)
+	}
+	if _, err := List(t.Context(), other.access(defaultKey, state)); !problem.Is(err, problem.PINBlocked) || other.failed > 0 {
+		t.Errorf("the other card: %v", err)
 	}
 }

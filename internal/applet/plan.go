@@ -155,6 +155,12 @@ func (r *registry) instancesOf(file gp.AID) (instances []gp.AID, told bool) {
 	return instances, told
 }
 
+// forPlatform reports whether the package imports nothing but what cards have
+// without listing it.
+func (f *File) forPlatform() bool {
+	return !slices.ContainsFunc(f.Imports, func(p Package) bool { return !platform(p.AID) })
+}
+
 // compare holds the plan against what is on the card.
 func (p *Plan) compare(r *registry, f *File, replace bool) error {
 	for _, missing := range f.Imports {
@@ -170,9 +176,8 @@ func (p *Plan) compare(r *registry, f *File, replace bool) error {
 			return problem.New(problem.Mismatch, "the package imports %s %s, the card has %d.%d", missing.AID, missing.Version, v[0], v[1])
 		}
 	}
-	belongs := []gp.AID{}
-	if there := find(r.files, p.Package.AID); there != nil {
-		belongs, _ = r.instancesOf(p.Package.AID)
+	belongs, _ := r.instancesOf(p.Package.AID)
+	if len(belongs) > 0 || find(r.files, p.Package.AID) != nil {
 		if !replace {
 			why := "Nothing was installed from it."
 			if len(belongs) > 0 {

@@ -28,6 +28,14 @@ type command struct {
 	line    int
 	name    string
 	options map[string]string
+	text    string // of print
+
+	// level is the security level of the channel that loads a file.
+	level gp.Level
+
+	// halfway is an install_for_install whose application another command
+	// makes selectable.
+	halfway bool
 }
 
 // scriptError is a line that cannot be run.
@@ -54,6 +62,7 @@ const (
 var scriptOptions = map[string]kindOf{
 	"-aid": hexAID, "-pkgaid": hexAID, "-instaid": hexAID, "-sdaid": hexAID,
 	"-nvcodelimit": number, "-nvdatalimit": number, "-vdatalimit": number, "-instparam": hexData, "-priv": number,
+	"-simspecparam": hexData, "-uiccsystemspecparam": hexData,
 	"-security": number, "-keyind": number, "-keyver": number, "-newkeyver": number, "-scp": number, "-scpimpl": number,
 	"-key": hexKey, "-mac_key": hexKey, "-enc_key": hexKey, "-kek_key": hexKey, "-current_kek": hexKey, "-keyderivation": derivation,
 	"-file": anyText, "-element": hexByte, "-format": number, "-identifier": hexData, "-keytemplate": number,
@@ -69,96 +78,43 @@ var scriptCommands = map[string][]string{
 	"establish_context": nil, "release_context": nil, "card_connect": nil, "card_disconnect": nil,
 	"select": nil, "open_sc": nil, "close_sc": nil, "exit": nil,
 	"install": {"-file"}, "install_for_load": {"-pkgaid"}, "load": {"-file"}, "install_for_install": {"-pkgaid", "-aid"},
-	"install_for_personalization": {"-aid"}, "store_data": {"-data"},
-	"delete": {"-aid"}, "delete_key": {"-keyver"}, "get_status": {"-element"}, "get_data": {"-identifier"},
+	"install_for_make_selectable": nil, "install_for_personalization": {"-aid"}, "store_data": {"-data"},
+	"delete": {"-aid"}, "delete_key": nil, "get_status": {"-element"}, "get_data": {"-identifier"},
 	"get_key_information_templates": nil, "get_extended_card_resources_information": nil, "get_secure_channel_protocol_details": nil,
-	"put_sc_key": {"-newkeyver"}, "send_apdu": {"-apdu"}, "send_apdu_nostop": {"-apdu"},
+	"get_card_recognition_data": nil,
+	"put_sc_key":                {"-newkeyver"}, "send_apdu": {"-apdu"}, "send_apdu_nostop": {"-apdu"}, printCommand: nil,
 }
+
+// printCommand is the command whose words are no options.
+const printCommand = "print"
 
 // ScriptCommands are the names of the commands that a script may have.
 func ScriptCommands() []string { return slices.Sorted(maps.Keys(scriptCommands)) }
 
 // ParseScript reads a GPShell script. A command or an option that is not known
-// is a problem.Usage that names the line.
-func ParseScript(text []byte) (*Script, error) {
+// is a problem.Usage that names the line. variable gives what ${NAME} stands
+// for, "" for nothing.
+func ParseScript(text []byte, variable func(name string) string) (*Script, error) {
 	if len(text) > MaxScript {
 		return nil, problem.New(problem.Usage, "the script has more than %d bytes", MaxScript)
 	}
 	text = bytes.TrimPrefix(text, []byte("\xEF\xBB\xBF")) // some editors begin with it
-	s := &Script{}
-	var words []string
-	first := 0
-	finish := func() error {
-		if len(words) == 0 {
-			return nil
+	p := scriptParser{variable: variable}
+	for i, line := range strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n") {
+		if err := p.read(i+1, line); err != nil {
+			return nil, err
 		}
-		c, err := parseCommand(first, words)
-		words = nil
-		if err == nil {
-			s.commands = append(s.commands, *c)
-		}
-		return err
 	}
-	continued := false
-	for i, raw := range strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n") {
-		line, backslash := strings.CutSuffix(strings.TrimRight(raw, " \t\r"), `\`)
-		next, err := splitWords(line)
-		if err != nil {
-			return nil, scriptError(i+1, "%v", err)
-		}
-		if len(next) > 0 && !continued && !wraps(words, next[0]) {
-			if err := finish(); err != nil {
-				return nil, err
-			}
-			first = i + 1
-		}
-		words = append(words, next...)
-		continued = backslash
-	}
-	if err := finish(); err != nil {
+	if err := p.finish(); err != nil {
 		return nil, err
 	}
-	if len(s.commands) == 0 {
+	if len(p.script.commands) == 0 {
 		return nil, problem.New(problem.Usage, "the script has no command")
 	}
-	return s, nil
-}
-
-// wraps reports whether a line that begins with word goes on with the command
-// before it: it begins with an option, or with the value that the last option
-// still waits for. Scripts on web pages and in mails are wrapped like that.
-func wraps(words []string, word string) bool {
-	if len(words) == 0 {
-		return false
+	if err := p.script.relate(); err != nil {
+		return nil, err
 	}
-	last := strings.ToLower(words[len(words)-1])
-	kind, isOption := scriptOptions[last]
-	return strings.HasPrefix(word, "-") || isOption && kind != noValue && len(words) > 1
-}
-
-// splitWords cuts a line into words at white space; a value in double quotes is
-// one. What begins with # or // is a comment.
-func splitWords(line string) ([]string, error) {
-	var words []string
-	for {
-		line = strings.TrimLeft(line, " \t")
-		if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "//") {
-			return words, nil
-		}
-		if line[0] == '"' {
-			word, rest, closed := strings.Cut(line[1:], `"`)
-			if !closed {
-				return nil, fmt.Errorf("a quotation mark is not closed")
-			}
-			words, line = append(words, word), rest
-			continue
-		}
-		end := strings.IndexAny(line, " \t")
-		if end < 0 {
-			end = len(line)
-		}
-		words, line = append(words, line[:end]), line[end:]
-	}
+	return &p.script, nil
 }
 
 func parseCommand(line int, words []string) (*command, error) {
@@ -166,6 +122,10 @@ func parseCommand(line int, words []string) (*command, error) {
 	needed, ok := scriptCommands[c.name]
 	if !ok {
 		return nil, scriptError(line, "no command %s", shown(words[0])).Hint("cardctl applet script --help lists the commands that it knows")
+	}
+	if c.name == printCommand {
+		c.text = strings.Join(words[1:], " ")
+		return c, nil
 	}
 	for rest := words[1:]; len(rest) > 0; rest = rest[1:] {
 		option := strings.ToLower(rest[0])
@@ -183,7 +143,8 @@ func parseCommand(line int, words []string) (*command, error) {
 		if err := kind.check(value); err != nil {
 			return nil, scriptError(line, "%s: %s %v", c.name, option, err)
 		}
-		if _, twice := c.options[option]; twice {
+		// GPShell takes the last; of two keys nobody knows which is meant.
+		if kind == hexKey && c.has(option) {
 			return nil, scriptError(line, "%s: %s is there twice", c.name, option)
 		}
 		c.options[option] = value
@@ -261,10 +222,20 @@ func (c *command) check() error {
 	}
 	switch c.name {
 	case "put_sc_key":
-		if v := c.number("-newkeyver"); v < 1 || v > 0x7F {
-			return scriptError(c.line, "put_sc_key: -newkeyver is %d, and a key version 1 to 127", v)
+		if v := c.number("-newkeyver"); v > 0x7F {
+			return scriptError(c.line, "put_sc_key: -newkeyver is %d, and a key version 127 at most", v)
 		}
 	case "open_sc":
+	case "delete_key":
+		if c.number("-keyver") == 0 && c.keyIndex() == 0 {
+			return scriptError(c.line, "delete_key needs -keyver, or -keyind")
+		}
+		return nil
+	case "install_for_make_selectable":
+		if c.installed() == nil {
+			return scriptError(c.line, "%s needs -instaid", c.name)
+		}
+		return nil
 	default:
 		return nil
 	}
@@ -296,6 +267,23 @@ func (c *command) number(option string) int {
 func (c *command) hex(option string) []byte {
 	b, _ := hex.DecodeString(c.options[option]) // checked when it was read
 	return b
+}
+
+// keyIndex is the key that delete_key means, 0 for all of a version.
+func (c *command) keyIndex() byte {
+	const all = 0xFF
+	if n := c.number("-keyind"); n != all {
+		return byte(n)
+	}
+	return 0
+}
+
+// installed is the AID of the application that a command installs.
+func (c *command) installed() gp.AID {
+	if c.has("-instaid") {
+		return c.aid("-instaid")
+	}
+	return c.aid("-aid")
 }
 
 // aid is nil where the option is not there.

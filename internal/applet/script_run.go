@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -22,6 +23,10 @@ type ScriptOptions struct {
 	// the directory of the script. "" for nowhere.
 	Dir string
 
+	// WithApplets makes delete take what was installed from a package too,
+	// as it does in GPShell.
+	WithApplets bool
+
 	// Report, if it is there, is told of each command when it begins, and
 	// of each line that it has to say.
 	Report func(ScriptEvent)
@@ -35,8 +40,8 @@ type ScriptEvent struct {
 }
 
 // RunScript runs a GPShell script. The files that it names are read and
-// checked before the first command; the reader is the one that was chosen
-// outside the script, and deletions never take more than they name.
+// checked before the first command, and the reader is the one that was chosen
+// outside the script.
 func RunScript(ctx context.Context, o ScriptOptions) error {
 	const what = "applet script"
 	r := &scriptRun{card: &card{access: o.Access, guard: newGuard(o.Access)}, o: o, files: map[string]*File{}}
@@ -57,6 +62,9 @@ func RunScript(ctx context.Context, o ScriptOptions) error {
 		var refused *gp.CommandError
 		if errors.As(err, &refused) && c.goesOn() {
 			r.say(fmt.Sprintf("%v; going on", err))
+			if c.name == "delete" && refused.Status == iso7816.StatusConditionsNotSatisfied && !o.WithApplets {
+				r.say("what was installed from it is on the card; --with-applets deletes that too, as GPShell does")
+			}
 			err = nil
 		}
 		if err != nil {
@@ -78,8 +86,8 @@ type scriptRun struct {
 	command    *command
 	files      map[string]*File
 	derivation gp.Diversification
-	hasDEK     bool
-	otherISD   bool // the issuer's domain has not the AID that the script says
+	told       []gp.Protocol // the last that were asked for
+	otherISD   bool          // the issuer's domain has not the AID that the script says
 	state      string
 }
 
@@ -114,6 +122,9 @@ func (r *scriptRun) readFile(c *command) error {
 		return err
 	}
 	r.files[name] = f
+	if _, err := gp.FewestLoadBlocks(len(f.LoadFile(false, false)), lengths(r.access.Channel)[0], c.level); err != nil {
+		return err
+	}
 	if applet := c.aid("-aid"); applet != nil && c.name == "install" && !f.hasApplet(applet) {
 		return problem.New(problem.Mismatch, "%s has no applet %s", name, applet).Because("It has %s.", aids(f.Applets))
 	}
@@ -137,8 +148,14 @@ func (r *scriptRun) run(ctx context.Context, c *command) error {
 		r.close()
 		r.domain = nil
 		return nil
+	case printCommand:
+		r.say(c.text)
+		return nil
 	case "select":
 		return r.selectDomain(ctx, c.aid("-aid"))
+	}
+	if strings.HasPrefix(c.name, "send_apdu") && c.number("-sc") == 0 {
+		return r.send(ctx, c) // to whatever is selected
 	}
 	if r.domain == nil {
 		if err := r.selectDomain(ctx, nil); err != nil {
@@ -158,7 +175,13 @@ func (r *scriptRun) run(ctx context.Context, c *command) error {
 	case "load":
 		return r.load(ctx, r.files[c.options["-file"]])
 	case "install_for_install":
-		return r.domain.InstallAndMakeSelectable(ctx, c.instance(c.aid("-pkgaid"), c.aid("-aid")))
+		i := c.instance(c.aid("-pkgaid"), c.aid("-aid"))
+		if c.halfway {
+			return r.domain.InstallForInstall(ctx, i)
+		}
+		return r.domain.InstallAndMakeSelectable(ctx, i)
+	case "install_for_make_selectable":
+		return r.domain.MakeSelectable(ctx, c.installed(), c.privileges())
 	case "install_for_personalization":
 		return r.domain.InstallForPersonalization(ctx, c.aid("-aid"))
 	case "store_data":
@@ -166,9 +189,9 @@ func (r *scriptRun) run(ctx context.Context, c *command) error {
 		r.show(answer)
 		return err
 	case "delete":
-		return r.domain.Delete(ctx, c.aid("-aid"), false)
+		return r.domain.Delete(ctx, c.aid("-aid"), r.o.WithApplets)
 	case "delete_key":
-		return r.domain.DeleteKey(ctx, byte(c.number("-keyind")), byte(c.number("-keyver")))
+		return r.domain.DeleteKey(ctx, c.keyIndex(), byte(c.number("-keyver")))
 	case "get_status":
 		return r.status(ctx, c)
 	case "put_sc_key":
@@ -216,8 +239,11 @@ func (r *scriptRun) openChannel(ctx context.Context, c *command) error {
 	}
 	if c.has("-scp") && c.has("-scpimpl") {
 		credentials.Protocol = gp.Protocol{SCP: byte(c.number("-scp")), I: byte(c.number("-scpimpl"))}
+	} else if own, err := r.domain.Protocols(ctx); err != nil {
+		return err
+	} else if len(own) == 0 && len(r.told) > 0 { // an application that is no security domain does not tell
+		credentials.Protocol = r.told[0]
 	}
-	r.hasDEK = c.has("-kek_key") || c.has("-key")
 	return keysOfScript(r.openAs(ctx, credentials))
 }
 
@@ -252,14 +278,19 @@ func (c *command) memory() gp.Memory {
 
 func (c *command) instance(file, module gp.AID) gp.Instance {
 	i := gp.Instance{
-		File: file, Module: module, AID: c.aid("-instaid"), Privileges: gp.Privileges(c.number("-priv")) << 16,
-		Parameters: gp.InstallParameters(c.hex("-instparam"), gp.Memory{Data: c.number("-nvdatalimit"), Volatile: c.number("-vdatalimit")}, nil),
+		File: file, Module: module, AID: c.aid("-instaid"), Privileges: c.privileges(),
+		Parameters: gp.InstallParameters(c.hex("-instparam"), gp.Memory{Data: c.number("-nvdatalimit"), Volatile: c.number("-vdatalimit")}, c.hex("-simspecparam")),
+	}
+	if uicc := c.hex("-uiccsystemspecparam"); uicc != nil {
+		i.Parameters = gp.AppendUICCParameters(i.Parameters, uicc)
 	}
 	if i.AID == nil {
 		i.AID = module
 	}
 	return i
 }
+
+func (c *command) privileges() gp.Privileges { return gp.Privileges(c.number("-priv")) << 16 }
 
 // install loads a file and installs one applet of it. What a failed step left
 // on the card is not removed: the script's next commands may count on it.
@@ -290,8 +321,15 @@ func (r *scriptRun) install(ctx context.Context, c *command) error {
 	return nil
 }
 
+// load sends a file in short APDUs, as GPShell does, and one that is too long
+// for that in longer ones.
 func (r *scriptRun) load(ctx context.Context, f *File) error {
-	return r.domain.Load(ctx, f.LoadFile(false, false), iso7816.MaxShortData, nil)
+	file := f.LoadFile(false, false)
+	err := r.domain.Load(ctx, file, iso7816.MaxShortData, nil)
+	if longest := lengths(r.access.Channel)[0]; errors.Is(err, gp.ErrTooManyBlocks) && longest > iso7816.MaxShortData {
+		return r.domain.Load(ctx, file, longest, nil)
+	}
+	return err
 }
 
 func (r *scriptRun) status(ctx context.Context, c *command) error {
@@ -316,9 +354,6 @@ func (r *scriptRun) status(ctx context.Context, c *command) error {
 }
 
 func (r *scriptRun) putKeys(ctx context.Context, c *command) error {
-	if !r.hasDEK {
-		return problem.New(problem.Usage, "put_sc_key needs a key to encrypt with").Because("open_sc had no -kek_key.")
-	}
 	keys, err := c.keys()
 	if err != nil {
 		return err
@@ -342,7 +377,12 @@ func (r *scriptRun) send(ctx context.Context, c *command) error {
 	if err != nil {
 		return problem.Wrap(problem.Usage, err, "-apdu")
 	}
-	answer, err := r.domain.Transmit(ctx, cmd, c.number("-sc") == 1)
+	var answer []byte
+	if c.number("-sc") == 0 {
+		answer, err = gp.Transmit(ctx, r.access.Channel, cmd)
+	} else {
+		answer, err = r.domain.Transmit(ctx, cmd)
+	}
 	r.show(answer)
 	return err
 }
@@ -355,11 +395,14 @@ func (r *scriptRun) data(ctx context.Context, c *command) error {
 		tag = iso7816.Tag(c.number("-keytemplate"))<<8 | 0xE0
 	case "get_extended_card_resources_information":
 		tag = 0xFF21
+	case "get_card_recognition_data":
+		tag = 0x66
 	case "get_secure_channel_protocol_details":
 		protocols, err := r.domain.Protocols(ctx)
 		for _, p := range protocols {
 			r.say(p.String())
 		}
+		r.told = protocols
 		return err
 	default:
 		for _, b := range c.hex("-identifier") {

@@ -9,6 +9,8 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
+func noVariables(string) string { return "" }
+
 // muscle is a script as the HOWTO of OpenSC has it, for another file.
 const muscle = `mode_211
 enable_trace
@@ -16,8 +18,8 @@ establish_context
 card_connect
 select -AID a000000151000000
 open_sc -security 1 -keyind 0 -keyver 0 -mac_key 404142434445464748494a4b4c4d4e4f \
- -enc_key 404142434445464748494a4b4c4d4e4f -kek_key
-404142434445464748494a4b4c4d4e4f // Open secure channel
+ -enc_key, 404142434445464748494a4b4c4d4e4f -kek_key 40414243444546474849\
+4a4b4c4d4e4f // Open secure channel
 delete -AID F00000000101
 delete -AID F000000001
 install -file demo.cap -sdAID A000000151000000
@@ -33,7 +35,7 @@ func TestRunScript(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "demo.cap"), sample().cap(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := ParseScript([]byte("\xEF\xBB\xBF" + strings.ReplaceAll(muscle, "\n", "\r\n")))
+	s, err := ParseScript([]byte("\xEF\xBB\xBF"+strings.ReplaceAll(muscle, "\n", "\r\n")), noVariables)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +70,7 @@ send_apdu -sc 1 -APDU 80F28000024F0000
 send_apdu_nostop -sc 1 -APDU 80FF0000
 exit
 get_data -identifier 9F7F
-`))
+`), noVariables)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,18 +96,26 @@ func TestScriptsThatDoNotParse(t *testing.T) {
 		"select -AID":             "has no value",
 		"select -frob 1":          `no option "-frob"`,
 		"open_sc -mac_key " + key: "needs -enc_key",
-		"open_sc -mac_key " + key[2:] + " -enc_key " + key: "has 15 bytes",
-		"open_sc -key " + key + " -security x":             "is no number",
-		"open_sc -key " + key + " -key " + key:             "there twice",
-		"open_sc -key " + key + " -keyDerivation visa1":    "none, visa2 and emvcps11",
-		"open_sc -key " + key + " -keyver 256":             "more than a byte",
-		"put_sc_key -newkeyver 0 -key " + key:              "1 to 127",
-		"delete":                                           "needs -aid",
-		"install -AID A000000001":                          "needs -file",
-		"send_apdu -APDU 80":                               "at least 4 bytes",
-		`install -file "demo.cap`:                          "not closed",
+		"open_sc -mac_key " + key[2:] + " -enc_key " + key:                                       "has 15 bytes",
+		"open_sc -key " + key + " -security x":                                                   "is no number",
+		"open_sc -key " + key + " -key " + key:                                                   "there twice",
+		"open_sc -key " + key + " -keyDerivation visa1":                                          "none, visa2 and emvcps11",
+		"open_sc -key " + key + " -keyver 256":                                                   "more than a byte",
+		"put_sc_key -newkeyver 128 -key " + key:                                                  "127 at most",
+		"put_sc_key -newkeyver 1 -key " + key:                                                    "without an open_sc",
+		"open_sc -enc_key " + key + " -mac_key " + key + "\nput_sc_key -newkeyver 1 -key " + key: "needs a key to encrypt with",
+		"open_sc -key " + key + "\nselect\nput_sc_key -newkeyver 1 -key " + key:                  "line 3: put_sc_key without",
+		"get_data -identifier ${NOTHING}":                                                        "the environment has no NOTHING",
+		"get_data -identifier ${NOTHING":                                                         "not closed",
+		"delete_key -keyver 0":                                                                   "needs -keyver",
+		"install_for_make_selectable":                                                            "needs -instaid",
+		"open_sc -key " + key[:20] + " \\\n" + key[20:]:                                          "has 10 bytes",
+		"delete":                  "needs -aid",
+		"install -AID A000000001": "needs -file",
+		"send_apdu -APDU 80":      "at least 4 bytes",
+		`install -file "demo.cap`: "not closed",
 	} {
-		_, err := ParseScript([]byte(text))
+		_, err := ParseScript([]byte(text), noVariables)
 		if !problem.Is(err, problem.Usage) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), key[:20]) {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -115,7 +125,7 @@ func TestScriptsThatDoNotParse(t *testing.T) {
 // TestScriptFilesAreReadFirst sees that a bad file stops a script before its
 // first command.
 func TestScriptFilesAreReadFirst(t *testing.T) {
-	s, err := ParseScript([]byte("card_connect\nselect\ninstall -file missing.cap\n"))
+	s, err := ParseScript([]byte("card_connect\nselect\ninstall -file missing.cap\n"), noVariables)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +137,7 @@ func TestScriptFilesAreReadFirst(t *testing.T) {
 }
 
 func TestScriptRespectsTheGuard(t *testing.T) {
-	s, err := ParseScript([]byte("open_sc -security 1 -key 00112233445566778899AABBCCDDEEFF\n"))
+	s, err := ParseScript([]byte("open_sc -security 1 -key 00112233445566778899AABBCCDDEEFF\n"), noVariables)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +153,7 @@ func FuzzParseScript(f *testing.F) {
 	f.Add([]byte(muscle))
 	f.Add([]byte("send_apdu -sc 0 -APDU 80CA9F7F00 # x\nselect -AID A000000003000000"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		s, err := ParseScript(text)
+		s, err := ParseScript(text, func(name string) string { return name })
 		if err != nil {
 			if !problem.Is(err, problem.Usage) {
 				t.Error(err)

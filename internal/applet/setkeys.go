@@ -224,11 +224,12 @@ func (w *keyChange) prove(ctx context.Context, fresh *gp.KeySet, version byte) e
 	if err := w.domain.Reselect(ctx); err != nil {
 		return err
 	}
-	err := w.domain.Open(ctx, gp.Credentials{
-		Keys: fresh, KeyVersion: version, KeyIndex: w.access.KeyIndex, Level: w.level(), Protocol: w.access.Protocol,
-	})
+	credentials := gp.Credentials{
+		Keys: fresh, KeyVersion: version, KeyIndex: w.access.KeyIndex, Level: w.access.level(), Protocol: w.access.Protocol,
+	}
+	err := w.domain.Open(ctx, credentials)
 	if err == nil {
-		return nil
+		return w.notice(ctx, credentials)
 	}
 	if errors.Is(err, gp.ErrCardCryptogram) || errors.Is(err, gp.ErrHostRefused) || iso7816.StatusOf(err) != 0 {
 		p := problem.New(problem.Failed, "the card took the new keys and does not authenticate with them").

@@ -106,3 +106,13 @@ func TestPulledWhileKeysChange(t *testing.T) {
 		}
 	}
 }
+
+// readKeys is the content of a file of keys.
+func readKeys(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

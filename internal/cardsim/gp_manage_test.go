@@ -324,7 +324,9 @@ func TestGPStatusInPieces(t *testing.T) {
 	equal(t, "one", m.must(insGetStatus, 0x10, 0x00, lv3(0x4F, one), iso7816.StatusOK), slices.Concat(lv(one), []byte{1, 0, 1}, lv(append(one, 1))))
 	equal(t, "tags asked for", m.must(insGetStatus, 0x40, 0x02, append(lv3(0x4F, one), 0x5C, 0x03, 0x4F, 0x9F, 0x70), iso7816.StatusOK),
 		slices.Concat([]byte{0xE3, 12, 0x4F, 6}, append(one, 1), []byte{0x9F, 0x70, 1, 7}))
-	m.must(insGetStatus, 0x50, 0x02, []byte{0x4F, 0x00}, iso7816.StatusWrongP1P2)
+	m.must(insGetStatus, 0x48, 0x02, []byte{0x4F, 0x00}, iso7816.StatusWrongP1P2)
+	equal(t, "applications and packages", m.must(insGetStatus, 0x60, 0x00, lv3(0x4F, one), iso7816.StatusOK),
+		slices.Concat(lv(append(one, 1)), []byte{7, 0}, lv(one), []byte{1, 0}))
 	m.must(insGetStatus, 0x40, 0x02, []byte{0x5C, 0x00}, iso7816.StatusWrongData)
 	m.must(insGetStatus, 0x40, 0x04, []byte{0x4F, 0x00}, iso7816.StatusWrongP1P2)
 }

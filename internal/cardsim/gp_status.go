@@ -150,22 +150,27 @@ func (e entry) plain() []byte {
 // loadedLifeCycle is the only state of a package: LOADED (5.2).
 const loadedLifeCycle = 0x01
 
+// entries are those of one subset, or of several together, which cards before
+// 2.2 know and administrators' scripts ask for: E0 is all.
 func (s *gpState) entries(subset byte) (list []entry, ok bool) {
-	switch subset {
-	case subsetIssuer:
-		return []entry{s.issuerEntry()}, true
-	case subsetApplications:
+	const all = subsetIssuer | subsetApplications | subsetPackages | subsetModules
+	if subset&^all != 0 || subset == 0 {
+		return nil, false
+	}
+	if subset&subsetIssuer != 0 {
+		list = append(list, s.issuerEntry())
+	}
+	if subset&subsetApplications != 0 {
 		for _, instance := range s.Instances {
 			list = append(list, s.instanceEntry(instance))
 		}
-		return list, true
-	case subsetPackages, subsetModules:
+	}
+	if subset&(subsetPackages|subsetModules) != 0 {
 		for _, p := range s.Packages {
 			list = append(list, s.packageEntry(p, subset == subsetModules))
 		}
-		return list, true
 	}
-	return nil, false
+	return list, true
 }
 
 func (s *gpState) issuerEntry() entry {

@@ -58,11 +58,12 @@ type ModuleStatus struct {
 	Err        error
 }
 
-// JavaCard is a Java card that could be looked at. FactoryKeys says that its
-// security domain has the keys that it came with.
+// JavaCard is a Java card that could be looked at. KnownKeys says that its
+// security domain has keys that others may know: those that it came with, or
+// the test keys of blank cards.
 type JavaCard struct {
-	Reader      string
-	FactoryKeys bool
+	Reader    string
+	KnownKeys bool
 }
 
 // Probe is the machine, as far as it is looked at.

@@ -10,7 +10,7 @@ func (e *examination) cardKeys(ctx context.Context) Check {
 	check := Check{Name: "card-keys", Result: Pass}
 	var open, own []string
 	for _, c := range e.probe.JavaCards(ctx) {
-		if c.FactoryKeys {
+		if c.KnownKeys {
 			open = append(open, c.Reader)
 		} else {
 			own = append(own, c.Reader)
@@ -18,10 +18,10 @@ func (e *examination) cardKeys(ctx context.Context) Check {
 	}
 	switch {
 	case len(open) > 0:
-		check.Result, check.Detail = Warn, "a Java card with the keys that it came with, which others may know, in: "+strings.Join(open, "; ")
+		check.Result, check.Detail = Warn, "a Java card with the keys that it came with or the test keys, which others know, in: "+strings.Join(open, "; ")
 		check.Hint = "cardctl applet set-keys --generate --keys-file FILE"
 	case len(own) > 0:
-		check.Detail = "a Java card with keys of its own in: " + strings.Join(own, "; ")
+		check.Detail = "no keys that others are known to have on the Java card in: " + strings.Join(own, "; ")
 	default:
 		check.Result, check.Detail = Skip, "no Java card that nobody uses"
 	}

@@ -154,12 +154,14 @@ func (d *SecurityDomain) send(ctx context.Context, name string, cmd iso7816.Comm
 	return answer, named(err, name)
 }
 
-// Transmit sends any command, through the secure channel if secure is set, and
-// returns its answer.
-func (d *SecurityDomain) Transmit(ctx context.Context, cmd iso7816.Command, secure bool) ([]byte, error) {
-	if secure {
-		return d.send(ctx, "the command", cmd)
-	}
-	answer, err := d.ch.Send(ctx, cmd)
+// Transmit sends any command through the secure channel, or as it is where none
+// is open, and returns its answer.
+func (d *SecurityDomain) Transmit(ctx context.Context, cmd iso7816.Command) ([]byte, error) {
+	return d.send(ctx, "the command", cmd)
+}
+
+// Transmit sends any command as it is.
+func Transmit(ctx context.Context, ch *iso7816.Channel, cmd iso7816.Command) ([]byte, error) {
+	answer, err := ch.Send(ctx, cmd)
 	return answer, named(err, "the command")
 }

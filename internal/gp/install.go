@@ -31,6 +31,7 @@ const (
 	tagVolatileLimit         iso7816.Tag = 0xC7
 	tagDataLimit             iso7816.Tag = 0xC8
 	tagToolkitParameters     iso7816.Tag = 0xCA
+	tagUICCParameters        iso7816.Tag = 0xEA
 )
 
 // limit appends a memory limit of two bytes, or of four where two are not
@@ -71,6 +72,12 @@ func InstallParameters(application []byte, m Memory, toolkit []byte) []byte {
 		field = iso7816.AppendTLV(field, tagSystemParameters, inner)
 	}
 	return field
+}
+
+// AppendUICCParameters appends the UICC system specific parameters to an install
+// parameters field (ETSI TS 102 226, 8.2.1.3.2.2).
+func AppendUICCParameters(field, parameters []byte) []byte {
+	return iso7816.AppendTLV(field, tagUICCParameters, parameters)
 }
 
 // appendField appends a field with its length before it. Parameters may be

@@ -2,6 +2,7 @@ package gp
 
 import (
 	"context"
+	"crypto/des"
 	"fmt"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -19,8 +20,18 @@ var ErrTooManyBlocks = fmt.Errorf("a load file has at most %d blocks", maxLoadBl
 // LoadBlocks is how many LOAD commands a load file of size bytes takes, with
 // blocks of the greatest length that fits into commands of total data bytes.
 func (s *Session) LoadBlocks(size, total int) (int, error) {
+	return loadBlocks(size, s.MaxData(total))
+}
+
+// FewestLoadBlocks is how many LOAD commands a load file of size bytes takes at
+// least, in a session of this level that is not open yet: with the protocol
+// that adds the least to commands.
+func FewestLoadBlocks(size, total int, level Level) (int, error) {
+	return loadBlocks(size, maxData(level, total, des.BlockSize, des.BlockSize))
+}
+
+func loadBlocks(size, block int) (int, error) {
 	framed := len(iso7816.AppendLength(iso7816.AppendTag(nil, tagLoadFile), size)) + size
-	block := s.MaxData(total)
 	count := (framed + block - 1) / block
 	if count > maxLoadBlocks {
 		return count, fmt.Errorf("%w, this one %d", ErrTooManyBlocks, count)
@@ -70,9 +81,9 @@ func (d *SecurityDomain) Load(ctx context.Context, file []byte, total int, repor
 
 // MaxCommandData is the most data bytes of one command: of an extended one
 // where the card announces extended length, else of a short one.
-func (d *SecurityDomain) MaxCommandData() int {
-	if d.ch.Capabilities().ExtendedLength {
-		return maxExtended(d.ch.Capabilities())
+func MaxCommandData(can iso7816.Capabilities) int {
+	if can.ExtendedLength {
+		return maxExtended(can)
 	}
 	return iso7816.MaxShortData
 }

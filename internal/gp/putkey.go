@@ -14,14 +14,15 @@ var ErrCheckValue = errors.New("the card's key check values are not those of the
 
 // PutKeys is PUT KEY (11.8; Amendment D, 7.2) of a set of secure channel keys
 // with the key identifiers 1 to 3. replace is the version that goes away, 0 to
-// add a set; version is the new one, 1 to 127. The keys are encrypted with the
+// add a set; version is the new one, 1 to 127, on cards of Open Platform 0 too.
+// The keys are encrypted with the
 // data encryption key of the session, and the card's key check values are
 // compared.
 func (d *SecurityDomain) PutKeys(ctx context.Context, keys *KeySet, replace, version byte) error {
 	if d.session == nil || d.session.closed {
 		return ErrSessionClosed
 	}
-	if version == 0 || version > 0x7F {
+	if version > 0x7F {
 		return fmt.Errorf("key version %d is not one of 1 to 127", version)
 	}
 	c := d.session.Protocol.Cipher()

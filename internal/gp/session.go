@@ -243,16 +243,19 @@ func (s *Session) Close() {
 // MaxData is the greatest length of command data, in bytes, that after
 // protection fits into total bytes.
 func (s *Session) MaxData(total int) int {
-	if !s.Level.has(CMAC) {
-		return total
-	}
 	mac, block := s.messaging.overhead()
-	room := total - mac
-	if !s.Level.has(CDecryption) {
-		return room
+	return maxData(s.Level, total, mac, block)
+}
+
+func maxData(level Level, total, mac, block int) int {
+	switch {
+	case !level.has(CMAC):
+		return total
+	case !level.has(CDecryption):
+		return total - mac
 	}
 	// SCP01 puts the length before the data, the others 80 after it.
-	return room/block*block - 1
+	return (total-mac)/block*block - 1
 }
 
 // send sends a command through the secure channel. An answer that is not the

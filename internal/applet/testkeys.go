@@ -1,0 +1,151 @@
+package applet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// KnownKeys is what others may know of a card's keys.
+type KnownKeys string
+
+// What is known of the keys of a card.
+const (
+	// KeysNotKnown are keys of which nothing is known.
+	KeysNotKnown KnownKeys = ""
+	// KeysOfFactory are those that the card came with, by its own account.
+	KeysOfFactory KnownKeys = "factory"
+	// KeysOfTests are the well-known test keys: the card was opened with
+	// them here.
+	KeysOfTests KnownKeys = "test"
+)
+
+// CardKeys says what is known of the keys of a card's security domain. It asks
+// for no keys, and tries none.
+func CardKeys(ctx context.Context, a Access) (KnownKeys, error) {
+	d, err := gp.Discover(ctx, a.Channel, a.ISD)
+	if err != nil {
+		return KeysNotKnown, explain(err, "looking for the security domain", "")
+	}
+	keys, err := d.KeyInformation(ctx)
+	var refused *gp.CommandError
+	if errors.As(err, &refused) || errors.Is(err, gp.ErrMalformed) {
+		return KeysNotKnown, nil
+	}
+	if err != nil {
+		return KeysNotKnown, explain(err, "reading the key information", "")
+	}
+	if hasVersion(keys, gp.FactoryKeyVersion) {
+		return KeysOfFactory, nil
+	}
+	marks, err := marksIn(a.StateDir)
+	if err != nil || len(marks) == 0 {
+		return KeysNotKnown, err
+	}
+	guard := newGuard(a)
+	if err := guard.identify(ctx, d); err != nil {
+		return KeysNotKnown, explain(err, "reading the serial of the card", "")
+	}
+	for _, m := range marks {
+		if m.Card == guard.card && hasVersion(keys, m.Version) {
+			return KeysOfTests, nil
+		}
+	}
+	return KeysNotKnown, nil
+}
+
+func hasVersion(keys []gp.KeyInformation, version byte) bool {
+	return slices.ContainsFunc(keys, func(k gp.KeyInformation) bool { return k.Version == version })
+}
+
+// mark is a card with the test keys under a version that does not say so, which
+// is written down when it was opened with them.
+type mark struct {
+	Card     string    `json:"card"`
+	KDD      string    `json:"kdd"`
+	Version  byte      `json:"version"`
+	OpenedAt time.Time `json:"openedAt"`
+}
+
+func marksDir(stateDir string) string { return filepath.Join(stateDir, "test-keys") }
+
+func (m mark) file(stateDir string) string {
+	return filepath.Join(marksDir(stateDir), fmt.Sprintf("%s-%02X.json", m.Card, m.Version))
+}
+
+// marksIn are all marks; what is no mark is left out.
+func marksIn(stateDir string) ([]mark, error) {
+	if stateDir == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(marksDir(stateDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, problem.Wrap(problem.Failed, err, "cannot see which cards have the test keys")
+	}
+	var marks []mark
+	for _, e := range entries {
+		var m mark
+		raw, err := os.ReadFile(filepath.Join(marksDir(stateDir), e.Name()))
+		if err == nil && json.Unmarshal(raw, &m) == nil && filepath.Base(m.file(stateDir)) == e.Name() {
+			marks = append(marks, m)
+		}
+	}
+	return marks, nil
+}
+
+// notice keeps account of cards that have the test keys, once a channel is open.
+func (c *card) notice(ctx context.Context, credentials gp.Credentials) error {
+	session, dir := c.domain.Session(), c.access.StateDir
+	if dir == "" || session.KeyVersion == gp.FactoryKeyVersion {
+		return nil // the card says it itself
+	}
+	marks, err := marksIn(dir)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(marks, func(m mark) bool { return m.KDD == c.guard.kdd && m.Version == session.KeyVersion })
+	test := testKeys(credentials)
+	if test == (at >= 0) {
+		return nil
+	}
+	if err := c.guard.identify(ctx, c.domain); err != nil {
+		return err
+	}
+	m := mark{Card: c.guard.card, KDD: c.guard.kdd, Version: session.KeyVersion, OpenedAt: c.guard.now().UTC()}
+	switch {
+	case m.Card == "": // nobody could tell it from others
+		return nil
+	case !test:
+		return unmark(dir, m)
+	}
+	raw, err := json.Marshal(m)
+	if err == nil {
+		err = writeFile(m.file(dir), raw)
+	}
+	if err != nil {
+		return problem.Wrap(problem.Failed, err, "cannot write down that the card has the test keys")
+	}
+	return nil
+}
+
+func unmark(stateDir string, m mark) error {
+	if err := os.Remove(m.file(stateDir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return problem.Wrap(problem.Failed, err, "cannot forget that the card had the test keys")
+	}
+	return nil
+}
+
+func testKeys(c gp.Credentials) bool {
+	known := gp.DefaultKeySet()
+	defer known.Wipe()
+	return c.Diversification == gp.NoDiversification && c.Keys.Equal(known)
+}
