@@ -59,7 +59,7 @@ func (f *applicationFlags) run(ctx context.Context, env *Env, w works) (kind, pl
 	}
 	lacking := err
 	err = env.withPKCS15(ctx, func(ctx context.Context, c *pkcs15.Card, reader string) error {
-		if lacking != nil && !c.OnePIN() {
+		if lacking != nil && !c.Known() {
 			return lacking // whether it is a PKCS#15 card would take OpenSC to know
 		}
 		place = reader

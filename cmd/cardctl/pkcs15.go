@@ -76,7 +76,7 @@ func (env *Env) identifyCard(ctx context.Context, c *card) (inventory.Card, erro
 		return found, err
 	}
 	p, err := pkcs15.Open(ctx, heldLine{c}, env.openSC())
-	if err != nil || !p.OnePIN() {
+	if err != nil || !p.Known() {
 		return found, err
 	}
 	found.Label, found.Serial, err = inventory.PKCS15Identity(ctx, p)

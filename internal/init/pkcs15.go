@@ -1,6 +1,7 @@
 package cardinit
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -15,7 +16,8 @@ import (
 // InitialisePKCS15 erases a PKCS#15 card where there is something on it, makes
 // a structure, and sets the first PINs. A card with a single PIN gets that and a
 // PUK; on one that is in use the PUK is the card's own, which sets the new PIN,
-// or else the PIN is the card's own.
+// or else the PIN is the card's own. A card that asks for a PIN to be erased gets
+// the current SO PIN, or else the one that it shall have.
 func InitialisePKCS15(ctx context.Context, card *pkcs15.Card, o Options) (Report, error) {
 	switch {
 	case o.Application != "" && o.Application != "pkcs15":
@@ -42,6 +44,7 @@ func (w *pkcs15Work) wipe() {
 	w.first.PIN.Wipe()
 	w.first.PUK.Wipe()
 	w.first.SOPIN.Wipe()
+	w.first.Current.Wipe()
 }
 
 func (w *pkcs15Work) run(ctx context.Context) (Report, error) {
@@ -58,13 +61,16 @@ func (w *pkcs15Work) run(ctx context.Context) (Report, error) {
 		report.Lost = pkcs15Contents(status.Directory)
 	}
 	report.Erased = status.Structure
-	if err := w.card.Prepare(ctx); err != nil {
+	if err := w.card.Prepare(ctx, status, w.options.Access.AllowLastTry); err != nil {
 		return report, err
 	}
 	if err := w.options.Confirm(ctx, w.question(status, report)); err != nil {
 		return report, err
 	}
 	if err := w.askPINs(ctx, status); err != nil {
+		return report, err
+	}
+	if err := w.askCurrent(ctx, status); err != nil {
 		return report, err
 	}
 	w.first.Label, w.first.Serial = w.options.Label, newSerial()
@@ -74,8 +80,15 @@ func (w *pkcs15Work) run(ctx context.Context) (Report, error) {
 	if err := w.card.Create(ctx, status, w.first, func(state string) { w.state = state }); err != nil {
 		return report, err
 	}
-	report.Serial = w.first.Serial
-	return report, w.card.Check(ctx)
+	if err := w.card.Check(ctx, w.first); err != nil {
+		return report, err
+	}
+	d, err := w.card.Token(ctx)
+	if err != nil {
+		return report, err
+	}
+	report.Serial, w.state = d.Serial, ""
+	return report, nil
 }
 
 // newSerial is a random serial in upper-case hex: without one every card has
@@ -127,7 +140,7 @@ func (w *pkcs15Work) askPINs(ctx context.Context, s pkcs15.Status) (err error) {
 	if w.first.PIN, err = w.ask(ctx, secret.PIN, w.card.FirstPIN(), false); err != nil {
 		return err
 	}
-	w.first.PUK, err = w.ask(ctx, secret.PUK, w.card.PUK(), !w.card.OnePIN())
+	w.first.PUK, err = w.ask(ctx, secret.PUK, w.card.FirstPUK(), !w.card.OnePIN() && !w.card.NeedsPUK())
 	switch {
 	case !w.card.OnePIN() || !s.PINSet:
 		return err
@@ -138,6 +151,28 @@ func (w *pkcs15Work) askPINs(ctx context.Context, s pkcs15.Status) (err error) {
 		return p.CheckTries(w.options.Access.AllowLastTry)
 	}
 	return err
+}
+
+// askCurrent gets the PIN without which the card cannot be erased. Where nobody
+// gives it, the card shall have afterwards what it has now.
+func (w *pkcs15Work) askCurrent(ctx context.Context, s pkcs15.Status) (err error) {
+	if s.Erasing == nil {
+		return nil
+	}
+	same := w.first.PIN
+	if s.Erasing.SO {
+		same = w.first.SOPIN
+	}
+	w.first.Current, err = w.options.Access.Ask(ctx, secret.Request{
+		Name: secret.CurrentSOPIN, Label: s.Erasing.Name() + " that the card has now", Note: s.Erasing.Note(), Optional: same != nil,
+	})
+	switch {
+	case err != nil:
+		return err
+	case w.first.Current == nil:
+		w.first.Current = secret.New(bytes.Clone(same.Reveal()))
+	}
+	return s.Erasing.CheckLength(w.first.Current)
 }
 
 // isLength tells a secret of a wrong length from one that nobody gives.

@@ -27,23 +27,27 @@ func SetPKCS15PIN(ctx context.Context, card *pkcs15.Card, pin PIN, access key.Ac
 	return report, key.Explain(err, what, state)
 }
 
-// UnblockPKCS15PIN gives the user PIN its tries back and a new value, by the
-// PUK.
+// UnblockPKCS15PIN gives the user PIN or the SO PIN its tries back and a new
+// value, by its PUK.
 func UnblockPKCS15PIN(ctx context.Context, card *pkcs15.Card, pin PIN, with secret.Name, access key.Access) (PINReport, error) {
 	report, what := PINReport{PIN: pin}, "unblock-pin "+string(pin)
-	if pin != User || with != secret.PUK {
+	if pin != User && pin != SO || with != secret.PUK {
 		return report, problem.New(problem.NotSupported, "%s: a PKCS#15 card cannot do that", what).
-			Because("The user PIN is unblocked with --puk.").Hint("cardctl unblock-pin user --puk prompt --new-pin prompt")
+			Because("A PIN is unblocked with --puk.").Hint("cardctl unblock-pin user --puk prompt --new-pin prompt")
 	}
-	p, _, err := choosePIN(ctx, card, User, &report)
+	p, _, err := choosePIN(ctx, card, pin, &report)
+	if err != nil {
+		return report, key.Explain(err, what, "")
+	}
+	byPUK, err := card.PUK(ctx, p)
 	if err != nil {
 		return report, key.Explain(err, what, "")
 	}
 	state := pinUnchanged
-	err = key.AskPKCS15PIN(ctx, card.PUK(), secret.PUK, access, func(puk *secret.Bytes) error {
+	err = key.AskPKCS15PIN(ctx, byPUK, secret.PUK, access, func(puk *secret.Bytes) error {
 		return withNew(ctx, p, access, func(replacement *secret.Bytes) error {
 			state = pinUnknown
-			return card.UnblockPIN(ctx, p, puk, replacement)
+			return card.UnblockPIN(ctx, p, byPUK, puk, replacement)
 		})
 	})
 	return report, key.Explain(err, what, state)
@@ -72,10 +76,16 @@ func choosePIN(ctx context.Context, card *pkcs15.Card, pin PIN, report *PINRepor
 		return p, name, err
 	}
 	missing := problem.New(problem.NotSupported, "this card has no %s PIN that can be changed", pin)
+	if pin == PUK {
+		missing = problem.New(problem.NotSupported, "the PUK of this card cannot be changed")
+	}
 	if card.OnePIN() {
 		return pkcs15.PIN{}, "", missing.Because("It has a single PIN, user; its PUK was set when it was initialised, and stays.")
 	}
-	return pkcs15.PIN{}, "", missing.Because("Its PINs are user, so and puk, as far as cardctl info shows them.")
+	if pin == PUK {
+		return pkcs15.PIN{}, "", missing.Because("It was set when the card was initialised, and stays.").Hint("cardctl init --app pkcs15 sets all PINs anew")
+	}
+	return pkcs15.PIN{}, "", missing.Because("Its PINs are those that cardctl info shows.")
 }
 
 // withNew asks for the new value of a PIN.

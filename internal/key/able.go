@@ -14,7 +14,7 @@ func Able(ctx context.Context, k Key) ([]Algorithm, error) {
 		token := k.session.Token()
 		can = func(a Algorithm) bool { return a != X25519 && token.Makes(string(a)) }
 	case *pkcs15Key:
-		can = func(a Algorithm) bool { return k.card.CheckAlgorithm(string(a)) == nil }
+		can = func(a Algorithm) bool { return k.card.CheckAlgorithm(ctx, string(a)) == nil }
 	case *openPGPKey:
 		data, err := k.card.ApplicationRelatedData(ctx)
 		if err != nil {

@@ -163,7 +163,7 @@ const lookAgain = "What is on the card now, cardctl info shows; the same command
 
 func (k *pkcs15Key) Generate(ctx context.Context, spec Spec) (*Generated, error) {
 	if spec.Algorithm == "" {
-		spec.Algorithm = RSA2048 // an EC key is no use on cards that hash with SHA-1
+		spec.Algorithm = Algorithm(k.card.DefaultAlgorithm())
 	}
 	k.notify("the card makes a key, which takes a while")
 	return k.make(ctx, spec, func(n pkcs15.NewKey, pin *secret.Bytes) error { return k.card.GenerateKey(ctx, n, pin) })
@@ -188,7 +188,7 @@ func (k *pkcs15Key) notify(message string) {
 // make puts a key into the slot, after removing the one that is there, and
 // reads it back.
 func (k *pkcs15Key) make(ctx context.Context, spec Spec, put func(pkcs15.NewKey, *secret.Bytes) error) (*Generated, error) {
-	if err := k.card.CheckAlgorithm(string(spec.Algorithm)); err != nil {
+	if err := k.card.CheckAlgorithm(ctx, string(spec.Algorithm)); err != nil {
 		return nil, k.explain(err, "")
 	}
 	n := pkcs15.NewKey{ID: k.id, Label: spec.Label, Algorithm: string(spec.Algorithm)}

@@ -1,8 +1,8 @@
 // Package pkcs15 works on PKCS#15 cards (ISO/IEC 7816-15): what is on them,
 // and making, storing and removing it. Writing is left to OpenSC's pkcs15-init,
 // run as a child process, and its answers are checked against the card. An
-// IsoApplet is read and used directly, which saves the probing of every OpenSC
-// run; other cards are read and used through OpenSC's tools. What may be
+// IsoApplet and a MyEID card are read and used directly, which saves the probing
+// of every OpenSC run; other cards are read and used through OpenSC's tools. What may be
 // overwritten is the callers' business.
 package pkcs15
 
@@ -14,6 +14,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // Line is how a card is reached: by commands of this program, or, while it is
@@ -35,8 +36,11 @@ type Line interface {
 type Card struct {
 	line  Line
 	tools Tools
-	// applet is the card itself where it is an IsoApplet, else nil.
+	// native is the card itself where this program speaks its protocol, else nil;
+	// applet and myEID are the same card, where it is one of them.
+	native native
 	applet *applet
+	myEID  *myEID
 
 	directory *Directory // nil where it has to be read
 	public    map[string]crypto.PublicKey
@@ -45,6 +49,23 @@ type Card struct {
 
 	version      Version
 	versionKnown bool
+}
+
+// native is a card that is used by commands of this program.
+type native interface {
+	use(ch *iso7816.Channel)
+	ready(ctx context.Context) error
+
+	directory(ctx context.Context, d *Directory, wanted part) (*Directory, error)
+	tokenInfo(ctx context.Context, d *Directory) error
+	object(ctx context.Context, at location) ([]byte, error)
+
+	tries(ctx context.Context, p PIN) (int, error)
+	verify(ctx context.Context, p PIN, pin *secret.Bytes) error
+	change(ctx context.Context, p PIN, old, replacement *secret.Bytes) error
+	unblock(ctx context.Context, p PIN, puk, replacement *secret.Bytes) error
+
+	sign(ctx context.Context, k *PrivateKey, digest []byte, hash crypto.Hash) ([]byte, error)
 }
 
 // Open looks what kind of card it is. There may be no PKCS#15 structure on it
@@ -56,10 +77,18 @@ func Open(ctx context.Context, line Line, tools Tools) (*Card, error) {
 		return nil, err
 	}
 	a, err := selectApplet(ctx, ch)
-	switch {
-	case err == nil:
-		c.applet, c.name = a, "IsoApplet"
-	case iso7816.StatusOf(err) == 0:
+	if err == nil {
+		c.native, c.applet, c.name = a, a, "IsoApplet"
+		return c, nil
+	}
+	if iso7816.StatusOf(err) != 0 {
+		var m *myEID
+		if m, err = selectMyEID(ctx, ch); err == nil {
+			c.native, c.myEID, c.name = m, m, m.name()
+			return c, nil
+		}
+	}
+	if iso7816.StatusOf(err) == 0 {
 		return nil, c.explain(err, "looking at the card")
 	}
 	return c, nil
@@ -77,11 +106,17 @@ func (c *Card) Name() string { return c.name }
 // Driver is OpenSC's name for the driver of the card, empty where it is not
 // known.
 func (c *Card) Driver() string {
-	if c.applet == nil {
-		return ""
+	switch {
+	case c.applet != nil:
+		return appletDriver
+	case c.myEID != nil:
+		return myEIDDriver
 	}
-	return driver
+	return ""
 }
+
+// Known reports whether the card is of a kind that can be told without OpenSC.
+func (c *Card) Known() bool { return c.native != nil }
 
 // OnePIN reports whether the card has a single PIN, which is its SO PIN at the
 // same time, and a PUK that is set when the card is initialised.
@@ -113,10 +148,10 @@ func (c *Card) read(ctx context.Context, wanted part) (*Directory, error) {
 	}
 	var d *Directory
 	var err error
-	if c.applet == nil {
+	if c.native == nil {
 		d, err = c.list(ctx)
 	} else {
-		err = c.direct(ctx, func() error { d, err = c.applet.directory(ctx, c.directory, wanted); return err })
+		err = c.direct(ctx, func() error { d, err = c.native.directory(ctx, c.directory, wanted); return err })
 	}
 	if errors.Is(err, errNoStructure) {
 		p := problem.New(problem.NotFound, "the card is not initialised").
@@ -134,25 +169,25 @@ func (c *Card) read(ctx context.Context, wanted part) (*Directory, error) {
 // Token is a Directory with PINs, label and serial.
 func (c *Card) Token(ctx context.Context) (*Directory, error) {
 	d, err := c.PINs(ctx)
-	if err != nil || c.applet == nil || d.named {
+	if err != nil || c.native == nil || d.named {
 		return d, err
 	}
 	err = c.direct(ctx, func() error {
-		if err := c.applet.ready(ctx); err != nil {
+		if err := c.native.ready(ctx); err != nil {
 			return err
 		}
-		return c.applet.tokenInfo(ctx, d)
+		return c.native.tokenInfo(ctx, d)
 	})
 	return d, c.explain(err, "reading the card's name")
 }
 
-// direct does something with the applet, connecting to it where necessary.
+// direct does something with a native card, connecting to it where necessary.
 func (c *Card) direct(ctx context.Context, do func() error) error {
 	ch, err := c.line.Channel(ctx)
 	if err != nil {
 		return err
 	}
-	c.applet.use(ch)
+	c.native.use(ch)
 	return do()
 }
 
@@ -217,12 +252,12 @@ func (c *Card) content(ctx context.Context, at location, option string, id []byt
 	if at.value != nil {
 		return at.value, nil
 	}
-	if c.applet == nil {
+	if c.native == nil {
 		return c.readObject(ctx, option, id)
 	}
 	var raw []byte
 	err := c.direct(ctx, func() (err error) {
-		raw, err = c.applet.object(ctx, at)
+		raw, err = c.native.object(ctx, at)
 		return err
 	})
 	return raw, err

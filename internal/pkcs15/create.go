@@ -20,6 +20,9 @@ type Status struct {
 	// PINSet says that an IsoApplet has its PIN, TriesLeft what that has left.
 	PINSet    bool
 	TriesLeft int
+	// Erasing is the PIN without which the card cannot be erased; nil where it
+	// can, or where that is not known.
+	Erasing *PIN
 }
 
 // Status looks at a card that is to be initialised.
@@ -47,6 +50,13 @@ func (c *Card) Status(ctx context.Context) (Status, error) {
 	if c.applet == nil {
 		s.PINSet = d != nil && d.UserPIN() != nil
 	}
+	if c.myEID != nil {
+		err := c.direct(ctx, func() (err error) {
+			s.Erasing, err = c.myEID.erasing(ctx, d)
+			return err
+		})
+		return s, c.explain(err, "looking who may erase the card")
+	}
 	return s, nil
 }
 
@@ -57,17 +67,23 @@ type First struct {
 	Serial   string // hex
 	PIN, PUK *secret.Bytes
 	SOPIN    *secret.Bytes // of cards that have one beside the user PIN
+	Current  *secret.Bytes // the value of Status.Erasing now
 }
 
 // Prepare refuses what is known not to work on this card, before anything is
 // changed.
-func (c *Card) Prepare(ctx context.Context) error {
+func (c *Card) Prepare(ctx context.Context, s Status, allowLastTry bool) error {
 	if c.line.Reader() == "" {
 		_, err := c.tool(ctx, call{}) // says why
 		return err
 	}
 	if err := c.usable(ctx); err != nil {
 		return err
+	}
+	if c.myEID != nil {
+		if err := c.direct(ctx, func() error { return c.myEID.erasable(ctx, s.Erasing, allowLastTry) }); err != nil {
+			return c.explain(err, "looking who may erase the card")
+		}
 	}
 	_, err := c.openSC(ctx)
 	return err
@@ -77,6 +93,9 @@ func (c *Card) Prepare(ctx context.Context) error {
 // structure with a user PIN. progress is told what is on the card meanwhile.
 func (c *Card) Create(ctx context.Context, s Status, f First, progress func(state string)) error {
 	defer c.Forget()
+	if c.myEID != nil {
+		return c.createMyEID(ctx, s, f, progress)
+	}
 	if c.applet == nil {
 		return c.createByProfile(ctx, s, f, progress)
 	}
@@ -135,7 +154,7 @@ func (c *Card) createApplet(ctx context.Context, f First, puk *secret.Bytes) err
 func (c *Card) renew(ctx context.Context, f First, progress func(state string)) error {
 	var err error
 	if f.PUK != nil {
-		err = c.UnblockPIN(ctx, c.FirstPIN(), f.PUK, f.PIN)
+		err = c.UnblockPIN(ctx, c.FirstPIN(), c.FirstPUK(), f.PUK, f.PIN)
 	} else {
 		err = c.direct(ctx, func() error {
 			if err := c.applet.ready(ctx); err != nil {
@@ -186,7 +205,7 @@ func (a *applet) writePIN(ctx context.Context, pin *secret.Bytes) error {
 	}
 	steps := []func() error{
 		func() error { return a.selectSelf(ctx) },
-		func() error { return a.verify(ctx, pin) },
+		func() error { return a.verify(ctx, appletUserPIN(), pin) },
 		func() error {
 			err := a.send(ctx, insDeleteFile, 0, 0, id(fileAODF))
 			if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
@@ -227,6 +246,26 @@ func pinEntry() []byte {
 	return append(iso7816.AppendTLV(nil, tagSequence, entry), 0)
 }
 
+// profile is what has to be known of a kind of card that is initialised through
+// OpenSC alone.
+type profile struct {
+	name     string // how OpenSC's name of the card begins
+	finalize bool   // there is no access control before pkcs15-init --finalize
+}
+
+// profileOf is the profile of a card; that of most others where it is not known.
+func profileOf(name string) profile {
+	for _, p := range []profile{
+		{name: "MyEID", finalize: true},
+		{name: "OsEID", finalize: true},
+	} {
+		if strings.HasPrefix(name, p.name) {
+			return p
+		}
+	}
+	return profile{}
+}
+
 // createByProfile initialises a card of another kind as OpenSC's profile for it
 // says: one run erases and creates, one stores the PIN, for the label of the
 // card and that of the PIN are the same option.
@@ -262,19 +301,15 @@ func (c *Card) createByProfile(ctx context.Context, s Status, f First, progress 
 	if f.SOPIN != nil {
 		store.secrets = append(store.secrets, handover{"--so-pin", f.SOPIN})
 	}
-	if needsFinalizing(c.name) {
+	if profileOf(c.name).finalize {
 		store.args = append(store.args, "--finalize")
 	}
 	_, err = c.tool(ctx, store)
 	return c.judge(ctx, err, p, "storing the user PIN")
 }
 
-// needsFinalizing reports whether a card has no access control before
-// pkcs15-init --finalize.
-func needsFinalizing(name string) bool { return strings.HasPrefix(name, "MyEID") }
-
 // Check looks whether Create did what it said.
-func (c *Card) Check(ctx context.Context) error {
+func (c *Card) Check(ctx context.Context, f First) error {
 	c.Forget()
 	d, err := c.Directory(ctx)
 	if err != nil {
@@ -292,6 +327,9 @@ func (c *Card) Check(ctx context.Context) error {
 	}
 	if len(d.Keys) > 0 || len(d.Certificates) > 0 {
 		return problem.New(problem.Failed, "the card was erased, and there are still objects on it")
+	}
+	if c.myEID != nil {
+		return c.checkMyEID(ctx, d, f)
 	}
 	return nil
 }

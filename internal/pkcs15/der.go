@@ -217,6 +217,9 @@ func parsePrivateKeys(raw []byte) ([]PrivateKey, error) {
 		if len(k.ID) == 0 {
 			return nil, fmt.Errorf("%w: a key without an ID", errMalformed)
 		}
+		if at, err := place(e.typed); err == nil {
+			k.path = at.path
+		}
 		keys = append(keys, k)
 	}
 	return keys, nil

@@ -61,6 +61,7 @@ type PrivateKey struct {
 	Bits      int // of the modulus or the field, 0 where the card does not tell
 	Usage     Usage
 	Reference int
+	path      []byte // of the file that the key is in; nil where the card does not tell
 	// Raw is the object as the directory has it.
 	Raw []byte
 }

@@ -175,7 +175,7 @@ func (a *applet) createFile(ctx context.Context, file, size int, access []byte) 
 
 // rewrite brings the selected file, which has the content raw, to another one:
 // zeros follow it. What is the same is not written.
-func (a *applet) rewrite(ctx context.Context, raw, content []byte) error {
+func (a *files) rewrite(ctx context.Context, raw, content []byte) error {
 	if len(content) > len(raw) {
 		return noRoom("in its directory for another entry")
 	}
@@ -192,7 +192,7 @@ func (a *applet) rewrite(ctx context.Context, raw, content []byte) error {
 
 // update is UPDATE BINARY (ISO/IEC 7816-4, 11.3.5) of the selected file. The
 // beginning is written last: an entry is not there before all of it is.
-func (a *applet) update(ctx context.Context, offset int, content []byte) error {
+func (a *files) update(ctx context.Context, offset int, content []byte) error {
 	const most = 255 // bytes in a short command
 	for start := (len(content) - 1) / most * most; start >= 0 && len(content) > 0; start -= most {
 		at := offset + start

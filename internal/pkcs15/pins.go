@@ -8,10 +8,10 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// Tries is how many tries a PIN has left; -1 where the card does not tell. An
-// IsoApplet is asked; of another card the directory tells, as it was read.
+// Tries is how many tries a PIN has left; -1 where the card does not tell. A
+// native card is asked; of another card the directory tells, as it was read.
 func (c *Card) Tries(ctx context.Context, p PIN) (int, error) {
-	if c.applet == nil {
+	if c.native == nil {
 		d, err := c.Directory(ctx)
 		if err != nil {
 			return 0, err
@@ -23,7 +23,7 @@ func (c *Card) Tries(ctx context.Context, p PIN) (int, error) {
 	}
 	tries := -1
 	err := c.direct(ctx, func() (err error) {
-		tries, err = c.applet.tries(ctx)
+		tries, err = c.native.tries(ctx, p)
 		return err
 	})
 	return tries, c.explain(err, "reading the tries left")
@@ -32,33 +32,54 @@ func (c *Card) Tries(ctx context.Context, p PIN) (int, error) {
 // ChangePIN changes the value of a PIN.
 func (c *Card) ChangePIN(ctx context.Context, p PIN, old, replacement *secret.Bytes) error {
 	defer c.Forget()
-	if c.applet == nil {
+	if c.native == nil {
 		_, err := c.tool(ctx, call{program: "pkcs15-tool", args: []string{"--change-pin", "--auth-id", p.ID}, secrets: []handover{
 			{"--pin", old}, {"--new-pin", replacement},
 		}})
 		return c.judge(ctx, err, p, "changing the "+p.Name())
 	}
-	return c.pinCommand(ctx, p, "changing the PIN", func() error { return c.applet.change(ctx, old, replacement) })
+	return c.pinCommand(ctx, p, "changing the PIN", func() error { return c.native.change(ctx, p, old, replacement) })
 }
 
-// UnblockPIN gives a PIN its tries back, and a new value.
-func (c *Card) UnblockPIN(ctx context.Context, p PIN, puk, replacement *secret.Bytes) error {
+// UnblockPIN gives a PIN its tries back, and a new value. byPUK is the PIN's
+// PUK.
+func (c *Card) UnblockPIN(ctx context.Context, p, byPUK PIN, puk, replacement *secret.Bytes) error {
 	defer c.Forget()
-	if c.applet == nil {
+	if c.native == nil {
 		_, err := c.tool(ctx, call{program: "pkcs15-tool", args: []string{"--unblock-pin", "--auth-id", p.ID}, secrets: []handover{
 			{"--puk", puk}, {"--new-pin", replacement},
 		}})
-		return c.judge(ctx, err, PIN{Label: "PUK", Unblocking: true, TriesLeft: -1}, "unblocking the "+p.Name())
+		return c.judge(ctx, err, byPUK, "unblocking the "+p.Name())
 	}
-	return c.pinCommand(ctx, c.PUK(), "unblocking the PIN", func() error { return c.applet.unblock(ctx, puk, replacement) })
+	return c.pinCommand(ctx, byPUK, "unblocking the "+p.Name(), func() error { return c.native.unblock(ctx, p, puk, replacement) })
 }
 
-// PUK is what unblocks the user PIN: lengths in bytes, 0 where they are not
-// known. Nobody can read how many tries it has.
-func (c *Card) PUK() PIN {
+// PUK is what unblocks a PIN: lengths in bytes, 0 where they are not known; how
+// many tries it has left as far as the card tells.
+func (c *Card) PUK(ctx context.Context, p PIN) (PIN, error) {
+	limits := c.FirstPUK()
+	limits.Reference = p.Reference
+	if c.myEID == nil {
+		return limits, nil
+	}
+	err := c.direct(ctx, func() (err error) {
+		limits.TriesLeft, err = c.myEID.tries(ctx, limits)
+		return err
+	})
+	return limits, c.explain(err, "reading the tries left")
+}
+
+// NeedsPUK reports whether the card takes no PIN without a PUK.
+func (c *Card) NeedsPUK() bool { return c.myEID != nil }
+
+// FirstPUK is the PUK of a card that has none yet.
+func (c *Card) FirstPUK() PIN {
 	p := PIN{Label: "PUK", Unblocking: true, TriesLeft: -1}
-	if c.applet != nil {
+	switch {
+	case c.applet != nil:
 		p.Reference, p.Min, p.Max = appletPUK, appletPUKLen, appletPUKLen
+	case c.myEID != nil:
+		p.Min, p.Max = myEIDMinPIN, myEIDMaxPIN
 	}
 	return p
 }
@@ -72,21 +93,31 @@ func (c *Card) FirstPIN() PIN {
 	return PIN{ID: "01", Label: "User PIN", Reference: 1, Min: least, Max: most, TriesLeft: -1}
 }
 
-// pinCommand sends a PIN to an applet; what it answers tells the tries left of
+// pinCommand sends a PIN to a native card; what it answers tells the tries left of
 // p.
 func (c *Card) pinCommand(ctx context.Context, p PIN, what string, send func() error) error {
-	err := c.direct(ctx, send)
-	status := iso7816.StatusOf(err)
-	left, counted := status.TriesLeft()
-	switch {
-	case counted:
-		p.TriesLeft = left
-		return wrongPIN(p, err)
-	case status == iso7816.StatusPINBlocked:
-		p.TriesLeft = 0
-		return wrongPIN(p, err)
+	err := c.direct(ctx, func() error {
+		if err := c.native.ready(ctx); err != nil {
+			return err
+		}
+		return send()
+	})
+	if wrong := refused(p, err); wrong != nil {
+		return wrong
 	}
 	return c.explain(err, what)
+}
+
+// refused is the error of a PIN that the card did not take; nil for any other
+// answer.
+func refused(p PIN, err error) error {
+	status := iso7816.StatusOf(err)
+	left, counted := status.TriesLeft()
+	if !counted && status != iso7816.StatusPINBlocked {
+		return nil
+	}
+	p.TriesLeft = left
+	return wrongPIN(p, err)
 }
 
 // CheckLength refuses a PIN that the card would count as a wrong one for its

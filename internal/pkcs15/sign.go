@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -20,21 +19,17 @@ func (c *Card) Sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes
 	if len(digest) != hash.Size() {
 		return nil, fmt.Errorf("a digest of %d bytes for %s", len(digest), hash)
 	}
-	if c.applet == nil {
+	if c.native == nil {
 		return c.signWithTool(ctx, k, p, pin, digest, hash)
 	}
-	if k.EC {
+	if !c.CanSignWith(k) {
 		return nil, problem.New(problem.NotSupported, "this card cannot sign with %s", hash).
 			Because("An IsoApplet hashes by itself, with SHA-1 alone, where the key is an EC key.").
 			Hint("use an rsa2048 key")
 	}
-	info, err := digestInfo(hash, digest)
-	if err != nil {
-		return nil, err
-	}
 	var signature []byte
-	err = c.direct(ctx, func() error {
-		if err := c.applet.ready(ctx); err != nil {
+	err := c.direct(ctx, func() error {
+		if err := c.native.ready(ctx); err != nil {
 			return err
 		}
 		if !c.verified {
@@ -42,7 +37,8 @@ func (c *Card) Sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes
 				return err
 			}
 		}
-		signature, err = c.applet.sign(ctx, k.Reference, info)
+		var err error
+		signature, err = c.native.sign(ctx, k, digest, hash)
 		return err
 	})
 	if err != nil {
@@ -51,13 +47,12 @@ func (c *Card) Sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes
 	return signature, c.explain(err, "signing")
 }
 
-// sendPIN verifies the PIN of an applet.
+// sendPIN verifies a PIN of a native card.
 func (c *Card) sendPIN(ctx context.Context, p PIN, pin *secret.Bytes) error {
-	err := c.applet.verify(ctx, pin)
-	if left, ok := iso7816.StatusOf(err).TriesLeft(); ok {
-		p.TriesLeft = left
+	err := c.native.verify(ctx, p, pin)
+	if wrong := refused(p, err); wrong != nil {
 		c.Forget()
-		return wrongPIN(p, err)
+		return wrong
 	}
 	c.verified = err == nil
 	return err

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,12 +30,14 @@ var curves = map[string]string{"p256": "prime256v1", "p384": "secp384r1", "p521"
 
 // CheckAlgorithm refuses what is known not to work on the card: pkcs15-init is
 // known to crash on it.
-func (c *Card) CheckAlgorithm(algorithm string) error {
+func (c *Card) CheckAlgorithm(ctx context.Context, algorithm string) error {
 	_, isEC := curves[algorithm]
 	refused := problem.New(problem.NotSupported, "this card cannot make an %s key", algorithm)
 	switch {
 	case !isEC && !strings.HasPrefix(algorithm, "rsa"):
 		return refused.Because("OpenSC puts RSA keys and p256, p384 and p521 on PKCS#15 cards.")
+	case c.myEID != nil:
+		return c.checkLength(ctx, algorithm, isEC, refused)
 	case c.applet == nil:
 		return nil
 	case algorithm == "p521", isEC && !c.applet.ecc, !isEC && algorithm != "rsa2048":
@@ -45,6 +48,31 @@ func (c *Card) CheckAlgorithm(algorithm string) error {
 		return refused.Because("An IsoApplet of version %d.%d makes %s.", c.applet.major, c.applet.minor, can)
 	}
 	return nil
+}
+
+// checkLength compares the length of a key with what a MyEID card makes.
+func (c *Card) checkLength(ctx context.Context, algorithm string, isEC bool, refused *problem.Error) error {
+	if err := c.direct(ctx, func() error { return c.myEID.capabilities(ctx) }); err != nil {
+		return c.explain(err, "asking the card what it can do")
+	}
+	most := c.myEID.rsaBits
+	if isEC {
+		most = c.myEID.ecBits
+	}
+	if bits, err := strconv.Atoi(strings.TrimLeft(algorithm, "rsap")); err != nil || bits > most {
+		return refused.Because("It makes RSA keys of up to %d bits, and EC keys of up to %d.", c.myEID.rsaBits, c.myEID.ecBits)
+	}
+	return nil
+}
+
+// DefaultAlgorithm is that of keys for which none is named. An IsoApplet hashes
+// with SHA-1 where the key is an EC key, which is of no use; of cards that are
+// reached through OpenSC alone little is known.
+func (c *Card) DefaultAlgorithm() string {
+	if c.myEID != nil {
+		return "p256"
+	}
+	return "rsa2048"
 }
 
 // GenerateKey makes a key on the card, which has none with this ID.

@@ -12,6 +12,7 @@ const (
 	PIN             Name = "pin"
 	AdminPIN        Name = "admin-pin"
 	CurrentAdminPIN Name = "current-admin-pin"
+	CurrentSOPIN    Name = "current-so-pin"
 	SOPIN           Name = "so-pin"
 	PUK             Name = "puk"
 	ResetCode       Name = "reset-code"

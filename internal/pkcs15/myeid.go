@@ -1,0 +1,224 @@
+package pkcs15
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"encoding/asn1"
+	"fmt"
+	"math/big"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// myEID is a MyEID card, or one that works like it, by the reference manual of
+// its applet, version 2.3. Before it is activated there is no access control.
+type myEID struct {
+	files
+	version [3]byte
+
+	rsaBits, ecBits int // the longest keys; 0 where the card was not asked yet
+}
+
+// myEIDDriver is OpenSC's name for the card's driver.
+const myEIDDriver = "myeid"
+
+// Lengths of PINs and PUKs in bytes; shorter ones are filled up.
+const (
+	myEIDMinPIN  = 4
+	myEIDMaxPIN  = 8
+	myEIDPadding = 0xFF
+)
+
+// Objects of GET DATA and PUT DATA, in P1 and P2.
+const (
+	objectInitialise   = 0x01E0
+	objectAppletInfo   = 0x01A0
+	objectCapabilities = 0x01AA
+	objectPINInfo      = 0x01B0 // and the PIN's reference
+)
+
+const (
+	insGetData  = 0xCA
+	insPutData  = 0xDA
+	insActivate = 0x44
+)
+
+// pkcs15AID is the AID that ISO/IEC 7816-15 gives to every card.
+func pkcs15AID() []byte { return []byte("\xA0\x00\x00\x00\x63PKCS-15") }
+
+// selectMyEID tells the card by its applet information, for the AID is that of
+// others too.
+func selectMyEID(ctx context.Context, ch *iso7816.Channel) (*myEID, error) {
+	const infoLength, versionAt = 20, 5 // bytes
+	m := &myEID{files: files{ch: ch}}
+	m.enter = m.selectSelf
+	if err := m.selectSelf(ctx); err != nil {
+		return nil, err
+	}
+	info, err := m.data(ctx, objectAppletInfo)
+	if err != nil {
+		return nil, err
+	}
+	if len(info) != infoLength {
+		return nil, &iso7816.StatusError{Status: iso7816.StatusReferenceNotFound, INS: insGetData}
+	}
+	m.version = [3]byte(info[versionAt:])
+	return m, nil
+}
+
+func (m *myEID) name() string {
+	return fmt.Sprintf("MyEID %d.%d.%d", m.version[0], m.version[1], m.version[2])
+}
+
+func (m *myEID) selectSelf(ctx context.Context) error {
+	_, err := m.ch.Select(ctx, pkcs15AID())
+	m.fresh = m.fresh && err != nil
+	return err
+}
+
+// data is GET DATA.
+func (m *myEID) data(ctx context.Context, object int) ([]byte, error) {
+	return m.ch.Send(ctx, iso7816.Command{INS: insGetData, P1: byte(object >> 8), P2: byte(object), Ne: iso7816.MaxShortNe})
+}
+
+// tries is how many tries a PIN or PUK has left: VERIFY without data, which is
+// answered 9000 where the PIN is not needed, or GET DATA. It is 0 where the PIN
+// was never set.
+func (m *myEID) tries(ctx context.Context, p PIN) (int, error) {
+	if err := m.ready(ctx); err != nil {
+		return 0, err
+	}
+	if !p.Unblocking {
+		_, err := m.ch.Send(ctx, iso7816.Command{INS: iso7816.InsVerify, P2: byte(p.Reference)})
+		if left, ok := iso7816.StatusOf(err).TriesLeft(); ok {
+			return left, nil
+		}
+		if iso7816.StatusOf(err) == iso7816.StatusPINBlocked {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	info, set, err := m.pinInfo(ctx, p.Reference)
+	switch {
+	case iso7816.StatusOf(err) != 0:
+		return -1, nil
+	case err != nil || !set:
+		return 0, err
+	case p.Unblocking:
+		return int(info[1]), nil
+	}
+	return int(info[0]), nil
+}
+
+// pinInfo is what the card tells of a PIN: the tries left of it and of its PUK
+// come first. A PIN that was never set is all FF.
+func (m *myEID) pinInfo(ctx context.Context, reference int) (info []byte, set bool, err error) {
+	const least = 4
+	info, err = m.data(ctx, objectPINInfo|reference)
+	if err == nil && len(info) < least {
+		return nil, false, &iso7816.StatusError{Status: iso7816.StatusReferenceNotFound, INS: insGetData}
+	}
+	return info, err == nil && info[0] != 0xFF, err
+}
+
+// filled are PINs one behind the other, each filled up. The caller wipes it.
+func filled(pins ...*secret.Bytes) []byte {
+	data := bytes.Repeat([]byte{myEIDPadding}, myEIDMaxPIN*len(pins))
+	for i, pin := range pins {
+		copy(data[i*myEIDMaxPIN:][:myEIDMaxPIN], pin.Reveal())
+	}
+	return data
+}
+
+func (m *myEID) sendPINs(ctx context.Context, ins byte, p PIN, pins ...*secret.Bytes) error {
+	data := filled(pins...)
+	defer secret.Wipe(data)
+	return m.send(ctx, ins, 0, byte(p.Reference), data)
+}
+
+// verify is VERIFY (ISO/IEC 7816-4, 11.5.6).
+func (m *myEID) verify(ctx context.Context, p PIN, pin *secret.Bytes) error {
+	return m.sendPINs(ctx, iso7816.InsVerify, p, pin)
+}
+
+// change is CHANGE REFERENCE DATA.
+func (m *myEID) change(ctx context.Context, p PIN, old, replacement *secret.Bytes) error {
+	return m.sendPINs(ctx, iso7816.InsChangeReferenceData, p, old, replacement)
+}
+
+// unblock is RESET RETRY COUNTER.
+func (m *myEID) unblock(ctx context.Context, p PIN, puk, replacement *secret.Bytes) error {
+	return m.sendPINs(ctx, iso7816.InsResetRetryCounter, p, puk, replacement)
+}
+
+// sign makes an RSA PKCS#1 v1.5 or an ECDSA signature (MANAGE SECURITY
+// ENVIRONMENT, PSO: COMPUTE DIGITAL SIGNATURE). The PIN has to be verified.
+func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, hash crypto.Hash) ([]byte, error) {
+	const algorithmPKCS1, algorithmEC = 0x02, 0x04
+	if len(k.path) < 2 {
+		return nil, fmt.Errorf("%w: a key without a file", errMalformed)
+	}
+	algorithm, input := byte(algorithmEC), digest
+	if k.EC {
+		input = digest[:min(len(digest), (k.Bits+7)/8)] // the leftmost bits count (FIPS 186-5, 6.4.1)
+	} else {
+		info, err := digestInfo(hash, digest)
+		if err != nil {
+			return nil, err
+		}
+		algorithm, input = algorithmPKCS1, info
+	}
+	if err := m.selectPath(ctx, k.path[:len(k.path)-2]); err != nil {
+		return nil, err
+	}
+	file := k.path[len(k.path)-2:]
+	environment := []byte{0x80, 0x01, algorithm, 0x81, 0x02, file[0], file[1], 0x84, 0x01, 0x00}
+	if err := m.send(ctx, iso7816.InsManageSecurity, 0x41, 0xB6, environment); err != nil {
+		return nil, err
+	}
+	signature, err := m.ch.Send(ctx, iso7816.Command{INS: iso7816.InsPerformSecurityOp, P1: 0x9E, P2: 0x9A, Data: input, Ne: iso7816.MaxShortNe})
+	if err != nil || !k.EC {
+		return signature, err
+	}
+	return properSignature(signature)
+}
+
+// properSignature makes DER of an ECDSA signature: cards are known to leave
+// leading zeros in its numbers, and to write lengths in more bytes than needed.
+func properSignature(signature []byte) ([]byte, error) {
+	whole, ok := iso7816.FindTLV(signature, tagSequence)
+	parts, err := iso7816.ParseTLVs(whole)
+	if !ok || err != nil || len(parts) != 2 || parts[0].Tag != tagInteger || parts[1].Tag != tagInteger {
+		return nil, fmt.Errorf("%w: an ECDSA signature of %d bytes", errMalformed, len(signature))
+	}
+	number := func(i int) *big.Int { return new(big.Int).SetBytes(parts[i].Value) }
+	return asn1.Marshal(struct{ R, S *big.Int }{number(0), number(1)})
+}
+
+// capabilities asks for the longest keys that the card makes, in bits. Cards
+// before version 4 do not tell.
+func (m *myEID) capabilities(ctx context.Context) error {
+	const length, firstToTell = 11, 4
+	const always, alwaysEC = 2048, 256
+	if m.rsaBits != 0 {
+		return nil
+	}
+	if m.version[0] >= firstToTell {
+		if err := m.ready(ctx); err != nil {
+			return err
+		}
+		info, err := m.data(ctx, objectCapabilities)
+		if err != nil && iso7816.StatusOf(err) == 0 {
+			return err
+		}
+		if err == nil && len(info) >= length {
+			m.rsaBits, m.ecBits = int(info[3])<<8|int(info[4]), int(info[9])<<8|int(info[10])
+		}
+	}
+	m.rsaBits, m.ecBits = max(m.rsaBits, always), max(m.ecBits, alwaysEC)
+	return nil
+}

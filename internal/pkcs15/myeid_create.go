@@ -1,0 +1,224 @@
+package pkcs15
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// References that OpenSC's profile gives to PINs.
+const (
+	myEIDUserPIN = 1
+	myEIDSOPIN   = 3
+)
+
+// unlockedReference is the half byte of an access condition that everybody meets,
+// neverReference that nobody does.
+const (
+	unlockedReference = 0x0
+	neverReference    = 0xF
+)
+
+// erasing is the PIN that lets the card be erased: as the access conditions of
+// the MF say, once the card is activated. It is nil where none is asked for.
+func (m *myEID) erasing(ctx context.Context, d *Directory) (*PIN, error) {
+	const tagFCI, tagAccess, tagLifeCycle, creation = 0x6F, 0x86, 0x8A, 0x01
+	if err := m.ready(ctx); err != nil {
+		return nil, err
+	}
+	answer, err := m.ch.Send(ctx, iso7816.Command{INS: iso7816.InsSelect, Data: id(0x3F00), Ne: iso7816.MaxShortNe})
+	if err != nil {
+		return nil, err
+	}
+	access, known := iso7816.FindTLV(answer, tagFCI, tagAccess)
+	lifeCycle, told := iso7816.FindTLV(answer, tagFCI, tagLifeCycle)
+	if !known || !told || len(access) < 2 || len(lifeCycle) != 1 {
+		return nil, errMalformed
+	}
+	reference := int(access[1] >> 4)
+	if lifeCycle[0] == creation || reference == unlockedReference {
+		return nil, nil
+	}
+	p := PIN{ID: "FF", SO: reference != myEIDUserPIN, Reference: reference, Min: myEIDMinPIN, Max: myEIDMaxPIN, TriesLeft: -1}
+	if d != nil {
+		if listed := find(d.PINs, func(p *PIN) bool { return p.Reference == reference && !p.Unblocking }); listed != nil {
+			p = *listed
+		}
+	}
+	if reference != neverReference {
+		p.TriesLeft, err = m.tries(ctx, p)
+	}
+	return &p, err
+}
+
+// erasable refuses a card that cannot be erased.
+func (m *myEID) erasable(ctx context.Context, p *PIN, allowLast bool) error {
+	if p == nil {
+		return nil
+	}
+	never := problem.New(problem.NotSupported, "this card can never be erased")
+	if p.Reference == neverReference {
+		return never.Because("It was activated so that nobody may.")
+	}
+	err := p.CheckTries(allowLast)
+	if err == nil || p.TriesLeft > 0 {
+		return err
+	}
+	if _, set, infoErr := m.pinInfo(ctx, p.Reference); infoErr == nil && !set {
+		return never.Because("It was activated so that a PIN may, number %d, that was never set.", p.Reference).
+			Hint("cardctl set-pin and cardctl gen-key --replace change what is on it")
+	}
+	if p.SO {
+		return problem.New(problem.PINBlocked, "the SO PIN is blocked").WithTries(0).
+			Because("It was entered wrongly too often, and the card cannot be erased without it.").
+			Hint("cardctl unblock-pin so --puk prompt --new-pin prompt, if its PUK is known")
+	}
+	return err
+}
+
+// createMyEID erases the card, makes a structure with the PINs and activates it.
+// pkcs15-init makes the structure and the PINs in one run. It erases a card that
+// is activated only where it can ask for the SO PIN itself, and locks one
+// without an SO PIN for ever, so that the erasing is done here.
+func (c *Card) createMyEID(ctx context.Context, s Status, f First, progress func(state string)) error {
+	if err := c.eraseMyEID(ctx, s, f); err != nil {
+		return err
+	}
+	progress("The card is erased and has no access control yet; the same command again completes it.")
+	args := []string{"--create-pkcs15", "--store-pin", "--auth-id", "01", "--label", f.Label}
+	secrets := []handover{{"--pin", f.PIN}, {"--puk", f.PUK}}
+	if f.SOPIN != nil {
+		unknown := randomPUK()
+		defer unknown.Wipe()
+		secrets = append(secrets, handover{"--so-pin", f.SOPIN}, handover{"--so-puk", unknown})
+	} else {
+		args = append(args, "--no-so-pin")
+	}
+	_, err := c.tool(ctx, call{program: "pkcs15-init", args: args, secrets: secrets})
+	if err != nil {
+		return c.judge(ctx, err, PIN{TriesLeft: -1}, "creating the PKCS#15 structure")
+	}
+	err = c.direct(ctx, func() error {
+		if err := c.myEID.ready(ctx); err != nil {
+			return err
+		}
+		return c.myEID.namePIN(ctx)
+	})
+	if err != nil {
+		return c.explain(err, "naming the user PIN")
+	}
+	progress("Whether the card is activated is not known; the same command again completes it.")
+	err = c.direct(ctx, func() error { return c.myEID.send(ctx, insActivate, 0x04, 0, pkcs15AID()) })
+	return c.explain(err, "activating the card")
+}
+
+// randomPUK is the PUK of an SO PIN, which nobody shall know: the holder of the
+// user's PUK could take the card over with it.
+func randomPUK() *secret.Bytes {
+	digits := make([]byte, myEIDMaxPIN)
+	_, _ = rand.Read(digits) // never fails
+	for i, b := range digits {
+		digits[i] = '0' + b%10
+	}
+	return secret.New(digits)
+}
+
+// eraseMyEID is INITIALIZE APPLET: everything goes, PINs too. Files may be made
+// with the user PIN then, and the card erased with the SO PIN, or without one
+// with the user PIN.
+func (c *Card) eraseMyEID(ctx context.Context, s Status, f First) error {
+	const nobody, allTheRoom = neverReference, 0xFF
+	eraser := byte(myEIDUserPIN)
+	if f.SOPIN != nil {
+		eraser = myEIDSOPIN
+	}
+	user := byte(myEIDUserPIN)
+	conditions := []byte{
+		allTheRoom, allTheRoom,
+		user<<4 | user, eraser<<4 | nobody, nobody<<4 | nobody,
+		user<<4 | user, user<<4 | nobody, nobody<<4 | nobody,
+	}
+	err := c.direct(ctx, func() error {
+		if err := c.myEID.ready(ctx); err != nil {
+			return err
+		}
+		if s.Erasing != nil {
+			err := c.myEID.verify(ctx, *s.Erasing, f.Current)
+			if wrong := refused(*s.Erasing, err); wrong != nil {
+				var p *problem.Error
+				if errors.As(wrong, &p) && p.Code != problem.PINBlocked {
+					return p.Hint("the same command with --current-so-pin prompt")
+				}
+				return wrong
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return c.myEID.send(ctx, insPutData, byte(objectInitialise>>8), byte(objectInitialise&0xFF), conditions)
+	})
+	return c.explain(err, "erasing the card")
+}
+
+// namePIN gives the user PIN a label of its own: pkcs15-init gave it that of
+// the card.
+func (m *myEID) namePIN(ctx context.Context) error {
+	raw, err := m.file(ctx, path(fileApplication, fileAODF))
+	if err != nil {
+		return err
+	}
+	objects, err := iso7816.ParseTLVs(raw)
+	if err != nil {
+		return err
+	}
+	var content []byte
+	for _, object := range objects {
+		whole := iso7816.AppendTLV(nil, object.Tag, object.Value)
+		pins, err := parsePINs(whole)
+		if err == nil && len(pins) == 1 && pins[0].Reference == myEIDUserPIN {
+			if common, rest, err := iso7816.ParseTLV(object.Value); err == nil {
+				if _, flags, err := iso7816.ParseTLV(common.Value); err == nil {
+					named := append(iso7816.AppendTLV(nil, tagUTF8, []byte("User PIN")), flags...)
+					whole = iso7816.AppendTLV(nil, object.Tag, append(iso7816.AppendTLV(nil, tagSequence, named), rest...))
+				}
+			}
+		}
+		content = append(content, whole...)
+	}
+	return m.rewrite(ctx, raw, content)
+}
+
+// checkMyEID looks whether the card is activated and has the PINs that it shall
+// have.
+func (c *Card) checkMyEID(ctx context.Context, d *Directory, f First) error {
+	failed := func(what string) error {
+		return problem.New(problem.Failed, "pkcs15-init said that it was done, and %s", what).Hint("the same command again")
+	}
+	if d.UserPIN() == nil || f.SOPIN != nil && d.SOPIN() == nil {
+		return failed("the card has not the PINs that it should have")
+	}
+	err := c.direct(ctx, func() error {
+		eraser, err := c.myEID.erasing(ctx, d)
+		if err != nil {
+			return err
+		}
+		if eraser == nil {
+			return failed("the card has no access control")
+		}
+		if err := c.myEID.verify(ctx, *d.UserPIN(), f.PIN); err != nil {
+			return err
+		}
+		if f.SOPIN == nil {
+			return nil
+		}
+		return c.myEID.verify(ctx, *d.SOPIN(), f.SOPIN)
+	})
+	if refused(PIN{}, err) != nil {
+		return failed("the card has other PINs than it should have")
+	}
+	return c.explain(err, "checking the card")
+}
