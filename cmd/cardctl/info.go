@@ -12,6 +12,7 @@ import (
 	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/inventory"
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pkcs15"
@@ -78,6 +79,16 @@ func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
 // inspect reads what is on the card or token that is meant, and tells where that
 // is, and whose keys a Java card has.
 func (env *Env) inspect(ctx context.Context, meant *applicationFlags) (found inventory.Info, place string, cardKeys applet.KnownKeys, err error) {
+	found = inventory.Info{Keys: []inventory.Key{}, PINs: []inventory.PIN{}}
+	if strings.EqualFold(meant.app, appPKCS15) {
+		err := env.withCard(ctx, func(ctx context.Context, c *card) (err error) {
+			found.Card, err = inventory.Identify(ctx, c.Channel)
+			return err
+		})
+		if err != nil {
+			return found, "", "", err
+		}
+	}
 	onPKCS15 := func(ctx context.Context, c *pkcs15.Card) error { return inventory.InspectPKCS15(ctx, c, &found) }
 	_, place, err = meant.run(ctx, env, works{
 		onCard: func(ctx context.Context, c *card) (err error) {
@@ -156,12 +167,21 @@ func keyText(s *output.Sheet, k *inventory.Key) {
 	s.Field("fingerprint", k.Fingerprint)
 	s.Field("keygrip", k.Keygrip)
 	s.Field("label", k.Label)
+	s.Field("usage", usageText(k.Usage))
 	if k.Created != nil {
 		s.Field("created", output.Time(*k.Created))
 	}
 	if k.Touch {
 		s.Field("touch", "has to be confirmed by a touch of the card")
 	}
+}
+
+func usageText(usage []key.Usage) string {
+	words := make([]string, len(usage))
+	for i, u := range usage {
+		words[i] = string(u)
+	}
+	return strings.Join(words, ", ")
 }
 
 func certificateText(s *output.Sheet, c *certstore.Certificate, now time.Time) {

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Provisions a GlobalPlatform Java card from a CI job: installs the applet, and then
+# does what provision-openpgp.sh or provision-pkcs15.sh does. Asks nobody, and can be
+# called again after any failure.
+#
+#   PROVISION_APPLET                 CAP or IJC file
+#   PROVISION_CARD_KEYS              where the card's keys come from, as in --card-keys
+#
+# and the rest as for the other two.
+set -euo pipefail
+here=$(dirname "${BASH_SOURCE[0]}")
+# shellcheck source=scripts/lib/provision.sh
+. "$here/lib/provision.sh"
+
+begin PROVISION_APPLET PROVISION_CARD_KEYS
+step inspect ctl applet inspect "$PROVISION_APPLET"
+package=$(jq -r .package.aid "$scratch/result")
+step list ctl applet list --card-keys "$PROVISION_CARD_KEYS"
+if jq -e --arg package "$package" 'any(.applications[]; .package == $package)' "$scratch/result" >/dev/null; then
+	record install skipped
+else
+	replace=()
+	if jq -e --arg package "$package" 'any(.packages[]; .aid == $package)' "$scratch/result" >/dev/null; then
+		replace=(--replace --yes) # loaded, and nothing was made of it
+	fi
+	step install ctl applet install "$PROVISION_APPLET" --card-keys "$PROVISION_CARD_KEYS" "${replace[@]}"
+fi
+
+step look ctl info
+application=$(jq -r '[.card.applications[].name | select(. == "openpgp" or . == "pkcs15")][0] // ""' "$scratch/result")
+[[ -n $application ]] || fail look 7 "the applet is neither an OpenPGP nor a PKCS#15 card"
+rm -rf "$scratch"
+exec "$here/provision-$application.sh"
