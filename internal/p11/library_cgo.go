@@ -72,11 +72,6 @@ func (c cryptoki) info() (libraryInfo, error) {
 	}, failure("C_GetInfo", err)
 }
 
-func (c cryptoki) slots() ([]uint, error) {
-	slots, err := c.ctx.GetSlotList(true)
-	return slots, failure("C_GetSlotList", err)
-}
-
 func (c cryptoki) slotInfo(slot uint) (slotInfo, error) {
 	i, err := c.ctx.GetSlotInfo(slot)
 	return slotInfo{description: i.SlotDescription, manufacturer: i.ManufacturerID},
@@ -94,15 +89,6 @@ func (c cryptoki) tokenInfo(slot uint) (tokenInfo, error) {
 		minPINLength: i.MinPinLen,
 		maxPINLength: i.MaxPinLen,
 	}, failure("C_GetTokenInfo", err)
-}
-
-func (c cryptoki) mechanisms(slot uint) ([]MechanismID, error) {
-	list, err := c.ctx.GetMechanismList(slot)
-	ids := make([]MechanismID, 0, len(list))
-	for _, m := range list {
-		ids = append(ids, MechanismID(m.Mechanism))
-	}
-	return ids, failure("C_GetMechanismList", err)
 }
 
 func (c cryptoki) mechanismInfo(slot uint, id MechanismID) (mechanismInfo, error) {
@@ -129,10 +115,9 @@ func (c cryptoki) sessionState(s session) (uint, error) {
 	return i.State, failure("C_GetSessionInfo", err)
 }
 
-// findObjects asks for a hundred handles at a time, and for no more than
-// maxObjects: no card has as many.
+// findObjects asks for no more than maxObjects: no card has as many.
 func (c cryptoki) findObjects(s session, template []objectAttribute) (found []object, err error) {
-	const batch, maxObjects = 100, 10_000
+	const maxObjects = 10_000
 	if err := c.ctx.FindObjectsInit(pkcs11.SessionHandle(s), attributes(template)); err != nil {
 		return nil, failure("C_FindObjectsInit", err)
 	}
@@ -142,16 +127,14 @@ func (c cryptoki) findObjects(s session, template []objectAttribute) (found []ob
 		}
 	}()
 	for len(found) < maxObjects {
-		handles, _, err := c.ctx.FindObjects(pkcs11.SessionHandle(s), batch)
+		more, err := c.nextObjects(s)
 		if err != nil {
-			return nil, failure("C_FindObjects", err)
+			return nil, err
 		}
-		if len(handles) == 0 {
+		if len(more) == 0 {
 			break
 		}
-		for _, h := range handles {
-			found = append(found, object(h))
-		}
+		found = append(found, more...)
 	}
 	return found, nil
 }
