@@ -15,6 +15,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/terminal"
@@ -115,6 +116,7 @@ func (env *Env) start(cmd *cobra.Command) error {
 		env.progress = output.NewProgress(env.Err, env.live)
 	}
 	env.working()
+	cmd.SetContext(p11.WithLastWords(cmd.Context(), env.lastWords))
 	if env.flags.timeout > 0 {
 		ctx, stop := context.WithTimeout(cmd.Context(), env.flags.timeout)
 		env.stop = stop

@@ -47,6 +47,7 @@ func Load(ctx context.Context, name string) (*Module, error) {
 	if err := Inspect(path); err != nil {
 		return nil, err
 	}
+	expectCrash(ctx, path)
 	return start(ctx, path, openLibrary)
 }
 

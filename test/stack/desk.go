@@ -123,6 +123,12 @@ func (d *Desk) Try(name string, args ...string) Result { return d.TryInput("", n
 // TryInput is Try with something on standard input.
 func (d *Desk) TryInput(input, name string, args ...string) Result {
 	d.tb.Helper()
+	result, _ := d.try(input, name, args...)
+	return result
+}
+
+func (d *Desk) try(input, name string, args ...string) (Result, *exec.Cmd) {
+	d.tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
 	cmd := d.command(ctx, name, args...)
@@ -140,7 +146,7 @@ func (d *Desk) TryInput(input, name string, args ...string) Result {
 	case err != nil && !errors.As(err, &status):
 		d.tb.Fatalf("%s: %v", result.Line, err)
 	}
-	return result
+	return result, cmd
 }
 
 // Run is Try for a command that has to succeed; it returns its output.

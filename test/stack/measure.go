@@ -34,3 +34,11 @@ func peakMemory(cmd *exec.Cmd) int64 {
 	}
 	return usage.Maxrss << 10
 }
+
+// TryMeasured is Try, with what the command took.
+func (d *Desk) TryMeasured(name string, args ...string) (Result, Usage) {
+	d.tb.Helper()
+	start := time.Now()
+	result, cmd := d.try("", name, args...)
+	return result, Usage{Time: time.Since(start), PeakMemory: peakMemory(cmd)}
+}

@@ -1,0 +1,5 @@
+//go:build !cgo || !linux
+
+package p11
+
+func prepareLastWords([]byte, int) {}
