@@ -31,6 +31,9 @@ All commands: cardctl --help. When something does not work: cardctl doctor.
 // run is the whole program but for the process around it.
 func run(ctx context.Context, env *Env, args []string) int {
 	root := newRootCmd(env)
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		env.completeFlags(root) // takes as long as all commands do
+	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err = errors.Join(err, env.close()); err == nil {
@@ -83,7 +86,6 @@ the flags of these names.`,
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return env.start(cmd) }
 	root.AddCommand(commands(env)...)
 	root.SetHelpCommand(newHelpCmd())
-	env.completeFlags(root)
 	nameOnMistake(env, root)
 	return root
 }
