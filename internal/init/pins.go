@@ -109,17 +109,18 @@ func UnblockPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, with secret.N
 func open(ctx context.Context, ch *iso7816.Channel, pin PIN, what string) (*openpgp.Card, PINReport, error) {
 	report := PINReport{PIN: pin}
 	switch pin {
-	case User, Admin, ResetCode:
-	case SO, PUK:
-		return nil, report, problem.New(problem.NotSupported, "%s: an OpenPGP card has no such PIN", what).
-			Because("It has user, admin and reset-code.")
+	case User, Admin, ResetCode, SO, PUK:
 	default:
 		return nil, report, problem.New(problem.Usage, "%q is not a PIN", string(pin)).
 			Because("The PINs are user, admin, so, puk and reset-code.")
 	}
 	card, err := openpgp.Select(ctx, ch)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, report, key.Explain(err, what, "")
+	case pin == SO, pin == PUK:
+		return nil, report, problem.New(problem.NotSupported, "%s: an OpenPGP card has no such PIN", what).
+			Because("It has user, admin and reset-code.")
 	}
 	data, err := card.ApplicationRelatedData(ctx)
 	if err != nil {

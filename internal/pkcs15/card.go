@@ -65,6 +65,9 @@ type native interface {
 	change(ctx context.Context, p PIN, old, replacement *secret.Bytes) error
 	unblock(ctx context.Context, p PIN, puk, replacement *secret.Bytes) error
 
+	writes(d *Directory, id []byte) bool
+	putCertificate(ctx context.Context, d *Directory, n NewCertificate) error
+
 	sign(ctx context.Context, k *PrivateKey, digest []byte, hash crypto.Hash) ([]byte, error)
 }
 

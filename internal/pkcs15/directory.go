@@ -79,6 +79,7 @@ type Certificate struct {
 	ID        []byte
 	Label     string
 	Authority bool
+	elsewhere bool // not in EF.CD, but with those that are trusted or useful
 
 	location
 }

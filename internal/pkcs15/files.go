@@ -20,6 +20,9 @@ type files struct {
 	// enter selects the application.
 	enter func(ctx context.Context) error
 
+	// layout is how certificates are written.
+	layout layout
+
 	// shortIDs says that READ BINARY takes short EF identifiers.
 	shortIDs bool
 
@@ -91,7 +94,11 @@ func (a *files) directory(ctx context.Context, d *Directory, wanted part) (*Dire
 		case f.isPublicKeys() && wanted&partPublicKeys != 0:
 			err = readInto(ctx, a, f.path, parsePublicKeys, &d.PublicKeys)
 		case f.isCertificates() && wanted&partCertificates != 0:
+			known := len(d.Certificates)
 			err = readInto(ctx, a, f.path, parseCertificates, &d.Certificates)
+			for i := range d.Certificates[known:] {
+				d.Certificates[known+i].elsewhere = f.kind != dfCertificates
+			}
 		}
 		if err != nil {
 			return nil, err

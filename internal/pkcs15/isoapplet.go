@@ -43,7 +43,7 @@ func appletUserPIN() PIN {
 func selectApplet(ctx context.Context, ch *iso7816.Channel) (*applet, error) {
 	// The applet's one PIN is what it is, whatever the directory says of it.
 	a := &applet{files: files{ch: ch, shortIDs: true, pins: []PIN{appletUserPIN()}}}
-	a.enter = a.selectSelf
+	a.enter, a.layout = a.selectSelf, a.certificates()
 	return a, a.selectSelf(ctx)
 }
 

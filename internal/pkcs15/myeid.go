@@ -53,7 +53,7 @@ func pkcs15AID() []byte { return []byte("\xA0\x00\x00\x00\x63PKCS-15") }
 func selectMyEID(ctx context.Context, ch *iso7816.Channel) (*myEID, error) {
 	const infoLength, versionAt = 20, 5 // bytes
 	m := &myEID{files: files{ch: ch}}
-	m.enter = m.selectSelf
+	m.enter, m.layout = m.selectSelf, m.certificates()
 	if err := m.selectSelf(ctx); err != nil {
 		return nil, err
 	}
@@ -197,6 +197,39 @@ func properSignature(signature []byte) ([]byte, error) {
 	}
 	number := func(i int) *big.Int { return new(big.Int).SetBytes(parts[i].Value) }
 	return asn1.Marshal(struct{ R, S *big.Int }{number(0), number(1)})
+}
+
+// certificates is how OpenSC's profile has files of certificates: 4301 and the
+// following, that the PIN of the key may change and remove.
+func (m *myEID) certificates() layout {
+	const first, tagFCP, tagSize, tagDescriptor, tagID, tagAccess, tagProperties, tagLifeCycle = 0x4301, 0x62, 0x80, 0x82, 0x83, 0x86, 0x85, 0x8A
+	remove := func(ctx context.Context, file int) error {
+		if err := m.selectPath(ctx, path(fileApplication, file)); err != nil {
+			return err
+		}
+		return m.send(ctx, insDeleteFile, 0, 0, nil)
+	}
+	create := func(ctx context.Context, file, size int, p PIN) error {
+		err := remove(ctx, file)
+		if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
+			err = m.selectPath(ctx, id(fileApplication))
+		}
+		if err != nil {
+			return err
+		}
+		pin := byte(p.Reference)
+		control := iso7816.AppendTLV(nil, tagSize, id(size))
+		control = iso7816.AppendTLV(control, tagDescriptor, []byte{1}) // transparent
+		control = iso7816.AppendTLV(control, tagID, id(file))
+		control = iso7816.AppendTLV(control, tagAccess, []byte{unlockedReference<<4 | pin, pin<<4 | neverReference, neverReference<<4 | neverReference})
+		control = iso7816.AppendTLV(control, tagProperties, []byte{0, 0})
+		control = iso7816.AppendTLV(control, tagLifeCycle, []byte{0})
+		if err := m.send(ctx, insCreateFile, 0, 0, iso7816.AppendTLV(nil, tagFCP, control)); err != nil {
+			return err
+		}
+		return m.selectPath(ctx, path(fileApplication, file))
+	}
+	return layout{first: first, create: create, remove: remove}
 }
 
 // capabilities asks for the longest keys that the card makes, in bits. Cards

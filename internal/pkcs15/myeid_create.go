@@ -74,8 +74,7 @@ func (m *myEID) erasable(ctx context.Context, p *PIN, allowLast bool) error {
 	}
 	if p.SO {
 		return problem.New(problem.PINBlocked, "the SO PIN is blocked").WithTries(0).
-			Because("It was entered wrongly too often, and the card cannot be erased without it.").
-			Hint("cardctl unblock-pin so --puk prompt --new-pin prompt, if its PUK is known")
+			Because("It was entered wrongly too often, and the card cannot be erased without it.").Hint("%s", p.wayOut())
 	}
 	return err
 }
@@ -167,7 +166,7 @@ func (c *Card) eraseMyEID(ctx context.Context, s Status, f First) error {
 // namePIN gives the user PIN a label of its own: pkcs15-init gave it that of
 // the card.
 func (m *myEID) namePIN(ctx context.Context) error {
-	raw, err := m.file(ctx, path(fileApplication, fileAODF))
+	raw, err := m.room(ctx, path(fileApplication, fileAODF))
 	if err != nil {
 		return err
 	}

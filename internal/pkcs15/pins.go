@@ -143,12 +143,23 @@ func (p PIN) CheckTries(allowLast bool) error {
 	switch {
 	case p.TriesLeft == 0:
 		return problem.New(problem.PINBlocked, "the %s is blocked", p.Name()).WithTries(0).
-			Because("It was entered wrongly too often.").Hint("cardctl unblock-pin user --puk prompt --new-pin prompt")
+			Because("It was entered wrongly too often.").Hint("%s", p.wayOut())
 	case p.TriesLeft == 1 && !allowLast:
 		return problem.New(problem.PINBlocked, "one try is left for the %s, and it was not sent", p.Name()).WithTries(1).
 			Because("A mistake would block it.").Hint("the same command with --allow-last-try, if you are sure of it")
 	}
 	return nil
+}
+
+// wayOut is what to do where the PIN is blocked.
+func (p PIN) wayOut() string {
+	switch {
+	case p.Unblocking:
+		return "cardctl init --app pkcs15, which erases the card"
+	case p.SO:
+		return "cardctl unblock-pin so --puk prompt --new-pin prompt, where its PUK is known"
+	}
+	return "cardctl unblock-pin user --puk prompt --new-pin prompt"
 }
 
 // Note is what a person at a prompt has to know of the PIN.

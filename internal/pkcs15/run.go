@@ -137,7 +137,7 @@ func wrongPIN(p PIN, cause error) error {
 		e = e.WithTries(p.TriesLeft)
 	}
 	if p.TriesLeft == 0 {
-		e = e.Hint("cardctl unblock-pin user --puk prompt --new-pin prompt")
+		e = e.Hint("%s", p.wayOut())
 	}
 	e.Cause = cause
 	return e

@@ -142,16 +142,16 @@ type NewCertificate struct {
 }
 
 // StoreCertificate puts a certificate on the card, in the place of one with the
-// same ID. An IsoApplet gets it directly. By pkcs15-init, one that is replaced
+// same ID. A native card gets it directly. By pkcs15-init, one that is replaced
 // has to be removed first: --update-certificate is known to fail where the length
 // is another one.
 func (c *Card) StoreCertificate(ctx context.Context, n NewCertificate, pin *secret.Bytes) error {
-	if c.applet != nil {
+	if c.native != nil {
 		d, err := c.read(ctx, partCertificates)
 		if err != nil {
 			return err
 		}
-		if d.plainCertificates() {
+		if c.native.writes(d, n.ID) {
 			return c.storeDirectly(ctx, d, n, pin)
 		}
 	}
@@ -171,11 +171,11 @@ func (c *Card) StoreCertificate(ctx context.Context, n NewCertificate, pin *secr
 	return c.write(ctx, "writing the certificate", n.PIN, pin, call{args: args, file: file})
 }
 
-// storeDirectly puts a certificate on an applet.
+// storeDirectly puts a certificate on a native card.
 func (c *Card) storeDirectly(ctx context.Context, d *Directory, n NewCertificate, pin *secret.Bytes) error {
 	defer c.Forget()
 	err := c.direct(ctx, func() error {
-		if err := c.applet.ready(ctx); err != nil {
+		if err := c.native.ready(ctx); err != nil {
 			return err
 		}
 		if !c.verified {
@@ -183,7 +183,7 @@ func (c *Card) storeDirectly(ctx context.Context, d *Directory, n NewCertificate
 				return err
 			}
 		}
-		return c.applet.putCertificate(ctx, d, n)
+		return c.native.putCertificate(ctx, d, n)
 	})
 	if err != nil {
 		c.verified = false

@@ -10,26 +10,28 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// What OpenSC's profile for an applet has for certificates.
-const (
-	fileCD           = 0x4404
-	sizeCD           = 0x200  // bytes
-	firstCertificate = 0x3400 // and the following, up to the next number of the upper byte
-)
+// layout is how a kind of card makes and removes files for certificates.
+type layout struct {
+	first int // the first file; the others follow, up to the next number of the upper byte
 
-// Access conditions of a file: the access mode byte that names all seven, and
-// they. The PIN is wanted, nobody may, everybody may.
-var (
-	pinOnly    = []byte{0xFF, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x00}
-	pinDeletes = []byte{0xFF, 0x90, 0xFF, 0xFF, 0xFF, 0xFF, 0x90, 0x00}
-)
+	// create makes a transparent EF in the application DF, in the place of one
+	// that is there, and selects it. Only the PIN may change it.
+	create func(ctx context.Context, file, size int, p PIN) error
+
+	// remove removes a file of the application DF.
+	remove func(ctx context.Context, file int) error
+
+	// enter makes EF.CD with its first entry where there is none; nil where
+	// OpenSC always makes one.
+	enter func(ctx context.Context, entry []byte) error
+}
 
 // putCertificate writes a certificate: a file of its own, and an entry for it
 // in EF.CD. The file is complete before the entry names it, and what it
 // replaces is removed after that. Wherever the card is pulled out, the old
 // certificate is there or the new one. The PIN has to be verified.
-func (a *applet) putCertificate(ctx context.Context, d *Directory, n NewCertificate) error {
-	file, err := a.newCertificateFile(ctx, d, len(n.DER))
+func (a *files) putCertificate(ctx context.Context, d *Directory, n NewCertificate) error {
+	file, err := a.newCertificateFile(ctx, d, n)
 	if err != nil {
 		return err
 	}
@@ -39,53 +41,40 @@ func (a *applet) putCertificate(ctx context.Context, d *Directory, n NewCertific
 	}
 	if err != nil {
 		if !errors.Is(err, iso7816.ErrCardRemoved) {
-			_ = a.deleteFile(ctx, file) // no entry names it
+			_ = a.layout.remove(ctx, file) // no entry names it
 		}
 		return err
 	}
 	if err := a.touch(ctx, n.Now); err != nil || replaced == 0 {
 		return err
 	}
-	return a.deleteFile(ctx, replaced)
-}
-
-// deleteFile removes a file of the application DF.
-func (a *applet) deleteFile(ctx context.Context, file int) error {
-	if err := a.selectPath(ctx, id(fileApplication)); err != nil {
-		return err
-	}
-	return a.send(ctx, insDeleteFile, 0, 0, id(file))
+	return a.layout.remove(ctx, replaced)
 }
 
 // newCertificateFile makes a file for a certificate of some length and selects
 // it. A file that no entry names is left over from an interrupted run, and goes.
-func (a *applet) newCertificateFile(ctx context.Context, d *Directory, length int) (file int, err error) {
+func (a *files) newCertificateFile(ctx context.Context, d *Directory, n NewCertificate) (file int, err error) {
+	first := a.layout.first
 	taken := map[int]bool{}
 	for _, c := range d.Certificates {
-		taken[c.ownFile()] = true
+		taken[c.ownFile(first)] = true
 	}
-	for file = firstCertificate; taken[file]; file++ {
+	for file = first; taken[file]; file++ {
 	}
-	if file>>8 != firstCertificate>>8 {
+	if file>>8 != first>>8 {
 		return 0, noRoom("for another certificate")
 	}
-	return file, a.createFile(ctx, file, length, pinDeletes)
+	return file, a.layout.create(ctx, file, len(n.DER), n.PIN)
 }
 
 // enterCertificate enters a certificate into EF.CD, and returns the file of the
 // one that was in its place, 0 where there was none.
-func (a *applet) enterCertificate(ctx context.Context, d *Directory, n NewCertificate, file int) (replaced int, err error) {
+func (a *files) enterCertificate(ctx context.Context, d *Directory, n NewCertificate, file int) (replaced int, err error) {
 	at := d.certificateFile()
 	if at == nil {
-		if err := a.createFile(ctx, fileCD, sizeCD, pinOnly); err != nil {
-			return 0, err
-		}
-		if err := a.update(ctx, 0, certificateEntry(n, file)); err != nil {
-			return 0, err
-		}
-		return 0, a.enterDirectory(ctx, fileCD)
+		return 0, a.layout.enter(ctx, certificateEntry(n, file))
 	}
-	raw, err := a.file(ctx, at)
+	raw, err := a.room(ctx, at)
 	if err != nil {
 		return 0, err
 	}
@@ -102,33 +91,19 @@ func (a *applet) enterCertificate(ctx context.Context, d *Directory, n NewCertif
 			return 0, err
 		}
 		if len(there) == 1 && bytes.Equal(there[0].ID, n.ID) {
-			replaced, whole, own = there[0].ownFile(), own, nil
+			replaced, whole, own = there[0].ownFile(a.layout.first), own, nil
 		}
 		content = append(content, whole...)
 	}
 	return replaced, a.rewrite(ctx, raw, append(content, own...))
 }
 
-// enterDirectory enters EF.CD into EF.ODF (ISO/IEC 7816-15, 8.3).
-func (a *applet) enterDirectory(ctx context.Context, file int) error {
-	raw, err := a.file(ctx, path(fileApplication, fileODF))
-	if err != nil {
-		return err
-	}
-	entries, err := iso7816.ParseTLVs(raw)
-	if err != nil {
-		return err
-	}
-	var content []byte
-	for _, entry := range entries {
-		content = iso7816.AppendTLV(content, entry.Tag, entry.Value)
-	}
-	return a.rewrite(ctx, raw, iso7816.AppendTLV(content, dfCertificates, pathValue(file)))
-}
-
 // touch notes in EF.TokenInfo when the card was changed (ISO/IEC 7816-15, 8.10,
 // lastUpdate): programs that keep copies of its files look there.
-func (a *applet) touch(ctx context.Context, now time.Time) error {
+func (a *files) touch(ctx context.Context, now time.Time) error {
+	if !a.shortIDs {
+		return nil // OpenSC's profile has no such time
+	}
 	lastUpdate := []byte{0xA5, 0x11, 0x18, 0x0F} // GeneralizedTime, 15 bytes
 	raw, err := a.read(ctx, short(fileTokenInfo), iso7816.MaxShortNe)
 	if iso7816.StatusOf(err) != 0 {
@@ -146,31 +121,22 @@ func (a *applet) touch(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// createFile makes a transparent EF in the application DF (ISO/IEC 7816-9), in
-// the place of one that is there, and selects it.
-func (a *applet) createFile(ctx context.Context, file, size int, access []byte) error {
-	err := a.selectPath(ctx, path(fileApplication, file))
-	there := err == nil
-	if err != nil && iso7816.StatusOf(err) != iso7816.StatusFileNotFound {
-		return err
+// room selects a directory file and reads it, with what is empty of it.
+func (a *files) room(ctx context.Context, path []byte) ([]byte, error) {
+	const tagFCI, tagSize = 0x6F, 0x80
+	if a.shortIDs {
+		return a.file(ctx, path)
 	}
-	if there {
-		err = a.deleteFile(ctx, file)
-	} else {
-		err = a.selectPath(ctx, id(fileApplication))
-	}
+	path = bytes.TrimPrefix(path, id(0x3F00))
+	fci, err := a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsSelect, P1: 0x08, Data: path, Ne: iso7816.MaxShortNe})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	const tagFCI, tagSize, tagDescriptor, tagID, tagAccess = 0x6F, 0x81, 0x82, 0x83, 0x86
-	control := iso7816.AppendTLV(nil, tagSize, id(size))
-	control = iso7816.AppendTLV(control, tagDescriptor, []byte{1}) // transparent
-	control = iso7816.AppendTLV(control, tagID, id(file))
-	control = iso7816.AppendTLV(control, tagAccess, access)
-	if err := a.send(ctx, insCreateFile, 0, 0, iso7816.AppendTLV(nil, tagFCI, control)); err != nil {
-		return err
+	raw, err := a.read(ctx, 0, iso7816.MaxShortNe)
+	if size, ok := iso7816.FindTLV(fci, tagFCI, tagSize); ok {
+		raw = append(raw, make([]byte, max(0, number(size)-len(raw)))...)
 	}
-	return a.selectPath(ctx, path(fileApplication, file))
+	return raw, err
 }
 
 // rewrite brings the selected file, which has the content raw, to another one:
@@ -228,10 +194,10 @@ func pathValue(file int) []byte {
 }
 
 // ownFile is the file of the application DF that a certificate has for itself,
-// 0 where it is elsewhere or shares one.
-func (c *Certificate) ownFile() int {
+// 0 where it is elsewhere or shares one. first is the first of such files.
+func (c *Certificate) ownFile(first int) int {
 	own := bytes.TrimPrefix(c.path, path(0x3F00, fileApplication))
-	if c.value != nil || c.length != 0 || len(own) != 2 || len(c.path) == len(own) || own[0] != firstCertificate>>8 {
+	if c.value != nil || c.length != 0 || len(own) != 2 || len(c.path) == len(own) || int(own[0]) != first>>8 {
 		return 0
 	}
 	return int(own[0])<<8 | int(own[1])
@@ -247,16 +213,17 @@ func (d *Directory) certificateFile() []byte {
 	return nil
 }
 
-// plainCertificates reports whether the certificates are in no more than one
-// EF.CD.
-func (d *Directory) plainCertificates() bool {
-	files := 0
+// writes reports whether this program can write a certificate: there is one EF.CD
+// that it belongs into, or that can be made.
+func (a *files) writes(d *Directory, id []byte) bool {
+	number := 0
 	for _, f := range d.files {
-		if f.isCertificates() {
-			files++
+		if f.kind == dfCertificates {
+			number++
 		}
 	}
-	return files == 0 || files == 1 && d.certificateFile() != nil
+	there := d.Certificate(id)
+	return (number == 1 || number == 0 && a.layout.enter != nil) && (there == nil || !there.elsewhere)
 }
 
 func noRoom(what string) error {
