@@ -1,8 +1,10 @@
 package main
 
 import (
+	"regexp"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +53,12 @@ func runVersion(env *Env) error {
 	})
 }
 
-// complete takes what the linker was not told from what the go command knew.
+// pseudoVersion is the end of a version that the go command made from a commit
+// without a tag: its time, and the first twelve digits of its hash.
+var pseudoVersion = regexp.MustCompile(`[-.](\d{14})-([0-9a-f]{12})(?:\+\S*)?$`)
+
+// complete takes what the linker was not told from what the go command knew:
+// of a repository its commit, of a module its version.
 func (r *versionReport) complete(info *debug.BuildInfo) {
 	settings := map[string]string{}
 	for _, s := range info.Settings {
@@ -63,15 +70,27 @@ func (r *versionReport) complete(info *debug.BuildInfo) {
 	if r.Version == "" {
 		r.Version = "(devel)"
 	}
-	if r.Commit == "" {
-		r.Commit = settings["vcs.revision"]
-		if r.Commit != "" && settings["vcs.modified"] == "true" {
-			r.Commit += " with changes"
-		}
+	if r.Commit != "" {
+		return
 	}
-	if r.Date == "" {
-		r.Date = settings["vcs.time"]
+	if r.Commit, r.Date = settings["vcs.revision"], settings["vcs.time"]; r.Commit == "" {
+		r.Commit, r.Date = ofPseudoVersion(info.Main.Version)
 	}
+	if r.Commit != "" && settings["vcs.modified"] == "true" {
+		r.Commit += " with changes"
+	}
+}
+
+func ofPseudoVersion(version string) (commit, date string) {
+	part := pseudoVersion.FindStringSubmatch(version)
+	if part == nil {
+		return "", ""
+	}
+	made, err := time.Parse("20060102150405", part[1])
+	if err != nil {
+		return "", ""
+	}
+	return part[2], made.Format(time.RFC3339)
 }
 
 func builtIn(yes bool) string {
