@@ -38,3 +38,20 @@ fetches_toolchains() {
 	version=$(apt-cache madison golang-go | awk -F'|' -v at=" $1/" 'index($3, at) { gsub(/ /, "", $2); print $2; exit }')
 	[[ -n $version ]] && dpkg --compare-versions "$version" ge 2:1.21
 }
+
+# go_tool prints where a program made with Go is, at the version that is known to
+# work here; it installs it into the user's cache if it is not there. It is not a
+# tool of go.mod, whose modules are those of this program.
+go_tool() {
+	local module dir
+	case $1 in
+	goreleaser) module=github.com/goreleaser/goreleaser/v2@v2.16.0 ;;
+	govulncheck) module=golang.org/x/vuln/cmd/govulncheck@v1.1.4 ;;
+	esac
+	dir=${XDG_CACHE_HOME:-$HOME/.cache}/cardctl/tools/${module##*@}
+	if [[ ! -x $dir/$1 ]]; then
+		say "Installing $module, which takes some minutes the first time" >&2
+		env -u GOOS -u GOARCH GOFLAGS= GOBIN="$dir" go install "$module" >&2
+	fi
+	printf '%s\n' "$dir/$1"
+}
