@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# From blank to a certificate that works: ./scripts/demo.sh [--family openpgp|pkcs15|softhsm|javacard]
+# From blank to a certificate that works: ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|softhsm|javacard]
 # OpenPGP and Java cards are simulated, in a virtual reader of the real PC/SC daemon.
-# Installs what is missing (Debian), and stops what it started.
+# Installs what is missing (Debian), and stops what it started. Builds cardctl
+# first, if it is not to take the one that is installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/say.sh
@@ -9,13 +10,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/go.sh
 . scripts/lib/pcscd.sh
 
+installed=
+if [[ ${1-} == --installed ]]; then
+	installed=1
+	shift
+fi
 family=openpgp
 if [[ ${1-} == --family && -n ${2-} ]]; then
 	family=$2
 	shift 2
 fi
 [[ $# -eq 0 && $family != */* && -f scripts/demo/$family.sh ]] ||
-	die "usage: ./scripts/demo.sh [--family openpgp|pkcs15|softhsm|javacard]"
+	die "usage: ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|softhsm|javacard]"
 
 work=$(mktemp -d)
 card_pid=
@@ -42,10 +48,12 @@ step() {
 . "scripts/demo/$family.sh"
 
 heading "Tools"
-need build
-need_go
 prepare
-go build -o "$work/bin/cardctl" ./cmd/cardctl
+if [[ -z $installed ]]; then
+	need build
+	need_go
+	go build -o "$work/bin/cardctl" ./cmd/cardctl
+fi
 export CARDCTL_STATE_DIR=$work/state DEMO_PIN=648219 DEMO_ADMIN_PIN=73915824
 PATH=$work/bin:$PATH
 cd "$work"

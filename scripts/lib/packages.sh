@@ -26,6 +26,20 @@ test|OpenSSL engine for PKCS#11|have_file engines-3/pkcs11.so engines-1.1/pkcs11
 test|OpenVPN|have openvpn|openvpn
 test|jq|have jq|jq
 test|shellcheck|have shellcheck|shellcheck
+package|git|have git|git
+package|jq|have jq|jq
+package|C compiler for amd64|have x86_64-linux-gnu-gcc|gcc
+package|C compiler for arm64|have aarch64-linux-gnu-gcc|gcc-aarch64-linux-gnu
+package|C library for arm64|have_file /usr/aarch64-linux-gnu/include/stdio.h|libc6-dev-arm64-cross
+package|PC/SC for arm64|have_file /usr/lib/aarch64-linux-gnu/libpcsclite.so|libpcsclite-dev:arm64
+package|C compiler for Windows|have x86_64-w64-mingw32-gcc|gcc-mingw-w64-x86-64-win32
+package|rpm, to look into packages|have rpm|rpm
+package|zstd, to look into packages|have zstd|zstd
+package|an emulator of arm64|have qemu-aarch64|qemu-user
+package|musl, the C library of Alpine|have_file /lib/ld-musl-x86_64.so.1|musl
+package|Wine|have_file wine/wine64|wine64
+package|man|have man|man-db
+package|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
 test|mandoc|have mandoc|mandoc
 '
 
@@ -61,10 +75,22 @@ need() {
 		"Install it with your package manager, then run this script again."
 	mapfile -t packages < <(cut -f2 <<<"$lacking" | sort -u)
 	say "Installing ${packages[*]}"
+	need_architectures "${packages[@]}"
 	apt_get update
 	apt_get install -y --no-install-recommends "${packages[@]}"
 	lacking=$(missing "$@")
 	[[ -z $lacking ]] || die "still missing after the installation:" "$lacking"
+}
+
+# need_architectures has dpkg know the architectures of packages such as
+# libpcsclite-dev:arm64.
+need_architectures() {
+	local package
+	for package in "$@"; do
+		[[ $package == *:* ]] || continue
+		say "Adding the architecture ${package##*:} to dpkg's"
+		as_root dpkg --add-architecture "${package##*:}"
+	done
 }
 
 # apt_get runs apt-get without questions, and shows its output if it fails.

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Makes below build/package what packages hold besides the program: compressed
+# manual pages, completions, documents, licences. stage.sh SECONDS: the time that the
+# files shall have. goreleaser.yaml calls it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+umask 022
+
+readonly stage=build/package
+
+completions() {
+	local program=$stage/cardctl
+	# What a completion script holds does not depend on cgo.
+	env -u GOOS -u GOARCH CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$program" ./cmd/cardctl
+	mkdir -p "$stage/completions"
+	"$program" completion bash >"$stage/completions/cardctl.bash"
+	"$program" completion zsh >"$stage/completions/_cardctl"
+	"$program" completion fish >"$stage/completions/cardctl.fish"
+	"$program" completion powershell >"$stage/completions/cardctl.ps1"
+	rm "$program"
+}
+
+manuals() {
+	local page section
+	for page in man/*.[1-9]; do
+		section=$stage/man/man${page##*.}
+		mkdir -p "$section"
+		gzip -9n <"$page" >"$section/${page##*/}.gz"
+	done
+}
+
+# notices collects the licences of all that is linked in on any platform, which
+# want to go with the program.
+notices() {
+	local path version dir os
+	printf 'cardctl is made with the following, under their licences.\n'
+	{
+		printf 'Go %s %s\n' "$(go env GOVERSION)" "$(go env GOROOT)"
+		for os in linux windows; do
+			GOOS=$os CGO_ENABLED=1 go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/cardctl
+		done
+	} | LC_ALL=C sort -u | while read -r path version dir; do
+		printf '\n==== %s %s\n\n' "$path" "$version"
+		cat "$dir"/LICENSE* || return
+	done
+}
+
+documents() {
+	mkdir -p "$stage/doc"
+	notices >"$stage/doc/THIRD-PARTY-LICENSES"
+	install -m 644 README.md CHANGELOG.md docs/*.md "$stage/doc"
+	{
+		printf '%s\n' 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/' \
+			'Upstream-Name: cardctl' 'Source: https://github.com/cardctl/cardctl' '' \
+			'Files: *' 'Copyright: The cardctl authors' 'License: Apache-2.0' \
+			' On Debian systems, the text of this licence is in /usr/share/common-licenses/Apache-2.0.'
+	} >"$stage/copyright"
+}
+
+rm -rf "$stage"
+completions
+manuals
+documents
+find "$stage" -exec touch -d "@$1" {} +
