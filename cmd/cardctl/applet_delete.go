@@ -23,7 +23,8 @@ func newAppletDeleteCmd(env *Env) *cobra.Command {
 package from which something was installed is refused, unless --with-applets
 lets that go too.`,
 		Example: `  cardctl applet delete F276A288BCFBA69D34F31001 --card-keys default
-  cardctl applet delete F276A288BCFBA69D34F310 --with-applets --yes --card-keys file:card.keys`,
+  cardctl applet delete F276A288BCFBA69D34F310 --with-applets --yes \
+      --card-keys file:card.keys`,
 		Args: oneArg("the AID of an application or a package, from cardctl applet list"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runAppletDelete(cmd.Context(), env, &o, args[0]) },
 	}

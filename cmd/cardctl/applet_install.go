@@ -36,16 +36,16 @@ see that they are there. The file, the parameters and what is on the card are
 checked before anything is changed; where a step fails, what was loaded is
 removed again, or the error says what stayed.
 
-Whether the card has room is checked before too, where the card tells and takes
-long blocks; to a card of short ones only --dry-run spends a command on that, and
-a card that turns out to be full keeps nothing of the package.
+Whether the card has room is checked before too, where the card tells; one that
+turns out to be full keeps nothing of the package.
 
 A file with several applets wants --applet for each one to install; --instance,
 as often and in the same order, gives them other AIDs than those in the file.`,
 		Example: `  cardctl applet install IsoApplet.cap --card-keys default
   cardctl applet install SmartPGP.cap --card-keys file:card.keys \
       --instance D276000124010304AFAF000000000000
-  cardctl applet install Wallet.cap --card-keys file:card.keys --replace --dry-run`,
+  cardctl applet install Wallet.cap --card-keys file:card.keys \
+      --replace --dry-run`,
 		Args: oneArg("the CAP or IJC file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runAppletInstall(cmd.Context(), env, &o, args[0])

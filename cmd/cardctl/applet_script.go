@@ -18,8 +18,8 @@ func newAppletScriptCmd(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "script FILE",
 		Short: "Run a GPShell script",
-		Long: `Run a GPShell script as it is, on the card that is meant here, whatever reader it
-names. FILE is - for stdin. A command or an option that is not known ends it
+		Long: `Run a GPShell script as it is, on the card that is meant here, whatever reader
+it names. FILE is - for stdin. A command or an option that is not known ends it
 before anything is sent to the card. The keys are those in the script, and
 ${NAME} in it is a variable of the environment.
 

@@ -28,14 +28,15 @@ func newAppletSetKeysCmd(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set-keys --keys-file FILE",
 		Short: "Replace the keys of a Java card",
-		Long: `Replace the keys of a Java card by those of --new-card-keys, or by random ones with
---generate. They are in FILE, which only you can read, before the card has them,
-and the card has proved that it has them before success is said.
+		Long: `Replace the keys of a Java card by those of --new-card-keys, or by random ones
+with --generate. They are in FILE, which only you can read, before the card has
+them, and the card has proved that it has them before success is said.
 
 FILE is what opens the card from then on: --card-keys file:FILE. Who loses it
 has lost the card.`,
 		Example: `  cardctl applet set-keys --generate --keys-file card.keys --card-keys default
-  cardctl applet set-keys --new-card-keys command:'pass card' --keys-file card.keys \
+  cardctl applet set-keys --new-card-keys command:'pass card' \
+      --keys-file card.keys \
       --card-keys file:old.keys`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runAppletSetKeys(cmd.Context(), env, &o) },

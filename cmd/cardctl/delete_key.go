@@ -21,11 +21,11 @@ func newDeleteKeyCmd(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete-key --key REF --fingerprint FP",
 		Short: "Delete a key, which cannot be undone",
-		Long: `Delete a private key, where the card or token can do that. --fingerprint names the
-key, as info and gen-key show it, so that no other one is deleted; then there is
-a question, or --yes.`,
+		Long: `Delete a private key, where the card or token can do that. --fingerprint names
+the key, as info and gen-key show it, so that no other one is deleted; then
+there is a question, or --yes.`,
 		Example: `  cardctl delete-key --key 'pkcs11:token=desk;object=vpn' --module softhsm2 \
-      --fingerprint 5F9C34EE8A72B1D00E6A41F3C27D98B65F9C34EE8A72B1D00E6A41F3C27D98B6`,
+  --fingerprint 5F9C34EE8A72B1D00E6A41F3C27D98B65F9C34EE8A72B1D00E6A41F3C27D98B6`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDeleteKey(cmd.Context(), env, &o) },
 	}

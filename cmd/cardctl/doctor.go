@@ -27,8 +27,8 @@ func newDoctorCmd(env *Env) *cobra.Command {
 		Use:   "doctor",
 		Short: "Look for what keeps cards from working here",
 		Long: `Look for what keeps cards from working on this machine: the PC/SC daemon,
-permissions, drivers of readers, Java cards with the keys of the factory, programs
-that hold cards, PKCS#11 modules. Nothing is changed.`,
+permissions, drivers of readers, Java cards with the keys of the factory,
+programs that hold cards, PKCS#11 modules. Nothing is changed.`,
 		Example: "  cardctl doctor\n  cardctl doctor -o json",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), env) },

@@ -32,7 +32,8 @@ func newGenKeyCmd(env *Env) *cobra.Command {
 --replace names it by its fingerprint.`,
 		Example: `  cardctl gen-key --key OPENPGP.3
   cardctl gen-key --key OPENPGP.1 --algorithm rsa2048 --admin-pin env:ADMIN_PIN
-  cardctl gen-key --key 'pkcs11:token=desk;object=vpn' --module softhsm2 --usage sign`,
+  cardctl gen-key --key 'pkcs11:token=desk;object=vpn' --module softhsm2 \
+      --usage sign`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runGenKey(cmd.Context(), env, &o) },
 	}

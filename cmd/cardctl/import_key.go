@@ -29,7 +29,8 @@ func newImportKeyCmd(env *Env) *cobra.Command {
 DER; FILE is - for stdin. A key that is there is not overwritten, unless
 --replace names it by its fingerprint.`,
 		Example: `  cardctl import-key --key OPENPGP.2 backup.p12
-  cardctl import-key --key OPENPGP.2 --password file:pw --admin-pin env:ADMIN_PIN key.pem`,
+  cardctl import-key --key OPENPGP.2 --password file:pw \
+      --admin-pin env:ADMIN_PIN key.pem`,
 		Args: oneArg("the file with the private key, or - for stdin"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runImportKey(cmd.Context(), env, &o, args[0]) },
 	}

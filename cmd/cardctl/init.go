@@ -35,12 +35,14 @@ PINs are blocked first, which is the other way to erase an OpenPGP card.
 A PKCS#15 card, --app pkcs15, gets --pin and --puk, and --so-pin where it has
 one. A card that was used and asks for its SO PIN, or without one for its user
 PIN, to be erased gets that as --current-so-pin, or else is tried with the new
-one. A PKCS#11 token gets --so-pin and --pin. A MUSCLE applet, --app muscle, is set up: once, with --pin, --so-pin and --puk.`,
+one. A PKCS#11 token gets --so-pin and --pin. A MUSCLE applet, --app muscle, is
+set up: once, with --pin, --so-pin and --puk.`,
 		Example: `  cardctl init
   cardctl init --yes --pin file:pin.txt --admin-pin file:admin-pin.txt
   cardctl init --yes --factory-pins --reader sim:desk
   cardctl init --app pkcs15 --label desk --pin env:PIN --puk env:PUK
-  cardctl init --app pkcs11 --module softhsm2 --label desk --so-pin env:SO_PIN --pin env:PIN`,
+  cardctl init --app pkcs11 --module softhsm2 --label desk \
+      --so-pin env:SO_PIN --pin env:PIN`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runInit(cmd.Context(), env, &o) },
 	}

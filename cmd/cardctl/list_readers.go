@@ -93,7 +93,7 @@ func (env *Env) listReaders(ctx context.Context, wait bool) ([]readerReport, err
 		if len(list) == 0 {
 			return nil, unreachable
 		}
-		env.note("Simulated cards only. %s", env.classify(unreachable).Error())
+		env.note("Simulated cards only: %s", env.classify(unreachable).Error())
 	}
 	return list, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -15,7 +16,7 @@ import (
 const theWay = `cardctl: from a blank card to a certificate that works
 
   cardctl list-readers                      which cards are there
-  cardctl init                              erase one, and give it its first PINs
+  cardctl init                              erase one, give it its first PINs
   cardctl gen-key --key OPENPGP.3           make a key on it
   cardctl gen-csr --key OPENPGP.3 --subject CN=me --out me.csr
                                             request a certificate; a CA signs it
@@ -75,6 +76,7 @@ the flags of these names.`,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SuggestionsMinimumDistance = 2
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", output.Width)))
 	root.SetIn(env.In)
 	root.SetOut(env.Out)
 	root.SetErr(env.Err)

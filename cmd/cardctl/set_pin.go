@@ -30,7 +30,8 @@ func newSetPINCmd(env *Env) *cobra.Command {
 		Example: `  cardctl set-pin user
   cardctl set-pin admin --admin-pin env:OLD --new-pin env:NEW
   cardctl set-pin reset-code --admin-pin prompt --new-pin prompt
-  cardctl set-pin so --app pkcs11 --token desk --module softhsm2 --so-pin env:OLD --new-pin env:NEW`,
+  cardctl set-pin so --app pkcs11 --token desk --module softhsm2 \
+      --so-pin env:OLD --new-pin env:NEW`,
 		Args:      oneArg(whichPIN),
 		ValidArgs: []string{"user", "admin", "so", "puk", "reset-code"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return runSetPIN(cmd.Context(), env, &o, args[0]) },

@@ -39,9 +39,11 @@ loopback, with --tls-connect one with a real server. --key can be given several
 times: keys on one token share one login, and the first failure that may cost a
 try of the PIN ends it.`,
 		Example: `  cardctl smoke-test --key OPENPGP.3 --tls
-  cardctl smoke-test --key OPENPGP.3 --pin env:PIN --tls-connect www.example.com:443
+  cardctl smoke-test --key OPENPGP.3 --pin env:PIN \
+      --tls-connect www.example.com:443
   cardctl smoke-test --key 'pkcs11:token=desk;id=%45' --module softhsm2
-  cardctl smoke-test --key 'pkcs11:token=desk;object=vpn' --key 'pkcs11:token=desk;object=mail' --module softhsm2`,
+  cardctl smoke-test --module softhsm2 --key 'pkcs11:token=desk;object=vpn' \
+      --key 'pkcs11:token=desk;object=mail'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSmokeTest(cmd.Context(), env, &o) },
 	}

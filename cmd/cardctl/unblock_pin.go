@@ -29,7 +29,8 @@ func newUnblockPINCmd(env *Env) *cobra.Command {
 --puk, on a PKCS#11 token by --so-pin.`,
 		Example: `  cardctl unblock-pin user
   cardctl unblock-pin user --reset-code env:CODE --new-pin env:NEW
-  cardctl unblock-pin user --app pkcs11 --token desk --module softhsm2 --so-pin env:SO_PIN`,
+  cardctl unblock-pin user --app pkcs11 --token desk --module softhsm2 \
+      --so-pin env:SO_PIN`,
 		Args:      atMostOneArg("the PIN to unblock: user"),
 		ValidArgs: []string{"user"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return runUnblockPIN(cmd.Context(), env, &o, args) },
