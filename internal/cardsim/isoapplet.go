@@ -83,11 +83,20 @@ func (a *isoApplet) historicalBytes() []byte {
 	return []byte{0x80, 0x73, 0xF0, 0x01, long}
 }
 
-// selected answers the API version, major and minor, and the features.
+// selected answers the API version and the features; version 1.0 has GET DATA
+// for them.
 func (a *isoApplet) selected(byte) ([]byte, iso7816.Status) {
-	const extendedLength, random, ecc = 0x01, 0x02, 0x04
 	a.user = a.state.LifeCycle != lifeCycleOperational
 	a.df, a.ef = a.state.MF, nil
+	if a.profile.isoApplet1 {
+		return nil, iso7816.StatusOK
+	}
+	return a.version(), iso7816.StatusOK
+}
+
+// version is the API version, major and minor, and the features.
+func (a *isoApplet) version() []byte {
+	const extendedLength, random, ecc = 0x01, 0x02, 0x04
 	features := byte(random)
 	if a.profile.announcesExtendedLength {
 		features |= extendedLength
@@ -95,7 +104,21 @@ func (a *isoApplet) selected(byte) ([]byte, iso7816.Status) {
 	if a.profile.ec {
 		features |= ecc
 	}
-	return []byte{0x00, 0x06, features}, iso7816.StatusOK
+	if a.profile.isoApplet1 {
+		return []byte{0x01, 0x00, features}
+	}
+	return []byte{0x00, 0x06, features}
+}
+
+// getData is GET DATA (ISO/IEC 7816-4, 11.4.3) of DO 0101, the API version 1.0.
+func (a *isoApplet) getData(c iso7816.Command) ([]byte, iso7816.Status) {
+	switch {
+	case !a.profile.isoApplet1:
+		return nil, iso7816.StatusINSNotSupported
+	case c.P1 != 0x01 || c.P2 != 0x01:
+		return nil, iso7816.StatusWrongP1P2
+	}
+	return a.version(), iso7816.StatusOK
 }
 
 func (a *isoApplet) deselect() {
@@ -166,6 +189,8 @@ func (a *isoApplet) process(c iso7816.Command) ([]byte, iso7816.Status) {
 		return a.performSecurityOperation(c)
 	case iso7816.InsGetChallenge:
 		return a.getChallenge(c)
+	case iso7816.InsGetData:
+		return a.getData(c)
 	}
 	return nil, iso7816.StatusINSNotSupported
 }

@@ -21,6 +21,9 @@ func (a *isoApplet) generateKeyPair(c iso7816.Command) ([]byte, iso7816.Status) 
 	if !a.validated {
 		return nil, iso7816.StatusSecurityNotSatisfied
 	}
+	if a.profile.isoApplet1 && c.Ne <= iso7816.MaxShortNe {
+		return nil, iso7816.StatusUnknown // it has no GET RESPONSE for what is longer
+	}
 	p := uint16(c.P1)<<8 | uint16(c.P2)
 	switch a.security.algorithm {
 	case algorithmGenerateRSA:

@@ -57,10 +57,23 @@ func TestSelectIsoApplet(t *testing.T) {
 		{"extended-length-unannounced", selectIsoApplet, "000606"},
 		{"openpgp-2.0", selectIsoApplet, "000602"},
 		{"exact-le-6cxx", selectIsoApplet, "000606"},
+		{"isoapplet-1.0", selectIsoApplet, ""},
 	} {
 		h := blankApplet(t, test.profile)
 		equal(t, test.profile+" "+test.apdu, h.expect(test.apdu, 0x9000), unhex(t, test.want))
 	}
+}
+
+func TestIsoApplet1(t *testing.T) {
+	h := verified(t, "isoapplet-1.0")
+	equal(t, "GET DATA 0101", h.expect("00CA010100", 0x9000), unhex(t, "010007"))
+	h.expect("00CA010200", 0x6A86)
+	h.expect("00224100068001F3840100", 0x9000)
+	h.expect("0046420000", 0x6F00)
+	if public := h.expect("00464200000000", 0x9000); len(public) != 270 {
+		t.Errorf("a public key of %d bytes", len(public))
+	}
+	blankApplet(t, "").expect("00CA010100", 0x6D00)
 }
 
 func TestIsoAppletATR(t *testing.T) {

@@ -47,6 +47,8 @@ type profile struct {
 
 	terminate    bool
 	nobodyAtCard bool // nobody confirms by the button
+
+	isoApplet1 bool // API version 1.0 of IsoApplet, not 0.6
 }
 
 // countedStatus is the answer to a wrong password.
@@ -204,6 +206,10 @@ func profiles() []profile {
 		}),
 		quirk("button-not-pressed", "nobody presses the button where a user interaction flag asks for it", func(p *profile) {
 			p.nobodyAtCard = true
+		}),
+		quirk("isoapplet-1.0", "a PKCS#15 card of IsoApplet's API version 1.0, with which OpenSC 0.23 makes no keys", func(p *profile) {
+			p.isoApplet1 = true
+			p.chaining = false
 		}),
 	}
 }

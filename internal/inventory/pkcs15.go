@@ -110,6 +110,9 @@ func pkcs15Key(ctx context.Context, card *pkcs15.Card, k *pkcs15.PrivateKey) (Ke
 	if errors.As(err, &told) && told.Code == problem.Failed {
 		return shown, nil // a damaged public key does not hide the private one
 	}
+	if err == nil && public == nil {
+		shown.Fingerprint = k.Fingerprint() // what --replace wants to have named
+	}
 	if err != nil || public == nil {
 		return shown, err
 	}

@@ -3,7 +3,6 @@ package key
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -43,21 +42,26 @@ type pkcs15Key struct {
 func (k *pkcs15Key) Reference() Reference { return k.ref }
 
 // Occupant tells of the key by its public half, or by its entry in the card's
-// directory where the card has no public half for it.
+// directory where the card has no public half for it. What an interrupted
+// Generate or Import left is no key: nobody knows its public half.
 func (k *pkcs15Key) Occupant(ctx context.Context) (*Occupant, error) {
 	private, err := k.private(ctx)
 	if err != nil || private == nil {
 		return nil, err
 	}
 	public, err := k.card.PublicKey(ctx, k.id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, k.explain(err, "")
-	case public == nil:
-		return &Occupant{Fingerprint: fmt.Sprintf("%X", sha256.Sum256(private.Raw)), Algorithm: Algorithm(private.Algorithm())}, nil
 	}
-	occupant := occupantOf(public)
-	return &occupant, nil
+	if public != nil {
+		occupant := occupantOf(public)
+		return &occupant, nil
+	}
+	begun, err := k.card.Begun(ctx, k.id)
+	if err != nil || begun {
+		return nil, k.explain(err, "")
+	}
+	return &Occupant{Fingerprint: private.Fingerprint(), Algorithm: Algorithm(private.Algorithm())}, nil
 }
 
 // private is the private key's entry in the directory, nil where there is none.

@@ -85,10 +85,10 @@ func Import(ctx context.Context, k key.Key, private crypto.PrivateKey, o Options
 	}
 	if occupant != nil {
 		there, err := k.Public(ctx)
-		if err != nil {
+		if err != nil && !problem.Is(err, problem.NotFound) {
 			return Report{}, err
 		}
-		if key.SamePublic(there, public) {
+		if err == nil && key.SamePublic(there, public) {
 			if !occupant.Unfinished {
 				return unchanged(k, occupant, there)
 			}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -187,6 +188,9 @@ func (c *Card) Token(ctx context.Context) (*Directory, error) {
 // direct does something with a native card, connecting to it where necessary.
 func (c *Card) direct(ctx context.Context, do func() error) error {
 	ch, err := c.line.Channel(ctx)
+	if problem.Is(err, problem.NotFound) {
+		return fmt.Errorf("%w (%v)", iso7816.ErrCardRemoved, err) // it was there when it was opened
+	}
 	if err != nil {
 		return err
 	}

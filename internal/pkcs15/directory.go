@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -65,6 +66,10 @@ type PrivateKey struct {
 	// Raw is the object as the directory has it.
 	Raw []byte
 }
+
+// Fingerprint names a private key whose public half the card does not have: the
+// SHA-256 of its entry in the directory, in upper-case hex.
+func (k *PrivateKey) Fingerprint() string { return fmt.Sprintf("%X", sha256.Sum256(k.Raw)) }
 
 // PublicKey is a public key object.
 type PublicKey struct {

@@ -10,8 +10,8 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// applet is an IsoApplet, by the public protocol of its API version 0.6. Its
-// files have the identifiers that OpenSC's profile gives them, unless its
+// applet is an IsoApplet, by the public protocol of its API versions 0.6 and 1.0.
+// Its files have the identifiers that OpenSC's profile gives them, unless its
 // EF.ODF says otherwise.
 type applet struct {
 	files
@@ -50,6 +50,9 @@ func selectApplet(ctx context.Context, ch *iso7816.Channel) (*applet, error) {
 func (a *applet) selectSelf(ctx context.Context) error {
 	const featureExtended, featureECC = 0x01, 0x04
 	answer, err := a.ch.Select(ctx, appletAID())
+	if err == nil && len(answer) == 0 {
+		answer, err = a.laterVersion(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -63,6 +66,16 @@ func (a *applet) selectSelf(ctx context.Context) error {
 	a.ch.Announce(can)
 	a.fresh = false
 	return nil
+}
+
+// laterVersion is the answer of an applet that has GET DATA for its version: 1.0
+// and later. One that says nothing is older than versions are.
+func (a *applet) laterVersion(ctx context.Context) ([]byte, error) {
+	answer, err := a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsGetData, P1: 0x01, P2: 0x01, Ne: iso7816.MaxShortNe})
+	if iso7816.StatusOf(err) != 0 {
+		return []byte{0, 0, 0}, nil
+	}
+	return answer, err
 }
 
 // tries is how many tries the PIN has left: VERIFY without data. It is -1

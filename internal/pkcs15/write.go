@@ -84,7 +84,20 @@ func (c *Card) GenerateKey(ctx context.Context, k NewKey, pin *secret.Bytes) err
 	if curve, ok := curves[k.Algorithm]; ok {
 		spec = "ec:" + curve
 	}
-	return c.write(ctx, "making the key", k.PIN, pin, call{args: append([]string{"--generate-key", spec}, k.arguments()...)})
+	return c.put(ctx, "making the key", k, pin, call{args: append([]string{"--generate-key", spec}, k.arguments()...)})
+}
+
+// put has pkcs15-init put a key on the card. An applet is told, for the case that
+// it is pulled out between the private key and the public one.
+func (c *Card) put(ctx context.Context, what string, k NewKey, pin *secret.Bytes, job call) error {
+	if err := c.begin(ctx, k.ID); err != nil {
+		return c.explain(err, what)
+	}
+	if err := c.write(ctx, what, k.PIN, pin, job); err != nil {
+		return err
+	}
+	c.finish(ctx)
+	return nil
 }
 
 // usable refuses a card that OpenSC is known to leave half-made.
@@ -125,7 +138,7 @@ func (c *Card) StoreKey(ctx context.Context, k NewKey, private crypto.PrivateKey
 	defer secret.Wipe(der)
 	file := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	defer secret.Wipe(file)
-	return c.write(ctx, "storing the key", k.PIN, pin, call{
+	return c.put(ctx, "storing the key", k, pin, call{
 		args: append([]string{"--store-private-key", filePlace}, k.arguments()...), file: file,
 	})
 }

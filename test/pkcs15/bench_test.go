@@ -85,6 +85,7 @@ type bench struct {
 	card  *stack.Card
 	wire  *stack.Wire
 	line  *line
+	local *localLine // where the card is in process, for a while
 	pins  map[secret.Name]string
 	tools pkcs15.Tools
 	// asked are the secrets that were asked for.
@@ -137,7 +138,7 @@ func (b *bench) access() key.Access {
 // open opens the card anew, as every command does.
 func (b *bench) open() *pkcs15.Card {
 	b.t.Helper()
-	card, err := pkcs15.Open(b.t.Context(), b.line, b.tools)
+	card, err := pkcs15.Open(b.t.Context(), b.at(), b.tools)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -147,7 +148,7 @@ func (b *bench) open() *pkcs15.Card {
 // done lets the card go, as every command does at its end.
 func (b *bench) done() {
 	b.t.Helper()
-	if err := b.line.Release(); err != nil {
+	if err := b.at().Release(); err != nil {
 		b.t.Fatal(err)
 	}
 }

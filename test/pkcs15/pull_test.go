@@ -3,13 +3,16 @@
 package pkcs15
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
-	"time"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/certstore"
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -17,145 +20,389 @@ import (
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// insert puts a card of the store into the reader until the test ends, or pull
-// is called, or the fault comes.
-func (b *bench) insert(store *cardsim.Store, faults ...cardsim.Fault) (pull func()) {
-	b.t.Helper()
-	card, err := store.Open("pulled", faults...)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	attached, ended := make(chan struct{}), make(chan error, 1)
-	go func() {
-		ended <- card.Attach(ctx, fmt.Sprintf("localhost:%d", 35963+reader), func() { close(attached) })
-	}()
-	select {
-	case <-attached:
-	case err := <-ended:
-		b.t.Fatal(err)
-	}
-	b.await(true)
-	return func() {
-		b.t.Helper()
-		if err := b.line.Release(); err != nil && !errors.Is(err, iso7816.ErrCardRemoved) && !problem.Is(err, problem.CardRemoved) {
-			b.t.Error(err)
-		}
-		cancel()
-		if err := <-ended; err != nil && !errors.Is(err, iso7816.ErrCardRemoved) {
-			b.t.Error(err)
-		}
-		if err := card.Close(); err != nil {
-			b.t.Error(err)
-		}
-		b.await(false)
-	}
+// workflow is something that is done with a card, during which it is pulled out.
+type workflow struct {
+	name string
+	// before brings the card to where it is, and returns what is done with it.
+	before func(b *bench) job
+	// stride is how far it is from one pull to the next, odd, where not every
+	// one is tried: each takes the PC/SC daemon its time to notice.
+	stride int
+	// direct says that no other program takes part, so that it works on a card
+	// in process too.
+	direct bool
+	// erases says that the workflow is init.
+	erases bool
 }
 
-// await waits until the PC/SC daemon has noticed a card, or that it is gone.
-func (b *bench) await(present bool) {
-	b.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		list, err := b.line.readers.Readers(b.t.Context())
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		for _, r := range list {
-			if r.Name == b.line.Reader() && r.CardPresent == present {
-				return
-			}
-		}
-	}
-	b.t.Fatalf("the daemon does not notice that a card is there: %v", present)
+type job struct {
+	do func() error
+	// kept is what has to be true wherever the card was pulled out.
+	kept func(inventory.Info) error
+	// done is what has to be true when the same was done again.
+	done func() error
 }
 
-// initOnce is init that may fail.
-func (b *bench) initOnce() error {
-	card, err := pkcs15.Open(b.t.Context(), b.line, b.tools)
-	if err == nil {
-		_, err = cardinit.InitialisePKCS15(b.t.Context(), card, cardinit.Options{
-			Label: "desk", Access: b.access(), Confirm: func(context.Context, string) error { return nil },
-		})
-	}
-	return errors.Join(err, b.line.Release())
+var workflows = []workflow{
+	{name: "init of a blank card", before: blank, stride: 9, erases: true},
+	{name: "init of a used card", before: used, stride: 17, erases: true},
+	{name: "gen-key", before: genKey, stride: 9},
+	{name: "gen-key beside a key with a certificate", before: genKeyBeside, stride: 23},
+	{name: "import-key", before: importKey, stride: 17},
+	{name: "info", before: infoOnly, stride: 5, direct: true},
+	{name: "gen-csr", before: genCSR, stride: 5, direct: true},
+	{name: "import-cert", before: importCert, stride: 11, direct: true},
+	{name: "import-cert in the place of another", before: replaceCert, stride: 13, direct: true},
+	{name: "delete-cert", before: deleteCert, stride: 23},
+	{name: "delete-key", before: deleteKey, stride: 29},
+	{name: "set-pin user", before: setPIN, stride: 3, direct: true},
+	{name: "unblock-pin user", before: unblockPIN, stride: 3, direct: true},
 }
 
-func (b *bench) generateOnce() error {
-	card, err := pkcs15.Open(b.t.Context(), b.line, b.tools)
-	if err == nil {
-		var k key.Key
-		if k, _, err = key.OpenPKCS15(b.t.Context(), card, key.Reference{Application: key.PKCS15, ID: "45"}, b.access()); err == nil {
-			_, err = keygen.Generate(b.t.Context(), k, keygen.Options{})
-		}
-	}
-	return errors.Join(err, b.line.Release())
-}
+// PULL_EVERY in the environment has the card pulled out at every command through
+// the PC/SC daemon too, both before the card saw it and before its answer was
+// read.
+func everyPull() bool { return os.Getenv("PULL_EVERY") != "" }
 
-// Each pull takes the PC/SC daemon seconds to notice, so that not all are tried;
-// odd strides try both before and after a command.
 func TestTheCardPulledOnTheWay(t *testing.T) {
-	used := func(b *bench) {
-		b.mustInit()
-		b.generate("PKCS15.45", key.Spec{})
-	}
-	for name, tt := range map[string]struct {
-		before func(*bench)
-		work   func(*bench) error
-		stride int // odd
-	}{
-		"init of a blank card": {func(*bench) {}, (*bench).initOnce, 5},
-		"init of a used card":  {used, (*bench).initOnce, 7},
-		"gen-key":              {(*bench).mustInit, (*bench).generateOnce, 9},
-	} {
-		t.Run(name, func(t *testing.T) {
-			for n, whole := 1, false; !whole; n += tt.stride {
-				whole = pullAt(t, n, tt.before, tt.work)
+	for _, w := range workflows {
+		t.Run(w.name, func(t *testing.T) {
+			b := benchWithoutCard(t)
+			c := b.newPulledCard()
+			leave := c.insert()
+			j := w.before(b)
+			leave()
+			c.start = c.state()
+			if w.direct {
+				c.inProcess = true
+				c.pullAll(w, j, 1)
+				c.inProcess = false
 			}
+			stride := w.stride
+			if everyPull() {
+				stride = 1
+			}
+			c.pullAll(w, j, stride)
 		})
 	}
 }
 
-// pullAt pulls the card at its n-th command and reports whether the work was
-// done before that.
-func pullAt(t *testing.T, n int, before func(*bench), work func(*bench) error) (whole bool) {
-	t.Helper()
-	b := benchWithoutCard(t)
-	store := cardsim.NewStore(b.desk.Path("cards"))
-	if err := store.Create("pulled", cardsim.Options{Applications: []string{"pkcs15"}}); err != nil {
-		t.Fatal(err)
+// attempt does something with the card that may fail, and lets the card go.
+func (b *bench) attempt(work func(context.Context, *pkcs15.Card) error) error {
+	card, err := pkcs15.Open(b.t.Context(), b.at(), b.tools)
+	if err == nil {
+		err = work(b.t.Context(), card)
 	}
-	pull := b.insert(store)
-	before(b)
-	pull()
+	return errors.Join(err, b.at().Release())
+}
 
-	fault := cardsim.RemoveBefore(n)
-	if n%2 == 0 {
-		fault = cardsim.RemoveAfter(n)
+func (b *bench) attemptKey(id string, work func(context.Context, key.Key) error) error {
+	return b.attempt(func(ctx context.Context, card *pkcs15.Card) error {
+		k, _, err := key.OpenPKCS15(ctx, card, key.Reference{Application: key.PKCS15, ID: id}, b.access())
+		if err != nil {
+			return err
+		}
+		return work(ctx, k)
+	})
+}
+
+func yes(context.Context, string) error { return nil }
+
+func (b *bench) initOnce() error {
+	return b.attempt(func(ctx context.Context, card *pkcs15.Card) error {
+		_, err := cardinit.InitialisePKCS15(ctx, card, cardinit.Options{Label: "desk", Access: b.access(), Confirm: yes})
+		return err
+	})
+}
+
+func (b *bench) generateOnce(id string) error {
+	return b.attemptKey(id, func(ctx context.Context, k key.Key) error {
+		_, err := keygen.Generate(ctx, k, keygen.Options{Spec: key.Spec{Label: "vpn"}})
+		if problem.Is(err, problem.Refused) {
+			return nil // it was complete when the card was pulled out
+		}
+		return err
+	})
+}
+
+func (b *bench) certificateOnce(id string, certificate *x509.Certificate) error {
+	return b.attemptKey(id, func(ctx context.Context, k key.Key) error {
+		_, err := certstore.Import(ctx, k, []*x509.Certificate{certificate}, certstore.Options{Now: certificate.NotBefore, Confirm: yes})
+		return err
+	})
+}
+
+// signs has a key sign a digest, which is checked.
+func (b *bench) signs(id string) error {
+	return b.attemptKey(id, signOnce)
+}
+
+func blank(b *bench) job { return job{do: b.initOnce} }
+
+func used(b *bench) job {
+	b.mustInit()
+	b.generate("PKCS15.45", key.Spec{})
+	return job{do: b.initOnce}
+}
+
+func genKey(b *bench) job {
+	b.mustInit()
+	return job{
+		do:   func() error { return b.generateOnce("45") },
+		done: func() error { return b.signs("45") },
 	}
-	pull = b.insert(store, fault)
-	err := work(b)
-	pull()
+}
+
+func genKeyBeside(b *bench) job {
+	b.mustInit()
+	b.generate("PKCS15.46", key.Spec{})
+	certificate := b.issue("PKCS15.46")
+	if _, err := b.importCertificate("PKCS15.46", certificate); err != nil {
+		b.t.Fatal(err)
+	}
+	return job{
+		do:   func() error { return b.generateOnce("45") },
+		kept: func(i inventory.Info) error { return hasCertificate(i, "PKCS15.46", certificate) },
+		done: func() error { return errors.Join(b.signs("45"), b.signs("46")) },
+	}
+}
+
+func importKey(b *bench) job {
+	b.mustInit()
+	return job{
+		do: func() error {
+			return b.attemptKey("45", func(ctx context.Context, k key.Key) error {
+				_, err := keygen.Import(ctx, k, broughtKey(), keygen.Options{})
+				return err
+			})
+		},
+		done: func() error { return b.signs("45") },
+	}
+}
+
+func withKey(b *bench) {
+	b.mustInit()
+	b.generate("PKCS15.45", key.Spec{Label: "vpn"})
+}
+
+func infoOnly(b *bench) job {
+	withKey(b)
+	if _, err := b.importCertificate("PKCS15.45", b.issue("PKCS15.45")); err != nil {
+		b.t.Fatal(err)
+	}
+	return job{do: func() error {
+		_, err := b.info()
+		return err
+	}}
+}
+
+func genCSR(b *bench) job {
+	withKey(b)
+	return job{do: func() error { return b.signs("45") }}
+}
+
+func importCert(b *bench) job {
+	withKey(b)
+	certificate := b.issue("PKCS15.45")
+	return job{
+		do:   func() error { return b.certificateOnce("45", certificate) },
+		done: func() error { return b.infoHas("PKCS15.45", certificate) },
+	}
+}
+
+func replaceCert(b *bench) job {
+	withKey(b)
+	first, second := b.issue("PKCS15.45"), b.issue("PKCS15.45")
+	if _, err := b.importCertificate("PKCS15.45", first); err != nil {
+		b.t.Fatal(err)
+	}
+	return job{
+		do:   func() error { return b.certificateOnce("45", second) },
+		kept: func(i inventory.Info) error { return hasCertificate(i, "PKCS15.45", first, second) },
+		done: func() error { return b.infoHas("PKCS15.45", second) },
+	}
+}
+
+func deleteCert(b *bench) job {
+	withKey(b)
+	if _, err := b.importCertificate("PKCS15.45", b.issue("PKCS15.45")); err != nil {
+		b.t.Fatal(err)
+	}
+	return job{
+		do: func() error {
+			return b.attemptKey("45", func(ctx context.Context, k key.Key) error {
+				_, err := certstore.Delete(ctx, k, yes)
+				return unlessGone(err)
+			})
+		},
+		done: func() error { return b.signs("45") },
+	}
+}
+
+func deleteKey(b *bench) job {
+	withKey(b)
+	return job{do: func() error {
+		return b.attemptKey("45", func(ctx context.Context, k key.Key) error { return unlessGone(k.Delete(ctx)) })
+	}}
+}
+
+// unlessGone is no error where what was to be removed had gone when the card was
+// pulled out.
+func unlessGone(err error) error {
+	if problem.Is(err, problem.NotFound) {
+		return nil
+	}
+	return err
+}
+
+func setPIN(b *bench) job {
+	withKey(b)
+	return job{
+		do: func() error {
+			b.pins[secret.PIN] = userPIN
+			return b.attempt(func(ctx context.Context, card *pkcs15.Card) error {
+				_, err := cardinit.SetPKCS15PIN(ctx, card, cardinit.User, b.access())
+				if problem.Is(err, problem.PINIncorrect) {
+					return nil // it was the new one when the card was pulled out
+				}
+				return err
+			})
+		},
+		done: func() error {
+			b.pins[secret.PIN] = newPIN
+			defer func() { b.pins[secret.PIN] = userPIN }()
+			return b.signs("45")
+		},
+	}
+}
+
+func unblockPIN(b *bench) job {
+	withKey(b)
+	return job{
+		do: func() error {
+			return b.attempt(func(ctx context.Context, card *pkcs15.Card) error {
+				_, err := cardinit.UnblockPKCS15PIN(ctx, card, cardinit.User, secret.PUK, b.access())
+				return err
+			})
+		},
+		done: func() error {
+			b.pins[secret.PIN] = newPIN
+			defer func() { b.pins[secret.PIN] = userPIN }()
+			return b.signs("45")
+		},
+	}
+}
+
+func (b *bench) info() (info inventory.Info, err error) {
+	err = b.attempt(func(ctx context.Context, card *pkcs15.Card) error { return inventory.InspectPKCS15(ctx, card, &info) })
+	return info, err
+}
+
+func (b *bench) infoHas(ref string, certificate *x509.Certificate) error {
+	info, err := b.info()
+	return errors.Join(err, hasCertificate(info, ref, certificate))
+}
+
+// hasCertificate wants one of these certificates to be on the card.
+func hasCertificate(info inventory.Info, ref string, any ...*x509.Certificate) error {
+	for _, there := range info.Certificates {
+		for _, certificate := range any {
+			if there.Ref == ref && bytes.Equal(there.Value, certificate.Raw) {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("the certificate of %s is lost: %d certificates are there", ref, len(info.Certificates))
+}
+
+// wasRemoved is an error as it should be where the card is gone: a problem has
+// the code for it.
+func wasRemoved(err error) bool {
+	var p *problem.Error
+	if errors.As(err, &p) {
+		return p.Code == problem.CardRemoved
+	}
+	return errors.Is(err, iso7816.ErrCardRemoved)
+}
+
+// pullAll pulls the card out of a workflow, from its first command to its last.
+func (c *pulledCard) pullAll(w workflow, j job, stride int) {
+	c.t.Helper()
+	before := []func(int) cardsim.Fault{cardsim.RemoveBefore}
+	after := []func(int) cardsim.Fault{cardsim.RemoveAfter}
+	both := append(before, after...)
+	points, recovered := 0, 0
+	for n, whole := 1, false; !whole; n += stride {
+		moments := both
+		if stride > 1 {
+			moments = before
+			if n%4 == 3 {
+				moments = after
+			}
+		}
+		for i, moment := range moments {
+			c.restore(c.start)
+			done, ok := c.pull(w, j, n, moment(n), i)
+			whole = whole || done
+			if !done {
+				points++
+			}
+			if ok && !done {
+				recovered++
+			}
+		}
+	}
+	c.report(w, points, recovered)
+	if recovered != points || points == 0 {
+		c.t.Errorf("%d of %d pulls are recovered from", recovered, points)
+	}
+}
+
+// pull pulls the card out at one command, and reports whether the work was done
+// before, and whether all is well afterwards.
+func (c *pulledCard) pull(w workflow, j job, n int, fault cardsim.Fault, moment int) (whole, recovered bool) {
+	c.t.Helper()
+	failed := func(what string, err error) bool {
+		if err != nil {
+			c.t.Errorf("pulled at %d (%d): %s: %v", n, moment, what, err)
+		}
+		return err != nil
+	}
+	leave := c.insert(fault)
+	err := j.do()
+	leave()
 	switch {
-	case err == nil:
-		return true
-	case !problem.Is(err, problem.CardRemoved) && !errors.Is(err, iso7816.ErrCardRemoved):
-		t.Errorf("pulled at %d: %v", n, err)
+	case err == nil && !c.removed:
+		return true, true
+	case err == nil: // the last answer, which nobody needed
+	case !wasRemoved(err):
+		failed("the reason", err)
+		return false, false
 	}
+	pulled := c.state()
 
-	defer b.insert(store)()
-	info := inventory.Info{}
-	if err := inventory.InspectPKCS15(t.Context(), b.open(), &info); err != nil {
-		t.Errorf("pulled at %d: info: %v", n, err)
+	leave = c.insert()
+	info, err := c.info()
+	bad := failed("info", err)
+	if j.kept != nil {
+		bad = failed("what was there", j.kept(info)) || bad
 	}
-	b.done()
-	if err := b.initOnce(); err != nil {
-		t.Errorf("pulled at %d: init does not get the card back: %v", n, err)
-		return false
+	bad = failed("the same again", j.do()) || bad
+	if j.done != nil {
+		bad = failed("after the same again", j.done()) || bad
 	}
-	if err := b.generateOnce(); err != nil {
-		t.Errorf("pulled at %d: gen-key after init: %v", n, err)
+	if !w.erases && !c.inProcess {
+		leave()
+		c.restore(pulled)
+		leave = c.insert()
+		bad = failed("init", c.initOnce()) || bad
 	}
-	return false
+	if !c.inProcess {
+		bad = failed("gen-key after init", c.generateOnce("47")) || bad
+	}
+	leave()
+	return false, !bad
 }

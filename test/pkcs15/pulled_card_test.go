@@ -1,0 +1,240 @@
+//go:build stack
+
+package pkcs15
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// pulledCard is a card of a store, which comes into the reader and goes.
+type pulledCard struct {
+	*bench
+	dir   string
+	store *cardsim.Store
+	start []byte // the state in which a workflow begins
+	// inProcess is a card that no reader has.
+	inProcess bool
+	// removed says that the fault came.
+	removed bool
+}
+
+func (b *bench) newPulledCard() *pulledCard {
+	b.t.Helper()
+	dir := b.desk.Path("cards")
+	c := &pulledCard{bench: b, dir: dir, store: cardsim.NewStore(dir)}
+	if err := c.store.Create("pulled", cardsim.Options{Applications: []string{"pkcs15"}}); err != nil {
+		b.t.Fatal(err)
+	}
+	return c
+}
+
+// file is where the store keeps the state of the card.
+func (c *pulledCard) file() string {
+	files, err := filepath.Glob(filepath.Join(c.dir, "pulled*.json"))
+	if err != nil || len(files) != 1 {
+		c.t.Fatal(files, err)
+	}
+	return files[0]
+}
+
+func (c *pulledCard) state() []byte {
+	c.t.Helper()
+	state, err := os.ReadFile(c.file())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return state
+}
+
+func (c *pulledCard) restore(state []byte) {
+	c.t.Helper()
+	if err := os.WriteFile(c.file(), state, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// insert puts the card into the reader, or makes it usable in process, until
+// the function that it returns is called, or the fault comes.
+func (c *pulledCard) insert(faults ...cardsim.Fault) (leave func()) {
+	c.t.Helper()
+	card, err := c.store.Open("pulled", faults...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.removed = false
+	if c.inProcess {
+		line := &localLine{card: card}
+		c.local = line
+		return func() {
+			c.removed = line.removed
+			c.local = nil
+			_ = line.Release()
+			if err := card.Close(); err != nil {
+				c.t.Error(err)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	attached, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- card.Attach(ctx, fmt.Sprintf("localhost:%d", 35963+reader), func() { close(attached) })
+	}()
+	select {
+	case <-attached:
+	case err := <-ended:
+		c.t.Fatal(err)
+	}
+	c.await(true)
+	return func() {
+		c.t.Helper()
+		if err := c.line.Release(); err != nil && !wasRemoved(err) {
+			c.t.Error(err)
+		}
+		cancel()
+		err := <-ended
+		c.removed = errors.Is(err, iso7816.ErrCardRemoved)
+		if err != nil && !c.removed {
+			c.t.Error(err)
+		}
+		if err := card.Close(); err != nil {
+			c.t.Error(err)
+		}
+		c.await(false)
+	}
+}
+
+// await waits until the PC/SC daemon has noticed a card, or that it is gone.
+func (c *pulledCard) await(present bool) {
+	c.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		list, err := c.line.readers.Readers(c.t.Context())
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, r := range list {
+			if r.Name == c.line.Reader() && r.CardPresent == present {
+				return
+			}
+		}
+	}
+	c.t.Fatalf("the daemon does not notice that a card is there: %v", present)
+}
+
+// report tells how many pulls there were, and how many were recovered from: as a
+// line of the log, and of the file that PULL_TABLE names.
+func (c *pulledCard) report(w workflow, points, recovered int) {
+	c.t.Helper()
+	way := "daemon"
+	if c.inProcess {
+		way = "in process"
+	}
+	row := strings.Join([]string{"PKCS#15", w.name, way, fmt.Sprint(points), fmt.Sprint(recovered)}, "\t")
+	c.t.Log(row)
+	name := os.Getenv("PULL_TABLE")
+	if name == "" {
+		return
+	}
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = fmt.Fprintln(file, row)
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
+		c.t.Error(err)
+	}
+}
+
+// localLine is a card in process.
+type localLine struct {
+	card       *cardsim.Card
+	connection iso7816.Connection
+	channel    *iso7816.Channel
+	removed    bool
+}
+
+func (l *localLine) Channel(ctx context.Context) (*iso7816.Channel, error) {
+	if l.channel != nil {
+		return l.channel, nil
+	}
+	connection, err := l.card.Connect(ctx)
+	if err != nil {
+		l.removed = l.removed || wasRemoved(err)
+		return nil, err
+	}
+	l.connection = connection
+	l.channel = iso7816.NewChannel(l, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
+	return l.channel, nil
+}
+
+// Transmit notes that the card has gone.
+func (l *localLine) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
+	answer, err := l.connection.Transmit(ctx, apdu)
+	l.removed = l.removed || wasRemoved(err)
+	return answer, err
+}
+
+func (l *localLine) Release() error {
+	if l.channel == nil {
+		return nil
+	}
+	verified := l.channel.Verified()
+	l.channel = nil
+	if err := l.connection.Close(verified); err != nil && !wasRemoved(err) {
+		return err
+	}
+	return nil
+}
+
+func (l *localLine) Reader() string { return "" }
+
+// at is where the card is.
+func (b *bench) at() pkcs15.Line {
+	if b.local != nil {
+		return b.local
+	}
+	return b.line
+}
+
+// broughtKey is a key that was made elsewhere.
+var broughtKey = sync.OnceValue(func() *rsa.PrivateKey {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return private
+})
+
+// signOnce has a key sign a digest, and checks the signature.
+func signOnce(ctx context.Context, k key.Key) error {
+	signer, err := k.Signer(ctx)
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256([]byte("from the desk"))
+	signature, err := signer.Sign(nil, digest[:], crypto.SHA256)
+	if err != nil {
+		return err
+	}
+	public, ok := signer.Public().(*rsa.PublicKey)
+	if !ok {
+		return problem.New(problem.Mismatch, "the key is not an RSA key")
+	}
+	return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature)
+}
