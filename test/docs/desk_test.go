@@ -32,6 +32,7 @@ func newDesk(t *testing.T) *stack.Desk {
 	for name, value := range secrets {
 		desk.Setenv(name, value)
 	}
+	desk.Setenv("PATH", desk.Path(".local/bin")+":"+os.Getenv("PATH"))
 	if err := os.Mkdir(desk.Path("tokens.softhsm"), 0o700); err != nil {
 		t.Fatal(err)
 	}

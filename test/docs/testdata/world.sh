@@ -1,0 +1,87 @@
+# shellcheck shell=bash
+# What has to be there before an example of the manual is run. The secrets are in
+# the environment, the example in $EXAMPLE.
+
+# pins gives the card the PINs of a desk.
+pins() { cardctl init --yes --pin env:PIN --admin-pin env:ADMIN_PIN; }
+
+key() {
+	pins
+	cardctl gen-key --key OPENPGP.3 --admin-pin env:ADMIN_PIN
+}
+
+# issued leaves the certificate of the card's key in floppy.pem, and that of who
+# issued it in ca.pem.
+issued() {
+	key
+	cardctl gen-csr --key OPENPGP.3 --subject 'CN=Floppy Head' --pin env:PIN --out floppy.csr
+	issue
+}
+
+issue() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 7 -subj '/CN=Snake Oil CA'
+	openssl x509 -req -in floppy.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 7 -out floppy.pem
+}
+
+certificate() {
+	issued
+	cardctl import-cert --key OPENPGP.3 --admin-pin env:ADMIN_PIN floppy.pem
+}
+
+# files are those with a PIN or a key.
+files() {
+	umask 077
+	printf '%s\n' "$PIN" >pin.txt
+	printf '%s\n' "$ADMIN_PIN" >admin-pin.txt
+	printf '%s\n' "$PASSWORD" >pw
+	openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -aes256 -pass env:PASSWORD -out key.pem
+	openssl req -x509 -key key.pem -passin env:PASSWORD -days 7 -subj '/CN=Floppy Head' -out backup.pem
+	openssl pkcs12 -export -inkey key.pem -passin env:PASSWORD -in backup.pem -passout env:PASSWORD -out backup.p12
+}
+
+# blocked takes the tries of the user PIN, having set a resetting code.
+blocked() {
+	cardctl set-pin reset-code --admin-pin env:ADMIN_PIN --new-pin env:CODE
+	for _ in 1 2 3; do
+		cardctl set-pin user --pin env:NEW --new-pin env:PIN --allow-last-try || true
+	done
+}
+
+# token makes a token of SoftHSM2, token_key a key with this ID and label on it,
+# and its certificate.
+token() { cardctl init --app pkcs11 --module softhsm2 --label desk --yes --so-pin env:SO_PIN --pin env:PIN; }
+
+token_key() {
+	local key="pkcs11:token=desk;object=$2;id=%$1"
+	cardctl gen-key --key "$key" --module softhsm2 --pin env:PIN
+	cardctl gen-csr --key "$key" --module softhsm2 --pin env:PIN --subject "CN=$2" --out floppy.csr
+	issue
+	cardctl import-cert --key "$key" --module softhsm2 --pin env:PIN floppy.pem
+}
+
+# java gives a Java card keys of its own, in the files that the example reads.
+java() {
+	local file
+	case $EXAMPLE in
+	*"--card-keys file:"*)
+		file=${EXAMPLE##*--card-keys file:}
+		cardctl applet set-keys --generate --keys-file "${file%% *}" --card-keys default --yes
+		;;
+	esac
+	# The store of passwords that an example asks.
+	mkdir -p .local/bin
+	printf '#!/bin/sh\necho 000102030405060708090A0B0C0D0E0F\n' >.local/bin/pass
+	chmod +x .local/bin/pass
+}
+
+isoapplet() {
+	local keys=default
+	[[ $EXAMPLE != *"--card-keys file:card.keys"* ]] || keys=file:card.keys
+	cardctl applet install IsoApplet.cap --card-keys "$keys"
+}
+
+scripts() {
+	local open='open_sc -security 1 -key 404142434445464748494A4B4C4D4E4F'
+	printf '%s\n' mode_211 establish_context card_connect "$open" 'install -file IsoApplet.cap' >install.gpsh
+	printf '%s\n' mode_211 establish_context card_connect "$open" 'get_status -element 40' >list.gpsh
+}
