@@ -67,6 +67,7 @@ var others = map[string]world{
 	"cardctl init --app pkcs15": {applications: "pkcs15", attached: true},
 	"cardctl sim create":        {},
 	"object=mail":               {prepare: "token; token_key 45 vpn; token_key 46 mail"},
+	"id=%45":                    {prepare: "token; token_key 45 vpn"},
 }
 
 // TestEveryExampleWorks runs the examples of every command, each in a world of
