@@ -9,6 +9,9 @@ import (
 // readCertificate is DO 7F21 at the current occurrence: AUT, DEC, SIG.
 func (a *openpgp) readCertificate() ([]byte, iso7816.Status) {
 	value := a.state.Certificates[a.certificate]
+	if a.profile.certificateTag {
+		return iso7816.AppendTLV(nil, tagCertificate, value), iso7816.StatusOK
+	}
 	if len(value) == 0 {
 		return nil, a.profile.absentCertificate
 	}

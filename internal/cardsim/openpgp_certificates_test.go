@@ -103,6 +103,14 @@ func TestAbsentCertificate(t *testing.T) {
 	}
 }
 
+func TestCertificateWithTag(t *testing.T) {
+	h := opened(t, "certificate-with-tag")
+	h.admin()
+	equal(t, "none", h.get(tagCertificate), []byte{0x7F, 0x21, 0x00})
+	h.put(tagCertificate, []byte{0x30, 0})
+	equal(t, "one", h.get(tagCertificate), []byte{0x7F, 0x21, 0x02, 0x30, 0})
+}
+
 func TestOccurrenceForgotten(t *testing.T) {
 	h := opened(t, "occurrence-forgotten")
 	h.admin()

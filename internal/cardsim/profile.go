@@ -30,6 +30,7 @@ type profile struct {
 	certificateRoom   int  // bytes the card takes
 	forgetsOccurrence bool // any other data object makes occurrence 0 of 7F21 current
 	absentCertificate iso7816.Status
+	certificateTag    bool // GET DATA of 7F21 answers with its tag
 	outerTag          bool // GET DATA of a template answers with its tag
 	truncated         bool // GET DATA of a template is cut
 	garbled           bool // GET DATA of a template is no BER-TLV
@@ -191,6 +192,9 @@ func profiles() []profile {
 		}),
 		quirk("absent-certificate-8800", "answers 8800 for a certificate that is not there", func(p *profile) {
 			p.absentCertificate = 0x8800
+		}),
+		quirk("certificate-with-tag", "answers a certificate inside of 7F21, and 7F2100 for one that is not there", func(p *profile) {
+			p.certificateTag = true
 		}),
 		quirk("occurrence-forgotten", "goes back to the first certificate when another data object is read or written", func(p *profile) {
 			p.forgetsOccurrence = true

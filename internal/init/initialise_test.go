@@ -119,7 +119,7 @@ func (d *desk) checkPINs(user, admin string) {
 }
 
 func TestInitialiseABlankCard(t *testing.T) {
-	for _, profile := range []string{"", "openpgp-2.0", "wrong-pin-6982", "no-terminate", "extended-length-refused", "exact-le-6cxx", "absent-certificate-8800"} {
+	for _, profile := range []string{"", "openpgp-2.0", "wrong-pin-6982", "no-terminate", "extended-length-refused", "exact-le-6cxx", "absent-certificate-8800", "certificate-with-tag"} {
 		t.Run(profile, func(t *testing.T) {
 			d := newDesk(t, profile)
 			report, err := d.initialise(Options{})

@@ -57,7 +57,7 @@ func TestIdentify(t *testing.T) {
 }
 
 func TestInspectAFullCard(t *testing.T) {
-	for _, profile := range []string{"", "wrong-pin-6982", "empty-slot-6f00", "absent-certificate-6a88", "chaining-refused", "extended-length-unannounced"} {
+	for _, profile := range []string{"", "wrong-pin-6982", "empty-slot-6f00", "absent-certificate-6a88", "certificate-with-tag", "chaining-refused", "extended-length-unannounced"} {
 		t.Run(profile, func(t *testing.T) {
 			card := newCard(t, profile)
 			algorithms := map[string]key.Algorithm{"OPENPGP.1": key.Ed25519, "OPENPGP.2": key.X25519, "OPENPGP.3": key.P256}

@@ -25,7 +25,8 @@ func (c *Card) Certificate(ctx context.Context, slot Slot) ([]byte, error) {
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case len(value) == 0:
+	}
+	if value = template(value, certificates); len(value) == 0 {
 		return nil, nil
 	}
 	return value, nil
