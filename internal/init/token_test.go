@@ -5,7 +5,6 @@ package cardinit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -18,16 +17,7 @@ import (
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
-func TestMain(m *testing.M) {
-	cleanup, err := softhsm.Setup()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(softhsm.Main(m)) }
 
 // tokens is a module and what is typed for its tokens.
 type tokens struct {

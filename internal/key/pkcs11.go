@@ -75,7 +75,8 @@ type tokenKey struct {
 	uri     p11.URI
 	access  Access
 
-	contents *p11.Contents // nil where it has to be read
+	contents *p11.Contents  // nil where it has to be read
+	shown    *p11.StoredKey // what is read of it to sign
 	loggedIn bool
 	refused  error // what became of the login
 	// seen is the key that Occupant told of: the one that may be overwritten.
@@ -122,7 +123,7 @@ func TokenFingerprint(public crypto.PublicKey) string {
 }
 
 func (k *tokenKey) Public(ctx context.Context) (crypto.PublicKey, error) {
-	stored, err := k.needed(ctx)
+	stored, err := k.used(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -172,6 +173,23 @@ func (k *tokenKey) needed(ctx context.Context) (*p11.StoredKey, error) {
 	return stored, nil
 }
 
+// used is the key that is to sign, of which no more is read than that takes.
+func (k *tokenKey) used(ctx context.Context) (*p11.StoredKey, error) {
+	if k.shown != nil {
+		return k.shown, nil
+	}
+	if k.contents == nil {
+		shown, err := k.session.Shown(ctx, k.uri)
+		if err != nil {
+			return nil, Explain(err, k.ref.String(), "")
+		}
+		if k.shown = shown; shown != nil {
+			return shown, nil
+		}
+	}
+	return k.needed(ctx)
+}
+
 func (k *tokenKey) read(ctx context.Context) (*p11.Contents, error) {
 	if k.contents != nil {
 		return k.contents, nil
@@ -183,6 +201,9 @@ func (k *tokenKey) read(ctx context.Context) (*p11.Contents, error) {
 	k.contents = &contents
 	return k.contents, nil
 }
+
+// forget lets everything be read again.
+func (k *tokenKey) forget() { k.contents, k.shown = nil, nil }
 
 func (k *tokenKey) missing() error {
 	p := problem.New(problem.NotFound, "%s: there is no such key on the token %q", k.ref, k.session.Token().Label).

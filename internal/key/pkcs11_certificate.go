@@ -73,7 +73,7 @@ func (k *tokenKey) PutCertificate(ctx context.Context, leaf []byte, chain [][]by
 	if err := k.login(ctx); err != nil {
 		return err
 	}
-	k.contents = nil // what was read long ago may not be there any more
+	k.forget() // what was read long ago may not be there any more
 	stored, err := k.needed(ctx)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (k *tokenKey) PutCertificate(ctx context.Context, leaf []byte, chain [][]by
 	if err != nil {
 		return Explain(err, what, "")
 	}
-	k.contents = nil
+	k.forget()
 	for _, issuer := range issuers {
 		if holds(there, issuer) {
 			continue
@@ -140,7 +140,7 @@ func holds(certificates []p11.StoredCertificate, wanted *x509.Certificate) bool 
 // is there now.
 func (k *tokenKey) ReadBackCertificate(ctx context.Context) ([]byte, error) {
 	if k.written == nil {
-		k.contents = nil
+		k.forget()
 		return k.Certificate(ctx)
 	}
 	der, err := k.session.ReadCertificate(ctx, *k.written)
@@ -158,6 +158,7 @@ func (k *tokenKey) DeleteCertificate(ctx context.Context) error {
 	if c == nil {
 		return err
 	}
-	k.contents, k.written = nil, nil
+	k.forget()
+	k.written = nil
 	return Explain(k.session.DeleteCertificate(ctx, *c), what, "")
 }

@@ -67,7 +67,7 @@ func (k *tokenKey) put(ctx context.Context, what string, n p11.NewKey, expected 
 	if err := k.login(ctx); err != nil {
 		return nil, Explain(err, what, tokenUntouched)
 	}
-	k.contents = nil // what was read long ago may not be there any more
+	k.forget() // what was read long ago may not be there any more
 	old, err := k.replaced(ctx)
 	if err == nil {
 		err = k.free(n, old, expected)
@@ -79,7 +79,8 @@ func (k *tokenKey) put(ctx context.Context, what string, n p11.NewKey, expected 
 	if old != nil {
 		n.ID = nil // the old key has it
 	}
-	k.contents, k.written = nil, nil
+	k.forget()
+	k.written = nil
 	made, err := put(n)
 	if err != nil {
 		return nil, Explain(err, what, tokenUnknown)
@@ -201,7 +202,8 @@ func (k *tokenKey) Delete(ctx context.Context) error {
 	if err != nil {
 		return Explain(err, what, tokenUntouched)
 	}
-	k.contents, k.seen = nil, nil
+	k.forget()
+	k.seen = nil
 	if err := k.session.DeleteKey(ctx, *stored); err != nil {
 		return Explain(err, what, "Whether the key is still there, cardctl info shows.")
 	}

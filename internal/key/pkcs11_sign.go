@@ -69,12 +69,9 @@ func (s *tokenSigner) use(what string, with func() ([]byte, error)) ([]byte, err
 // unlock logs in, and looks for the private half of what was read before.
 func (s *tokenSigner) unlock() error {
 	k := s.key
-	stored, err := k.stored(s.ctx)
+	stored, err := k.used(s.ctx)
 	if err != nil {
 		return err
-	}
-	if stored == nil {
-		return k.missing()
 	}
 	if err := k.login(s.ctx); err != nil {
 		return err

@@ -28,16 +28,7 @@ import (
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
-func TestMain(m *testing.M) {
-	cleanup, err := softhsm.Setup()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(softhsm.Main(m)) }
 
 // tokenDesk is a token and what is typed at it.
 type tokenDesk struct {

@@ -60,13 +60,33 @@ type name struct {
 
 // Contents reads what the token shows.
 func (s *Session) Contents(ctx context.Context) (Contents, error) {
-	c, err := again(ctx, s, "C_FindObjects", s.contents)
+	c, err := again(ctx, s, "C_FindObjects", func() (Contents, error) { return s.contents() })
 	return c, s.Explain(ctx, err)
 }
 
-func (s *Session) contents() (Contents, error) {
+// Shown is the one key that the URI names, with its public half, where the token
+// shows so much: that takes few calls however much is on the token. It is nil where
+// only Contents tells, and tells nothing of certificates.
+func (s *Session) Shown(ctx context.Context, u URI) (*StoredKey, error) {
+	having := u.names()
+	if len(having) == 0 {
+		return nil, nil
+	}
+	c, err := again(ctx, s, "C_FindObjects", func() (Contents, error) { return s.contents(having...) })
+	if err != nil {
+		return nil, s.Explain(ctx, err)
+	}
+	if len(c.Keys) != 1 || !c.Keys[0].HasPublic {
+		return nil, nil
+	}
+	c.Keys[0].Certificates = nil
+	return &c.Keys[0], nil
+}
+
+// contents are the objects that have the attributes, or all.
+func (s *Session) contents(having ...objectAttribute) (Contents, error) {
 	var c Contents
-	certificates, err := s.objects(pkcs11.CKO_CERTIFICATE)
+	certificates, err := s.objects(pkcs11.CKO_CERTIFICATE, having...)
 	if err != nil {
 		return c, err
 	}
@@ -77,7 +97,7 @@ func (s *Session) contents() (Contents, error) {
 		}
 		c.Certificates = append(c.Certificates, newStoredCertificate(o, v))
 	}
-	publics, err := s.objects(pkcs11.CKO_PUBLIC_KEY)
+	publics, err := s.objects(pkcs11.CKO_PUBLIC_KEY, having...)
 	if err != nil {
 		return c, err
 	}
@@ -92,7 +112,7 @@ func (s *Session) contents() (Contents, error) {
 			k.call(v.name())
 		}
 	}
-	privates, err := s.objects(pkcs11.CKO_PRIVATE_KEY)
+	privates, err := s.objects(pkcs11.CKO_PRIVATE_KEY, having...)
 	if err != nil {
 		return c, err
 	}

@@ -159,7 +159,7 @@ func (m *Module) name() string { return filepath.Base(m.path) }
 
 // look notes what the token shows of the key now.
 func (s *Session) look(ctx context.Context, w Wanted) error {
-	objects, err := again(ctx, s, "C_FindObjects", s.publicObjects)
+	objects, err := again(ctx, s, "C_FindObjects", func() ([]publicObject, error) { return s.publicObjects(w.URI.names()...) })
 	if err != nil {
 		return s.judge(ctx, err)
 	}

@@ -2,7 +2,6 @@ package p11
 
 import (
 	"context"
-	"crypto"
 
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/miekg/pkcs11"
@@ -81,6 +80,13 @@ func (s *Session) privateKeys() ([]*Key, error) {
 	if err := s.readMechanisms(); err != nil {
 		return nil, err
 	}
+	if s.found.Public != nil {
+		k := StoredKey{Public: s.found.Public}
+		for _, id := range s.found.ids {
+			k.names = append(k.names, name{id: id})
+		}
+		return s.privatesOf(k)
+	}
 	handles, err := s.objects(pkcs11.CKO_PRIVATE_KEY)
 	if err != nil {
 		return nil, err
@@ -92,34 +98,11 @@ func (s *Session) privateKeys() ([]*Key, error) {
 			return nil, err
 		}
 		n, told := v.name(), v.publicKey()
-		public := s.publicOf(v)
-		if public == nil && (told != nil || s.found.Public != nil || !s.wanted.isKey(nil, n.id, n.label)) {
-			continue
+		if s.wanted.isKey(told, n.id, n.label) {
+			keys = append(keys, s.newKey(o, v, told))
 		}
-		keys = append(keys, s.newKey(o, v, public))
 	}
 	return keys, nil
-}
-
-// publicOf is the public key that makes a private key the wanted one, nil
-// where nothing does.
-func (s *Session) publicOf(v values) crypto.PublicKey {
-	n, told := v.name(), v.publicKey()
-	switch {
-	case told != nil && s.found.Public != nil:
-		if SamePublicKey(told, s.found.Public) {
-			return told
-		}
-	case told != nil:
-		if s.wanted.isKey(told, n.id, n.label) {
-			return told
-		}
-	case s.found.Public != nil:
-		if isOfKind(s.found.Public, v.number(pkcs11.CKA_KEY_TYPE)) && contains(s.found.ids, n.id) {
-			return s.found.Public
-		}
-	}
-	return nil
 }
 
 // KeyOf is the private key of a key that Contents told of, before the login or

@@ -24,12 +24,12 @@ type publicObject struct {
 	certificate *x509.Certificate
 }
 
-// publicObjects reads the certificates and public keys that are visible now.
-// An object that cannot be read, or whose key is of a kind that is unknown
+// publicObjects reads the certificates and public keys that are visible now and
+// have the other attributes. An object that cannot be read, or whose key is of a kind that is unknown
 // here, is left out: it is not the one that is looked for.
-func (s *Session) publicObjects() ([]publicObject, error) {
+func (s *Session) publicObjects(having ...objectAttribute) ([]publicObject, error) {
 	var found []publicObject
-	certificates, err := s.objects(pkcs11.CKO_CERTIFICATE)
+	certificates, err := s.objects(pkcs11.CKO_CERTIFICATE, having...)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (s *Session) publicObjects() ([]publicObject, error) {
 			certificate: certificate,
 		})
 	}
-	keys, err := s.objects(pkcs11.CKO_PUBLIC_KEY)
+	keys, err := s.objects(pkcs11.CKO_PUBLIC_KEY, having...)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +75,18 @@ func (s *Session) publicObjects() ([]publicObject, error) {
 // attributes too.
 func (s *Session) objects(class uint, others ...objectAttribute) ([]object, error) {
 	return s.module.library.findObjects(s.handle, append([]objectAttribute{{pkcs11.CKA_CLASS, class}}, others...))
+}
+
+// names are the attributes that objects which the URI means have.
+func (u URI) names() []objectAttribute {
+	var having []objectAttribute
+	if id, ok := u.Get(AttrID); ok {
+		having = append(having, objectAttribute{pkcs11.CKA_ID, []byte(id)})
+	}
+	if label, ok := u.Get(AttrObject); ok {
+		having = append(having, objectAttribute{pkcs11.CKA_LABEL, []byte(label)})
+	}
+	return having
 }
 
 // What is read of an object. Of attributes that its kind does not have,

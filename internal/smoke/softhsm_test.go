@@ -19,16 +19,7 @@ import (
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
-func TestMain(m *testing.M) {
-	cleanup, err := softhsm.Setup()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(softhsm.Main(m)) }
 
 func ask(pin string) secret.Asker {
 	return func(context.Context, secret.Request) (*secret.Bytes, error) { return secret.New([]byte(pin)), nil }

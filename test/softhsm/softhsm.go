@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"fmt"
 	"math/big"
 	"os"
 	"os/exec"
@@ -21,22 +22,38 @@ import (
 	"github.com/cardctl/cardctl/internal/p11"
 )
 
-// Setup gives SoftHSM2 a place of its own for this process, which has to be
-// done before the module is loaded, and returns what removes it.
-func Setup() (cleanup func(), err error) {
+// Main is the TestMain of tests with tokens: they get a place of their own, before
+// the module is loaded, which looks only then.
+func Main(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "softhsm")
 	if err != nil {
-		return nil, err
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	config, err := Configure(dir)
+	if err == nil {
+		err = os.Setenv(Variable, config)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// Variable names the configuration to SoftHSM2.
+const Variable = "SOFTHSM2_CONF"
+
+// Configure makes a place for tokens in a directory, and returns the
+// configuration that names it.
+func Configure(dir string) (path string, err error) {
 	tokens := filepath.Join(dir, "tokens")
 	if err := os.Mkdir(tokens, 0o700); err != nil {
-		return nil, err
+		return "", err
 	}
-	config := filepath.Join(dir, "softhsm2.conf")
-	if err := os.WriteFile(config, []byte("directories.tokendir = "+tokens+"\nlog.level = ERROR\n"), 0o600); err != nil {
-		return nil, err
-	}
-	return func() { _ = os.RemoveAll(dir) }, os.Setenv("SOFTHSM2_CONF", config)
+	path = filepath.Join(dir, "softhsm2.conf")
+	return path, os.WriteFile(path, []byte("directories.tokendir = "+tokens+"\nlog.level = ERROR\n"), 0o600)
 }
 
 // Token is a SoftHSM2 token.
