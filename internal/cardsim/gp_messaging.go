@@ -32,11 +32,18 @@ type messaging interface {
 // macInput is the header and the length that a MAC is over: the length with
 // that of the MAC, in three bytes where it needs an extended APDU.
 func macInput(c iso7816.Command, length int) []byte {
-	head := []byte{c.CLA, c.INS, c.P1, c.P2}
+	return macInputs(c, length)[0]
+}
+
+// macInputs are macInput and, for a short length, the other coding of it: hosts
+// may send little data in an extended APDU too.
+func macInputs(c iso7816.Command, length int) [][]byte {
+	head := func(length ...byte) []byte { return append([]byte{c.CLA, c.INS, c.P1, c.P2}, length...) }
+	long := head(0, byte(length>>8), byte(length))
 	if length > iso7816.MaxShortData {
-		return append(head, 0, byte(length>>8), byte(length))
+		return [][]byte{long}
 	}
-	return append(head, byte(length))
+	return [][]byte{head(byte(length)), long}
 }
 
 // protected reports whether an answer with the status word is: 9000 and

@@ -57,8 +57,13 @@ func (m *aesMessaging) unwrap(c iso7816.Command, level securityLevel) (iso7816.C
 		return c, false
 	}
 	data, mac := c.Data[:n], c.Data[n:]
-	chain := cmac(m.mac, m.chain, macInput(c, len(c.Data)), data)
-	if subtle.ConstantTimeCompare(mac, chain[:m.macLength()]) != 1 {
+	var chain []byte
+	for _, head := range macInputs(c, len(c.Data)) {
+		if got := cmac(m.mac, m.chain, head, data); subtle.ConstantTimeCompare(mac, got[:m.macLength()]) == 1 {
+			chain = got
+		}
+	}
+	if chain == nil {
 		return c, false
 	}
 	m.chain = chain
