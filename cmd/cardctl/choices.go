@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,9 @@ import (
 // what it is.
 type choice struct{ value, is string }
 
-// readerChoices are the readers that are there now, and the simulated cards.
+// readerChoices are the readers that are there now, and the simulated cards. A
+// reader whose name has spaces is offered by its index as well: of several names
+// that begin alike, bash types the beginning without quotes.
 func (env *Env) readerChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
 	list, err := env.listReaders(ctx, false)
 	if err != nil {
@@ -32,6 +35,9 @@ func (env *Env) readerChoices(ctx context.Context, _ *cobra.Command) ([]choice, 
 			is = r.Problem.Message
 		}
 		found = append(found, choice{r.Name, is})
+		if strings.Contains(r.Name, " ") {
+			found = append(found, choice{strconv.Itoa(r.Index), r.Name + ", " + is})
+		}
 	}
 	return found, nil
 }
@@ -78,14 +84,13 @@ func (env *Env) serialChoices(ctx context.Context, _ *cobra.Command) ([]choice, 
 	return found, nil
 }
 
-// keyChoices are the keys of the card that is meant now, those of the token
-// where its module is named; and the empty places, where a card has places.
+// keyChoices are the keys of the card that is meant now, and its empty places;
+// those of every token where a module is named.
 func (env *Env) keyChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
-	where := applicationFlags{}
 	if env.flags.module != "" {
-		where.app = appPKCS11
+		return env.tokenKeyChoices(ctx)
 	}
-	found, _, _, err := env.inspect(ctx, &where)
+	found, _, _, err := env.inspect(ctx, &applicationFlags{})
 	if err != nil {
 		return nil, err
 	}
@@ -98,10 +103,39 @@ func (env *Env) keyChoices(ctx context.Context, _ *cobra.Command) ([]choice, err
 	}
 	for _, k := range found.Keys {
 		if !slices.ContainsFunc(choices, func(c choice) bool { return c.value == k.Ref }) {
-			choices = append(choices, choice{k.Ref, strings.TrimSpace(k.Algorithm + " " + k.Label)})
+			choices = append(choices, labelled(k))
 		}
 	}
 	return choices, nil
+}
+
+func (env *Env) tokenKeyChoices(ctx context.Context) ([]choice, error) {
+	var choices []choice
+	err := env.withModule(ctx, p11.URI{}, func(ctx context.Context, m *p11.Module) error {
+		tokens, err := m.Tokens(ctx)
+		if err != nil {
+			return err
+		}
+		for _, t := range tokens {
+			uri, err := p11.ParseURI(t.URI)
+			if err != nil {
+				return err
+			}
+			found, err := inventory.InspectToken(ctx, m, uri)
+			if err != nil {
+				continue // another token may have keys to show
+			}
+			for _, k := range found.Keys {
+				choices = append(choices, labelled(k))
+			}
+		}
+		return nil
+	})
+	return choices, err
+}
+
+func labelled(k inventory.Key) choice {
+	return choice{k.Ref, strings.TrimSpace(k.Algorithm + " " + k.Label)}
 }
 
 func describeKey(keys []inventory.Key, ref string) string {
