@@ -63,7 +63,7 @@ var libraries = map[string][]string{
 	"github.com/miekg/pkcs11":            {"internal/p11"},
 	"github.com/manifoldco/promptui":     {"internal/terminal"},
 	"golang.org/x/crypto":                {"internal/csr", "internal/certstore", "internal/keygen"},
-	"golang.org/x/sys":                   {"internal/pcsc"},
+	"golang.org/x/sys":                   {"internal/pcsc", "internal/secret"},
 	"golang.org/x/term":                  {"internal/terminal"},
 	"github.com/smallstep/pkcs7":         {"internal/certstore"},
 	"software.sslmate.com/src/go-pkcs12": {"internal/certstore", "internal/keygen"},

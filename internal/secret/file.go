@@ -5,14 +5,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 
 	"github.com/cardctl/cardctl/internal/problem"
 )
-
-// readableByOthers are the permissions that a file with a secret must not
-// give. Access control lists show in the group's bits.
-const readableByOthers fs.FileMode = 0o044
 
 // readFile reads a whole file, less one end of line. It takes regular files,
 // and pipes, which is what a shell makes of <(command).
@@ -20,7 +15,7 @@ func readFile(path string) (*Bytes, error) {
 	// Looking first keeps devices from being opened at all.
 	if info, err := os.Stat(path); err != nil {
 		return nil, openError(err)
-	} else if err := checkMode(info.Mode(), path); err != nil {
+	} else if err := checkMode(info.Mode()); err != nil {
 		return nil, err
 	}
 	f, err := os.Open(path)
@@ -32,7 +27,10 @@ func readFile(path string) (*Bytes, error) {
 	if err != nil {
 		return nil, openError(err)
 	}
-	if err := checkMode(info.Mode(), path); err != nil {
+	if err := checkMode(info.Mode()); err != nil {
+		return nil, err
+	}
+	if err := checkReaders(f, info.Mode(), path); err != nil {
 		return nil, err
 	}
 	b := make([]byte, MaxLength+3)
@@ -48,16 +46,12 @@ func readFile(path string) (*Bytes, error) {
 	return nil, errTooLong
 }
 
-func checkMode(mode fs.FileMode, path string) error {
+func checkMode(mode fs.FileMode) error {
 	switch {
 	case mode.IsDir():
 		return problem.New(problem.Usage, "it is a directory")
 	case !mode.IsRegular() && mode.Type() != fs.ModeNamedPipe:
 		return problem.New(problem.Usage, "it is neither a file nor a pipe")
-	case runtime.GOOS != "windows" && mode.Perm()&readableByOthers != 0:
-		return problem.New(problem.Usage, "others can read it").
-			Because("Its permissions are %v: group or others may read a secret there.", mode.Perm()).
-			Hint("chmod 600 '%s'", path)
 	}
 	return nil
 }
