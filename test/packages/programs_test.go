@@ -20,6 +20,7 @@ type platform struct {
 	program  string
 	launcher []string
 	env      []string
+	ways     map[string]func(*testing.T, platform) // tests that this platform alone has
 }
 
 func (p platform) command(dir string, args ...string) *exec.Cmd {
@@ -107,16 +108,17 @@ func windows(t *testing.T) platform {
 			"WINEPREFIX=" + filepath.Join(dir, "wine"), "WINEDEBUG=-all", "DISPLAY=",
 			"WINEDLLOVERRIDES=winemenubuilder.exe,mscoree,mshtml=d",
 		},
+		ways: windowsWays,
 	}
-	wine := func(args ...string) {
+	wine := func(args ...string) ([]byte, error) {
 		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Env = slices.Concat(cleanEnv(), []string{"HOME=" + dir}, p.env)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%q: %v\n%s", args, err, out)
-		}
+		return cmd.CombinedOutput()
 	}
-	wine("/usr/lib/wine/wine64", "wineboot", "--init")
-	t.Cleanup(func() { wine("/usr/lib/wine/wineserver64", "--kill", "--wait") })
+	if out, err := wine("/usr/lib/wine/wine64", "wineboot", "--init"); err != nil {
+		t.Fatalf("wineboot: %v\n%s", err, out)
+	}
+	t.Cleanup(func() { _, _ = wine("/usr/lib/wine/wineserver64", "--kill") }) // fails where it has ended already
 	source := filepath.Join(dir, "prng.c")
 	if err := os.WriteFile(source, []byte(bcryptprimitives), 0o644); err != nil {
 		t.Fatal(err)
@@ -140,6 +142,9 @@ func TestPrograms(t *testing.T) {
 			p := start(t)
 			t.Run("version", func(t *testing.T) { checkVersion(t, p) })
 			t.Run("from blank to certificate", func(t *testing.T) { checkWay(t, p) })
+			for name, check := range p.ways {
+				t.Run(name, func(t *testing.T) { check(t, p) })
+			}
 		})
 	}
 }
