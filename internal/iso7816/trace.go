@@ -42,7 +42,7 @@ func (t *Tracer) command(apdu []byte) {
 		return
 	}
 	if cmd.INS != InsGetResponse {
-		t.secret = secretAnswer(cmd)
+		t.secret = secretAnswer(cmd) || err != nil
 	}
 	// What cannot be parsed may be a secret in a shape we do not know.
 	if err != nil || len(cmd.Data) > 0 && secretData(cmd) {
@@ -92,7 +92,10 @@ func secretData(c Command) bool {
 	return false
 }
 
-// secretAnswer reports whether the answer to a command is what was encrypted.
+// secretAnswer reports whether the answer to a command may be a secret: what
+// was encrypted, or the secret that the command carried, sent back by a card that
+// means ill. PUT KEY has check values in its answer, and what it carries is
+// encrypted.
 func secretAnswer(c Command) bool {
-	return c.INS == InsPerformSecurityOp && c.P1 == 0x80
+	return c.INS == InsPerformSecurityOp && c.P1 == 0x80 || secretData(c) && c.INS != 0xD8
 }

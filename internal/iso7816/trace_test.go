@@ -21,6 +21,8 @@ func TestTraceBlanksSecrets(t *testing.T) {
 		"keys, in a chain":            {"94D8018103018010", "9000", "> 94D80181********\n< 9000\n"},
 		"data for an applet":          {"84E2880002AABB", "9000", "> 84E28800********\n< 9000\n"},
 		"the PINs of a MUSCLE card":   {"B02A000002AABB", "9000", "> B02A0000********\n< 9000\n"},
+		"a PIN that comes back":       {"0020008202AABB", "AABB9000", "> 00200082********\n< ********9000\n"},
+		"no APDU, and back":           {"0020008209AABB", "AABB9000", "> 00200082********\n< ********9000\n"},
 		"no APDU, which may hide one": {"0020008209313233", "6700", "> 00200082********\n< 6700\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
