@@ -132,6 +132,9 @@ func (w world) run(t *testing.T, example string) {
 	} else if w.applications != "" {
 		desk.Run("cardctl", "sim", "create", "desk", "--applications", w.applications)
 	}
+	if w.applications == "" {
+		desk.Setenv("CARDCTL_MODULE", "softhsm2")
+	}
 	// A person is asked at the terminal, line by line.
 	desk.Setenv("TERM", "dumb")
 	desk.Setenv("CARDCTL_PIN", "")

@@ -80,6 +80,45 @@ isoapplet() {
 	cardctl applet install IsoApplet.cap --card-keys "$keys"
 }
 
+# openpgp makes an OpenPGP card with what the example wants to find on it.
+openpgp() {
+	case $EXAMPLE in
+	*" gen-key "*) pins ;;
+	*" unblock-pin "*) pins && blocked ;;
+	*" export-cert "*) certificate ;;
+	*) issued && files ;;
+	esac
+}
+
+# loaded puts an applet on the card where the example takes one away, or anew.
+loaded() {
+	case $EXAMPLE in
+	*" delete "* | *--replace*) cardctl applet install IsoApplet.cap --card-keys default ;;
+	esac
+}
+
+# softhsm is a token with a key and its certificate, unless the example makes one.
+softhsm() {
+	[[ $EXAMPLE == *" init "* ]] && return
+	token
+	token_key 45 vpn
+}
+
+# pkcs15 makes a PKCS#15 card, with what the example wants to find on it.
+pkcs15() {
+	[[ $EXAMPLE == *" init "* ]] && return
+	cardctl init --app pkcs15 --label desk --yes --pin env:PIN --puk env:PUK
+	case $EXAMPLE in
+	*-cert*)
+		cardctl gen-key --key PKCS15.45 --algorithm rsa2048 --pin env:PIN
+		cardctl gen-csr --key PKCS15.45 --subject CN=me --pin env:PIN --out floppy.csr
+		issue
+		;;&
+	*import-key*) files ;;
+	*export-cert* | *delete-cert*) cardctl import-cert --key PKCS15.45 --pin env:PIN floppy.pem ;;
+	esac
+}
+
 scripts() {
 	local open='open_sc -security 1 -key 404142434445464748494A4B4C4D4E4F'
 	printf '%s\n' mode_211 establish_context card_connect "$open" 'install -file IsoApplet.cap' >install.gpsh
