@@ -46,6 +46,9 @@ func InspectPKCS15(ctx context.Context, card *pkcs15.Card, info *Info) error {
 		if err != nil {
 			return explain(err)
 		}
+		if value == nil {
+			continue // an entry alone
+		}
 		public, err := card.PublicKey(ctx, c.ID)
 		if err != nil && ctx.Err() != nil {
 			return err

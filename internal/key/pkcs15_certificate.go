@@ -76,7 +76,7 @@ func (k *pkcs15Key) putIssuer(ctx context.Context, der []byte, p pkcs15.PIN, pin
 
 func (k *pkcs15Key) DeleteCertificate(ctx context.Context) error {
 	err := k.withPIN(ctx, func(p pkcs15.PIN, pin *secret.Bytes) error {
-		return k.card.DeleteObjects(ctx, pkcs15.KindCertificate, k.id, p, pin)
+		return k.card.DeleteCertificate(ctx, k.id, p, pin, k.access.Now())
 	})
 	return k.explain(err, "")
 }

@@ -12,6 +12,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -68,6 +69,7 @@ type native interface {
 
 	writes(d *Directory, id []byte) bool
 	putCertificate(ctx context.Context, d *Directory, n NewCertificate) error
+	removeCertificate(ctx context.Context, d *Directory, id []byte, now time.Time) error
 
 	sign(ctx context.Context, k *PrivateKey, digest []byte, hash crypto.Hash) ([]byte, error)
 }
@@ -227,7 +229,9 @@ func (c *Card) readPublic(ctx context.Context, d *Directory, id []byte) (crypto.
 		if err != nil {
 			return nil, err
 		}
-		return parsePublicKey(raw)
+		if raw != nil {
+			return parsePublicKey(raw)
+		}
 	}
 	raw, err := c.Certificate(ctx, id)
 	if err != nil || raw == nil {
@@ -248,13 +252,14 @@ func (c *Card) Certificate(ctx context.Context, id []byte) ([]byte, error) {
 		return nil, nil
 	}
 	raw, err := c.content(ctx, object.location, "--read-certificate", id)
-	if err != nil {
+	if err != nil || raw == nil {
 		return nil, c.explain(err, "reading the certificate")
 	}
 	return withoutPadding(raw), nil
 }
 
-// content reads what an object of the directory stands for.
+// content reads what an object of the directory stands for; nil where its file has
+// gone, as pkcs15-init leaves it where it is interrupted.
 func (c *Card) content(ctx context.Context, at location, option string, id []byte) ([]byte, error) {
 	if at.value != nil {
 		return at.value, nil
@@ -267,6 +272,9 @@ func (c *Card) content(ctx context.Context, at location, option string, id []byt
 		raw, err = c.native.object(ctx, at)
 		return err
 	})
+	if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
+		return nil, nil
+	}
 	return raw, err
 }
 

@@ -67,14 +67,36 @@ func (a *files) newCertificateFile(ctx context.Context, d *Directory, n NewCerti
 	return file, a.layout.create(ctx, file, len(n.DER), n.PIN)
 }
 
+// removeCertificate removes the entry of a certificate, and then its file.
+func (a *files) removeCertificate(ctx context.Context, d *Directory, id []byte, now time.Time) error {
+	removed, err := a.editCertificates(ctx, d, id, nil)
+	if err != nil {
+		return err
+	}
+	if err := a.touch(ctx, now); err != nil || removed == 0 {
+		return err
+	}
+	err = a.layout.remove(ctx, removed)
+	if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
+		return nil // an entry alone
+	}
+	return err
+}
+
 // enterCertificate enters a certificate into EF.CD, and returns the file of the
 // one that was in its place, 0 where there was none.
 func (a *files) enterCertificate(ctx context.Context, d *Directory, n NewCertificate, file int) (replaced int, err error) {
-	at := d.certificateFile()
-	if at == nil {
+	if d.certificateFile() == nil {
 		return 0, a.layout.enter(ctx, certificateEntry(n, file))
 	}
-	raw, err := a.room(ctx, at)
+	return a.editCertificates(ctx, d, n.ID, certificateEntry(n, file))
+}
+
+// editCertificates puts an entry into EF.CD, or nothing where it is nil, in the
+// place of the one with the ID, and returns that one's file, 0 where there was
+// none.
+func (a *files) editCertificates(ctx context.Context, d *Directory, id, own []byte) (replaced int, err error) {
+	raw, err := a.room(ctx, d.certificateFile())
 	if err != nil {
 		return 0, err
 	}
@@ -83,14 +105,13 @@ func (a *files) enterCertificate(ctx context.Context, d *Directory, n NewCertifi
 		return 0, err
 	}
 	var content []byte
-	own := certificateEntry(n, file)
 	for _, entry := range entries {
 		whole := iso7816.AppendTLV(nil, entry.Tag, entry.Value)
 		there, err := parseCertificates(whole)
 		if err != nil {
 			return 0, err
 		}
-		if len(there) == 1 && bytes.Equal(there[0].ID, n.ID) {
+		if len(there) == 1 && bytes.Equal(there[0].ID, id) {
 			replaced, whole, own = there[0].ownFile(a.layout.first), own, nil
 		}
 		content = append(content, whole...)

@@ -186,22 +186,43 @@ func (c *Card) StoreCertificate(ctx context.Context, n NewCertificate, pin *secr
 
 // storeDirectly puts a certificate on a native card.
 func (c *Card) storeDirectly(ctx context.Context, d *Directory, n NewCertificate, pin *secret.Bytes) error {
+	return c.explain(c.change(ctx, n.PIN, pin, func() error { return c.native.putCertificate(ctx, d, n) }), "writing the certificate")
+}
+
+// DeleteCertificate removes a certificate from the card: the entry goes before
+// what it names, which pkcs15-init does the other way round.
+func (c *Card) DeleteCertificate(ctx context.Context, id []byte, p PIN, pin *secret.Bytes, now time.Time) error {
+	if c.native != nil {
+		d, err := c.read(ctx, partCertificates)
+		if err != nil {
+			return err
+		}
+		if d.Certificate(id) != nil && c.native.writes(d, id) {
+			err := c.change(ctx, p, pin, func() error { return c.native.removeCertificate(ctx, d, id, now) })
+			return c.explain(err, "removing the certificate")
+		}
+	}
+	return c.DeleteObjects(ctx, KindCertificate, id, p, pin)
+}
+
+// change changes something on a native card that wants the PIN for it.
+func (c *Card) change(ctx context.Context, p PIN, pin *secret.Bytes, do func() error) error {
 	defer c.Forget()
 	err := c.direct(ctx, func() error {
 		if err := c.native.ready(ctx); err != nil {
 			return err
 		}
 		if !c.verified {
-			if err := c.sendPIN(ctx, n.PIN, pin); err != nil {
+			if err := c.sendPIN(ctx, p, pin); err != nil {
 				return err
 			}
 		}
-		return c.native.putCertificate(ctx, d, n)
+		return do()
 	})
 	if err != nil {
 		c.verified = false
 	}
-	return c.explain(err, "writing the certificate")
+	return err
 }
 
 // Kinds of objects that DeleteObjects knows.

@@ -15,11 +15,14 @@ import (
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
-// families are what the suite runs over.
-var families = []struct {
+// family is a kind of card or token.
+type family struct {
 	name string
 	make func(t *testing.T) *place
-}{
+}
+
+// families are what the suite runs over, in process.
+var families = []family{
 	{"OpenPGP 2.0", func(t *testing.T) *place { return openPGP(t, "openpgp-2.0") }},
 	{"OpenPGP 3.4", func(t *testing.T) *place { return openPGP(t, "openpgp-3.4") }},
 	{"SoftHSM2", softHSM},

@@ -7,7 +7,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"os"
 	"testing"
 	"time"
@@ -15,10 +14,8 @@ import (
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/csr"
 	cardinit "github.com/cardctl/cardctl/internal/init"
-	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/keygen"
-	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -33,46 +30,14 @@ const (
 	reader  = 1
 )
 
-// line reaches a card through the PC/SC daemon.
-type line struct {
-	readers interface {
-		Connect(ctx context.Context, reader string) (iso7816.Connection, error)
-		Readers(ctx context.Context) ([]pcsc.Reader, error)
+// deafen makes the card none that this program speaks to, so that OpenSC's tools
+// do everything; or gives it its voice back.
+func (b *bench) deafen(yes bool) {
+	b.line.Instead = nil
+	if yes {
+		b.line.Instead = deaf{}
 	}
-	connection iso7816.Connection
-	channel    *iso7816.Channel
-	// deaf makes the card no IsoApplet for this program, so that OpenSC's tools
-	// do everything.
-	deaf bool
 }
-
-func (l *line) Channel(ctx context.Context) (*iso7816.Channel, error) {
-	if l.channel != nil {
-		return l.channel, nil
-	}
-	connection, err := l.readers.Connect(ctx, stack.ReaderName(reader))
-	if err != nil {
-		return nil, err
-	}
-	var card iso7816.Transmitter = connection
-	if l.deaf {
-		card = deaf{}
-	}
-	l.connection = connection
-	l.channel = iso7816.NewChannel(card, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
-	return l.channel, nil
-}
-
-func (l *line) Release() error {
-	if l.channel == nil {
-		return nil
-	}
-	verified := l.channel.Verified()
-	l.channel = nil
-	return l.connection.Close(verified)
-}
-
-func (l *line) Reader() string { return stack.ReaderName(reader) }
 
 type deaf struct{}
 
@@ -84,7 +49,7 @@ type bench struct {
 	desk  *stack.Desk
 	card  *stack.Card
 	wire  *stack.Wire
-	line  *line
+	line  *stack.Line
 	local *localLine // where the card is in process, for a while
 	pins  map[secret.Name]string
 	tools pkcs15.Tools
@@ -102,17 +67,8 @@ func newBench(t *testing.T) *bench {
 func benchWithoutCard(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, desk: stack.NewDesk(t), pins: map[secret.Name]string{secret.PIN: userPIN, secret.PUK: puk, secret.NewPIN: newPIN}}
-	readers, err := pcsc.Open(t.Context(), pcsc.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.line = &line{readers: readers}
+	b.line = stack.NewLine(t, reader)
 	b.tools.Env = os.Environ()
-	t.Cleanup(func() {
-		if err := errors.Join(b.line.Release(), readers.Close()); err != nil {
-			t.Error(err)
-		}
-	})
 	b.desk.Setenv("PIN", userPIN)
 	b.desk.Setenv("PUK", puk)
 	b.desk.Setenv("OPENSC_DRIVER", "isoApplet")

@@ -146,7 +146,7 @@ func TestNoSecretInArguments(t *testing.T) {
 	b.tools.Env = append(os.Environ(), "CARDCTL_PIN="+userPIN)
 	b.mustInit()
 	b.generate("PKCS15.45", key.Spec{})
-	b.line.deaf = true
+	b.deafen(true)
 	t.Setenv("OPENSC_DRIVER", "isoApplet")
 	b.request("PKCS15.45", "desk.csr")
 	if err := b.setPIN("user"); err != nil {

@@ -183,7 +183,7 @@ func TestBothReadersAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.done()
-	b.line.deaf = true
+	b.deafen(true)
 	t.Setenv("OPENSC_DRIVER", "isoApplet")
 	if err := inventory.InspectPKCS15(t.Context(), b.open(), &byTool); err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func TestBothReadersAgree(t *testing.T) {
 	hash := crypto.SHA256.New()
 	hash.Write(b.desk.Read("message"))
 	for _, deaf := range []bool{false, true} {
-		b.line.deaf = deaf
+		b.deafen(deaf)
 		b.mustKey("PKCS15.45", func(k key.Key) error {
 			signer, err := k.Signer(t.Context())
 			if err != nil {

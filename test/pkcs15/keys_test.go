@@ -41,7 +41,7 @@ func TestImportedKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.mustInit()
-			b.line.deaf = deaf
+			b.deafen(deaf)
 			t.Setenv("OPENSC_DRIVER", "isoApplet")
 			for ref, private := range map[string]crypto.Signer{"PKCS15.45": own, "PKCS15.46": curve} {
 				report, err := b.importKey(ref, private, keygen.Options{Spec: key.Spec{Label: "brought"}})
@@ -63,7 +63,7 @@ func TestReplaceAndDelete(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.mustInit()
-			b.line.deaf = deaf
+			b.deafen(deaf)
 			t.Setenv("OPENSC_DRIVER", "isoApplet")
 			first := b.generate("PKCS15.45", key.Spec{Label: "vpn"})
 			if _, err := b.importCertificate("PKCS15.45", b.issue("PKCS15.45")); err != nil {

@@ -46,7 +46,7 @@ func TestPINs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.mustInit()
-			b.line.deaf = deaf
+			b.deafen(deaf)
 			t.Setenv("OPENSC_DRIVER", "isoApplet")
 			if err := b.setPIN(cardinit.User); err != nil {
 				t.Fatal(err)

@@ -56,7 +56,7 @@ var workflows = []workflow{
 	{name: "gen-csr", before: genCSR, stride: 5, direct: true},
 	{name: "import-cert", before: importCert, stride: 11, direct: true},
 	{name: "import-cert in the place of another", before: replaceCert, stride: 13, direct: true},
-	{name: "delete-cert", before: deleteCert, stride: 23},
+	{name: "delete-cert", before: deleteCert, stride: 7, direct: true},
 	{name: "delete-key", before: deleteKey, stride: 29},
 	{name: "set-pin user", before: setPIN, stride: 3, direct: true},
 	{name: "unblock-pin user", before: unblockPIN, stride: 3, direct: true},

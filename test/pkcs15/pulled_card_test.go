@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -91,50 +90,14 @@ func (c *pulledCard) insert(faults ...cardsim.Fault) (leave func()) {
 			}
 		}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	attached, ended := make(chan struct{}), make(chan error, 1)
-	go func() {
-		ended <- card.Attach(ctx, fmt.Sprintf("localhost:%d", 35963+reader), func() { close(attached) })
-	}()
-	select {
-	case <-attached:
-	case err := <-ended:
-		c.t.Fatal(err)
-	}
-	c.await(true)
+	pull := c.line.Insert(card)
 	return func() {
 		c.t.Helper()
-		if err := c.line.Release(); err != nil && !wasRemoved(err) {
-			c.t.Error(err)
-		}
-		cancel()
-		err := <-ended
-		c.removed = errors.Is(err, iso7816.ErrCardRemoved)
-		if err != nil && !c.removed {
-			c.t.Error(err)
-		}
+		c.removed = pull()
 		if err := card.Close(); err != nil {
 			c.t.Error(err)
 		}
-		c.await(false)
 	}
-}
-
-// await waits until the PC/SC daemon has noticed a card, or that it is gone.
-func (c *pulledCard) await(present bool) {
-	c.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		list, err := c.line.readers.Readers(c.t.Context())
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		for _, r := range list {
-			if r.Name == c.line.Reader() && r.CardPresent == present {
-				return
-			}
-		}
-	}
-	c.t.Fatalf("the daemon does not notice that a card is there: %v", present)
 }
 
 // report tells how many pulls there were, and how many were recovered from: as a

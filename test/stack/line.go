@@ -1,0 +1,124 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/pcsc"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Line reaches the card in a virtual reader through the PC/SC daemon, as the
+// program does: it is let go while others use the card.
+type Line struct {
+	tb      testing.TB
+	readers interface {
+		Connect(ctx context.Context, reader string) (iso7816.Connection, error)
+		Readers(ctx context.Context) ([]pcsc.Reader, error)
+	}
+	reader     int
+	connection iso7816.Connection
+	channel    *iso7816.Channel
+
+	// Instead, where it is not nil, answers in the place of the card.
+	Instead iso7816.Transmitter
+}
+
+// NewLine is a line to virtual reader 0 or 1.
+func NewLine(tb testing.TB, reader int) *Line {
+	tb.Helper()
+	readers, err := pcsc.Open(tb.Context(), pcsc.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l := &Line{tb: tb, readers: readers, reader: reader}
+	tb.Cleanup(func() {
+		if err := errors.Join(l.Release(), readers.Close()); err != nil {
+			tb.Error(err)
+		}
+	})
+	return l
+}
+
+// Reader is what the PC/SC daemon calls the reader.
+func (l *Line) Reader() string { return ReaderName(l.reader) }
+
+// Channel connects, unless that is done.
+func (l *Line) Channel(ctx context.Context) (*iso7816.Channel, error) {
+	if l.channel != nil {
+		return l.channel, nil
+	}
+	connection, err := l.readers.Connect(ctx, l.Reader())
+	if err != nil {
+		return nil, err
+	}
+	var card iso7816.Transmitter = connection
+	if l.Instead != nil {
+		card = l.Instead
+	}
+	l.connection = connection
+	l.channel = iso7816.NewChannel(card, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
+	return l.channel, nil
+}
+
+// Release lets the card go, without a verified PIN.
+func (l *Line) Release() error {
+	if l.channel == nil {
+		return nil
+	}
+	verified := l.channel.Verified()
+	l.channel = nil
+	return l.connection.Close(verified)
+}
+
+// Insert puts a simulated card of this process into the reader and waits until
+// the PC/SC daemon has noticed. The function that it returns takes it out, waits
+// likewise, and tells whether the card had gone before.
+func (l *Line) Insert(card *cardsim.Card) (pull func() (gone bool)) {
+	l.tb.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	attached, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- card.Attach(ctx, vpcdAddress(l.reader), func() { close(attached) }) }()
+	select {
+	case <-attached:
+	case err := <-ended:
+		cancel()
+		l.tb.Fatal(err)
+	}
+	l.await(true)
+	return func() bool {
+		l.tb.Helper()
+		if err := l.Release(); err != nil && !errors.Is(err, iso7816.ErrCardRemoved) && !problem.Is(err, problem.CardRemoved) {
+			l.tb.Error(err)
+		}
+		cancel()
+		err := <-ended
+		gone := errors.Is(err, iso7816.ErrCardRemoved)
+		if err != nil && !gone {
+			l.tb.Error(err)
+		}
+		l.await(false)
+		return gone
+	}
+}
+
+// await waits until the PC/SC daemon has noticed a card, or that it is gone.
+func (l *Line) await(present bool) {
+	l.tb.Helper()
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		list, err := l.readers.Readers(context.Background())
+		if err != nil {
+			l.tb.Fatal(err)
+		}
+		for _, r := range list {
+			if r.Name == l.Reader() && r.CardPresent == present {
+				return
+			}
+		}
+	}
+	l.tb.Fatalf("the daemon does not notice that a card is there: %v", present)
+}
