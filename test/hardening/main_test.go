@@ -14,13 +14,23 @@ import (
 	"github.com/cardctl/cardctl/test/stack"
 )
 
-func TestMain(m *testing.M) {
-	cleanup, err := softhsm.Setup()
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// run gives the tests the program, and a place for tokens.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "hardening")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1
 	}
-	code := stack.Main(m)
-	cleanup()
-	os.Exit(code)
+	defer func() { _ = os.RemoveAll(dir) }()
+	config, err := softhsm.Configure(dir)
+	if err == nil {
+		err = os.Setenv(softhsm.Variable, config)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return stack.Main(m)
 }
