@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -144,8 +145,12 @@ func readApplet(env *Env, path string) (*applet.File, error) {
 	case problem.Is(err, problem.NotFound):
 		return nil, problem.Wrap(problem.NotFound, err, path).
 			Because("There is no such file.").Hint("cardctl %s --help", env.command)
-	case errors.As(err, &p) && p.Try == "":
+	case errors.As(err, &p) && p.Try == "" && p.Code != problem.Mismatch:
+		return nil, p.Hint("the name of a CAP or IJC file")
+	case errors.As(err, &p) && p.Try == "" && strings.EqualFold(filepath.Ext(path), ".cap"):
 		return nil, p.Hint("fetch the file again; unzip -t %s says whether it is whole", path)
+	case errors.As(err, &p) && p.Try == "":
+		return nil, p.Hint("fetch the file again, or make it again from the CAP file")
 	}
 	return f, err
 }
