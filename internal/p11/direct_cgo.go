@@ -13,9 +13,18 @@ typedef ck_ulong (*get_function_list)(struct functions **);
 typedef ck_ulong (*login_function)(ck_ulong, ck_ulong, ck_byte *, ck_ulong);
 typedef ck_ulong (*data_function)(ck_ulong, ck_byte *, ck_ulong, ck_byte *, ck_ulong *);
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 // load maps the module; where it is NULL, reason is the system's, if it has one.
 static void *load(const char *path, const char **reason) {
 	*reason = NULL;
+#ifdef __GLIBC__
+	// A call may come from any thread, and only one at a time does: memory of its
+	// own for every thread would only cost page faults.
+	mallopt(M_ARENA_MAX, 1);
+#endif
 #ifdef _WIN32
 	return LoadLibraryA(path);
 #else

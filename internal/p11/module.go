@@ -40,7 +40,11 @@ type Module struct {
 // problem.NotFound for a module that is not there, problem.Mismatch for a file
 // that is no module, and problem.Failed for one that does not start.
 func Load(ctx context.Context, name string) (*Module, error) {
-	path, err := DefaultPlaces().Locate(name)
+	var places Places // a path needs none, and looking for them takes a while
+	if !isPath(name) {
+		places = DefaultPlaces()
+	}
+	path, err := places.Locate(name)
 	if err != nil {
 		return nil, err
 	}

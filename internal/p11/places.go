@@ -107,7 +107,7 @@ func (p Places) Locate(name string) (string, error) {
 		return "", problem.New(problem.Usage, "no PKCS#11 module is named").
 			Hint("--module opensc, or the path of a module")
 	}
-	if strings.ContainsAny(name, `/`+string(filepath.Separator)) {
+	if isPath(name) {
 		return locatePath(name)
 	}
 	var tried []string
@@ -122,6 +122,8 @@ func (p Places) Locate(name string) (string, error) {
 	}
 	return "", p.notFound(name, tried)
 }
+
+func isPath(name string) bool { return strings.ContainsAny(name, `/`+string(filepath.Separator)) }
 
 func locatePath(name string) (string, error) {
 	path, err := filepath.Abs(name)
