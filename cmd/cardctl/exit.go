@@ -74,7 +74,7 @@ func (env *Env) diagnose(err error) *problem.Error {
 	if status := iso7816.StatusOf(err); status != 0 && !strings.Contains(told.What+told.Why, fmt.Sprintf("%04X", uint16(status))) {
 		told.Why = strings.TrimSpace(fmt.Sprintf("%s [%s]", told.Why, status))
 	}
-	told.Why = sentence(told.Why)
+	told.Why = problem.Sentence(told.Why)
 	switch {
 	case told.Try == "":
 		told.Try = next(p.Code, env.command)
@@ -98,21 +98,6 @@ func quoted(argument string) string {
 		return "'" + argument + "'"
 	}
 	return argument
-}
-
-// sentence gives what a lower layer said the form of a sentence.
-func sentence(s string) string {
-	if s == "" {
-		return ""
-	}
-	// A first word that is not one may be the name of a file.
-	if first, _, _ := strings.Cut(s, " "); strings.Trim(first, "abcdefghijklmnopqrstuvwxyz") == "" {
-		s = strings.ToUpper(s[:1]) + s[1:]
-	}
-	if !strings.ContainsRune(".?!", rune(s[len(s)-1])) {
-		s += "."
-	}
-	return s
 }
 
 // subject puts in front of what failed the command and what it is run on,

@@ -123,7 +123,7 @@ func (c *card) openAs(ctx context.Context, credentials gp.Credentials) error {
 		return c.wrongKeys(ctx, err)
 	case iso7816.StatusOf(err) == iso7816.StatusReferenceNotFound && credentials.KeyVersion != 0, errors.Is(err, gp.ErrKeyVersion):
 		p := problem.New(problem.NotFound, "the card has no keys of version %d", credentials.KeyVersion).
-			Because("%s", sentence(err.Error())).Hint("the same command without --key-version, or with another")
+			Because("%s", problem.Sentence(err.Error())).Hint("the same command without --key-version, or with another")
 		p.Cause = err
 		return p
 	}
@@ -137,7 +137,7 @@ func (c *card) wrongKeys(ctx context.Context, err error) error {
 		why = fmt.Sprintf("It answered EXTERNAL AUTHENTICATE with %04X, and counts that; after a few it locks itself for good.", uint16(iso7816.StatusOf(err)))
 	}
 	if remembered := c.guard.remember(context.WithoutCancel(ctx), c.domain, err.Error()); remembered != nil {
-		why = join(why, "This could not be written down:", sentence(remembered.Error()))
+		why = problem.Sentences(why, "This could not be written down:", problem.Sentence(remembered.Error()))
 	}
 	p := problem.New(problem.KeysIncorrect, "the card keys are wrong").Because("%s", why).
 		Hint("the same command with the right --card-keys, the right --diversification if the card needs one, and --retry-keys")

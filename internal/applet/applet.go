@@ -7,9 +7,7 @@
 package applet
 
 import (
-	"context"
 	"errors"
-	"strings"
 
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -19,21 +17,10 @@ import (
 // explain turns an error of the card into what the user is told. What says
 // what was being done; state, where it is not empty, what is on the card now.
 func explain(err error, what, state string) error {
-	var known *problem.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		if state != "" {
-			return &stateError{err, state}
-		}
-		return err
-	case errors.As(err, &known):
-		p := problem.Wrap(known.Code, err, what)
-		p.Why = join(p.Reason(), state)
-		return p
+	if explained, ok := problem.Explained(err, what, state); ok {
+		return explained
 	}
-	p := problem.New(problem.Failed, "%s", what).Because("%s", join(sentence(err.Error()), state))
+	p := problem.New(problem.Failed, "%s", what).Because("%s", problem.Sentences(problem.Sentence(err.Error()), state))
 	p.Cause = err
 	switch {
 	case errors.Is(err, iso7816.ErrCardRemoved):
@@ -84,29 +71,5 @@ func statusProblem(p *problem.Error, err error, what, state string) {
 			_ = p.Hint("cardctl info shows the AIDs that the card answers to")
 		}
 	}
-	_ = p.Because("%s", join(why, state))
-}
-
-// stateError is an interruption that tells what is on the card.
-type stateError struct {
-	error
-	state string
-}
-
-func (e *stateError) Unwrap() error { return e.error }
-func (e *stateError) Error() string { return e.error.Error() + ". " + e.state }
-
-func join(parts ...string) string {
-	var filled []string
-	for _, part := range parts {
-		if part != "" {
-			filled = append(filled, part)
-		}
-	}
-	return strings.Join(filled, " ")
-}
-
-// sentence makes one of an error's text.
-func sentence(text string) string {
-	return strings.ToUpper(text[:1]) + text[1:] + "."
+	_ = p.Because("%s", problem.Sentences(why, state))
 }

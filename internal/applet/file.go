@@ -52,7 +52,7 @@ func sentenceOf(format string, args ...any) string {
 	if text == "" {
 		return ""
 	}
-	s := sentence(text)
+	s := problem.Sentence(text)
 	return s[:len(s)-1]
 }
 

@@ -314,7 +314,7 @@ func (w *installation) cleanUp(ctx context.Context, cause error) error {
 	}
 	stayed := fmt.Sprintf("The package %s may be on the card; cardctl applet list shows it, cardctl applet delete %s --with-applets removes it.",
 		w.plan.Package.AID, w.plan.Package.AID)
-	w.state = join(replaced, stayed)
+	w.state = problem.Sentences(replaced, stayed)
 	if errors.Is(cause, iso7816.ErrCardRemoved) || errors.Is(cause, iso7816.ErrCardReset) {
 		return cause
 	}
@@ -322,7 +322,7 @@ func (w *installation) cleanUp(ctx context.Context, cause error) error {
 	defer cancel()
 	w.step("cleaning up", 0)
 	if w.remove(ctx) == nil {
-		w.state = join(replaced, "What was loaded is removed again.")
+		w.state = problem.Sentences(replaced, "What was loaded is removed again.")
 	}
 	return w.sized(ctx, cause)
 }
@@ -375,6 +375,6 @@ func (w *installation) sized(ctx context.Context, cause error) error {
 	if err != nil {
 		return cause
 	}
-	w.state = join(w.state, fmt.Sprintf("The package has %d bytes; the card says that %d are free.", w.plan.LoadSize, memory.NonVolatile))
+	w.state = problem.Sentences(w.state, fmt.Sprintf("The package has %d bytes; the card says that %d are free.", w.plan.LoadSize, memory.NonVolatile))
 	return cause
 }

@@ -233,7 +233,7 @@ func (w *keyChange) prove(ctx context.Context, fresh *gp.KeySet, version byte) e
 	}
 	if errors.Is(err, gp.ErrCardCryptogram) || errors.Is(err, gp.ErrHostRefused) || iso7816.StatusOf(err) != 0 {
 		p := problem.New(problem.Failed, "the card took the new keys and does not authenticate with them").
-			Because("%s", sentence(err.Error())).
+			Because("%s", problem.Sentence(err.Error())).
 			Hint("cardctl applet list with the keys in %s, and else with the old ones", w.o.File)
 		p.Cause = err
 		return p

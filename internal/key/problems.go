@@ -1,9 +1,7 @@
 package key
 
 import (
-	"context"
 	"errors"
-	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/openpgp"
@@ -14,20 +12,11 @@ import (
 // the user is told. What says what was being done; state, where it is not
 // empty, what is on the card now.
 func Explain(err error, what, state string) error {
-	var known *problem.Error
+	if explained, ok := problem.Explained(err, what, state); ok {
+		return explained
+	}
 	var password *openpgp.PasswordError
 	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		if state != "" {
-			return &stateError{err, state}
-		}
-		return err
-	case errors.As(err, &known):
-		explained := problem.Wrap(known.Code, err, what)
-		explained.Why = join(explained.Reason(), state)
-		return explained
 	case errors.As(err, &password):
 		return passwordProblem(password, what)
 	case errors.Is(err, iso7816.ErrCardRemoved):
@@ -43,36 +32,27 @@ func Explain(err error, what, state string) error {
 		return wrap(problem.NotFound, err, what+": there is no key in this slot", state).
 			Hint("cardctl gen-key makes one")
 	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, openpgp.ErrExponent):
-		return wrap(problem.NotSupported, err, what, join(sentence(err.Error()), state))
+		return wrap(problem.NotSupported, err, what, problem.Sentences(problem.Sentence(err.Error()), state))
 	case iso7816.StatusOf(err) != 0:
 		return statusProblem(err, what, state)
 	}
-	return wrap(problem.Failed, err, what, join(sentence(err.Error()), state))
+	return wrap(problem.Failed, err, what, problem.Sentences(problem.Sentence(err.Error()), state))
 }
 
 // LacksOpenPGP reports whether an error is that of a card without the OpenPGP
 // application.
 func LacksOpenPGP(err error) bool { return errors.Is(err, openpgp.ErrNotOpenPGP) }
 
-// stateError is an interruption that tells what is on the card.
-type stateError struct {
-	error
-	state string
-}
-
-func (e *stateError) Unwrap() error { return e.error }
-func (e *stateError) Error() string { return e.error.Error() + ". " + e.state }
-
 func statusProblem(err error, what, state string) *problem.Error {
 	p := wrap(problem.Failed, err, what+": "+err.Error(), state)
 	switch iso7816.StatusOf(err) {
 	case iso7816.StatusSecurityNotSatisfied:
-		p.Because("%s", join("The PIN that this needs was not accepted by the card.", state))
+		p.Because("%s", problem.Sentences("The PIN that this needs was not accepted by the card.", state))
 	case iso7816.StatusNoSpace, iso7816.StatusMemoryFailure:
-		p.Because("%s", join("The card has no room for it.", state))
+		p.Because("%s", problem.Sentences("The card has no room for it.", state))
 	case iso7816.StatusINSNotSupported, iso7816.StatusFunctionNotSupported, iso7816.StatusCLANotSupported:
 		p.Code = problem.NotSupported
-		p.Because("%s", join("The card does not know this command.", state))
+		p.Because("%s", problem.Sentences("The card does not know this command.", state))
 	}
 	if p.Why == "" {
 		p.Because("The card gives no other reason.")
@@ -84,18 +64,4 @@ func wrap(code problem.Code, err error, what, state string) *problem.Error {
 	p := problem.New(code, "%s", what).Because("%s", state)
 	p.Cause = err
 	return p
-}
-
-func join(parts ...string) string {
-	var filled []string
-	for _, part := range parts {
-		if part != "" {
-			filled = append(filled, part)
-		}
-	}
-	return strings.Join(filled, " ")
-}
-
-func sentence(s string) string {
-	return strings.ToUpper(s[:1]) + s[1:] + "."
 }

@@ -119,6 +119,6 @@ func passwordProblem(err *openpgp.PasswordError, what string) *problem.Error {
 }
 
 func sentenceStart(err error) string {
-	s := sentence(err.Error())
+	s := problem.Sentence(err.Error())
 	return s[:len(s)-1]
 }
