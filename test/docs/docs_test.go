@@ -16,6 +16,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(stack.Main(m)) }
 
+// untilEmpty waits until the virtual readers are empty, for the next test.
+const untilEmpty = `until ! opensc-tool -l | grep -q " Yes .*Virtual PCD"; do sleep 0.1; done`
+
 // script is the fenced sh blocks of a document, one behind the other: a
 // document is read from top to bottom.
 func script(t *testing.T, document string) string {
@@ -55,7 +58,7 @@ func TestEveryDocumentedCommandRuns(t *testing.T) {
 		t.Run(filepath.Base(document), func(t *testing.T) {
 			desk := newDesk(t)
 			// What a document starts in the background ends with it.
-			out := desk.Run("bash", "-euxc", "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n"+commands)
+			out := desk.Run("bash", "-euxc", "trap 'kill $(jobs -p) 2>/dev/null || true; wait; "+untilEmpty+"' EXIT\n"+commands)
 			t.Log(out)
 		})
 	}

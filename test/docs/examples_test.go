@@ -166,7 +166,8 @@ func surroundings(t *testing.T, desk *stack.Desk, example string) string {
 		if strings.Contains(example, ":35964") {
 			reader = stack.ReaderName(1)
 		}
-		return fmt.Sprintf("set -m\ntrap 'kill -INT %%1; wait; until ! opensc-tool -l | grep -q \" Yes \"; do sleep 0.1; done' EXIT\n%s &\ncardctl list-readers --wait --timeout 20s --reader '%s'", example, reader)
+		return fmt.Sprintf("set -m\ntrap 'kill -INT %%1; wait; %s' EXIT\n%s &\ncardctl list-readers --wait --timeout 20s --reader '%s'",
+			untilEmpty, example, reader)
 	case strings.Contains(example, "fpath"):
 		return `fpath=("$PWD" "$PWD")` + "\n" + example
 	}
