@@ -11,7 +11,10 @@ func Able(ctx context.Context, k Key) ([]Algorithm, error) {
 	can := func(Algorithm) bool { return true }
 	switch k := k.(type) {
 	case *tokenKey:
-		token := k.session.Token()
+		token, err := k.session.TokenInFull(ctx)
+		if err != nil {
+			return nil, Explain(err, k.ref.String(), "")
+		}
 		can = func(a Algorithm) bool { return a != X25519 && token.Makes(string(a)) }
 	case *pkcs15Key:
 		can = func(a Algorithm) bool { return k.card.CheckAlgorithm(ctx, string(a)) == nil }
