@@ -79,6 +79,8 @@ var canaryCommands = []string{
 	"- applet set-keys --new-card-keys env:NEW --keys-file $W/0.keys --card-keys env:OLD",
 	"- applet set-keys --new-card-keys env:NEW --keys-file $W/new.cap --yes --card-keys env:OLD",
 	"+ info",
+	"? doctor",
+	"? doctor -o json",
 }
 
 // TestKeysAppearNowhere runs every command on applets, to success and to

@@ -19,15 +19,22 @@ const testKey = "404142434445464748494A4B4C4D4E4F"
 // javaDesk is a desk with a Java card, some files, and a package on the card.
 type javaDesk struct{ *desk }
 
-// newJavaDesk makes the card with these flags too.
+// newJavaDesk makes the card with these flags too, for short APDUs.
 func newJavaDesk(t *testing.T, made ...string) javaDesk {
+	t.Helper()
+	return newJavaDeskOf(t, 400, append([]string{"--profile", "short-apdus"}, made...)...)
+}
+
+// newJavaDeskOf makes the card with these flags; the package to install has so
+// many bytes of code.
+func newJavaDeskOf(t *testing.T, code int, made ...string) javaDesk {
 	t.Helper()
 	d := javaDesk{newDesk(t, "OLD_KEYS="+testKey)}
 	d.must("sim", "delete", "desk", "--yes")
-	d.must(append([]string{"sim", "create", "desk", "--applications", "gp", "--profile", "short-apdus"}, made...)...)
+	d.must(append([]string{"sim", "create", "desk", "--applications", "gp"}, made...)...)
 	for name, c := range map[string]capFile{
 		"there.cap": {pkg: "F000000001", applets: []string{"F00000000101"}},
-		"new.cap":   {pkg: "F000000002", applets: []string{"F00000000201"}, code: 400},
+		"new.cap":   {pkg: "F000000002", applets: []string{"F00000000201"}, code: code},
 	} {
 		data, err := c.bytes()
 		if err == nil {
@@ -121,7 +128,8 @@ const (
 	bothOn  = "F00000000101 F00000000201 F000000001 F000000002"
 )
 
-var appletPulls = map[string]struct {
+// appletPull is a command that changes a card.
+type appletPull struct {
 	command string
 	// afterwards is what may be on the card once it was pulled, done what is
 	// there in the end.
@@ -130,7 +138,9 @@ var appletPulls = map[string]struct {
 	// again takes what the same command says the next time: the commands that
 	// complete the work where it says that something is in the way.
 	again map[int]string
-}{
+}
+
+var appletPulls = map[string]appletPull{
 	"applet install": {
 		command:    "applet install $W/new.cap --card-keys default",
 		afterwards: []string{onlyOld, "F00000000101 F000000001 F000000002", bothOn},
@@ -155,49 +165,73 @@ var appletPulls = map[string]struct {
 	},
 }
 
+// pulledCards are the Java cards that are pulled: each with the code that its
+// package has, which in long blocks is as many of them.
+var pulledCards = map[string]struct {
+	flags string
+	code  int
+}{
+	"SCP02, short":    {"--secure-channel scp02-55 --profile short-apdus", 400},
+	"SCP02, extended": {"--secure-channel scp02-15", 9000},
+	"SCP03, short":    {"--secure-channel scp03-70 --profile short-apdus", 400},
+	"SCP03, extended": {"--secure-channel scp03-00", 9000},
+}
+
 // TestPulledJavaCard pulls a Java card out at every command and every write of
 // the commands that change it: what is on it can be seen, its keys are known,
 // and the same command again completes or says what is there.
 func TestPulledJavaCard(t *testing.T) {
-	for name, p := range appletPulls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			d := newJavaDesk(t)
-			start, command := d.save(), d.words(p.command)
-			for moment, m := range moments {
-				removed := 0
-				for n := 1; ; n++ {
-					d.restore(start)
-					r := d.run(context.Background(), command, m.fault(n))
-					if m.what(r.traffic) < n && r.exit == 0 {
-						break
-					}
-					at := fmt.Sprintf("pulled %s %d", moment, n)
-					switch r.exit {
-					case 10:
-						removed++
-						if !strings.Contains(r.stderr, "removed") || !strings.Contains(r.stderr, "\nTry: ") {
-							t.Errorf("%s: %s", at, r.stderr)
+	for card, made := range pulledCards {
+		for name, p := range appletPulls {
+			t.Run(name+", "+card, func(t *testing.T) {
+				t.Parallel()
+				d := newJavaDeskOf(t, made.code, strings.Fields(made.flags)...)
+				start, command := d.save(), d.words(p.command)
+				for moment, m := range moments {
+					points, removed := 0, 0
+					for n := 1; ; n++ {
+						d.restore(start)
+						r := d.run(context.Background(), command, m.fault(n))
+						if m.what(r.traffic) < n && r.exit == 0 {
+							break
 						}
-					case 0:
-					default:
-						t.Fatalf("%s: exit status %d\n%s", at, r.exit, r.stderr)
+						points++
+						if d.pulled(fmt.Sprintf("pulled %s %d", moment, n), command, p, r) {
+							removed++
+						}
 					}
-					l, keys := d.list(at)
-					if now := l.contents(); !slices.Contains(p.afterwards, now) {
-						t.Errorf("%s: on the card are %q", at, now)
+					if removed == 0 {
+						t.Errorf("the card was never missed when pulled %s", moment)
 					}
-					d.again(at, command, p.again, keys)
-					if l, _ = d.list(at + " and done again"); l.contents() != p.done {
-						t.Errorf("%s: in the end %q are on the card, not %q", at, l.contents(), p.done)
-					}
+					t.Logf("pulled %s: %d points, the card missed at %d", moment, points, removed)
 				}
-				if removed == 0 {
-					t.Errorf("the card was never missed when pulled %s", moment)
-				}
-			}
-		})
+			})
+		}
 	}
+}
+
+// pulled looks at a card that was pulled while a command ran, and runs the
+// command again. It reports whether the command missed the card.
+func (d javaDesk) pulled(at string, command []string, p appletPull, r result) bool {
+	d.t.Helper()
+	switch r.exit {
+	case 10:
+		if !strings.Contains(r.stderr, "removed") || !strings.Contains(r.stderr, "\nTry: ") {
+			d.t.Errorf("%s: %s", at, r.stderr)
+		}
+	case 0:
+	default:
+		d.t.Fatalf("%s: exit status %d\n%s", at, r.exit, r.stderr)
+	}
+	l, keys := d.list(at)
+	if now := l.contents(); !slices.Contains(p.afterwards, now) {
+		d.t.Errorf("%s: on the card are %q", at, now)
+	}
+	d.again(at, command, p.again, keys)
+	if l, _ = d.list(at + " and done again"); l.contents() != p.done {
+		d.t.Errorf("%s: in the end %q are on the card, not %q", at, l.contents(), p.done)
+	}
+	return r.exit == 10
 }
 
 // again runs the same command, and what it asks for where something is in the
