@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sort"
 	"strings"
 )
@@ -63,10 +62,12 @@ func NewStore(dir string) *Store { return &Store{dir: dir} }
 func (s *Store) statePath(name string) string { return filepath.Join(s.dir, name+stateSuffix) }
 func (s *Store) lockPath(name string) string  { return filepath.Join(s.dir, name+lockSuffix) }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-
 func checkName(name string) error {
-	if !namePattern.MatchString(name) {
+	const (
+		plain   = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+		longest = 64
+	)
+	if len(name) == 0 || len(name) > longest || !strings.Contains(plain, name[:1]) || strings.Trim(name, plain+"._-") != "" {
 		return fmt.Errorf("%w: %q", ErrName, name)
 	}
 	return nil
