@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	cardinit "github.com/cardctl/cardctl/internal/init"
-	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -17,8 +16,6 @@ type setPINOptions struct {
 	application applicationFlags
 	secrets     secretFlags
 }
-
-const whichPIN = "the PIN to set: user, admin, so, puk or reset-code"
 
 func newSetPINCmd(env *Env) *cobra.Command {
 	var o setPINOptions
@@ -47,11 +44,6 @@ func newSetPINCmd(env *Env) *cobra.Command {
 	return cmd
 }
 
-type pinReport struct {
-	Reader string `json:"reader"`
-	cardinit.PINReport
-}
-
 func runSetPIN(ctx context.Context, env *Env, o *setPINOptions, which string) error {
 	pin, err := parsePIN(which)
 	if err != nil {
@@ -61,26 +53,15 @@ func runSetPIN(ctx context.Context, env *Env, o *setPINOptions, which string) er
 	if err != nil {
 		return err
 	}
-	var report pinReport
-	kind, place, err := o.application.run(ctx, env, works{
-		onCard: func(ctx context.Context, c *card) (err error) {
-			report.PINReport, err = cardinit.SetPIN(ctx, c.Channel, pin, access)
-			return err
+	return env.changePIN(ctx, &o.application, "Set", pinChange{
+		onCard: func(ctx context.Context, ch *iso7816.Channel) (cardinit.PINReport, error) {
+			return cardinit.SetPIN(ctx, ch, pin, access)
 		},
-		onPKCS15: func(ctx context.Context, c *pkcs15.Card) (err error) {
-			report.PINReport, err = cardinit.SetPKCS15PIN(ctx, c, pin, access)
-			return err
+		onPKCS15: func(ctx context.Context, c *pkcs15.Card) (cardinit.PINReport, error) {
+			return cardinit.SetPKCS15PIN(ctx, c, pin, access)
 		},
-		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
-			report.PINReport, err = cardinit.SetTokenPIN(ctx, m, uri, pin, access)
-			return err
+		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (cardinit.PINReport, error) {
+			return cardinit.SetTokenPIN(ctx, m, uri, pin, access)
 		},
-	})
-	if err != nil {
-		return err
-	}
-	report.Reader = place
-	return env.result("PINChanged", report, func(s *output.Sheet) {
-		s.Heading(fmt.Sprintf("Set the %s PIN of %s %s in %s", report.PIN, kind, report.Serial, report.Reader))
 	})
 }

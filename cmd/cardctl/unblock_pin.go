@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	cardinit "github.com/cardctl/cardctl/internal/init"
-	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -62,27 +61,16 @@ func runUnblockPIN(ctx context.Context, env *Env, o *unblockPINOptions, args []s
 	if err != nil {
 		return err
 	}
-	var report pinReport
-	kind, place, err := o.application.run(ctx, env, works{
-		onCard: func(ctx context.Context, c *card) (err error) {
-			report.PINReport, err = cardinit.UnblockPIN(ctx, c.Channel, pin, with, access)
-			return err
+	return env.changePIN(ctx, &o.application, "Unblocked", pinChange{
+		onCard: func(ctx context.Context, ch *iso7816.Channel) (cardinit.PINReport, error) {
+			return cardinit.UnblockPIN(ctx, ch, pin, with, access)
 		},
-		onPKCS15: func(ctx context.Context, c *pkcs15.Card) (err error) {
-			report.PINReport, err = cardinit.UnblockPKCS15PIN(ctx, c, pin, with, access)
-			return err
+		onPKCS15: func(ctx context.Context, c *pkcs15.Card) (cardinit.PINReport, error) {
+			return cardinit.UnblockPKCS15PIN(ctx, c, pin, with, access)
 		},
-		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
-			report.PINReport, err = cardinit.UnblockTokenPIN(ctx, m, uri, pin, with, access)
-			return err
+		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (cardinit.PINReport, error) {
+			return cardinit.UnblockTokenPIN(ctx, m, uri, pin, with, access)
 		},
-	})
-	if err != nil {
-		return err
-	}
-	report.Reader = place
-	return env.result("PINChanged", report, func(s *output.Sheet) {
-		s.Heading(fmt.Sprintf("Unblocked the %s PIN of %s %s in %s", report.PIN, kind, report.Serial, report.Reader))
 	})
 }
 
@@ -107,15 +95,4 @@ func (o *unblockPINOptions) with(env *Env) (secret.Name, error) {
 		return secret.ResetCode, nil
 	}
 	return secret.AdminPIN, nil
-}
-
-// parsePIN reads which PIN is meant. What was typed is not repeated: it may be
-// the PIN itself.
-func parsePIN(which string) (cardinit.PIN, error) {
-	switch pin := cardinit.PIN(which); pin {
-	case cardinit.User, cardinit.Admin, cardinit.SO, cardinit.PUK, cardinit.ResetCode:
-		return pin, nil
-	}
-	return "", problem.New(problem.Usage, "this is no PIN that cardctl knows").
-		Because("The argument is %s.", whichPIN)
 }
