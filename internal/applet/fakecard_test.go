@@ -51,7 +51,10 @@ type fakeFile struct {
 	size int
 }
 
-type fakeApp struct{ aid, file []byte }
+type fakeApp struct {
+	aid, file  []byte
+	privileges []byte
+}
 
 func newFakeCard(t *testing.T) *fakeCard {
 	key := gp.DefaultKeySet().Text().Reveal()[:32]
@@ -178,7 +181,8 @@ func (c *fakeCard) status(cmd iso7816.Command) ([]byte, uint16) {
 		add(unhex(c.t, "A000000151000000"), 0x01, 0xC5, 0x03, 0x9E, 0xFE, 0x80)
 	case 0x40:
 		for _, a := range c.apps {
-			add(a.aid, 0x07, iso7816.AppendTLV([]byte{0xC5, 0x01, 0x00}, 0xC4, a.file)...)
+			more := iso7816.AppendTLV(nil, 0xC5, append(a.privileges, make([]byte, 3-len(a.privileges))...))
+			add(a.aid, 0x07, iso7816.AppendTLV(more, 0xC4, a.file)...)
 		}
 	default:
 		for _, f := range c.files {
@@ -215,7 +219,7 @@ func (c *fakeCard) install(cmd iso7816.Command) uint16 {
 	if c.app(fields[2]) >= 0 {
 		return 0x6985
 	}
-	c.apps = append(c.apps, fakeApp{bytes.Clone(fields[2]), bytes.Clone(fields[0])})
+	c.apps = append(c.apps, fakeApp{aid: bytes.Clone(fields[2]), file: bytes.Clone(fields[0])})
 	return 0x9000
 }
 

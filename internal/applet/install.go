@@ -78,7 +78,7 @@ func (w *installation) run(ctx context.Context) error {
 	if err := w.clear(ctx); err != nil {
 		return err
 	}
-	err := w.load(ctx)
+	err := w.signed(w.load(ctx))
 	if err == nil {
 		err = w.install(ctx)
 	}
@@ -226,6 +226,23 @@ func (w *installation) loadIn(ctx context.Context, length int) error {
 	err = w.domain.Load(ctx, file, length, func(sent int) { w.step("loading", sent) })
 	w.complete = err == nil
 	return err
+}
+
+// signed says of an upload that was refused that the card wants a signature.
+func (w *installation) signed(refused error) error {
+	status := iso7816.StatusOf(refused)
+	if status == 0 || status == iso7816.StatusNoSpace || status == iso7816.StatusMemoryFailure {
+		return refused
+	}
+	for _, e := range w.applications {
+		if e.Privileges.Has(gp.MandatedDAPVerification) {
+			p := problem.New(problem.NotSupported, "the card wants load files signed, and this one is not").
+				Because("The security domain %s verifies a signature (DAP) of each; the card answered %04X.", e.AID, uint16(status))
+			p.Cause = refused
+			return p
+		}
+	}
+	return refused
 }
 
 // whyNotLoaded looks for the package on a card that refused INSTALL [for load]:

@@ -77,7 +77,7 @@ func TestInstallRefusals(t *testing.T) {
 	needs.imports = append(needs.imports, "0001 06 F00000000201")
 	huge := sample()
 	huge.method = 64000
-	other := []fakeApp{{unhex(t, "F00000000101"), unhex(t, "F0000000FF")}}
+	other := []fakeApp{{aid: unhex(t, "F00000000101"), file: unhex(t, "F0000000FF")}}
 	for name, test := range map[string]struct {
 		file   source
 		change func(*InstallOptions, *fakeCard)
@@ -101,8 +101,12 @@ func TestInstallRefusals(t *testing.T) {
 		"INSTALL is refused": {sample(), func(_ *InstallOptions, c *fakeCard) { c.refuse[0xE6] = 0x6A80 }, problem.Failed, "Nothing on the card was changed"},
 		"no room":            {large(), func(_ *InstallOptions, c *fakeCard) { c.memory = 5000 }, problem.Failed, "5000 are free"},
 		"no room beside others": {large(), func(_ *InstallOptions, c *fakeCard) {
-			c.memory, c.apps = 5000, []fakeApp{{unhex(c.t, "F00000000301"), unhex(c.t, "F000000003")}}
+			c.memory, c.apps = 5000, []fakeApp{{aid: unhex(c.t, "F00000000301"), file: unhex(c.t, "F000000003")}}
 		}, problem.Failed, "5000 are free"},
+		"a signature is wanted": {sample(), func(_ *InstallOptions, c *fakeCard) {
+			c.apps = []fakeApp{{aid: unhex(c.t, "F0000000DA"), file: unhex(c.t, "A0000001515350"), privileges: []byte{0xC1}}}
+			c.refuse[0xE6] = 0x6A80
+		}, problem.NotSupported, "F0000000DA verifies a signature"},
 		"wrong keys":        {sample(), func(o *InstallOptions, c *fakeCard) { o.Access = c.access(defaultKey[2:]+"00", "") }, problem.KeysIncorrect, "wrong"},
 		"keys that are not": {sample(), func(o *InstallOptions, c *fakeCard) { o.Access = c.access("secretsecret", "") }, problem.Usage, "hexadecimal"},
 		"no such version":   {sample(), func(o *InstallOptions, _ *fakeCard) { o.Access.KeyVersion = 5 }, problem.NotFound, "version 5"},

@@ -9,8 +9,14 @@ import (
 // highest, 24 bits.
 type Privileges uint32
 
-// SecurityDomainPrivilege is that of a security domain.
-const SecurityDomainPrivilege Privileges = 0x800000
+// Privileges that say what a card lets others do.
+const (
+	// SecurityDomainPrivilege is that of a security domain.
+	SecurityDomainPrivilege Privileges = 0x800000
+	// MandatedDAPVerification is that of a security domain that verifies a
+	// signature of every load file, whoever loads it.
+	MandatedDAPVerification Privileges = 0x010000
+)
 
 // privilegeNames are the privileges as a person writes them, each with its bit
 // and with those that it cannot be without.
@@ -25,7 +31,7 @@ var privilegeNames = [...]struct {
 	{name: "card-terminate", bit: 0x080000},
 	{name: "default-selected", bit: 0x040000},
 	{name: "cvm-management", bit: 0x020000},
-	{name: "mandated-dap-verification", bit: 0x010000, needs: 0xC00000},
+	{name: "mandated-dap-verification", bit: MandatedDAPVerification, needs: 0xC00000},
 	{name: "trusted-path", bit: 0x008000},
 	{name: "authorized-management", bit: 0x004000, needs: SecurityDomainPrivilege},
 	{name: "token-management", bit: 0x002000, needs: SecurityDomainPrivilege},
