@@ -24,6 +24,7 @@ test|Scute PKCS#11 module|have_file scute/scute.so scute.so|scute
 test|GnuTLS tools (certtool)|have certtool|gnutls-bin
 test|OpenSSL engine for PKCS#11|have_file engines-3/pkcs11.so engines-1.1/pkcs11.so|libengine-pkcs11-openssl
 test|OpenVPN|have openvpn|openvpn
+test|OpenSSH client (ssh-keygen)|have ssh-keygen|openssh-client
 test|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
 test|jq|have jq|jq
 test|shellcheck|have shellcheck|shellcheck
