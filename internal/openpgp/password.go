@@ -150,6 +150,9 @@ func (c *Card) sendPassword(ctx context.Context, ref PasswordRef, cmd iso7816.Co
 		return &PasswordError{Ref: ref, TriesLeft: 0, Cause: err}
 	case iso7816.StatusSecurityNotSatisfied, iso7816.StatusConditionsNotSatisfied, iso7816.StatusWrongData, 0x6300:
 		raw, readErr := c.GetData(ctx, 0xC4)
+		if readErr != nil && iso7816.StatusOf(readErr) == 0 {
+			return fmt.Errorf("reading the tries left after [%s]: %w", status, readErr)
+		}
 		var now PasswordStatus
 		if readErr != nil || now.parse(template(raw, 0xC4)) != nil {
 			return err
