@@ -11,6 +11,8 @@ func (a *openpgp) terminateDF(c iso7816.Command) iso7816.Status {
 		return iso7816.StatusWrongOffset
 	case len(c.Data) != 0:
 		return iso7816.StatusWrongLength
+	case a.profile.terminateBlocked && !blocked:
+		return iso7816.StatusConditionsNotSatisfied
 	case !a.has(pw3) && !blocked:
 		return iso7816.StatusSecurityNotSatisfied
 	}

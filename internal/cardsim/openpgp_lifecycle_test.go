@@ -52,6 +52,25 @@ func TestTerminateNeedsPW3OrBothBlocked(t *testing.T) {
 	h.wantTries(3, 0, 3)
 }
 
+func TestTerminateWhenBlocked(t *testing.T) {
+	h := opened(t, "terminate-when-blocked")
+	h.admin()
+	h.expect("00E60000", 0x6985)
+	for _, want := range []iso7816.Status{0x63C2, 0x63C1, 0x63C0} {
+		h.verify(0x81, "@@@@@@@@", want)
+		h.verify(0x83, "@@@@@@@@", want)
+	}
+	h.expect("00E60000", 0x9000)
+}
+
+func TestResettingCodeCounted(t *testing.T) {
+	h := opened(t, "reset-code-counted")
+	h.wantTries(3, 3, 3)
+	h.admin()
+	h.put(0xD3, nil)
+	h.wantTries(3, 3, 3)
+}
+
 func TestNoTerminate(t *testing.T) {
 	h := opened(t, "no-terminate")
 	equal(t, "historical bytes", h.get(tagHistoricalBytes), unhex(t, "0031C573C001E0009000"))

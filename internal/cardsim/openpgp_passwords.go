@@ -213,9 +213,13 @@ func (a *openpgp) passwordStatus() []byte {
 	if a.state.PW1Lasting {
 		lasting = 1
 	}
+	rc := a.state.RC.Tries
+	if a.profile.countsAny && a.state.RC.Length == 0 {
+		rc = triesMax
+	}
 	return []byte{
 		lasting, passwordMax, passwordMax, passwordMax,
-		byte(a.state.PW1.Tries), byte(a.state.RC.Tries), byte(a.state.PW3.Tries),
+		byte(a.state.PW1.Tries), byte(rc), byte(a.state.PW3.Tries),
 	}
 }
 

@@ -36,8 +36,9 @@ type profile struct {
 	garbled           bool // GET DATA of a template is no BER-TLV
 
 	// Passwords.
-	wrongPIN countedStatus
-	kdf      bool // key derived format in the factory state
+	wrongPIN  countedStatus
+	kdf       bool // key derived format in the factory state
+	countsAny bool // tries for a resetting code that was never set
 
 	// Keys.
 	ec               bool
@@ -46,8 +47,9 @@ type profile struct {
 	strictLengths    bool // of what is signed
 	emptySlot        iso7816.Status
 
-	terminate    bool
-	nobodyAtCard bool // nobody confirms by the button
+	terminate        bool
+	terminateBlocked bool // only when PW1 and PW3 are blocked
+	nobodyAtCard     bool // nobody confirms by the button
 
 	isoApplet1 bool // API version 1.0 of IsoApplet, not 0.6
 }
@@ -207,6 +209,12 @@ func profiles() []profile {
 		}),
 		quirk("no-terminate", "knows neither TERMINATE DF nor ACTIVATE FILE", func(p *profile) {
 			p.terminate = false
+		}),
+		quirk("terminate-when-blocked", "takes TERMINATE DF only when both PINs are blocked, and says 6985 before", func(p *profile) {
+			p.terminateBlocked = true
+		}),
+		quirk("reset-code-counted", "cannot be erased, and counts three tries for a resetting code that was never set", func(p *profile) {
+			p.terminate, p.countsAny = false, true
 		}),
 		quirk("button-not-pressed", "nobody presses the button where a user interaction flag asks for it", func(p *profile) {
 			p.nobodyAtCard = true

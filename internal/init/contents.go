@@ -16,7 +16,7 @@ type contents struct {
 	serial string
 	lost   []string // keys and certificates
 	// blank is a card without keys and certificates, on which no PIN was
-	// entered wrongly and no resetting code or KDF is set.
+	// entered wrongly; one that can be erased has no resetting code either.
 	blank      bool
 	erasable   bool
 	terminated bool
@@ -54,7 +54,7 @@ func (w *work) look(ctx context.Context) (contents, error) {
 	}
 	slices.Sort(c.lost)
 	p := &data.Passwords
-	c.blank = len(c.lost) == 0 && p.RC.TriesLeft == 0 &&
+	c.blank = len(c.lost) == 0 && (p.RC.TriesLeft == 0 || !c.erasable) &&
 		p.PW1.TriesLeft >= factoryTries && p.PW3.TriesLeft >= factoryTries
 	return c, nil
 }

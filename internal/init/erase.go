@@ -21,7 +21,7 @@ func (w *work) erase(ctx context.Context, c contents) error {
 	}
 	if !w.card.Terminated() {
 		if err := w.card.Terminate(ctx); err != nil {
-			return err
+			return explainTermination(err, w.card.Verified(openpgp.PW3))
 		}
 	}
 	w.state = "The card is erased and not started again; the same command again completes it."
@@ -73,6 +73,20 @@ func (w *work) permitTermination(ctx context.Context, c contents) error {
 		return err
 	}
 	return w.card.Block(ctx, openpgp.PW3, data.Passwords.PW3.TriesLeft)
+}
+
+// explainTermination tells what helps with a card that wants both PINs blocked,
+// whether the admin PIN is right or not.
+func explainTermination(err error, verified bool) error {
+	status := iso7816.StatusOf(err)
+	if !verified || status != iso7816.StatusSecurityNotSatisfied && status != iso7816.StatusConditionsNotSatisfied {
+		return err
+	}
+	p := problem.New(problem.NotSupported, "this card is not erased with its admin PIN").
+		Because("It took the PIN and answered TERMINATE DF with %s.", status).
+		Hint("the same command without --current-admin-pin, which blocks both PINs first")
+	p.Cause = err
+	return p
 }
 
 func (w *work) verifyCurrent(ctx context.Context, data *openpgp.ApplicationRelatedData, current *secret.Bytes) error {

@@ -106,7 +106,7 @@ func (w *work) run(ctx context.Context) (Report, error) {
 	}
 	if !contents.blank && !contents.erasable {
 		return report, problem.New(problem.NotSupported, "this card cannot be erased").
-			Because("It does not know TERMINATE DF and ACTIVATE FILE.").
+			Because("It does not say that it knows TERMINATE DF and ACTIVATE FILE.").
 			Hint("cardctl set-pin and cardctl gen-key --replace change what is on it")
 	}
 	if err := w.options.Confirm(ctx, contents.question()); err != nil {
@@ -119,6 +119,9 @@ func (w *work) run(ctx context.Context) (Report, error) {
 	// just erased.
 	if contents.blank && !(w.options.FactoryPINs && contents.erasable) {
 		err := w.setPINs(ctx)
+		if err == nil && !contents.erasable {
+			err = w.removeResettingCode(ctx, contents.data)
+		}
 		if !isWrongPIN(err) || !contents.erasable {
 			return report, err
 		}
@@ -154,6 +157,24 @@ func (w *work) setPINs(ctx context.Context) error {
 	}
 	w.state = "The user PIN is the new one, the admin PIN still the factory's."
 	if err := w.changeFrom(ctx, openpgp.PW3, factoryAdminPIN, w.admin); err != nil {
+		return err
+	}
+	w.state = ""
+	return nil
+}
+
+// removeResettingCode is for a card that cannot be erased: a code that somebody
+// has set would outlive the new PINs. There are cards that count tries for one
+// that was never set.
+func (w *work) removeResettingCode(ctx context.Context, data *openpgp.ApplicationRelatedData) error {
+	if data.Passwords.RC.TriesLeft == 0 || w.options.FactoryPINs {
+		return nil
+	}
+	w.state = "The PINs are the new ones; a resetting code may still be set."
+	if err := w.card.Verify(ctx, openpgp.PW3, w.admin); err != nil {
+		return err
+	}
+	if err := w.card.PutResettingCode(ctx, nil); err != nil {
 		return err
 	}
 	w.state = ""

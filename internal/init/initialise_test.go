@@ -119,7 +119,7 @@ func (d *desk) checkPINs(user, admin string) {
 }
 
 func TestInitialiseABlankCard(t *testing.T) {
-	for _, profile := range []string{"", "openpgp-2.0", "wrong-pin-6982", "no-terminate", "extended-length-refused", "exact-le-6cxx", "absent-certificate-8800", "certificate-with-tag"} {
+	for _, profile := range []string{"", "openpgp-2.0", "wrong-pin-6982", "no-terminate", "reset-code-counted", "extended-length-refused", "exact-le-6cxx", "absent-certificate-8800", "certificate-with-tag"} {
 		t.Run(profile, func(t *testing.T) {
 			d := newDesk(t, profile)
 			report, err := d.initialise(Options{})
@@ -195,6 +195,41 @@ func TestInitialiseAUsedCard(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestInitialiseRemovesAResettingCode(t *testing.T) {
+	d := newDesk(t, "reset-code-counted")
+	d.pins[secret.AdminPIN], d.pins[secret.NewPIN] = "12345678", "reset-code"
+	if err := d.setPIN(ResetCode); err != nil {
+		t.Fatal(err)
+	}
+	d.pins[secret.AdminPIN] = "87654321"
+	if _, err := d.initialise(Options{}); err != nil {
+		t.Fatal(err)
+	}
+	d.pins = map[secret.Name]string{secret.ResetCode: "reset-code", secret.NewPIN: "222222"}
+	if err := d.unblock(secret.ResetCode); err == nil {
+		t.Error("the resetting code that was set before opens the card")
+	}
+	d.checkPINs("654321", "87654321")
+}
+
+func TestInitialiseACardThatWantsItsPINsBlocked(t *testing.T) {
+	d := newDesk(t, "terminate-when-blocked")
+	d.pins[secret.AdminPIN] = "12345678"
+	d.generate("OPENPGP.3")
+	d.pins[secret.AdminPIN] = "87654321"
+	d.pins[secret.CurrentAdminPIN] = "12345678"
+	_, err := d.initialise(Options{})
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != problem.NotSupported || !strings.Contains(p.Try, "without --current-admin-pin") {
+		t.Fatal(err)
+	}
+	delete(d.pins, secret.CurrentAdminPIN)
+	if _, err := d.initialise(Options{}); err != nil {
+		t.Fatal(err)
+	}
+	d.checkPINs("654321", "87654321")
 }
 
 func (d *desk) blockUser() {

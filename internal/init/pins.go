@@ -34,6 +34,15 @@ const (
 	pinUnknown   = "Whether the card took the new PIN is not known: the tries left, which cardctl info shows, do not change by looking."
 )
 
+// afterChange is what the PIN is when the command that changes it has failed: the
+// old one, where the card answered.
+func afterChange(err error) string {
+	if iso7816.StatusOf(err) != 0 || problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) {
+		return pinUnchanged
+	}
+	return pinUnknown
+}
+
 // SetPIN changes a PIN, or sets the resetting code.
 func SetPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, access key.Access) (PINReport, error) {
 	what := "set-pin " + string(pin)
@@ -48,11 +57,13 @@ func SetPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, access key.Access
 			return err
 		}
 		defer replacement.Wipe()
-		state = pinUnknown
 		if ref == openpgp.ResettingCode {
-			return card.PutResettingCode(ctx, replacement)
+			err = card.PutResettingCode(ctx, replacement)
+		} else {
+			err = card.ChangeReferenceData(ctx, ref, old, replacement)
 		}
-		return card.ChangeReferenceData(ctx, ref, old, replacement)
+		state = afterChange(err)
+		return err
 	}
 	switch pin {
 	case User:
@@ -91,8 +102,9 @@ func UnblockPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, with secret.N
 			return err
 		}
 		defer replacement.Wipe()
-		state = pinUnknown
-		return send(replacement)
+		err = send(replacement)
+		state = afterChange(err)
+		return err
 	}
 	if with == secret.ResetCode {
 		err = key.WithPassword(ctx, card, openpgp.ResettingCode, secret.ResetCode, access, func(code *secret.Bytes) error {

@@ -2,8 +2,10 @@ package cardinit
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -79,11 +81,37 @@ func TestSetPINRefuses(t *testing.T) {
 			if !errors.As(err, &p) || p.Code != test.code {
 				t.Fatalf("%v, want %s", err, test.code)
 			}
+			if strings.Contains(p.Why, pinUnknown) {
+				t.Errorf("the card said no, and %q", p.Why)
+			}
 			if left := d.inspect().PINs[0].TriesLeft; left != test.left {
 				t.Errorf("%d tries left, want %d", left, test.left)
 			}
 			d.checkPINs("123456", "12345678")
 		})
+	}
+}
+
+// TestSetPINOnACardThatIsPulled has a card that says a wrong PIN without the tries
+// left, which are read then.
+func TestSetPINOnACardThatIsPulled(t *testing.T) {
+	for n := 1; ; n++ {
+		card, err := cardsim.NewCard(cardsim.Options{Profile: "wrong-pin-6982"}, cardsim.RemoveBefore(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = card.Close() })
+		d := &desk{t: t, card: card, pins: map[secret.Name]string{secret.PIN: "000000", secret.NewPIN: "654321"}}
+		err = d.setPIN(User)
+		if problem.Is(err, problem.PINIncorrect) {
+			if n < 4 {
+				t.Fatalf("done after %d APDUs", n)
+			}
+			return
+		}
+		if !problem.Is(err, problem.CardRemoved) {
+			t.Fatalf("pulled at APDU %d: %v", n, err)
+		}
 	}
 }
 

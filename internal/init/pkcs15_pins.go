@@ -20,8 +20,9 @@ func SetPKCS15PIN(ctx context.Context, card *pkcs15.Card, pin PIN, access key.Ac
 	state := pinUnchanged
 	err = key.AskPKCS15PIN(ctx, p, name, access, func(old *secret.Bytes) error {
 		return withNew(ctx, p, access, func(replacement *secret.Bytes) error {
-			state = pinUnknown
-			return card.ChangePIN(ctx, p, old, replacement)
+			err := card.ChangePIN(ctx, p, old, replacement)
+			state = afterChange(err)
+			return err
 		})
 	})
 	return report, key.Explain(err, what, state)
@@ -46,8 +47,9 @@ func UnblockPKCS15PIN(ctx context.Context, card *pkcs15.Card, pin PIN, with secr
 	state := pinUnchanged
 	err = key.AskPKCS15PIN(ctx, byPUK, secret.PUK, access, func(puk *secret.Bytes) error {
 		return withNew(ctx, p, access, func(replacement *secret.Bytes) error {
-			state = pinUnknown
-			return card.UnblockPIN(ctx, p, byPUK, puk, replacement)
+			err := card.UnblockPIN(ctx, p, byPUK, puk, replacement)
+			state = afterChange(err)
+			return err
 		})
 	})
 	return report, key.Explain(err, what, state)

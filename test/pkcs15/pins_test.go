@@ -3,6 +3,7 @@
 package pkcs15
 
 import (
+	"strings"
 	"testing"
 
 	cardinit "github.com/cardctl/cardctl/internal/init"
@@ -93,6 +94,9 @@ func TestAWrongPINIsSentOnce(t *testing.T) {
 		}
 		if got := b.tries(); got != left {
 			t.Fatalf("%s: %d tries left, want %d", name, got, left)
+		}
+		if strings.Contains(wrong.Why, "not known") {
+			t.Errorf("%s: the card said no, and %q", name, wrong.Why)
 		}
 	}
 	for name, step := range steps {
