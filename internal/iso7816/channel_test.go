@@ -188,6 +188,7 @@ func TestSendStopsWithItsContext(t *testing.T) {
 func TestStatusWords(t *testing.T) {
 	for status, want := range map[Status]string{
 		0x6982: "6982 security status not satisfied",
+		0x63C1: "63C1 verification failed, 1 try left",
 		0x63C2: "63C2 verification failed, 2 tries left",
 		0x6A12: "6A12 wrong parameters",
 		0x1234: "1234 unknown status word",

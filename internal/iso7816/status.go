@@ -82,6 +82,9 @@ func (s Status) Meaning() string {
 		return m
 	}
 	if tries, ok := s.TriesLeft(); ok {
+		if tries == 1 {
+			return "verification failed, 1 try left"
+		}
 		return fmt.Sprintf("verification failed, %d tries left", tries)
 	}
 	switch s >> 8 {

@@ -73,10 +73,10 @@ func explainPKCS8(algorithm pkix.AlgorithmIdentifier, cause error) error {
 	case slices.Contains(kinds, oid), oid == ecPublicKey && slices.Contains(curves, curve.String()):
 		return damaged("the private key", cause)
 	case oid == ecPublicKey:
-		return problem.New(problem.NotSupported, "no card takes a key of this curve").
+		return problem.New(problem.NotSupported, "a key of this curve is not supported").
 			Because("Its OID is %s; cardctl knows p256, p384, p521, ed25519 and x25519.", curve)
 	}
-	return problem.New(problem.NotSupported, "no card takes a key of this kind").
+	return problem.New(problem.NotSupported, "a key of this kind is not supported").
 		Because("Its OID is %s; cardctl knows RSA and elliptic curves.", oid)
 }
 
