@@ -15,7 +15,7 @@ func Able(ctx context.Context, k Key) ([]Algorithm, error) {
 		if err != nil {
 			return nil, Explain(err, k.ref.String(), "")
 		}
-		can = func(a Algorithm) bool { return a != X25519 && token.Makes(string(a)) }
+		can = func(a Algorithm) bool { return token.Makes(string(a)) }
 	case *pkcs15Key:
 		can = func(a Algorithm) bool { return k.card.CheckAlgorithm(ctx, string(a)) == nil }
 	case *openPGPKey:

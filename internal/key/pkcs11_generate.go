@@ -31,9 +31,6 @@ func (k *tokenKey) Generate(ctx context.Context, spec Spec) (*Generated, error) 
 			spec.Algorithm = P256
 		}
 	}
-	if spec.Algorithm == X25519 {
-		return nil, problem.New(problem.NotSupported, "%s: keys for X25519 are not made on tokens", what)
-	}
 	n, err := k.newKey(spec, spec.Algorithm)
 	if err != nil {
 		return nil, problem.Wrap(problem.Usage, err, what)
@@ -121,6 +118,8 @@ func (k *tokenKey) newKey(spec Spec, algorithm Algorithm) (p11.NewKey, error) {
 		able = []Usage{Sign, Decrypt}
 	} else if algorithm == Ed25519 {
 		able = []Usage{Sign}
+	} else if algorithm == X25519 {
+		able = []Usage{Derive}
 	}
 	usages := spec.Usage
 	if len(usages) == 0 {
@@ -129,7 +128,7 @@ func (k *tokenKey) newKey(spec Spec, algorithm Algorithm) (p11.NewKey, error) {
 	for _, usage := range usages {
 		if !slices.Contains(able, usage) {
 			return n, problem.New(problem.NotSupported, "a key of the kind %s cannot be for %s", algorithm, usage).
-				Because("RSA keys sign and decrypt, those of NIST curves sign and derive, Ed25519 keys sign.")
+				Because("RSA keys sign and decrypt, those of NIST curves sign and derive, Ed25519 keys sign, X25519 keys derive.")
 		}
 	}
 	n.Sign, n.Decrypt, n.Derive = slices.Contains(usages, Sign), slices.Contains(usages, Decrypt), slices.Contains(usages, Derive)

@@ -57,8 +57,8 @@ func (s *Session) GenerateKeyPair(ctx context.Context, algorithm string, n NewKe
 	return s.finish(ctx, made, n, id)
 }
 
-// ImportKey puts a private key on the token: *rsa.PrivateKey, *ecdsa.PrivateKey
-// or ed25519.PrivateKey, and its public key beside it (C_CreateObject). The
+// ImportKey puts a private key on the token: *rsa.PrivateKey, *ecdsa.PrivateKey,
+// ed25519.PrivateKey or *ecdh.PrivateKey, and its public key beside it (C_CreateObject). The
 // rest is as for GenerateKeyPair.
 func (s *Session) ImportKey(ctx context.Context, key crypto.PrivateKey, n NewKey) (StoredKey, error) {
 	public, private, id, err := n.objects(key)

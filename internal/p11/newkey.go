@@ -2,6 +2,7 @@ package p11
 
 import (
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -57,6 +58,7 @@ func kinds() []kind {
 		// The name and not the identifier, for that is what modules before
 		// PKCS#11 3.1 know.
 		{"ed25519", ckkECEdwards, ckmECEdwardsKeyPairGen, 255, curve("edwards25519")},
+		{"x25519", ckkECMontgomery, ckmECMontgomeryKeyPairGen, 255, curve("curve25519")},
 	}
 }
 
@@ -70,7 +72,7 @@ func kindNamed(name string) (kind, bool) {
 }
 
 // Makes reports whether the token, read in full, says that it can make keys of
-// this algorithm: rsa2048, rsa3072, rsa4096, p256, p384, p521 or ed25519.
+// this algorithm: rsa2048, rsa3072, rsa4096, p256, p384, p521, ed25519 or x25519.
 func (t Token) Makes(algorithm string) bool {
 	k, known := kindNamed(algorithm)
 	if !known {
@@ -163,6 +165,10 @@ func publicValue(public crypto.PublicKey) ([]objectAttribute, error) {
 	case ed25519.PublicKey:
 		k, _ := kindNamed("ed25519")
 		return ecPublicValue(ckkECEdwards, k.curve, key)
+	case *ecdh.PublicKey:
+		if k, _ := kindNamed("x25519"); key.Curve() == ecdh.X25519() {
+			return ecPublicValue(ckkECMontgomery, k.curve, key.Bytes())
+		}
 	}
 	return nil, fmt.Errorf("a public key of the type %T", public)
 }
@@ -221,6 +227,12 @@ func privateValue(private crypto.PrivateKey) ([]objectAttribute, error) {
 		return []objectAttribute{
 			class, {pkcs11.CKA_KEY_TYPE, uint(ckkECEdwards)}, {pkcs11.CKA_EC_PARAMS, k.curve}, {pkcs11.CKA_VALUE, key.Seed()},
 		}, nil
+	case *ecdh.PrivateKey:
+		if k, _ := kindNamed("x25519"); key.Curve() == ecdh.X25519() {
+			return []objectAttribute{
+				class, {pkcs11.CKA_KEY_TYPE, uint(ckkECMontgomery)}, {pkcs11.CKA_EC_PARAMS, k.curve}, {pkcs11.CKA_VALUE, key.Bytes()},
+			}, nil
+		}
 	}
 	return nil, fmt.Errorf("a private key of the type %T", private)
 }

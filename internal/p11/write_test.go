@@ -3,9 +3,11 @@ package p11
 import (
 	"bytes"
 	"context"
+	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/x509"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -301,4 +303,24 @@ func TestPINsOfATokenThatBlocks(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// A key for agreement alone, with what PKCS#11 3.0 has for it.
+func TestX25519Key(t *testing.T) {
+	private, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _ := startWritable(t, newWritableToken())
+	s := atWork(t, m)
+	made, err := s.ImportKey(t.Context(), private, NewKey{Derive: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !SamePublicKey(made.Public, private.PublicKey()) || made.Sign || !made.Derive || !bytes.Equal(made.ID, KeyID(private.PublicKey())) {
+		t.Errorf("got %+v", made)
+	}
+	if _, err := s.GenerateKeyPair(t.Context(), "x25519", NewKey{Derive: true}); !problem.Is(err, problem.NotSupported) || !strings.Contains(err.Error(), "It can make p256") {
+		t.Errorf("a token that does not make them: %v", err)
+	}
 }
