@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -54,6 +55,14 @@ func InspectPKCS15(ctx context.Context, card *pkcs15.Card, info *Info) error {
 			return err
 		}
 		shown := Certificate{Ref: pkcs15Ref(c.ID), Value: value}
+		token, err := card.ModuleToken(ctx, c.ID)
+		if err != nil {
+			return explain(err)
+		}
+		if token != nil {
+			named := p11.Token{Manufacturer: token.Manufacturer, Model: token.Model, Serial: token.Serial, Label: token.Label}
+			shown.SerializedID = named.SerializedID(c.ID)
+		}
 		if d.Key(c.ID) != nil {
 			shown.Public = public
 		}

@@ -60,6 +60,7 @@ type native interface {
 
 	directory(ctx context.Context, d *Directory, wanted part) (*Directory, error)
 	tokenInfo(ctx context.Context, d *Directory) error
+	authentication(ctx context.Context, d *Directory) ([]PIN, error)
 	object(ctx context.Context, at location) ([]byte, error)
 
 	tries(ctx context.Context, p PIN) (int, error)

@@ -30,6 +30,8 @@ type Directory struct {
 	files []directoryFile // of an applet
 	has   part            // what was read of them
 	named bool            // label and serial were read
+
+	entered []PIN // those of EF.AOD, where they were read
 }
 
 // part is what can be read of a directory on its own.

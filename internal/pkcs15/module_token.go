@@ -1,0 +1,116 @@
+package pkcs15
+
+import (
+	"context"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+)
+
+// ModuleToken is what OpenSC's PKCS#11 module says of the token that it makes of
+// a card.
+type ModuleToken struct{ Manufacturer, Model, Serial, Label string }
+
+// ModuleToken is the token on which OpenSC's module shows the certificate with
+// this ID: that of the PIN of its key. It is nil where that is not certain: of a
+// card that is known through OpenSC's tools alone, and of a certificate without a
+// key where there are several user PINs.
+func (c *Card) ModuleToken(ctx context.Context, id []byte) (*ModuleToken, error) {
+	if c.native == nil {
+		return nil, nil
+	}
+	d, err := c.Token(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if d.entered == nil {
+		err = c.direct(ctx, func() (err error) {
+			if err = c.native.ready(ctx); err == nil {
+				d.entered, err = c.native.authentication(ctx, d)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return nil, c.explain(err, "reading the directory of PINs")
+	}
+	key, err := c.Key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	pin, certain := tokenPIN(d.entered, key)
+	if !certain || d.Manufacturer == "" || d.Serial == "" || d.Label == "" {
+		return nil, nil
+	}
+	return &ModuleToken{
+		Manufacturer: moduleText(d.Manufacturer, 32), Model: "PKCS#15", Serial: moduleSerial(d.Serial), Label: moduleLabel(d.Label, pin.Label),
+	}, nil
+}
+
+// tokenPIN is the user PIN that a key is protected by, or the only one.
+func tokenPIN(pins []PIN, key *PrivateKey) (PIN, bool) {
+	var users []PIN
+	for _, p := range pins {
+		if p.SO || p.Unblocking {
+			continue
+		}
+		if key != nil && strings.EqualFold(p.ID, key.AuthID) {
+			return p, true
+		}
+		users = append(users, p)
+	}
+	if len(users) != 1 {
+		return PIN{}, false
+	}
+	return users[0], true
+}
+
+// moduleSerial is a serial in lower-case hex, or the end of it.
+func moduleSerial(serial string) string {
+	const field = 16 // CK_TOKEN_INFO
+	return strings.ToLower(serial[max(0, len(serial)-field):])
+}
+
+// moduleLabel is "token (PIN)" where there is room for both, or one of them
+// alone: the field has 32 bytes.
+func moduleLabel(token, pin string) string {
+	const field, least = 32, len("L... ()")
+	switch {
+	case pin == "" || pin == "PIN":
+		return moduleText(token, field)
+	case len(pin)+least > field:
+		return moduleText(pin, field)
+	}
+	return moduleText(token, field-len(pin)-len(" ()")) + " (" + pin + ")"
+}
+
+// moduleText is text in a field of some bytes, its end cut off and marked.
+func moduleText(text string, field int) string {
+	const cut = "..."
+	if len(text) <= field {
+		return text
+	}
+	return text[:field-len(cut)] + cut
+}
+
+// authentication reads EF.AOD, also where every card of the kind has the same
+// PINs: their labels differ.
+func (a *files) authentication(ctx context.Context, d *Directory) ([]PIN, error) {
+	if a.pins == nil {
+		return d.PINs, nil
+	}
+	var pins []PIN
+	for _, f := range d.files {
+		if f.kind != dfAuthentication {
+			continue
+		}
+		err := readInto(ctx, a, f.path, parsePINs, &pins)
+		if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return pins, nil
+}
