@@ -1,19 +1,39 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables are for demo.sh, and from it
-# The demo on a blank Java card, on which an OpenPGP applet is installed first.
-. scripts/demo/openpgp.sh
+# The demo on a blank Java card: it gets keys of its own, then for a while an
+# OpenPGP and a MUSCLE applet, and in the end the IsoApplet that the rest is about.
+. scripts/demo/pkcs15.sh
 
-applet=$PWD/internal/cardsim/testdata/OpenPGP.cap
+applets=$PWD/internal/cardsim/testdata
+
+# applet shows how an applet comes onto the card.
+applet() {
+	cp "$applets/$1" .
+	step "cardctl applet inspect $1"
+	step "cardctl applet install $1 --card-keys file:card.keys"
+}
 
 blank() {
 	step 'cardctl sim create floppy --applications gp --secure-channel scp03-70'
 	step 'cardctl sim attach floppy &'
 	card_pid=$!
 	step 'cardctl list-readers --wait'
-
-	heading "Keys of its own, and an applet"
 	step 'cardctl applet set-keys --generate --keys-file card.keys --card-keys default --yes'
-	cp "$applet" .
-	step 'cardctl applet inspect OpenPGP.cap'
-	step 'cardctl applet install OpenPGP.cap --card-keys file:card.keys'
+
+	heading "An OpenPGP applet"
+	applet OpenPGP.cap
+	step 'cardctl init --app openpgp --yes --pin env:DEMO_PIN --admin-pin env:DEMO_ADMIN_PIN'
+	step 'cardctl gen-key --key OPENPGP.3 --admin-pin env:DEMO_ADMIN_PIN'
+	step "cardctl gen-csr --key OPENPGP.3 --pin env:DEMO_PIN --self-signed --days 7 --subject CN=Floppy > own.pem"
+	step 'cardctl import-cert --key OPENPGP.3 --admin-pin env:DEMO_ADMIN_PIN own.pem'
+	step 'cardctl smoke-test --key OPENPGP.3 --pin env:DEMO_PIN --module opensc'
+	step 'cardctl applet delete D27600012401 --with-applets --yes --card-keys file:card.keys'
+
+	heading "A MUSCLE applet"
+	applet Muscle.cap
+	step 'cardctl init --app muscle --yes --pin env:DEMO_PIN --so-pin env:DEMO_ADMIN_PIN --puk env:DEMO_ADMIN_PIN'
+	step 'cardctl applet delete A000000001 --with-applets --yes --card-keys file:card.keys'
+
+	heading "A PKCS#15 applet"
+	applet IsoApplet.cap
 	step 'cardctl applet list --card-keys file:card.keys'
 }
