@@ -114,6 +114,6 @@ func (r *keyReport) text(s *output.Sheet, done string) {
 	}
 	s.Field("replaced", r.Replaced)
 	if r.StaleCertificate != "" {
-		s.Field("left over", "the certificate of the key before, "+r.StaleCertificate)
+		s.Field("left over", "the certificate of the key before, "+r.StaleCertificate+"; cardctl delete-cert --key "+quoted(r.Ref)+" removes it")
 	}
 }

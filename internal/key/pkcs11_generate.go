@@ -31,6 +31,9 @@ func (k *tokenKey) Generate(ctx context.Context, spec Spec) (*Generated, error) 
 			spec.Algorithm = P256
 		}
 	}
+	if err := k.session.CheckMakes(ctx, string(spec.Algorithm)); err != nil {
+		return nil, Explain(err, what, tokenUntouched)
+	}
 	n, err := k.newKey(spec, spec.Algorithm)
 	if err != nil {
 		return nil, problem.Wrap(problem.Usage, err, what)

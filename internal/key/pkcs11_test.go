@@ -295,6 +295,50 @@ func TestReplaceAndDeleteOnToken(t *testing.T) {
 	}
 }
 
+// The certificate of a key that was replaced stays, and stands in nobody's way.
+func TestCertificateOfAReplacedKey(t *testing.T) {
+	for _, attributes := range []string{";object=vpn", ";id=%45"} {
+		t.Run(attributes, func(t *testing.T) {
+			d, ca := newTokenDesk(t, "stale"), softhsm.NewCA(t, "Snake Oil CA")
+			k := d.open(t, attributes)
+			first, err := k.Generate(t.Context(), key.Spec{Algorithm: key.P256})
+			if err != nil {
+				t.Fatal(err)
+			}
+			old := ca.Issue(t, first.Public, nil)
+			if err := k.PutCertificate(t.Context(), old.Raw, [][]byte{ca.Certificate.Raw}); err != nil {
+				t.Fatal(err)
+			}
+			k = d.open(t, attributes)
+			if _, err := k.Occupant(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			second, err := k.Generate(t.Context(), key.Spec{Algorithm: key.P256})
+			if err != nil {
+				t.Fatal(err)
+			}
+			signs(t, d.open(t, attributes))
+			if der, err := d.open(t, attributes).Certificate(t.Context()); err != nil || !bytes.Equal(der, old.Raw) {
+				t.Errorf("the certificate that is left: %x, %v", der, err)
+			}
+			own := ca.Issue(t, second.Public, nil)
+			if err := d.open(t, attributes).PutCertificate(t.Context(), own.Raw, nil); err != nil {
+				t.Fatal(err)
+			}
+			if shown := d.Tool(t, "--list-objects", "--type", "cert"); strings.Count(shown, "Certificate Object") != 2 {
+				t.Errorf("not the new certificate and its issuer alone:\n%s", shown)
+			}
+			// The issuer's can be named too.
+			if err := d.open(t, ";object=Snake%20Oil%20CA").DeleteCertificate(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if shown := d.Tool(t, "--list-objects", "--type", "cert"); strings.Count(shown, "Certificate Object") != 1 {
+				t.Errorf("not the new certificate alone:\n%s", shown)
+			}
+		})
+	}
+}
+
 func TestCertificatesOnToken(t *testing.T) {
 	d := newTokenDesk(t, "certificates")
 	made, err := d.open(t, ";object=vpn").Generate(t.Context(), key.Spec{Algorithm: key.P256})

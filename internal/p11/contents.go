@@ -76,11 +76,12 @@ func (s *Session) Shown(ctx context.Context, u URI) (*StoredKey, error) {
 	if err != nil {
 		return nil, s.Explain(ctx, err)
 	}
-	if len(c.Keys) != 1 || !c.Keys[0].HasPublic {
+	meant := c.Named(u)
+	if len(meant) != 1 || !meant[0].HasPublic {
 		return nil, nil
 	}
-	c.Keys[0].Certificates = nil
-	return &c.Keys[0], nil
+	meant[0].Certificates = nil
+	return &meant[0], nil
 }
 
 // contents are the objects that have the attributes, or all.
@@ -226,7 +227,8 @@ func (k *StoredKey) call(n name) {
 }
 
 // Named are the keys that the URI can mean; all of them where it names only a
-// token.
+// token. One of which there is but a certificate, as a deleted key leaves it, is
+// not meant where there is another.
 func (c *Contents) Named(u URI) []StoredKey {
 	var meant []StoredKey
 	id, byID := u.Get(AttrID)
@@ -238,8 +240,14 @@ func (c *Contents) Named(u URI) []StoredKey {
 			meant = append(meant, k)
 		}
 	}
+	if (byID || byLabel) && slices.ContainsFunc(meant, StoredKey.isThere) {
+		meant = slices.DeleteFunc(meant, func(k StoredKey) bool { return !k.isThere() })
+	}
 	return meant
 }
+
+// isThere reports whether there is more of a key than a certificate.
+func (k StoredKey) isThere() bool { return k.HasPublic || k.HasPrivate }
 
 // NamedCertificates are the certificates with the ID and the label that the URI
 // has; none where it names only a token.

@@ -20,14 +20,10 @@ type pair struct{ public, private object }
 // returned was read back: a key that the token would give away is removed again
 // and is a problem.Failed.
 func (s *Session) GenerateKeyPair(ctx context.Context, algorithm string, n NewKey) (StoredKey, error) {
-	k, known := kindNamed(algorithm)
-	token, err := s.TokenInFull(ctx)
-	if err != nil {
+	if err := s.CheckMakes(ctx, algorithm); err != nil {
 		return StoredKey{}, err
 	}
-	if !known || !token.Makes(algorithm) {
-		return StoredKey{}, token.cannotMake(algorithm)
-	}
+	k, _ := kindNamed(algorithm)
 	if err := s.writable(ctx); err != nil {
 		return StoredKey{}, err
 	}
@@ -55,6 +51,16 @@ func (s *Session) GenerateKeyPair(ctx context.Context, algorithm string, n NewKe
 		return StoredKey{}, err
 	}
 	return s.finish(ctx, made, n, id)
+}
+
+// CheckMakes refuses an algorithm that the token cannot make keys of, and says
+// which it can.
+func (s *Session) CheckMakes(ctx context.Context, algorithm string) error {
+	token, err := s.TokenInFull(ctx)
+	if err == nil && !token.Makes(algorithm) {
+		return token.cannotMake(algorithm)
+	}
+	return err
 }
 
 // ImportKey puts a private key on the token: *rsa.PrivateKey, *ecdsa.PrivateKey,
