@@ -122,8 +122,11 @@ func (w *work) run(ctx context.Context) (Report, error) {
 		if err == nil && !contents.erasable {
 			err = w.removeResettingCode(ctx, contents.data)
 		}
-		if !isWrongPIN(err) || !contents.erasable {
+		switch {
+		case !isWrongPIN(err):
 			return report, err
+		case !contents.erasable:
+			return report, w.notTheFactorys(err)
 		}
 		// Blank, but not with the factory's PINs: the erasure that was
 		// confirmed is needed after all.
@@ -161,6 +164,22 @@ func (w *work) setPINs(ctx context.Context) error {
 	}
 	w.state = ""
 	return nil
+}
+
+// notTheFactorys explains a card that cannot be erased and whose PINs somebody
+// has changed: what the user gave is not what the card refused.
+func (w *work) notTheFactorys(err error) error {
+	var wrong *openpgp.PasswordError
+	errors.As(err, &wrong)
+	which := User
+	if wrong.Ref == openpgp.PW3 {
+		which, w.state = Admin, "The user PIN is the new one."
+	}
+	p := problem.New(problem.PINIncorrect, "the %s PIN of this card is not the factory's any more", which).WithTries(wrong.TriesLeft).
+		Because("The factory's was tried, as it has no keys and certificates and cannot be erased; %d tries are left.", wrong.TriesLeft).
+		Hint("cardctl set-pin %s changes it", which)
+	p.Cause = err
+	return p
 }
 
 // removeResettingCode is for a card that cannot be erased: a code that somebody

@@ -197,6 +197,22 @@ func TestInitialiseAUsedCard(t *testing.T) {
 	}
 }
 
+func TestInitialiseSaysThatTheFactoryPINsAreGone(t *testing.T) {
+	for pin, wants := range map[PIN]string{User: "cardctl set-pin user changes it", Admin: "cardctl set-pin admin changes it"} {
+		d := newDesk(t, "no-terminate")
+		d.pins = map[secret.Name]string{secret.PIN: "123456", secret.AdminPIN: "12345678", secret.NewPIN: "11111111"}
+		if err := d.setPIN(pin); err != nil {
+			t.Fatal(err)
+		}
+		d.pins = map[secret.Name]string{secret.PIN: "654321", secret.AdminPIN: "87654321"}
+		_, err := d.initialise(Options{})
+		var p *problem.Error
+		if !errors.As(err, &p) || p.Code != problem.PINIncorrect || p.Try != wants || p.TriesLeft == nil || *p.TriesLeft != 2 {
+			t.Errorf("%s: %v", pin, err)
+		}
+	}
+}
+
 func TestInitialiseRemovesAResettingCode(t *testing.T) {
 	d := newDesk(t, "reset-code-counted")
 	d.pins[secret.AdminPIN], d.pins[secret.NewPIN] = "12345678", "reset-code"
