@@ -30,8 +30,8 @@ func newInfoCmd(env *Env) *cobra.Command {
 		Long: `Show everything that can be read of a card without a PIN: applications, keys,
 certificates and whether they match their keys, and the tries left of each PIN.
 Of a PKCS#11 token it is what the token shows before a login. The serialised ID
-of a certificate is what OpenVPN's --pkcs11-id takes; on a PKCS#15 card it is for
-OpenSC's module.`,
+of a certificate is what OpenVPN's --pkcs11-id takes; that of a PKCS#15 card is
+for OpenSC's module.`,
 		Example: `  cardctl info
   cardctl info --reader sim:desk -o json
   cardctl info --app pkcs11 --token desk --module softhsm2`,
