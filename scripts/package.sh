@@ -19,13 +19,13 @@ snapshot() {
 		die "goreleaser release --snapshot failed:" "$(tail -n 40 "$1.log")"
 }
 
-# snapshot_elsewhere is a snapshot of a builder who has everything different:
-# the place, the permissions of new files, the time zone, the language, and
-# nothing that was compiled before.
+# snapshot_elsewhere is a snapshot of a builder who has everything different: the
+# place, the permissions of new files, the time zone, the language, and a cache
+# of compiled packages that the first does not use.
 snapshot_elsewhere() {
 	(
 		umask 077
-		export TZ=Pacific/Auckland LC_ALL=C.UTF-8 GOCACHE=$work/cache
+		export TZ=Pacific/Auckland LC_ALL=C.UTF-8 GOCACHE=${XDG_CACHE_HOME:-$HOME/.cache}/cardctl/go-build-elsewhere
 		snapshot "$1"
 	)
 }

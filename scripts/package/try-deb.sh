@@ -8,7 +8,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib/say.sh
 . scripts/lib/packages.sh
 
-known() { dpkg-query --show cardctl >/dev/null 2>&1; }
+# known says whether dpkg has anything of cardctl.
+known() {
+	local status
+	# shellcheck disable=SC2016 # dpkg-query's own variable
+	status=$(dpkg-query --show --showformat '${db:Status-Status}' cardctl 2>/dev/null) && [[ $status != not-installed ]]
+}
 
 if known || have cardctl; then
 	die "there is a cardctl on this machine, which this test would replace and remove, or not use." \
@@ -49,15 +54,15 @@ manuals() {
 	say "man finds the pages."
 }
 
-# completion asks bash as a Tab does.
+# completion asks bash as a Tab does, beside bash-completion's own files.
 completion() {
 	local offered
 	offered=$(bash --norc -c '
 		. /usr/share/bash-completion/bash_completion
-		_completion_loader cardctl
+		complete -p cardctl >/dev/null || _completion_loader cardctl
 		COMP_WORDS=(cardctl gen-k) COMP_CWORD=1 COMP_LINE="cardctl gen-k" COMP_POINT=13
 		$(complete -p cardctl | sed "s/.*-F \([^ ]*\).*/\1/") cardctl gen-k cardctl
-		printf "%s\n" "${COMPREPLY[@]}"')
+		printf "%s\n" "${COMPREPLY[@]}"' 2>/dev/null)
 	[[ $offered == gen-key* ]] || die "bash completes gen-k to: $offered"
 	say "bash completes gen-k to gen-key."
 }

@@ -56,7 +56,7 @@ func onSystem(t *testing.T, zsh, licence string) []string {
 	t.Helper()
 	names := []string{
 		"usr/bin/cardctl",
-		"usr/share/bash-completion/completions/cardctl",
+		"etc/bash_completion.d/cardctl",
 		"usr/share/fish/vendor_completions.d/cardctl.fish",
 		"usr/share/zsh/" + zsh + "/_cardctl",
 		licence,
@@ -81,7 +81,7 @@ func compare(t *testing.T, got map[string]packaged, want []string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(got)) {
 		file := got[name]
-		program := strings.TrimSuffix(path.Base(name), ".exe") == "cardctl" && !strings.Contains(name, "completions")
+		program := strings.TrimSuffix(path.Base(name), ".exe") == "cardctl" && !strings.Contains(name, "completion")
 		switch {
 		case !slices.Contains(want, name):
 			t.Errorf("%s should not be there", name)
