@@ -27,8 +27,6 @@ type myEID struct {
 const (
 	insDeauthenticate = 0x2E
 	insActivate       = 0x44
-	insReadData       = 0xCA
-	insPutData        = 0xDA
 	insAgree          = 0x86 // GENERAL AUTHENTICATE
 )
 
@@ -112,9 +110,9 @@ func (a *myEID) process(c iso7816.Command) ([]byte, iso7816.Status) {
 		return nil, a.deauthenticate(c)
 	case insActivate:
 		return nil, a.activate(c)
-	case insReadData:
+	case iso7816.InsGetData:
 		return a.getData(c)
-	case insPutData:
+	case iso7816.InsPutData:
 		return nil, a.putData(c)
 	case insGenerateKeyPair:
 		return a.generateKeyPair(c)

@@ -135,6 +135,9 @@ func (a *myEID) selectFile(c iso7816.Command) ([]byte, iso7816.Status) {
 		return nil, iso7816.StatusFileNotFound
 	}
 	a.current = f
+	if c.Ne == 0 {
+		return nil, iso7816.StatusOK
+	}
 	return a.answerSelect(c.P2)
 }
 

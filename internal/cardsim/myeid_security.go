@@ -112,7 +112,8 @@ func (a *myEID) sign(private crypto.Signer, data []byte) ([]byte, iso7816.Status
 		if len(data) > (key.Curve.Params().BitSize+7)/8 {
 			return nil, iso7816.StatusWrongLength
 		}
-		signature, err = ecdsa.SignASN1(rand.Reader, key, data)
+		// What is signed is a number, not the leftmost bits of something.
+		signature, err = ecdsa.SignASN1(rand.Reader, key, bytes.TrimLeft(data, "\x00"))
 	}
 	if err != nil {
 		return nil, iso7816.StatusUnknown

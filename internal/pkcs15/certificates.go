@@ -144,20 +144,11 @@ func (a *files) touch(ctx context.Context, now time.Time) error {
 
 // room selects a directory file and reads it, with what is empty of it.
 func (a *files) room(ctx context.Context, path []byte) ([]byte, error) {
-	const tagFCI, tagSize = 0x6F, 0x80
 	if a.shortIDs {
 		return a.file(ctx, path)
 	}
-	path = bytes.TrimPrefix(path, id(0x3F00))
-	fci, err := a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsSelect, P1: 0x08, Data: path, Ne: iso7816.MaxShortNe})
-	if err != nil {
-		return nil, err
-	}
-	raw, err := a.read(ctx, 0, iso7816.MaxShortNe)
-	if size, ok := iso7816.FindTLV(fci, tagFCI, tagSize); ok {
-		raw = append(raw, make([]byte, max(0, number(size)-len(raw)))...)
-	}
-	return raw, err
+	raw, size, err := a.leading(ctx, path)
+	return append(raw, make([]byte, max(0, size-len(raw)))...), err
 }
 
 // rewrite brings the selected file, which has the content raw, to another one:

@@ -2,6 +2,7 @@ package pkcs15
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"strings"
 
@@ -20,8 +21,8 @@ type Status struct {
 	// PINSet says that an IsoApplet has its PIN, TriesLeft what that has left.
 	PINSet    bool
 	TriesLeft int
-	// Erasing is the PIN without which the card cannot be erased; nil where it
-	// can, or where that is not known.
+	// Erasing is the PIN without which the card cannot be erased: of a card that
+	// is reached through OpenSC, the SO PIN. It is nil where the card can.
 	Erasing *PIN
 }
 
@@ -50,12 +51,15 @@ func (c *Card) Status(ctx context.Context) (Status, error) {
 	if c.applet == nil {
 		s.PINSet = d != nil && d.UserPIN() != nil
 	}
-	if c.myEID != nil {
+	switch {
+	case c.myEID != nil:
 		err := c.direct(ctx, func() (err error) {
 			s.Erasing, err = c.myEID.erasing(ctx, d)
 			return err
 		})
 		return s, c.explain(err, "looking who may erase the card")
+	case c.native == nil && d != nil:
+		s.Erasing = d.SOPIN()
 	}
 	return s, nil
 }
@@ -80,9 +84,15 @@ func (c *Card) Prepare(ctx context.Context, s Status, allowLastTry bool) error {
 	if err := c.usable(ctx); err != nil {
 		return err
 	}
-	if c.myEID != nil {
+	switch {
+	case s.Erasing == nil:
+	case c.myEID != nil:
 		if err := c.direct(ctx, func() error { return c.myEID.erasable(ctx, s.Erasing, allowLastTry) }); err != nil {
 			return c.explain(err, "looking who may erase the card")
+		}
+	default:
+		if err := s.Erasing.CheckTries(allowLastTry); err != nil {
+			return err
 		}
 	}
 	_, err := c.openSC(ctx)
@@ -251,13 +261,14 @@ func pinEntry() []byte {
 type profile struct {
 	name     string // how OpenSC's name of the card begins
 	finalize bool   // there is no access control before pkcs15-init --finalize
+	needPUK  bool   // there is no PIN without a PUK
 }
 
 // profileOf is the profile of a card; that of most others where it is not known.
 func profileOf(name string) profile {
 	for _, p := range []profile{
-		{name: "MyEID", finalize: true},
-		{name: "OsEID", finalize: true},
+		{name: "MyEID", finalize: true, needPUK: true},
+		{name: "OsEID", finalize: true, needPUK: true},
 	} {
 		if strings.HasPrefix(name, p.name) {
 			return p
@@ -267,26 +278,33 @@ func profileOf(name string) profile {
 }
 
 // createByProfile initialises a card of another kind as OpenSC's profile for it
-// says: one run erases and creates, one stores the PIN, for the label of the
-// card and that of the PIN are the same option.
+// says: one run erases, one creates, and one stores the PIN, for the label of the
+// card and that of the PIN are the same option. --erase-card asks for an SO PIN at
+// a terminal, whatever it is told; --erase-application does not.
 func (c *Card) createByProfile(ctx context.Context, s Status, f First, progress func(state string)) error {
 	name, err := c.tool(ctx, call{program: "opensc-tool", args: []string{"--name"}})
 	if err != nil {
 		return c.explain(err, "asking OpenSC what the card is")
 	}
 	c.name = printable([]byte(strings.TrimSpace(string(name))))
-	create := call{program: "pkcs15-init", args: []string{"--create-pkcs15", "--label", f.Label, "--serial", f.Serial}}
-	if s.Structure {
-		create.args = append([]string{"--erase-card"}, create.args...)
+	kind := profileOf(c.name)
+	if err := c.eraseByProfile(ctx, s, f, kind); err != nil {
+		return err
 	}
-	switch {
-	case f.SOPIN != nil:
-		create.secrets = []handover{{"--so-pin", f.SOPIN}, {"--so-puk", secret.New(nil)}}
-	default:
+	progress("The card may be erased; the same command again completes it.")
+	create := call{program: "pkcs15-init", args: []string{"--create-pkcs15", "--label", f.Label, "--serial", f.Serial}}
+	if f.SOPIN != nil {
+		puk := secret.New(nil)
+		if kind.needPUK {
+			puk = randomPUK()
+			defer puk.Wipe()
+		}
+		create.secrets = []handover{{"--so-pin", f.SOPIN}, {"--so-puk", puk}}
+	} else {
 		create.args = append(create.args, "--no-so-pin")
 	}
 	if _, err := c.tool(ctx, create); err != nil {
-		return c.judge(ctx, err, PIN{SO: true, TriesLeft: -1}, "erasing and creating the PKCS#15 structure")
+		return c.judge(ctx, err, PIN{SO: true, TriesLeft: -1}, "creating the PKCS#15 structure")
 	}
 	progress("The card is erased and has no user PIN yet; the same command again completes it.")
 	p := c.FirstPIN()
@@ -301,11 +319,28 @@ func (c *Card) createByProfile(ctx context.Context, s Status, f First, progress 
 	if f.SOPIN != nil {
 		store.secrets = append(store.secrets, handover{"--so-pin", f.SOPIN})
 	}
-	if profileOf(c.name).finalize {
+	if kind.finalize {
 		store.args = append(store.args, "--finalize")
 	}
 	_, err = c.tool(ctx, store)
 	return c.judge(ctx, err, p, "storing the user PIN")
+}
+
+// eraseByProfile erases a card where there is something on it, and one whose
+// erasing says who may erase it next. pkcs15-init does nothing else in that run.
+func (c *Card) eraseByProfile(ctx context.Context, s Status, f First, kind profile) error {
+	switch {
+	case s.Erasing != nil:
+		_, err := c.tool(ctx, call{
+			program: "pkcs15-init", args: []string{"--erase-application", hex.EncodeToString(pkcs15AID())},
+			secrets: []handover{{"--so-pin", f.Current}},
+		})
+		return c.judge(ctx, err, *s.Erasing, "erasing the card")
+	case s.Structure, kind.finalize:
+		_, err := c.tool(ctx, call{program: "pkcs15-init", args: []string{"--erase-card"}})
+		return c.judge(ctx, err, PIN{TriesLeft: -1}, "erasing the card")
+	}
+	return nil
 }
 
 // Check looks whether Create did what it said.

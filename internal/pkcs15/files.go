@@ -114,7 +114,7 @@ func (a *files) odf(ctx context.Context) ([]directoryFile, error) {
 		if err := a.ready(ctx); err != nil {
 			return nil, err
 		}
-		raw, err := a.leading(ctx, path(fileApplication, fileODF))
+		raw, _, err := a.leading(ctx, path(fileApplication, fileODF))
 		if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
 			return nil, errNoStructure
 		}
@@ -203,11 +203,13 @@ func readInto[T any](ctx context.Context, a *files, path []byte, parse func([]by
 			return nil
 		}
 	}
-	read := a.file
-	if !a.shortIDs {
-		read = a.leading
+	var raw []byte
+	var err error
+	if a.shortIDs {
+		raw, err = a.file(ctx, path)
+	} else {
+		raw, _, err = a.leading(ctx, path)
 	}
-	raw, err := read(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -233,6 +235,13 @@ func (a *files) object(ctx context.Context, at location) ([]byte, error) {
 
 // file selects a file by its path and reads all of it.
 func (a *files) file(ctx context.Context, path []byte) ([]byte, error) {
+	if !a.shortIDs {
+		size, err := a.selectSized(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		return a.readSized(ctx, size, func([]byte) bool { return false })
+	}
 	if err := a.selectPath(ctx, path); err != nil {
 		return nil, err
 	}
@@ -240,12 +249,47 @@ func (a *files) file(ctx context.Context, path []byte) ([]byte, error) {
 }
 
 // leading selects a directory file by its path and reads it as far as there is
-// something in it.
-func (a *files) leading(ctx context.Context, path []byte) ([]byte, error) {
-	if err := a.selectPath(ctx, path); err != nil {
-		return nil, err
+// something in it. size is that of the file.
+func (a *files) leading(ctx context.Context, path []byte) (content []byte, size int, err error) {
+	if size, err = a.selectSized(ctx, path); err != nil {
+		return nil, 0, err
 	}
-	return a.read(ctx, 0, iso7816.MaxShortNe)
+	content, err = a.readSized(ctx, size, ended)
+	return content, size, err
+}
+
+// selectSized is SELECT by path from the MF; the answer says how long the file
+// is, in bytes.
+func (a *files) selectSized(ctx context.Context, path []byte) (int, error) {
+	const tagFCI, tagSize, tagSizeInAll = 0x6F, 0x80, 0x81
+	path = bytes.TrimPrefix(path, id(0x3F00))
+	fci, err := a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsSelect, P1: 0x08, Data: path, Ne: iso7816.MaxShortNe})
+	if err != nil {
+		return 0, err
+	}
+	for _, tag := range []iso7816.Tag{tagSize, tagSizeInAll} {
+		if size, ok := iso7816.FindTLV(fci, tagFCI, tag); ok && number(size) >= 0 {
+			return number(size), nil
+		}
+	}
+	return 0, fmt.Errorf("%w: a file without a length", errMalformed)
+}
+
+// readSized is READ BINARY of the selected file, whose length is known, until it
+// ends or what was read is enough. No card has to say where a file ends.
+func (a *files) readSized(ctx context.Context, size int, enough func([]byte) bool) ([]byte, error) {
+	var content []byte
+	for len(content) < size && !enough(content) {
+		at := len(content)
+		part, err := a.ch.Send(ctx, iso7816.Command{
+			INS: insReadBinary, P1: byte(at >> 8), P2: byte(at), Ne: min(size-at, iso7816.MaxShortNe),
+		})
+		content = append(content, part...)
+		if err != nil || len(part) == 0 {
+			return content, err
+		}
+	}
+	return content, nil
 }
 
 // selectPath is SELECT by path from the MF (ISO/IEC 7816-4, 11.2.2).

@@ -39,11 +39,7 @@ const (
 	objectPINInfo      = 0x01B0 // and the PIN's reference
 )
 
-const (
-	insGetData  = 0xCA
-	insPutData  = 0xDA
-	insActivate = 0x44
-)
+const insActivate = 0x44
 
 // pkcs15AID is the AID that ISO/IEC 7816-15 gives to every card.
 func pkcs15AID() []byte { return []byte("\xA0\x00\x00\x00\x63PKCS-15") }
@@ -62,7 +58,7 @@ func selectMyEID(ctx context.Context, ch *iso7816.Channel) (*myEID, error) {
 		return nil, err
 	}
 	if len(info) != infoLength {
-		return nil, &iso7816.StatusError{Status: iso7816.StatusReferenceNotFound, INS: insGetData}
+		return nil, &iso7816.StatusError{Status: iso7816.StatusReferenceNotFound, INS: iso7816.InsGetData}
 	}
 	m.version = [3]byte(info[versionAt:])
 	return m, nil
@@ -80,7 +76,7 @@ func (m *myEID) selectSelf(ctx context.Context) error {
 
 // data is GET DATA.
 func (m *myEID) data(ctx context.Context, object int) ([]byte, error) {
-	return m.ch.Send(ctx, iso7816.Command{INS: insGetData, P1: byte(object >> 8), P2: byte(object), Ne: iso7816.MaxShortNe})
+	return m.ch.Send(ctx, iso7816.Command{INS: iso7816.InsGetData, P1: byte(object >> 8), P2: byte(object), Ne: iso7816.MaxShortNe})
 }
 
 // tries is how many tries a PIN or PUK has left: VERIFY without data, which is
@@ -120,7 +116,7 @@ func (m *myEID) pinInfo(ctx context.Context, reference int) (info []byte, set bo
 	const least = 4
 	info, err = m.data(ctx, objectPINInfo|reference)
 	if err == nil && len(info) < least {
-		return nil, false, &iso7816.StatusError{Status: iso7816.StatusReferenceNotFound, INS: insGetData}
+		return nil, false, &iso7816.StatusError{Status: iso7816.StatusReferenceNotFound, INS: iso7816.InsGetData}
 	}
 	return info, err == nil && info[0] != 0xFF, err
 }
@@ -164,7 +160,7 @@ func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, hash cry
 	}
 	algorithm, input := byte(algorithmEC), digest
 	if k.EC {
-		input = digest[:min(len(digest), (k.Bits+7)/8)] // the leftmost bits count (FIPS 186-5, 6.4.1)
+		input = fitted(digest, (k.Bits+7)/8)
 	} else {
 		info, err := digestInfo(hash, digest)
 		if err != nil {
@@ -185,6 +181,13 @@ func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, hash cry
 		return signature, err
 	}
 	return properSignature(signature)
+}
+
+// fitted is a digest as long as the numbers of a curve: its leftmost bits count
+// (FIPS 186-5, 6.4.1), and a short one stands behind zeros.
+func fitted(digest []byte, length int) []byte {
+	digest = digest[:min(len(digest), length)]
+	return append(make([]byte, length-len(digest)), digest...)
 }
 
 // properSignature makes DER of an ECDSA signature: cards are known to leave

@@ -26,7 +26,7 @@ const (
 // erasing is the PIN that lets the card be erased: as the access conditions of
 // the MF say, once the card is activated. It is nil where none is asked for.
 func (m *myEID) erasing(ctx context.Context, d *Directory) (*PIN, error) {
-	const tagFCI, tagAccess, tagLifeCycle, creation = 0x6F, 0x86, 0x8A, 0x01
+	const tagFCI, tagAccess, tagLifeCycle, activated = 0x6F, 0x86, 0x8A, 0x05 // ISO/IEC 7816-4, 7.4.10
 	if err := m.ready(ctx); err != nil {
 		return nil, err
 	}
@@ -34,13 +34,12 @@ func (m *myEID) erasing(ctx context.Context, d *Directory) (*PIN, error) {
 	if err != nil {
 		return nil, err
 	}
-	access, known := iso7816.FindTLV(answer, tagFCI, tagAccess)
-	lifeCycle, told := iso7816.FindTLV(answer, tagFCI, tagLifeCycle)
-	if !known || !told || len(access) < 2 || len(lifeCycle) != 1 {
-		return nil, errMalformed
+	reference := myEIDSOPIN // as OpenSC's profile has it
+	if access, ok := iso7816.FindTLV(answer, tagFCI, tagAccess); ok && len(access) > 1 {
+		reference = int(access[1] >> 4)
 	}
-	reference := int(access[1] >> 4)
-	if lifeCycle[0] == creation || reference == unlockedReference {
+	lifeCycle, _ := iso7816.FindTLV(answer, tagFCI, tagLifeCycle)
+	if len(lifeCycle) != 1 || lifeCycle[0]&activated != activated || reference == unlockedReference {
 		return nil, nil
 	}
 	p := PIN{ID: "FF", SO: reference != myEIDUserPIN, Reference: reference, Min: myEIDMinPIN, Max: myEIDMaxPIN, TriesLeft: -1}
@@ -158,7 +157,7 @@ func (c *Card) eraseMyEID(ctx context.Context, s Status, f First) error {
 				return err
 			}
 		}
-		return c.myEID.send(ctx, insPutData, byte(objectInitialise>>8), byte(objectInitialise&0xFF), conditions)
+		return c.myEID.send(ctx, iso7816.InsPutData, byte(objectInitialise>>8), byte(objectInitialise&0xFF), conditions)
 	})
 	return c.explain(err, "erasing the card")
 }

@@ -170,7 +170,7 @@ func TestAKeyWithoutItsPublicHalf(t *testing.T) {
 // A card whose memory fails while a certificate is replaced keeps the old one.
 func TestACertificateThatIsNotTaken(t *testing.T) {
 	b := benchWithoutCard(t)
-	c := b.newPulledCard()
+	c := b.newPulledCard("pkcs15")
 	leave := c.insert()
 	b.mustInit()
 	b.generate("PKCS15.45", key.Spec{})

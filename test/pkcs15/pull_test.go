@@ -67,11 +67,17 @@ var workflows = []workflow{
 // read.
 func everyPull() bool { return os.Getenv("PULL_EVERY") != "" }
 
-func TestTheCardPulledOnTheWay(t *testing.T) {
-	for _, w := range workflows {
+func TestTheCardPulledOnTheWay(t *testing.T) { pullOut(t, "pkcs15", workflows) }
+
+// pullOut pulls out a card with an application.
+func pullOut(t *testing.T, application string, list []workflow) {
+	for _, w := range list {
 		t.Run(w.name, func(t *testing.T) {
 			b := benchWithoutCard(t)
-			c := b.newPulledCard()
+			if application == myEID {
+				b.ofMyEID()
+			}
+			c := b.newPulledCard(application)
 			leave := c.insert()
 			j := w.before(b)
 			leave()

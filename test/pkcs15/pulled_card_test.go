@@ -5,6 +5,7 @@ package pkcs15
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -34,11 +35,11 @@ type pulledCard struct {
 	removed bool
 }
 
-func (b *bench) newPulledCard() *pulledCard {
+func (b *bench) newPulledCard(application string) *pulledCard {
 	b.t.Helper()
 	dir := b.desk.Path("cards")
 	c := &pulledCard{bench: b, dir: dir, store: cardsim.NewStore(dir)}
-	if err := c.store.Create("pulled", cardsim.Options{Applications: []string{"pkcs15"}}); err != nil {
+	if err := c.store.Create("pulled", cardsim.Options{Applications: []string{application}}); err != nil {
 		b.t.Fatal(err)
 	}
 	return c
@@ -195,9 +196,13 @@ func signOnce(ctx context.Context, k key.Key) error {
 	if err != nil {
 		return err
 	}
-	public, ok := signer.Public().(*rsa.PublicKey)
-	if !ok {
-		return problem.New(problem.Mismatch, "the key is not an RSA key")
+	switch public := signer.Public().(type) {
+	case *rsa.PublicKey:
+		return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature)
+	case *ecdsa.PublicKey:
+		if ecdsa.VerifyASN1(public, digest[:], signature) {
+			return nil
+		}
 	}
-	return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature)
+	return problem.New(problem.Mismatch, "the signature does not verify")
 }
