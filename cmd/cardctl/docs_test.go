@@ -1,0 +1,98 @@
+package main
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+var (
+	commandSpan = regexp.MustCompile("`(cardctl [^`]+)`")
+	commandLine = regexp.MustCompile(`(?m)^(?: {4,}|\t+)(cardctl [^|<>&;\n]+)`)
+	metaValue   = regexp.MustCompile(`^[A-Z][A-Z0-9:…-]*$`)
+)
+
+// TestDocumentsNameWhatThereIs looks at every command line in the documents,
+// those in a sentence included: its command is there, and so are its flags, with
+// values that they take. That those in sh blocks do what they say is for
+// test/docs.
+func TestDocumentsNameWhatThereIs(t *testing.T) {
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, document := range append(documents, "../../README.md", "../../SECURITY.md", "../../CONTRIBUTING.md", "../../CHANGELOG.md") {
+		text := strings.ReplaceAll(readFile(t, document), "\\\n", " ")
+		for _, pattern := range []*regexp.Regexp{commandSpan, commandLine} {
+			for _, found := range pattern.FindAllStringSubmatch(text, -1) {
+				seen++
+				if err := understood(found[1]); err != nil {
+					t.Errorf("%s: %s: %v", filepath.Base(document), found[1], err)
+				}
+			}
+		}
+	}
+	if seen < 100 {
+		t.Errorf("only %d command lines found", seen)
+	}
+}
+
+// understood parses a command line as the program does. Words in capitals stand
+// for something, and arguments that are left out are no mistake.
+func understood(line string) error {
+	words := shellWords(line)[1:]
+	root := newRootCmd(newEnv())
+	cmd, rest, err := root.Find(words)
+	if err != nil {
+		return err
+	}
+	if cmd.HasSubCommands() {
+		for _, word := range rest {
+			if !strings.HasPrefix(word, "-") && !metaValue.MatchString(word) {
+				return knownCommand(cmd, []string{word})
+			}
+		}
+	}
+	cmd.InitDefaultHelpFlag()
+	return parsed(cmd, rest)
+}
+
+func parsed(cmd *cobra.Command, words []string) error {
+	var given []string
+	for i, word := range words {
+		// A flag whose value is left out is named, and not used.
+		if last := i == len(words)-1; last && strings.HasPrefix(word, "--") && !strings.Contains(word, "=") {
+			if f := cmd.Flag(word[2:]); f != nil && f.NoOptDefVal == "" {
+				continue
+			}
+		}
+		given = append(given, word)
+	}
+	return cmd.ParseFlags(given)
+}
+
+// shellWords parts a line as a shell does, as far as documents need it.
+func shellWords(line string) []string {
+	var words []string
+	word, quote, started := "", rune(0), false
+	for _, c := range line + " " {
+		switch {
+		case quote == 0 && (c == '\'' || c == '"'):
+			quote, started = c, true
+		case quote == c:
+			quote = 0
+		case quote == 0 && (c == ' ' || c == '\t'):
+			if started || word != "" {
+				words = append(words, word)
+			}
+			word, started = "", false
+		default:
+			word += string(c)
+		}
+	}
+	return words
+}
