@@ -83,6 +83,19 @@ func TestHostileModule(t *testing.T) {
 	}
 }
 
+// TestSignatureThatIsNone has a module that gives a signature with a bit changed:
+// a smoke test exists to notice that.
+func TestSignatureThatIsNone(t *testing.T) {
+	d := hostileDesk(t)
+	for order, want := range map[string]int{"": 0, "C_Sign:nearly": 8, "C_Sign:nothing": 8} {
+		d.Setenv("HOSTILE", order)
+		r := d.Try("cardctl", "smoke-test", "-k", "pkcs11:token=hostile;object=vpn", "--pin", "env:TOKEN_PIN")
+		if r.Exit != want {
+			t.Errorf("%q: %v", order, r)
+		}
+	}
+}
+
 // harmless is what brings nobody down: without C_GetFunctionList's answer there
 // is nothing to call.
 func harmless(function, deed string) bool { return function == "C_GetFunctionList" && deed == "null" }

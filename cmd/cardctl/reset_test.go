@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/iso7816"
+)
+
+// watchedCard notes how it is let go.
+type watchedCard struct {
+	iso7816.Connection
+	reset *bool
+}
+
+func (c watchedCard) Close(reset bool) error {
+	*c.reset = reset
+	return c.Connection.Close(reset)
+}
+
+// TestCardForgetsThePIN has a card reset after a PIN was sent, right or wrong,
+// and left alone where none was.
+func TestCardForgetsThePIN(t *testing.T) {
+	d := newDesk(t, "WRONG=111111")
+	d.must("init", "--yes")
+	d.must("gen-key", "-k", "OPENPGP.3")
+	for line, want := range map[string]bool{
+		"info":                                false,
+		"export-key -k OPENPGP.3":             false,
+		"gen-csr -k OPENPGP.3 --subject CN=a": true,
+		"gen-csr -k OPENPGP.3 --subject CN=a --pin env:WRONG": true,
+		"gen-key -k OPENPGP.1":                                true,
+	} {
+		reset := false
+		d.connect = func(ctx context.Context, name string) (iso7816.Connection, error) {
+			card, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name)
+			if err != nil {
+				return nil, err
+			}
+			connection, err := holdSimulated(ctx, card)
+			return watchedCard{connection, &reset}, err
+		}
+		d.run(context.Background(), d.words(line))
+		if d.connect = nil; reset != want {
+			t.Errorf("%s: reset %v", line, reset)
+		}
+	}
+}
