@@ -29,9 +29,9 @@ var layers = map[string][]string{
 	},
 
 	"internal/init":      {"internal/key", "internal/openpgp", "internal/p11", "internal/pkcs15", "internal/iso7816"},
-	"internal/keygen":    {"internal/key"},
+	"internal/keygen":    {"internal/key", "internal/pkcs12"},
 	"internal/csr":       {},
-	"internal/certstore": {"internal/key"},
+	"internal/certstore": {"internal/key", "internal/pkcs12"},
 	"internal/smoke":     {"internal/p11", "internal/key"},
 	"internal/applet":    {"internal/gp", "internal/iso7816"},
 	"internal/inventory": {"internal/key", "internal/openpgp", "internal/gp", "internal/p11", "internal/pkcs15", "internal/iso7816"},
@@ -48,6 +48,7 @@ var layers = map[string][]string{
 	"internal/cardsim": {"internal/iso7816"},
 	"internal/iso7816": {},
 
+	"internal/pkcs12":   {},
 	"internal/secret":   {},
 	"internal/problem":  {},
 	"internal/output":   {},
@@ -66,7 +67,7 @@ var libraries = map[string][]string{
 	"golang.org/x/sys":                   {"internal/pcsc", "internal/secret"},
 	"golang.org/x/term":                  {"internal/terminal"},
 	"github.com/smallstep/pkcs7":         {"internal/certstore"},
-	"software.sslmate.com/src/go-pkcs12": {"internal/certstore", "internal/keygen"},
+	"software.sslmate.com/src/go-pkcs12": {"internal/pkcs12"},
 }
 
 // exclusive libraries may not be imported by the tests of another package

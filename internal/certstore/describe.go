@@ -56,8 +56,21 @@ func describe(c *x509.Certificate, pub crypto.PublicKey) Certificate {
 	return Certificate{
 		Subject: nameOf(c.RawSubject, c.Subject), Issuer: nameOf(c.RawIssuer, c.Issuer),
 		SerialNumber: serialOf(c), NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(),
-		SHA256: fingerprint(c.Raw), MatchesKey: pub != nil && key.SamePublic(c.PublicKey, pub),
+		SHA256: fingerprint(c.Raw), MatchesKey: pub != nil && key.SamePublic(publicKeyOf(c), pub),
 	}
+}
+
+// publicKeyOf is the certificate's public key, also where crypto/x509 leaves it
+// out because it has no algorithm for it: X25519 (RFC 8410).
+func publicKeyOf(c *x509.Certificate) crypto.PublicKey {
+	if c.PublicKey != nil {
+		return c.PublicKey
+	}
+	pub, err := x509.ParsePKIXPublicKey(c.RawSubjectPublicKeyInfo)
+	if err != nil {
+		return nil
+	}
+	return pub
 }
 
 func fingerprint(der []byte) string { return fmt.Sprintf("%X", sha256.Sum256(der)) }

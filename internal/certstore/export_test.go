@@ -185,3 +185,30 @@ func TestNames(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", ours, want)
 	}
 }
+
+// TestCertificateOfAnAgreementKey: crypto/x509 reads it without its public key.
+func TestCertificateOfAnAgreementKey(t *testing.T) {
+	p := fixtures()
+	agreement, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub := agreement.PublicKey()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: p.leaf.NotBefore, NotAfter: p.leaf.NotAfter}
+	// Nor does it make one; the other curve's OID is as long.
+	der, err := x509.CreateCertificate(rand.Reader, template, p.issuer, ed25519.PublicKey(pub.Bytes()), p.issuerKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der = bytes.Replace(der, []byte{0x06, 3, 0x2B, 0x65, 0x70}, []byte{0x06, 3, 0x2B, 0x65, 0x6E}, 1)
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leaf, _, err := Pick([]*x509.Certificate{p.leaf, c}, pub); err != nil || leaf != c {
+		t.Errorf("%v, %v", leaf, err)
+	}
+	if !Describe(der, pub).MatchesKey {
+		t.Error("the certificate is not taken for that of its key")
+	}
+}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/smallstep/pkcs7"
 
+	"github.com/cardctl/cardctl/internal/pkcs12"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -89,7 +90,8 @@ func parseDER(ctx context.Context, data []byte, ask secret.Asker) ([]*x509.Certi
 	case kindPKCS7:
 		return parsePKCS7(ctx, data)
 	case kindPKCS12:
-		return parsePKCS12(ctx, data, ask)
+		contents, err := pkcs12.Open(ctx, data, ask)
+		return contents.Certificates, err
 	case kindCertificate:
 		return parseCertificates(data, "the file")
 	}

@@ -18,7 +18,7 @@ const maxChain = 10
 // has signed the one before. None is a problem.Mismatch.
 func Pick(certificates []*x509.Certificate, pub crypto.PublicKey) (leaf *x509.Certificate, issuers []*x509.Certificate, err error) {
 	for _, c := range certificates {
-		if key.SamePublic(c.PublicKey, pub) && (leaf == nil || c.NotBefore.After(leaf.NotBefore)) {
+		if key.SamePublic(publicKeyOf(c), pub) && (leaf == nil || c.NotBefore.After(leaf.NotBefore)) {
 			leaf = c
 		}
 	}
@@ -58,7 +58,7 @@ func noMatch(certificates []*x509.Certificate, pub crypto.PublicKey) error {
 			list = append(list, "…")
 			break
 		}
-		list = append(list, nameOf(c.RawSubject, c.Subject)+" ("+nameKey(c.PublicKey)+")")
+		list = append(list, nameOf(c.RawSubject, c.Subject)+" ("+nameKey(publicKeyOf(c))+")")
 	}
 	what := "the certificate is not for the key on the card"
 	why := "The key on the card is %s, the certificate is for %s."

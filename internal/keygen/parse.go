@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pkcs12"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -60,8 +61,12 @@ func parse(ctx context.Context, data []byte, ask secret.Asker) (crypto.PrivateKe
 		return nil, nil, problem.New(problem.Mismatch, "the file is empty")
 	case bytes.Contains(data, []byte(pemBegin)):
 		return parsePEM(ctx, data, ask)
-	case isPKCS12(data):
-		return parsePKCS12(ctx, data, ask)
+	case pkcs12.Is(data):
+		contents, err := pkcs12.Open(ctx, data, ask)
+		if err == nil && contents.Private == nil {
+			err = notAKey("a PKCS#12 file of certificates alone")
+		}
+		return contents.Private, contents.Certificates, err
 	}
 	private, err := parseDER(ctx, data, ask)
 	return private, nil, err
