@@ -101,7 +101,7 @@ func tooWhat(short bool) string {
 
 func triesNote(left int) string {
 	if left == 1 {
-		return "last try"
+		return "1 try left"
 	}
 	return fmt.Sprintf("%d tries left", left)
 }
