@@ -62,10 +62,15 @@ fd:N, stdin, command:CMD, pinentry or prompt. Without the flag CARDCTL_PIN is
 looked at, CARDCTL_ADMIN_PIN and so on, and then the terminal is asked.
 
 CARDCTL_READER, CARDCTL_SERIAL, CARDCTL_MODULE and CARDCTL_OUTPUT stand in for
-the flags of these names.`,
-		Example: `  cardctl
-  cardctl list-readers
-  cardctl gen-csr --help`,
+the flags of these names. Simulated cards, and the Java cards on which keys
+failed, are remembered in CARDCTL_STATE_DIR, else in ~/.local/state/cardctl.`,
+		Example: `  cardctl list-readers
+  cardctl init
+  cardctl gen-key --key OPENPGP.3
+  cardctl gen-csr --key OPENPGP.3 --subject CN=me --out me.csr
+  cardctl import-cert --key OPENPGP.3 me.pem
+  cardctl smoke-test --key OPENPGP.3 --tls
+  cardctl doctor`,
 		Args: func(cmd *cobra.Command, args []string) error { return knownCommand(cmd, args) },
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprint(env.Out, theWay)

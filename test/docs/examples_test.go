@@ -28,7 +28,7 @@ type world struct {
 
 // worlds are those of the commands by the names of their pages.
 var worlds = map[string]world{
-	"cardctl":                 {applications: "openpgp"},
+	"cardctl":                 {applications: "openpgp", prepare: "way"},
 	"cardctl-list-readers":    {applications: "openpgp", attached: true},
 	"cardctl-list-tokens":     {prepare: "token"},
 	"cardctl-info":            {applications: "openpgp", prepare: "certificate; token"},
@@ -56,7 +56,7 @@ var worlds = map[string]world{
 	"cardctl-sim-list":        {applications: "openpgp"},
 	"cardctl-sim-attach":      {applications: "openpgp"},
 	"cardctl-sim-delete":      {applications: "openpgp"},
-	"cardctl-doctor":          {applications: "openpgp", attached: true},
+	"cardctl-doctor":          {},
 	"cardctl-completion":      {prepare: "mkdir -p ~/.config/fish/completions"},
 	"cardctl-version":         {},
 }
@@ -64,10 +64,11 @@ var worlds = map[string]world{
 // others are the examples, by a part of them, that want another world than the
 // rest of their page.
 var others = map[string]world{
-	"cardctl init --app pkcs15": {applications: "pkcs15", attached: true},
-	"cardctl sim create":        {},
-	"object=mail":               {prepare: "token; token_key 45 vpn; token_key 46 mail"},
-	"id=%45":                    {prepare: "token; token_key 45 vpn"},
+	"cardctl init --app pkcs15":        {applications: "pkcs15", attached: true},
+	"cardctl sim create":               {},
+	"smoke-test --key OPENPGP.3 --tls": {applications: "openpgp", attached: true, prepare: "certificate"},
+	"object=mail":                      {prepare: "token; token_key 45 vpn; token_key 46 mail"},
+	"id=%45":                           {prepare: "token; token_key 45 vpn"},
 }
 
 // TestEveryExampleWorks runs the examples of every command, each in a world of

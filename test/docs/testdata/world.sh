@@ -80,6 +80,15 @@ isoapplet() {
 	cardctl applet install IsoApplet.cap --card-keys "$keys"
 }
 
+# way makes what the steps before the example make.
+way() {
+	case $EXAMPLE in
+	*" gen-key "*) pins ;;
+	*" gen-csr "*) key ;;
+	*" import-cert "*) issued && mv floppy.pem me.pem ;;
+	esac
+}
+
 # openpgp makes an OpenPGP card with what the example wants to find on it.
 openpgp() {
 	case $EXAMPLE in
