@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -20,12 +21,8 @@ var (
 // values that they take. That those in sh blocks do what they say is for
 // test/docs.
 func TestDocumentsNameWhatThereIs(t *testing.T) {
-	documents, err := filepath.Glob("../../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	seen := 0
-	for _, document := range append(documents, "../../README.md", "../../SECURITY.md", "../../CONTRIBUTING.md", "../../CHANGELOG.md") {
+	for _, document := range documents(t) {
 		text := strings.ReplaceAll(readFile(t, document), "\\\n", " ")
 		for _, pattern := range []*regexp.Regexp{commandSpan, commandLine} {
 			for _, found := range pattern.FindAllStringSubmatch(text, -1) {
@@ -39,6 +36,48 @@ func TestDocumentsNameWhatThereIs(t *testing.T) {
 	if seen < 100 {
 		t.Errorf("only %d command lines found", seen)
 	}
+}
+
+var relativeLink = regexp.MustCompile(`\]\(([^):#]*)(#[^)]*)?\)`)
+
+// TestLinksOfDocumentsLead follows the links from document to document, and to
+// headings in them.
+func TestLinksOfDocumentsLead(t *testing.T) {
+	for _, document := range documents(t) {
+		for _, link := range relativeLink.FindAllStringSubmatch(readFile(t, document), -1) {
+			target := document
+			if link[1] != "" {
+				target = filepath.Join(filepath.Dir(document), link[1])
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %s leads nowhere", filepath.Base(document), link[0])
+			} else if link[2] != "" && !strings.Contains(headings(readFile(t, target)), "\n"+link[2]+"\n") {
+				t.Errorf("%s: there is no heading %s in %s", filepath.Base(document), link[2], target)
+			}
+		}
+	}
+}
+
+// headings are the anchors of a document, a line each.
+func headings(text string) string {
+	anchors := "\n"
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "#") {
+			words := strings.ToLower(strings.TrimSpace(strings.TrimLeft(line, "#")))
+			anchors += "#" + regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(words, "") + "\n"
+		}
+	}
+	return strings.ReplaceAll(anchors, " ", "-")
+}
+
+// documents are all that people read.
+func documents(t *testing.T) []string {
+	t.Helper()
+	list, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(list) == 0 {
+		t.Fatalf("%d documents, %v", len(list), err)
+	}
+	return append(list, "../../README.md", "../../SECURITY.md", "../../CONTRIBUTING.md", "../../CHANGELOG.md")
 }
 
 // understood parses a command line as the program does. Words in capitals stand
