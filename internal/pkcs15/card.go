@@ -235,8 +235,11 @@ func (c *Card) readPublic(ctx context.Context, d *Directory, id []byte) (crypto.
 		}
 	}
 	raw, err := c.Certificate(ctx, id)
-	if err != nil || raw == nil {
+	if err != nil {
 		return nil, err
+	}
+	if raw == nil && c.myEID != nil {
+		return c.publicInKey(ctx, id)
 	}
 	return publicOfCertificate(raw), nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"encoding/asn1"
 	"fmt"
 	"math/big"
@@ -181,6 +182,60 @@ func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, hash cry
 		return signature, err
 	}
 	return properSignature(signature)
+}
+
+// publicInKey asks a MyEID card for the public half of a key, which a pulled card
+// may have nowhere else.
+func (c *Card) publicInKey(ctx context.Context, id []byte) (public crypto.PublicKey, err error) {
+	k, err := c.Key(ctx, id)
+	if err != nil || k == nil || len(k.path) == 0 {
+		return nil, err
+	}
+	err = c.direct(ctx, func() error {
+		public, err = c.myEID.public(ctx, k)
+		return err
+	})
+	if iso7816.StatusOf(err) != 0 {
+		return nil, nil // the card does not tell without the PIN
+	}
+	return public, err
+}
+
+// public is GET DATA of the selected key file: modulus and exponent, or the
+// point in a sequence.
+func (m *myEID) public(ctx context.Context, k *PrivateKey) (crypto.PublicKey, error) {
+	const objectModulus, objectExponent, objectPoint = 0x0101, 0x0102, 0x0186
+	if err := m.ready(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.selectPath(ctx, k.path); err != nil {
+		return nil, err
+	}
+	if k.EC {
+		raw, err := m.data(ctx, objectPoint)
+		if err != nil {
+			return nil, err
+		}
+		point, _, err := iso7816.ParseTLV(raw)
+		if err != nil {
+			return nil, err
+		}
+		return parsePublicKey(iso7816.AppendTLV(nil, tagOctets, point.Value))
+	}
+	modulus, err := m.data(ctx, objectModulus)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := m.data(ctx, objectExponent)
+	if err != nil {
+		return nil, err
+	}
+	exponent := new(big.Int).SetBytes(raw)
+	const leastExponent, exponentBits = 3, 31
+	if exponent.BitLen() > exponentBits || exponent.Int64() < leastExponent {
+		return nil, fmt.Errorf("%w: a public exponent of %d bits", errMalformed, exponent.BitLen())
+	}
+	return &rsa.PublicKey{N: new(big.Int).SetBytes(modulus), E: int(exponent.Int64())}, nil
 }
 
 // fitted is a digest as long as the numbers of a curve: its leftmost bits count
