@@ -53,6 +53,8 @@ type cardInfo struct {
 	// CardKeys is "factory" for a Java card with the keys that it came with,
 	// "test" for one that was opened here with the well-known test keys.
 	CardKeys applet.KnownKeys `json:"cardKeys,omitempty"`
+	// JavaCard is what a Java card tells of its security domain.
+	JavaCard *applet.DomainInfo `json:"javaCard,omitempty"`
 }
 
 type storedCertificate struct {
@@ -62,13 +64,16 @@ type storedCertificate struct {
 }
 
 func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
-	found, place, cardKeys, err := env.inspect(ctx, &o.application)
+	found, place, domain, err := env.inspect(ctx, &o.application)
 	if err != nil {
 		return err
 	}
 	info := cardInfo{
 		Reader: place, Card: found.Card, Cardholder: found.Cardholder, Keys: found.Keys,
-		Certificates: []storedCertificate{}, PINs: found.PINs, SignatureCount: found.SignatureCount, CardKeys: cardKeys,
+		Certificates: []storedCertificate{}, PINs: found.PINs, SignatureCount: found.SignatureCount, JavaCard: domain,
+	}
+	if domain != nil {
+		info.CardKeys = domain.KnownKeys
 	}
 	for _, stored := range found.Certificates {
 		described := certstore.Describe(stored.Value, stored.Public)
@@ -78,8 +83,8 @@ func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
 }
 
 // inspect reads what is on the card or token that is meant, and tells where that
-// is, and whose keys a Java card has.
-func (env *Env) inspect(ctx context.Context, meant *applicationFlags) (found inventory.Info, place string, cardKeys applet.KnownKeys, err error) {
+// is, and what a Java card tells of its security domain.
+func (env *Env) inspect(ctx context.Context, meant *applicationFlags) (found inventory.Info, place string, domain *applet.DomainInfo, err error) {
 	found = inventory.Info{Keys: []inventory.Key{}, PINs: []inventory.PIN{}}
 	if strings.EqualFold(meant.app, appPKCS15) {
 		err := env.withCard(ctx, func(ctx context.Context, c *card) (err error) {
@@ -87,14 +92,14 @@ func (env *Env) inspect(ctx context.Context, meant *applicationFlags) (found inv
 			return err
 		})
 		if err != nil {
-			return found, "", "", err
+			return found, "", nil, err
 		}
 	}
 	onPKCS15 := func(ctx context.Context, c *pkcs15.Card) error { return inventory.InspectPKCS15(ctx, c, &found) }
 	_, place, err = meant.run(ctx, env, works{
 		onCard: func(ctx context.Context, c *card) (err error) {
 			if found, err = inventory.Inspect(ctx, c.Channel); err == nil {
-				cardKeys, err = env.keysOfCard(ctx, c, found.Card)
+				domain, err = env.domainOf(ctx, c, found.Card)
 			}
 			return err
 		},
@@ -107,20 +112,19 @@ func (env *Env) inspect(ctx context.Context, meant *applicationFlags) (found inv
 	if err == nil && meant.app == "" && found.Card.Has(appPKCS15) {
 		err = env.withPKCS15(ctx, func(ctx context.Context, c *pkcs15.Card, _ string) error { return onPKCS15(ctx, c) })
 	}
-	return found, place, cardKeys, err
+	return found, place, domain, err
 }
 
-// keysOfCard says what others may know of the keys of a Java card. That is read,
-// and no key is tried.
-func (env *Env) keysOfCard(ctx context.Context, c *card, found inventory.Card) (applet.KnownKeys, error) {
+// domainOf is what a Java card tells of its security domain; no key is tried.
+func (env *Env) domainOf(ctx context.Context, c *card, found inventory.Card) (*applet.DomainInfo, error) {
 	if !found.Has("gp") {
-		return applet.KeysNotKnown, nil
+		return nil, nil
 	}
 	dir, err := env.stateDir()
 	if err != nil {
-		return applet.KeysNotKnown, err
+		return nil, err
 	}
-	return applet.CardKeys(ctx, applet.Access{Channel: c.Channel, StateDir: dir})
+	return applet.DescribeDomain(ctx, applet.Access{Channel: c.Channel, StateDir: dir})
 }
 
 func (i *cardInfo) text(s *output.Sheet, now time.Time) {
@@ -159,6 +163,9 @@ func (i *cardInfo) text(s *output.Sheet, now time.Time) {
 		s.Gap()
 		s.Heading("PINs")
 		s.Table(pinRows(i.PINs)...)
+	}
+	if i.JavaCard != nil {
+		domainText(s, i.JavaCard)
 	}
 }
 

@@ -32,18 +32,20 @@ const (
 // CardKeys says what is known of the keys of a card's security domain. It asks
 // for no keys, and tries none.
 func CardKeys(ctx context.Context, a Access) (KnownKeys, error) {
+	const what = "looking at the keys of the card"
 	d, err := gp.Discover(ctx, a.Channel, a.ISD)
 	if err != nil {
-		return KeysNotKnown, explain(err, "looking for the security domain", "")
+		return KeysNotKnown, explain(err, what, "")
 	}
-	keys, err := d.KeyInformation(ctx)
-	var refused *gp.CommandError
-	if errors.As(err, &refused) || errors.Is(err, gp.ErrMalformed) {
-		return KeysNotKnown, nil
-	}
+	keys, err := told(d.KeyInformation(ctx))
 	if err != nil {
-		return KeysNotKnown, explain(err, "reading the key information", "")
+		return KeysNotKnown, explain(err, what, "")
 	}
+	known, err := knownKeys(ctx, d, keys, a)
+	return known, explain(err, what, "")
+}
+
+func knownKeys(ctx context.Context, d *gp.SecurityDomain, keys []gp.KeyInformation, a Access) (KnownKeys, error) {
 	if hasVersion(keys, gp.FactoryKeyVersion) {
 		return KeysOfFactory, nil
 	}
@@ -53,7 +55,7 @@ func CardKeys(ctx context.Context, a Access) (KnownKeys, error) {
 	}
 	guard := newGuard(a)
 	if err := guard.identify(ctx, d); err != nil {
-		return KeysNotKnown, explain(err, "reading the serial of the card", "")
+		return KeysNotKnown, err
 	}
 	for _, m := range marks {
 		if m.Card == guard.card && hasVersion(keys, m.Version) {
