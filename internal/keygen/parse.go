@@ -164,7 +164,7 @@ func passwordOf(what string) secret.Request {
 func wrongPassword(cause error) error {
 	p := problem.New(problem.Mismatch, "the password does not open the private key").
 		Because("It is the password that the file was made with, not a PIN of the card.").
-		Hint("--password prompt")
+		Hint("the same command with --password prompt")
 	p.Cause = cause
 	return p
 }

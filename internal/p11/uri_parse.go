@@ -122,10 +122,12 @@ func decode(raw string, at int, allowed string) (string, error) {
 // check holds what RFC 7512 says of attributes in their own terms.
 func (u URI) check() error {
 	if name, ok := repeated(u.Path, func(string) bool { return true }); ok {
-		return problem.New(problem.Usage, "PKCS#11 URI: %s stands there twice", name)
+		return problem.New(problem.Usage, "PKCS#11 URI: %s stands there twice", name).
+			Because("Each attribute is given once at most (RFC 7512, 2.3).")
 	}
 	if name, ok := repeated(u.Query, isQueryAttribute); ok {
-		return problem.New(problem.Usage, "PKCS#11 URI: %s stands there twice", name)
+		return problem.New(problem.Usage, "PKCS#11 URI: %s stands there twice", name).
+			Because("Each attribute is given once at most (RFC 7512, 2.3).")
 	}
 	for _, attributes := range [][]Attribute{u.Path, u.Query} {
 		if _, ok := lookUp(attributes, AttrPINValue); ok {
@@ -139,12 +141,14 @@ func (u URI) check() error {
 			Because("The types are %s.", strings.Join(objectTypes, ", "))
 	}
 	if slot, ok := u.Get(AttrSlotID); ok && !isNumber(slot) {
-		return problem.New(problem.Usage, "PKCS#11 URI: slot-id is not a decimal number")
+		return problem.New(problem.Usage, "PKCS#11 URI: slot-id is not a decimal number").
+			Because("cardctl list-tokens shows the slots of the tokens.")
 	}
 	if version, ok := u.Get(AttrLibraryVersion); ok {
 		major, minor, hasMinor := strings.Cut(version, ".")
 		if !isNumber(major) || hasMinor && !isNumber(minor) {
-			return problem.New(problem.Usage, "PKCS#11 URI: library-version is not a version, as in 2.40")
+			return problem.New(problem.Usage, "PKCS#11 URI: library-version is not a version").
+				Because("It is one number, or two as in 2.40 (RFC 7512, 2.3).")
 		}
 	}
 	return nil

@@ -79,7 +79,7 @@ func explain(ctx context.Context, err error) error {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return problem.New(problem.Mismatch, "the password does not open the PKCS#12 file").
 			Because("It is the password that the file was made with, not a PIN of the card.").
-			Hint("--password prompt")
+			Hint("the same command with --password prompt")
 	case err.Error() == severalKeys:
 		return problem.New(problem.Mismatch, "the PKCS#12 file has several private keys").
 			Because("Only one can be meant.").

@@ -3,10 +3,12 @@
 package judges
 
 import (
-	"os"
+	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/test/softhsm"
 	"github.com/cardctl/cardctl/test/stack"
 )
 
@@ -16,10 +18,11 @@ const softHSM = "/usr/lib/softhsm/libsofthsm2.so"
 func tokenDesk(t *testing.T) *stack.Desk {
 	t.Helper()
 	d := stack.NewDesk(t)
-	if err := os.MkdirAll(d.Path("tokens"), 0o700); err != nil {
+	config, err := softhsm.Configure(filepath.Dir(d.Write("hsm/.keep", "", 0o600)))
+	if err != nil {
 		t.Fatal(err)
 	}
-	d.Setenv("SOFTHSM2_CONF", d.Write("softhsm2.conf", "directories.tokendir = "+d.Path("tokens")+"\nlog.level = ERROR\n", 0o600))
+	d.Setenv(softhsm.Variable, config)
 	d.Setenv("CARDCTL_MODULE", "softhsm2")
 	d.Setenv("CARDCTL_PIN", "canary-736451")
 	d.Setenv("CARDCTL_SO_PIN", "officer-2846")
@@ -39,7 +42,7 @@ func issueOnToken(t *testing.T, d *stack.Desk, key string, genKey ...string) (ce
 }
 
 func TestSoftHSMHoldsWhatWasMade(t *testing.T) {
-	for _, algorithm := range []string{"p256", "p384", "rsa2048", "ed25519"} {
+	for _, algorithm := range []string{"p256", "p384", "p521", "rsa2048", "rsa3072", "rsa4096", "ed25519"} {
 		t.Run(algorithm, func(t *testing.T) {
 			d := tokenDesk(t)
 			const key = "pkcs11:token=desk;object=vpn"
@@ -97,33 +100,159 @@ func TestCardctlUsesKeysThatPkcs11ToolMade(t *testing.T) {
 	}
 }
 
+// hangs is a module that never comes back from C_Initialize.
+const hangs = `
+#include <unistd.h>
+static unsigned long hang() { for (;;) sleep(60); }
+static struct { unsigned char version[2]; unsigned long (*function[68])(); } list;
+unsigned long C_GetFunctionList(void **out) {
+	for (int i = 0; i < 68; i++) list.function[i] = hang;
+	*out = &list;
+	return 0;
+}`
+
+// Every mistake has its code, a reason, and something to do next.
 func TestTokenMistakes(t *testing.T) {
 	d := tokenDesk(t)
 	d.Run("cardctl", "gen-key", "--key", "pkcs11:token=desk;object=one")
 	d.Run("cardctl", "gen-key", "--key", "pkcs11:token=desk;object=two")
 	wrong := d.Write("wrong", "not-the-pin", 0o600)
+	text := d.Write("text.so", "no module\n", 0o700)
+	d.Write("hangs.c", hangs, 0o600)
+	d.Run("gcc", "-shared", "-fPIC", "-o", "hangs.so", "hangs.c")
+	d.Run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "file.key", "-out", "file.pem", "-subj", "/CN=file")
+	p12 := func(name string, options ...string) string {
+		d.Run("openssl", append([]string{"pkcs12", "-export", "-in", "file.pem", "-passout", "pass:another", "-out", name}, options...)...)
+		return name
+	}
+	whole, without := p12("whole.p12", "-inkey", "file.key"), p12("without.p12", "-nokeys")
+	another := d.Write("another", "another", 0o600)
+	key := func(attributes string) string { return "pkcs11:token=desk;" + attributes }
+	csr := func(key string, more ...string) []string {
+		return append([]string{"gen-csr", "--key", key, "--subject", "CN=x"}, more...)
+	}
 	for name, test := range map[string]struct {
 		code string
 		args []string
 	}{
-		"several keys":          {"not-found", []string{"gen-csr", "--key", "pkcs11:token=desk", "--subject", "CN=x"}},
-		"no such token":         {"not-found", []string{"gen-csr", "--key", "pkcs11:token=door", "--subject", "CN=x"}},
-		"a PIN in the URI":      {"usage", []string{"gen-csr", "--key", "pkcs11:token=desk?pin-value=1234", "--subject", "CN=x"}},
-		"an attribute twice":    {"usage", []string{"gen-csr", "--key", "pkcs11:token=desk;token=desk", "--subject", "CN=x"}},
-		"an ID that is not hex": {"usage", []string{"gen-key", "--key", "pkcs11:token=desk", "--id", "4X"}},
-		"a wrong PIN":           {"pin-incorrect", []string{"gen-csr", "--key", "pkcs11:token=desk;object=one", "--subject", "CN=x", "--pin", "file:" + wrong}},
-		"a wrong SO PIN":        {"pin-incorrect", []string{"unblock-pin", "--app", "pkcs11", "--token", "desk", "--so-pin", "file:" + wrong, "--new-pin", "file:" + wrong}},
-		"a used token, unasked": {"refused", []string{"init", "--app", "pkcs11", "--token", "desk", "--no-input"}},
-		"a key it cannot name":  {"refused", []string{"delete-key", "--key", "pkcs11:token=desk;object=one", "--fingerprint", "00", "--yes"}},
-		"an algorithm it lacks": {"not-supported", []string{"gen-key", "--key", "pkcs11:token=desk;object=x", "--algorithm", "x25519"}},
+		"several keys":              {"not-found", csr("pkcs11:token=desk")},
+		"no such key":               {"not-found", csr(key("object=three"))},
+		"no such token":             {"not-found", csr("pkcs11:token=door")},
+		"a token not initialised":   {"not-found", csr("pkcs11:token=;object=one")},
+		"a PIN in the URI":          {"usage", csr("pkcs11:token=desk?pin-value=1234")},
+		"an attribute twice":        {"usage", csr(key("token=desk"))},
+		"an unknown attribute":      {"usage", csr(key("colour=red"))},
+		"a URI cut off":             {"usage", csr(key("id=%4"))},
+		"an ID that is not hex":     {"usage", []string{"gen-key", "--key", "pkcs11:token=desk", "--id", "4X"}},
+		"a wrong PIN":               {"pin-incorrect", csr(key("object=one"), "--pin", "file:"+wrong)},
+		"a wrong SO PIN":            {"pin-incorrect", []string{"unblock-pin", "--app", "pkcs11", "--token", "desk", "--so-pin", "file:" + wrong, "--new-pin", "file:" + wrong}},
+		"a wrong SO PIN to erase":   {"pin-incorrect", []string{"init", "--app", "pkcs11", "--token", "desk", "--so-pin", "file:" + wrong, "--yes"}},
+		"a used token, unasked":     {"refused", []string{"init", "--app", "pkcs11", "--token", "desk", "--no-input"}},
+		"a label that is taken":     {"refused", []string{"gen-key", "--key", key("object=one"), "--replace", "00"}},
+		"a key it cannot name":      {"refused", []string{"delete-key", "--key", key("object=one"), "--fingerprint", "00", "--yes"}},
+		"an algorithm it lacks":     {"not-supported", []string{"gen-key", "--key", key("object=x"), "--algorithm", "x25519"}},
+		"a usage it cannot have":    {"not-supported", []string{"gen-key", "--key", key("object=x"), "--algorithm", "p256", "--usage", "decrypt"}},
+		"no such module":            {"not-found", csr(key("object=one"), "--module", "/nowhere/module.so")},
+		"a text file for a module":  {"mismatch", csr(key("object=one"), "--module", text)},
+		"another library":           {"mismatch", csr(key("object=one"), "--module", "libpcsclite.so.1")},
+		"a module that hangs":       {"failed", csr(key("object=one"), "--module", d.Path("hangs.so"), "--timeout", "300ms")},
+		"a file, wrong password":    {"mismatch", []string{"import-key", "--key", key("object=file"), "--password", "file:" + wrong, whole}},
+		"a file without a key":      {"mismatch", []string{"import-key", "--key", key("object=file"), "--password", "file:" + another, without}},
+		"a key that is there":       {"refused", []string{"import-key", "--key", key("object=one"), "--password", "file:" + another, whole}},
+		"a certificate for another": {"mismatch", []string{"import-cert", "--key", key("object=one"), "file.pem"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := d.Refused(test.args...); got.Code != test.code {
+			got := d.Refused(test.args...)
+			if got.Code != test.code {
 				t.Errorf("%+v, want %s", got, test.code)
+			}
+			if got.Hint == "" || !strings.Contains(got.Message, ": ") {
+				t.Errorf("no reason, or nothing to do next: %+v", got)
 			}
 		})
 	}
-	d.VerifyRequest(d.Run("cardctl", "gen-csr", "--key", "pkcs11:token=desk;object=two", "--subject", "CN=x"))
+	for _, key := range []string{"one", "two"} {
+		d.VerifyRequest(d.Run("cardctl", "gen-csr", "--key", "pkcs11:token=desk;object="+key, "--subject", "CN=x"))
+	}
+}
+
+// Files as programs of all ages write them.
+func TestImportFromPKCS12(t *testing.T) {
+	for name, options := range map[string][]string{
+		"AES-256 and SHA-256": nil,
+		"triple DES and RC2":  {"-legacy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := tokenDesk(t)
+			d.Setenv("CARDCTL_PASSWORD", "another")
+			d.Run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "file.key", "-out", "file.pem", "-subj", "/CN=file")
+			d.Run("openssl", append([]string{"pkcs12", "-export", "-inkey", "file.key", "-in", "file.pem", "-passout", "pass:another", "-out", "file.p12"}, options...)...)
+			d.Run("cardctl", "import-key", "--key", "pkcs11:token=desk;object=file;id=%45", "file.p12")
+			objects := d.Run("pkcs11-tool", "--module", softHSM, "--login", "--pin", "canary-736451", "-O")
+			for _, want := range []string{"Private Key Object; RSA", "Public Key Object; RSA", "Certificate Object"} {
+				if !strings.Contains(objects, want) {
+					t.Errorf("pkcs11-tool does not show %q:\n%s", want, objects)
+				}
+			}
+			if strings.Count(objects, "ID:         45") != 3 || strings.Contains(objects, "Access:     extractable") {
+				t.Errorf("not what was asked for:\n%s", objects)
+			}
+			if got := d.Run("cardctl", "export-cert", "--key", "pkcs11:id=%45"); got != string(d.Read("file.pem")) {
+				t.Errorf("another certificate:\n%s", got)
+			}
+			d.Run("cardctl", "smoke-test", "--key", "pkcs11:token=desk;object=file", "--tls")
+		})
+	}
+}
+
+// What a key is for, as other programs see it.
+func TestUsages(t *testing.T) {
+	d := tokenDesk(t)
+	for i, test := range []struct{ algorithm, usage, shown string }{
+		{"rsa2048", "sign", "Usage:      sign\n"},
+		{"rsa2048", "decrypt", "Usage:      decrypt\n"},
+		{"rsa2048", "sign,decrypt", "Usage:      decrypt, sign\n"},
+		{"p256", "sign", "Usage:      sign\n"},
+		{"p384", "derive", "Usage:      derive\n"},
+		{"p521", "sign,derive", "Usage:      sign, derive\n"},
+		{"ed25519", "sign", "Usage:      sign\n"},
+	} {
+		label := string(rune('a' + i))
+		d.Run("cardctl", "gen-key", "--key", "pkcs11:token=desk;object="+label, "--algorithm", test.algorithm, "--usage", test.usage)
+		shown := d.Run("pkcs11-tool", "--module", softHSM, "--login", "--pin", "canary-736451", "-O", "--type", "privkey", "--label", label)
+		at := strings.Index(shown, "label:      "+label+"\n")
+		if at < 0 || !strings.Contains(strings.SplitAfter(shown[at:], "Access:")[0], test.shown) {
+			t.Errorf("%s for %s:\n%s", test.algorithm, test.usage, shown)
+		}
+		d.Run("cardctl", "smoke-test", "--key", "pkcs11:token=desk;object="+label)
+	}
+}
+
+// Ten keys of one token are tested with one login.
+func TestSmokeTestOfSeveralKeys(t *testing.T) {
+	d := tokenDesk(t)
+	args := []string{"smoke-test", "-o", "json", "--module", "pkcs11-spy.so"}
+	for i := range 10 {
+		key := "pkcs11:token=desk;object=" + string(rune('a'+i))
+		d.Run("cardctl", "gen-key", "--key", key)
+		args = append(args, "--key", key)
+	}
+	d.Setenv("PKCS11SPY", softHSM)
+	d.Setenv("PKCS11SPY_OUTPUT", d.Path("spy"))
+	var report struct {
+		Kind   string
+		Tests  []smoke
+		Passed bool
+	}
+	if err := json.Unmarshal([]byte(d.Run("cardctl", args...)), &report); err != nil {
+		t.Fatal(err)
+	}
+	if report.Kind != "SmokeTestList" || len(report.Tests) != 10 || !report.Passed {
+		t.Errorf("%+v", report)
+	}
+	if n := strings.Count(string(d.Read("spy")), ": C_Login\n"); n != 1 {
+		t.Errorf("%d logins", n)
+	}
 }
 
 func TestTokenPINsAndDeletion(t *testing.T) {
