@@ -148,6 +148,7 @@ func TestWaitWantsTheCardThatIsNamed(t *testing.T) {
 		"-r beta":                    0,
 		"--serial 0002":              0,
 		"-r alpha --timeout 20ms":    1,
+		"-r a --timeout 20ms":        3,
 		"--serial 77 --timeout 20ms": 1,
 	} {
 		r := d.run(context.Background(), append([]string{"list-readers", "--wait"}, strings.Fields(args)...))

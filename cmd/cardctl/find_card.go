@@ -76,22 +76,32 @@ func chooseReader(list []pcsc.Reader, wanted string) (pcsc.Reader, error) {
 		}
 		return list[index], nil
 	}
-	var matching []pcsc.Reader
-	for _, r := range list {
-		if r.Name == wanted {
-			return r, nil
-		}
-		if strings.Contains(strings.ToLower(r.Name), strings.ToLower(wanted)) {
-			matching = append(matching, r)
-		}
-	}
+	matching := readersCalled(list, wanted)
 	switch len(matching) {
 	case 1:
 		return matching[0], nil
 	case 0:
 		return pcsc.Reader{}, problem.New(problem.NotFound, "there is no reader %q", wanted).Because("%s", listed(list))
 	}
-	return pcsc.Reader{}, problem.New(problem.NotFound, "several readers are called %q", wanted).
+	return pcsc.Reader{}, severalReaders(matching, wanted)
+}
+
+// readersCalled are the readers with this name, or else with it in theirs.
+func readersCalled(list []pcsc.Reader, name string) []pcsc.Reader {
+	var matching []pcsc.Reader
+	for _, r := range list {
+		if r.Name == name {
+			return []pcsc.Reader{r}
+		}
+		if strings.Contains(strings.ToLower(r.Name), strings.ToLower(name)) {
+			matching = append(matching, r)
+		}
+	}
+	return matching
+}
+
+func severalReaders(matching []pcsc.Reader, name string) error {
+	return problem.New(problem.NotFound, "several readers are called %q", name).
 		Because("%s", listed(matching)).Hint("cardctl --reader with more of the name, or the index from cardctl list-readers")
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -106,6 +107,9 @@ func (env *Env) listReal(ctx context.Context, wait bool) ([]readerReport, error)
 	}
 	defer func() { _ = from.Close() }()
 	if wait {
+		if err := env.canWait(ctx, from); err != nil {
+			return nil, err
+		}
 		if err := env.waitForCard(ctx, from); err != nil {
 			return nil, err
 		}
@@ -137,6 +141,23 @@ func (env *Env) listReal(ctx context.Context, wait bool) ([]readerReport, error)
 		}
 	}
 	return list, nil
+}
+
+// canWait refuses a name that several readers have: no card would end that. One
+// that none has may be of a reader that is plugged in later.
+func (env *Env) canWait(ctx context.Context, from readers) error {
+	name := env.flags.reader
+	if _, err := strconv.Atoi(name); err == nil || name == "" {
+		return nil
+	}
+	list, err := from.Readers(ctx)
+	if err != nil {
+		return err
+	}
+	if matching := readersCalled(list, name); len(matching) > 1 {
+		return severalReaders(matching, name)
+	}
+	return nil
 }
 
 // waitForCard waits until a card is where --reader says, and has the serial

@@ -23,6 +23,14 @@ const (
 	ResetCode PIN = "reset-code"
 )
 
+// label is the PIN in a question.
+func (p PIN) label() string {
+	if p == ResetCode {
+		return "resetting code"
+	}
+	return string(p) + " PIN"
+}
+
 // PINReport is what SetPIN and UnblockPIN did.
 type PINReport struct {
 	Serial string `json:"serial"`
@@ -52,7 +60,7 @@ func SetPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, access key.Access
 	}
 	state := pinUnchanged
 	change := func(ref openpgp.PasswordRef, old *secret.Bytes) error {
-		replacement, err := askNew(ctx, card, access, secret.NewPIN, ref, "new "+string(pin)+" PIN")
+		replacement, err := askNew(ctx, card, access, secret.NewPIN, ref, "new "+pin.label())
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package cardinit
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -19,6 +20,30 @@ func (d *desk) setPIN(pin PIN) (err error) {
 func (d *desk) unblock(with secret.Name) (err error) {
 	d.session(func(ch *iso7816.Channel) { _, err = UnblockPIN(d.t.Context(), ch, User, with, d.access()) })
 	return err
+}
+
+// TestQuestionsNameThePIN is what a person reads when a new one is asked for.
+func TestQuestionsNameThePIN(t *testing.T) {
+	for pin, want := range map[PIN]string{User: "new user PIN", Admin: "new admin PIN", ResetCode: "new resetting code"} {
+		d := newDesk(t, "")
+		access := d.access()
+		ask, got := access.Ask, ""
+		access.Ask = func(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
+			if q.New {
+				got = q.Label
+			}
+			return ask(ctx, q)
+		}
+		d.pins = map[secret.Name]string{secret.PIN: "123456", secret.AdminPIN: "12345678", secret.NewPIN: "87654321"}
+		d.session(func(ch *iso7816.Channel) {
+			if _, err := SetPIN(t.Context(), ch, pin, access); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if got != want {
+			t.Errorf("%s: %q", pin, got)
+		}
+	}
 }
 
 func TestSetAndUnblock(t *testing.T) {
