@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cardctl/cardctl/test/stack"
 )
 
 // testKey is the key that blank Java cards have.
@@ -187,8 +189,9 @@ func TestPulledJavaCard(t *testing.T) {
 				t.Parallel()
 				d := newJavaDeskOf(t, made.code, strings.Fields(made.flags)...)
 				start, command := d.save(), d.words(p.command)
+				points, recovered := 0, 0
 				for moment, m := range moments {
-					points, removed := 0, 0
+					removed := 0
 					for n := 1; ; n++ {
 						d.restore(start)
 						r := d.run(context.Background(), command, m.fault(n))
@@ -196,32 +199,32 @@ func TestPulledJavaCard(t *testing.T) {
 							break
 						}
 						points++
-						if d.pulled(fmt.Sprintf("pulled %s %d", moment, n), command, p, r) {
+						if r.exit == 10 {
 							removed++
+						} else if r.exit != 0 {
+							t.Fatalf("pulled %s %d: exit status %d\n%s", moment, n, r.exit, r.stderr)
+						}
+						at := fmt.Sprintf("pulled %s %d", moment, n)
+						if t.Run(at, func(t *testing.T) { javaDesk{d.in(t)}.pulled(at, command, p, r) }) {
+							recovered++
 						}
 					}
 					if removed == 0 {
 						t.Errorf("the card was never missed when pulled %s", moment)
 					}
-					t.Logf("pulled %s: %d points, the card missed at %d", moment, points, removed)
 				}
+				stack.Pulled(t, "Java card, "+card, name, "in process", points, recovered)
 			})
 		}
 	}
 }
 
 // pulled looks at a card that was pulled while a command ran, and runs the
-// command again. It reports whether the command missed the card.
-func (d javaDesk) pulled(at string, command []string, p appletPull, r result) bool {
+// command again.
+func (d javaDesk) pulled(at string, command []string, p appletPull, r result) {
 	d.t.Helper()
-	switch r.exit {
-	case 10:
-		if !strings.Contains(r.stderr, "removed") || !strings.Contains(r.stderr, "\nTry: ") {
-			d.t.Errorf("%s: %s", at, r.stderr)
-		}
-	case 0:
-	default:
-		d.t.Fatalf("%s: exit status %d\n%s", at, r.exit, r.stderr)
+	if r.exit == 10 && (!strings.Contains(r.stderr, "removed") || !strings.Contains(r.stderr, "\nTry: ")) {
+		d.t.Errorf("%s: %s", at, r.stderr)
 	}
 	l, keys := d.list(at)
 	if now := l.contents(); !slices.Contains(p.afterwards, now) {
@@ -231,7 +234,6 @@ func (d javaDesk) pulled(at string, command []string, p appletPull, r result) bo
 	if l, _ = d.list(at + " and done again"); l.contents() != p.done {
 		d.t.Errorf("%s: in the end %q are on the card, not %q", at, l.contents(), p.done)
 	}
-	return r.exit == 10
 }
 
 // again runs the same command, and what it asks for where something is in the

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/test/stack"
 )
 
 // pull is a command during which the card is pulled out, at every command that
@@ -161,6 +162,7 @@ func TestPulledCard(t *testing.T) {
 				d.must(d.words(line)...)
 			}
 			start, told, command := d.save(), d.info(), d.words(p.command)
+			points, recovered := 0, 0
 			for moment, m := range moments {
 				removed := 0
 				for n := 1; ; n++ {
@@ -169,22 +171,42 @@ func TestPulledCard(t *testing.T) {
 					if m.what(r.traffic) < n && r.exit == 0 {
 						break
 					}
+					points++
 					at := fmt.Sprintf("pulled %s %d", moment, n)
 					if r.exit == 10 {
 						removed++
-						p.checkError(t, at, r)
 					} else if r.exit != 0 {
 						t.Fatalf("%s: exit status %d\n%s", at, r.exit, r.stderr)
 					}
-					p.checkKept(t, at, told, d.info(), m.inside)
-					p.again(t, at, d, command)
+					if t.Run(at, func(t *testing.T) { p.recover(t, at, d.in(t), command, r, told, m.inside) }) {
+						recovered++
+					}
 				}
 				if removed == 0 {
 					t.Errorf("the card was never missed when pulled %s", moment)
 				}
 			}
+			stack.Pulled(t, "OpenPGP", name, "in process", points, recovered)
 		})
 	}
+}
+
+// recover looks at what the card and the user have after a pull, and does the
+// same again.
+func (p pull) recover(t *testing.T, at string, d *desk, command []string, r result, told cardInfo, inside bool) {
+	t.Helper()
+	if r.exit == 10 {
+		p.checkError(t, at, r)
+	}
+	p.checkKept(t, at, told, d.info(), inside)
+	p.again(t, at, d, command)
+}
+
+// in is the same desk in a test of its own.
+func (d *desk) in(t *testing.T) *desk {
+	other := *d
+	other.t = t
+	return &other
 }
 
 // writeKey makes a file with a private key.

@@ -9,11 +9,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
@@ -21,6 +18,7 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/test/stack"
 )
 
 // pulledCard is a card of a store, which comes into the reader and goes.
@@ -101,28 +99,14 @@ func (c *pulledCard) insert(faults ...cardsim.Fault) (leave func()) {
 	}
 }
 
-// report tells how many pulls there were, and how many were recovered from: as a
-// line of the log, and of the file that PULL_TABLE names.
+// report tells how many pulls there were, and how many were recovered from.
 func (c *pulledCard) report(w workflow, points, recovered int) {
 	c.t.Helper()
 	way := "daemon"
 	if c.inProcess {
 		way = "in process"
 	}
-	row := strings.Join([]string{"PKCS#15", w.name, way, fmt.Sprint(points), fmt.Sprint(recovered)}, "\t")
-	c.t.Log(row)
-	name := os.Getenv("PULL_TABLE")
-	if name == "" {
-		return
-	}
-	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err == nil {
-		_, err = fmt.Fprintln(file, row)
-		err = errors.Join(err, file.Close())
-	}
-	if err != nil {
-		c.t.Error(err)
-	}
+	stack.Pulled(c.t, "PKCS#15", w.name, way, points, recovered)
 }
 
 // localLine is a card in process.
