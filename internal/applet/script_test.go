@@ -151,7 +151,14 @@ func TestScriptRespectsTheGuard(t *testing.T) {
 
 func FuzzParseScript(f *testing.F) {
 	f.Add([]byte(muscle))
-	f.Add([]byte("send_apdu -sc 0 -APDU 80CA9F7F00 # x\nselect -AID A000000003000000"))
+	for _, text := range []string{
+		"send_apdu -sc 0 -APDU 80CA9F7F00 # x\nselect -AID A000000003000000",
+		"card_connect -reader \"ACME, 00 00\"\nget_data -identifier ${9F7F}\nprint -a ${b}",
+		"open_sc -security 3, -key 40414243444546474849\\\n4a4b4c4d4e4f -keyDerivation visa2\nput_sc_key -keyver 0 -newkeyver 1 -key 404142434445464748494a4b4c4d4e4f",
+		"install_for_install -pkgAID F000000001 -AID\nF00000000101\ninstall_for_make_selectable -instAID F00000000101\ndelete_key -keyind 255 -keyver 4 -noStop",
+	} {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := ParseScript(text, func(name string) string { return name })
 		if err != nil {

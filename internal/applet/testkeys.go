@@ -105,6 +105,7 @@ func marksIn(stateDir string) ([]mark, error) {
 }
 
 // notice keeps account of cards that have the test keys, once a channel is open.
+// What cannot be read or written of that ends no work.
 func (c *card) notice(ctx context.Context, credentials gp.Credentials) error {
 	session, dir := c.domain.Session(), c.access.StateDir
 	if dir == "" || session.KeyVersion == gp.FactoryKeyVersion {
@@ -112,11 +113,11 @@ func (c *card) notice(ctx context.Context, credentials gp.Credentials) error {
 	}
 	marks, err := marksIn(dir)
 	if err != nil {
-		return err
+		return nil
 	}
-	at := slices.IndexFunc(marks, func(m mark) bool { return m.KDD == c.guard.kdd && m.Version == session.KeyVersion })
+	marked := slices.ContainsFunc(marks, func(m mark) bool { return m.KDD == c.guard.kdd && m.Version == session.KeyVersion })
 	test := testKeys(credentials)
-	if test == (at >= 0) {
+	if test == marked {
 		return nil
 	}
 	if err := c.guard.identify(ctx, c.domain); err != nil {
@@ -125,23 +126,12 @@ func (c *card) notice(ctx context.Context, credentials gp.Credentials) error {
 	m := mark{Card: c.guard.card, KDD: c.guard.kdd, Version: session.KeyVersion, OpenedAt: c.guard.now().UTC()}
 	switch {
 	case m.Card == "": // nobody could tell it from others
-		return nil
-	case !test:
-		return unmark(dir, m)
-	}
-	raw, err := json.Marshal(m)
-	if err == nil {
-		err = writeFile(m.file(dir), raw)
-	}
-	if err != nil {
-		return problem.Wrap(problem.Failed, err, "cannot write down that the card has the test keys")
-	}
-	return nil
-}
-
-func unmark(stateDir string, m mark) error {
-	if err := os.Remove(m.file(stateDir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return problem.Wrap(problem.Failed, err, "cannot forget that the card had the test keys")
+	case test:
+		if raw, err := json.Marshal(m); err == nil {
+			_ = writeFile(m.file(dir), raw)
+		}
+	default:
+		_ = os.Remove(m.file(dir))
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ type fakeCard struct {
 	aid           []byte
 	challenge     []byte // without the sequence counter of SCP02
 	sequence      []byte
+	strict        bool // refuses a host challenge of the other length, also with SCP03
 
 	// handle answers a command once it is plain.
 	handle func(cmd iso7816.Command) ([]byte, uint16)
@@ -106,7 +107,7 @@ func (c *fakeCard) fullChallenge() []byte {
 
 func (c *fakeCard) initialize(cmd iso7816.Command) []byte {
 	c.authenticated = false
-	if len(cmd.Data) != c.wide() && c.scp != 3 {
+	if len(cmd.Data) != c.wide() && (c.scp != 3 || c.strict) {
 		return sw(nil, 0x6A80)
 	}
 	c.host = bytes.Clone(cmd.Data)

@@ -141,6 +141,11 @@ func open(ctx context.Context, ch *iso7816.Channel, aid []byte, told []Protocol,
 		}
 	}
 	u, err := initialize(ctx, ch, c, host)
+	if status := iso7816.StatusOf(err); c.HostChallenge == nil && len(host) != longLength && len(told) == 0 &&
+		(status == iso7816.StatusWrongLength || status == iso7816.StatusWrongData) {
+		// It may want the challenge of S16, and did not tell before.
+		return open(ctx, ch, aid, []Protocol{{SCP: 3, I: optionS16}}, c)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -118,6 +118,26 @@ func (d *SecurityDomain) GetDataOf(t *testing.T, data []byte) ([]byte, error) {
 	return d.send(t.Context(), "ECHO", iso7816.Command{CLA: 0x80, INS: 0xF2, P1: 0x40, Data: data, Ne: 256})
 }
 
+// A card of S16 that says nothing of itself may answer a challenge of 8 bytes
+// or refuse it.
+func TestChallengeOfS16(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		card, keys := newFakeCard(t, Protocol{3, 0x11}, 16)
+		card.strict = strict
+		ch := iso7816.NewChannel(card, iso7816.Capabilities{})
+		s, err := open(t.Context(), ch, card.aid, nil, Credentials{Keys: keys, Level: LevelMAC})
+		if err != nil || s.Protocol.I != 0x11 || !card.authenticated {
+			t.Errorf("strict %t: %v", strict, err)
+		}
+	}
+	card, keys := newFakeCard(t, Protocol{2, 0x15}, 16)
+	card.spoil = func(byte, []byte) []byte { return []byte{0x6A, 0x80} }
+	_, err := open(t.Context(), iso7816.NewChannel(card, iso7816.Capabilities{}), card.aid, nil, Credentials{Keys: keys, Level: LevelMAC})
+	if iso7816.StatusOf(err) != iso7816.StatusWrongData {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestMaxDataFits(t *testing.T) {
 	for _, test := range []struct {
 		p          Protocol
