@@ -1,9 +1,10 @@
 // Package pkcs15 works on PKCS#15 cards (ISO/IEC 7816-15): what is on them,
-// and making, storing and removing it. Writing is left to OpenSC's pkcs15-init,
-// run as a child process, and its answers are checked against the card. An
-// IsoApplet and a MyEID card are read and used directly, which saves the probing
-// of every OpenSC run; other cards are read and used through OpenSC's tools. What may be
-// overwritten is the callers' business.
+// and making, storing and removing it. Structures and keys are left to OpenSC's
+// pkcs15-init, run as a child process, and its answers are checked against the
+// card. An IsoApplet and a MyEID card are read and used directly, which saves the
+// probing of every OpenSC run, and get their certificates so, which keeps the old
+// one until the new one is there; other cards are reached through OpenSC's tools.
+// What may be overwritten is the callers' business.
 package pkcs15
 
 import (
