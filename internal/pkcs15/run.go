@@ -56,7 +56,13 @@ func (c *Card) explain(err error, what string) error {
 	case errors.Is(err, iso7816.ErrCardRemoved), errors.Is(err, iso7816.ErrCardReset):
 		return err // the caller knows what is on the card
 	}
+	if p := failure(err).refusal(); p != nil {
+		return p
+	}
 	code, why := problem.Failed, sentence(err.Error())
+	if failure(err) != nil {
+		why = openSCSays(err)
+	}
 	switch iso7816.StatusOf(err) {
 	case iso7816.StatusNoSpace, iso7816.StatusMemoryFailure:
 		why = "The card has no room for it [" + iso7816.StatusOf(err).String() + "]."
@@ -66,6 +72,28 @@ func (c *Card) explain(err error, what string) error {
 	p := problem.New(code, "%s", what).Because("%s", why)
 	p.Cause = err
 	return p
+}
+
+func openSCSays(err error) string { return "OpenSC says: " + err.Error() + "." }
+
+// refusal is what some of OpenSC's last lines mean, nil for others.
+func (e *toolError) refusal() *problem.Error {
+	if e == nil {
+		return nil
+	}
+	var p *problem.Error
+	switch e.message {
+	case "Failed to connect to card: Card is invalid or cannot be handled":
+		p = problem.New(problem.NotSupported, "OpenSC does not know this card").
+			Hint("cardctl list-readers shows the applications of each card")
+	case "Failed to store private key: Not allowed":
+		p = problem.New(problem.NotSupported, "this card takes no key that was made elsewhere").
+			Hint("cardctl gen-key makes one on the card")
+	default:
+		return nil
+	}
+	p.Cause = e
+	return p.Because("%s", openSCSays(e))
 }
 
 func sentence(s string) string {
@@ -103,7 +131,10 @@ func (c *Card) judge(ctx context.Context, err error, before PIN, what string) er
 		before.TriesLeft = -1
 		return wrongPIN(before, err)
 	}
-	p := problem.New(problem.Failed, "%s", what).Because("%s", "OpenSC says: "+failed.Error()+".").
+	if p := failed.refusal(); p != nil {
+		return p
+	}
+	p := problem.New(problem.Failed, "%s", what).Because("%s", openSCSays(failed)).
 		Hint("cardctl info shows what is on the card")
 	p.Cause = err
 	return p

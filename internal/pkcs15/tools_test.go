@@ -2,6 +2,7 @@ package pkcs15
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,6 +88,20 @@ func TestAProgramThatFails(t *testing.T) {
 				t.Errorf("%v, want %s", err, test.want)
 			}
 		})
+	}
+}
+
+func TestWhatAProgramsLastLineMeans(t *testing.T) {
+	for line, want := range map[string]problem.Code{
+		"Failed to connect to card: Card is invalid or cannot be handled": problem.NotSupported,
+		"Failed to store private key: Not allowed":                        problem.NotSupported,
+		"Failed to store private key: Card command failed":                problem.Failed,
+	} {
+		_, err := program(t, "echo '"+line+"' >&2; exit 1").run(t.Context(), call{program: "pkcs15-init"})
+		var p *problem.Error
+		if !errors.As((&Card{}).explain(err, "storing the key"), &p) || p.Code != want || p.Why != "OpenSC says: pkcs15-init: "+line+"." {
+			t.Errorf("%s: %v", line, p)
+		}
 	}
 }
 
