@@ -47,6 +47,13 @@ func (s *Session) GenerateKeyPair(ctx context.Context, algorithm string, n NewKe
 		}
 		return pair{publicKey, privateKey}, err
 	})
+	if CodeOf(err) == pkcs11.CKR_ARGUMENTS_BAD { // as OpenSC says of cards that it does not write to
+		refused := problem.New(problem.NotSupported, "the module does not make this key on the token %q [%s]", s.token.Label, CodeOf(err).Name()).
+			Because("It announces keys of this kind, and refuses to make this one.").
+			Hint("name the key as its card does: --key OPENPGP.3, --key PKCS15.45")
+		refused.Cause = err
+		err = refused
+	}
 	if err != nil {
 		return StoredKey{}, err
 	}

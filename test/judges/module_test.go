@@ -1,0 +1,73 @@
+//go:build stack
+
+package judges
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/cardctl/cardctl/test/stack"
+)
+
+// A card that is reached through OpenSC's module is a token as any other: what
+// the card's own commands made is used by URI.
+func TestOpenPGPCardAsATokenOfOpenSC(t *testing.T) {
+	d := stack.NewDesk(t)
+	d.Card("token", 0).Initialise()
+	issue(t, d, "OPENPGP.3", "rsa2048")
+	d.Run("cardctl", "gen-key", "--key", "OPENPGP.1", "--algorithm", "p256")
+	const (
+		authentication = "pkcs11:token=OpenPGP%20card%20%28User%20PIN%29;id=%03"
+		signature      = "pkcs11:token=OpenPGP%20card%20%28User%20PIN%20%28sig%29%29;id=%01"
+	)
+	d.Setenv("CARDCTL_MODULE", "opensc")
+
+	var list struct {
+		Tokens []struct{ Label string }
+	}
+	if err := json.Unmarshal([]byte(d.Run("cardctl", "list-tokens", "-o", "json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Tokens) != 2 || list.Tokens[0].Label != "OpenPGP card (User PIN)" {
+		t.Errorf("listed %+v", list)
+	}
+	info := d.Info("--app", "pkcs11", "--token", "OpenPGP card (User PIN)")
+	if len(info.Keys) == 0 || len(info.Certificates) != 1 || !info.Certificates[0].MatchesKey {
+		t.Errorf("info: %+v", info)
+	}
+	for _, key := range []string{authentication, signature} {
+		own := map[string]string{authentication: "OPENPGP.3", signature: "OPENPGP.1"}[key]
+		if got, want := d.Run("cardctl", "export-key", "--key", key), d.Run("cardctl", "export-key", "--key", own); got != want {
+			t.Errorf("%s is not %s:\n%s", key, own, got)
+		}
+		d.VerifyRequest(d.Run("cardctl", "gen-csr", "--key", key, "--subject", name))
+		d.Run("cardctl", "smoke-test", "--key", key)
+	}
+	d.Run("cardctl", "smoke-test", "--key", authentication, "--tls")
+	// Keys of both tokens, each with its login.
+	d.Run("cardctl", "smoke-test", "--key", authentication, "--key", signature)
+	d.Run("cardctl", "smoke-test", "--key", "OPENPGP.3", "--key", "OPENPGP.1")
+
+	wrong := d.Write("wrong", "000000", 0o600)
+	if refused := d.Refused("gen-csr", "--key", authentication, "--subject", name, "--pin", "file:"+wrong); refused.Code != "pin-incorrect" {
+		t.Errorf("a wrong PIN: %+v", refused)
+	}
+	if refused := d.Refused("gen-key", "--key", "pkcs11:token=OpenPGP%20card%20%28User%20PIN%29;object=new"); refused.Code == "failed" || refused.Hint == "" {
+		t.Errorf("a key that OpenSC does not make: %+v", refused)
+	}
+}
+
+// Scute takes the card through GnuPG.
+func TestOpenPGPCardAsATokenOfScute(t *testing.T) {
+	d := stack.NewDesk(t)
+	d.Card("scute", 0).Initialise()
+	issue(t, d, "OPENPGP.3", "rsa2048")
+	gnupg := d.GnuPG(0, stack.UserPIN, stack.AdminPIN)
+	gnupg.CardStatus()
+	listed := d.Run("cardctl", "list-tokens", "--module", "scute")
+	if !strings.Contains(listed, "user PIN") {
+		t.Errorf("listed\n%s", listed)
+	}
+	gnupg.Release()
+}
