@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -18,10 +17,6 @@ const (
 	longBlock   = 4096
 	mediumBlock = 2048
 )
-
-// cleanUpTime is how long what was loaded may take to be removed, also after
-// an interruption.
-const cleanUpTime = 30 * time.Second
 
 // Install loads a file and installs applets from it. Everything is checked
 // before the card is changed. What a failed step leaves on the card is removed
@@ -317,81 +312,4 @@ func (w *installation) verify(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// cleanUp removes what this run put on the card, after cause. Where that does
-// not work, the state says what stayed and how to remove it.
-func (w *installation) cleanUp(ctx context.Context, cause error) error {
-	replaced := ""
-	if len(w.plan.Deletes) > 0 {
-		replaced = "What was to be replaced is deleted."
-	}
-	if !w.loaded {
-		return cause
-	}
-	stayed := fmt.Sprintf("The package %s may be on the card; cardctl applet list shows it, cardctl applet delete %s --with-applets removes it.",
-		w.plan.Package.AID, w.plan.Package.AID)
-	w.state = problem.Sentences(replaced, stayed)
-	if errors.Is(cause, iso7816.ErrCardRemoved) || errors.Is(cause, iso7816.ErrCardReset) {
-		return cause
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
-	defer cancel()
-	w.step("cleaning up", 0)
-	if w.remove(ctx) == nil {
-		w.state = problem.Sentences(replaced, "What was loaded is removed again.")
-	}
-	return w.sized(ctx, cause)
-}
-
-// remove deletes the instances of this run, then the package. What is not
-// there needs no deletion.
-func (w *installation) remove(ctx context.Context) error {
-	if w.domain.Session() == nil || !w.domain.Session().Open() {
-		if err := w.reopen(ctx); err != nil {
-			return err
-		}
-	}
-	if !w.complete && !w.looked {
-		// A card drops what it was not sent whole. A package that is there
-		// all the same may have been there before.
-		return w.absent(ctx, w.plan.Package.AID, errors.New("the package is on the card"))
-	}
-	for _, aid := range append(append([]gp.AID{}, w.installed...), w.plan.Package.AID) {
-		err := w.domain.Delete(ctx, aid, false)
-		switch iso7816.StatusOf(err) {
-		case iso7816.StatusReferenceNotFound, iso7816.StatusFileNotFound, iso7816.StatusWrongData:
-			err = w.absent(ctx, aid, err)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// absent reports whether what could not be deleted is not on the card.
-func (w *installation) absent(ctx context.Context, aid gp.AID, refused error) error {
-	kind := gp.Application
-	if aid.Equal(w.plan.Package.AID) {
-		kind = gp.LoadFile
-	}
-	entries, err := w.domain.Status(ctx, kind, aid)
-	if err == nil && find(entries, aid) != nil {
-		return refused
-	}
-	return err
-}
-
-// sized adds to a card that is full what it says of its memory.
-func (w *installation) sized(ctx context.Context, cause error) error {
-	if s := iso7816.StatusOf(cause); s != iso7816.StatusNoSpace && s != iso7816.StatusMemoryFailure {
-		return cause
-	}
-	memory, err := w.domain.Resources(ctx)
-	if err != nil {
-		return cause
-	}
-	w.state = problem.Sentences(w.state, fmt.Sprintf("The package has %d bytes; the card says that %d are free.", w.plan.LoadSize, memory.NonVolatile))
-	return cause
 }
