@@ -22,8 +22,11 @@ static void *load(const char *path, const char **reason) {
 	*reason = NULL;
 #ifdef __GLIBC__
 	// A call may come from any thread, and only one at a time does: memory of its
-	// own for every thread would only cost page faults.
-	mallopt(M_ARENA_MAX, 1);
+	// own for every thread would only cost page faults. It is looked for, because
+	// a program made with glibc may run with musl, which has no such thing.
+	int (*set)(int, int) = (int (*)(int, int))dlsym(NULL, "mallopt");
+	if (set != NULL)
+		set(M_ARENA_MAX, 1);
 #endif
 #ifdef _WIN32
 	return LoadLibraryA(path);
