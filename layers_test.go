@@ -89,7 +89,7 @@ func (p listed) all() []string { return slices.Concat(p.Imports, p.TestImports, 
 var builds = map[string]struct{ env, tags string }{
 	"cgo":         {env: "CGO_ENABLED=1"},
 	"without cgo": {env: "CGO_ENABLED=0"},
-	"stack tests": {env: "CGO_ENABLED=1", tags: "stack"},
+	"stack tests": {env: "CGO_ENABLED=1", tags: "stack,packages"},
 }
 
 func list(t *testing.T, env, tags string) []listed {

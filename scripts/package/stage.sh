@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes below build/package what packages hold besides the program: compressed
-# manual pages, completions, documents, licences. stage.sh SECONDS: the time that the
-# files shall have. goreleaser.yaml calls it.
+# manual pages, completions, documents, licences; with modes that do not depend
+# on who checked the sources out. stage.sh SECONDS: the time that the files shall
+# have. goreleaser.yaml calls it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 umask 022
@@ -49,6 +50,7 @@ documents() {
 	mkdir -p "$stage/doc"
 	notices >"$stage/doc/THIRD-PARTY-LICENSES"
 	install -m 644 README.md CHANGELOG.md docs/*.md "$stage/doc"
+	install -m 644 LICENSE "$stage/LICENSE"
 	{
 		printf '%s\n' 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/' \
 			'Upstream-Name: cardctl' 'Source: https://github.com/cardctl/cardctl' '' \
