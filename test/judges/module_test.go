@@ -71,3 +71,27 @@ func TestOpenPGPCardAsATokenOfScute(t *testing.T) {
 	}
 	gnupg.Release()
 }
+
+// Both ways lead to the same keys of a PKCS#15 card: its own, and PKCS#11's.
+func TestPKCS15CardAsATokenOfOpenSC(t *testing.T) {
+	d := stack.NewDesk(t)
+	d.Card("iso", 0, "--applications", "pkcs15")
+	d.Setenv("CARDCTL_PUK", "7391582473915824")
+	d.Run("cardctl", "init", "--app", "pkcs15", "--yes", "--label", "desk")
+	issue(t, d, "PKCS15.45", "rsa2048")
+	d.Setenv("CARDCTL_MODULE", "opensc")
+	listed := d.Run("cardctl", "list-tokens")
+	const key = "pkcs11:id=%45"
+	if !strings.Contains(listed, "token=desk") {
+		t.Errorf("listed\n%s", listed)
+	}
+	if got, want := d.Run("cardctl", "export-cert", "--key", key), d.Run("cardctl", "export-cert", "--key", "PKCS15.45"); got != want {
+		t.Errorf("another certificate:\n%s", got)
+	}
+	d.VerifyRequest(d.Run("cardctl", "gen-csr", "--key", key, "--subject", name))
+	d.Run("cardctl", "smoke-test", "--key", key, "--tls")
+	d.Run("cardctl", "smoke-test", "--key", key, "--key", "PKCS15.45")
+	if refused := d.Refused("gen-key", "--key", key); refused.Code != "refused" {
+		t.Errorf("a key with the ID of the first: %+v", refused)
+	}
+}
