@@ -15,10 +15,11 @@ known() {
 	status=$(dpkg-query --show --showformat '${db:Status-Status}' cardctl 2>/dev/null) && [[ $status != not-installed ]]
 }
 
-if known || have cardctl; then
-	die "there is a cardctl on this machine, which this test would replace and remove, or not use." \
+if known || [[ -e /usr/bin/cardctl ]]; then
+	die "there is a cardctl on this machine, which this test would replace and remove." \
 		"Remove it (apt-get remove cardctl), or run this where there is none."
 fi
+PATH=/usr/sbin:/usr/bin:/sbin:/bin # no cardctl of one's own
 
 # files are what the package says it installs.
 files() { dpkg-deb --fsys-tarfile "$deb" | tar -t | sed -n 's,^\.\(/.*[^/]\)$,\1,p'; }
