@@ -21,8 +21,16 @@ trap clean_up EXIT
 {
 	need build card token test
 	need_go
-	start_pcscd
 } >&2
 
-BENCH_TABLES=$tables go test -tags stack -count=1 ./test/bench >"$log" || die "the counts are not what they should be:" "$(<"$log")"
+# bench runs tests of test/bench, which write tables.
+bench() {
+	BENCH_TABLES=$tables go test -tags stack -count=1 "$@" ./test/bench >"$log" || die "the counts are not what they should be:" "$(<"$log")"
+}
+
+start_pcscd >&2
+bench -skip '^TestStartUp$'
+stop_pcscd >&2
+start_pcscd more-readers >&2
+BENCH_READERS=4 bench -run '^TestStartUp$'
 cat "$tables"
