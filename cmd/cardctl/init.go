@@ -33,10 +33,11 @@ A card that was used wants its admin PIN as --current-admin-pin. Without it both
 PINs are blocked first, which is the other way to erase an OpenPGP card.
 
 A PKCS#15 card, --app pkcs15, gets --pin and --puk, and --so-pin where it has
-one. A card that was used and asks for its SO PIN, or without one for its user
-PIN, to be erased gets that as --current-so-pin, or else is tried with the new
-one. A PKCS#11 token gets --so-pin and --pin. A MUSCLE applet, --app muscle, is
-set up: once, with --pin, --so-pin and --puk.`,
+one. Where it wants its SO PIN, or without one its user PIN, to be erased, that
+is --current-so-pin; without the flag the new one is tried.
+
+A PKCS#11 token, --app pkcs11, gets --so-pin and --pin. A MUSCLE applet, --app
+muscle, is set up: once, with --pin, --so-pin and --puk.`,
 		Example: `  cardctl init
   cardctl init --yes --pin file:pin.txt --admin-pin file:admin-pin.txt
   cardctl init --yes --factory-pins --reader sim:desk
@@ -54,9 +55,9 @@ set up: once, with --pin, --so-pin and --puk.`,
 	o.secrets.add(flags, secret.PIN, "user PIN that the card shall have")
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN that the card shall have")
 	o.secrets.add(flags, secret.CurrentAdminPIN, "admin PIN that the card has now")
-	o.secrets.add(flags, secret.SOPIN, "SO PIN that the card or token shall have, or of a MUSCLE applet")
-	o.secrets.add(flags, secret.CurrentSOPIN, "SO PIN that a PKCS#15 card has now; without it, the new one")
-	o.secrets.add(flags, secret.PUK, "PUK of a PKCS#15 card, unblock code of a MUSCLE applet")
+	o.secrets.add(flags, secret.SOPIN, "SO PIN that the card, token or MUSCLE applet shall have")
+	o.secrets.add(flags, secret.CurrentSOPIN, "SO PIN that a PKCS#15 card has now")
+	o.secrets.add(flags, secret.PUK, "PUK of a PKCS#15 card or the unblock code of a MUSCLE applet")
 	o.secrets.addLastTry(flags)
 	return cmd
 }

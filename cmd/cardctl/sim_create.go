@@ -31,6 +31,7 @@ IsoApplet and the MUSCLE applet work from then on. These profiles are there:
 
 ` + profiles(),
 		Example: `  cardctl sim create desk
+  cardctl sim create office --applications pkcs15
   cardctl sim create slow --latency 20ms --serial 12345678
   cardctl sim create blank --applications gp --secure-channel scp03-70`,
 		Args: oneArg("the name of the card"),

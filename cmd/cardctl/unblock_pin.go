@@ -23,11 +23,12 @@ func newUnblockPINCmd(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unblock-pin [user]",
 		Short: "Give a blocked PIN its tries back, and a new value",
-		Long: `Give a blocked PIN its tries back, and a new value, by --admin-pin or
---reset-code, without either the admin PIN is asked for; on a PKCS#15 card by
---puk, on a PKCS#11 token by --so-pin.`,
+		Long: `Give a blocked user PIN its tries back, and a new value. An OpenPGP card wants
+--reset-code or --admin-pin, which is asked for where neither is given; a
+PKCS#15 card --puk, a PKCS#11 token --so-pin.`,
 		Example: `  cardctl unblock-pin user
   cardctl unblock-pin user --reset-code env:CODE --new-pin env:NEW
+  cardctl unblock-pin user --puk env:PUK --new-pin env:NEW
   cardctl unblock-pin user --app pkcs11 --token desk --module softhsm2 \
       --so-pin env:SO_PIN`,
 		Args:      atMostOneArg("the PIN to unblock: user"),

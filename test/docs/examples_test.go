@@ -67,6 +67,7 @@ var others = map[string]world{
 	"cardctl init --app pkcs15":        {applications: "pkcs15", attached: true},
 	"cardctl sim create":               {},
 	"smoke-test --key OPENPGP.3 --tls": {applications: "openpgp", attached: true, prepare: "certificate"},
+	"unblock-pin user --puk":           {applications: "pkcs15", attached: true, prepare: "pkcs15"},
 	"object=mail":                      {prepare: "token; token_key 45 vpn; token_key 46 mail"},
 	"id=%45":                           {prepare: "token; token_key 45 vpn"},
 }
