@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -63,8 +64,9 @@ func runListTokens(ctx context.Context, env *Env) error {
 // listTokens fails for a broken module only where that one was named.
 func (env *Env) listTokens(ctx context.Context) (*tokenList, error) {
 	list := &tokenList{Modules: []listedModule{}, Tokens: []listedToken{}}
-	for _, name := range env.moduleNames() {
-		listing, err := p11.ListTokens(ctx, name)
+	names := env.moduleNames()
+	for _, name := range names {
+		listing, err := env.listModule(ctx, name, len(names))
 		if err != nil && (env.flags.module != "" || ctx.Err() != nil) {
 			return nil, err
 		}
@@ -83,19 +85,38 @@ func (env *Env) listTokens(ctx context.Context) (*tokenList, error) {
 	return list, nil
 }
 
-// moduleNames is the module that --module names, else every one that is
-// installed and can be loaded without harm.
+// longestModule is what a module may take where nobody named it.
+const longestModule = 5 * time.Second
+
+// listModule lists one of so many modules; one that hangs leaves time for the
+// others.
+func (env *Env) listModule(ctx context.Context, name string, of int) (p11.Listing, error) {
+	if env.flags.module == "" {
+		longest := longestModule
+		if all := env.flags.timeout; all > 0 {
+			longest = min(longest, all/time.Duration(of+1))
+		}
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, longest)
+		defer stop()
+	}
+	return p11.ListTokens(ctx, name)
+}
+
+// moduleNames is the module that --module names, else every one that is known
+// and can be loaded without harm.
 func (env *Env) moduleNames() []string {
 	if env.flags.module != "" {
 		return []string{env.flags.module}
 	}
 	var names []string
-	for _, m := range p11.DefaultPlaces().Installed() {
+	places := p11.DefaultPlaces()
+	for _, m := range places.Installed() {
 		if !takesCard(m.Path) {
 			names = append(names, m.Path)
 		}
 	}
-	return names
+	return append(names, places.Missing()...)
 }
 
 // takesCard is for Scute: loading it starts GnuPG's agent, which takes the card

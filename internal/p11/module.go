@@ -200,7 +200,7 @@ func (m *Module) explain(err error) error {
 		p.Code = problem.NotSupported
 		_ = p.Because("The module, or the key, cannot do this.").Hint("cardctl list-tokens --module %s", m.path)
 	default:
-		_ = p.Because("The module says: %s.", cmp.Or(failed.Code.Meaning(), failed.Code.Name()))
+		_ = p.Because("The module says: %s.", cmp.Or(failed.Code.Meaning(), failed.Code.Name())).Hint("cardctl doctor")
 	}
 	return p
 }

@@ -189,25 +189,41 @@ type Installed struct {
 // command line's contract, then what else p11-kit knows.
 func (p Places) Installed() []Installed {
 	var names []string
-	covered := make(map[string]bool)
 	for _, known := range wellKnownModules {
 		names = append(names, known.name)
-		for _, c := range known.configs {
-			covered[c] = true
-		}
-	}
-	for _, c := range p.configured() {
-		if !covered[c.name] {
-			names = append(names, c.name)
-		}
 	}
 	var installed []Installed
-	for _, name := range names {
+	for _, name := range append(names, p.others()...) {
 		if path, err := p.Locate(name); err == nil {
 			installed = append(installed, Installed{name, path})
 		}
 	}
 	return installed
+}
+
+// Missing are the names of modules that p11-kit knows, and that are not there.
+func (p Places) Missing() []string {
+	return slices.DeleteFunc(p.others(), func(name string) bool {
+		_, err := p.Locate(name)
+		return err == nil
+	})
+}
+
+// others are the modules that p11-kit knows under names of its own.
+func (p Places) others() []string {
+	covered := make(map[string]bool)
+	for _, known := range wellKnownModules {
+		for _, c := range known.configs {
+			covered[c] = true
+		}
+	}
+	var names []string
+	for _, c := range p.configured() {
+		if !covered[c.name] {
+			names = append(names, c.name)
+		}
+	}
+	return names
 }
 
 func (p Places) notFound(name string, tried []string) error {

@@ -91,6 +91,9 @@ func TestLocate(t *testing.T) {
 	if want := []string{"opensc", "softhsm2", "ykcs11", "tpm2", "mine", "relative"}; !slices.Equal(names, want) {
 		t.Errorf("installed: got %q, want %q", names, want)
 	}
+	if want := []string{"gone"}; !slices.Equal(p.Missing(), want) {
+		t.Errorf("missing: got %q, want %q", p.Missing(), want)
+	}
 }
 
 func TestLocateInTheWorkingDirectory(t *testing.T) {

@@ -4,7 +4,9 @@ package judges
 
 import (
 	"encoding/json"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,6 +175,45 @@ func TestTokenMistakes(t *testing.T) {
 	}
 	for _, key := range []string{"one", "two"} {
 		d.VerifyRequest(d.Run("cardctl", "gen-csr", "--key", "pkcs11:token=desk;object="+key, "--subject", "CN=x"))
+	}
+}
+
+// One module that p11-kit knows and that does not work keeps nobody from the
+// tokens of the others.
+func TestBrokenModulesAreNamed(t *testing.T) {
+	d := tokenDesk(t)
+	d.Setenv("CARDCTL_MODULE", "")
+	d.Write("hangs.c", hangs, 0o600)
+	d.Run("gcc", "-shared", "-fPIC", "-o", "hangs.so", "hangs.c")
+	for name, module := range map[string]string{
+		"gone": "/nowhere/gone.so", "text": d.Write("text.so", "no module\n", 0o700), "hangs": d.Path("hangs.so"),
+	} {
+		d.Write("config/pkcs11/modules/"+name+".module", "module: "+module+"\n", 0o600)
+	}
+	var list struct {
+		Modules []struct {
+			Name    string
+			Problem *struct{ Code, Message, Hint string }
+		}
+		Tokens []struct{ Label string }
+	}
+	if err := json.Unmarshal([]byte(d.Run("cardctl", "list-tokens", "-o", "json", "--timeout", "20s")), &list); err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]string)
+	for _, m := range list.Modules {
+		if m.Problem != nil {
+			found[strings.TrimSuffix(filepath.Base(m.Name), ".so")] = m.Problem.Code
+			if m.Problem.Message == "" || m.Problem.Hint == "" {
+				t.Errorf("no reason, or nothing to do next: %+v", m)
+			}
+		}
+	}
+	if want := map[string]string{"gone": "not-found", "text": "mismatch", "hangs": "failed"}; !maps.Equal(found, want) {
+		t.Errorf("broken: %v, want %v", found, want)
+	}
+	if !slices.ContainsFunc(list.Tokens, func(token struct{ Label string }) bool { return token.Label == "desk" }) {
+		t.Errorf("the token is not there: %+v", list.Tokens)
 	}
 }
 
