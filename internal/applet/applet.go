@@ -30,17 +30,23 @@ func explain(err error, what, state string) error {
 		p.Code, p.What = problem.CardBusy, what+": another program reset the card"
 		_ = p.Because("%s", state).Hint("close the programs that use the card and run the command again")
 	case errors.Is(err, gp.ErrNoSecurityDomain):
-		p.Code = problem.NotFound
+		p.Code, p.What = problem.NotFound, what+": no security domain"
 		_ = p.Hint("the same command with --isd AID, if you know the AID of its security domain")
 	case errors.Is(err, gp.ErrKeyFormat):
-		p.Code = problem.Usage
-		_ = p.Hint("keys are 32, 48 or 64 hexadecimal digits: one key, or ENC:MAC:DEK")
-	case errors.Is(err, gp.ErrProtocol), errors.Is(err, gp.ErrTooLong):
+		p.Code, p.What = problem.Usage, what+": these are no card keys"
+		_ = p.Hint("the same command with one key, or ENC:MAC:DEK, each of 32, 48 or 64 hexadecimal digits")
+	case errors.Is(err, gp.ErrLevel):
+		p.Code, p.What = problem.NotSupported, what+": the card does not have this security level"
+		_ = p.Hint("the same command with another --security-level, or without")
+	case errors.Is(err, gp.ErrProtocol):
+		p.Code, p.What = problem.NotSupported, what+": the secure channel cannot be opened"
+	case errors.Is(err, gp.ErrTooLong):
 		p.Code = problem.NotSupported
 	case errors.Is(err, gp.ErrTooManyBlocks):
-		p.Code = problem.Mismatch
+		p.Code, p.What = problem.Mismatch, what+": the file is too long for this card"
 		_ = p.Hint("cardctl applet inspect shows what is long in the file; a card with extended length takes longer blocks")
 	case errors.Is(err, gp.ErrResponseMAC), errors.Is(err, gp.ErrMalformed):
+		p.What = what + ": the card's answer cannot be used"
 		_ = p.Hint("take the card out, put it back and look at it with cardctl applet list")
 	default:
 		statusProblem(p, err, what, state)

@@ -68,7 +68,7 @@ func NewKeySet(enc, mac, dek []byte) (*KeySet, error) {
 	switch len(enc) {
 	case keyLength128, keyLength192, keyLength256:
 	default:
-		return nil, fmt.Errorf("%w: a key has %d bytes, and not 16, 24 or 32", ErrKeyFormat, len(enc))
+		return nil, fmt.Errorf("%w: a key of %d bytes, and not of 16, 24 or 32", ErrKeyFormat, len(enc))
 	}
 	if len(mac) != len(enc) || len(dek) != len(enc) {
 		return nil, fmt.Errorf("%w: the three keys are not of one length", ErrKeyFormat)

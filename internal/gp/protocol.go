@@ -31,8 +31,12 @@ const (
 	optionREncryption03  = 0x40
 )
 
-// ErrProtocol is a secure channel that this package does not open.
-var ErrProtocol = errors.New("secure channel protocol not supported")
+// ErrProtocol is a secure channel that this package does not open, ErrLevel one
+// that does not have the security level.
+var (
+	ErrProtocol = errors.New("secure channel protocol not supported")
+	ErrLevel    = fmt.Errorf("%w at this level", ErrProtocol)
+)
 
 // Cipher is the cipher of the protocol's keys.
 func (p Protocol) Cipher() Cipher {
@@ -140,7 +144,7 @@ func (p Protocol) checkLevel(l Level) error {
 		}
 	}
 	if !slices.Contains(levels, l) {
-		return fmt.Errorf("%w: %s does not have %s", ErrProtocol, p, l)
+		return fmt.Errorf("%w: %s does not have %s", ErrLevel, p, l)
 	}
 	return nil
 }
