@@ -108,6 +108,8 @@ func (a *isoApplet) putKey(c iso7816.Command) iso7816.Status {
 		return iso7816.StatusSecurityNotSatisfied
 	case c.P1 != 0x3F || c.P2 != 0xFF:
 		return iso7816.StatusWrongP1P2
+	case a.profile.noImport:
+		return 0x6900
 	case len(c.Data) > transportBuffer:
 		return iso7816.StatusWrongLength
 	}

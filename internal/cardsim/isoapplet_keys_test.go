@@ -287,6 +287,11 @@ func TestIsoAppletKeysAskForThePIN(t *testing.T) {
 	}
 }
 
+func TestIsoAppletWithoutImport(t *testing.T) {
+	verified(t, "").expect("00DB3FFF", 0x6985)
+	verified(t, "isoapplet-no-import").expect("00DB3FFF", 0x6900)
+}
+
 func TestIsoAppletSecurityEnvironment(t *testing.T) {
 	for _, test := range []struct {
 		name, apdu string

@@ -52,6 +52,7 @@ type profile struct {
 	nobodyAtCard     bool // nobody confirms by the button
 
 	isoApplet1 bool // API version 1.0 of IsoApplet, not 0.6
+	noImport   bool // an IsoApplet that is built without key import
 }
 
 // countedStatus is the answer to a wrong password.
@@ -222,6 +223,9 @@ func profiles() []profile {
 		quirk("isoapplet-1.0", "a PKCS#15 card of IsoApplet's API version 1.0, with which OpenSC 0.23 makes no keys", func(p *profile) {
 			p.isoApplet1 = true
 			p.chaining = false
+		}),
+		quirk("isoapplet-no-import", "IsoApplet that is built without key import: 6900", func(p *profile) {
+			p.noImport = true
 		}),
 	}
 }

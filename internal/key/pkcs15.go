@@ -169,8 +169,10 @@ func (k *pkcs15Key) Generate(ctx context.Context, spec Spec) (*Generated, error)
 	if spec.Algorithm == "" {
 		spec.Algorithm = Algorithm(k.card.DefaultAlgorithm())
 	}
-	k.notify("the card makes a key, which takes a while")
-	return k.make(ctx, spec, func(n pkcs15.NewKey, pin *secret.Bytes) error { return k.card.GenerateKey(ctx, n, pin) })
+	return k.make(ctx, spec, nil, func(n pkcs15.NewKey, pin *secret.Bytes) error {
+		k.notify("the card makes a key, which takes a while")
+		return k.card.GenerateKey(ctx, n, pin)
+	})
 }
 
 func (k *pkcs15Key) Import(ctx context.Context, private crypto.PrivateKey, spec Spec) (*Generated, error) {
@@ -180,7 +182,9 @@ func (k *pkcs15Key) Import(ctx context.Context, private crypto.PrivateKey, spec 
 			Because("OpenSC puts RSA keys and p256, p384 and p521 on PKCS#15 cards.")
 	}
 	spec.Algorithm = AlgorithmOf(signer.Public())
-	return k.make(ctx, spec, func(n pkcs15.NewKey, pin *secret.Bytes) error { return k.card.StoreKey(ctx, n, private, pin) })
+	return k.make(ctx, spec, k.card.CheckImport, func(n pkcs15.NewKey, pin *secret.Bytes) error {
+		return k.card.StoreKey(ctx, n, private, pin)
+	})
 }
 
 func (k *pkcs15Key) notify(message string) {
@@ -189,9 +193,9 @@ func (k *pkcs15Key) notify(message string) {
 	}
 }
 
-// make puts a key into the slot, after removing the one that is there, and
-// reads it back.
-func (k *pkcs15Key) make(ctx context.Context, spec Spec, put func(pkcs15.NewKey, *secret.Bytes) error) (*Generated, error) {
+// make puts a key into the slot, after removing the one that is there if check,
+// which may be nil, has nothing against it, and reads it back.
+func (k *pkcs15Key) make(ctx context.Context, spec Spec, check func(context.Context, pkcs15.PIN, *secret.Bytes) error, put func(pkcs15.NewKey, *secret.Bytes) error) (*Generated, error) {
 	if err := k.card.CheckAlgorithm(ctx, string(spec.Algorithm)); err != nil {
 		return nil, k.explain(err, "")
 	}
@@ -210,6 +214,11 @@ func (k *pkcs15Key) make(ctx context.Context, spec Spec, put func(pkcs15.NewKey,
 	state := ""
 	err = k.withPIN(ctx, func(p pkcs15.PIN, pin *secret.Bytes) error {
 		n.PIN = p
+		if old != nil && check != nil {
+			if err := check(ctx, p, pin); err != nil {
+				return err
+			}
+		}
 		if old != nil {
 			if err := k.card.DeleteObjects(ctx, pkcs15.KindKey, k.id, p, pin); err != nil {
 				return err

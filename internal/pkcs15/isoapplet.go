@@ -115,6 +115,23 @@ func (a *applet) change(ctx context.Context, _ PIN, old, replacement *secret.Byt
 }
 
 // unblock is RESET RETRY COUNTER: the PUK, and the new PIN behind it.
+// importable refuses an applet that is built without key import, which refuses
+// PUT DATA as such; one with it misses the key in it. The PIN is verified.
+func (a *applet) importable(ctx context.Context) error {
+	const notAllowed iso7816.Status = 0x6900
+	_, err := a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsPutDataOdd, P1: 0x3F, P2: 0xFF})
+	switch iso7816.StatusOf(err) {
+	case 0:
+		return err
+	case notAllowed:
+		p := problem.New(problem.NotSupported, "this IsoApplet takes no key that was made elsewhere").
+			Because("It is built without key import [%s].", notAllowed).Hint("cardctl gen-key makes one on the card")
+		p.Cause = err
+		return p
+	}
+	return nil
+}
+
 func (a *applet) unblock(ctx context.Context, _ PIN, puk, replacement *secret.Bytes) error {
 	if err := a.ready(ctx); err != nil {
 		return err

@@ -143,6 +143,16 @@ func (c *Card) StoreKey(ctx context.Context, k NewKey, private crypto.PrivateKey
 	})
 }
 
+// CheckImport refuses a card that takes no key from outside, before what is in
+// its place is removed for it.
+func (c *Card) CheckImport(ctx context.Context, p PIN, pin *secret.Bytes) error {
+	if c.applet == nil {
+		return nil
+	}
+	err := c.change(ctx, p, pin, func() error { return c.applet.importable(ctx) })
+	return c.explain(err, "looking whether the card takes keys")
+}
+
 // NewCertificate is a certificate to be stored.
 type NewCertificate struct {
 	ID        []byte

@@ -58,6 +58,27 @@ func TestImportedKeys(t *testing.T) {
 	}
 }
 
+// A card that takes no keys keeps the one that was to be replaced.
+func TestReplaceOnACardThatTakesNoKeys(t *testing.T) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := benchWithoutCard(t)
+	b.card, b.wire = b.desk.WiredCard("desk", reader, "--applications", "pkcs15", "--profile", "isoapplet-no-import")
+	b.mustInit()
+	made := b.generate("PKCS15.45", key.Spec{Algorithm: key.P256})
+	before := b.public("PKCS15.45")
+	for ref, o := range map[string]keygen.Options{"PKCS15.45": {Replace: made.Fingerprint}, "PKCS15.46": {}} {
+		if _, err := b.importKey(ref, private, o); !problem.Is(err, problem.NotSupported) {
+			t.Errorf("%s: %v", ref, err)
+		}
+	}
+	if !key.SamePublic(b.public("PKCS15.45"), before) {
+		t.Error("the key that was to be replaced is gone")
+	}
+}
+
 func TestReplaceAndDelete(t *testing.T) {
 	for name, deaf := range map[string]bool{"directly": false, "by OpenSC's tools": true} {
 		t.Run(name, func(t *testing.T) {
