@@ -160,11 +160,15 @@ var instructionNames = map[byte]string{
 	InsInternalAuthenticate: "INTERNAL AUTHENTICATE",
 	InsSelect:               "SELECT",
 	InsSelectData:           "SELECT DATA",
+	0xB0:                    "READ BINARY",
 	InsGetResponse:          "GET RESPONSE",
 	InsGetData:              "GET DATA",
 	InsGetNextData:          "GET NEXT DATA",
 	InsPutData:              "PUT DATA",
 	InsPutDataOdd:           "PUT DATA",
+	0xD6:                    "UPDATE BINARY",
+	0xE0:                    "CREATE FILE",
+	0xE4:                    "DELETE",
 	InsTerminateDF:          "TERMINATE DF",
 }
 
