@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/problem"
 )
 
 var (
@@ -35,6 +38,16 @@ func TestDocumentsNameWhatThereIs(t *testing.T) {
 	}
 	if seen < 100 {
 		t.Errorf("only %d command lines found", seen)
+	}
+}
+
+// TestTroubleshootingKnowsEveryCode looks for a row for each error that there is.
+func TestTroubleshootingKnowsEveryCode(t *testing.T) {
+	text := readFile(t, "../../docs/troubleshooting.md")
+	for _, m := range problem.Codes() {
+		if row := fmt.Sprintf("\n| %d `%s` |", exitStatus(m.Code), m.Code); !strings.Contains(text, row) {
+			t.Errorf("docs/troubleshooting.md has no row %s", strings.TrimSpace(row))
+		}
 	}
 }
 
