@@ -110,7 +110,7 @@ func (k *pkcs15Key) Public(ctx context.Context) (crypto.PublicKey, error) {
 
 // pin is the PIN that protects what the key is, or the user PIN where that is
 // not told.
-func (k *pkcs15Key) pin(ctx context.Context) (pkcs15.PIN, error) {
+func (k *pkcs15Key) pin(ctx context.Context, toWrite bool) (pkcs15.PIN, error) {
 	private, err := k.private(ctx)
 	if err != nil {
 		return pkcs15.PIN{}, err
@@ -120,7 +120,7 @@ func (k *pkcs15Key) pin(ctx context.Context) (pkcs15.PIN, error) {
 		return pkcs15.PIN{}, k.explain(err, "")
 	}
 	p := d.UserPIN()
-	if private != nil && d.PIN(private.AuthID) != nil {
+	if private != nil && d.PIN(private.AuthID) != nil && !(toWrite && k.card.UserPINWrites()) {
 		p = d.PIN(private.AuthID)
 	}
 	if p == nil {
@@ -135,7 +135,16 @@ func (k *pkcs15Key) pin(ctx context.Context) (pkcs15.PIN, error) {
 // withPIN asks for the PIN, after a look at the tries left, and has it used
 // once. A PIN that was verified is not asked for again.
 func (k *pkcs15Key) withPIN(ctx context.Context, use func(p pkcs15.PIN, pin *secret.Bytes) error) error {
-	p, err := k.pin(ctx)
+	return k.askPIN(ctx, false, use)
+}
+
+// withWriterPIN is withPIN with the PIN that certificates are written with.
+func (k *pkcs15Key) withWriterPIN(ctx context.Context, use func(p pkcs15.PIN, pin *secret.Bytes) error) error {
+	return k.askPIN(ctx, true, use)
+}
+
+func (k *pkcs15Key) askPIN(ctx context.Context, toWrite bool, use func(p pkcs15.PIN, pin *secret.Bytes) error) error {
+	p, err := k.pin(ctx, toWrite)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (k *pkcs15Key) PutCertificate(ctx context.Context, leaf []byte, chain [][]b
 	if err != nil {
 		return k.explain(err, "")
 	}
-	err = k.withPIN(ctx, func(p pkcs15.PIN, pin *secret.Bytes) error {
+	err = k.withWriterPIN(ctx, func(p pkcs15.PIN, pin *secret.Bytes) error {
 		for _, issuer := range chain {
 			if err := k.putIssuer(ctx, issuer, p, pin); err != nil {
 				return err
@@ -75,7 +75,7 @@ func (k *pkcs15Key) putIssuer(ctx context.Context, der []byte, p pkcs15.PIN, pin
 }
 
 func (k *pkcs15Key) DeleteCertificate(ctx context.Context) error {
-	err := k.withPIN(ctx, func(p pkcs15.PIN, pin *secret.Bytes) error {
+	err := k.withWriterPIN(ctx, func(p pkcs15.PIN, pin *secret.Bytes) error {
 		return k.card.DeleteCertificate(ctx, k.id, p, pin, k.access.Now())
 	})
 	return k.explain(err, "")

@@ -46,10 +46,11 @@ const (
 )
 
 const (
-	insCreateFile   = 0xE0
-	insDeleteFile   = 0xE4
-	insReadBinary   = 0xB0
-	insUpdateBinary = 0xD6
+	insGenerateKeyPair = 0x46
+	insCreateFile      = 0xE0
+	insDeleteFile      = 0xE4
+	insReadBinary      = 0xB0
+	insUpdateBinary    = 0xD6
 )
 
 // use goes on with another channel.

@@ -192,7 +192,13 @@ func (c *Card) publicInKey(ctx context.Context, id []byte) (public crypto.Public
 		return nil, err
 	}
 	err = c.direct(ctx, func() error {
-		public, err = c.myEID.public(ctx, k)
+		if err := c.myEID.ready(ctx); err != nil {
+			return err
+		}
+		if err := c.myEID.selectPath(ctx, k.path); err != nil {
+			return err
+		}
+		public, err = c.myEID.public(ctx, k.EC)
 		return err
 	})
 	if iso7816.StatusOf(err) != 0 {
@@ -203,15 +209,9 @@ func (c *Card) publicInKey(ctx context.Context, id []byte) (public crypto.Public
 
 // public is GET DATA of the selected key file: modulus and exponent, or the
 // point in a sequence.
-func (m *myEID) public(ctx context.Context, k *PrivateKey) (crypto.PublicKey, error) {
+func (m *myEID) public(ctx context.Context, isEC bool) (crypto.PublicKey, error) {
 	const objectModulus, objectExponent, objectPoint = 0x0101, 0x0102, 0x0186
-	if err := m.ready(ctx); err != nil {
-		return nil, err
-	}
-	if err := m.selectPath(ctx, k.path); err != nil {
-		return nil, err
-	}
-	if k.EC {
+	if isEC {
 		raw, err := m.data(ctx, objectPoint)
 		if err != nil {
 			return nil, err
@@ -258,9 +258,9 @@ func properSignature(signature []byte) ([]byte, error) {
 }
 
 // certificates is how OpenSC's profile has files of certificates: 4301 and the
-// following, that the PIN of the key may change and remove.
+// following.
 func (m *myEID) certificates() layout {
-	const first, tagFCP, tagSize, tagDescriptor, tagID, tagAccess, tagProperties, tagLifeCycle = 0x4301, 0x62, 0x80, 0x82, 0x83, 0x86, 0x85, 0x8A
+	const first = 0x4301
 	remove := func(ctx context.Context, file int) error {
 		if err := m.selectPath(ctx, path(fileApplication, file)); err != nil {
 			return err
@@ -268,26 +268,38 @@ func (m *myEID) certificates() layout {
 		return m.send(ctx, insDeleteFile, 0, 0, nil)
 	}
 	create := func(ctx context.Context, file, size int, p PIN) error {
-		err := remove(ctx, file)
-		if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
-			err = m.selectPath(ctx, id(fileApplication))
-		}
-		if err != nil {
+		if err := remove(ctx, file); err != nil && iso7816.StatusOf(err) != iso7816.StatusFileNotFound {
 			return err
 		}
-		pin := byte(p.Reference)
-		control := iso7816.AppendTLV(nil, tagSize, id(size))
-		control = iso7816.AppendTLV(control, tagDescriptor, []byte{1}) // transparent
-		control = iso7816.AppendTLV(control, tagID, id(file))
-		control = iso7816.AppendTLV(control, tagAccess, []byte{unlockedReference<<4 | pin, pin<<4 | neverReference, neverReference<<4 | neverReference})
-		control = iso7816.AppendTLV(control, tagProperties, []byte{0, 0})
-		control = iso7816.AppendTLV(control, tagLifeCycle, []byte{0})
-		if err := m.send(ctx, insCreateFile, 0, 0, iso7816.AppendTLV(nil, tagFCP, control)); err != nil {
-			return err
-		}
-		return m.selectPath(ctx, path(fileApplication, file))
+		return m.createPublic(ctx, file, size, p)
 	}
 	return layout{first: first, create: create, remove: remove}
+}
+
+// createPublic makes a transparent EF in the application DF that all may read and
+// the PIN may change and remove, and selects it.
+func (m *myEID) createPublic(ctx context.Context, file, size int, p PIN) error {
+	const tagSize, transparent = 0x80, 0x01
+	pin := byte(p.Reference)
+	return m.createFile(ctx, file, tagSize, size, transparent, unlockedReference<<4|pin, pin<<4|neverReference)
+}
+
+// createFile makes a file in the application DF (ISO/IEC 7816-9), and selects it.
+func (m *myEID) createFile(ctx context.Context, file int, tagSize iso7816.Tag, size int, descriptor byte, access ...byte) error {
+	const tagFCP, tagDescriptor, tagID, tagAccess, tagProperties, tagLifeCycle = 0x62, 0x82, 0x83, 0x86, 0x85, 0x8A
+	if err := m.selectPath(ctx, id(fileApplication)); err != nil {
+		return err
+	}
+	control := iso7816.AppendTLV(nil, tagSize, id(size))
+	control = iso7816.AppendTLV(control, tagDescriptor, []byte{descriptor})
+	control = iso7816.AppendTLV(control, tagID, id(file))
+	control = iso7816.AppendTLV(control, tagAccess, append(access, neverReference<<4|neverReference))
+	control = iso7816.AppendTLV(control, tagProperties, []byte{0, 0})
+	control = iso7816.AppendTLV(control, tagLifeCycle, []byte{0})
+	if err := m.send(ctx, insCreateFile, 0, 0, iso7816.AppendTLV(nil, tagFCP, control)); err != nil {
+		return err
+	}
+	return m.selectPath(ctx, path(fileApplication, file))
 }
 
 // capabilities asks for the longest keys that the card makes, in bits. Cards

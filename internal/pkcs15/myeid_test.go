@@ -292,3 +292,23 @@ func FuzzMyEID(f *testing.F) {
 		_, _ = c.Status(t.Context())
 	})
 }
+
+// Entries as pkcs15-init 0.23 wrote them to a MyEID card.
+func TestKeyEntriesAreAsOpenSCWritesThem(t *testing.T) {
+	pin := PIN{ID: "01", Reference: 1}
+	rsaKey := NewKey{ID: []byte{0x45}, Label: "vpn", Usage: []string{"sign", "decrypt"}, PIN: pin}
+	signs := NewKey{ID: []byte{0x46}, Label: "ec", Usage: []string{"sign"}, PIN: pin}
+	derives := NewKey{ID: []byte{0x47}, Label: "drv", Usage: []string{"derive"}, PIN: pin}
+	for want, got := range map[string][]byte{
+		"3030300C0C0376706E030206C0040101300E04014503020274030203B8020101A110300E300804063F0050154B0102020800":   privateKeyEntry(rsaKey, 0x4B01, 2048, false),
+		"A02F300B0C026563030206C0040101300E04014603020430030203B8020102A110300E300804063F0050154B0202020100":     privateKeyEntry(signs, 0x4B02, 256, true),
+		"A031300C0C03647276030206C0040101300F0401470303070080030203B8020103A110300E300804063F0050154B0302020209": privateKeyEntry(derives, 0x4B03, 521, true),
+		"302C30090C0376706E03020640300D0401450302008B010100020100A110300E300804063F005015550102020800":           publicKeyEntry(rsaKey, 0x5501, 2048, false),
+		"A02730080C02656303020640300D0401460302 0003010100020100A10C300A300804063F0050155502":                    publicKeyEntry(signs, 0x5502, 256, true),
+		"A02930090C0364727603020640300E0401470303070080010100020100A10C300A300804063F0050155503":                 publicKeyEntry(derives, 0x5503, 521, true),
+	} {
+		if !bytes.Equal(got, unhex(t, strings.ReplaceAll(want, " ", ""))) {
+			t.Errorf("%X, want %s", got, want)
+		}
+	}
+}

@@ -69,6 +69,10 @@ func (c *Card) PUK(ctx context.Context, p PIN) (PIN, error) {
 	return limits, c.explain(err, "reading the tries left")
 }
 
+// UserPINWrites reports whether certificates are written with the user PIN,
+// whichever PIN a key has.
+func (c *Card) UserPINWrites() bool { return c.myEID != nil }
+
 // NeedsPUK reports whether the card takes no PIN without a PUK.
 func (c *Card) NeedsPUK() bool { return c.myEID != nil }
 

@@ -80,6 +80,16 @@ func (c *Card) GenerateKey(ctx context.Context, k NewKey, pin *secret.Bytes) err
 	if err := c.usable(ctx); err != nil {
 		return err
 	}
+	if c.myEID != nil {
+		d, err := c.read(ctx, partKeys|partPublicKeys)
+		if err != nil {
+			return err
+		}
+		if c.myEID.generates(d, k) {
+			err := c.change(ctx, k.PIN, pin, func() error { return c.myEID.generate(ctx, d, k) })
+			return c.explain(err, "making the key")
+		}
+	}
 	spec := "rsa:" + strings.TrimPrefix(k.Algorithm, "rsa")
 	if curve, ok := curves[k.Algorithm]; ok {
 		spec = "ec:" + curve

@@ -62,7 +62,7 @@ func (b *bench) byHand() {
 }
 
 func TestMyEIDFromBlankToUsed(t *testing.T) {
-	const limit = 270
+	const limit = 225
 	b := newMyEIDBench(t)
 	total, before := stack.Count{}, b.wire.Count()
 	step := func(name string) {
@@ -329,6 +329,32 @@ func TestMyEIDPINs(t *testing.T) {
 	b.pins[secret.PUK] = shortPUK
 	if err := b.unblock(); err != nil || !verifies("01", userPIN) {
 		t.Fatalf("unblock-pin: %v", err)
+	}
+}
+
+// A key may have a PIN of its own, which signs; certificates are written with
+// the first user PIN.
+func TestMyEIDWithTwoUserPINs(t *testing.T) {
+	const signPIN = "555555"
+	b := newMyEIDBench(t)
+	b.desk.Setenv("SIGN_PIN", signPIN)
+	b.opensc("pkcs15-init", "--create-pkcs15", "--so-pin", "env:SO_PIN", "--so-puk", "env:PUK", "--label", "theirs")
+	for _, pin := range [][]string{{"01", "env:PIN"}, {"02", "env:SIGN_PIN"}} {
+		b.opensc("pkcs15-init", "--store-pin", "--auth-id", pin[0], "--pin", pin[1], "--puk", "env:PUK", "--so-pin", "env:SO_PIN", "--label", "PIN "+pin[0])
+	}
+	b.opensc("pkcs15-init", "--generate-key", "ec:prime256v1", "--id", "46", "--auth-id", "02", "--pin", "env:SIGN_PIN", "--label", "signs")
+	b.opensc("pkcs15-init", "--finalize", "--so-pin", "env:SO_PIN")
+	if pins := b.mustInfo().PINs; len(pins) != 3 {
+		t.Errorf("%+v", pins)
+	}
+	b.pins[secret.PIN] = signPIN
+	certificate := b.issue("PKCS15.46")
+	b.pins[secret.PIN] = userPIN
+	if _, err := b.importCertificate("PKCS15.46", certificate); err != nil {
+		t.Error(err)
+	}
+	if err := b.signs("46"); !problem.Is(err, problem.PINIncorrect) {
+		t.Errorf("with the other PIN: %v", err)
 	}
 }
 
