@@ -324,3 +324,25 @@ func TestX25519Key(t *testing.T) {
 		t.Errorf("a token that does not make them: %v", err)
 	}
 }
+
+// PINs of a token with a PIN pad are typed there: none is handed over.
+func TestPINsAtThePINPad(t *testing.T) {
+	token := newWritableToken()
+	token.info.flags |= pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH
+	token.pin = ""
+	m, f := startWritable(t, token)
+	f.soPIN = ""
+	desk, err := m.FindToken(t.Context(), URI{})
+	if err != nil || !desk.PINPad {
+		t.Fatal(desk, err)
+	}
+	if _, err := m.SetPIN(t.Context(), desk, User, nil, nil); err != nil {
+		t.Errorf("set-pin user: %v", err)
+	}
+	if _, err := m.InitPIN(t.Context(), desk, nil, nil); err != nil {
+		t.Errorf("unblock-pin: %v", err)
+	}
+	if made, err := m.InitToken(t.Context(), desk, nil, "again", true); err != nil || made.Label != "again" {
+		t.Errorf("init: %+v, %v", made, err)
+	}
+}
