@@ -39,12 +39,28 @@ func processes(ctx context.Context, proc fs.FS) []Process {
 			continue
 		}
 		name, err := fs.ReadFile(proc, entry.Name()+"/comm")
-		if err != nil {
+		if err != nil || ended(proc, entry.Name()) {
 			continue
 		}
 		list = append(list, Process{PID: pid, Name: strings.TrimSpace(string(name))})
 	}
 	return list
+}
+
+// ended reports a process that is over and was not waited for, as happens where
+// no init runs: it holds nothing.
+func ended(proc fs.FS, pid string) bool {
+	stat, err := fs.ReadFile(proc, pid+"/stat")
+	if err != nil {
+		return false
+	}
+	// The state follows the name, which is in parentheses and may hold some.
+	end := strings.LastIndex(string(stat), ") ")
+	if end < 0 {
+		return false
+	}
+	state := string(stat[end+2:])
+	return strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
 }
 
 // holdsSocket reports whether the process has one of the sockets open, by

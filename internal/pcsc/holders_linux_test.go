@@ -26,12 +26,15 @@ func fakeProc() fs.FS {
 		"100/fd/0":   link("/dev/null"),
 		"100/fd/7":   link("socket:[4001]"),
 		"200/comm":   text("scdaemon\n"),
+		"200/stat":   text("200 (scdaemon) S 1 200 200 0\n"),
 		"200/fd/5":   link("socket:[4002]"),
 		"300/comm":   text("cardctl\n"),
 		"300/fd/5":   link("socket:[4003]"),
 		"400/comm":   text("bash\n"),
 		"400/fd/0":   link("pipe:[4001]"),
 		"400/fd/1":   link("socket:[bad]"),
+		"450/comm":   text("scdaemon\n"),
+		"450/stat":   text("450 (scd) R) Z 1 450 450 0\n"), // not waited for
 		"500/status": text("gone between two looks\n"),
 	}
 }
