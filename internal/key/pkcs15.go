@@ -228,16 +228,17 @@ func (k *pkcs15Key) make(ctx context.Context, spec Spec, check func(context.Cont
 				return err
 			}
 		}
+		state = lookAgain
 		if old != nil {
 			if err := k.card.DeleteObjects(ctx, pkcs15.KindKey, k.id, p, pin); err != nil {
 				return err
 			}
-			state = "The key that was in its place is gone. "
+			state = "The key that was in its place is gone. " + lookAgain
 		}
 		return put(n, pin)
 	})
 	if err != nil {
-		return nil, k.explain(err, state+lookAgain)
+		return nil, k.explain(err, state)
 	}
 	return k.readBack(ctx)
 }
