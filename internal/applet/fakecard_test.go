@@ -27,6 +27,7 @@ type fakeCard struct {
 	files    []fakeFile
 	apps     []fakeApp
 	announce bool // takes extended length
+	silent   bool // does not say what it speaks when it is selected
 	careless bool // finds out late that a package is there already
 	twin     byte // the serial in the key diversification data, 0 for its own
 	longest  int  // of the command data it takes, 0 for any
@@ -86,6 +87,9 @@ func (c *fakeCard) process(cmd iso7816.Command) ([]byte, uint16) {
 		c.open = false
 		oid := unhex(c.t, "73 0D 64 0B 06 09 2A864886FC6B040215")
 		fci := iso7816.AppendTLV(nil, 0x84, unhex(c.t, "A000000151000000"))
+		if c.silent {
+			oid = nil
+		}
 		return iso7816.AppendTLV(nil, 0x6F, iso7816.AppendTLV(fci, 0xA5, oid)), 0x9000
 	case 0xCA:
 		return c.get(iso7816.Tag(cmd.P1)<<8 | iso7816.Tag(cmd.P2))

@@ -110,7 +110,7 @@ func (w *installation) look(ctx context.Context) (err error) {
 	if w.plan.Blocks, err = w.domain.Session().LoadBlocks(w.plan.LoadSize, lengths(w.access.Channel)[0]); err != nil {
 		return err
 	}
-	if w.o.DryRun || !w.looked || w.commandToSpare() {
+	if w.o.DryRun || w.commandToSpare() || !w.looked && w.domain.Reads() == 0 {
 		return w.room(ctx)
 	}
 	return nil // the card says itself when it is full

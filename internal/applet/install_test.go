@@ -44,6 +44,25 @@ func TestInstall(t *testing.T) {
 	}
 }
 
+// TestInstallKeepsCount has cards that cost a command more than others: one that
+// does not say what it speaks, and one with test keys that are not the
+// factory's, which is written down by its serial.
+func TestInstallKeepsCount(t *testing.T) {
+	for name, change := range map[string]func(*fakeCard){
+		"plain":            func(*fakeCard) {},
+		"silent":           func(c *fakeCard) { c.silent = true },
+		"test keys":        func(c *fakeCard) { c.version = 1 },
+		"without a serial": func(c *fakeCard) { c.serial = 0 },
+	} {
+		card := newFakeCard(t)
+		change(card)
+		p, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, t.TempDir()), File: large().file(t)})
+		if err != nil || card.count > p.Blocks+8 {
+			t.Errorf("%s: %d commands for %d blocks, %v", name, card.count, p.Blocks, err)
+		}
+	}
+}
+
 func TestListTakesFewCommands(t *testing.T) {
 	card := newFakeCard(t)
 	if _, err := List(t.Context(), card.access(defaultKey, t.TempDir())); err != nil || card.count > 8 {

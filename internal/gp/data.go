@@ -19,6 +19,7 @@ const (
 // GetData is GET DATA (11.3), outside the secure channel if none is open. It
 // returns the answer as it came.
 func (d *SecurityDomain) GetData(ctx context.Context, tag iso7816.Tag) ([]byte, error) {
+	d.reads++
 	return d.send(ctx, "GET DATA", iso7816.Command{
 		CLA: classGP, INS: iso7816.InsGetData, P1: byte(tag >> 8), P2: byte(tag), Ne: iso7816.MaxShortNe,
 	})

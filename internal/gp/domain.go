@@ -18,6 +18,7 @@ type SecurityDomain struct {
 	protocols []Protocol
 	session   *Session
 	noTLV     bool // GET STATUS knows only the old format
+	reads     int  // GET DATA that were sent
 }
 
 // Discover selects the issuer security domain: the one that is selected when
@@ -88,6 +89,9 @@ func (d *SecurityDomain) AID() AID { return d.aid }
 
 // Locked reports whether the card told that it is locked or terminated.
 func (d *SecurityDomain) Locked() bool { return d.locked }
+
+// Reads is how many data objects were asked for.
+func (d *SecurityDomain) Reads() int { return d.reads }
 
 // Session is the open secure channel, nil where there is none.
 func (d *SecurityDomain) Session() *Session { return d.session }
