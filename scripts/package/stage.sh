@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes below build/package what packages hold besides the program: compressed
-# manual pages, completions, documents, licences; with modes that do not depend
+# manual pages, completions, documents, examples, licences; with modes that do not depend
 # on who checked the sources out. stage.sh SECONDS: the time that the files shall
 # have. goreleaser.yaml calls it.
 set -euo pipefail
@@ -51,6 +51,8 @@ documents() {
 	notices >"$stage/doc/THIRD-PARTY-LICENSES"
 	install -m 644 README.md CHANGELOG.md docs/*.md "$stage/doc"
 	install -m 644 LICENSE "$stage/LICENSE"
+	install -D -m 755 -t "$stage/doc/examples" scripts/provision-*.sh
+	install -D -m 644 -t "$stage/doc/examples/lib" scripts/lib/provision.sh
 	{
 		printf '%s\n' 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/' \
 			'Upstream-Name: cardctl' 'Source: https://github.com/cardctl/cardctl' '' \
