@@ -19,6 +19,8 @@ lint() {
 	CGO_ENABLED=0 go vet ./...
 	go tool staticcheck ./...
 	go tool staticcheck -tags stack ./test/... ./internal/pcsc/...
+	go vet -tags packages ./test/packages/
+	go tool staticcheck -tags packages ./test/packages/
 	shellcheck -x scripts/*.sh scripts/*/*.sh test/*/testdata/*.sh .ci/run
 	mandoc -T lint -W all man/*
 }
@@ -61,5 +63,10 @@ scripts/demo.sh
 for family in scripts/demo/*.sh; do
 	scripts/demo.sh --family "$(basename "$family" .sh)"
 done
+
+heading "Dependencies"
+scripts/dependencies.sh
+
+scripts/package.sh
 
 heading "All passed"
