@@ -401,7 +401,7 @@ func TestMyEIDPulledOnTheWay(t *testing.T) {
 	pullOut(t, myEID, []workflow{
 		{name: "init of a blank card", before: blank, stride: 13, erases: true},
 		{name: "init of a used card", before: used, stride: 17, erases: true},
-		{name: "gen-key", before: genKey, stride: 13},
+		{name: "gen-key", before: genKey, stride: 13, direct: true},
 		{name: "info", before: infoOnly, stride: 9, direct: true},
 		{name: "gen-csr", before: genCSR, stride: 7, direct: true},
 		{name: "import-cert in the place of another", before: replaceCert, stride: 13, direct: true},
