@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,7 @@ type unblockPINOptions struct {
 func newUnblockPINCmd(env *Env) *cobra.Command {
 	var o unblockPINOptions
 	cmd := &cobra.Command{
-		Use:   "unblock-pin [user]",
+		Use:   "unblock-pin [user|so]",
 		Short: "Give a blocked PIN its tries back, and a new value",
 		Long: `Give a blocked user PIN its tries back, and a new value. An OpenPGP card wants
 --reset-code or --admin-pin, which is asked for where neither is given; a
@@ -31,8 +32,8 @@ PKCS#15 card --puk, a PKCS#11 token --so-pin.`,
   cardctl unblock-pin user --puk env:PUK --new-pin env:NEW
   cardctl unblock-pin user --app pkcs11 --token desk --module softhsm2 \
       --so-pin env:SO_PIN`,
-		Args:      atMostOneArg("the PIN to unblock: user"),
-		ValidArgs: []string{"user"},
+		Args:      atMostOneArg("the PIN to unblock: user, or so"),
+		ValidArgs: []string{"user", "so"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return runUnblockPIN(cmd.Context(), env, &o, args) },
 	}
 	flags := cmd.Flags()
@@ -67,6 +68,9 @@ func runUnblockPIN(ctx context.Context, env *Env, o *unblockPINOptions, args []s
 			return cardinit.UnblockPIN(ctx, ch, pin, with, access)
 		},
 		onPKCS15: func(ctx context.Context, c *pkcs15.Card) (cardinit.PINReport, error) {
+			if !slices.ContainsFunc([]secret.Name{secret.AdminPIN, secret.ResetCode, secret.SOPIN}, o.secrets.flagGiven) {
+				with = secret.PUK // nothing else is asked for, and such a card has nothing else
+			}
 			return cardinit.UnblockPKCS15PIN(ctx, c, pin, with, access)
 		},
 		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (cardinit.PINReport, error) {
