@@ -17,7 +17,45 @@ const (
 	stateUntouched  = "Nothing on the card was changed."
 	stateAttributes = "The slot was prepared for the new algorithm; a key that was in it is gone."
 	stateKeyMade    = "The new key is in the slot and has no fingerprint yet; the same command again completes it."
+
+	// The same where a key was in the slot before: cards keep its fingerprint.
+	stateKeyReplaced = "The new key is in the slot, still with the fingerprint of the old one; the same command again completes it."
+
+	// The card did not answer the command that changes the slot.
+	stateUnknown         = "The card may have put the new key into the slot; the same command again completes it."
+	stateUnknownReplaced = "The card may have put the new key into the slot, and then the old one is gone, whatever fingerprint is shown; the same command again completes it."
 )
+
+// stateAfter is what is on the card when a command that changes the slot ended
+// with err. state was it before the command.
+func stateAfter(err error, state string, occupant *Occupant) string {
+	switch {
+	case iso7816.StatusOf(err) != 0:
+		return state
+	case holdsFingerprint(occupant):
+		return stateUnknownReplaced
+	}
+	return stateUnknown
+}
+
+// stateMade is what is on the card when the new key is in the slot.
+func stateMade(occupant *Occupant) string {
+	if holdsFingerprint(occupant) {
+		return stateKeyReplaced
+	}
+	return stateKeyMade
+}
+
+// stateAttributesUnknown is what is on the card when the new attributes of a slot
+// were not confirmed.
+func stateAttributesUnknown(err error) string {
+	if iso7816.StatusOf(err) != 0 {
+		return stateUntouched
+	}
+	return "The slot may be prepared for the new algorithm; a key that was in it is gone then."
+}
+
+func holdsFingerprint(o *Occupant) bool { return o != nil && !o.Unfinished }
 
 // Generate makes the key and then writes its time and, last of all, its
 // fingerprint: a slot with a key and no fingerprint is one that was interrupted,
@@ -49,7 +87,9 @@ func (k *openPGPKey) Generate(ctx context.Context, spec Spec) (*Generated, error
 	for _, algorithm = range candidates(data, k.slot, algorithm) {
 		if state, err = k.prepare(ctx, algorithm); err == nil {
 			k.access.Notify("making the key on the card")
-			public, err = k.card.Generate(ctx, k.slot)
+			if public, err = k.card.Generate(ctx, k.slot); err != nil {
+				state = stateAfter(err, state, occupant)
+			}
 		}
 		if !cannot(err) {
 			break
@@ -59,7 +99,7 @@ func (k *openPGPKey) Generate(ctx context.Context, spec Spec) (*Generated, error
 		return nil, Explain(k.explainRefusal(ctx, err, algorithm), what, state)
 	}
 	made, err := k.finish(ctx, public, openpgp.KeyGenerated)
-	return made, Explain(err, what, stateKeyMade)
+	return made, Explain(err, what, stateMade(occupant))
 }
 
 func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey, spec Spec) (*Generated, error) {
@@ -80,6 +120,10 @@ func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey, spec
 		return nil, problem.New(problem.NotSupported, "%s: a %T is no key for a card", what, private)
 	}
 	public := withPublic.Public()
+	occupant, err := k.Occupant(ctx)
+	if err != nil {
+		return nil, err
+	}
 	state, err := k.prepare(ctx, AlgorithmOf(public))
 	if err != nil {
 		return nil, Explain(err, what, state)
@@ -89,7 +133,7 @@ func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey, spec
 		k.card.Forget()
 	}
 	if err := k.card.Import(ctx, k.slot, private); err != nil {
-		return nil, Explain(k.explainRefusal(ctx, err, AlgorithmOf(public)), what, state)
+		return nil, Explain(k.explainRefusal(ctx, err, AlgorithmOf(public)), what, stateAfter(err, state, occupant))
 	}
 	stored, err := k.card.PublicKey(ctx, k.slot)
 	if err == nil && !SamePublic(stored, public) {
@@ -97,10 +141,10 @@ func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey, spec
 			Because("The card tells another public key. Do not use this slot.")
 	}
 	if err != nil {
-		return nil, Explain(err, what, stateKeyMade)
+		return nil, Explain(err, what, stateMade(occupant))
 	}
 	made, err := k.finish(ctx, public, openpgp.KeyImported)
-	return made, Explain(err, what, stateKeyMade)
+	return made, Explain(err, what, stateMade(occupant))
 }
 
 // explainRefusal tells a card that has no such keys from one that does not know
@@ -160,7 +204,7 @@ func (k *openPGPKey) prepare(ctx context.Context, algorithm Algorithm) (state st
 		return stateUntouched, nil
 	}
 	if err := k.putAttributes(ctx, data, algorithm); err != nil {
-		return stateUntouched, err
+		return stateAttributesUnknown(err), err
 	}
 	return stateAttributes, nil
 }

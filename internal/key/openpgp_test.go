@@ -382,3 +382,49 @@ func checkCertificates(t *testing.T, d *desk) {
 		})
 	}
 }
+
+// TestReplaceOnACardThatIsPulled: an error must not say that nothing was changed
+// where the old key is gone, nor that the new one is there where it is not.
+func TestReplaceOnACardThatIsPulled(t *testing.T) {
+	generate := func(d *desk) (made *Generated, err error) {
+		d.open("OPENPGP.3", func(k Key) { made, err = k.Generate(t.Context(), Spec{Algorithm: P256}) })
+		return made, err
+	}
+	counted := newDesk(t, "")
+	if _, err := generate(counted); err != nil {
+		t.Fatal(err)
+	}
+	const opening = 2 // SELECT, GET DATA
+	changes := 0
+	for n := counted.card.Traffic().APDUs + opening + 1; ; n++ {
+		d := newDesk(t, "", cardsim.RemoveAfter(n))
+		old, err := generate(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, failed := generate(d)
+		if failed == nil {
+			break
+		}
+		var p *problem.Error
+		if !errors.As(failed, &p) || p.Code != problem.CardRemoved {
+			t.Fatalf("APDU %d: %v", n, failed)
+		}
+		d.open("OPENPGP.3", func(k Key) {
+			now, err := k.Public(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			changed := !SamePublic(now, old.Public)
+			if changed {
+				changes++
+			}
+			if said := p.Why; changed && said == stateUntouched || !changed && said == stateKeyReplaced {
+				t.Errorf("APDU %d: the key is another one: %v; the error says %q", n, changed, said)
+			}
+		})
+	}
+	if changes == 0 {
+		t.Error("the card was not pulled between the key and its fingerprint")
+	}
+}
