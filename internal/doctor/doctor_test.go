@@ -152,6 +152,10 @@ func TestChecks(t *testing.T) {
 
 		{"scdaemon runs", func(p *Probe) { p.Root.(fstest.MapFS)["proc/77/comm"] = &fstest.MapFile{Data: []byte("scdaemon\n")} },
 			"scdaemon", Warn, "process 77", "gpgconf --kill scdaemon"},
+		{"scdaemon is over", func(p *Probe) {
+			root := p.Root.(fstest.MapFS)
+			root["proc/77/comm"], root["proc/77/cmdline"] = &fstest.MapFile{Data: []byte("scdaemon\n")}, &fstest.MapFile{}
+		}, "scdaemon", Pass, "does not run", ""},
 
 		{"no module", func(p *Probe) { p.Modules = modules() }, "pkcs11-modules", Warn, "no PKCS#11 module", "apt install opensc-pkcs11"},
 		{"broken module", func(p *Probe) { p.Modules = modules(ModuleStatus{Name: "x", Err: fs.ErrNotExist}) },

@@ -70,7 +70,12 @@ func (e *examination) running(name string) (pid int, ok bool) {
 			continue
 		}
 		comm, err := fs.ReadFile(e.probe.Root, "proc/"+entry.Name()+"/comm")
-		if err == nil && strings.TrimSpace(string(comm)) == name {
+		if err != nil || strings.TrimSpace(string(comm)) != name {
+			continue
+		}
+		// One that is over and not waited for has no command line any more.
+		line, err := fs.ReadFile(e.probe.Root, "proc/"+entry.Name()+"/cmdline")
+		if err != nil || len(line) > 0 {
 			return pid, true
 		}
 	}
