@@ -130,7 +130,7 @@ func (w *pkcs15Work) question(s pkcs15.Status, r Report) string {
 
 // askPINs gets the PINs before anything is changed.
 func (w *pkcs15Work) askPINs(ctx context.Context, s pkcs15.Status) (err error) {
-	if w.first.SOPIN, err = w.ask(ctx, secret.SOPIN, pkcs15.PIN{SO: true, Min: 1}, true); err != nil {
+	if w.first.SOPIN, err = w.ask(ctx, secret.SOPIN, w.card.FirstSOPIN(), true); err != nil {
 		return err
 	}
 	if w.card.OnePIN() && w.first.SOPIN != nil {

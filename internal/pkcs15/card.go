@@ -3,7 +3,8 @@
 // pkcs15-init, run as a child process, and its answers are checked against the
 // card. An IsoApplet and a MyEID card are read and used directly, which saves the
 // probing of every OpenSC run, and get their certificates so, which keeps the old
-// one until the new one is there; other cards are reached through OpenSC's tools.
+// one until the new one is there; a MyEID card makes its keys so, too. Other cards
+// are reached through OpenSC's tools.
 // What may be overwritten is the callers' business.
 package pkcs15
 

@@ -69,6 +69,16 @@ func (c *Card) PUK(ctx context.Context, p PIN) (PIN, error) {
 	return limits, c.explain(err, "reading the tries left")
 }
 
+// FirstSOPIN is the SO PIN of a card that has none yet: lengths in bytes, as far
+// as they are known.
+func (c *Card) FirstSOPIN() PIN {
+	p := PIN{SO: true, Min: 1, TriesLeft: -1}
+	if c.myEID != nil {
+		p.Min, p.Max = myEIDMinPIN, myEIDMaxPIN
+	}
+	return p
+}
+
 // UserPINWrites reports whether certificates are written with the user PIN,
 // whichever PIN a key has.
 func (c *Card) UserPINWrites() bool { return c.myEID != nil }

@@ -236,7 +236,9 @@ func TestInitOfAUsedMyEID(t *testing.T) {
 	if result := b.desk.Try("pkcs15-tool", "--verify-pin", "--auth-id", "ff", "--pin", "env:SO_PIN"); result.Exit != 0 {
 		t.Fatal(result)
 	}
-	b.pins[secret.PUK] = "123"
+	b.pins[secret.SOPIN] = "123456789"
+	refused("a long SO PIN", problem.Usage, 3)
+	b.pins[secret.SOPIN], b.pins[secret.PUK] = newSOPIN, "123"
 	refused("a short PUK", problem.Usage, 3)
 	delete(b.pins, secret.PUK)
 	refused("no PUK", problem.Usage, 3)
