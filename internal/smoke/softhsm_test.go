@@ -5,6 +5,7 @@ package smoke_test
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -210,6 +211,23 @@ func TestFailures(t *testing.T) {
 				t.Error("the PIN is in the report")
 			}
 		})
+	}
+}
+
+// A key is not advised instead of itself.
+func TestTheModuleShowsNoCertificate(t *testing.T) {
+	token, ca := softhsm.New(t, "hidden"), softhsm.NewCA(t, "Snake Oil CA")
+	token.Generate(t, "EC:prime256v1", 3, "without certificate")
+	o := options(t, token, "%03")
+	o.Public = public(t, o)
+	o.Certificate = ca.Issue(t, o.Public, nil)
+	for name, advised := range map[string]bool{"OPENPGP.1": true, "OPENPGP.3": false, "PKCS15.45": false} {
+		o.Key = name
+		_, err := smoke.Run(t.Context(), o)
+		var p *problem.Error
+		if !errors.As(err, &p) || p.Code != problem.NotFound || strings.Contains(p.Try, "use OPENPGP.3") != advised {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
