@@ -30,6 +30,10 @@ fuzz() {
 	local target=$1 log=$2/${1//\//_}.log outcome=pass
 	go test -run '^$' -fuzz "^${target##*.}\$" -fuzztime "$fuzz_time" -fuzzminimizetime 1s -parallel "$workers" \
 		"./${target%.*}" </dev/null >"$log" 2>&1 || outcome=fail
+	# go test reports an input that it was about to try when the time was over.
+	if grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input written' "$log"; then
+		outcome=pass
+	fi
 	printf 'target: %s\noutcome: %s\n' "$target" "$outcome" >>"$log"
 	say "$outcome $target"
 	if [[ $outcome == fail ]]; then

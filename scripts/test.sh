@@ -8,6 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/packages.sh
 . scripts/lib/go.sh
 . scripts/lib/pcscd.sh
+. scripts/lib/coverage.sh
 trap stop_pcscd EXIT
 
 lint() {
@@ -48,15 +49,27 @@ build
 
 heading "Tests"
 go test -count=1 . # the layers: what it asks go list for, the test cache does not see
-go test ./...
+covered_test ./...
+
+heading "Tests for races, of what runs beside something else"
+go test -race ./internal/{certstore,output,p11,pcsc,pkcs12,pkcs15,secret,smoke,terminal}
+go test -race -run '^(TestTimeoutAndInterrupt|TestBusySimulatedCard|TestWaitWantsTheCardThatIsNamed|TestPrompts|TestMovingTerminal|TestSignals)$' ./cmd/cardctl
 
 heading "Tests without cgo"
 CGO_ENABLED=0 go test ./...
 
 heading "Tests on the PC/SC daemon, with GnuPG, OpenSC and OpenSSL"
 start_pcscd
-go test -tags stack -count=1 -p 1 ./internal/pcsc/ ./test/...
+covered_test -tags stack -count=1 -p 1 ./internal/pcsc/ ./test/...
 stop_pcscd
+
+heading "Start-up beside OpenSC, with four readers"
+start_pcscd more-readers
+BENCH_READERS=4 go test -tags stack -count=1 -run '^TestStartUp$' ./test/bench
+stop_pcscd
+
+heading "How much of internal/ the tests run"
+check_coverage 85
 
 heading "The demo, twice, and of each family"
 scripts/demo.sh

@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# How much of the code the tests run, over several runs of go test. Needs say.sh.
+
+coverage_dir= # what the runs leave
+
+# covered_test runs go test with the arguments, counting the statements of
+# internal/ that are run.
+covered_test() {
+	[[ -n $coverage_dir ]] || coverage_dir=$(mktemp -d)
+	go test -coverpkg=./internal/... "$@" -args -test.gocoverdir="$coverage_dir" | sed 's/[[:space:]]*coverage: .*//'
+}
+
+# check_coverage prints for each package how much of it was run, and fails where
+# all together are below the percentage.
+check_coverage() {
+	local least=$1 profile total
+	profile=$(mktemp)
+	go tool covdata textfmt -i="$coverage_dir" -o="$profile"
+	awk -F'[ /:]' '
+		NR > 1 {
+			statements = $(NF - 1); runs = $NF
+			package = $0; sub("/[^/]*$", "", package); sub("^.*/internal/", "", package)
+			all[package] += statements; sum += statements
+			if (runs > 0) { run[package] += statements; done += statements }
+		}
+		END {
+			for (package in all) printf "%5.1f%%  %s\n", 100 * run[package] / all[package], package | "sort -k2"
+			close("sort -k2")
+			printf "%5.1f%%  of %d statements\n", 100 * done / sum, sum
+		}
+	' "$profile"
+	total=$(go tool cover -func="$profile" | awk 'END { sub("%", "", $NF); print $NF }')
+	rm -r "$profile" "$coverage_dir"
+	coverage_dir=
+	awk -v total="$total" -v least="$least" 'BEGIN { exit total < least }' ||
+		die "the tests run $total% of the statements in internal/, and should run $least%."
+}
