@@ -24,6 +24,8 @@ func FuzzHiddenLine(f *testing.F) {
 				t.Fatalf("%q leaves %q", typed, room[:cap(room)])
 			}
 		}
-		parseAnswer(string(typed))
+		if yes, ok := parseAnswer(string(typed)); yes && !ok {
+			t.Errorf("%q is yes, and no answer", typed)
+		}
 	})
 }
