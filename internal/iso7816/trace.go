@@ -88,8 +88,18 @@ func secretData(c Command) bool {
 		case 0xD1, 0xD2, 0xD3, 0xD5, 0xF4, 0xF9: // OpenPGP: SM keys, resetting code, AES key, KDF
 			return true
 		}
+		return c.P1 == 0x01 && secretOfMyEID(c)
 	}
 	return false
+}
+
+// secretOfMyEID reports whether PUT DATA to a MyEID card carries a PIN and its
+// PUK, or a part of a private key.
+func secretOfMyEID(c Command) bool {
+	const firstPIN, lastPIN, pinAndPUK = 0x01, 0x0E, 16 // bytes
+	const firstPart, lastPart = 0x82, 0x8B
+	isPIN := c.P2 >= firstPIN && c.P2 <= lastPIN && len(c.Data) >= pinAndPUK
+	return isPIN || c.P2 >= firstPart && c.P2 <= lastPart
 }
 
 // secretAnswer reports whether the answer to a command may be a secret: what

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -120,6 +121,15 @@ func TestMyEIDFromBlankToUsed(t *testing.T) {
 	}
 	b.desk.Setenv("CARDCTL_PIN", userPIN)
 	b.desk.Run("cardctl", "smoke-test", "--key", "PKCS15.45", "--module", "opensc", "--tls")
+	trace := string(b.desk.Read("desk.trace"))
+	for _, value := range []string{userPIN, shortPUK, soPIN} {
+		if strings.Contains(trace, fmt.Sprintf("%X", value)) {
+			t.Errorf("%s is in the trace of the card", value)
+		}
+	}
+	if !strings.Contains(trace, "> 00DA0101********") {
+		t.Error("the trace does not have the user PIN's making")
+	}
 }
 
 func TestMyEIDKeys(t *testing.T) {
