@@ -37,7 +37,7 @@ fuzz() {
 	printf 'target: %s\noutcome: %s\n' "$target" "$outcome" >>"$log"
 	say "$outcome $target"
 	if [[ $outcome == fail ]]; then
-		cat "$log"
+		grep -v '^fuzz: elapsed' "$log"
 	fi
 }
 
