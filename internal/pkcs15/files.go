@@ -314,6 +314,10 @@ func (a *files) read(ctx context.Context, where, atOnce int) ([]byte, error) {
 		if len(content) > 0 && iso7816.StatusOf(err) == iso7816.StatusWrongOffset {
 			return content, nil
 		}
+		if err == nil && len(part) == 0 && ask > iso7816.MaxShortNe {
+			a.ch.Doubt() // cards are known to take the greatest Le for none
+			continue
+		}
 		content = append(content, part...)
 		if status := iso7816.StatusOf(err); err != nil && status != statusEndOfFile {
 			return nil, err
