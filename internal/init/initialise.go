@@ -156,10 +156,16 @@ func (w *work) setPINs(ctx context.Context) error {
 		return nil
 	}
 	if err := w.changeFrom(ctx, openpgp.PW1, factoryUserPIN, w.user); err != nil {
+		if unanswered(err) {
+			w.state = "The user PIN is the factory's or the new one, the admin PIN the factory's."
+		}
 		return err
 	}
 	w.state = "The user PIN is the new one, the admin PIN still the factory's."
 	if err := w.changeFrom(ctx, openpgp.PW3, factoryAdminPIN, w.admin); err != nil {
+		if unanswered(err) {
+			w.state = "The user PIN is the new one, the admin PIN the factory's or the new one."
+		}
 		return err
 	}
 	w.state = ""
@@ -205,6 +211,12 @@ const (
 	factoryUserPIN  = "123456"
 	factoryAdminPIN = "12345678"
 )
+
+// unanswered reports a command that the card may have carried out.
+func unanswered(err error) bool {
+	return errors.Is(err, iso7816.ErrCardRemoved) || errors.Is(err, iso7816.ErrCardReset) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
 
 func (w *work) changeFrom(ctx context.Context, ref openpgp.PasswordRef, factory string, pin *secret.Bytes) error {
 	old := secret.New([]byte(factory))

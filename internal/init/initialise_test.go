@@ -321,3 +321,54 @@ func TestInitialiseChangesNothingWhenItCannotGoOn(t *testing.T) {
 		})
 	}
 }
+
+// TestInitialiseOnACardThatIsPulled: what the error says of the PINs is so.
+func TestInitialiseOnACardThatIsPulled(t *testing.T) {
+	seen := map[string]bool{}
+	for n := 1; ; n++ {
+		card, err := cardsim.NewCard(cardsim.Options{}, cardsim.RemoveAfter(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = card.Close() })
+		d := &desk{t: t, card: card, pins: map[secret.Name]string{secret.PIN: "654321", secret.AdminPIN: "87654321"}}
+		_, err = d.initialise(Options{})
+		if err == nil {
+			break
+		}
+		var p *problem.Error
+		if !errors.As(err, &p) || p.Code != problem.CardRemoved {
+			t.Fatalf("APDU %d: %v", n, err)
+		}
+		user, admin := d.takes(0x81, "654321"), d.takes(0x83, "87654321")
+		for said, wrong := range map[string]bool{
+			"Nothing on the card was changed":        user || admin,
+			"The user PIN is the new one":            !user,
+			"the admin PIN still the factory's":      admin,
+			"The user PIN is the factory's or":       false,
+			"the admin PIN the factory's or the new": false,
+		} {
+			if strings.Contains(p.Why, said) {
+				seen[said] = true
+				if wrong {
+					t.Errorf("APDU %d: new user PIN %v, new admin PIN %v, and %q", n, user, admin, p.Why)
+				}
+			}
+		}
+	}
+	if !seen["The user PIN is the factory's or"] || !seen["the admin PIN the factory's or the new"] {
+		t.Errorf("the card was not pulled while the PINs were changed: %v", seen)
+	}
+}
+
+// takes tells whether the card takes the password, which costs a try.
+func (d *desk) takes(ref byte, password string) (ok bool) {
+	d.session(func(ch *iso7816.Channel) {
+		if _, err := ch.Select(d.t.Context(), []byte{0xD2, 0x76, 0x00, 0x01, 0x24, 0x01}); err != nil {
+			d.t.Fatal(err)
+		}
+		_, err := ch.Send(d.t.Context(), iso7816.Command{INS: iso7816.InsVerify, P2: ref, Data: []byte(password)})
+		ok = err == nil
+	})
+	return ok
+}
