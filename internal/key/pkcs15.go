@@ -256,7 +256,7 @@ func usages(spec Spec) ([]string, error) {
 	var names []string
 	for _, u := range spec.Usage {
 		if isRSA && u == Derive || !isRSA && u == Decrypt {
-			return nil, problem.New(problem.NotSupported, "an %s key cannot %s", spec.Algorithm, u)
+			return nil, problem.New(problem.NotSupported, "%s keys cannot %s", spec.Algorithm, u)
 		}
 		if !slices.Contains(names, string(u)) {
 			names = append(names, string(u))

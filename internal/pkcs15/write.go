@@ -32,7 +32,7 @@ var curves = map[string]string{"p256": "prime256v1", "p384": "secp384r1", "p521"
 // known to crash on it.
 func (c *Card) CheckAlgorithm(ctx context.Context, algorithm string) error {
 	_, isEC := curves[algorithm]
-	refused := problem.New(problem.NotSupported, "this card cannot make an %s key", algorithm)
+	refused := problem.New(problem.NotSupported, "this card cannot make %s keys", algorithm)
 	switch {
 	case !isEC && !strings.HasPrefix(algorithm, "rsa"):
 		return refused.Because("OpenSC puts RSA keys and p256, p384 and p521 on PKCS#15 cards.")
