@@ -194,7 +194,7 @@ func (m *Module) explain(err error) error {
 	case failed.Code == pkcs11.CKR_PIN_INCORRECT:
 		p.Code = problem.PINIncorrect
 		_ = p.Because("The PIN is wrong.")
-	case failed.Code.isGone():
+	case failed.Code.isGone() && !failed.Code.isVague():
 		return m.removed(failed)
 	case failed.Code.isUnsupported():
 		p.Code = problem.NotSupported

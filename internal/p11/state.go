@@ -27,7 +27,7 @@ func (m *Module) explainOn(ctx context.Context, was Token, err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	if failed.Code.isGone() {
+	if failed.Code.isGone() && !failed.Code.isVague() {
 		return m.wentAway(was, err)
 	}
 	if p := m.plainly(was, failed.Code); p != nil {

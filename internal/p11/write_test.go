@@ -98,6 +98,7 @@ func TestWhatAFailedWriteMeans(t *testing.T) {
 		{"removed, the module says nothing of it", pkcs11.CKR_GENERAL_ERROR, func(f *writable) {
 			f.faults["C_GetTokenInfo"] = pkcs11.CKR_TOKEN_NOT_PRESENT
 		}, problem.CardRemoved, false},
+		{"not recognised, and still there", pkcs11.CKR_TOKEN_NOT_RECOGNIZED, nil, problem.Failed, true},
 		{"another token instead", pkcs11.CKR_SESSION_HANDLE_INVALID, func(f *writable) { f.tokens[0].info.serial = "2" }, problem.CardRemoved, false},
 		{"removed, seen in the list of slots only", pkcs11.CKR_GENERAL_ERROR, func(f *writable) { f.tokens = nil }, problem.CardRemoved, false},
 		{"erased by another program", pkcs11.CKR_DEVICE_ERROR, func(f *writable) {
