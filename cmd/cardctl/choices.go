@@ -45,7 +45,7 @@ func (env *Env) readerChoices(ctx context.Context, _ *cobra.Command) ([]choice, 
 // chooseKey asks which of the keys that are there now is meant.
 func (env *Env) chooseKey(ctx context.Context) (string, error) {
 	missing := problem.New(problem.Usage, "which key?").
-		Because("--key is missing.").Hint("cardctl %s --key OPENPGP.3; cardctl info shows the keys of a card", env.command)
+		Because("--key is missing.").Hint("--key OPENPGP.3")
 	if env.flags.noInput || !env.terminal.Available() {
 		return "", missing
 	}

@@ -49,6 +49,7 @@ type Env struct {
 
 	// command is what is run, object what it is run on.
 	command, object string
+	typed           typed
 	// started says that the flags are known and the command's own work begins.
 	started bool
 }
@@ -101,14 +102,15 @@ func (env *Env) name(cmd *cobra.Command) {
 }
 
 // start is what comes before the work of every command.
-func (env *Env) start(cmd *cobra.Command) error {
+func (env *Env) start(cmd *cobra.Command, args []string) error {
 	env.name(cmd)
+	env.typed = typed{cmd, args}
 	if err := env.flags.complete(cmd, env.Getenv); err != nil {
 		return err
 	}
 	for _, err := range []error{cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()} {
 		if err != nil {
-			return problem.New(problem.Usage, "%s", err.Error())
+			return problem.New(problem.Usage, "%s", err.Error()).Because("Nothing was done.")
 		}
 	}
 	env.started = true
@@ -158,7 +160,7 @@ func notWritten(err error) error {
 	}
 	return problem.Wrap(problem.Failed, err, "the result cannot be written to stdout").
 		Because("The work is done; what takes its result does not [%s].", err).
-		Hint("cardctl info shows what is on the card now")
+		Hint("cardctl info")
 }
 
 // silent says that Err is for errors alone.
@@ -187,10 +189,13 @@ func (env *Env) detail(format string, args ...any) {
 // tracer puts the trace before a card where one is wanted.
 func (env *Env) tracer(card iso7816.Transmitter) (iso7816.Transmitter, func() error, error) {
 	none := func() error { return nil }
-	if env.flags.trace == "" {
+	switch {
+	case env.flags.trace == "":
 		return card, none, nil
-	}
-	if env.trace == nil {
+	case env.flags.trace == "-":
+		t := iso7816.NewTracer(card, env.Err)
+		return t, t.Err, nil
+	case env.trace == nil:
 		f, err := os.OpenFile(env.flags.trace, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return nil, none, problem.Wrap(problem.Failed, err, "cannot write the trace")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -51,7 +53,7 @@ func next(code problem.Code, command string) string {
 	case problem.CardRemoved:
 		return "put the card back, then: cardctl info"
 	case problem.Failed:
-		return "the same command with --trace FILE shows what the card was sent and said"
+		return "the same command with --trace FILE"
 	default:
 		return "cardctl info"
 	}
@@ -75,29 +77,15 @@ func (env *Env) diagnose(err error) *problem.Error {
 		told.Why = strings.TrimSpace(fmt.Sprintf("%s [%s]", told.Why, status))
 	}
 	told.Why = problem.Sentence(told.Why)
+	var path *fs.PathError
 	switch {
+	case told.Try == "" && p.Code == problem.Failed && errors.As(err, &path):
+		told.Try = "ls -ld " + quoted(filepath.Dir(path.Path))
 	case told.Try == "":
 		told.Try = next(p.Code, env.command)
-	case strings.HasPrefix(told.Try, "--"):
-		told.Try = env.again(told.Try)
 	}
+	told.Try = env.literal(told.Try)
 	return &told
-}
-
-// again is the command that was run, with other flags.
-func (env *Env) again(flags string) string {
-	if env.object != "" {
-		flags = "--key " + quoted(env.object) + " " + flags
-	}
-	return strings.TrimSpace("cardctl "+env.command) + " " + flags
-}
-
-// quoted is an argument as a shell takes it.
-func quoted(argument string) string {
-	if strings.ContainsAny(argument, " ;&?*") {
-		return "'" + argument + "'"
-	}
-	return argument
 }
 
 // subject puts in front of what failed the command and what it is run on,

@@ -102,7 +102,7 @@ func readersCalled(list []pcsc.Reader, name string) []pcsc.Reader {
 
 func severalReaders(matching []pcsc.Reader, name string) error {
 	return problem.New(problem.NotFound, "several readers are called %q", name).
-		Because("%s", listed(matching)).Hint("cardctl --reader with more of the name, or the index from cardctl list-readers")
+		Because("%s", listed(matching)).Hint("cardctl list-readers")
 }
 
 // onlyCard finds the card that is meant where nothing names one.
@@ -119,7 +119,7 @@ func (env *Env) onlyCard(list []pcsc.Reader) (pcsc.Reader, error) {
 	case len(present) > 1:
 		return pcsc.Reader{}, problem.New(problem.NotFound, "several cards are there, and none is named").
 			Because("%s", listed(present)).
-			Hint("cardctl %s --reader %q, or --serial", env.command, present[0].Name)
+			Hint("--reader %s", quoted(present[0].Name))
 	case len(list) == 1:
 		return pcsc.Reader{}, problem.New(problem.NotFound, "no card").
 			Because("No card is in %s.", list[0].Name).Hint("cardctl list-readers --wait")

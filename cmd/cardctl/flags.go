@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,9 +66,9 @@ func (f *sharedFlags) complete(cmd *cobra.Command, getenv func(string) string) e
 		f.output = formatText
 		return problem.New(problem.Usage, "no output format %q", wrong).Because("There are text and json.")
 	case f.timeout < 0:
-		return problem.New(problem.Usage, "a timeout of %s is in the past", f.timeout)
+		return problem.New(problem.Usage, "a timeout of %s is in the past", f.timeout).Because("It is counted from now on.")
 	case f.quiet && f.verbose:
-		return problem.New(problem.Usage, "--quiet and --verbose contradict each other")
+		return problem.New(problem.Usage, "--quiet and --verbose contradict each other").Because("One says less, the other more.")
 	}
 	return nil
 }
@@ -97,20 +98,23 @@ func flagProblem(cmd *cobra.Command, err error) error {
 	var malformed *pflag.InvalidSyntaxError
 	switch {
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
-		p = problem.New(problem.Usage, "unknown flag -%s", unknown.GetSpecifiedName())
+		p = problem.New(problem.Usage, "unknown flag -%s", unknown.GetSpecifiedName()).
+			Because("%s has no such flag.", cmd.CommandPath())
 	case errors.As(err, &unknown):
-		p = problem.New(problem.Usage, "unknown flag --%s", unknown.GetSpecifiedName())
+		p = problem.New(problem.Usage, "unknown flag --%s", unknown.GetSpecifiedName()).
+			Because("%s has no such flag.", cmd.CommandPath())
 		if similar := similarFlag(cmd, unknown.GetSpecifiedName()); similar != "" {
 			p.Because("There is --%s.", similar)
 		}
 	case errors.As(err, &invalid):
 		f := invalid.GetFlag()
-		p = problem.New(problem.Usage, "the value of --%s is not a %s", f.Name, kindOf(f))
+		p = problem.New(problem.Usage, "the value of --%s is not a %s", f.Name, kindOf(f)).
+			Because("Nothing was done.")
 	case errors.As(err, &missing):
 		p = problem.New(problem.Usage, "--%s needs a value", missing.GetFlag().Name).
-			Because("It is: %s.", missing.GetFlag().Usage)
+			Because("It is: %s.", strings.ReplaceAll(missing.GetFlag().Usage, "`", ""))
 	case errors.As(err, &malformed):
-		p = problem.New(problem.Usage, "a flag that is malformed")
+		p = problem.New(problem.Usage, "a flag that is malformed").Because("It has the form --name value or --name=value.")
 	}
 	return p
 }
@@ -167,7 +171,8 @@ func distance(a, b string) int {
 // was typed is not repeated: it may be a secret in the wrong place.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return problem.New(problem.Usage, "no argument is wanted, and there %s", count(len(args), "is one", "are %d"))
+		return problem.New(problem.Usage, "no argument is wanted, and there %s", count(len(args), "is one", "are %d")).
+			Because("%s takes flags only.", cmd.CommandPath())
 	}
 	return nil
 }

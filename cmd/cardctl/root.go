@@ -90,7 +90,7 @@ failed, are remembered in CARDCTL_STATE_DIR, else in ~/.local/state/cardctl.`,
 		return flagProblem(cmd, err)
 	})
 	env.flags.add(root.PersistentFlags())
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return env.start(cmd) }
+	root.PersistentPreRunE = env.start
 	root.AddCommand(commands(env)...)
 	root.SetHelpCommand(newHelpCmd())
 	nameOnMistake(env, root)
@@ -143,7 +143,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	p := problem.New(problem.Usage, "there is no command %q", strings.TrimPrefix(cmd.CommandPath()+" ", "cardctl ")+args[0])
 	similar := cmd.SuggestionsFor(args[0])
 	if len(similar) == 0 {
-		return p.Hint("%s --help", cmd.CommandPath())
+		return p.Because("%s --help lists the commands there are.", cmd.CommandPath()).Hint("%s --help", cmd.CommandPath())
 	}
 	return p.Because("Did you mean %s?", strings.Join(similar, " or ")).Hint("%s %s", cmd.CommandPath(), similar[0])
 }

@@ -65,14 +65,14 @@ func statusProblem(p *problem.Error, err error, what, state string) {
 	switch refused.Status {
 	case iso7816.StatusNoSpace, iso7816.StatusMemoryFailure:
 		why = "The card has no room for it."
-		_ = p.Hint("cardctl applet list shows what could be deleted")
+		_ = p.Hint("cardctl applet list")
 	case iso7816.StatusSecurityNotSatisfied:
 		why = "The security domain does not let these keys do it."
 	case iso7816.StatusINSNotSupported, iso7816.StatusCLANotSupported, iso7816.StatusFunctionNotSupported:
 		p.Code, why = problem.NotSupported, "The card does not know this command."
 	case iso7816.StatusReferenceNotFound, iso7816.StatusFileNotFound:
 		p.Code, why = problem.NotFound, "The card does not have what the command is about."
-		_ = p.Hint("cardctl applet list shows what the card has")
+		_ = p.Hint("cardctl applet list")
 		if refused.Command == "SELECT" {
 			_ = p.Hint("cardctl info shows the AIDs that the card answers to")
 		}

@@ -93,13 +93,13 @@ func (w *deletion) victims(r *registry) (victims []gp.AID, related bool, err err
 	}
 	if find(r.files, w.o.AID) == nil {
 		return nil, false, problem.New(problem.NotFound, "the card has no application and no package %s", w.o.AID).
-			Hint("cardctl applet list shows what is there")
+			Hint("cardctl applet list")
 	}
 	instances, told := r.instancesOf(w.o.AID)
 	if len(instances) > 0 && !w.o.WithApplets {
 		return nil, false, problem.New(problem.Refused, "the package %s has instances", w.o.AID).
 			Because("They are %s.", aids(instances)).
-			Hint("cardctl applet delete %s --with-applets, which deletes them too", w.o.AID)
+			Hint("--with-applets")
 	}
 	if w.o.WithApplets && !told {
 		return []gp.AID{w.o.AID}, true, nil

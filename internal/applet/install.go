@@ -136,7 +136,7 @@ func (w *installation) room(ctx context.Context) error {
 	if len(w.plan.Deletes) == 0 && memory.NonVolatile < w.plan.LoadSize && !mostOf16Bits(memory.NonVolatile) {
 		return problem.New(problem.Failed, "the card has no room for it").
 			Because("The package needs %d bytes, and %d are free.", w.plan.LoadSize, memory.NonVolatile).
-			Hint("cardctl applet list shows what could be deleted")
+			Hint("cardctl applet list")
 	}
 	return nil
 }

@@ -184,7 +184,7 @@ func (p *Plan) compare(r *registry, f *File, replace bool) error {
 				why = "It has the instances " + aids(belongs) + "."
 			}
 			return problem.New(problem.Refused, "the package %s is already on the card", p.Package.AID).Because("%s", why).
-				Hint("the same command with --replace, which deletes it and its instances first")
+				Hint("the same command with --replace")
 		}
 		p.Deletes = append(append(p.Deletes, belongs...), p.Package.AID)
 	}

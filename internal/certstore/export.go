@@ -38,7 +38,7 @@ func Export(ctx context.Context, k key.Key) ([]byte, error) {
 
 func errNoCertificate() error {
 	return problem.New(problem.NotFound, "there is no certificate for this key on the card").
-		Hint("cardctl info shows the certificates of the card")
+		Because("The place for it is empty.").Hint("cardctl info")
 }
 
 // Delete removes the certificate of a key, after confirm has agreed to it, and

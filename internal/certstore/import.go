@@ -124,7 +124,7 @@ func checkDates(leaf *x509.Certificate, o Options) error {
 	}
 	return problem.New(problem.Refused, "%s", what).
 		Because("Now it is %s.", date(o.Now)).
-		Hint("the same command with --allow-expired writes it all the same")
+		Hint("the same command with --allow-expired")
 }
 
 func date(t time.Time) string { return t.UTC().Format(time.RFC3339) }
@@ -157,7 +157,7 @@ func checkChain(leaf *x509.Certificate, others []*x509.Certificate, o Options) e
 	}
 	p := problem.New(problem.Mismatch, "the certificate does not verify up to the CA given").
 		Because("Its issuer is %s: %s.", nameOf(leaf.RawIssuer, leaf.Issuer), reason(err)).
-		Hint("--ca with the issuer's certificate, or with the intermediate certificates too")
+		Hint("--ca FILE, with the certificates of its issuer and of those above")
 	p.Cause = err
 	return p
 }

@@ -68,5 +68,5 @@ func noMatch(certificates []*x509.Certificate, pub crypto.PublicKey) error {
 	}
 	return problem.New(problem.Mismatch, "%s", what).
 		Because(why, nameKey(pub), strings.Join(list, ", ")).
-		Hint("cardctl info shows the keys of the card; cardctl gen-csr makes a request for one of them")
+		Hint("cardctl info")
 }

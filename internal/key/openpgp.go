@@ -17,7 +17,7 @@ import (
 func Open(ctx context.Context, ch *iso7816.Channel, ref Reference, access Access) (Key, error) {
 	if ref.Application != OpenPGP {
 		return nil, problem.New(problem.NotSupported, "%s: keys of this kind are not supported yet", ref).
-			Because("This version of cardctl works with OpenPGP cards.")
+			Because("This version of cardctl knows keys of OpenPGP cards, PKCS#15 cards and PKCS#11 tokens.")
 	}
 	card, err := openpgp.Select(ctx, ch)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -37,6 +38,10 @@ func (r Reference) String() string {
 // in a URI.
 func ParseReference(s string) (Reference, error) {
 	if strings.HasPrefix(s, "pkcs11:") {
+		// Read here, where its errors do not repeat what was typed: a PIN may be in it.
+		if _, err := p11.ParseURI(s); err != nil {
+			return Reference{}, err
+		}
 		return Reference{PKCS11, s}, nil
 	}
 	name, id, found := strings.Cut(strings.ToUpper(s), ".")
@@ -53,7 +58,7 @@ func ParseReference(s string) (Reference, error) {
 	if !found || !valid {
 		return Reference{}, problem.New(problem.Usage, "%q is not a key reference", s).
 			Because("A key is named OPENPGP.1 (signature), OPENPGP.2 (decryption), OPENPGP.3 (authentication), PIV.9A, PKCS15.45 or pkcs11:token=…;id=%%45.").
-			Hint("cardctl info shows the keys of a card")
+			Hint("cardctl info")
 	}
 	return ref, nil
 }

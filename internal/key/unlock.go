@@ -73,7 +73,7 @@ func CheckTries(ref openpgp.PasswordRef, left int, allowLast bool) error {
 			Because("It was entered wrongly too often, or never set.").Hint("%s", p.rescue)
 	case left == 1 && !allowLast:
 		return problem.New(problem.PINBlocked, "one try is left for the %s, and it was not sent", p.label).WithTries(1).
-			Because("A mistake would block it.").Hint("the same command with --allow-last-try, if you are sure of it")
+			Because("A mistake would block it.").Hint("the same command with --allow-last-try")
 	}
 	return nil
 }

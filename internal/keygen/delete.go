@@ -20,7 +20,7 @@ func Delete(ctx context.Context, k key.Key, fingerprint string, confirm func(ctx
 	case plain(fingerprint) != plain(occupant.Fingerprint):
 		return Report{}, problem.New(problem.Refused, "the key to delete is another one").
 			Because("--fingerprint names %s; there is %s.", plain(fingerprint), inWords(occupant)).
-			Hint("cardctl info shows the keys of the card")
+			Hint("cardctl info")
 	}
 	public, err := k.Public(ctx)
 	if err != nil {

@@ -22,11 +22,11 @@ func mayWrite(k key.Key, occupant *key.Occupant, replace string) error {
 	case named == "":
 		return problem.New(problem.Refused, "the slot has a key in it, which would be lost").
 			Because("It is %s.", inWords(occupant)).
-			Hint("--replace %s overwrites it", occupant.Fingerprint)
+			Hint("--replace %s", occupant.Fingerprint)
 	}
 	return problem.New(problem.Refused, "the key to replace is another one").
 		Because("--replace names %s; in %s there is %s.", named, k.Reference(), inWords(occupant)).
-		Hint("cardctl info shows the keys of the card")
+		Hint("cardctl info")
 }
 
 func inWords(o *key.Occupant) string {

@@ -62,7 +62,7 @@ func Inspect(path string) error {
 func notAModule(path string, reason error) error {
 	p := problem.New(problem.Mismatch, "%s is not a PKCS#11 module", path).
 		Because("%s: %s.", filepath.Base(path), reason).
-		Hint("cardctl doctor shows the modules that are installed")
+		Hint("cardctl doctor")
 	p.Cause = reason
 	return p
 }

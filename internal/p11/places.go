@@ -133,7 +133,7 @@ func locatePath(name string) (string, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return "", problem.New(problem.NotFound, "there is no PKCS#11 module %s", name).
 			Because("No such file.").
-			Hint("cardctl doctor shows the modules that are installed")
+			Hint("cardctl doctor")
 	}
 	return path, nil
 }

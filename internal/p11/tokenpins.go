@@ -55,7 +55,7 @@ func (t Token) CheckTries(r Role, allowLastTry bool) error {
 			Because("It was entered wrongly too often.").Hint("%s", r.hint())
 	case state.FinalTry && !allowLastTry:
 		return problem.New(problem.PINBlocked, "one try is left for the %s of the token %q, and it was not sent", r, t.Label).WithTries(1).
-			Because("A mistake would block it.").Hint("the same command with --allow-last-try, if you are sure of it")
+			Because("A mistake would block it.").Hint("the same command with --allow-last-try")
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (m *Module) InitToken(ctx context.Context, t Token, soPIN *secret.Bytes, la
 	switch {
 	case t.Initialized && !erase:
 		return t, problem.New(problem.Refused, "the token %q is in use", t.Label).
-			Because("Everything on it would be lost.").Hint("--yes, if that is what you want")
+			Because("Everything on it would be lost.").Hint("--yes")
 	case len(label) > labelSize:
 		return t, problem.New(problem.Usage, "the label is too long for a token").
 			Because("It has %d bytes, and PKCS#11 takes %d.", len(label), labelSize)

@@ -38,7 +38,7 @@ func (t tries) check(module string, allowLastTry bool) error {
 		return nil
 	case t.known && t.left == 1 || !t.known && t.flags.FinalTry:
 		return problem.New(problem.PINBlocked, "%s: one try is left for the user PIN, and it was not sent", module).WithTries(1).
-			Because("A mistake would block it.").Hint("the same command with --allow-last-try, if you are sure of it")
+			Because("A mistake would block it.").Hint("the same command with --allow-last-try")
 	}
 	return nil
 }

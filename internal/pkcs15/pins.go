@@ -160,7 +160,7 @@ func (p PIN) CheckTries(allowLast bool) error {
 			Because("It was entered wrongly too often.").Hint("%s", p.wayOut())
 	case p.TriesLeft == 1 && !allowLast:
 		return problem.New(problem.PINBlocked, "one try is left for the %s, and it was not sent", p.Name()).WithTries(1).
-			Because("A mistake would block it.").Hint("the same command with --allow-last-try, if you are sure of it")
+			Because("A mistake would block it.").Hint("the same command with --allow-last-try")
 	}
 	return nil
 }

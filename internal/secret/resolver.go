@@ -69,7 +69,7 @@ func (r *Resolver) Ask(ctx context.Context, q Request) (*Bytes, error) {
 	switch {
 	case !ok && q.Optional:
 		return nil, nil
-	case !ok && !r.canPrompt():
+	case (!ok || source.kind == kindPrompt) && !r.canPrompt():
 		return nil, r.missing(q)
 	case !ok:
 		source, where = Source{kind: kindPrompt}, "prompt"
@@ -109,9 +109,12 @@ func (r *Resolver) missing(q Request) error {
 	if r.NoInput {
 		why = "--no-input forbids to ask"
 	}
-	return problem.New(problem.Usage, "%s: not given", q.label()).
-		Because("--%s is not there, %s is not set, and %s.", q.Name, q.Name.Variable(), why).
-		Hint("the same command with --%s env:NAME (or file:PATH, fd:N, stdin, command:CMD)", q.Name)
+	p := problem.New(problem.Usage, "%s: not given", q.label()).Hint("--%s env:NAME", q.Name)
+	if r.Sources[q.Name].kind == kindPrompt {
+		return p.Because("--%s is to be typed, and %s. Other sources are env:NAME, file:PATH, fd:N, stdin and command:CMD.", q.Name, why)
+	}
+	return p.Because("--%s is not there (env:NAME, file:PATH, fd:N, stdin or command:CMD), %s is not set, and %s.",
+		q.Name, q.Name.Variable(), why)
 }
 
 // label is what to call the secret.
@@ -147,9 +150,6 @@ func (r *Resolver) read(ctx context.Context, s Source, q Request) (*Bytes, error
 		}
 		return r.askPinentry(ctx, q)
 	default:
-		if !r.canPrompt() {
-			return nil, r.missing(q)
-		}
 		return r.prompt(ctx, q)
 	}
 }

@@ -143,10 +143,10 @@ func (f *Flag) Source(name Name) (Source, error) {
 	if f.err == nil {
 		return f.source, nil
 	}
-	others := strings.TrimPrefix(forms, "env:NAME, ")
+	p := problem.Wrap(problem.Usage, f.err, "--"+string(name))
+	places := "It comes from " + forms + "."
 	if f.WellKnown != "" {
-		others += ", or " + f.WellKnown + " for the ones that everybody knows"
+		places += " There is also " + f.WellKnown + ", for the ones that everybody knows."
 	}
-	return Source{}, problem.Wrap(problem.Usage, f.err, "--"+string(name)).
-		Hint("--%s env:NAME (or %s)", name, others)
+	return Source{}, p.Because("%s %s", p.Reason(), places).Hint("--%s env:NAME", name)
 }

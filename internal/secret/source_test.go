@@ -103,7 +103,7 @@ func TestFlagWellKnown(t *testing.T) {
 		_ = keys.Set(value)
 		_, err := keys.Source(CardKeys)
 		var p *problem.Error
-		if !errors.As(err, &p) || keys.NamesWellKnown() || !strings.Contains(p.Try, "default") || strings.Contains(err.Error()+p.Try, "4041") {
+		if !errors.As(err, &p) || keys.NamesWellKnown() || !strings.Contains(p.Reason(), "default") || strings.Contains(err.Error()+p.Try, "4041") {
 			t.Errorf("%q: %v", value, err)
 		}
 	}
