@@ -137,7 +137,7 @@ func (r *run) checkCertificate(ctx context.Context) {
 		case len(shown) == 0:
 			missing := problem.New(problem.NotFound, "the module does not show the certificate of this key").
 				Because("The card has it, but programs that use this module do not find it.").
-				Hint("another version of the module")
+				Hint("cardctl doctor shows which other modules there are")
 			if strings.HasPrefix(r.o.Key, "OPENPGP.") && r.o.Key != "OPENPGP.3" {
 				missing.Because("%s", missing.Why+" Some versions of OpenSC show only that of OPENPGP.3.").
 					Hint("use OPENPGP.3 for what programs shall find, or another version of the module")
