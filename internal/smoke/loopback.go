@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +24,10 @@ import (
 const greeting = "cardctl"
 
 // checkLoopback shakes hands, in both versions of TLS, with a server in this
-// process that requires a certificate and verifies it.
+// process that requires a certificate and verifies it. One version may be left out;
+// where neither is possible the key is no use for TLS, which was asked about.
 func (r *run) checkLoopback(ctx context.Context) {
+	before := len(r.report.Checks)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		name := strings.ToLower(strings.ReplaceAll(tls.VersionName(version), " ", ""))
 		r.check(ctx, name, func() (string, error) {
@@ -34,6 +37,18 @@ func (r *run) checkLoopback(ctx context.Context) {
 			return r.loopback(ctx, version)
 		})
 	}
+	checks := r.report.Checks[before:]
+	if slices.ContainsFunc(checks, func(c Check) bool { return c.Result != Skip }) || len(checks) == 0 {
+		return
+	}
+	reason, _, _ := strings.Cut(checks[0].Detail, ". ") // and what to do about it
+	impossible := problem.New(problem.NotSupported, "no TLS handshake is possible with this key").
+		Because("%s", problem.Sentence(reason)).Hint("cardctl gen-key --algorithm p256 makes a key that can")
+	if r.certificate == nil {
+		impossible.Code = problem.NotFound
+		_ = impossible.Hint("cardctl import-cert --key '%s' FILE", r.o.Key)
+	}
+	r.keep(impossible)
 }
 
 func (r *run) loopback(ctx context.Context, version uint16) (string, error) {
