@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Package mutation takes the checks that keep cards, keys and secrets safe out
 // of the code, one at a time, and wants a test to notice. The checks stand in
 // testdata/checks.txt. Nothing is changed on disk: the compiler gets the mutated
