@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -21,9 +22,12 @@ const appPKCS15 = "pkcs15"
 // applicationFlags say which of a card's applications is meant, or which token.
 type applicationFlags struct {
 	app, token string
+	// takes are the applications that the command can work on.
+	takes []string
 }
 
 func (f *applicationFlags) add(flags *pflag.FlagSet) {
+	f.takes = []string{"openpgp", appPKCS15, appPKCS11}
 	flags.StringVar(&f.app, "app", "", "`application`, where the card holds more than one: openpgp, pkcs15, pkcs11")
 	flags.StringVar(&f.token, "token", "", "PKCS#11 token: its `label` or its URI, with --app pkcs11")
 }
@@ -68,9 +72,25 @@ func (f *applicationFlags) run(ctx context.Context, env *Env, w works) (kind, pl
 	return "card", place, err
 }
 
+// check refuses applications that the command would not find: it would work on
+// another one.
+func (f *applicationFlags) check() error {
+	names := strings.Join(f.takes, ", ")
+	switch {
+	case f.app == "" || slices.Contains(f.takes, f.app):
+		return nil
+	case slices.Contains([]string{"piv", "muscle", "gp"}, f.app):
+		return problem.New(problem.NotSupported, "--app %s is not supported here", f.app).Because("There are %s.", names)
+	}
+	return problem.New(problem.Usage, "there is no application %q", f.app).Because("There are %s.", names)
+}
+
 // isToken says that a PKCS#11 token is meant, and which.
 func (f *applicationFlags) isToken(env *Env) (bool, p11.URI, error) {
 	f.app = strings.ToLower(f.app)
+	if err := f.check(); err != nil {
+		return false, p11.URI{}, err
+	}
 	switch {
 	case f.app == "" && f.token == "":
 		return false, p11.URI{}, nil

@@ -110,7 +110,7 @@ func (env *Env) start(cmd *cobra.Command, args []string) error {
 	}
 	for _, err := range []error{cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()} {
 		if err != nil {
-			return problem.New(problem.Usage, "%s", err.Error()).Because("Nothing was done.")
+			return problem.New(problem.Usage, "%s", err.Error())
 		}
 	}
 	env.started = true

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,25 @@ func next(code problem.Code, command string) string {
 	}
 }
 
+// meaning is why where the failure itself says it all, so that the three lines
+// are there.
+func meaning(code problem.Code) string {
+	switch code {
+	case problem.Usage:
+		return "The command was not run."
+	case problem.NotFound:
+		return "It is not there, or not to be told from others."
+	case problem.NotSupported:
+		return "This card, module or version cannot do that."
+	case problem.Mismatch:
+		return "It is not what it should be."
+	case problem.Refused:
+		return "Something would be lost."
+	default:
+		return "Nothing more is known."
+	}
+}
+
 // diagnose turns what a command came back with into what the user is told.
 func (env *Env) diagnose(err error) *problem.Error {
 	p := env.classify(err)
@@ -74,7 +94,7 @@ func (env *Env) diagnose(err error) *problem.Error {
 		told.Why = ""
 	}
 	if status := iso7816.StatusOf(err); status != 0 && !strings.Contains(told.What+told.Why, fmt.Sprintf("%04X", uint16(status))) {
-		told.Why = strings.TrimSpace(fmt.Sprintf("%s [%s]", told.Why, status))
+		told.Why = strings.TrimSpace(fmt.Sprintf("%s [%s]", strings.TrimSuffix(told.Why, "."), status))
 	}
 	told.Why = problem.Sentence(told.Why)
 	var path *fs.PathError
@@ -159,9 +179,7 @@ func (env *Env) fail(err error) int {
 		return status
 	}
 	fmt.Fprintf(env.Err, "%s %s\n", env.red("Error:"), output.Line(p.What))
-	if p.Why != "" {
-		fmt.Fprintln(env.Err, output.Line(p.Why))
-	}
+	fmt.Fprintln(env.Err, output.Line(cmp.Or(p.Why, meaning(p.Code))))
 	fmt.Fprintf(env.Err, "Try: %s\n", output.Line(p.Try))
 	return status
 }

@@ -108,8 +108,7 @@ func flagProblem(cmd *cobra.Command, err error) error {
 		}
 	case errors.As(err, &invalid):
 		f := invalid.GetFlag()
-		p = problem.New(problem.Usage, "the value of --%s is not a %s", f.Name, kindOf(f)).
-			Because("Nothing was done.")
+		p = problem.New(problem.Usage, "the value of --%s is not a %s", f.Name, kindOf(f))
 	case errors.As(err, &missing):
 		p = problem.New(problem.Usage, "--%s needs a value", missing.GetFlag().Name).
 			Because("It is: %s.", strings.ReplaceAll(missing.GetFlag().Usage, "`", ""))

@@ -49,6 +49,7 @@ muscle, is set up: once, with --pin, --so-pin and --puk.`,
 	}
 	flags := cmd.Flags()
 	o.application.add(flags)
+	o.application.takes = append(o.application.takes, "muscle")
 	flags.Lookup("app").Usage = "`application`, where the card holds more than one: openpgp, pkcs15, muscle, pkcs11"
 	flags.StringVar(&o.label, "label", "", "`label` of the token, where it has one")
 	flags.BoolVar(&o.factoryPINs, "factory-pins", false, "leave the PINs of the factory")

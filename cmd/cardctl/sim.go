@@ -70,17 +70,17 @@ func simulatedProblem(err error, name string) error {
 	case errors.As(err, &busy):
 		p := problem.Wrap(problem.CardBusy, err, what+" is in use")
 		if busy.PID != 0 {
-			p.Because("Process %d holds it.", busy.PID)
+			p.Because("Process %d holds it; where it is attached, it is in a reader of cardctl list-readers.", busy.PID)
 		} else {
 			p.Because("Another process holds it.")
 		}
-		return p.Hint("cardctl list-readers shows the reader it is attached to; otherwise the same command with --timeout 30s waits for it")
+		return p.Hint("cardctl list-readers")
 	case errors.Is(err, cardsim.ErrNotFound):
 		return problem.Wrap(problem.NotFound, err, "there is no simulated card "+name).
-			Because("None has this name.").Hint("cardctl sim list, or cardctl sim create %s", name)
+			Because("None has this name.").Hint("cardctl sim create %s", name)
 	case errors.Is(err, cardsim.ErrExists):
 		return problem.Wrap(problem.Refused, err, what+" exists").
-			Because("It would be overwritten.").Hint("cardctl sim delete %s, or another name", name)
+			Because("It would be overwritten.").Hint("cardctl sim delete %s", name)
 	case errors.Is(err, cardsim.ErrName):
 		return problem.Wrap(problem.Usage, err, "not a name of a simulated card")
 	case errors.Is(err, cardsim.ErrOptions):

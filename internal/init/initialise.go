@@ -47,7 +47,7 @@ func Initialise(ctx context.Context, ch *iso7816.Channel, o Options) (Report, er
 		return initialiseMuscle(ctx, ch, o)
 	default:
 		return Report{}, problem.New(problem.NotSupported, "init --app %s is not supported yet", o.Application).
-			Because("This version of cardctl initialises OpenPGP cards and MUSCLE applets.")
+			Because("This version of cardctl initialises OpenPGP cards, PKCS#15 cards, PKCS#11 tokens and MUSCLE applets.")
 	}
 	other := false
 	if o.Application == "" {

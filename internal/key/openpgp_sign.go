@@ -105,7 +105,7 @@ func (s *openPGPSigner) input(digest []byte, opts crypto.SignerOpts) ([]byte, er
 	case *rsa.PublicKey:
 		if _, pss := opts.(*rsa.PSSOptions); pss {
 			return nil, problem.New(problem.NotSupported, "%s: an OpenPGP card makes no RSA-PSS signatures", s.key.ref).
-				Hint("leave --pss away, or use a p256 key")
+				Hint("the same command without --pss")
 		}
 		if len(digest) != hash.Size() {
 			return nil, fmt.Errorf("a digest of %d bytes for %s", len(digest), hash)

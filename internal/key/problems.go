@@ -2,6 +2,7 @@ package key
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/openpgp"
@@ -27,10 +28,10 @@ func Explain(err error, what, state string) error {
 			Hint("close the programs that use the card and run the command again")
 	case errors.Is(err, openpgp.ErrNotOpenPGP):
 		return wrap(problem.NotSupported, err, what+": this card has no OpenPGP application", state).
-			Hint("cardctl list-readers shows the applications of each card")
+			Hint("cardctl list-readers")
 	case errors.Is(err, openpgp.ErrNoKey):
 		return wrap(problem.NotFound, err, what+": there is no key in this slot", state).
-			Hint("cardctl gen-key makes one")
+			Hint("cardctl gen-key --key %s", what[strings.LastIndexByte(what, ' ')+1:])
 	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, openpgp.ErrExponent):
 		return wrap(problem.NotSupported, err, what, problem.Sentences(problem.Sentence(err.Error()), state))
 	case iso7816.StatusOf(err) != 0:
