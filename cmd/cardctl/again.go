@@ -17,6 +17,11 @@ type typed struct {
 	args []string
 }
 
+// given says that a flag was typed, and does not come from the environment.
+func (env *Env) given(flag string) bool {
+	return env.typed.cmd != nil && env.typed.cmd.Flags().Changed(flag)
+}
+
 // sameCommand is the form of a hint that is the command itself with more flags.
 var sameCommand = regexp.MustCompile(`^the same command with (--[a-z-]+(?: [^\s,]+)?)$`)
 

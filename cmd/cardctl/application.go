@@ -24,12 +24,14 @@ type applicationFlags struct {
 	app, token string
 	// takes are the applications that the command can work on.
 	takes []string
+	// reads says that the command changes nothing.
+	reads bool
 }
 
 func (f *applicationFlags) add(flags *pflag.FlagSet) {
 	f.takes = []string{"openpgp", appPKCS15, appPKCS11}
 	flags.StringVar(&f.app, "app", "", "`application`, where the card holds more than one: openpgp, pkcs15, pkcs11")
-	flags.StringVar(&f.token, "token", "", "PKCS#11 token: its `label` or its URI, with --app pkcs11")
+	flags.StringVar(&f.token, "token", "", "PKCS#11 token: its `label` or its URI")
 }
 
 // works is what a command does with each kind of thing that it may find.
@@ -57,6 +59,14 @@ func (f *applicationFlags) run(ctx context.Context, env *Env, w works) (kind, pl
 			place = c.Reader
 			return w.onCard(ctx, c)
 		})
+		if f.app == "" && f.reads && place == "" && env.flags.module != "" && env.flags.reader == "" && problem.Is(err, problem.NotFound) {
+			// No card, but a module in the environment.
+			f.app = appPKCS11
+			if kind, place, tokenErr := f.run(ctx, env, w); tokenErr == nil {
+				return kind, place, nil
+			}
+			return "card", "", err
+		}
 		if f.app != "" || !key.LacksOpenPGP(err) {
 			return "card", place, err
 		}
@@ -92,8 +102,10 @@ func (f *applicationFlags) isToken(env *Env) (bool, p11.URI, error) {
 		return false, p11.URI{}, err
 	}
 	switch {
-	case f.app == "" && f.token == "":
+	case f.app == "" && f.token == "" && (!env.given("module") || env.given("reader")):
 		return false, p11.URI{}, nil
+	case f.app == "" && f.token == "":
+		// Whoever names a module, and no reader, means what the module shows.
 	case f.token == "" && f.app != appPKCS11:
 		return false, p11.URI{}, nil
 	case f.app != "" && f.app != appPKCS11:

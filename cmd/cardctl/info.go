@@ -34,11 +34,12 @@ of a certificate is what OpenVPN's --pkcs11-id takes; that of a PKCS#15 card is
 for OpenSC's module.`,
 		Example: `  cardctl info
   cardctl info --reader sim:desk -o json
-  cardctl info --app pkcs11 --token desk --module softhsm2`,
+  cardctl info --module softhsm2 --token desk`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runInfo(cmd.Context(), env, &o) },
 	}
 	o.application.add(cmd.Flags())
+	o.application.reads = true
 	return cmd
 }
 

@@ -321,3 +321,23 @@ func TestTokenPINsAndDeletion(t *testing.T) {
 		t.Errorf("a key is still there:\n%s", objects)
 	}
 }
+
+// Whoever names a module and no reader means its token: with the flag always,
+// with the variable where there is no card.
+func TestModuleAloneNamesItsToken(t *testing.T) {
+	d := tokenDesk(t)
+	if shown := d.Run("cardctl", "info"); !strings.Contains(shown, `"desk"`) {
+		t.Errorf("with CARDCTL_MODULE and no card:\n%s", shown)
+	}
+	d.Setenv("CARDCTL_MODULE", "")
+	d.Run("cardctl", "sim", "create", "blank")
+	d.Setenv("CARDCTL_READER", "sim:blank")
+	if shown := d.Run("cardctl", "info", "--module", "softhsm2"); !strings.Contains(shown, `"desk"`) {
+		t.Errorf("with --module:\n%s", shown)
+	}
+	if shown := d.Run("cardctl", "info", "--module", "softhsm2", "--reader", "sim:blank"); strings.Contains(shown, `"desk"`) {
+		t.Errorf("with --module and --reader:\n%s", shown)
+	}
+	d.Setenv("CARDCTL_NEW_PIN", "canary-736452")
+	d.Run("cardctl", "set-pin", "user", "--module", "softhsm2")
+}
