@@ -22,6 +22,7 @@ type seat struct {
 	terminal *os.File
 	cmd      *exec.Cmd
 	stdout   bytes.Buffer
+	watched  chan struct{} // closed when nothing more can come to the terminal
 
 	mu   sync.Mutex
 	seen strings.Builder
@@ -37,7 +38,7 @@ func sit(t *testing.T, state string, args ...string) *seat {
 // sitAt is sit at a terminal of another kind.
 func sitAt(t *testing.T, kind, state string, args ...string) *seat {
 	t.Helper()
-	s := &seat{t: t, cmd: exec.Command("cardctl", args...)}
+	s := &seat{t: t, cmd: exec.Command("cardctl", args...), watched: make(chan struct{})}
 	s.cmd.Env = append(os.Environ(), "CARDCTL_STATE_DIR="+state, "CARDCTL_READER=sim:desk", "TERM="+kind,
 		"CARDCTL_PIN=", "CARDCTL_ADMIN_PIN=", "CARDCTL_NEW_PIN=", "PCSCLITE_CSOCK_NAME=/nonexistent")
 	s.cmd.Stdin, s.cmd.Stdout = strings.NewReader(""), &s.stdout
@@ -58,6 +59,7 @@ func sitAt(t *testing.T, kind, state string, args ...string) *seat {
 }
 
 func (s *seat) watch() {
+	defer close(s.watched)
 	buffer := make([]byte, 1024)
 	for {
 		n, err := s.terminal.Read(buffer)
@@ -101,6 +103,7 @@ func (s *seat) answer(prompt, typed string) {
 func (s *seat) leaves(status int) {
 	s.t.Helper()
 	_ = s.cmd.Wait()
+	<-s.watched
 	if got := s.cmd.ProcessState.ExitCode(); got != status {
 		s.t.Fatalf("exit status %d, want %d:\n%s\n%s", got, status, s.screen(), s.stdout.String())
 	}
