@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/output"
@@ -136,7 +137,7 @@ func (env *Env) classify(err error) *problem.Error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.Failed, "gave up after %s", env.flags.timeout).
 			Because("%s", stateIn(err, context.DeadlineExceeded)).
-			Hint("the same command with a longer --timeout")
+			Hint("--timeout %s", max(10*env.flags.timeout, 30*time.Second))
 	case isProblem:
 		return p
 	case errors.Is(err, iso7816.ErrCardRemoved):

@@ -76,6 +76,9 @@ func (f *sharedFlags) complete(cmd *cobra.Command, getenv func(string) string) e
 // wantsJSON looks for the output format in arguments that could not be parsed.
 func wantsJSON(args []string) bool {
 	for i, arg := range args {
+		if short, ok := strings.CutPrefix(arg, "-"); ok && !strings.HasPrefix(short, "-") {
+			arg = "-" + strings.TrimLeft(short, "qvy")
+		}
 		switch arg {
 		case "--":
 			return false
@@ -99,10 +102,10 @@ func flagProblem(cmd *cobra.Command, err error) error {
 	switch {
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
 		p = problem.New(problem.Usage, "unknown flag -%s", unknown.GetSpecifiedName()).
-			Because("%s has no such flag.", cmd.CommandPath())
+			Because("There is none of this name in %s.", cmd.CommandPath())
 	case errors.As(err, &unknown):
 		p = problem.New(problem.Usage, "unknown flag --%s", unknown.GetSpecifiedName()).
-			Because("%s has no such flag.", cmd.CommandPath())
+			Because("There is none of this name in %s.", cmd.CommandPath())
 		if similar := similarFlag(cmd, unknown.GetSpecifiedName()); similar != "" {
 			p.Because("There is --%s.", similar)
 		}
@@ -171,7 +174,7 @@ func distance(a, b string) int {
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return problem.New(problem.Usage, "no argument is wanted, and there %s", count(len(args), "is one", "are %d")).
-			Because("%s takes flags only.", cmd.CommandPath())
+			Because("There are only flags to %s.", cmd.CommandPath())
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ func run(ctx context.Context, env *Env, args []string) int {
 }
 
 func newRootCmd(env *Env) *cobra.Command {
+	var showVersion bool
 	root := &cobra.Command{
 		Use:   "cardctl",
 		Short: "One tool for the smart-card desk",
@@ -73,6 +74,9 @@ failed, are remembered in CARDCTL_STATE_DIR, else in ~/.local/state/cardctl.`,
   cardctl doctor`,
 		Args: func(cmd *cobra.Command, args []string) error { return knownCommand(cmd, args) },
 		RunE: func(*cobra.Command, []string) error {
+			if showVersion {
+				return runVersion(env)
+			}
 			_, err := fmt.Fprint(env.Out, theWay)
 			return err
 		},
@@ -90,6 +94,7 @@ failed, are remembered in CARDCTL_STATE_DIR, else in ~/.local/state/cardctl.`,
 		return flagProblem(cmd, err)
 	})
 	env.flags.add(root.PersistentFlags())
+	root.Flags().BoolVar(&showVersion, "version", false, "show the version, as cardctl version does")
 	root.PersistentPreRunE = env.start
 	root.AddCommand(commands(env)...)
 	root.SetHelpCommand(newHelpCmd())
@@ -143,7 +148,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	p := problem.New(problem.Usage, "there is no command %q", strings.TrimPrefix(cmd.CommandPath()+" ", "cardctl ")+args[0])
 	similar := cmd.SuggestionsFor(args[0])
 	if len(similar) == 0 {
-		return p.Because("%s --help lists the commands there are.", cmd.CommandPath()).Hint("%s --help", cmd.CommandPath())
+		return p.Because("The commands there are: %s --help.", cmd.CommandPath()).Hint("%s --help", cmd.CommandPath())
 	}
 	return p.Because("Did you mean %s?", strings.Join(similar, " or ")).Hint("%s %s", cmd.CommandPath(), similar[0])
 }

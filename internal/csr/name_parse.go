@@ -92,7 +92,7 @@ func (p *nameParser) problemAt(at int, format string, args ...any) error {
 	}
 	return problem.New(problem.Usage, "the subject is not a distinguished name: column %d", at+1).
 		Because("%s. Marked with »: %s%s»%s%s", fmt.Sprintf(format, args...), from, string(before), string(after), to).
-		Hint(`--subject 'CN=Floppy Head,O="Snake Oil, Ltd",C=XY' or --subject '/C=XY/O=Snake Oil, Ltd/CN=Floppy Head'`)
+		Hint(`--subject 'CN=Floppy Head,O="Snake Oil, Ltd",C=XY'`)
 }
 
 // rfc4514Name reads the whole text, RFC 4514, 3, in the order written.
