@@ -31,10 +31,31 @@ func (env *Env) literal(try string) string {
 	if same := sameCommand.FindStringSubmatch(try); same != nil {
 		try = same[1]
 	}
+	if name, ok := strings.CutPrefix(try, "the same command with the right "); ok {
+		if flag := env.flagOf(name); flag != "" {
+			try = "--" + flag + " prompt"
+		}
+	}
 	if strings.HasPrefix(try, "--") {
 		return env.again(try)
 	}
 	return env.sameCard(try)
+}
+
+// flagOf is the flag for a PIN that was wrong, empty where the command has none.
+func (env *Env) flagOf(pin string) string {
+	if env.typed.cmd == nil {
+		return ""
+	}
+	flags := map[string]secret.Name{
+		"user PIN": secret.PIN, "admin PIN": secret.AdminPIN, "SO PIN": secret.SOPIN, "PUK": secret.PUK, "resetting code": secret.ResetCode,
+	}
+	for _, flag := range []string{"current-" + string(flags[pin]), string(flags[pin])} {
+		if env.typed.cmd.Flags().Lookup(flag) != nil {
+			return flag
+		}
+	}
+	return ""
 }
 
 // again is the command that was run, with other flags.

@@ -19,7 +19,7 @@ type password struct {
 func describe(ref openpgp.PasswordRef) password {
 	switch ref {
 	case openpgp.PW3:
-		return password{secret.AdminPIN, "admin PIN", "cardctl init erases the card, which is what is left"}
+		return password{secret.AdminPIN, "admin PIN", "cardctl init"}
 	case openpgp.ResettingCode:
 		return password{secret.ResetCode, "resetting code", "cardctl unblock-pin user --admin-pin prompt --new-pin prompt"}
 	default:
