@@ -25,6 +25,9 @@ func (env *Env) given(flag string) bool {
 // sameCommand is the form of a hint that is the command itself with more flags.
 var sameCommand = regexp.MustCompile(`^the same command with (--[a-z-]+(?: [^\s,]+)?)$`)
 
+// withoutFlag is the form of a hint that is the command itself with a flag less.
+var withoutFlag = regexp.MustCompile(`^(?:leave|leave out|the same command without) --([a-z-]+)(?: away)?$`)
+
 // literal makes a hint what can be typed: flags become the whole command, and
 // commands are for the card that was named.
 func (env *Env) literal(try string) string {
@@ -35,6 +38,9 @@ func (env *Env) literal(try string) string {
 		if flag := env.flagOf(name); flag != "" {
 			try = "--" + flag + " prompt"
 		}
+	}
+	if without := withoutFlag.FindStringSubmatch(try); without != nil && env.given(without[1]) {
+		return env.again("", without[1])
 	}
 	if strings.HasPrefix(try, "--") {
 		return env.again(try)
@@ -58,8 +64,8 @@ func (env *Env) flagOf(pin string) string {
 	return ""
 }
 
-// again is the command that was run, with other flags.
-func (env *Env) again(flags string) string {
+// again is the command that was run, with other flags, and without some.
+func (env *Env) again(flags string, without ...string) string {
 	words := []string{strings.TrimSpace("cardctl " + env.command)}
 	if env.typed.cmd == nil {
 		if env.object != "" {
@@ -75,11 +81,11 @@ func (env *Env) again(flags string) string {
 		words = append(words, "--key", quoted(env.object))
 	}
 	env.typed.cmd.Flags().Visit(func(f *pflag.Flag) {
-		if !slices.Contains(given, "--"+f.Name) {
+		if !slices.Contains(given, "--"+f.Name) && !slices.Contains(without, f.Name) {
 			words = append(words, setting(f)...)
 		}
 	})
-	return strings.Join(append(words, flags), " ")
+	return strings.TrimSpace(strings.Join(words, " ") + " " + flags)
 }
 
 // setting is a flag as it is given.
