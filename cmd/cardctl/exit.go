@@ -101,7 +101,11 @@ func (env *Env) diagnose(err error) *problem.Error {
 	var path *fs.PathError
 	switch {
 	case told.Try == "" && p.Code == problem.Failed && errors.As(err, &path):
-		told.Try = "ls -ld " + quoted(filepath.Dir(path.Path))
+		place := path.Path
+		if errors.Is(err, fs.ErrNotExist) {
+			place = filepath.Dir(place)
+		}
+		told.Try = "ls -ld " + quoted(place)
 	case told.Try == "":
 		told.Try = next(p.Code, env.command)
 	}
