@@ -15,10 +15,8 @@ import (
 )
 
 const (
-	// mostOfOpenSSL is what gen-csr may take of the time of openssl req. On a
-	// machine with nothing else to do it takes the same; what else runs costs the
-	// program with more threads more.
-	mostOfOpenSSL = 1.5
+	// mostOfOpenSSL is what gen-csr may take of the time of openssl req.
+	mostOfOpenSSL = 1.0
 	tokenRounds   = 51
 	tokenKeys     = 10
 
@@ -41,7 +39,6 @@ func TestTokens(t *testing.T) {
 	d.Setenv("CARDCTL_PIN", tokenPIN)
 	d.Setenv("CARDCTL_SO_PIN", "officer-2846")
 	d.Setenv("CARDCTL_MODULE", module)
-	d.Setenv("PKCS11_MODULE_PATH", module)
 	d.Run("cardctl", "init", "--app", "pkcs11", "--label", "desk", "--yes")
 	var ten []string
 	for i := range tokenKeys {
@@ -51,12 +48,15 @@ func TestTokens(t *testing.T) {
 	}
 	one := ten[1]
 
+	// The engine goes through p11-kit, unless it is told the module.
+	request := []string{"openssl", "req", "-new", "-engine", "pkcs11", "-keyform", "engine",
+		"-key", one + ";type=private;pin-value=" + tokenPIN, "-subj", "/CN=Floppy Head"}
 	jobs := []struct {
 		name string
 		args []string
 	}{
-		{"`openssl req -engine pkcs11`", []string{"openssl", "req", "-new", "-engine", "pkcs11", "-keyform", "engine",
-			"-key", one + ";type=private;pin-value=" + tokenPIN, "-subj", "/CN=Floppy Head"}},
+		{"`openssl req -engine pkcs11`", request},
+		{"the same, with `PKCS11_MODULE_PATH`", append([]string{"env", "PKCS11_MODULE_PATH=" + module}, request...)},
 		{"`cardctl gen-csr`", []string{"cardctl", "gen-csr", "--key", one, "--subject", subject}},
 		{"`cardctl smoke-test`, one key", []string{"cardctl", "smoke-test", "--key", one}},
 		{fmt.Sprintf("`cardctl smoke-test`, %d keys", tokenKeys), append([]string{"cardctl", "smoke-test"}, ten...)},
