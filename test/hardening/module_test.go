@@ -70,7 +70,9 @@ func TestHostileModule(t *testing.T) {
 	for _, use := range uses {
 		words := strings.Fields(use.command)
 		t.Run(words[0], func(t *testing.T) {
-			t.Parallel()
+			if words[0] == "list-tokens" || words[0] == "smoke-test" {
+				t.Parallel() // SoftHSM2 fails now and then where another program writes to the token
+			}
 			for function := range strings.FieldsSeq(use.functions) {
 				for _, m := range misdeeds {
 					d.suffer(t, words, function+":"+m.deed, m.fells && !harmless(function, m.deed))
