@@ -84,6 +84,27 @@ type environment struct {
 	commit func() error
 }
 
+// save commits the state; what it answers ends the command where it is not
+// StatusOK.
+func (e *environment) save() iso7816.Status {
+	if err := e.commit(); err != nil {
+		return iso7816.StatusMemoryFailure
+	}
+	return iso7816.StatusOK
+}
+
+// soundState reads what an application saved, and refuses what it cannot have
+// saved.
+func soundState[S any, P interface {
+	*S
+	check() error
+}](raw json.RawMessage) (state S, err error) {
+	if err := json.Unmarshal(raw, &state); err != nil {
+		return state, err
+	}
+	return state, P(&state).check()
+}
+
 // Applications are the names that Options.Applications may hold.
 func Applications() []string {
 	return []string{openpgpName, isoAppletName, myEIDName, gpName, muscleName}

@@ -88,11 +88,8 @@ func (a *gp) marshal() (json.RawMessage, error) {
 }
 
 func (a *gp) unmarshal(raw json.RawMessage) error {
-	var state gpState
-	if err := json.Unmarshal(raw, &state); err != nil {
-		return err
-	}
-	if err := state.check(); err != nil {
+	state, err := soundState[gpState](raw)
+	if err != nil {
 		return err
 	}
 	for _, instance := range state.Instances {
@@ -112,15 +109,6 @@ func (a *gp) factory() error {
 	}
 	a.state = *state
 	return nil
-}
-
-// save commits the state; what it answers ends the command where it is not
-// StatusOK.
-func (a *gp) save() iso7816.Status {
-	if err := a.commit(); err != nil {
-		return iso7816.StatusMemoryFailure
-	}
-	return iso7816.StatusOK
 }
 
 // closed reports whether the life cycle of the card leaves no application

@@ -133,11 +133,8 @@ func (a *isoApplet) impliesLe() {}
 func (a *isoApplet) marshal() (json.RawMessage, error) { return json.Marshal(a.state) }
 
 func (a *isoApplet) unmarshal(raw json.RawMessage) error {
-	var state isoAppletState
-	if err := json.Unmarshal(raw, &state); err != nil {
-		return err
-	}
-	if err := state.check(); err != nil {
+	state, err := soundState[isoAppletState](raw)
+	if err != nil {
 		return err
 	}
 	a.state = state
@@ -149,15 +146,6 @@ func (a *isoApplet) factory() error {
 	a.state = isoAppletState{MF: masterFile()}
 	a.deselect()
 	return nil
-}
-
-// save commits the state; what it answers ends the command where it is not
-// StatusOK.
-func (a *isoApplet) save() iso7816.Status {
-	if err := a.commit(); err != nil {
-		return iso7816.StatusMemoryFailure
-	}
-	return iso7816.StatusOK
 }
 
 func (a *isoApplet) process(c iso7816.Command) ([]byte, iso7816.Status) {

@@ -109,13 +109,6 @@ func (a *muscle) unmarshal(raw json.RawMessage) error {
 	return nil
 }
 
-func (a *muscle) save() iso7816.Status {
-	if err := a.commit(); err != nil {
-		return iso7816.StatusMemoryFailure
-	}
-	return iso7816.StatusOK
-}
-
 func (a *muscle) process(c iso7816.Command) ([]byte, iso7816.Status) {
 	const class = 0xB0
 	switch {

@@ -65,25 +65,13 @@ func (a *myEID) factory() error {
 func (a *myEID) marshal() (json.RawMessage, error) { return json.Marshal(a.state) }
 
 func (a *myEID) unmarshal(raw json.RawMessage) error {
-	var state myEIDState
-	if err := json.Unmarshal(raw, &state); err != nil {
-		return err
-	}
-	if err := state.check(); err != nil {
+	state, err := soundState[myEIDState](raw)
+	if err != nil {
 		return err
 	}
 	a.state = state
 	a.deselect()
 	return nil
-}
-
-// save commits the state; what it answers ends the command where it is not
-// StatusOK.
-func (a *myEID) save() iso7816.Status {
-	if err := a.commit(); err != nil {
-		return iso7816.StatusMemoryFailure
-	}
-	return iso7816.StatusOK
 }
 
 func (a *myEID) process(c iso7816.Command) ([]byte, iso7816.Status) {

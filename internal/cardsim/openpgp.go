@@ -110,11 +110,8 @@ func (a *openpgp) deselect() {
 func (a *openpgp) marshal() (json.RawMessage, error) { return json.Marshal(a.state) }
 
 func (a *openpgp) unmarshal(raw json.RawMessage) error {
-	var state openpgpState
-	if err := json.Unmarshal(raw, &state); err != nil {
-		return err
-	}
-	if err := state.check(); err != nil {
+	state, err := soundState[openpgpState](raw)
+	if err != nil {
 		return err
 	}
 	a.state = state
@@ -128,15 +125,6 @@ func (a *openpgp) factory() error {
 	}
 	a.state = *state
 	return nil
-}
-
-// save commits the state; what it answers ends the command where it is not
-// StatusOK.
-func (a *openpgp) save() iso7816.Status {
-	if err := a.commit(); err != nil {
-		return iso7816.StatusMemoryFailure
-	}
-	return iso7816.StatusOK
 }
 
 // has reports whether one of the access conditions is satisfied.
