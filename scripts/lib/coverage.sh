@@ -7,7 +7,7 @@ coverage_dir= # what the runs leave
 # internal/ that are run.
 covered_test() {
 	[[ -n $coverage_dir ]] || coverage_dir=$(mktemp -d)
-	go test -coverpkg=./internal/... "$@" -args -test.gocoverdir="$coverage_dir" | sed 's/[[:space:]]*coverage: .*//'
+	go test -coverpkg=./internal/... "$@" -args -test.gocoverdir="$coverage_dir" | sed -u 's/[[:space:]]*coverage: .*//'
 }
 
 # check_coverage prints for each package how much of it was run, and fails where
