@@ -139,7 +139,7 @@ func TestRefusals(t *testing.T) {
 	refused(8, "", "import-cert", "--key", key, "own.pem")
 	refused(9, "--replace", "import-key", "--key", key, "own.key")
 	refused(9, "", "delete-key", "--key", key, "--fingerprint", "00", "--yes")
-	refused(7, "--pss", "gen-csr", "--key", key, "--subject", "CN=x", "--pss")
+	refused(7, "cardctl gen-csr", "gen-csr", "--key", key, "--subject", "CN=x", "--pss")
 	d.Setenv("CARDCTL_PIN", "999999")
 	if wrong := d.Refused("gen-csr", "--key", key, "--subject", "CN=x"); wrong.Exit != 4 || wrong.TriesLeft == nil || *wrong.TriesLeft != 2 {
 		t.Errorf("a wrong PIN: %+v", wrong)

@@ -411,14 +411,14 @@ func (b *bench) eraser() *pkcs15.PIN {
 // it leaves on an IsoApplet.
 func TestMyEIDPulledOnTheWay(t *testing.T) {
 	pullOut(t, myEID, []workflow{
-		{name: "init of a blank card", before: blank, stride: 13, erases: true},
-		{name: "init of a used card", before: used, stride: 17, erases: true},
-		{name: "gen-key", before: genKey, stride: 13, direct: true},
-		{name: "info", before: infoOnly, stride: 9, direct: true},
-		{name: "gen-csr", before: genCSR, stride: 7, direct: true},
-		{name: "import-cert in the place of another", before: replaceCert, stride: 13, direct: true},
-		{name: "delete-cert", before: deleteCert, stride: 13, direct: true},
-		{name: "set-pin user", before: setPIN, stride: 5, direct: true},
-		{name: "unblock-pin user", before: unblockPIN, stride: 5, direct: true},
+		{name: "init of a blank card", before: blank, stride: 27, erases: true},
+		{name: "init of a used card", before: used, stride: 35, erases: true},
+		{name: "gen-key", before: genKey, stride: 27, direct: true},
+		{name: "info", before: infoOnly, stride: 19, direct: true},
+		{name: "gen-csr", before: genCSR, stride: 15, direct: true},
+		{name: "import-cert in the place of another", before: replaceCert, stride: 27, direct: true},
+		{name: "delete-cert", before: deleteCert, stride: 27, direct: true},
+		{name: "set-pin user", before: setPIN, stride: 11, direct: true},
+		{name: "unblock-pin user", before: unblockPIN, stride: 11, direct: true},
 	})
 }

@@ -43,19 +43,19 @@ type job struct {
 }
 
 var workflows = []workflow{
-	{name: "init of a blank card", before: blank, stride: 11, erases: true},
-	{name: "init of a used card", before: used, stride: 27, erases: true},
-	{name: "gen-key", before: genKey, stride: 13},
-	{name: "gen-key beside a key with a certificate", before: genKeyBeside, stride: 31},
-	{name: "import-key", before: importKey, stride: 31},
-	{name: "info", before: infoOnly, stride: 9, direct: true},
-	{name: "gen-csr", before: genCSR, stride: 9, direct: true},
-	{name: "import-cert", before: importCert, stride: 19, direct: true},
-	{name: "import-cert in the place of another", before: replaceCert, stride: 19, direct: true},
-	{name: "delete-cert", before: deleteCert, stride: 13, direct: true},
-	{name: "delete-key", before: deleteKey, stride: 37},
-	{name: "set-pin user", before: setPIN, stride: 5, direct: true},
-	{name: "unblock-pin user", before: unblockPIN, stride: 5, direct: true},
+	{name: "init of a blank card", before: blank, stride: 23, erases: true},
+	{name: "init of a used card", before: used, stride: 55, erases: true},
+	{name: "gen-key", before: genKey, stride: 27},
+	{name: "gen-key beside a key with a certificate", before: genKeyBeside, stride: 63},
+	{name: "import-key", before: importKey, stride: 63},
+	{name: "info", before: infoOnly, stride: 19, direct: true},
+	{name: "gen-csr", before: genCSR, stride: 19, direct: true},
+	{name: "import-cert", before: importCert, stride: 39, direct: true},
+	{name: "import-cert in the place of another", before: replaceCert, stride: 39, direct: true},
+	{name: "delete-cert", before: deleteCert, stride: 27, direct: true},
+	{name: "delete-key", before: deleteKey, stride: 75},
+	{name: "set-pin user", before: setPIN, stride: 11, direct: true},
+	{name: "unblock-pin user", before: unblockPIN, stride: 11, direct: true},
 }
 
 // attempt does something with the card that may fail, and lets the card go.
