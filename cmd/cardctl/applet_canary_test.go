@@ -203,19 +203,7 @@ func (d *canaryDesk) check(line string, faults ...cardsim.Fault) {
 	for _, set := range d.sets {
 		keys = append(keys, set[:]...)
 	}
-	seen := map[string][]byte{"stdout": []byte(r.stdout), "stderr": []byte(r.stderr)}
-	err := filepath.WalkDir(d.state, func(path string, entry fs.DirEntry, err error) error {
-		ours := filepath.Ext(path) == ".keys" || filepath.Ext(path) == ".gpsh" || path == d.file()
-		if err != nil || entry.IsDir() || ours {
-			return err
-		}
-		seen[path], err = os.ReadFile(path)
-		return err
-	})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	for where, content := range seen {
+	for where, content := range d.leftBy(r) {
 		upper := bytes.ToUpper(content)
 		for _, key := range keys {
 			for half := range slices.Chunk(key, 8) {

@@ -17,10 +17,9 @@ import (
 // their place. None is part of another text by chance.
 var canaries = []string{userPIN, adminPIN, "904412", "27182818", "2718281828459045", "314159", testKey, "wrong-804127", "80412700FFEEDDCC80412700FFEEDDCC"}
 
-// checkSecrets looks for secrets, and for their bytes in hex, in all that a
-// command left: its output, and every file but the simulated cards, scripts and
-// files of keys.
-func (d *desk) checkSecrets(what string, r result) {
+// leftBy is all that a command left: its output, and every file but the simulated
+// cards, scripts and files of keys.
+func (d *desk) leftBy(r result) map[string][]byte {
 	d.t.Helper()
 	seen := map[string][]byte{"stdout": []byte(r.stdout), "stderr": []byte(r.stderr)}
 	err := filepath.WalkDir(d.state, func(path string, entry fs.DirEntry, err error) error {
@@ -34,7 +33,14 @@ func (d *desk) checkSecrets(what string, r result) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	for where, content := range seen {
+	return seen
+}
+
+// checkSecrets looks for secrets, and for their bytes in hex, in all that a
+// command left.
+func (d *desk) checkSecrets(what string, r result) {
+	d.t.Helper()
+	for where, content := range d.leftBy(r) {
 		upper := bytes.ToUpper(content)
 		for _, canary := range canaries {
 			if bytes.Contains(upper, bytes.ToUpper([]byte(canary))) || bytes.Contains(upper, fmt.Appendf(nil, "%X", canary)) {
