@@ -35,6 +35,9 @@ type Request struct {
 	New bool
 	// Optional makes an absent secret nil and no error; it is never prompted for.
 	Optional bool
+	// Waiting is called before something that takes time: a person is asked, a
+	// program is run. Its error is that of the request. nil is for nobody.
+	Waiting func() error
 }
 
 // Asker hands out the secrets of one run of a command. The caller wipes what

@@ -73,6 +73,13 @@ func (r *Resolver) Ask(ctx context.Context, q Request) (*Bytes, error) {
 		return nil, r.missing(q)
 	case !ok:
 		source, where = Source{kind: kindPrompt}, "prompt"
+	case source.kind == kindPinentry && r.NoInput:
+		return nil, problem.New(problem.Usage, "%s from %s: --no-input forbids to ask", q.label(), where)
+	}
+	if q.Waiting != nil && source.waits() {
+		if err := q.Waiting(); err != nil {
+			return nil, err
+		}
 	}
 	s, err := r.read(ctx, source, q)
 	if err == nil && s.Len() == 0 {
@@ -145,9 +152,6 @@ func (r *Resolver) read(ctx context.Context, s Source, q Request) (*Bytes, error
 	case kindCommand:
 		return r.runCommand(ctx, s.argument)
 	case kindPinentry:
-		if r.NoInput {
-			return nil, problem.New(problem.Usage, "--no-input forbids to ask")
-		}
 		return r.askPinentry(ctx, q)
 	default:
 		return r.prompt(ctx, q)

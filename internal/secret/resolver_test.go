@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -105,6 +107,40 @@ func TestAskOrder(t *testing.T) {
 				t.Errorf("%q, %v; want %q", s.Reveal(), err, test.want)
 			}
 		})
+	}
+}
+
+// Who waits is told before a person is asked or a program is run, and only then;
+// where that fails, nobody is asked.
+func TestAskWaiting(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pin")
+	if err := os.WriteFile(file, []byte("1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gone := errors.New("the card is gone")
+	for flag, waits := range map[string]bool{
+		"prompt": true, "": true, "command:echo 1": true, "pinentry": true,
+		"env:MINE": false, "file:" + file: false, "stdin": false, "fd:0": false,
+	} {
+		terminal := &fakeTerminal{answers: []string{"1"}}
+		r := &Resolver{Env: []string{"MINE=1", "PATH=" + os.Getenv("PATH")}, Stdin: strings.NewReader("1"), Terminal: terminal, Pinentry: "no-such-pinentry"}
+		if flag != "" {
+			r.Sources = sources(t, "pin", flag)
+		}
+		calls := 0
+		s, err := r.Ask(t.Context(), Request{Name: PIN, Waiting: func() error {
+			calls++
+			if len(terminal.shown) > 0 {
+				t.Errorf("%s: a person was asked first", flag)
+			}
+			return gone
+		}})
+		if waits && (calls != 1 || err != gone || s != nil || len(terminal.shown) > 0) {
+			t.Errorf("%s: %d calls, %q, %v, shown %q", flag, calls, s.Reveal(), err, terminal.shown)
+		}
+		if !waits && (calls != 0 || err != nil) {
+			t.Errorf("%s: %d calls, %v", flag, calls, err)
+		}
 	}
 }
 

@@ -88,6 +88,11 @@ func variableName(s string) bool {
 	return s != ""
 }
 
+// waits reports whether a person is asked, or a program is run.
+func (s Source) waits() bool {
+	return s.kind == kindPrompt || s.kind == kindPinentry || s.kind == kindCommand
+}
+
 // String is the source as it is written on the command line, except that a
 // command is left out: it may hold a secret of its own.
 func (s Source) String() string {
