@@ -24,7 +24,7 @@ func exitStatus(code problem.Code) int {
 		return 3
 	case problem.PINIncorrect, problem.KeysIncorrect:
 		return 4
-	case problem.PINBlocked:
+	case problem.PINBlocked, problem.TriesUnknown:
 		return 5
 	case problem.CardBusy:
 		return 6
@@ -34,7 +34,7 @@ func exitStatus(code problem.Code) int {
 		return 8
 	case problem.Refused:
 		return 9
-	case problem.CardRemoved:
+	case problem.CardRemoved, problem.CardChanged:
 		return 10
 	case problem.Interrupted:
 		return 130

@@ -23,11 +23,13 @@ const (
 	PINIncorrect  Code = "pin-incorrect"
 	KeysIncorrect Code = "keys-incorrect"
 	PINBlocked    Code = "pin-blocked"
+	TriesUnknown  Code = "tries-unknown"
 	CardBusy      Code = "card-busy"
 	NotSupported  Code = "not-supported"
 	Mismatch      Code = "mismatch"
 	Refused       Code = "refused"
 	CardRemoved   Code = "card-removed"
+	CardChanged   Code = "card-changed"
 	Interrupted   Code = "interrupted"
 )
 

@@ -1,0 +1,68 @@
+package family
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+)
+
+// Visit finds the card or token that is meant, opens everything on it that a
+// family can open, one after the other, with --app that alone, and tells what
+// the card is and where.
+func Visit(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, visit func(context.Context, card.Card) error) (found card.Identity, place string, err error) {
+	err = withMeant(ctx, d, w, a, func(ctx context.Context, here At, token card.Card) error {
+		place = here.Place
+		if token != nil {
+			found = token.Identity()
+			return visit(ctx, token)
+		}
+		found, err = visitCard(ctx, here, strings.ToLower(d.Meant.App), visit)
+		return err
+	})
+	return found, place, err
+}
+
+func visitCard(ctx context.Context, here At, app string, visit func(context.Context, card.Card) error) (card.Identity, error) {
+	found, families, err := probe(ctx, here.Line)
+	if err != nil {
+		return found, err
+	}
+	var undescribed []card.Family
+	for _, f := range families {
+		opened := false
+		for _, name := range f.Apps {
+			if f.Open == nil || app != "" && app != name || app == "" && !found.Has(name) {
+				continue
+			}
+			c, err := f.Open(ctx, here.Line, card.Opening{App: name, Named: true, Access: here.Keys})
+			if errors.Is(err, card.ErrLacks) && app == "" {
+				continue
+			}
+			if err != nil {
+				return found, err
+			}
+			found.Add(c.Identity())
+			opened = true
+			if err := visit(ctx, c); err != nil {
+				return found, err
+			}
+		}
+		if !opened && f.Describe != nil {
+			undescribed = append(undescribed, f)
+		}
+	}
+	if app != "" && !slices.ContainsFunc(families, func(f card.Family) bool { return slices.Contains(f.Apps, app) }) {
+		f, _ := ByApp(app) // known by more than the answers to probes
+		c, err := f.Open(ctx, here.Line, card.Opening{App: app, Named: true, Access: here.Keys})
+		if err != nil {
+			return found, err
+		}
+		found.Add(c.Identity())
+		return found, visit(ctx, c)
+	}
+	return found, describe(ctx, here.Line, undescribed, &found)
+}

@@ -1,0 +1,93 @@
+package pin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// Change is how a PIN gets another value.
+type Change struct {
+	// By is what permits it: the PIN itself, an admin PIN, a PUK, a resetting
+	// code.
+	By PIN
+	// New is the PIN that is set; its lengths are those of the new value.
+	New PIN
+	// Open proves By to the card before Set. It is nil where Set does that in
+	// one command whose two values the card tells apart.
+	Open func(ctx context.Context, by *secret.Bytes) error
+	// Set writes the new value.
+	Set func(ctx context.Context, by, replacement *secret.Bytes) error
+	// Prove shows that the card has the new value, where Set alone does not.
+	Prove func(ctx context.Context, replacement *secret.Bytes) error
+}
+
+// What is known of a PIN when changing it ended with an error.
+const (
+	stateOld     = "The PIN is the old one."
+	stateUnknown = "Whether the card took the new PIN is not known: the tries left, which cardctl info shows, do not change by looking."
+	stateNew     = "The card confirmed the new PIN and does not accept it."
+)
+
+// Change asks for both values before the first is sent, and sends each once. An
+// error says which of them the PIN has.
+func (p *Policy) Change(ctx context.Context, c Change) error {
+	before, values, err := p.collect(ctx, c.By, &c.New)
+	if err != nil {
+		return withState(err, stateOld)
+	}
+	defer values.wipe()
+	if c.Open != nil {
+		if err := p.deliver(ctx, c.By, before, func() error { return c.Open(ctx, values.by) }); err != nil {
+			return withState(err, stateOld)
+		}
+	}
+	if err := p.deliver(ctx, c.By, before, func() error { return c.Set(ctx, values.by, values.replacement) }); err != nil {
+		return withState(err, stateAfter(err))
+	}
+	if c.Prove == nil {
+		return nil
+	}
+	if err := c.Prove(ctx, values.replacement); err != nil {
+		var wrong *WrongError
+		if errors.As(err, &wrong) {
+			return withState(problem.Wrap(problem.Failed, err, "the new "+c.New.Name()), stateNew)
+		}
+		return withState(err, stateUnknown)
+	}
+	return nil
+}
+
+// stateAfter is what the PIN is when the command that sets it ended with err:
+// the old one only where the card refused the command.
+func stateAfter(err error) string {
+	if problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) || iso7816.Refused(err) {
+		return stateOld
+	}
+	return stateUnknown
+}
+
+func withState(err error, state string) error { return &StateError{err, state} }
+
+// StateError is a failure that tells what the PIN is now.
+type StateError struct {
+	error
+	State string
+}
+
+func (e *StateError) Unwrap() error { return e.error }
+
+// lengths is what a person has to know who thinks of a new value.
+func (p PIN) lengths() string {
+	switch {
+	case p.Min <= 1 && p.Max == 0:
+		return ""
+	case p.Max == 0:
+		return fmt.Sprintf("at least %d characters", p.Min)
+	}
+	return fmt.Sprintf("%d to %d characters", p.Min, p.Max)
+}

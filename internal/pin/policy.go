@@ -1,0 +1,211 @@
+package pin
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// Allow is what the user takes upon himself.
+type Allow struct {
+	// LastTry permits a PIN to be sent when one try is left.
+	LastTry bool
+	// UnknownTries permits a PIN to be sent when nothing tells the tries left.
+	UnknownTries bool
+}
+
+// Policy sends the PINs of one run of a command. It is not safe for concurrent
+// use; several cards at once have a Policy each.
+type Policy struct {
+	ask   secret.Asker
+	allow Allow
+	// unaccepted are the PINs that were sent and not accepted, with what the
+	// card answered. None of them is sent again.
+	unaccepted map[string]error
+}
+
+// New returns a policy that has sent nothing yet.
+func New(ask secret.Asker, allow Allow) *Policy {
+	return &Policy{ask: ask, allow: allow, unaccepted: map[string]error{}}
+}
+
+// WrongError is a PIN that the card refused as a wrong one.
+type WrongError struct {
+	Left  Tries
+	Cause error
+}
+
+func (e *WrongError) Error() string { return "wrong PIN: " + e.Cause.Error() }
+func (e *WrongError) Unwrap() error { return e.Cause }
+
+// Send asks for a PIN and hands it to send, once. send returns nil where the
+// card accepted it, a *WrongError where the card said that it is wrong, and
+// anything else for what says neither.
+func (p *Policy) Send(ctx context.Context, what PIN, send func(context.Context, *secret.Bytes) error) error {
+	before, values, err := p.collect(ctx, what, nil)
+	if err != nil {
+		return err
+	}
+	defer values.wipe()
+	return p.deliver(ctx, what, before, func() error { return send(ctx, values.by) })
+}
+
+// Ask asks for the value that a PIN shall have and checks its length. It is
+// nil where it is optional and nobody gives it.
+func (p *Policy) Ask(ctx context.Context, r secret.Request, what PIN) (*secret.Bytes, error) {
+	value, err := p.ask(ctx, r)
+	if err != nil || value == nil {
+		return nil, err
+	}
+	if err := what.CheckLength(value); err != nil {
+		value.Wipe()
+		return nil, err
+	}
+	return value, nil
+}
+
+// Given returns a policy that goes on from this one with a secret that was
+// asked for before: it hands out copies of value.
+func (p *Policy) Given(value *secret.Bytes) *Policy {
+	given := *p
+	given.ask = func(context.Context, secret.Request) (*secret.Bytes, error) { return value.Clone(), nil }
+	return &given
+}
+
+// Check refuses a PIN that is blocked, would be after one more mistake, or of
+// which that is not known.
+func (p *Policy) Check(what PIN, left Tries) error {
+	switch {
+	case what.Tries == nil:
+	case left.None():
+		return problem.New(problem.PINBlocked, "the %s is blocked", what.Name()).WithTries(0).
+			Because("It was entered wrongly too often, or never set.").Hint("%s", what.Rescue)
+	case left.Last() && !p.allow.LastTry:
+		return problem.New(problem.PINBlocked, "one try is left for the %s, and it was not sent", what.Name()).WithTries(1).
+			Because("A mistake would block it.").Hint("the same command with --allow-last-try")
+	case !left.Known() && !p.allow.UnknownTries:
+		return problem.New(problem.TriesUnknown, "how many tries the %s has left is not known, and it was not sent", what.Name()).
+			Because("The card was asked in every way that it has, and does not report them: a mistake might block it.").
+			Hint("the same command with --allow-unknown-tries")
+	}
+	return nil
+}
+
+// values are the secrets of one step.
+type values struct {
+	by, replacement *secret.Bytes
+}
+
+func (v *values) wipe() {
+	v.by.Wipe()
+	v.replacement.Wipe()
+}
+
+// collect reads the state, asks for what is to be sent, and reads the state
+// again where time passed. It returns the state that the PIN is sent on.
+func (p *Policy) collect(ctx context.Context, what PIN, replacement *PIN) (Tries, *values, error) {
+	if err := p.unaccepted[what.key()]; err != nil {
+		return Tries{}, nil, err
+	}
+	left, err := p.state(ctx, what)
+	if err != nil {
+		return left, nil, err
+	}
+	passed := false
+	got := &values{}
+	if got.by, err = p.askOld(ctx, what, left, &passed); err == nil && replacement != nil {
+		got.replacement, err = p.askNew(ctx, *replacement, &passed)
+	}
+	if err == nil && passed {
+		left, err = p.state(ctx, what)
+	}
+	if err != nil {
+		got.wipe()
+		return left, nil, err
+	}
+	return left, got, nil
+}
+
+func (p *Policy) state(ctx context.Context, what PIN) (Tries, error) {
+	if what.Tries == nil {
+		return Tries{}, nil
+	}
+	left, err := what.Tries(ctx, false)
+	if err != nil {
+		return left, err
+	}
+	return left, p.Check(what, left)
+}
+
+func (p *Policy) askOld(ctx context.Context, what PIN, left Tries, passed *bool) (*secret.Bytes, error) {
+	if what.Pad {
+		return nil, nil
+	}
+	return p.Ask(ctx, noticing(what.request(left), passed), what)
+}
+
+func (p *Policy) askNew(ctx context.Context, what PIN, passed *bool) (*secret.Bytes, error) {
+	if what.Pad {
+		return nil, nil
+	}
+	return p.Ask(ctx, noticing(NewValue(what), passed), what)
+}
+
+// NewValue is how a person is asked for the value that a PIN shall have.
+func NewValue(what PIN) secret.Request {
+	return secret.Request{Name: secret.NewPIN, Label: "new " + what.Name(), Note: what.lengths(), New: true}
+}
+
+// noticing notes that time passes while somebody is asked.
+func noticing(r secret.Request, passed *bool) secret.Request {
+	r.Waiting = func() error { *passed = true; return nil }
+	return r
+}
+
+// deliver sends what was collected and finds out what an answer means that
+// says neither yes nor no.
+func (p *Policy) deliver(ctx context.Context, what PIN, before Tries, send func() error) error {
+	err := send()
+	if err == nil {
+		return nil
+	}
+	told := p.judge(ctx, what, before, err)
+	p.unaccepted[what.key()] = told
+	return told
+}
+
+// judge makes of a failure what the user is told. A card that said neither is
+// asked again for the tries left: one less is a wrong PIN.
+func (p *Policy) judge(ctx context.Context, what PIN, before Tries, err error) error {
+	var wrong *WrongError
+	switch {
+	case errors.As(err, &wrong):
+		return what.wrong(wrong.Left, wrong.Cause)
+	case what.Tries == nil, ctx.Err() != nil, problem.Is(err, problem.CardRemoved), problem.Is(err, problem.CardChanged):
+		return err
+	}
+	if now, failed := what.Tries(ctx, true); failed == nil && now.FewerThan(before) {
+		return what.wrong(now, err)
+	}
+	return err
+}
+
+// wrong is the error of a PIN that the card refused.
+func (p PIN) wrong(left Tries, cause error) *problem.Error {
+	e := problem.New(problem.PINIncorrect, "wrong %s", p.Name()).Hint("the same command with the right %s", p.Role.Name())
+	n, counted := left.Count()
+	switch {
+	case left.None():
+		e = problem.New(problem.PINBlocked, "wrong %s, and it is blocked now", p.Name()).WithTries(0).Hint("%s", p.Rescue)
+	case counted:
+		e.What += ", " + left.Note()
+		e.WithTries(n)
+	}
+	e.Cause = cause
+	return e.Because("%s", problem.Sentence(cause.Error()))
+}
+
+// key tells a PIN from every other that a command may send.
+func (p PIN) key() string { return p.Holder + "\x00" + string(p.Role) + "\x00" + p.Label }
