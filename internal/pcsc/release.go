@@ -71,8 +71,6 @@ func (c *connection) resume(ctx context.Context) error {
 		return iso7816.ErrReleased
 	case c.held:
 		return nil
-	case c.removed:
-		return fmt.Errorf("%w [%w]", iso7816.ErrCardRemoved, codeRemovedCard)
 	}
 	err := lock(ctx, c.card)
 	if err == nil {
