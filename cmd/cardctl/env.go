@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/p11"
@@ -33,15 +34,15 @@ type Env struct {
 	Environ  []string // as os.Environ gives it
 	// Descriptors are those that were handed to the process besides In, Out and Err.
 	Descriptors []int
-	Now      func() time.Time
+	Now         func() time.Time
 
 	// live says that Err is a terminal on which things may move.
 	live     bool
 	terminal *terminal.Terminal
 	// openReaders reaches the PC/SC daemon.
-	openReaders func(context.Context, pcsc.Options) (readers, error)
-	// connectSimulated connects to a simulated card in this process.
-	connectSimulated func(ctx context.Context, name string) (iso7816.Connection, error)
+	openReaders func(context.Context, pcsc.Options) (desk.Readers, error)
+	// loadModule loads a PKCS#11 module.
+	loadModule func(ctx context.Context, name string) (*p11.Module, error)
 
 	flags    sharedFlags
 	progress *output.Progress
@@ -62,16 +63,14 @@ type Env struct {
 func newEnv() *Env {
 	environ := os.Environ()
 	plain := terminal.Plain(environ)
-	env := &Env{
+	return &Env{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: environ, Now: time.Now,
 		unsetenv:    os.Unsetenv,
 		live:        !plain && terminal.IsTerminal(os.Stderr),
 		terminal:    terminal.New(terminal.Options{Plain: plain}),
-		openReaders: openPCSC,
-		progress:    output.NewProgress(io.Discard, false),
+		openReaders: desk.OpenPCSC, loadModule: p11.Load,
+		progress: output.NewProgress(io.Discard, false),
 	}
-	env.connectSimulated = env.connectCardsim
-	return env
 }
 
 // Getenv returns the value of a variable, empty where it is not set.

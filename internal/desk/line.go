@@ -23,8 +23,8 @@ type Line struct {
 
 	connection  iso7816.Connection
 	transmitter iso7816.Transmitter
-	channel    *iso7816.Channel // nil while the line is let go
-	traceError func() error
+	channel     *iso7816.Channel // nil while the line is let go
+	traceError  func() error
 	// same compares the card with the one that was named, and makes the
 	// application ready again.
 	same func(context.Context, *iso7816.Channel) error
