@@ -77,11 +77,12 @@ func (c *Channel) Send(ctx context.Context, cmd Command) ([]byte, error) {
 }
 
 // SendProtected sends a command under secure messaging, in one APDU of the
-// length asked for and in no other way: its MAC was computed over that form. As
-// after a PIN, the card has to be reset before others get it.
+// length asked for and in no other way: its MAC was computed over that form. It
+// is sent once, for the card may have carried it out whatever it answers, and
+// counts its MACs. As after a PIN, the card has to be reset before others get it.
 func (c *Channel) SendProtected(ctx context.Context, cmd Command, extended bool) ([]byte, error) {
 	c.verified = true
-	answer, status, err := c.exchange(ctx, cmd, extended)
+	answer, status, err := c.once(ctx, cmd, extended)
 	if err != nil {
 		return nil, fmt.Errorf("a protected command: %w", err)
 	}
@@ -172,7 +173,7 @@ func (c *Channel) chain(ctx context.Context, cmd Command) ([]byte, Status, error
 }
 
 // exchange sends one command APDU, once more with the card's Le where it
-// answers 6Cxx, and fetches the rest of the answer while it answers 61xx.
+// answers 6Cxx, and fetches the rest of the answer.
 func (c *Channel) exchange(ctx context.Context, cmd Command, extended bool) ([]byte, Status, error) {
 	answer, status, err := c.transmit(ctx, cmd, extended)
 	if err != nil {
@@ -184,9 +185,26 @@ func (c *Channel) exchange(ctx context.Context, cmd Command, extended bool) ([]b
 			return nil, 0, err
 		}
 	}
+	return c.rest(ctx, cmd, answer, status)
+}
+
+// once sends one command APDU, whatever it answers, and fetches the rest of the
+// answer.
+func (c *Channel) once(ctx context.Context, cmd Command, extended bool) ([]byte, Status, error) {
+	answer, status, err := c.transmit(ctx, cmd, extended)
+	if err != nil {
+		return nil, 0, err
+	}
+	return c.rest(ctx, cmd, answer, status)
+}
+
+// rest fetches the rest of an answer while the card answers 61xx. A card that
+// refuses the rest did not refuse the command: that is an error of its own.
+func (c *Channel) rest(ctx context.Context, cmd Command, answer []byte, status Status) ([]byte, Status, error) {
 	for round := 0; status>>8 == 0x61; round++ {
 		next := Command{CLA: cmd.CLA & classChannel, INS: InsGetResponse, Ne: shortNe(byte(status))}
 		var part []byte
+		var err error
 		if part, status, err = c.transmit(ctx, next, false); err != nil {
 			return nil, 0, err
 		}
@@ -194,6 +212,9 @@ func (c *Channel) exchange(ctx context.Context, cmd Command, extended bool) ([]b
 			return nil, 0, ErrAnswerTooLong
 		}
 		answer = append(answer, part...)
+		if kind := status >> 8; kind != 0x61 && kind > 0x63 && status != StatusOK {
+			return nil, 0, &StatusError{Status: status, INS: InsGetResponse}
+		}
 	}
 	return answer, status, nil
 }

@@ -32,6 +32,15 @@ const (
 	StatusINSNotSupported        Status = 0x6D00
 	StatusCLANotSupported        Status = 0x6E00
 	StatusUnknown                Status = 0x6F00
+
+	statusMessagingNotSupported Status = 0x6882
+	statusWrongFileKind         Status = 0x6981
+	statusMessagingMissing      Status = 0x6987
+	statusMessagingWrong        Status = 0x6988
+	statusLengthNotTLV          Status = 0x6A85
+	statusLengthNotP1P2         Status = 0x6A87
+	statusFileExists            Status = 0x6A89
+	statusNameExists            Status = 0x6A8A
 )
 
 var meanings = map[Status]string{
@@ -47,29 +56,29 @@ var meanings = map[Status]string{
 	0x6600:                       "security-related issue",
 	StatusWrongLength:            "wrong length",
 	StatusChannelNotSupported:    "logical channel not supported",
-	0x6882:                       "secure messaging not supported",
+	statusMessagingNotSupported:  "secure messaging not supported",
 	StatusLastCommandExpected:    "last command of the chain expected",
 	StatusChainingNotSupported:   "command chaining not supported",
-	0x6981:                       "command incompatible with file structure",
+	statusWrongFileKind:          "command incompatible with file structure",
 	StatusSecurityNotSatisfied:   "security status not satisfied",
 	StatusPINBlocked:             "authentication method blocked",
 	StatusReferenceUnusable:      "reference data not usable",
 	StatusConditionsNotSatisfied: "conditions of use not satisfied",
 	0x6986:                       "command not allowed",
-	0x6987:                       "secure messaging objects missing",
-	0x6988:                       "incorrect secure messaging objects",
+	statusMessagingMissing:       "secure messaging objects missing",
+	statusMessagingWrong:         "incorrect secure messaging objects",
 	0x6999:                       "applet could not be selected",
 	StatusWrongData:              "incorrect parameters in the data field",
 	StatusFunctionNotSupported:   "function not supported",
 	StatusFileNotFound:           "file or application not found",
 	StatusRecordNotFound:         "record not found",
 	StatusNoSpace:                "not enough memory space",
-	0x6A85:                       "Nc inconsistent with TLV structure",
+	statusLengthNotTLV:           "Nc inconsistent with TLV structure",
 	StatusWrongP1P2:              "incorrect parameters P1-P2",
-	0x6A87:                       "Nc inconsistent with parameters P1-P2",
+	statusLengthNotP1P2:          "Nc inconsistent with parameters P1-P2",
 	StatusReferenceNotFound:      "referenced data not found",
-	0x6A89:                       "file already exists",
-	0x6A8A:                       "DF name already exists",
+	statusFileExists:             "file already exists",
+	statusNameExists:             "DF name already exists",
 	StatusWrongOffset:            "wrong parameters P1-P2",
 	StatusINSNotSupported:        "instruction code not supported or invalid",
 	StatusCLANotSupported:        "class not supported",
@@ -136,6 +145,30 @@ func StatusOf(err error) Status {
 		return e.Status
 	}
 	return 0
+}
+
+// Refused reports whether err is a status word by which a card says that it
+// checked a command and did not carry it out (ISO/IEC 7816-4, 5.6). It is the
+// only answer after which nothing on the card has changed: a warning, an
+// execution error, 6985, 6F00, a 61xx or 6Cxx that nobody asked for, a status
+// word of the card's own and no answer at all also come from cards that did
+// what they were told. A card that refuses the rest of its answer, to GET
+// RESPONSE, did not refuse the command that the answer belongs to.
+func Refused(err error) bool {
+	var e *StatusError
+	if !errors.As(err, &e) || e.INS == InsGetResponse {
+		return false
+	}
+	switch e.Status {
+	case StatusWrongLength, StatusChannelNotSupported, statusMessagingNotSupported, StatusChainingNotSupported,
+		statusWrongFileKind, StatusSecurityNotSatisfied, StatusPINBlocked, StatusReferenceUnusable,
+		statusMessagingMissing, statusMessagingWrong,
+		StatusWrongData, StatusFunctionNotSupported, StatusFileNotFound, StatusRecordNotFound, StatusNoSpace,
+		statusLengthNotTLV, StatusWrongP1P2, statusLengthNotP1P2, StatusReferenceNotFound, statusFileExists, statusNameExists,
+		StatusWrongOffset, StatusINSNotSupported, StatusCLANotSupported:
+		return true
+	}
+	return false
 }
 
 // InstructionName is the name ISO/IEC 7816-4 gives to an instruction byte.
