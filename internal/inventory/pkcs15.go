@@ -139,12 +139,5 @@ func pkcs15Key(ctx context.Context, card *pkcs15.Card, k *pkcs15.PrivateKey) (Ke
 func pkcs15Ref(id []byte) string { return fmt.Sprintf("PKCS15.%X", id) }
 
 func pkcs15PIN(p pkcs15.PIN) PIN {
-	name := "user"
-	switch {
-	case p.Unblocking:
-		name = "puk"
-	case p.SO:
-		name = "so"
-	}
-	return PIN{Name: name, TriesLeft: p.TriesLeft, MinLength: p.Min, MaxLength: p.Max, Blocked: p.TriesLeft == 0, Set: true}
+	return PIN{Name: p.Role(), TriesLeft: p.TriesLeft, MinLength: p.Min, MaxLength: p.Max, Blocked: p.TriesLeft == 0, Set: true}
 }

@@ -108,30 +108,6 @@ func (k *pkcs15Key) Public(ctx context.Context) (crypto.PublicKey, error) {
 	return public, nil
 }
 
-// pin is the PIN that protects what the key is, or the user PIN where that is
-// not told.
-func (k *pkcs15Key) pin(ctx context.Context, toWrite bool) (pkcs15.PIN, error) {
-	private, err := k.private(ctx)
-	if err != nil {
-		return pkcs15.PIN{}, err
-	}
-	d, err := k.card.PINs(ctx)
-	if err != nil {
-		return pkcs15.PIN{}, k.explain(err, "")
-	}
-	p := d.UserPIN()
-	if private != nil && d.PIN(private.AuthID) != nil && !(toWrite && k.card.UserPINWrites()) {
-		p = d.PIN(private.AuthID)
-	}
-	if p == nil {
-		return pkcs15.PIN{}, problem.New(problem.NotSupported, "%s: the card has no user PIN", k.ref).
-			Hint("cardctl init --app pkcs15")
-	}
-	own := *p
-	own.TriesLeft, err = k.card.Tries(ctx, own)
-	return own, k.explain(err, "")
-}
-
 // withPIN asks for the PIN, after a look at the tries left, and has it used
 // once. A PIN that was verified is not asked for again.
 func (k *pkcs15Key) withPIN(ctx context.Context, use func(p pkcs15.PIN, pin *secret.Bytes) error) error {
@@ -144,9 +120,9 @@ func (k *pkcs15Key) withWriterPIN(ctx context.Context, use func(p pkcs15.PIN, pi
 }
 
 func (k *pkcs15Key) askPIN(ctx context.Context, toWrite bool, use func(p pkcs15.PIN, pin *secret.Bytes) error) error {
-	p, err := k.pin(ctx, toWrite)
+	p, err := k.card.PINFor(ctx, k.id, toWrite)
 	if err != nil {
-		return err
+		return k.explain(err, "")
 	}
 	return AskPKCS15PIN(ctx, p, secret.PIN, k.access, func(pin *secret.Bytes) error { return use(p, pin) })
 }

@@ -48,8 +48,8 @@ func (s *pkcs15Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) 
 		signature, err = s.key.card.Sign(s.ctx, s.private, p, pin, digest, opts.HashFunc())
 		return err
 	}
-	if s.key.card.Verified() || !s.key.card.CanSignWith(s.private) {
-		err = sign(pkcs15.PIN{}, nil)
+	if p, verified := s.key.card.Verified(s.private); verified || !s.key.card.CanSignWith(s.private) {
+		err = sign(p, nil)
 	} else {
 		err = s.key.withPIN(s.ctx, sign)
 	}

@@ -53,6 +53,8 @@ type PIN struct {
 	SO, Unblocking bool
 	// TriesLeft is -1 where the card does not tell.
 	TriesLeft int
+
+	further bool // another PIN of the card has the same role, and comes first
 }
 
 // PrivateKey is a private key object.

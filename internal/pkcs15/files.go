@@ -166,6 +166,7 @@ func (a *files) readPINs(ctx context.Context, d *Directory) error {
 			}
 		}
 	}
+	distinguish(d.PINs)
 	return nil
 }
 

@@ -84,9 +84,6 @@ func (m *myEID) data(ctx context.Context, object int) ([]byte, error) {
 // answered 9000 where the PIN is not needed, or GET DATA. It is 0 where the PIN
 // was never set.
 func (m *myEID) tries(ctx context.Context, p PIN) (int, error) {
-	if err := m.ready(ctx); err != nil {
-		return 0, err
-	}
 	if !p.Unblocking {
 		_, err := m.ch.Send(ctx, iso7816.Command{INS: iso7816.InsVerify, P2: byte(p.Reference)})
 		if left, ok := iso7816.StatusOf(err).TriesLeft(); ok {
@@ -182,29 +179,6 @@ func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, hash cry
 		return signature, err
 	}
 	return properSignature(signature)
-}
-
-// publicInKey asks a MyEID card for the public half of a key, which a pulled card
-// may have nowhere else.
-func (c *Card) publicInKey(ctx context.Context, id []byte) (public crypto.PublicKey, err error) {
-	k, err := c.Key(ctx, id)
-	if err != nil || k == nil || len(k.path) == 0 {
-		return nil, err
-	}
-	err = c.direct(ctx, func() error {
-		if err := c.myEID.ready(ctx); err != nil {
-			return err
-		}
-		if err := c.myEID.selectPath(ctx, k.path); err != nil {
-			return err
-		}
-		public, err = c.myEID.public(ctx, k.EC)
-		return err
-	})
-	if iso7816.StatusOf(err) != 0 {
-		return nil, nil // the card does not tell without the PIN
-	}
-	return public, err
 }
 
 // public is GET DATA of the selected key file: modulus and exponent, or the

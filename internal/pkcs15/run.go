@@ -13,10 +13,8 @@ import (
 // tool runs a program of OpenSC on the card, which is released for it. What
 // was read of the card stays known.
 func (c *Card) tool(ctx context.Context, job call) ([]byte, error) {
-	if c.line.Reader() == "" {
-		return nil, problem.New(problem.NotSupported, "OpenSC does not see this card").
-			Because("It sees the cards of the PC/SC daemon, and this one is used in process.").
-			Hint("cardctl sim attach NAME, then the same command with --reader of the virtual reader")
+	if err := c.seen(); err != nil {
+		return nil, err
 	}
 	if _, err := c.openSC(ctx); err != nil {
 		return nil, err
@@ -24,6 +22,16 @@ func (c *Card) tool(ctx context.Context, job call) ([]byte, error) {
 	job.driver = c.Driver()
 	job.args = append([]string{"--reader", c.line.Reader()}, job.args...)
 	return c.tools.run(ctx, job)
+}
+
+// seen refuses a card that OpenSC's programs do not see.
+func (c *Card) seen() error {
+	if c.line.Reader() != "" {
+		return nil
+	}
+	return problem.New(problem.NotSupported, "OpenSC does not see this card").
+		Because("It sees the cards of the PC/SC daemon, and this one is used in process.").
+		Hint("cardctl sim attach NAME, then the same command with --reader of the virtual reader")
 }
 
 // openSC is the version of OpenSC, asked once. The card is released: even
@@ -179,17 +187,6 @@ func triesNote(left int) string {
 		return "1 try left"
 	}
 	return fmt.Sprintf("%d tries left", left)
-}
-
-// Name is what users call the PIN.
-func (p PIN) Name() string {
-	switch {
-	case p.Unblocking:
-		return "PUK"
-	case p.SO:
-		return "SO PIN"
-	}
-	return "user PIN"
 }
 
 func derOf(text []byte) ([]byte, error) {
