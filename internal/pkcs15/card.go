@@ -13,7 +13,6 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"fmt"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -44,7 +43,13 @@ type Card struct {
 	directory *Directory // nil where it has to be read
 	public    map[string]crypto.PublicKey
 	name      string
-	verified  string // the ID of the PIN that is verified on the open channel
+	verified  string // the ID of the PIN that is verified on the channel
+
+	channel  *iso7816.Channel // on which the card was looked at
+	identity *Identity        // nil where it was not let go yet
+	serial   string           // that a program of OpenSC gives to the card; empty for none
+	listed   *Identity        // as OpenSC's programs told it; nil where they did not
+	changed  error            // that there is another card, once that was found
 
 	version      Version
 	versionKnown bool
@@ -54,9 +59,9 @@ type Card struct {
 // yet.
 func Open(ctx context.Context, line Line, tools Tools) (*Card, error) {
 	c := &Card{line: line, tools: tools}
-	ch, err := line.Channel(ctx)
-	if err == nil {
-		err = c.recognise(ctx, ch)
+	var err error
+	if c.channel, err = line.Channel(ctx); err == nil {
+		err = c.recognise(ctx, c.channel)
 	}
 	if err != nil {
 		return nil, c.explain(err, "looking at the card")
@@ -76,7 +81,7 @@ func (c *Card) recognise(ctx context.Context, ch *iso7816.Channel) error {
 	}
 	m, err := selectMyEID(ctx, ch)
 	if err == nil {
-		c.driver, c.name = newMyEID(c, m), m.name()
+		c.driver, c.name, c.identity = newMyEID(c, m), m.name(), m.identity()
 		return nil
 	}
 	c.driver = openSC{c}
@@ -151,15 +156,6 @@ func (c *Card) Token(ctx context.Context) (*Directory, error) {
 		return d, err
 	}
 	return d, c.explain(c.driver.tokenInfo(ctx, d), "reading the card's name")
-}
-
-// reach is the channel to the card, which was there when it was opened.
-func (c *Card) reach(ctx context.Context) (*iso7816.Channel, error) {
-	ch, err := c.line.Channel(ctx)
-	if problem.Is(err, problem.NotFound) {
-		return nil, fmt.Errorf("%w (%v)", iso7816.ErrCardRemoved, err)
-	}
-	return ch, err
 }
 
 // PublicKey is the public half of a key: of its public key object, or else of

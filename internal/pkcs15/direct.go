@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -13,6 +14,7 @@ import (
 type native interface {
 	use(ch *iso7816.Channel)
 	ready(ctx context.Context) error
+	settle(err error) error
 
 	directory(ctx context.Context, d *Directory, wanted part) (*Directory, error)
 	tokenInfo(ctx context.Context, d *Directory) error
@@ -45,7 +47,7 @@ func (d direct[N]) on(ctx context.Context, do func() error) error {
 		return err
 	}
 	d.native.use(ch)
-	return do()
+	return d.native.settle(do())
 }
 
 // in does something in the card's application.
@@ -116,8 +118,23 @@ func (d direct[N]) tries(ctx context.Context, p PIN) (int, error) {
 	return tries, err
 }
 
+// changePIN asks the card for the tries left after it refused the old PIN: where it
+// tells other ones than it said, it did not refuse it.
 func (d direct[N]) changePIN(ctx context.Context, p PIN, old, replacement *secret.Bytes) error {
-	return d.pinCommand(ctx, p, "changing the PIN", func() error { return d.native.change(ctx, p, old, replacement) })
+	const what = "changing the PIN"
+	err := d.pinCommand(ctx, p, what, func() error { return d.native.change(ctx, p, old, replacement) })
+	said, counted := iso7816.StatusOf(err).TriesLeft()
+	if !counted {
+		return err
+	}
+	if now, askErr := d.tries(ctx, p); askErr == nil && now == said {
+		return err
+	}
+	doubtful := problem.New(problem.Failed, what).
+		Because("The card refused the %s [%s], and tells other tries than that. Whether it was changed is not known.", p.Name(), iso7816.StatusOf(err)).
+		Hint("the new %s first where it is used next; cardctl info shows the tries left", p.Name())
+	doubtful.Cause = unsettled{err}
+	return doubtful
 }
 
 func (d direct[N]) unblockPIN(ctx context.Context, p, byPUK PIN, puk, replacement *secret.Bytes) error {

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -13,6 +14,9 @@ import (
 // direct, leave to it what they do not do by commands of this program.
 type driver interface {
 	facts() facts
+
+	// identity looks which card is on a channel.
+	identity(ctx context.Context, ch *iso7816.Channel) (Identity, error)
 
 	// directory adds the parts that are wanted to what is known, nil for
 	// nothing; errNoStructure where there is none.

@@ -17,6 +17,8 @@ type applet struct {
 	files
 	major, minor byte
 	ecc          bool
+
+	token *Directory // label and serial, as identity read them on this channel
 }
 
 // appletDriver is OpenSC's name for the applet's driver.
@@ -49,6 +51,7 @@ func selectApplet(ctx context.Context, ch *iso7816.Channel) (*applet, error) {
 
 func (a *applet) selectSelf(ctx context.Context) error {
 	const featureExtended, featureECC = 0x01, 0x04
+	a.inside = false
 	answer, err := a.ch.Select(ctx, appletAID())
 	if err == nil && len(answer) == 0 {
 		answer, err = a.laterVersion(ctx)

@@ -2,6 +2,7 @@ package pkcs15
 
 import (
 	"context"
+	"errors"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -29,8 +30,8 @@ func (d isoApplet) create(ctx context.Context, s Status, f First, progress func(
 	if err == nil || failure(err) == nil {
 		return d.card.explain(err, "creating the PKCS#15 structure")
 	}
-	if d.card.gone(ctx) {
-		return removed(err)
+	if errors.Is(err, iso7816.ErrCardRemoved) {
+		return err
 	}
 	now, err := d.card.Tries(ctx, appletUserPIN())
 	if err != nil {
@@ -64,7 +65,7 @@ func (d isoApplet) createStructure(ctx context.Context, f First, puk *secret.Byt
 	}
 	_, err := d.card.tool(ctx, call{
 		program: "pkcs15-init", args: []string{"--create-pkcs15", "--label", f.Label, "--serial", f.Serial},
-		secrets: []handover{{"--so-pin", f.PIN}, {"--so-puk", puk}},
+		secrets: []handover{{"--so-pin", f.PIN}, {"--so-puk", puk}}, serial: f.Serial,
 	})
 	return err
 }
@@ -89,6 +90,7 @@ func (d isoApplet) renew(ctx context.Context, f First, progress func(state strin
 	}
 	_, err = d.card.tool(ctx, call{
 		program: "pkcs15-init", args: []string{"--create-pkcs15", "--no-so-pin", "--label", f.Label, "--serial", f.Serial},
+		serial: f.Serial,
 	})
 	if err != nil {
 		return d.card.judge(ctx, err, appletUserPIN(), "creating the PKCS#15 structure")
@@ -103,6 +105,7 @@ func (d isoApplet) clear(ctx context.Context) error {
 		if err := d.native.selectSelf(ctx); err != nil {
 			return err
 		}
+		d.native.token, d.card.identity = nil, nil // it gets another one
 		for _, file := range []int{fileApplication, fileDIR} {
 			err := d.native.send(ctx, insDeleteFile, 0, 0, id(file))
 			if err != nil && iso7816.StatusOf(err) != iso7816.StatusFileNotFound {

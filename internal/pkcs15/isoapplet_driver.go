@@ -26,6 +26,9 @@ func (d isoApplet) facts() facts {
 	}
 }
 
+// puk: the applet has one, of which it tells nothing.
+func (d isoApplet) puk(context.Context, PIN) (PIN, error) { return d.facts().puk, nil }
+
 // usable refuses an applet that OpenSC's driver takes for one it knows.
 func (d isoApplet) usable(ctx context.Context) error {
 	if d.native.major == 0 {

@@ -94,6 +94,12 @@ func (p *PIN) line(name, value string) (err error) {
 		p.Reference, err = leadingNumber(value)
 	case "Tries left":
 		p.TriesLeft, err = leadingNumber(value)
+	case "Path":
+		var path []byte
+		path, err = hex.DecodeString(value)
+		p.path = string(path)
+	case "Auth ID":
+		p.unblockedBy = strings.ToUpper(value)
 	}
 	return err
 }

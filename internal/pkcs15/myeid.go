@@ -18,6 +18,7 @@ import (
 type myEID struct {
 	files
 	version [3]byte
+	serial  [10]byte // of the chip
 
 	rsaBits, ecBits int // the longest keys; 0 where the card was not asked yet
 }
@@ -48,21 +49,31 @@ func pkcs15AID() []byte { return []byte("\xA0\x00\x00\x00\x63PKCS-15") }
 // selectMyEID tells the card by its applet information, for the AID is that of
 // others too.
 func selectMyEID(ctx context.Context, ch *iso7816.Channel) (*myEID, error) {
-	const infoLength, versionAt = 20, 5 // bytes
 	m := &myEID{files: files{ch: ch}}
 	m.enter, m.layout = m.selectSelf, m.certificates()
 	if err := m.selectSelf(ctx); err != nil {
 		return nil, err
 	}
+	return m, m.about(ctx)
+}
+
+// about asks for the applet information.
+func (m *myEID) about(ctx context.Context) error {
+	const length, versionAt, serialAt = 20, 5, 8 // bytes
 	info, err := m.data(ctx, objectAppletInfo)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if len(info) != infoLength {
-		return nil, &iso7816.StatusError{Status: iso7816.StatusReferenceNotFound, INS: iso7816.InsGetData}
+	if len(info) != length {
+		return &iso7816.StatusError{Status: iso7816.StatusReferenceNotFound, INS: iso7816.InsGetData}
 	}
-	m.version = [3]byte(info[versionAt:])
-	return m, nil
+	m.version, m.serial = [3]byte(info[versionAt:]), [10]byte(info[serialAt:])
+	return nil
+}
+
+// identity is the serial of the chip, which stays whatever is done to the card.
+func (m *myEID) identity() *Identity {
+	return &Identity{Kind: "MyEID", Chip: fmt.Sprintf("%X", m.serial)}
 }
 
 func (m *myEID) name() string {

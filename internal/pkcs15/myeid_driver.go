@@ -26,12 +26,29 @@ func (d myEIDCard) facts() facts {
 	}
 }
 
+// identity asks another card the same: one that is no MyEID card has none.
+func (d myEIDCard) identity(ctx context.Context, ch *iso7816.Channel) (Identity, error) {
+	d.native.use(ch)
+	there := &myEID{files: d.native.files}
+	err := d.native.ready(ctx)
+	if err == nil {
+		err = there.about(ctx)
+	}
+	switch {
+	case iso7816.StatusOf(err) != 0:
+		return Identity{}, nil
+	case err != nil:
+		return Identity{}, err
+	}
+	return *there.identity(), nil
+}
+
 // puk has the tries that are left, which the card tells of a PUK too.
 func (d myEIDCard) puk(ctx context.Context, p PIN) (PIN, error) {
-	puk, err := d.openSC.puk(ctx, p)
-	if err == nil {
-		puk.TriesLeft, err = d.tries(ctx, puk)
-	}
+	puk := d.facts().puk
+	puk.Reference = p.Reference
+	var err error
+	puk.TriesLeft, err = d.tries(ctx, puk)
 	return puk, err
 }
 

@@ -53,11 +53,12 @@ func (d openSC) create(ctx context.Context, s Status, f First, progress func(sta
 	}
 	d.card.name = printable([]byte(strings.TrimSpace(string(name))))
 	kind := profileOf(d.card.name)
+	d.card.listed = nil // it gets another serial
 	if err := d.erase(ctx, s, f, kind); err != nil {
 		return err
 	}
 	progress("The card may be erased; the same command again completes it.")
-	create := call{program: "pkcs15-init", args: []string{"--create-pkcs15", "--label", f.Label, "--serial", f.Serial}}
+	create := call{program: "pkcs15-init", args: []string{"--create-pkcs15", "--label", f.Label, "--serial", f.Serial}, serial: f.Serial}
 	if f.SOPIN != nil {
 		puk := secret.New(nil)
 		if kind.needPUK {

@@ -19,7 +19,7 @@ func (d openSC) sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Byte
 	if !ok {
 		return nil, problem.New(problem.NotSupported, "pkcs15-crypt makes no signatures over %s", hash)
 	}
-	args := []string{"--sign", "--key", hex.EncodeToString(k.ID), "--pin", "-", "--raw", "--input", filePlace}
+	args := []string{"--sign", "--key", hex.EncodeToString(k.ID), "--pin", "-", "--raw", "--input", FilePlace}
 	if k.EC {
 		args = append(args, "--signature-format", "sequence")
 	} else {

@@ -36,7 +36,7 @@ func (d openSC) storeCertificate(ctx context.Context, n NewCertificate, pin *sec
 			return err
 		}
 	}
-	args := []string{"--store-certificate", filePlace, "--id", hex.EncodeToString(n.ID), "--auth-id", n.PIN.ID}
+	args := []string{"--store-certificate", FilePlace, "--id", hex.EncodeToString(n.ID), "--auth-id", n.PIN.ID}
 	if n.Label != "" {
 		args = append(args, "--label", n.Label)
 	}

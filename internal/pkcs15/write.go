@@ -78,7 +78,7 @@ func (c *Card) StoreKey(ctx context.Context, k NewKey, private crypto.PrivateKey
 	file := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	defer secret.Wipe(file)
 	return c.driver.putKey(ctx, "storing the key", k, pin, call{
-		args: append([]string{"--store-private-key", filePlace}, k.arguments()...), file: file,
+		args: append([]string{"--store-private-key", FilePlace}, k.arguments()...), file: file,
 	})
 }
 
