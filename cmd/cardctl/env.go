@@ -14,10 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/desk"
-	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/output"
-	"github.com/cardctl/cardctl/internal/p11"
-	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/terminal"
 )
@@ -40,9 +37,9 @@ type Env struct {
 	live     bool
 	terminal *terminal.Terminal
 	// openReaders reaches the PC/SC daemon.
-	openReaders func(context.Context, pcsc.Options) (desk.Readers, error)
+	openReaders desk.OpenReaders
 	// loadModule loads a PKCS#11 module.
-	loadModule func(ctx context.Context, name string) (*p11.Module, error)
+	loadModule desk.LoadModule
 
 	flags    sharedFlags
 	progress *output.Progress
@@ -68,7 +65,7 @@ func newEnv() *Env {
 		unsetenv:    os.Unsetenv,
 		live:        !plain && terminal.IsTerminal(os.Stderr),
 		terminal:    terminal.New(terminal.Options{Plain: plain}),
-		openReaders: desk.OpenPCSC, loadModule: p11.Load,
+		openReaders: desk.OpenPCSC, loadModule: desk.LoadPKCS11,
 		progress: output.NewProgress(io.Discard, false),
 	}
 }
@@ -132,7 +129,7 @@ func (env *Env) start(cmd *cobra.Command, args []string) error {
 		env.progress = output.NewProgress(env.Err, env.live)
 	}
 	env.working()
-	cmd.SetContext(p11.WithLastWords(cmd.Context(), env.lastWords))
+	cmd.SetContext(desk.WithLastWords(cmd.Context(), env.lastWords))
 	if env.flags.timeout > 0 {
 		ctx, stop := context.WithTimeout(cmd.Context(), env.flags.timeout)
 		env.stop = stop
@@ -200,24 +197,21 @@ func (env *Env) detail(format string, args ...any) {
 	}
 }
 
-// tracer puts the trace before a card where one is wanted.
-func (env *Env) tracer(card iso7816.Transmitter) (iso7816.Transmitter, func() error, error) {
-	none := func() error { return nil }
+// traceTo is where the trace goes; nil for nowhere.
+func (env *Env) traceTo() (io.Writer, error) {
 	switch {
 	case env.flags.trace == "":
-		return card, none, nil
+		return nil, nil
 	case env.flags.trace == "-":
-		t := iso7816.NewTracer(card, env.Err)
-		return t, t.Err, nil
+		return env.Err, nil
 	case env.trace == nil:
 		f, err := os.OpenFile(env.flags.trace, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
-			return nil, none, problem.Wrap(problem.Failed, err, "cannot write the trace")
+			return nil, problem.Wrap(problem.Failed, err, "cannot write the trace")
 		}
 		env.trace = f
 	}
-	t := iso7816.NewTracer(card, env.trace)
-	return t, t.Err, nil
+	return env.trace, nil
 }
 
 // red colours text where a person sees it and has nothing against it.

@@ -209,15 +209,18 @@ func (l *Line) connect(ctx context.Context) error {
 // use wraps a connection in what every line wants around it.
 func (l *Line) use(connection iso7816.Connection) error {
 	l.connection, l.transmitter = connection, connection
-	if l.desk.Trace == nil {
+	if l.desk.TraceTo == nil {
 		return nil
 	}
-	transmitter, traceError, err := l.desk.Trace(connection)
+	to, err := l.desk.TraceTo()
 	if err != nil {
 		l.connection = nil
 		return errors.Join(err, connection.Close(false))
 	}
-	l.transmitter, l.traceError = transmitter, traceError
+	if to != nil {
+		tracer := iso7816.NewTracer(connection, to)
+		l.transmitter, l.traceError = tracer, tracer.Err
+	}
 	return nil
 }
 

@@ -167,7 +167,7 @@ func describe(ref string, o *key.Occupant, public crypto.PublicKey) Key {
 func describePIN(ctx context.Context, p pin.PIN) (PIN, error) {
 	shown := PIN{Name: string(p.Role), MinLength: p.Min, MaxLength: p.Max, Set: !p.Unset, TriesLeft: pin.Unknown().Number()}
 	if p.Label != "" {
-		shown.Name += " " + p.Label
+		shown.Name += "-" + p.Label
 	}
 	if p.Tries == nil {
 		return shown, nil

@@ -67,7 +67,7 @@ func (m *myEID) erasable(ctx context.Context, p *PIN, allowLast bool) error {
 	}
 	if p.SO {
 		return problem.New(problem.PINBlocked, "the SO PIN is blocked").WithTries(0).
-			Because("It was entered wrongly too often, and the card cannot be erased without it.").Hint("%s", p.wayOut())
+			Because("It was entered wrongly too often, and the card cannot be erased without it.").Hint("%s", p.WayOut())
 	}
 	return err
 }

@@ -141,7 +141,7 @@ func (p PIN) CheckTries(allowLast bool) error {
 	switch {
 	case p.TriesLeft == 0:
 		return problem.New(problem.PINBlocked, "the %s is blocked", p.Name()).WithTries(0).
-			Because("It was entered wrongly too often.").Hint("%s", p.wayOut())
+			Because("It was entered wrongly too often.").Hint("%s", p.WayOut())
 	case p.TriesLeft == 1 && !allowLast:
 		return problem.New(problem.PINBlocked, "one try is left for the %s, and it was not sent", p.Name()).WithTries(1).
 			Because("A mistake would block it.").Hint("the same command with --allow-last-try")
@@ -149,8 +149,8 @@ func (p PIN) CheckTries(allowLast bool) error {
 	return nil
 }
 
-// wayOut is what to do where the PIN is blocked.
-func (p PIN) wayOut() string {
+// WayOut is what to do where the PIN is blocked.
+func (p PIN) WayOut() string {
 	switch {
 	case p.further:
 		return "pkcs15-tool --unblock-pin --auth-id " + p.ID

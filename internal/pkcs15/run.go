@@ -230,7 +230,7 @@ func wrongPIN(p PIN, cause error) error {
 		e = e.WithTries(p.TriesLeft)
 	}
 	if p.TriesLeft == 0 {
-		e = e.Hint("%s", p.wayOut())
+		e = e.Hint("%s", p.WayOut())
 	}
 	e.Cause = cause
 	return e

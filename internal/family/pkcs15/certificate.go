@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"crypto/x509"
 
+	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/secret"
 )
