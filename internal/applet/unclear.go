@@ -30,9 +30,6 @@ func (c *card) delete(ctx context.Context, kind gp.Kind, aid gp.AID, related boo
 	if err == nil || iso7816.Refused(err) {
 		return true, err
 	}
-	if iso7816.StatusOf(err) == 0 {
-		return false, err // the card is gone, or the secure channel
-	}
 	there, looked := c.has(ctx, kind, aid)
 	switch {
 	case looked != nil:
