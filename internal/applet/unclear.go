@@ -14,7 +14,10 @@ func unclear(err error) bool {
 	if iso7816.StatusOf(err) != 0 {
 		return !iso7816.Refused(err)
 	}
-	for _, cause := range []error{iso7816.ErrCardRemoved, iso7816.ErrCardReset, gp.ErrResponseMAC, context.Canceled, context.DeadlineExceeded} {
+	for _, cause := range []error{
+		iso7816.ErrCardRemoved, iso7816.ErrCardReset, iso7816.ErrAnswerLost, gp.ErrResponseMAC,
+		context.Canceled, context.DeadlineExceeded,
+	} {
 		if errors.Is(err, cause) {
 			return true
 		}
