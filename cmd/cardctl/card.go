@@ -8,7 +8,6 @@ import (
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pcsc"
-	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // simulatedPrefix is what the names of simulated cards' readers begin with.
@@ -31,7 +30,6 @@ type card struct {
 	*iso7816.Channel
 
 	connection iso7816.Connection
-	traceError func() error
 }
 
 // withCard finds the one card that is meant, and lets it go when work is done,
@@ -81,21 +79,14 @@ func (c *card) close() error {
 	if err != nil {
 		err = fmt.Errorf("let go of the card in %s: %w", c.Reader, err)
 	}
-	if failed := c.traceError(); failed != nil {
-		err = errors.Join(err, problem.Wrap(problem.Failed, failed, "cannot write the trace"))
-	}
 	return err
 }
 
 // open wraps a connection in what every command wants around it.
 func (env *Env) open(reader string, connection iso7816.Connection) (*card, error) {
-	transmitter, traceError, err := env.tracer(connection)
-	if err != nil {
-		return nil, errors.Join(err, connection.Close(false))
-	}
 	can := iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR()))
 	return &card{
-		Reader: reader, Channel: iso7816.NewChannel(transmitter, can),
-		connection: connection, traceError: traceError,
+		Reader: reader, Channel: iso7816.NewChannel(env.tracer(connection), can),
+		connection: connection,
 	}, nil
 }

@@ -45,7 +45,7 @@ type Env struct {
 
 	flags    sharedFlags
 	progress *output.Progress
-	trace    *os.File
+	trace    *trace
 	childEnv []string // for child processes, without the secrets of the command
 	// unsetenv takes a variable from the process; nil where it is not ours.
 	unsetenv func(name string) error
@@ -139,7 +139,7 @@ func (env *Env) start(cmd *cobra.Command, args []string) error {
 		env.stop = stop
 		cmd.SetContext(ctx)
 	}
-	return nil
+	return env.openTrace(cmd.Context())
 }
 
 // close ends what was begun for the command.
@@ -150,7 +150,7 @@ func (env *Env) close() error {
 	}
 	var err error
 	if env.trace != nil {
-		err = env.trace.Close()
+		err = env.trace.close()
 	}
 	return errors.Join(err, env.terminal.Close())
 }
@@ -199,26 +199,6 @@ func (env *Env) detail(format string, args ...any) {
 	if env.flags.verbose {
 		env.note(format, args...)
 	}
-}
-
-// tracer puts the trace before a card where one is wanted.
-func (env *Env) tracer(card iso7816.Transmitter) (iso7816.Transmitter, func() error, error) {
-	none := func() error { return nil }
-	switch {
-	case env.flags.trace == "":
-		return card, none, nil
-	case env.flags.trace == "-":
-		t := iso7816.NewTracer(card, env.Err)
-		return t, t.Err, nil
-	case env.trace == nil:
-		f, err := os.OpenFile(env.flags.trace, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-		if err != nil {
-			return nil, none, problem.Wrap(problem.Failed, err, "cannot write the trace")
-		}
-		env.trace = f
-	}
-	t := iso7816.NewTracer(card, env.trace)
-	return t, t.Err, nil
 }
 
 // red colours text where a person sees it and has nothing against it.
