@@ -19,7 +19,7 @@ func (env *Env) desk() *desk.Desk {
 	}
 	return &desk.Desk{
 		OpenReaders: env.openReaders, Simulated: env.simulated(), LoadModule: env.loadModule,
-		Timeout: env.flags.timeout, Identify: inventory.Serials, TraceTo: env.traceTo,
+		Timeout: env.flags.timeout, Identify: inventory.Serials, Trace: env.traceTo(),
 		ChildEnv: children, StateDir: env.stateDir, Detail: env.detail,
 		Meant: desk.Selection{
 			Reader: env.flags.reader, Serial: env.flags.serial, Module: env.flags.module,

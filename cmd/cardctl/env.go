@@ -43,7 +43,7 @@ type Env struct {
 
 	flags    sharedFlags
 	progress *output.Progress
-	trace    *os.File
+	trace    *trace
 	childEnv []string // for child processes, without the secrets of the command
 	// unsetenv takes a variable from the process; nil where it is not ours.
 	unsetenv func(name string) error
@@ -135,7 +135,7 @@ func (env *Env) start(cmd *cobra.Command, args []string) error {
 		env.stop = stop
 		cmd.SetContext(ctx)
 	}
-	return nil
+	return env.openTrace(cmd.Context())
 }
 
 // close ends what was begun for the command.
@@ -146,7 +146,7 @@ func (env *Env) close() error {
 	}
 	var err error
 	if env.trace != nil {
-		err = env.trace.Close()
+		err = env.trace.close()
 	}
 	return errors.Join(err, env.terminal.Close())
 }
@@ -195,23 +195,6 @@ func (env *Env) detail(format string, args ...any) {
 	if env.flags.verbose {
 		env.note(format, args...)
 	}
-}
-
-// traceTo is where the trace goes; nil for nowhere.
-func (env *Env) traceTo() (io.Writer, error) {
-	switch {
-	case env.flags.trace == "":
-		return nil, nil
-	case env.flags.trace == "-":
-		return env.Err, nil
-	case env.trace == nil:
-		f, err := os.OpenFile(env.flags.trace, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-		if err != nil {
-			return nil, problem.Wrap(problem.Failed, err, "cannot write the trace")
-		}
-		env.trace = f
-	}
-	return env.trace, nil
 }
 
 // red colours text where a person sees it and has nothing against it.

@@ -58,9 +58,8 @@ type Desk struct {
 	Meant Selection
 	// Identify tells the serials of the card on a line, for Selection.Serial.
 	Identify func(ctx context.Context, line *Line) (serials []string, err error)
-	// TraceTo is where the trace of a card goes; it, and what it returns, may be
-	// nil.
-	TraceTo func() (io.Writer, error)
+	// Trace is where every APDU is written to; nil for nowhere.
+	Trace io.Writer
 	// ChildEnv is the environment of other programs, without secrets.
 	ChildEnv []string
 	// StateDir is where things are remembered between runs.

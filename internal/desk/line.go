@@ -150,14 +150,7 @@ func (l *Line) Close() error {
 	if l.module != nil {
 		return l.module.Close()
 	}
-	err := l.LetGo()
-	if l.traceError == nil {
-		return err
-	}
-	if failed := l.traceError(); failed != nil {
-		err = errors.Join(err, problem.Wrap(problem.Failed, failed, "cannot write the trace"))
-	}
-	return err
+	return l.LetGo()
 }
 
 // Asker lets the card go before somebody is asked who takes time.
@@ -203,25 +196,16 @@ func (l *Line) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.use(connection)
+	l.use(connection)
+	return nil
 }
 
-// use wraps a connection in what every line wants around it.
-func (l *Line) use(connection iso7816.Connection) error {
+// use puts what every line wants before a connection.
+func (l *Line) use(connection iso7816.Connection) {
 	l.connection, l.transmitter = connection, connection
-	if l.desk.TraceTo == nil {
-		return nil
+	if l.desk.Trace != nil {
+		l.transmitter = iso7816.NewTracer(connection, l.desk.Trace)
 	}
-	to, err := l.desk.TraceTo()
-	if err != nil {
-		l.connection = nil
-		return errors.Join(err, connection.Close(false))
-	}
-	if to != nil {
-		tracer := iso7816.NewTracer(connection, to)
-		l.transmitter, l.traceError = tracer, tracer.Err
-	}
-	return nil
 }
 
 func (l *Line) newChannel() *iso7816.Channel {
