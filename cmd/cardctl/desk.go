@@ -18,7 +18,7 @@ func (env *Env) desk() *desk.Desk {
 		children = secret.FilterEnv(env.Environ)
 	}
 	return &desk.Desk{
-		OpenReaders: env.openReaders, Simulated: env.simulated(), LoadModule: env.loadModule,
+		OpenReaders: env.openReaders, Simulated: env.simulated(), Modules: env.modules,
 		Timeout: env.flags.timeout, Identify: inventory.Serials, Trace: env.traceTo(),
 		ChildEnv: children, StateDir: env.stateDir, Detail: env.detail,
 		Meant: desk.Selection{

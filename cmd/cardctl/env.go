@@ -38,8 +38,8 @@ type Env struct {
 	terminal *terminal.Terminal
 	// openReaders reaches the PC/SC daemon.
 	openReaders desk.OpenReaders
-	// loadModule loads a PKCS#11 module.
-	loadModule desk.LoadModule
+	// modules are the PKCS#11 modules that are loaded.
+	modules *desk.Modules
 
 	flags    sharedFlags
 	progress *output.Progress
@@ -65,7 +65,7 @@ func newEnv() *Env {
 		unsetenv:    os.Unsetenv,
 		live:        !plain && terminal.IsTerminal(os.Stderr),
 		terminal:    terminal.New(terminal.Options{Plain: plain}),
-		openReaders: desk.OpenPCSC, loadModule: desk.LoadPKCS11,
+		openReaders: desk.OpenPCSC, modules: desk.NewModules(),
 		progress: output.NewProgress(io.Discard, false),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -33,6 +34,8 @@ type Line struct {
 	module *p11.Module // of a token; nil for a card
 	uri    p11.URI
 	token  string // the label that was named
+	// closing ends what was opened on the line, the last first.
+	closing []func() error
 }
 
 // Place is where the card or token is: the name of the reader, the label of the
@@ -145,12 +148,19 @@ func (l *Line) LetGo() error {
 	return nil
 }
 
+// OnClose has something ended with the line, before it.
+func (l *Line) OnClose(end func() error) { l.closing = append(l.closing, end) }
+
 // Close ends the line: the card is let go, without a verified PIN.
 func (l *Line) Close() error {
-	if l.module != nil {
-		return l.module.Close()
+	var err error
+	for _, end := range slices.Backward(l.closing) {
+		err = errors.Join(err, end())
 	}
-	return l.LetGo()
+	if l.closing = nil; l.module != nil {
+		return errors.Join(err, l.module.Close())
+	}
+	return errors.Join(err, l.LetGo())
 }
 
 // Asker lets the card go before somebody is asked who takes time.
