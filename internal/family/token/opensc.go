@@ -11,8 +11,8 @@ import (
 // askOpenSC asks pkcs15-tool how many tries a PIN has left, for OpenSC's module
 // raises no flag also where the card does not tell it. What the tool does not show
 // for exactly that PIN is not known.
-func (t *Token) askOpenSC(ctx context.Context, of p11.Token, r p11.Role) (pin.Tries, error) {
-	left, err := pkcs15.Tools{Env: t.line.ChildEnv()}.TriesIn(ctx, of.SlotDescription, of.Label, r == p11.SecurityOfficer)
+func askOpenSC(ctx context.Context, of p11.Token, r p11.Role, env []string) (pin.Tries, error) {
+	left, err := pkcs15.Tools{Env: env}.TriesIn(ctx, of.SlotDescription, of.Label, r == p11.SecurityOfficer)
 	if err != nil || left < 0 {
 		return pin.Unknown(), ctx.Err()
 	}

@@ -19,7 +19,11 @@ func (t *Token) PINs(ctx context.Context) ([]pin.PIN, error) {
 }
 
 // pin is a PIN of a token for the policy.
-func (t *Token) pin(of p11.Token, r p11.Role) pin.PIN {
+func (t *Token) pin(of p11.Token, r p11.Role) pin.PIN { return PIN(t.module, of, r, t.line.ChildEnv()) }
+
+// PIN is a PIN of a token that a module shows; env is that of OpenSC's programs,
+// which are asked where OpenSC's module does not tell.
+func PIN(m *p11.Module, of p11.Token, r p11.Role, env []string) pin.PIN {
 	p := pin.PIN{
 		Role: pin.User, Secret: secret.PIN, Holder: holder(of), Min: int(of.MinPINLength), Max: int(of.MaxPINLength),
 		Pad: of.PINPad, Unset: !of.PIN(r).Initialized, Rescue: "cardctl unblock-pin user --so-pin prompt --new-pin prompt",
@@ -28,25 +32,25 @@ func (t *Token) pin(of p11.Token, r p11.Role) pin.PIN {
 		p.Role, p.Secret = pin.SO, secret.SOPIN
 		p.Rescue = "a token whose SO PIN is blocked can only be made new by its maker's own tool"
 	}
-	p.Tries = func(ctx context.Context, _ bool) (pin.Tries, error) { return t.tries(ctx, of, r) }
+	p.Tries = func(ctx context.Context, _ bool) (pin.Tries, error) { return tries(ctx, m, of, r, env) }
 	return p
 }
 
 // tries are what the token says now: LOCKED is none, FINAL_TRY one, neither more
 // than one; of a module that does not always know, neither says nothing.
-func (t *Token) tries(ctx context.Context, of p11.Token, r p11.Role) (pin.Tries, error) {
+func tries(ctx context.Context, m *p11.Module, of p11.Token, r p11.Role, env []string) (pin.Tries, error) {
 	if !of.Initialized {
 		return pin.Several(), nil // it has no PINs yet
 	}
-	state, err := t.module.PINState(ctx, of, r)
+	state, err := m.PINState(ctx, of, r)
 	if err != nil {
 		return pin.Unknown(), err
 	}
 	if left := state.Tries(); left != p11.SeveralTries {
 		return pin.Left(left), nil
 	}
-	if !t.module.CountsTries() {
-		return t.askOpenSC(ctx, of, r)
+	if !m.CountsTries() {
+		return askOpenSC(ctx, of, r, env)
 	}
 	return pin.Several(), nil
 }
