@@ -68,6 +68,7 @@ type Card struct {
 	link    link
 
 	powered    bool
+	removals   int         // how often it lost its power
 	connection *connection // who holds the card in process
 	attached   bool
 	closed     bool
@@ -226,7 +227,7 @@ func (c *Card) Connect(ctx context.Context) (iso7816.Connection, error) {
 			return nil, err
 		}
 	}
-	c.connection = &connection{card: c, atr: c.atr()}
+	c.connection = &connection{card: c, atr: c.atr(), removals: c.removals}
 	return c.connection, nil
 }
 
@@ -270,6 +271,7 @@ func (c *Card) powerOn() error {
 func (c *Card) powerOff() {
 	c.reset()
 	c.powered = false
+	c.removals++
 	c.connection = nil
 }
 

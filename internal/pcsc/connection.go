@@ -12,15 +12,21 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// connection is a card within a transaction. It has an application context of
-// its own, so that a call that hangs blocks nothing else.
+// connection is a card within a transaction, except while it is released. It has
+// an application context of its own, so that a call that hangs blocks nothing
+// else.
 type connection struct {
-	reader string
-	answer []byte // answer to reset
+	reader   string
+	answer   []byte // answer to reset
+	patience patience
 
-	turn   sync.Mutex // held while the library works on the card
-	system system
-	card   card
+	turn     sync.Mutex // held while the library works on the card
+	system   system
+	card     card
+	held     bool   // within a transaction
+	closed   bool   // for good
+	inserted uint16 // insertions of the reader when the connection was made
+	removed  bool   // the card was taken out since
 }
 
 // reconnects bounds how often a card that others keep resetting is tried.
@@ -33,12 +39,12 @@ func connect(ctx context.Context, establish func() (system, error), reader strin
 	if err != nil {
 		return nil, err
 	}
-	c, answer, err := begin(ctx, s, reader)
-	if err != nil {
+	c := &connection{reader: reader, system: s}
+	if err := c.begin(ctx); err != nil {
 		_ = s.release()
 		return nil, err
 	}
-	return &connection{reader: reader, answer: answer, system: s, card: c}, nil
+	return c, nil
 }
 
 // A program that had the card to itself and has just ended keeps it a little
@@ -62,35 +68,46 @@ func connectCard(ctx context.Context, s system, reader string) (card, error) {
 	return c, err
 }
 
-func begin(ctx context.Context, s system, reader string) (card, []byte, error) {
-	c, err := connectCard(ctx, s, reader)
+func (c *connection) begin(ctx context.Context) error {
+	card, err := connectCard(ctx, c.system, c.reader)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	err = ctx.Err()
-	if err == nil {
-		err = lock(c)
+	if err = lock(ctx, card); err == nil {
+		c.answer, err = card.atr()
 	}
-	var answer []byte
 	if err == nil {
-		answer, err = c.atr()
+		c.inserted, err = insertions(c.system, c.reader)
 	}
 	if err != nil {
-		_ = c.disconnect(false)
-		return nil, nil, err
+		_ = card.disconnect(false)
+		return err
 	}
-	return c, answer, nil
+	c.card, c.held = card, true
+	return nil
 }
 
 // lock begins the transaction. That the card was reset in the meantime does
-// not matter: nothing had been selected.
-func lock(c card) error {
+// not matter: nothing is taken to be selected.
+func lock(ctx context.Context, c card) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	err := c.beginTransaction()
 	for attempt := 1; errors.Is(err, codeResetCard) && attempt < reconnects; attempt++ {
-		if err := c.reconnect(); err != nil {
-			return err
+		if err = reconnect(ctx, c); err == nil {
+			err = c.beginTransaction()
 		}
-		err = c.beginTransaction()
+	}
+	return err
+}
+
+// reconnect acknowledges a reset. PC/SC lite refuses that while another program
+// is in a transaction.
+func reconnect(ctx context.Context, c card) error {
+	err := c.reconnect()
+	for errors.Is(err, codeSharingViolation) && rest(ctx, lettingGoPause) == nil {
+		err = c.reconnect()
 	}
 	return err
 }
@@ -120,6 +137,9 @@ func (c *connection) Transmit(ctx context.Context, apdu []byte) ([]byte, error) 
 }
 
 func (c *connection) transmit(apdu []byte) ([]byte, error) {
+	if !c.held {
+		return nil, iso7816.ErrReleased
+	}
 	if c.card.protocolT0() {
 		apdu = tpdu(apdu)
 	}
@@ -130,7 +150,9 @@ func (c *connection) transmit(apdu []byte) ([]byte, error) {
 		err = codeNotTransacted
 	}
 	if err != nil {
-		return nil, c.transmitError(err)
+		err = c.transmitError(err)
+		c.removed = c.removed || errors.Is(err, iso7816.ErrCardRemoved)
+		return nil, err
 	}
 	// The library's buffer has room for 64 KiB, and may hold a secret.
 	defer secret.Wipe(answer)
@@ -157,7 +179,7 @@ func (c *connection) transmitError(err error) error {
 	switch reason {
 	case codeResetCard:
 		return fmt.Errorf("%w [%w]", iso7816.ErrCardReset, reason)
-	case codeRemovedCard, codeNoSmartCard, codeReaderUnavailable, codeUnknownReader, codeNoService, codeServiceStopped:
+	case codeRemovedCard, codeNoSmartCard, codeReaderUnavailable, codeUnknownReader, codeInvalidHandle, codeNoService, codeServiceStopped:
 		return fmt.Errorf("%w [%w]", iso7816.ErrCardRemoved, reason)
 	}
 	if c.gone() {
@@ -206,9 +228,18 @@ func (c *connection) Close(reset bool) error {
 }
 
 func (c *connection) close(reset bool) error {
-	// A second reset is needed only where the first could not be made.
-	failed := c.card.endTransaction(reset)
-	err := c.card.disconnect(reset && failed != nil)
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	// A second reset is needed only where the first could not be made, and is
+	// not for another card that is in the reader now.
+	failed := iso7816.ErrReleased
+	if c.held {
+		c.held = false
+		failed = c.card.endTransaction(reset)
+	}
+	err := c.card.disconnect(reset && failed != nil && !c.swapped())
 	if released := c.system.release(); err == nil {
 		err = released
 	}
