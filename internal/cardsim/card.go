@@ -316,7 +316,7 @@ func (c *Card) transmit(apdu []byte) ([]byte, error) {
 	if c.faults.removedBefore(c.traffic.APDUs) {
 		c.powerOff()
 	} else if answer == nil {
-		answer = c.execute(apdu)
+		answer = c.faults.said(c.traffic.APDUs, c.execute(apdu))
 		c.recover()
 		if c.faults.removedAfter(c.traffic.APDUs) {
 			c.powerOff()
