@@ -104,7 +104,7 @@ func (f *domainFlags) guarded(env *Env) (applet.Access, error) {
 // withDomain finds the one card that is meant, and lets it go when work is done.
 func (env *Env) withDomain(ctx context.Context, a applet.Access, work func(ctx context.Context, reader string, a applet.Access) error) error {
 	return env.withCard(ctx, func(ctx context.Context, c *card) error {
-		a.Channel = c.Channel
+		a.Channel, a.Reader = c.Channel, output.Line(c.Reader)
 		return work(ctx, c.Reader, a)
 	})
 }

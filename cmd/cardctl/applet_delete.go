@@ -40,7 +40,7 @@ type appletDeleteReport struct {
 }
 
 func runAppletDelete(ctx context.Context, env *Env, o *appletDeleteOptions, text string) error {
-	options := applet.DeleteOptions{WithApplets: o.withApplets, Confirm: env.confirm}
+	options := applet.DeleteOptions{WithApplets: o.withApplets, Confirm: env.ask}
 	var err error
 	if options.AID, err = parseAID("AID", text); err != nil {
 		return err

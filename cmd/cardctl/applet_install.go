@@ -93,7 +93,7 @@ func runAppletInstall(ctx context.Context, env *Env, o *appletInstallOptions, pa
 
 func (o *appletInstallOptions) options(env *Env) (options applet.InstallOptions, err error) {
 	options = applet.InstallOptions{
-		LoadHash: strings.ToLower(o.loadHash), Replace: o.replace, DryRun: o.dryRun, Progress: env.loading,
+		LoadHash: strings.ToLower(o.loadHash), Replace: o.replace, DryRun: o.dryRun, Progress: env.loading, Confirm: env.ask,
 	}
 	if options.Access, err = o.domain.access(env); err != nil {
 		return options, err

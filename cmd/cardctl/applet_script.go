@@ -66,7 +66,7 @@ func runAppletScript(ctx context.Context, env *Env, f *domainFlags, withApplets 
 	if err != nil {
 		return err
 	}
-	options := applet.ScriptOptions{WithApplets: withApplets}
+	options := applet.ScriptOptions{WithApplets: withApplets, Confirm: env.ask}
 	if options.Script, err = applet.ParseScript(text, env.Getenv); err != nil {
 		return about(err, file)
 	}

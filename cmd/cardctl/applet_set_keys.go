@@ -68,7 +68,7 @@ func runAppletSetKeys(ctx context.Context, env *Env, o *appletSetKeysOptions) er
 	}
 	options := applet.SetKeysOptions{
 		Generate: o.generate, NewDefault: o.domain.secrets.sources[secret.NewCardKeys].NamesWellKnown(),
-		Version: o.newVersion, Add: o.add, File: o.keysFile, Confirm: env.confirm,
+		Version: o.newVersion, Add: o.add, File: o.keysFile, Confirm: env.ask,
 	}
 	var report cardKeysReport
 	err = env.withDomain(ctx, access, func(ctx context.Context, reader string, a applet.Access) error {

@@ -89,10 +89,10 @@ var cardCommands = map[string][]string{
 	},
 	"gp": {
 		"list-readers", "info", "applet list --card-keys default", "applet list --card-keys default --security-level c-decryption",
-		"applet install $W/new.cap --card-keys default", "applet install $W/there.cap --replace --card-keys default",
+		"applet install $W/new.cap --card-keys default", "applet install $W/there.cap --replace --yes --card-keys default",
 		"applet delete F000000001 --with-applets --yes --card-keys default",
 		"applet set-keys --generate --keys-file $W/new.keys --yes --card-keys default",
-		"applet script $W/job.gpsh",
+		"applet script $W/job.gpsh --yes",
 	},
 	"muscle": {"list-readers", "info", "init --app muscle --yes"},
 	"pkcs15": {"list-readers", "info", "export-cert -k PKCS15.45", "export-key -k PKCS15.45", "gen-csr -k PKCS15.45 --subject CN=a", "init --app pkcs15 --yes"},

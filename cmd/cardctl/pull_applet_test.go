@@ -147,10 +147,10 @@ var appletPulls = map[string]appletPull{
 		command:    "applet install $W/new.cap --card-keys default",
 		afterwards: []string{onlyOld, "F00000000101 F000000001 F000000002", bothOn},
 		done:       bothOn,
-		again:      map[int]string{9: "applet install $W/new.cap --card-keys default --replace"},
+		again:      map[int]string{9: "applet install $W/new.cap --card-keys default --replace --yes"},
 	},
 	"applet install in the place of another": {
-		command:    "applet install $W/there.cap --card-keys default --replace",
+		command:    "applet install $W/there.cap --card-keys default --replace --yes",
 		afterwards: []string{onlyOld, "", "F000000001"},
 		done:       onlyOld,
 	},

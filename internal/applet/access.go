@@ -16,6 +16,9 @@ import (
 type Access struct {
 	Channel *iso7816.Channel
 
+	// Reader is where the card is, as questions name it.
+	Reader string
+
 	// ISD is the AID of the security domain; nil to look for the issuer's.
 	ISD gp.AID
 
@@ -51,25 +54,33 @@ type Access struct {
 type card struct {
 	access Access
 	domain *gp.SecurityDomain
-	keys   *gp.KeySet
+	keys   *gp.KeySet // nil for a script, which brings its own
 	guard  *guard
 }
 
-// connect selects the security domain, gets the keys and opens a secure
-// channel.
+// connect gets the keys, selects the security domain and opens a secure channel.
+// The keys come first: while they are looked for, another card may come.
 func connect(ctx context.Context, a Access) (*card, error) {
-	d, err := gp.Discover(ctx, a.Channel, a.ISD)
+	keys, err := a.keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &card{access: a, domain: d, guard: newGuard(a)}
-	if err := c.guard.permit(ctx, d); err != nil {
+	return connectWith(ctx, a, keys)
+}
+
+// connectWith connects with keys that are at hand, and wipes them in the end.
+func connectWith(ctx context.Context, a Access, keys *gp.KeySet) (*card, error) {
+	d, err := gp.Discover(ctx, a.Channel, a.ISD)
+	if err != nil {
+		keys.Wipe()
 		return nil, err
 	}
-	if c.keys, err = a.keys(ctx); err != nil {
-		return nil, err
+	c := &card{access: a, domain: d, keys: keys, guard: newGuard(a)}
+	err = c.guard.permit(ctx, d)
+	if err == nil {
+		err = c.open(ctx, keys, a.KeyVersion)
 	}
-	if err := c.open(ctx, c.keys, a.KeyVersion); err != nil {
+	if err != nil {
 		c.close()
 		return nil, err
 	}
@@ -121,6 +132,8 @@ func (c *card) openAs(ctx context.Context, credentials gp.Credentials) error {
 		return c.notice(ctx, credentials)
 	case errors.Is(err, gp.ErrCardCryptogram), errors.Is(err, gp.ErrHostRefused):
 		return c.wrongKeys(ctx, err)
+	case errors.Is(err, gp.ErrHostUnclear):
+		return c.unclearKeys(ctx, err)
 	case iso7816.StatusOf(err) == iso7816.StatusReferenceNotFound && credentials.KeyVersion != 0, errors.Is(err, gp.ErrKeyVersion):
 		p := problem.New(problem.NotFound, "the card has no keys of version %d", credentials.KeyVersion).
 			Because("%s", problem.Sentence(err.Error())).Hint("the same command without --key-version, or with another")
@@ -136,13 +149,29 @@ func (c *card) wrongKeys(ctx context.Context, err error) error {
 	if errors.Is(err, gp.ErrHostRefused) {
 		why = fmt.Sprintf("It answered EXTERNAL AUTHENTICATE with %04X, and counts that; after a few it locks itself for good.", uint16(iso7816.StatusOf(err)))
 	}
-	if remembered := c.guard.remember(context.WithoutCancel(ctx), c.domain, err.Error()); remembered != nil {
-		why = problem.Sentences(why, "This could not be written down:", problem.Sentence(remembered.Error()))
-	}
-	p := problem.New(problem.KeysIncorrect, "the card keys are wrong").Because("%s", why).
+	p := problem.New(problem.KeysIncorrect, "the card keys are wrong").Because("%s", c.remembered(ctx, why, err)).
 		Hint("the same command with the right --card-keys, the right --diversification if the card needs one, and --retry-keys")
 	p.Cause = err
 	return p
+}
+
+// unclearKeys is for a card that has these keys, and does not say whether it
+// counts the attempt as a failed one. It is remembered as that.
+func (c *card) unclearKeys(ctx context.Context, err error) error {
+	why := fmt.Sprintf("It has proved that it has these keys, and answered EXTERNAL AUTHENTICATE with %s. It may count that as a failed attempt.", iso7816.StatusOf(err))
+	p := problem.New(problem.Failed, "the card did not say whether it accepts the card keys").Because("%s", c.remembered(ctx, why, err)).
+		Hint("take the card out, put it back, and run the same command with --retry-keys")
+	p.Cause = err
+	return p
+}
+
+// remembered writes down that keys failed; where that does not work, it adds so
+// to the reason.
+func (c *card) remembered(ctx context.Context, why string, err error) string {
+	if failed := c.guard.remember(context.WithoutCancel(ctx), c.domain, err.Error()); failed != nil {
+		return problem.Sentences(why, "This could not be written down:", problem.Sentence(failed.Error()))
+	}
+	return why
 }
 
 // reopen begins anew: what the card held open is dropped.

@@ -30,6 +30,17 @@ type guard struct {
 
 	// identified tells that the serial was asked for.
 	identified bool
+
+	// awaited is the kdd that the card has to have, "" for any.
+	awaited string
+}
+
+// await forgets which card this is, and wants the same one. It returns the serial
+// that it had.
+func (g *guard) await() (serial string) {
+	serial, g.awaited = g.card, g.kdd
+	g.card, g.identified = "", false
+	return serial
 }
 
 // failure is what is remembered of a card. KDD is its key diversification data
@@ -123,6 +134,9 @@ const kddPrefix = "kdd-"
 // answers to INITIALIZE UPDATE.
 func (g *guard) confirm(u *gp.InitializeUpdate) error {
 	g.kdd = fmt.Sprintf("%s%X", kddPrefix, u.KeyDiversificationData)
+	if g.awaited != "" && g.kdd != g.awaited {
+		return errCardChanged()
+	}
 	failures, err := g.failures()
 	if err != nil || g.retry {
 		return err

@@ -33,10 +33,10 @@ func Install(ctx context.Context, o InstallOptions) (*Plan, error) {
 	}
 	c, err := connect(ctx, o.Access)
 	if err != nil {
-		return p, explain(err, what, "Nothing on the card was changed.")
+		return p, explain(err, what, unchanged)
 	}
 	defer c.close()
-	w := &installation{card: c, o: &o, plan: p, state: "Nothing on the card was changed."}
+	w := &installation{card: c, o: &o, plan: p, state: unchanged}
 	return p, explain(w.run(ctx), what, w.state)
 }
 
@@ -53,6 +53,7 @@ type installation struct {
 	loaded    bool // the package is on the card, at least in part
 	complete  bool // and the card confirmed it
 	installed []gp.AID
+	gone      []gp.AID // what was replaced and is deleted
 }
 
 func (w *installation) step(name string, sent int) {
@@ -67,7 +68,7 @@ func (w *installation) step(name string, sent int) {
 }
 
 func (w *installation) run(ctx context.Context) error {
-	if err := w.look(ctx); err != nil || w.o.DryRun {
+	if err := w.confirm(ctx, w.o.Confirm, w.look); err != nil || w.o.DryRun {
 		return err
 	}
 	if err := w.clear(ctx); err != nil {
@@ -88,11 +89,37 @@ func (w *installation) run(ctx context.Context) error {
 	return nil
 }
 
-// look reads what is on the card and holds the plan against it. One applet in
+// question asks whether what is in the way may be deleted. What is known to be
+// scarce is said, because the card may refuse the new package when the old one is
+// gone.
+func (w *installation) question() func(card string) string {
+	room := ""
+	if m := w.plan.Memory; m != nil && m.NonVolatile < w.plan.LoadSize && !mostOf16Bits(m.NonVolatile) {
+		room = fmt.Sprintf(" The new package needs %d bytes and %d are free: it fits only if this frees enough.", w.plan.LoadSize, m.NonVolatile)
+	}
+	what := aids(w.plan.Deletes)
+	return func(card string) string {
+		return fmt.Sprintf("Delete %s from %s, and install the package %s in their place? The keys and data in them are lost.%s", what, card, w.plan.Package.AID, room)
+	}
+}
+
+// look compares the plan with the card, and words what has to be asked. One applet in
 // short APDUs is so common that no command is sent which can be saved: that the
 // package is there the applications tell that were installed from it, and else
-// the card, which refuses INSTALL [for load] then.
-func (w *installation) look(ctx context.Context) (err error) {
+// the card, which refuses INSTALL [for load] then. Nothing is asked where nothing
+// is replaced.
+func (w *installation) look(ctx context.Context) (question func(card string) string, err error) {
+	if err := w.compare(ctx); err != nil {
+		return nil, err
+	}
+	if w.o.DryRun || len(w.plan.Deletes) == 0 {
+		return nil, nil
+	}
+	return w.question(), nil
+}
+
+// compare reads what is on the card and holds the plan against it.
+func (w *installation) compare(ctx context.Context) (err error) {
 	w.step("looking at the card", 0)
 	if w.applications, err = w.domain.Status(ctx, gp.Application, nil); err != nil {
 		return err
@@ -110,7 +137,7 @@ func (w *installation) look(ctx context.Context) (err error) {
 	if w.plan.Blocks, err = w.domain.Session().LoadBlocks(w.plan.LoadSize, lengths(w.access.Channel)[0]); err != nil {
 		return err
 	}
-	if w.o.DryRun || w.commandToSpare() || !w.looked && w.domain.Reads() == 0 {
+	if w.o.DryRun || len(w.plan.Deletes) > 0 || w.commandToSpare() || !w.looked && w.domain.Reads() == 0 {
 		return w.room(ctx)
 	}
 	return nil // the card says itself when it is full
@@ -164,12 +191,17 @@ func lengths(ch *iso7816.Channel) []int {
 
 // clear deletes what shall be replaced: the instances, then the package.
 func (w *installation) clear(ctx context.Context) error {
-	for i, aid := range w.plan.Deletes {
+	for _, aid := range w.plan.Deletes {
 		w.step("deleting", 0)
-		if err := w.domain.Delete(ctx, aid, false); err != nil {
+		known, err := w.delete(ctx, w.plan.kindOf(aid), aid, false)
+		if err != nil {
+			if !known {
+				w.state = problem.Sentences(deleted(w.gone), mayBeDeleted(aid))
+			}
 			return err
 		}
-		w.state = fmt.Sprintf("Of what was to be replaced, %s is deleted.", aids(w.plan.Deletes[:i+1]))
+		w.gone = append(w.gone, aid)
+		w.state = deleted(w.gone)
 	}
 	return nil
 }
@@ -192,13 +224,15 @@ func (w *installation) load(ctx context.Context) error {
 	return err
 }
 
-// tooLong tells a card that does not take blocks of this length: it refuses the
-// first, and not for want of memory.
+// tooLong tells a card that does not take blocks of this length: it does not
+// accept the first, and not for want of memory. An only block that was not plainly
+// refused may have been loaded.
 func tooLong(err error) bool {
 	var load *gp.LoadError
 	status := iso7816.StatusOf(err)
 	return errors.As(err, &load) && load.Sent == 0 && status != 0 &&
-		status != iso7816.StatusNoSpace && status != iso7816.StatusMemoryFailure
+		status != iso7816.StatusNoSpace && status != iso7816.StatusMemoryFailure &&
+		(load.Blocks > 1 || iso7816.Refused(err))
 }
 
 func (w *installation) loadIn(ctx context.Context, length int) error {
@@ -275,7 +309,7 @@ func (w *installation) install(ctx context.Context) error {
 			File: w.plan.Package.AID, Module: i.Applet, AID: i.AID, Privileges: w.o.Privileges,
 			Parameters: gp.InstallParameters(w.o.Parameters, memory, nil),
 		})
-		if iso7816.StatusOf(err) == 0 { // what was refused is not ours to delete
+		if !iso7816.Refused(err) { // what was refused is not ours to delete
 			w.installed = append(w.installed, i.AID)
 		}
 		if err != nil {

@@ -306,7 +306,7 @@ func TestDelete(t *testing.T) {
 	refused := problem.New(problem.Refused, "no")
 	install()
 	_, err := Delete(t.Context(), DeleteOptions{Access: card.access(defaultKey, ""), AID: f.Package.AID, WithApplets: true,
-		Confirm: func(context.Context, string) error { return refused }})
+		Confirm: func(context.Context, Question) error { return refused }})
 	if !problem.Is(err, problem.Refused) || len(card.files) != 1 {
 		t.Error(err)
 	}

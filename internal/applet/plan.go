@@ -37,6 +37,9 @@ type InstallOptions struct {
 	// DryRun checks everything, also on the card, and changes nothing.
 	DryRun bool
 
+	// Confirm asks before what is replaced is deleted.
+	Confirm Confirm
+
 	// Progress, if it is there, is told how the work goes on.
 	Progress func(Progress)
 }
@@ -161,8 +164,17 @@ func (f *File) forPlatform() bool {
 	return !slices.ContainsFunc(f.Imports, func(p Package) bool { return !platform(p.AID) })
 }
 
+// kindOf is where the card lists something that the plan is about.
+func (p *Plan) kindOf(aid gp.AID) gp.Kind {
+	if aid.Equal(p.Package.AID) {
+		return gp.LoadFile
+	}
+	return gp.Application
+}
+
 // compare holds the plan against what is on the card.
 func (p *Plan) compare(r *registry, f *File, replace bool) error {
+	p.Deletes = []gp.AID{}
 	for _, missing := range f.Imports {
 		there := find(r.files, missing.AID)
 		if there == nil && platform(missing.AID) {
@@ -179,12 +191,7 @@ func (p *Plan) compare(r *registry, f *File, replace bool) error {
 	belongs, _ := r.instancesOf(p.Package.AID)
 	if len(belongs) > 0 || find(r.files, p.Package.AID) != nil {
 		if !replace {
-			why := "Nothing was installed from it."
-			if len(belongs) > 0 {
-				why = "It has the instances " + aids(belongs) + "."
-			}
-			return problem.New(problem.Refused, "the package %s is already on the card", p.Package.AID).Because("%s", why).
-				Hint("the same command with --replace")
+			return p.inTheWay(belongs)
 		}
 		p.Deletes = append(append(p.Deletes, belongs...), p.Package.AID)
 	}
@@ -211,6 +218,23 @@ func (p *Plan) compare(r *registry, f *File, replace bool) error {
 		return problem.New(problem.Refused, "an application on the card has the AID of the package, %s", p.Package.AID)
 	}
 	return nil
+}
+
+// inTheWay is a package that is on the card already. --replace is the way on only
+// where it deletes nothing that was not named.
+func (p *Plan) inTheWay(belongs []gp.AID) error {
+	in := problem.New(problem.Refused, "the package %s is already on the card", p.Package.AID)
+	if len(belongs) == 0 {
+		return in.Because("Nothing was installed from it.").Hint("the same command with --replace")
+	}
+	others := slices.DeleteFunc(slices.Clone(belongs), func(aid gp.AID) bool {
+		return slices.ContainsFunc(p.Instances, func(i InstancePlan) bool { return i.AID.Equal(aid) })
+	})
+	if len(others) == 0 {
+		return in.Because("It has the instances %s.", aids(belongs)).Hint("the same command with --replace")
+	}
+	return in.Because("It has the instances %s. To replace the package would delete %s too, with the keys and data in it.", aids(belongs), aids(others)).
+		Hint("cardctl applet list")
 }
 
 func aids(list []gp.AID) string {

@@ -27,6 +27,9 @@ type ScriptOptions struct {
 	// as it does in GPShell.
 	WithApplets bool
 
+	// Confirm asks before a script is run that destroys something.
+	Confirm Confirm
+
 	// Report, if it is there, is told of each command when it begins, and
 	// of each line that it has to say.
 	Report func(ScriptEvent)
@@ -51,6 +54,9 @@ func RunScript(ctx context.Context, o ScriptOptions) error {
 			return explain(err, fmt.Sprintf("%s: line %d", what, o.Script.commands[i].line), "Nothing was sent to the card.")
 		}
 	}
+	if err := r.confirm(ctx, o.Confirm, r.look); err != nil {
+		return explain(err, what, unchanged)
+	}
 	for i := range o.Script.commands {
 		c := &o.Script.commands[i]
 		if c.name == "exit" {
@@ -68,7 +74,11 @@ func RunScript(ctx context.Context, o ScriptOptions) error {
 			err = nil
 		}
 		if err != nil {
-			return explain(err, fmt.Sprintf("%s: line %d: %s", what, c.line, c.name), r.state)
+			state := r.state
+			if c.changes() && unclear(err) {
+				state = problem.Sentences(state, "It is not known whether the card did it; cardctl applet list shows what is on the card.")
+			}
+			return explain(err, fmt.Sprintf("%s: line %d: %s", what, c.line, c.name), state)
 		}
 	}
 	return nil
@@ -89,6 +99,26 @@ type scriptRun struct {
 	told       []gp.Protocol // the last that were asked for
 	otherISD   bool          // the issuer's domain has not the AID that the script says
 	state      string
+}
+
+// look words the question for what the script destroys, which it says itself.
+func (r *scriptRun) look(context.Context) (func(string) string, error) {
+	var list []string
+	for i := range r.o.Script.commands {
+		c := &r.o.Script.commands[i]
+		if c.name == "exit" {
+			break
+		}
+		if what := c.destroys(); what != "" {
+			list = append(list, fmt.Sprintf("%s (line %d)", what, c.line))
+		}
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return func(card string) string {
+		return fmt.Sprintf("Run the script on %s? It %s. The keys and data in what is deleted are lost.", card, strings.Join(list, ", "))
+	}, nil
 }
 
 func (r *scriptRun) close() {

@@ -56,7 +56,7 @@ func TestSetKeysRefusals(t *testing.T) {
 		"no file":              {SetKeysOptions{Generate: true}, problem.Usage},
 		"a file that is there": {SetKeysOptions{Generate: true, File: there}, problem.Refused},
 		"no directory":         {SetKeysOptions{Generate: true, File: filepath.Join(dir, "none", "keys")}, problem.Failed},
-		"not confirmed":        {SetKeysOptions{Generate: true, File: filepath.Join(dir, "a"), Confirm: func(context.Context, string) error { return problem.New(problem.Refused, "no") }}, problem.Refused},
+		"not confirmed":        {SetKeysOptions{Generate: true, File: filepath.Join(dir, "a"), Confirm: func(context.Context, Question) error { return problem.New(problem.Refused, "no") }}, problem.Refused},
 		"keys of 24 bytes":     {SetKeysOptions{File: filepath.Join(dir, "b")}, problem.Usage},
 	} {
 		test.o.Access = card.access(defaultKey+defaultKey[:16], "")

@@ -13,12 +13,18 @@ import (
 // Smartcards 1.2.1) is what OpenSC's HOWTO for blank Java cards installs. It
 // takes no other command before its set-up, and its set-up only once.
 const (
-	classMuscle    = 0xB0
-	insMuscleSetup = 0x2A
+	classMuscle     = 0xB0
+	insMuscleSetup  = 0x2A
+	insMuscleStatus = 0x3C
 
 	// musclePIN is what the applet comes with, and what its set-up is
 	// allowed by.
 	musclePIN = "Muscle00"
+
+	// What it answers.
+	muscleWrongPIN    iso7816.Status = 0x9C02
+	muscleUnsupported iso7816.Status = 0x9C05 // to everything but the set-up, before it
+	muscleBlocked     iso7816.Status = 0x9C0C
 
 	// OpenSC takes PINs and unblock codes of 4 to 8 digits on this card.
 	minMusclePIN, maxMusclePIN = 4, 8
@@ -83,11 +89,31 @@ func muscleSetup(ctx context.Context, ch *iso7816.Channel, o Options, state *str
 	defer secret.Wipe(data)
 	*state = "The applet may be set up, with the PINs that were given; the same command again says."
 	_, err = ch.Send(ctx, iso7816.Command{CLA: classMuscle, INS: insMuscleSetup, Data: data})
-	if status := iso7816.StatusOf(err); status != 0 {
+	if err == nil {
+		return nil
+	}
+	switch status := iso7816.StatusOf(err); {
+	case iso7816.Refused(err), status == muscleUnsupported, status == muscleBlocked, status == muscleWrongPIN:
 		*state = "Nothing on the card was changed."
 		return muscleRefused(err, status)
+	case status != 0:
+		*state = muscleState(ctx, ch, *state)
 	}
 	return err
+}
+
+// muscleState is what an applet shows of itself after an answer to the set-up that
+// leaves open whether it was done: it takes GET STATUS only after it. state is what
+// is said where that does not tell either.
+func muscleState(ctx context.Context, ch *iso7816.Channel, state string) string {
+	_, err := ch.Send(ctx, iso7816.Command{CLA: classMuscle, INS: insMuscleStatus, Ne: iso7816.MaxShortNe})
+	switch {
+	case err == nil:
+		return "The applet is set up, with the PINs that were given unless it was set up before."
+	case iso7816.StatusOf(err) == muscleUnsupported:
+		return "The applet is not set up."
+	}
+	return state
 }
 
 // muscleSetupData is the data of the set-up command, in which a length of one
@@ -133,14 +159,14 @@ func muscleSetupData(ctx context.Context, ask secret.Asker) ([]byte, error) {
 func muscleRefused(err error, status iso7816.Status) error {
 	const again = "cardctl applet install FILE --replace puts the applet on the card anew, and all that it keeps is lost"
 	switch status {
-	case iso7816.StatusINSNotSupported, iso7816.StatusCLANotSupported, 0x9C05: // unsupported feature
+	case iso7816.StatusINSNotSupported, iso7816.StatusCLANotSupported, muscleUnsupported:
 		p := problem.New(problem.NotSupported, "this MUSCLE applet is set up already").
 			Because("It takes the set-up only once, and answered it with %s.", status)
 		p.Cause = err
 		return p.Hint(again)
-	case 0x9C02, 0x9C0C, iso7816.StatusSecurityNotSatisfied: // wrong PIN, PIN blocked
+	case muscleWrongPIN, muscleBlocked, iso7816.StatusSecurityNotSatisfied:
 		p := problem.New(problem.Failed, "the MUSCLE applet does not take the PIN that it should come with").
-			Because("It answered the set-up with %s.", status)
+			Because("It answered the set-up with %s. Each set-up costs one of that PIN's few tries, which the applet does not show.", status)
 		p.Cause = err
 		return p.Hint(again)
 	}
