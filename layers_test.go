@@ -25,7 +25,7 @@ var leaves = []string{"internal/problem", "internal/secret"}
 var layers = map[string][]string{
 	"cmd/cardctl": {
 		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/applet", "internal/inventory", "internal/doctor",
-		"internal/key", "internal/gp", "internal/p11", "internal/pkcs15", "internal/pcsc", "internal/cardsim", "internal/iso7816", "internal/terminal", "internal/output",
+		"internal/key", "internal/gp", "internal/p11", "internal/pkcs15", "internal/pcsc", "internal/cardsim", "internal/iso7816", "internal/terminal", "internal/output", "internal/input",
 	},
 
 	"internal/init":      {"internal/key", "internal/openpgp", "internal/p11", "internal/pkcs15", "internal/iso7816"},
@@ -33,7 +33,7 @@ var layers = map[string][]string{
 	"internal/csr":       {},
 	"internal/certstore": {"internal/key", "internal/pkcs12"},
 	"internal/smoke":     {"internal/p11", "internal/key"},
-	"internal/applet":    {"internal/gp", "internal/iso7816"},
+	"internal/applet":    {"internal/gp", "internal/iso7816", "internal/input"},
 	"internal/inventory": {"internal/key", "internal/openpgp", "internal/gp", "internal/p11", "internal/pkcs15", "internal/iso7816"},
 	"internal/doctor":    {},
 
@@ -49,9 +49,10 @@ var layers = map[string][]string{
 	"internal/iso7816": {},
 
 	"internal/pkcs12":   {},
-	"internal/secret":   {},
+	"internal/secret":   {"internal/input"},
 	"internal/problem":  {},
 	"internal/output":   {},
+	"internal/input":    {},
 	"internal/terminal": {},
 }
 

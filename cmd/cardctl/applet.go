@@ -138,8 +138,8 @@ func parseAIDs(where string, texts []string) ([]gp.AID, error) {
 }
 
 // readApplet reads a CAP or IJC file.
-func readApplet(env *Env, path string) (*applet.File, error) {
-	f, err := applet.ReadFile(path)
+func readApplet(ctx context.Context, env *Env, path string) (*applet.File, error) {
+	f, err := applet.ReadFile(ctx, path)
 	var p *problem.Error
 	switch {
 	case problem.Is(err, problem.NotFound):

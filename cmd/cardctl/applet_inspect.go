@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 
@@ -19,7 +20,7 @@ Java Card version that it needs, what it imports, and what is loaded. No card is
 needed.`,
 		Example: "  cardctl applet inspect IsoApplet.cap\n  cardctl applet inspect IsoApplet.cap -o json",
 		Args:    oneArg("the CAP or IJC file"),
-		RunE:    func(_ *cobra.Command, args []string) error { return runAppletInspect(env, args[0]) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return runAppletInspect(cmd.Context(), env, args[0]) },
 	}
 }
 
@@ -28,8 +29,8 @@ type appletFileReport struct {
 	*applet.Report
 }
 
-func runAppletInspect(env *Env, path string) error {
-	f, err := readApplet(env, path)
+func runAppletInspect(ctx context.Context, env *Env, path string) error {
+	f, err := readApplet(ctx, env, path)
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func runAppletInstall(ctx context.Context, env *Env, o *appletInstallOptions, pa
 	if err != nil {
 		return err
 	}
-	if options.File, err = readApplet(env, path); err != nil {
+	if options.File, err = readApplet(ctx, env, path); err != nil {
 		return err
 	}
 	var report appletInstallReport

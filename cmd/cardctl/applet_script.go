@@ -62,7 +62,7 @@ type scriptCommand struct {
 }
 
 func runAppletScript(ctx context.Context, env *Env, f *domainFlags, withApplets bool, file string) error {
-	text, err := env.readFile(file, applet.MaxScript)
+	text, err := env.readFile(ctx, file, applet.MaxScript)
 	if err != nil {
 		return err
 	}

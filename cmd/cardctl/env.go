@@ -31,6 +31,8 @@ type Env struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Environ  []string // as os.Environ gives it
+	// Descriptors are those that were handed to the process besides In, Out and Err.
+	Descriptors []int
 	Now      func() time.Time
 
 	// live says that Err is a terminal on which things may move.
@@ -45,6 +47,8 @@ type Env struct {
 	progress *output.Progress
 	trace    *os.File
 	childEnv []string // for child processes, without the secrets of the command
+	// unsetenv takes a variable from the process; nil where it is not ours.
+	unsetenv func(name string) error
 	stop     context.CancelFunc
 
 	// command is what is run, object what it is run on.
@@ -60,6 +64,7 @@ func newEnv() *Env {
 	plain := terminal.Plain(environ)
 	env := &Env{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: environ, Now: time.Now,
+		unsetenv:    os.Unsetenv,
 		live:        !plain && terminal.IsTerminal(os.Stderr),
 		terminal:    terminal.New(terminal.Options{Plain: plain}),
 		openReaders: openPCSC,
@@ -77,6 +82,16 @@ func (env *Env) Getenv(name string) string {
 		}
 	}
 	return ""
+}
+
+// withhold takes from the process every variable that its children do not get:
+// a PKCS#11 module starts programs of its own. Environ keeps them.
+func (env *Env) withhold(childEnv []string) {
+	for _, entry := range env.Environ {
+		if name, _, _ := strings.Cut(entry, "="); env.unsetenv != nil && !slices.Contains(childEnv, entry) {
+			_ = env.unsetenv(name) // it was set, so its name is one
+		}
+	}
 }
 
 // stateDir is where things are remembered between runs: CARDCTL_STATE_DIR, or

@@ -60,5 +60,5 @@ func runExportCert(ctx context.Context, env *Env, o *exportCertOptions) error {
 	if err != nil {
 		return err
 	}
-	return o.file.write(env, "Certificate", &report.exported, &report)
+	return o.file.write(ctx, env, "Certificate", &report.exported, &report)
 }

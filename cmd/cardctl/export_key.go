@@ -73,7 +73,7 @@ func runExportKey(ctx context.Context, env *Env, o *exportKeyOptions) error {
 	if err != nil {
 		return err
 	}
-	return o.file.write(env, "PublicKey", &report.exported, &report)
+	return o.file.write(ctx, env, "PublicKey", &report.exported, &report)
 }
 
 // encode writes the key in every form it has; the one that is asked for must

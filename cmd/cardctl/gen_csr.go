@@ -98,7 +98,7 @@ func runGenCSR(ctx context.Context, env *Env, o *genCSROptions) error {
 		text = csr.PEMCertificate(der)
 	}
 	report.exported = exported{DER: der, PEM: string(text)}
-	return o.file.write(env, "CertificateRequest", &report.exported, &report)
+	return o.file.write(ctx, env, "CertificateRequest", &report.exported, &report)
 }
 
 // parse reads what does not need the card.

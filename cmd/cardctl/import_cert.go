@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -111,7 +109,7 @@ func (env *Env) readCertificates(ctx context.Context, file string, ask secret.As
 	if file == "" {
 		return nil, nil
 	}
-	data, err := env.readFile(file, certstore.MaxFile)
+	data, err := env.readFile(ctx, file, certstore.MaxFile)
 	if err != nil {
 		return nil, err
 	}
@@ -128,31 +126,4 @@ func about(err error, file string) error {
 		file = "stdin"
 	}
 	return problem.Wrap(problem.Failed, err, file)
-}
-
-// readFile reads a file, or stdin for -, and one byte more than limit where it
-// is longer, for its reader to see.
-func (env *Env) readFile(file string, limit int64) ([]byte, error) {
-	if file == "-" {
-		data, err := io.ReadAll(io.LimitReader(env.In, limit+1))
-		if err != nil {
-			return nil, problem.Wrap(problem.Failed, err, "cannot read stdin")
-		}
-		return data, nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		p := problem.Wrap(problem.Failed, err, "cannot read "+file)
-		if os.IsNotExist(err) {
-			p.Code = problem.NotFound
-			p.Because("There is no such file.").Hint("cardctl %s --help", env.command)
-		}
-		return nil, p
-	}
-	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, problem.Wrap(problem.Failed, err, "cannot read "+file)
-	}
-	return data, nil
 }

@@ -59,7 +59,7 @@ func runImportKey(ctx context.Context, env *Env, o *importKeyOptions, file strin
 	if err := oneReader(&o.secrets, file); err != nil {
 		return err
 	}
-	data, err := env.readFile(file, keygen.MaxFile)
+	data, err := env.readFile(ctx, file, keygen.MaxFile)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 func main() { os.Exit(mainStatus()) }
@@ -16,6 +18,8 @@ func main() { os.Exit(mainStatus()) }
 // mainStatus lets the card go in order on every way out but SIGKILL. A second
 // signal ends the program at once.
 func mainStatus() int {
+	descriptors := secret.InheritedDescriptors() // before anything else is opened
+
 	// There is one card, and one call to a module at a time. More processors
 	// only hand it from thread to thread, which takes longer than the call.
 	runtime.GOMAXPROCS(1)
@@ -27,5 +31,8 @@ func mainStatus() int {
 	// A pipe that nobody reads is an error to report, not the end.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
-	return run(ctx, newEnv(), os.Args[1:])
+	env := newEnv()
+	env.Descriptors = descriptors
+	env.withhold(secret.FilterEnv(env.Environ))
+	return run(ctx, env, os.Args[1:])
 }

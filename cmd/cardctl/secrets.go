@@ -51,7 +51,7 @@ func (s *secretFlags) readsStdin() bool {
 func (s *secretFlags) resolver(env *Env) (*secret.Resolver, error) {
 	r := &secret.Resolver{
 		Sources: map[secret.Name]secret.Source{},
-		Env:     env.Environ, Stdin: env.In, Stderr: env.Err,
+		Env:     env.Environ, Stdin: env.In, Stderr: env.Err, Descriptors: env.Descriptors,
 		Terminal: env.terminal, NoInput: env.flags.noInput,
 	}
 	for name, f := range s.sources {
@@ -62,6 +62,7 @@ func (s *secretFlags) resolver(env *Env) (*secret.Resolver, error) {
 		r.Sources[name] = source
 	}
 	env.childEnv = r.ChildEnv()
+	env.withhold(env.childEnv)
 	return r, nil
 }
 

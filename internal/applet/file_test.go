@@ -156,7 +156,7 @@ func TestReport(t *testing.T) {
 	if err := os.WriteFile(path, sample().cap(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, err := ReadFile(path)
+	f, err := ReadFile(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,13 +165,13 @@ func TestReport(t *testing.T) {
 		len(r.SHA1) != 40 || len(r.SHA256) != 64 || r.CAPVersion.String() != "2.2" || r.Applets[0].String() != "F00000000101" {
 		t.Errorf("%+v", r)
 	}
-	if _, err := ReadFile(filepath.Join(t.TempDir(), "none.cap")); !problem.Is(err, problem.NotFound) {
+	if _, err := ReadFile(t.Context(), filepath.Join(t.TempDir(), "none.cap")); !problem.Is(err, problem.NotFound) {
 		t.Error(err)
 	}
 	if err := os.WriteFile(path, make([]byte, maxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadFile(path); !problem.Is(err, problem.Mismatch) {
+	if _, err := ReadFile(t.Context(), path); !problem.Is(err, problem.Mismatch) {
 		t.Error(err)
 	}
 }

@@ -50,7 +50,7 @@ func RunScript(ctx context.Context, o ScriptOptions) error {
 	r := &scriptRun{card: &card{access: o.Access, guard: newGuard(o.Access)}, o: o, files: map[string]*File{}}
 	defer r.close()
 	for i := range o.Script.commands {
-		if err := r.readFile(&o.Script.commands[i]); err != nil {
+		if err := r.readFile(ctx, &o.Script.commands[i]); err != nil {
 			return explain(err, fmt.Sprintf("%s: line %d", what, o.Script.commands[i].line), "Nothing was sent to the card.")
 		}
 	}
@@ -134,7 +134,7 @@ func (r *scriptRun) say(text string) {
 }
 
 // readFile reads the CAP or IJC file of a command.
-func (r *scriptRun) readFile(c *command) error {
+func (r *scriptRun) readFile(ctx context.Context, c *command) error {
 	name, ok := c.options["-file"]
 	if !ok || r.files[name] != nil {
 		return nil
@@ -143,7 +143,7 @@ func (r *scriptRun) readFile(c *command) error {
 	if _, err := os.Stat(path); err != nil && r.o.Dir != "" && !filepath.IsAbs(path) {
 		path = filepath.Join(r.o.Dir, name)
 	}
-	f, err := ReadFile(path)
+	f, err := ReadFile(ctx, path)
 	if problem.Is(err, problem.NotFound) {
 		return problem.Wrap(problem.NotFound, err, name).Because("There is no such file.").
 			Hint("files are looked for here and beside the script")

@@ -36,6 +36,10 @@ type Family struct {
 	// family. An error does not repeat what may be a secret.
 	Parse func(reference string) (key.Reference, bool, error)
 
+	// Name adds the ID, in hex, and the label of a new key to a reference that
+	// leaves them open; nil where references are whole.
+	Name func(ref key.Reference, id, label string) (key.Reference, error)
+
 	// Probes are the applications by whose SELECT a card of it is known.
 	Probes []Probe
 

@@ -56,7 +56,7 @@ func describe(c *x509.Certificate, pub crypto.PublicKey) Certificate {
 	return Certificate{
 		Subject: nameOf(c.RawSubject, c.Subject), Issuer: nameOf(c.RawIssuer, c.Issuer),
 		SerialNumber: serialOf(c), NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(),
-		SHA256: fingerprint(c.Raw), MatchesKey: pub != nil && key.SamePublic(publicKeyOf(c), pub),
+		SHA256: fingerprint(c.Raw), MatchesKey: pub != nil && pubkey.Same(publicKeyOf(c), pub),
 	}
 }
 

@@ -38,6 +38,9 @@ type Line struct {
 // token where it was named, or its module.
 func (l *Line) Place() string { return cmp.Or(l.token, l.reader) }
 
+// ATR is the card's answer to reset.
+func (l *Line) ATR() []byte { return l.connection.ATR() }
+
 // Token is the module and the URI of a token that is meant; nil for a card.
 func (l *Line) Token() (*p11.Module, p11.URI) { return l.module, l.uri }
 

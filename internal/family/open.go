@@ -25,6 +25,14 @@ type At struct {
 	Keys key.Access
 }
 
+// Kind is card or token, as reports call it.
+func (h At) Kind() string {
+	if m, _ := h.Line.Token(); m != nil {
+		return "token"
+	}
+	return "card"
+}
+
 func at(line *desk.Line, a desk.Access) At {
 	a.Ask, a.Confirm = line.Asker(a.Ask), line.Confirm(a.Confirm)
 	policy := pin.New(a.Ask, pin.Allow{LastTry: a.AllowLastTry, UnknownTries: a.AllowUnknownTries})
@@ -60,6 +68,23 @@ func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access,
 		}
 		return work(ctx, here, k)
 	}(), line.Close())
+}
+
+// Name adds the ID, in hex, and the label of a new key to a reference, where keys
+// of its family are named so; label is what is left for Spec.Label.
+func Name(reference, id, label string) (ref key.Reference, rest string, err error) {
+	ref, f, err := Parse(reference)
+	switch {
+	case err != nil:
+		return ref, label, err
+	case f.Name != nil:
+		ref, err = f.Name(ref, id, label)
+		return ref, "", err
+	case id != "":
+		return ref, label, problem.New(problem.NotSupported, "%s has a fixed name", ref).
+			Because("An ID is given to keys of %ss.", tokens().Kind)
+	}
+	return ref, label, nil
 }
 
 // openFor opens the line to what holds a key.

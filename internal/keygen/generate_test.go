@@ -107,7 +107,7 @@ func TestGenerateCompletesWhatWasInterrupted(t *testing.T) {
 				wantProblem(t, err, test.code)
 				return
 			}
-			if err != nil || report.Replaced != "" || !key.SamePublic(k.public, keys().old.Public()) {
+			if err != nil || report.Replaced != "" || !pubkey.Same(k.public, keys().old.Public()) {
 				t.Errorf("%+v, %v", report, err)
 			}
 		})

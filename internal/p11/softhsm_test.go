@@ -265,7 +265,7 @@ func TestKeyIsFoundByItsPublicKey(t *testing.T) {
 	public := key.Public()
 
 	s, again := unlock(t, m, p11.Wanted{Public: public}, two.PIN)
-	if s.Token().Label != "two" || !p11.SamePublicKey(again.Public(), public) {
+	if s.Token().Label != "two" || !pubkey.Same(again.Public(), public) {
 		t.Errorf("found %q", s.Token().Label)
 	}
 	if _, err := m.Find(t.Context(), p11.Wanted{Serial: "000F12345678", Public: public}); !problem.Is(err, problem.NotFound) {

@@ -183,7 +183,7 @@ func (p *Policy) judge(ctx context.Context, what PIN, before Tries, err error) e
 	switch {
 	case errors.As(err, &wrong):
 		return what.wrong(wrong.Left, wrong.Cause)
-	case what.Tries == nil, ctx.Err() != nil, problem.Is(err, problem.CardRemoved), problem.Is(err, problem.CardChanged):
+	case what.Tries == nil, ctx.Err() != nil, problem.Gone(err):
 		return err
 	}
 	if now, failed := what.Tries(ctx, true); failed == nil && now.FewerThan(before) {

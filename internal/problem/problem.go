@@ -114,3 +114,7 @@ func Is(err error, code Code) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Code == code
 }
+
+// Gone reports whether err says that the card that was named cannot be reached
+// any more: it was removed, or another is in its place.
+func Gone(err error) bool { return Is(err, CardRemoved) || Is(err, CardChanged) }

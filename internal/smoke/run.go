@@ -124,7 +124,7 @@ func (r *run) public() crypto.PublicKey {
 func (r *run) checkCertificate(ctx context.Context) {
 	r.check(ctx, "certificate", func() (string, error) {
 		shown, own := r.session.Found().Certificates, r.o.Certificate
-		if own != nil && r.o.Public != nil && !p11.SamePublicKey(own.PublicKey, r.o.Public) {
+		if own != nil && r.o.Public != nil && !pubkey.Same(own.PublicKey, r.o.Public) {
 			return "", problem.New(problem.Mismatch, "the certificate on the card is not for this key").
 				Hint("cardctl info")
 		}

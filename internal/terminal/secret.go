@@ -73,7 +73,6 @@ func (l *hiddenLine) read() error {
 			if err := l.skipSequence(); err != nil {
 				return err
 			}
-		case key < ' ':
 		case len(l.typed) == cap(l.typed):
 			l.tooLong = true
 		default:

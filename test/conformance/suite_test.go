@@ -191,7 +191,7 @@ func bring(t *testing.T, p *place) {
 			}
 		})
 	}
-	if !key.SamePublic(public(t, p), brought().Public()) {
+	if !pubkey.Same(public(t, p), brought().Public()) {
 		t.Error("another key is there")
 	}
 	signs(t, p)

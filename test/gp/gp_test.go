@@ -26,7 +26,7 @@ const javaCard = "gp"
 // isoApplet is a CAP file with the AIDs of IsoApplet.
 func isoApplet(t *testing.T) *applet.File {
 	t.Helper()
-	file, err := applet.ReadFile(filepath.Join("..", "..", "internal", "cardsim", "testdata", "IsoApplet.cap"))
+	file, err := applet.ReadFile(t.Context(), filepath.Join("..", "..", "internal", "cardsim", "testdata", "IsoApplet.cap"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func TestImportedKeys(t *testing.T) {
 			t.Setenv("OPENSC_DRIVER", "isoApplet")
 			for ref, private := range map[string]crypto.Signer{"PKCS15.45": own, "PKCS15.46": curve} {
 				report, err := b.importKey(ref, private, keygen.Options{Spec: key.Spec{Label: "brought"}})
-				if err != nil || !key.SamePublic(b.public(ref), private.Public()) {
+				if err != nil || !pubkey.Same(b.public(ref), private.Public()) {
 					t.Fatalf("%s: %+v, %v", ref, report, err)
 				}
 			}
@@ -74,7 +74,7 @@ func TestReplaceOnACardThatTakesNoKeys(t *testing.T) {
 			t.Errorf("%s: %v", ref, err)
 		}
 	}
-	if !key.SamePublic(b.public("PKCS15.45"), before) {
+	if !pubkey.Same(b.public("PKCS15.45"), before) {
 		t.Error("the key that was to be replaced is gone")
 	}
 }

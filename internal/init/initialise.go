@@ -1,0 +1,96 @@
+// Package cardinit erases and initialises cards and tokens, and sets, changes
+// and unblocks their PINs. What that means on a kind of card is its family's
+// business; the order of question, secrets and deed is this package's. (Go
+// cannot import a package called init, so its folder is init and its clause is
+// not.)
+package cardinit
+
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// Options is what Initialise shall do.
+type Options struct {
+	Label string
+	// FactoryPINs leaves the PINs that the card comes with.
+	FactoryPINs bool
+	// Given are the secrets that the user names.
+	Given []secret.Name
+}
+
+// Report is what Initialise did.
+type Report struct {
+	// Reader is where the card is; Kind what it is called.
+	Reader string `json:"reader"`
+	Kind   string `json:"-"`
+	card.InitReport
+}
+
+// Apps are the names in --app of what can be initialised.
+func Apps() []string {
+	var apps []string
+	for _, f := range family.All() {
+		apps = append(apps, f.Initialises...)
+	}
+	return apps
+}
+
+// Initialise makes the card that is meant blank and gives it its first PINs. The
+// card is let go while somebody is asked, and is the same afterwards, or
+// nothing is done to it.
+func Initialise(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (report Report, err error) {
+	w := family.Wanted{Takes: Apps(), Given: o.Given, One: true}
+	err = family.WithCard(ctx, d, w, a, func(ctx context.Context, here family.At, c card.Card) error {
+		able, ok := c.(card.Initialiser)
+		if !ok {
+			return problem.New(problem.NotSupported, "this card cannot be initialised")
+		}
+		report.Reader, report.Kind = here.Place, here.Kind()
+		survey, err := able.Survey(ctx, card.InitOptions{Label: o.Label, FactoryPINs: o.FactoryPINs})
+		if err != nil {
+			return err
+		}
+		report.InitReport = survey.Report
+		if err := here.Access.Confirm.Ask(ctx, "%s", survey.Question); err != nil {
+			return err
+		}
+		given, err := ask(ctx, here, survey.Needs)
+		defer wipe(given)
+		if err != nil {
+			return err
+		}
+		report.InitReport, err = able.Initialise(ctx, survey, given)
+		return err
+	})
+	return report, err
+}
+
+// ask gets the secrets before anything is changed.
+func ask(ctx context.Context, here family.At, needs []card.Need) (map[secret.Name]*secret.Bytes, error) {
+	given := map[secret.Name]*secret.Bytes{}
+	for _, need := range needs {
+		value, err := here.Keys.Policy.Ask(ctx, need.Request, need.PIN)
+		if err != nil {
+			return given, err
+		}
+		if value == nil && need.Missing != nil {
+			if err := need.Missing(ctx); err != nil {
+				return given, err
+			}
+		}
+		given[need.Request.Name] = value
+	}
+	return given, nil
+}
+
+func wipe(given map[secret.Name]*secret.Bytes) {
+	for _, value := range given {
+		value.Wipe()
+	}
+}

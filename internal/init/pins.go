@@ -1,0 +1,119 @@
+package cardinit
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pin"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// PINReport is what SetPIN and UnblockPIN did.
+type PINReport struct {
+	// Reader is where the card is; Kind what it is called.
+	Reader string   `json:"reader"`
+	Kind   string   `json:"-"`
+	Serial string   `json:"serial"`
+	PIN    pin.Role `json:"pin"`
+}
+
+// Roles are the PINs that a user can name.
+func Roles() []string {
+	var names []string
+	for _, role := range pin.Roles() {
+		names = append(names, string(role))
+	}
+	return names
+}
+
+// PINApps are the names in --app of what has PINs that can be changed.
+func PINApps() []string {
+	return family.Apps(func(f card.Family) bool { return f.Open != nil && f.Example != "" })
+}
+
+// SetPIN changes a PIN of the card that is meant, or sets its resetting code.
+func SetPIN(ctx context.Context, d *desk.Desk, a desk.Access, which string, given []secret.Name) (PINReport, error) {
+	return change(ctx, d, a, which, given, "set-pin", func(ctx context.Context, c card.Card, role pin.Role) (pin.Change, error) {
+		able, ok := c.(card.PINSetter)
+		if !ok {
+			return pin.Change{}, problem.New(problem.NotSupported, "the PINs of this card cannot be changed")
+		}
+		return able.SetPIN(ctx, role)
+	})
+}
+
+// UnblockPIN gives a PIN of the card that is meant its tries back and a new
+// value, by a secret that the user names, or that the environment has, or else by
+// the one that the card usually takes.
+func UnblockPIN(ctx context.Context, d *desk.Desk, a desk.Access, which string, given, environment []secret.Name) (PINReport, error) {
+	return change(ctx, d, a, which, given, "unblock-pin", func(ctx context.Context, c card.Card, role pin.Role) (pin.Change, error) {
+		able, ok := c.(card.Unblocker)
+		if !ok {
+			return pin.Change{}, problem.New(problem.NotSupported, "the PINs of this card cannot be unblocked")
+		}
+		by, err := by(able.UnblockedBy(), given, environment)
+		if err != nil {
+			return pin.Change{}, err
+		}
+		return able.UnblockPIN(ctx, role, by)
+	})
+}
+
+// by is the secret that unblocks.
+func by(ways, given, environment []secret.Name) (secret.Name, error) {
+	var named []secret.Name
+	for _, name := range given {
+		if name != secret.NewPIN {
+			named = append(named, name)
+		}
+	}
+	switch {
+	case len(named) > 1:
+		return "", problem.New(problem.Usage, "--%s and --%s are two ways to do the same", named[0], named[1]).
+			Because("One of them is enough.")
+	case len(named) == 1:
+		return named[0], nil
+	}
+	for _, way := range ways {
+		for _, name := range environment {
+			if name == way {
+				return way, nil
+			}
+		}
+	}
+	return ways[0], nil
+}
+
+func change(ctx context.Context, d *desk.Desk, a desk.Access, which string, given []secret.Name, verb string,
+	how func(context.Context, card.Card, pin.Role) (pin.Change, error)) (PINReport, error) {
+	role, err := pin.ParseRole(which)
+	report := PINReport{PIN: role}
+	if err != nil {
+		return report, err
+	}
+	what := verb + " " + which
+	w := family.Wanted{Takes: PINApps(), Role: role, Given: given, One: true}
+	err = family.WithCard(ctx, d, w, a, func(ctx context.Context, here family.At, c card.Card) error {
+		report.Reader, report.Kind, report.Serial = here.Place, here.Kind(), c.Identity().Serial
+		change, err := how(ctx, c, role)
+		if err != nil {
+			return key.Explain(err, what, "")
+		}
+		err = here.Keys.Policy.Change(ctx, change)
+		var told *pin.StateError
+		if errors.As(err, &told) {
+			return key.Explain(told.Unwrap(), what, told.State)
+		}
+		return key.Explain(err, what, "")
+	})
+	return report, err
+}
+
+// WhichPIN is how help names the argument.
+func WhichPIN() string { return strings.Join(Roles(), "|") }

@@ -1,0 +1,171 @@
+// Package inventory tells what is on a card without any PIN: which card it is,
+// which applications it has, and every key, certificate and PIN they show.
+package inventory
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pin"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Info is everything that can be read of a card without a PIN.
+type Info struct {
+	Place        string
+	Card         card.Identity
+	Keys         []Key
+	Certificates []Certificate
+	PINs         []PIN
+	// Facts are what else its applications tell.
+	Facts []card.Fact
+	// Looked says that an application was opened: only then an empty list means
+	// that there is nothing.
+	Looked bool
+}
+
+// Key is a key on the card.
+type Key struct {
+	Ref         string      `json:"ref"`
+	Algorithm   string      `json:"algorithm"`
+	Fingerprint string      `json:"fingerprint"`
+	Keygrip     string      `json:"keygrip,omitempty"`
+	Created     *time.Time  `json:"created,omitempty"`
+	PublicKey   string      `json:"publicKey,omitempty"` // SubjectPublicKeyInfo in PEM
+	Touch       bool        `json:"touch,omitempty"`
+	Label       string      `json:"label,omitempty"`
+	Usage       []key.Usage `json:"usage,omitempty"`
+}
+
+// Certificate is what is stored in the place of a certificate, and the public
+// key of the place, nil where that is empty.
+type Certificate struct {
+	Ref    string
+	Value  []byte
+	Public crypto.PublicKey
+	// SerializedID names the certificate of a token to OpenVPN.
+	SerializedID string
+}
+
+// PIN is the state of a PIN; lengths are in bytes. An unset one has no tries
+// and is not blocked; TriesLeft is -1 where it is not told.
+type PIN struct {
+	Name      string `json:"name"`
+	TriesLeft int    `json:"triesLeft"`
+	MinLength int    `json:"minLength"`
+	MaxLength int    `json:"maxLength"`
+	Blocked   bool   `json:"blocked"`
+	Set       bool   `json:"set"`
+}
+
+// Apps are the names in --app of what can be looked into.
+func Apps() []string {
+	return family.Apps(func(f card.Family) bool { return f.Open != nil && f.Example != "" })
+}
+
+// Inspect reads the whole card, or token, that is meant.
+func Inspect(ctx context.Context, d *desk.Desk, a desk.Access) (Info, error) {
+	info := Info{Keys: []Key{}, Certificates: []Certificate{}, PINs: []PIN{}}
+	var err error
+	info.Card, info.Place, err = family.Visit(ctx, d, family.Wanted{Takes: Apps(), Reads: true}, a, info.visit)
+	return info, err
+}
+
+func (i *Info) visit(ctx context.Context, c card.Card) error {
+	i.Looked = true
+	pins, err := c.PINs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range pins {
+		shown, err := describePIN(ctx, p)
+		if err != nil {
+			return err
+		}
+		i.PINs = append(i.PINs, shown)
+	}
+	keys, err := c.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := i.inspectKey(ctx, k); err != nil {
+			return err
+		}
+	}
+	facts, err := c.Facts(ctx)
+	i.Facts = append(i.Facts, facts...)
+	return err
+}
+
+func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
+	ref := k.Reference().String()
+	occupant, err := k.Occupant(ctx)
+	if err != nil {
+		return err
+	}
+	var public crypto.PublicKey
+	if occupant != nil {
+		public, err = k.Public(ctx)
+		if err != nil && stops(ctx, err) {
+			return err
+		}
+		i.Keys = append(i.Keys, describe(ref, occupant, public))
+	}
+	value, err := k.Certificate(ctx)
+	switch {
+	case err != nil && stops(ctx, err):
+		return err
+	case err != nil || len(value) == 0:
+		return nil // no such place on this card, or nothing in it
+	}
+	stored := Certificate{Ref: ref, Value: value, Public: public}
+	holder, err := k.Holder(ctx)
+	stored.SerializedID = holder.SerializedID
+	i.Certificates = append(i.Certificates, stored)
+	return err
+}
+
+// stops reports whether nothing more can be read of the card after err; what is
+// wrong with one thing on it does not hide the others.
+func stops(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || problem.Gone(err) || problem.Is(err, problem.CardBusy)
+}
+
+func describe(ref string, o *key.Occupant, public crypto.PublicKey) Key {
+	k := Key{Ref: ref, Algorithm: string(o.Algorithm), Fingerprint: o.Fingerprint, Touch: o.Touch, Label: o.Label, Usage: o.Usage}
+	if !o.Created.IsZero() {
+		k.Created = &o.Created
+	}
+	if public == nil {
+		return k
+	}
+	k.Keygrip = key.Keygrip(public)
+	if der, err := x509.MarshalPKIXPublicKey(public); err == nil {
+		k.PublicKey = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	}
+	return k
+}
+
+func describePIN(ctx context.Context, p pin.PIN) (PIN, error) {
+	shown := PIN{Name: string(p.Role), MinLength: p.Min, MaxLength: p.Max, Set: !p.Unset, TriesLeft: pin.Unknown().Number()}
+	if p.Label != "" {
+		shown.Name += " " + p.Label
+	}
+	if p.Tries == nil {
+		return shown, nil
+	}
+	left, err := p.Tries(ctx, false)
+	if err != nil {
+		return shown, err
+	}
+	shown.TriesLeft, shown.Blocked = left.Number(), left.None() && !p.Unset
+	return shown, nil
+}
