@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -64,7 +64,7 @@ func (env *Env) flagChoices() map[string]choices {
 		"app":            words("openpgp", appPKCS15, appPKCS11),
 		"usage":          words(string(key.Sign), string(key.Decrypt), string(key.Derive)),
 		"digest":         words("sha256", "sha384", "sha512"),
-		"privileges":     words(gp.PrivilegeNames()...),
+		"privileges":     words(applet.PrivilegeNames()...),
 		"secure-channel": words(cardsim.SecureChannels()...),
 	}
 }
