@@ -66,6 +66,7 @@ func withCard(ctx context.Context, d *desk.Desk, a desk.Access, o Domain, work f
 		if c.ch, err = at.Line.Channel(ctx); err != nil {
 			return err
 		}
+		at.Line.Note(c.pause)
 		at.Line.Same(c.same)
 		defer c.close()
 		return work(ctx, c)
@@ -110,7 +111,6 @@ func (c *card) getKeys(ctx context.Context) (err error) {
 
 // ask asks for keys; if that takes time, the card is let go.
 func (c *card) ask(ctx context.Context, r secret.Request) (*gp.KeySet, error) {
-	r.Waiting = func() error { return c.pause(ctx) }
 	text, err := c.at.Access.Ask(ctx, r)
 	if err != nil {
 		return nil, err
@@ -146,9 +146,6 @@ func (c *card) close() {
 // pause notes which card this is, and ends the secure channel, before the card is
 // let go.
 func (c *card) pause(ctx context.Context) error {
-	if c.ch == nil {
-		return nil // it is let go already
-	}
 	if err := c.discover(ctx); err != nil {
 		return err
 	}

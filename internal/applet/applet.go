@@ -92,7 +92,7 @@ func statusProblem(p *problem.Error, err error, what, state string) {
 		why = "Its memory is full, or failed."
 		_ = p.Hint("cardctl applet list")
 	case iso7816.StatusSecurityNotSatisfied:
-		why = "The security domain does not let these keys do it."
+		why = "The security domain does not accept it with these keys, or at this security level."
 	case iso7816.StatusINSNotSupported, iso7816.StatusCLANotSupported, iso7816.StatusFunctionNotSupported:
 		p.Code, why = problem.NotSupported, "The card does not know this command."
 	case iso7816.StatusReferenceNotFound, iso7816.StatusFileNotFound:

@@ -18,9 +18,8 @@ func (c *card) confirm(ctx context.Context, look func(context.Context) (func(car
 		return err
 	}
 	err = c.at.Access.Confirm(ctx, desk.Question{
-		Text:    question(c.name()),
-		Waiting: func() error { return c.pause(ctx) },
-		Named:   func() string { return question(c.name()) },
+		Text:  question(c.name()),
+		Named: func() string { return question(c.name()) },
 	})
 	if err != nil || c.ch != nil {
 		return err

@@ -14,7 +14,10 @@ func unclear(err error) bool {
 	if iso7816.StatusOf(err) != 0 {
 		return !iso7816.Refused(err)
 	}
-	for _, cause := range []error{iso7816.ErrCardRemoved, iso7816.ErrCardReset, gp.ErrResponseMAC, context.Canceled, context.DeadlineExceeded} {
+	for _, cause := range []error{
+		iso7816.ErrCardRemoved, iso7816.ErrCardReset, iso7816.ErrAnswerLost, gp.ErrResponseMAC,
+		context.Canceled, context.DeadlineExceeded,
+	} {
 		if errors.Is(err, cause) {
 			return true
 		}
@@ -29,9 +32,6 @@ func (c *card) delete(ctx context.Context, kind gp.Kind, aid gp.AID, related boo
 	err = c.domain.Delete(ctx, aid, related)
 	if err == nil || iso7816.Refused(err) {
 		return true, err
-	}
-	if iso7816.StatusOf(err) == 0 {
-		return false, err // the card is gone, or the secure channel
 	}
 	there, looked := c.has(ctx, kind, aid)
 	switch {

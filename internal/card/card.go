@@ -138,8 +138,9 @@ type Fact struct {
 	// Field is its name in documents, Value what stands there.
 	Field string
 	Value any
-	// Lines are the same as text.
-	Lines []Line
+	// Brief are what stands beside the name of the card, Lines below everything
+	// else.
+	Brief, Lines []Line
 }
 
 // Line is a label and what stands behind it. One without a value is a heading.

@@ -23,10 +23,11 @@ type Line struct {
 
 	connection  iso7816.Connection
 	transmitter iso7816.Transmitter
-	channel    *iso7816.Channel // nil while the line is let go
-	traceError func() error
-	// same compares the card with the one that was named, and makes the
-	// application ready again.
+	channel     *iso7816.Channel // nil while the line is let go
+	traceError  func() error
+	// note reads what the card is compared by, same compares it with the one
+	// that was named and makes the application ready again.
+	note func(context.Context) error
 	same func(context.Context, *iso7816.Channel) error
 
 	module *p11.Module // of a token; nil for a card
@@ -62,6 +63,10 @@ func (l *Line) Reader() string {
 // Same sets what compares the card each time that it is taken again: nil where
 // it is the one that was opened, Changed where it is another.
 func (l *Line) Same(compare func(context.Context, *iso7816.Channel) error) { l.same = compare }
+
+// Note sets what reads the facts that the card is compared by, where opening did
+// not read them: before somebody is asked who takes time.
+func (l *Line) Note(read func(context.Context) error) { l.note = read }
 
 // Channel is the way to the card. Where it was let go it is taken again, and
 // compared, first: a card that was taken out meanwhile, or another one in its
@@ -158,7 +163,7 @@ func (l *Line) Close() error {
 // Asker lets the card go before somebody is asked who takes time.
 func (l *Line) Asker(ask secret.Asker) secret.Asker {
 	return func(ctx context.Context, r secret.Request) (*secret.Bytes, error) {
-		r.Waiting = both(r.Waiting, l.Release)
+		r.Waiting = both(r.Waiting, func() error { return l.pause(ctx) })
 		return ask(ctx, r)
 	}
 }
@@ -166,9 +171,19 @@ func (l *Line) Asker(ask secret.Asker) secret.Asker {
 // Confirm lets the card go before a person is asked.
 func (l *Line) Confirm(confirm Confirm) Confirm {
 	return func(ctx context.Context, q Question) error {
-		q.Waiting = both(q.Waiting, l.Release)
+		q.Waiting = both(q.Waiting, func() error { return l.pause(ctx) })
 		return confirm(ctx, q)
 	}
+}
+
+// pause lets the card go, and knows it again afterwards.
+func (l *Line) pause(ctx context.Context) error {
+	if l.channel != nil && l.note != nil {
+		if err := l.note(ctx); err != nil {
+			return err
+		}
+	}
+	return l.Release()
 }
 
 func both(first, second func() error) func() error {
@@ -194,15 +209,18 @@ func (l *Line) connect(ctx context.Context) error {
 // use wraps a connection in what every line wants around it.
 func (l *Line) use(connection iso7816.Connection) error {
 	l.connection, l.transmitter = connection, connection
-	if l.desk.Trace == nil {
+	if l.desk.TraceTo == nil {
 		return nil
 	}
-	transmitter, traceError, err := l.desk.Trace(connection)
+	to, err := l.desk.TraceTo()
 	if err != nil {
 		l.connection = nil
 		return errors.Join(err, connection.Close(false))
 	}
-	l.transmitter, l.traceError = transmitter, traceError
+	if to != nil {
+		tracer := iso7816.NewTracer(connection, to)
+		l.transmitter, l.traceError = tracer, tracer.Err
+	}
 	return nil
 }
 

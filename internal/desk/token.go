@@ -3,6 +3,7 @@ package desk
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/p11"
@@ -43,3 +44,17 @@ func (d *Desk) TokenURI() (p11.URI, error) {
 // MeansToken reports whether a token is meant although no application is
 // named: whoever types a module, and no reader, means what the module shows.
 func (s *Selection) MeansToken() bool { return s.Token != "" || s.ModuleTyped && !s.ReaderTyped }
+
+// Tokens are the URIs of the tokens that the module of Selection shows.
+func (d *Desk) Tokens(ctx context.Context) ([]string, error) {
+	m, err := d.LoadModule(ctx, cmp.Or(d.Meant.Module, DefaultModule))
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := m.Tokens(ctx)
+	var uris []string
+	for _, t := range tokens {
+		uris = append(uris, t.URI)
+	}
+	return uris, errors.Join(err, m.Close())
+}

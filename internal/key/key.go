@@ -98,6 +98,9 @@ const (
 type Holder struct {
 	// Card is what a person calls it: "OpenPGP card 000F12345678".
 	Card string
+	// Place is what the place of the key is for, where it is for one thing:
+	// "signature".
+	Place string
 	// Serial is the serial number, as info shows it.
 	Serial string
 	// Driver is OpenSC's name for the driver of the card; empty where it is not

@@ -13,6 +13,9 @@ import (
 // CKR_GENERAL_ERROR or CKR_USER_NOT_LOGGED_IN to many things, the token is
 // asked for its state.
 func (s *Session) Explain(ctx context.Context, err error) error {
+	if isTold(err) {
+		return err
+	}
 	err = s.module.explainOn(ctx, s.token, err)
 	if judged := s.judge(ctx, err); problem.Is(judged, problem.CardRemoved) {
 		return s.module.wentAway(s.token, err)
@@ -95,12 +98,14 @@ func (c Code) hidesState() bool {
 // says nothing.
 func (m *Module) byState(was, now Token, err error, code Code) *problem.Error {
 	switch {
-	case CodeOf(err).isGone(), err == nil && now.Serial != was.Serial:
+	case CodeOf(err).isGone():
 		return m.wentAway(was, err)
 	case err != nil:
 		return nil
-	case was.Initialized && !now.Initialized:
+	case was.Initialized && !now.Initialized && now.Serial == was.Serial:
 		return m.notInitialized(now)
+	case now.identity() != was.identity():
+		return m.changed(was, now)
 	case now.UserPIN.Locked:
 		return problem.New(problem.PINBlocked, "the user PIN of the token %q is blocked [%s]", was.Label, code.Name()).WithTries(0).
 			Because("It was entered wrongly too often.").
@@ -141,8 +146,26 @@ func (s *Session) writable(ctx context.Context) error {
 	return err
 }
 
-// change makes one call that changes the token.
+// change makes one call that changes the token, if it is still the same.
 func change[T any](ctx context.Context, s *Session, function string, f func() (T, error)) (T, error) {
+	if err := s.same(ctx); err != nil {
+		var none T
+		return none, err
+	}
 	value, err := call(ctx, s.module, function, f)
+	if err == nil {
+		s.touch()
+		return value, nil
+	}
+	open := leavesOpen(err)
+	if err = s.Explain(ctx, err); open {
+		err = doubted(err, function)
+	}
+	return value, err
+}
+
+// readBack reads what a change made.
+func readBack[T any](ctx context.Context, s *Session, f func() (T, error)) (T, error) {
+	value, err := call(ctx, s.module, "C_GetAttributeValue", f)
 	return value, s.Explain(ctx, err)
 }

@@ -16,8 +16,8 @@ type Allow struct {
 	UnknownTries bool
 }
 
-// Policy sends the PINs of one run of a command. It is not safe for concurrent
-// use; several cards at once have a Policy each.
+// Policy sends the PINs of one card in one run of a command. It is not safe for
+// concurrent use.
 type Policy struct {
 	ask   secret.Asker
 	allow Allow
@@ -183,7 +183,8 @@ func (p *Policy) judge(ctx context.Context, what PIN, before Tries, err error) e
 	switch {
 	case errors.As(err, &wrong):
 		return what.wrong(wrong.Left, wrong.Cause)
-	case what.Tries == nil, ctx.Err() != nil, problem.Gone(err):
+	case problem.Is(err, problem.PINIncorrect), problem.Is(err, problem.PINBlocked),
+		what.Tries == nil, ctx.Err() != nil, problem.Gone(err):
 		return err
 	}
 	if now, failed := what.Tries(ctx, true); failed == nil && now.FewerThan(before) {
@@ -207,5 +208,5 @@ func (p PIN) wrong(left Tries, cause error) *problem.Error {
 	return e.Because("%s", problem.Sentence(cause.Error()))
 }
 
-// key tells a PIN from every other that a command may send.
-func (p PIN) key() string { return p.Holder + "\x00" + string(p.Role) + "\x00" + p.Label }
+// key tells a PIN from the others of its card; each card has a Policy of its own.
+func (p PIN) key() string { return string(p.Role) + " " + p.Label }

@@ -160,7 +160,7 @@ func (c *domainCard) Facts(ctx context.Context) ([]card.Fact, error) {
 	facts := []card.Fact{}
 	if info.KnownKeys != KeysNotKnown {
 		facts = append(facts, card.Fact{
-			Field: "cardKeys", Value: info.KnownKeys, Lines: []card.Line{{Label: "card keys", Value: info.KnownKeys.warning()}},
+			Field: "cardKeys", Value: info.KnownKeys, Brief: []card.Line{{Label: "card keys", Value: info.KnownKeys.warning()}},
 		})
 	}
 	return append(facts, card.Fact{Field: "javaCard", Value: info, Lines: info.lines()}), nil
