@@ -226,7 +226,7 @@ func (p *Plan) inTheWay(belongs []gp.AID) error {
 	if len(others) == 0 {
 		return in.Because("It has the instances %s.", aids(belongs)).Hint("the same command with --replace")
 	}
-	return in.Because("It has the instances %s. To replace the package would delete %s too, with the keys and data in it.", aids(belongs), aids(others)).
+	return in.Because("It has the instances %s. Replacing the package would delete %s too, with the keys and data in it.", aids(belongs), aids(others)).
 		Hint("cardctl applet list")
 }
 
