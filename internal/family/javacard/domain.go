@@ -28,6 +28,7 @@ func openDomain(ctx context.Context, line *desk.Line, o card.Opening) (card.Card
 	if err != nil {
 		return nil, key.Explain(err, "looking at the security domain", "")
 	}
+	line.Note(func(ctx context.Context) error { return c.guard.Pause(ctx, c.domain) })
 	line.Same(func(ctx context.Context, ch *iso7816.Channel) (err error) {
 		c.domain, err = c.guard.Again(ctx, ch, c.domain.AID())
 		return err
@@ -130,12 +131,11 @@ func (c *domainCard) describe(ctx context.Context) (*DomainInfo, error) {
 	if memory != nil {
 		info.Memory = &Memory{NonVolatile: memory.NonVolatile, Volatile: memory.Volatile}
 	}
-	production, err := told(c.domain.CPLC(ctx))
-	if err != nil {
+	if err := c.guard.Identify(ctx, c.domain); err != nil {
 		return nil, err
 	}
-	if production != nil {
-		info.Production = production.Fields()
+	if c.guard.production != nil {
+		info.Production = c.guard.production.Fields()
 	}
 	return info, nil
 }

@@ -26,12 +26,14 @@ type Guard struct {
 	retry bool
 	now   func() time.Time
 
-	// serial is that of the card's production life cycle data, "" for none or
-	// not known yet; kdd stands for its key diversification data.
-	serial string
-	kdd    string
+	// production are the card's production life cycle data, nil for none or not
+	// known yet, and serial is the one in them; kdd stands for its key
+	// diversification data.
+	production *gp.CPLC
+	serial     string
+	kdd        string
 
-	// identified says that the serial was asked for.
+	// identified says that the production data were asked for.
 	identified bool
 
 	// awaited is the kdd that the card has to have, "" for any.
@@ -112,7 +114,7 @@ func (g *Guard) Identify(ctx context.Context, d *gp.SecurityDomain) error {
 	var refused *gp.CommandError
 	switch {
 	case err == nil:
-		g.serial = cplc.Serial()
+		g.production, g.serial = cplc, cplc.Serial()
 	case errors.As(err, &refused), errors.Is(err, gp.ErrMalformed):
 	default:
 		return err

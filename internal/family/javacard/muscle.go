@@ -58,6 +58,8 @@ func muscleAID() []byte { return []byte{0xA0, 0x00, 0x00, 0x00, 0x01, 0x01} }
 type muscleCard struct {
 	keyless
 	line *desk.Line
+	// known says that the serial of the chip was read.
+	known bool
 }
 
 func openMuscle(ctx context.Context, line *desk.Line, _ card.Opening) (card.Card, error) {
@@ -72,7 +74,7 @@ func openMuscle(ctx context.Context, line *desk.Line, _ card.Opening) (card.Card
 		Type:         "MUSCLE card",
 		Applications: []card.Application{{Name: muscleApp, AID: fmt.Sprintf("%X", muscleAID())}},
 	}
-	c := &muscleCard{keyless{identity}, line}
+	c := &muscleCard{keyless: keyless{identity}, line: line}
 	line.Same(c.same)
 	return c, nil
 }
@@ -94,7 +96,7 @@ func (c *muscleCard) same(ctx context.Context, ch *iso7816.Channel) error {
 	if err != nil {
 		return err
 	}
-	if serial != c.identity.Serial {
+	if c.known && serial != c.identity.Serial {
 		return desk.Changed(c.line.Place(), "Its serial is another one.", nil)
 	}
 	err = selectMuscle(ctx, ch)
@@ -136,6 +138,7 @@ func (c *muscleCard) identify(ctx context.Context) error {
 	if c.identity.Serial, err = chipSerial(ctx, ch); err != nil {
 		return err
 	}
+	c.known = true
 	return selectMuscle(ctx, ch)
 }
 

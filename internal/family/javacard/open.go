@@ -87,7 +87,7 @@ func (g *Guard) Pause(ctx context.Context, d *gp.SecurityDomain) error {
 // diversification data when a secure channel is opened.
 func (g *Guard) Again(ctx context.Context, ch *iso7816.Channel, aid gp.AID) (*gp.SecurityDomain, error) {
 	before, compare := g.serial, g.identified
-	g.serial, g.identified, g.awaited = "", false, g.kdd
+	g.production, g.serial, g.identified, g.awaited = nil, "", false, g.kdd
 	d, err := gp.Discover(ctx, ch, aid)
 	switch {
 	case iso7816.StatusOf(err) != 0, errors.Is(err, gp.ErrNoSecurityDomain):
