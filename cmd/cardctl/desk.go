@@ -18,8 +18,8 @@ func (env *Env) desk() *desk.Desk {
 		children = secret.FilterEnv(env.Environ)
 	}
 	return &desk.Desk{
-		OpenReaders: env.openReaders, Simulated: env.simulated(), LoadModule: env.loadModule,
-		Timeout: env.flags.timeout, Identify: inventory.Serials, TraceTo: env.traceTo,
+		OpenReaders: env.openReaders, Simulated: env.simulated(), Modules: env.modules,
+		Timeout: env.flags.timeout, Identify: inventory.Serials, Trace: env.traceTo(),
 		ChildEnv: children, StateDir: env.stateDir, Detail: env.detail,
 		Meant: desk.Selection{
 			Reader: env.flags.reader, Serial: env.flags.serial, Module: env.flags.module,

@@ -38,12 +38,12 @@ type Env struct {
 	terminal *terminal.Terminal
 	// openReaders reaches the PC/SC daemon.
 	openReaders desk.OpenReaders
-	// loadModule loads a PKCS#11 module.
-	loadModule desk.LoadModule
+	// modules are the PKCS#11 modules that are loaded.
+	modules *desk.Modules
 
 	flags    sharedFlags
 	progress *output.Progress
-	trace    *os.File
+	trace    *trace
 	childEnv []string // for child processes, without the secrets of the command
 	// unsetenv takes a variable from the process; nil where it is not ours.
 	unsetenv func(name string) error
@@ -65,7 +65,7 @@ func newEnv() *Env {
 		unsetenv:    os.Unsetenv,
 		live:        !plain && terminal.IsTerminal(os.Stderr),
 		terminal:    terminal.New(terminal.Options{Plain: plain}),
-		openReaders: desk.OpenPCSC, loadModule: desk.LoadPKCS11,
+		openReaders: desk.OpenPCSC, modules: desk.NewModules(),
 		progress: output.NewProgress(io.Discard, false),
 	}
 }
@@ -135,7 +135,7 @@ func (env *Env) start(cmd *cobra.Command, args []string) error {
 		env.stop = stop
 		cmd.SetContext(ctx)
 	}
-	return nil
+	return env.openTrace(cmd.Context())
 }
 
 // close ends what was begun for the command.
@@ -146,7 +146,7 @@ func (env *Env) close() error {
 	}
 	var err error
 	if env.trace != nil {
-		err = env.trace.Close()
+		err = env.trace.close()
 	}
 	return errors.Join(err, env.terminal.Close())
 }
@@ -195,23 +195,6 @@ func (env *Env) detail(format string, args ...any) {
 	if env.flags.verbose {
 		env.note(format, args...)
 	}
-}
-
-// traceTo is where the trace goes; nil for nowhere.
-func (env *Env) traceTo() (io.Writer, error) {
-	switch {
-	case env.flags.trace == "":
-		return nil, nil
-	case env.flags.trace == "-":
-		return env.Err, nil
-	case env.trace == nil:
-		f, err := os.OpenFile(env.flags.trace, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-		if err != nil {
-			return nil, problem.Wrap(problem.Failed, err, "cannot write the trace")
-		}
-		env.trace = f
-	}
-	return env.trace, nil
 }
 
 // red colours text where a person sees it and has nothing against it.

@@ -25,17 +25,17 @@ type Readers interface {
 	Close() error
 }
 
-// OpenReaders reaches PC/SC, LoadModule loads a PKCS#11 module.
-type (
-	OpenReaders func(context.Context, pcsc.Options) (Readers, error)
-	LoadModule  func(ctx context.Context, name string) (*p11.Module, error)
-)
+// OpenReaders reaches PC/SC.
+type OpenReaders func(context.Context, pcsc.Options) (Readers, error)
+
+// Modules are the PKCS#11 modules that the program has loaded.
+type Modules = p11.Modules
+
+// NewModules has no module loaded.
+func NewModules() *Modules { return p11.NewModules() }
 
 // OpenPCSC reaches the PC/SC daemon.
 func OpenPCSC(ctx context.Context, o pcsc.Options) (Readers, error) { return pcsc.Open(ctx, o) }
-
-// LoadPKCS11 loads a module of this process.
-func LoadPKCS11(ctx context.Context, name string) (*p11.Module, error) { return p11.Load(ctx, name) }
 
 // WithLastWords has words said when a module takes the process down.
 func WithLastWords(ctx context.Context, words func(module string) (text []byte, status int)) context.Context {
@@ -49,8 +49,8 @@ type Desk struct {
 	OpenReaders OpenReaders
 	// Simulated are the simulated cards.
 	Simulated Simulated
-	// LoadModule loads a PKCS#11 module, which its user closes.
-	LoadModule LoadModule
+	// Modules are the PKCS#11 modules that are loaded.
+	Modules *Modules
 	// Timeout is how long a card that another program holds is waited for; 0
 	// for the usual time.
 	Timeout time.Duration
@@ -58,9 +58,8 @@ type Desk struct {
 	Meant Selection
 	// Identify tells the serials of the card on a line, for Selection.Serial.
 	Identify func(ctx context.Context, line *Line) (serials []string, err error)
-	// TraceTo is where the trace of a card goes; it, and what it returns, may be
-	// nil.
-	TraceTo func() (io.Writer, error)
+	// Trace is where every APDU is written to; nil for nowhere.
+	Trace io.Writer
 	// ChildEnv is the environment of other programs, without secrets.
 	ChildEnv []string
 	// StateDir is where things are remembered between runs.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -33,6 +34,8 @@ type Line struct {
 	module *p11.Module // of a token; nil for a card
 	uri    p11.URI
 	token  string // the label that was named
+	// closing ends what was opened on the line, the last first.
+	closing []func() error
 }
 
 // Place is where the card or token is: the name of the reader, the label of the
@@ -145,19 +148,19 @@ func (l *Line) LetGo() error {
 	return nil
 }
 
+// OnClose has something ended with the line, before it.
+func (l *Line) OnClose(end func() error) { l.closing = append(l.closing, end) }
+
 // Close ends the line: the card is let go, without a verified PIN.
 func (l *Line) Close() error {
-	if l.module != nil {
-		return l.module.Close()
+	var err error
+	for _, end := range slices.Backward(l.closing) {
+		err = errors.Join(err, end())
 	}
-	err := l.LetGo()
-	if l.traceError == nil {
-		return err
+	if l.closing = nil; l.module != nil {
+		return errors.Join(err, l.module.Close())
 	}
-	if failed := l.traceError(); failed != nil {
-		err = errors.Join(err, problem.Wrap(problem.Failed, failed, "cannot write the trace"))
-	}
-	return err
+	return errors.Join(err, l.LetGo())
 }
 
 // Asker lets the card go before somebody is asked who takes time.
@@ -203,25 +206,16 @@ func (l *Line) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.use(connection)
+	l.use(connection)
+	return nil
 }
 
-// use wraps a connection in what every line wants around it.
-func (l *Line) use(connection iso7816.Connection) error {
+// use puts what every line wants before a connection.
+func (l *Line) use(connection iso7816.Connection) {
 	l.connection, l.transmitter = connection, connection
-	if l.desk.TraceTo == nil {
-		return nil
+	if l.desk.Trace != nil {
+		l.transmitter = iso7816.NewTracer(connection, l.desk.Trace)
 	}
-	to, err := l.desk.TraceTo()
-	if err != nil {
-		l.connection = nil
-		return errors.Join(err, connection.Close(false))
-	}
-	if to != nil {
-		tracer := iso7816.NewTracer(connection, to)
-		l.transmitter, l.traceError = tracer, tracer.Err
-	}
-	return nil
 }
 
 func (l *Line) newChannel() *iso7816.Channel {

@@ -16,7 +16,7 @@ const DefaultModule = "opensc"
 // Selection names, else the URI. place is what the user calls it, empty for the
 // module's file.
 func (d *Desk) OpenToken(ctx context.Context, uri p11.URI, place string) (*Line, error) {
-	m, err := d.LoadModule(ctx, cmp.Or(d.Meant.Module, uri.Module(), DefaultModule))
+	m, err := d.Modules.Load(ctx, cmp.Or(d.Meant.Module, uri.Module(), DefaultModule), "")
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (s *Selection) MeansToken() bool { return s.Token != "" || s.ModuleTyped &&
 
 // Tokens are the URIs of the tokens that the module of Selection shows.
 func (d *Desk) Tokens(ctx context.Context) ([]string, error) {
-	m, err := d.LoadModule(ctx, cmp.Or(d.Meant.Module, DefaultModule))
+	m, err := d.Modules.Load(ctx, cmp.Or(d.Meant.Module, DefaultModule), "")
 	if err != nil {
 		return nil, err
 	}

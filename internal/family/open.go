@@ -8,6 +8,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family/token"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -163,11 +164,11 @@ func withMeant(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work 
 	if err := w.check(app); err != nil {
 		return err
 	}
-	token, err := w.meansToken(app, &d.Meant)
+	isToken, err := w.meansToken(app, &d.Meant)
 	if err != nil {
 		return err
 	}
-	if token {
+	if isToken {
 		return withToken(ctx, d, a, work)
 	}
 	line, err := d.Open(ctx)
@@ -203,6 +204,11 @@ func withToken(ctx context.Context, d *desk.Desk, a desk.Access, work func(conte
 		}
 		return work(ctx, here, c)
 	}(), line.Close())
+}
+
+// TokenPIN is the user PIN of a token that a module shows.
+func TokenPIN(d *desk.Desk, m *p11.Module, of p11.Token) pin.PIN {
+	return token.PIN(m, of, p11.User, d.ChildEnv)
 }
 
 // tokens is the family that is reached through modules.

@@ -110,6 +110,9 @@ type Holder struct {
 	URI string
 	// SerializedID names the certificate to OpenVPN; empty where it is not known.
 	SerializedID string
+	// ShownInstead is the key whose certificate some versions of OpenSC show
+	// where they do not show that of this one; empty for none.
+	ShownInstead string
 	// SharedPIN says that all tokens that a module makes of the card have this
 	// one PIN.
 	SharedPIN bool

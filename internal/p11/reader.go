@@ -2,7 +2,9 @@ package p11
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // descriptionSize is the length in bytes of a slot's description (PKCS#11 2.40,
@@ -59,3 +61,7 @@ func (m *Module) namesReader(ctx context.Context, reader string) (bool, error) {
 		return false, nil
 	})
 }
+
+// HoldsCard reports whether a module takes the card to itself as soon as it is
+// loaded: Scute starts GnuPG's agent, which does.
+func HoldsCard(module string) bool { return strings.Contains(filepath.Base(module), "scute") }

@@ -183,14 +183,22 @@ func (p *Policy) judge(ctx context.Context, what PIN, before Tries, err error) e
 	switch {
 	case errors.As(err, &wrong):
 		return what.wrong(wrong.Left, wrong.Cause)
-	case problem.Is(err, problem.PINIncorrect), problem.Is(err, problem.PINBlocked),
-		what.Tries == nil, ctx.Err() != nil, problem.Gone(err):
+	case what.Tries == nil, ctx.Err() != nil, problem.Gone(err), isTold(err):
 		return err
 	}
-	if now, failed := what.Tries(ctx, true); failed == nil && now.FewerThan(before) {
+	now, failed := what.Tries(ctx, true)
+	_, counted := now.Count()
+	if failed == nil && (now.FewerThan(before) || counted && problem.Is(err, problem.PINIncorrect)) {
 		return what.wrong(now, err)
 	}
 	return err
+}
+
+// isTold reports whether an error says that the PIN is wrong, and how many tries
+// are left.
+func isTold(err error) bool {
+	var p *problem.Error
+	return errors.As(err, &p) && (p.Code == problem.PINIncorrect || p.Code == problem.PINBlocked) && p.TriesLeft != nil
 }
 
 // wrong is the error of a PIN that the card refused.
