@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/gp"
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
@@ -65,7 +65,7 @@ func (env *Env) flagChoices() map[string]choices {
 		"app":            words(cardinit.Apps()...),
 		"usage":          words(keygen.Usages()...),
 		"digest":         words("sha256", "sha384", "sha512"),
-		"privileges":     words(gp.PrivilegeNames()...),
+		"privileges":     words(applet.PrivilegeNames()...),
 		"secure-channel": words(cardsim.SecureChannels()...),
 	}
 }

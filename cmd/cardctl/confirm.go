@@ -25,7 +25,7 @@ func (env *Env) confirm(ctx context.Context, q desk.Question) error {
 			return err
 		}
 	}
-	yes, err := env.terminal.Confirm(ctx, q.Text)
+	yes, err := env.terminal.Confirm(ctx, q.Asked())
 	env.working()
 	switch {
 	case err != nil:

@@ -4,42 +4,40 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // DeleteOptions is what Delete shall do.
 type DeleteOptions struct {
-	Access Access
+	Domain Domain
 	AID    gp.AID
 
 	// WithApplets deletes what was installed from a package with it.
 	WithApplets bool
-
-	// Confirm asks before anything is deleted.
-	Confirm Confirm
 }
 
 // Deletion is what Delete did: what is gone, in order.
 type Deletion struct {
+	Reader  string   `json:"reader"`
 	Deleted []gp.AID `json:"deleted"`
 }
 
-// Delete removes an application, or a package. Nothing goes that was not
+// Delete removes an application, or a package, from the card that is meant. Nothing goes that was not
 // named: a package with instances needs WithApplets. After it, the card does
 // not have what was deleted.
-func Delete(ctx context.Context, o DeleteOptions) (*Deletion, error) {
+func Delete(ctx context.Context, d *desk.Desk, a desk.Access, o DeleteOptions) (*Deletion, error) {
 	const what = "applet delete"
 	if err := o.AID.Check(); err != nil {
 		return nil, problem.Wrap(problem.Usage, err, what)
 	}
-	c, err := connect(ctx, o.Access)
-	if err != nil {
-		return nil, explain(err, what, unchanged)
-	}
-	defer c.close()
-	w := &deletion{card: c, o: o, done: &Deletion{Deleted: []gp.AID{}}, state: unchanged}
-	return w.done, explain(w.run(ctx), what, w.state)
+	done := &Deletion{Deleted: []gp.AID{}}
+	return done, withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) error {
+		done.Reader = c.at.Place
+		w := &deletion{card: c, o: o, done: done, state: unchanged}
+		return explain(w.run(ctx), what, w.state)
+	})
 }
 
 // deletion is one run of Delete.
@@ -55,7 +53,10 @@ type deletion struct {
 }
 
 func (w *deletion) run(ctx context.Context) error {
-	if err := w.confirm(ctx, w.o.Confirm, w.look); err != nil {
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	if err := w.confirm(ctx, w.look); err != nil {
 		return err
 	}
 	for _, aid := range w.victims {

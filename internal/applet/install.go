@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family/javacard"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -18,26 +20,24 @@ const (
 	mediumBlock = 2048
 )
 
-// Install loads a file and installs applets from it. Everything is checked
+// Install loads a file onto the card that is meant, and installs applets from it. Everything is checked
 // before the card is changed. What a failed step leaves on the card is removed
 // again; where that fails too, the error says what is there. A plan is also
 // returned with an error, once there was one.
-func Install(ctx context.Context, o InstallOptions) (*Plan, error) {
+func Install(ctx context.Context, d *desk.Desk, a desk.Access, o InstallOptions) (*Plan, error) {
 	const what = "applet install"
 	p, err := o.check()
 	if err != nil {
 		return nil, explain(err, what, "")
 	}
-	if p.Blocks, err = gp.FewestLoadBlocks(p.LoadSize, lengths(o.Access.Channel)[0], o.Access.level()); err != nil {
-		return p, explain(err, what, "Nothing was sent to the card.")
-	}
-	c, err := connect(ctx, o.Access)
-	if err != nil {
-		return p, explain(err, what, unchanged)
-	}
-	defer c.close()
-	w := &installation{card: c, o: &o, plan: p, state: unchanged}
-	return p, explain(w.run(ctx), what, w.state)
+	return p, withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) error {
+		p.Reader = c.at.Place
+		if p.Blocks, err = gp.FewestLoadBlocks(p.LoadSize, lengths(c.ch)[0], o.Domain.level()); err != nil {
+			return explain(err, what, "Nothing was sent to the card.")
+		}
+		w := &installation{card: c, o: &o, plan: p, state: unchanged}
+		return explain(w.run(ctx), what, w.state)
+	})
 }
 
 // installation is one run of Install.
@@ -68,7 +68,10 @@ func (w *installation) step(name string, sent int) {
 }
 
 func (w *installation) run(ctx context.Context) error {
-	if err := w.confirm(ctx, w.o.Confirm, w.look); err != nil || w.o.DryRun {
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	if err := w.confirm(ctx, w.look); err != nil || w.o.DryRun {
 		return err
 	}
 	if err := w.clear(ctx); err != nil {
@@ -134,7 +137,7 @@ func (w *installation) compare(ctx context.Context) (err error) {
 		return err
 	}
 	w.plan.Domain = w.domain.AID()
-	if w.plan.Blocks, err = w.domain.Session().LoadBlocks(w.plan.LoadSize, lengths(w.access.Channel)[0]); err != nil {
+	if w.plan.Blocks, err = w.domain.Session().LoadBlocks(w.plan.LoadSize, lengths(w.ch)[0]); err != nil {
 		return err
 	}
 	if w.o.DryRun || len(w.plan.Deletes) > 0 || w.commandToSpare() || !w.looked && w.domain.Reads() == 0 {
@@ -159,7 +162,7 @@ func (w *installation) room(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.plan.Memory = &MemoryReport{NonVolatile: memory.NonVolatile, Volatile: memory.Volatile}
+	w.plan.Memory = &javacard.Memory{NonVolatile: memory.NonVolatile, Volatile: memory.Volatile}
 	if len(w.plan.Deletes) == 0 && memory.NonVolatile < w.plan.LoadSize && !mostOf16Bits(memory.NonVolatile) {
 		return problem.New(problem.Failed, "the card has no room for it").
 			Because("The package needs %d bytes, and %d are free.", w.plan.LoadSize, memory.NonVolatile).
@@ -174,7 +177,7 @@ func mostOf16Bits(n int) bool { return n == 0x7FFF || n == 0xFFFF }
 // commandToSpare reports whether a command more does not show: of a library
 // nothing is installed, of several applets many, and long blocks are few.
 func (w *installation) commandToSpare() bool {
-	return len(w.plan.Instances) != 1 || lengths(w.access.Channel)[0] > mediumBlock
+	return len(w.plan.Instances) != 1 || lengths(w.ch)[0] > mediumBlock
 }
 
 // lengths are the lengths of LOAD command data to try, the greatest first.
@@ -209,7 +212,7 @@ func (w *installation) clear(ctx context.Context) error {
 // load sends the package, with the longest blocks that the card takes.
 func (w *installation) load(ctx context.Context) error {
 	var err error
-	for i, length := range lengths(w.access.Channel) {
+	for i, length := range lengths(w.ch) {
 		if i > 0 {
 			// A card may announce more than it takes. What it saw of
 			// the refused command is not known, so all begins anew.

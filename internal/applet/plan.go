@@ -5,13 +5,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/family/javacard"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // InstallOptions is what Install shall do.
 type InstallOptions struct {
-	Access Access
+	Domain Domain
 	File   *File
 
 	// Applets are the applets to install, and Instances the AIDs that they
@@ -37,9 +38,6 @@ type InstallOptions struct {
 	// DryRun checks everything, also on the card, and changes nothing.
 	DryRun bool
 
-	// Confirm asks before what is replaced is deleted.
-	Confirm Confirm
-
 	// Progress, if it is there, is told how the work goes on.
 	Progress func(Progress)
 }
@@ -54,20 +52,15 @@ type Progress struct {
 
 // Plan is what an installation will do, or did.
 type Plan struct {
-	Package   Package        `json:"package"`
-	Instances []InstancePlan `json:"instances"`
-	Deletes   []gp.AID       `json:"deletes"` // before the package is loaded
-	LoadSize  int            `json:"loadSize"`
-	Blocks    int            `json:"blocks"`
-	Domain    gp.AID         `json:"domain,omitempty"`
-	Memory    *MemoryReport  `json:"memory,omitempty"`
-	DryRun    bool           `json:"dryRun"`
-}
-
-// MemoryReport is the free memory of a card in bytes, as it tells it.
-type MemoryReport struct {
-	NonVolatile int `json:"nonVolatile"`
-	Volatile    int `json:"volatile"`
+	Reader    string           `json:"reader"`
+	Package   Package          `json:"package"`
+	Instances []InstancePlan   `json:"instances"`
+	Deletes   []gp.AID         `json:"deletes"` // before the package is loaded
+	LoadSize  int              `json:"loadSize"`
+	Blocks    int              `json:"blocks"`
+	Domain    gp.AID           `json:"domain,omitempty"`
+	Memory    *javacard.Memory `json:"memory,omitempty"`
+	DryRun    bool             `json:"dryRun"`
 }
 
 // InstancePlan is one application to install.
@@ -233,7 +226,7 @@ func (p *Plan) inTheWay(belongs []gp.AID) error {
 	if len(others) == 0 {
 		return in.Because("It has the instances %s.", aids(belongs)).Hint("the same command with --replace")
 	}
-	return in.Because("It has the instances %s. To replace the package would delete %s too, with the keys and data in it.", aids(belongs), aids(others)).
+	return in.Because("It has the instances %s. Replacing the package would delete %s too, with the keys and data in it.", aids(belongs), aids(others)).
 		Hint("cardctl applet list")
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -16,9 +17,9 @@ import (
 
 // SetKeysOptions is what SetKeys shall do.
 type SetKeysOptions struct {
-	Access Access
+	Domain Domain
 
-	// Generate makes random keys. Without it they come from Access.Ask as
+	// Generate makes random keys. Without it somebody is asked for
 	// secret.NewCardKeys, or are the well-known test keys with NewDefault.
 	Generate, NewDefault bool
 
@@ -31,13 +32,11 @@ type SetKeysOptions struct {
 	// File is where the new keys are written before the card gets them, as
 	// gp.ParseKeySet reads them, with mode 0600. It must not be there yet.
 	File string
-
-	// Confirm asks before the card is changed.
-	Confirm Confirm
 }
 
 // KeyReport is what SetKeys did.
 type KeyReport struct {
+	Reader  string `json:"reader"`
 	Version byte   `json:"version"`
 	Cipher  string `json:"cipher"`
 	Bits    int    `json:"bits"`
@@ -47,10 +46,10 @@ type KeyReport struct {
 	CheckValues [3]string `json:"checkValues"`
 }
 
-// SetKeys replaces the keys of the card's security domain. They are in a file
+// SetKeys replaces the keys of the security domain of the card that is meant. They are in a file
 // before the card has them, and the card has proved that it has them when
 // SetKeys returns without an error.
-func SetKeys(ctx context.Context, o SetKeysOptions) (*KeyReport, error) {
+func SetKeys(ctx context.Context, d *desk.Desk, a desk.Access, o SetKeysOptions) (report *KeyReport, err error) {
 	const what = "applet set-keys"
 	if o.File == "" {
 		return nil, problem.New(problem.Usage, "%s: no file for the new keys", what).
@@ -61,9 +60,12 @@ func SetKeys(ctx context.Context, o SetKeysOptions) (*KeyReport, error) {
 			Because("It may hold keys that the card has already, from a set-keys that was cut short.").
 			Hint("cardctl applet list --card-keys file:%s, which works where the card has them; else --keys-file with another name", o.File)
 	}
-	w := &keyChange{o: o, state: unchanged}
-	report, err := w.start(ctx)
-	return report, explain(err, what, w.state)
+	err = withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) (err error) {
+		w := &keyChange{card: c, o: o, state: unchanged}
+		report, err = w.start(ctx)
+		return explain(err, what, w.state)
+	})
+	return report, err
 }
 
 // keyChange is one run of SetKeys.
@@ -76,17 +78,16 @@ type keyChange struct {
 	replace, version byte // as PUT KEY wants them
 }
 
-// start gets all the keys before the card is looked at: while they are looked for,
-// another card may come.
+// start gets all the keys before the secure channel is opened: it would not last
+// while somebody is asked.
 func (w *keyChange) start(ctx context.Context) (_ *KeyReport, err error) {
 	defer func() { w.fresh.Wipe() }()
 	if w.fresh, err = w.newKeys(ctx); err != nil {
 		return nil, err
 	}
-	if w.card, err = connect(ctx, w.o.Access); err != nil {
+	if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
-	defer w.close()
 	w.state = "The card has its old keys."
 	return w.run(ctx)
 }
@@ -102,7 +103,7 @@ func (w *keyChange) run(ctx context.Context) (_ *KeyReport, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.confirm(ctx, w.o.Confirm, w.look); err != nil {
+	if err := w.confirm(ctx, w.look); err != nil {
 		return nil, err
 	}
 	if err := writeKeys(w.o.File, w.fresh); err != nil {
@@ -116,7 +117,7 @@ func (w *keyChange) run(ctx context.Context) (_ *KeyReport, err error) {
 	}
 	w.state = ""
 	return &KeyReport{
-		Version: w.version, Cipher: protocol.Cipher().String(), Bits: w.fresh.Length() * 8, File: w.o.File,
+		Reader: w.at.Place, Version: w.version, Cipher: protocol.Cipher().String(), Bits: w.fresh.Length() * 8, File: w.o.File,
 		CheckValues: [3]string{values[0].String(), values[1].String(), values[2].String()},
 	}, nil
 }
@@ -160,12 +161,7 @@ func (w *keyChange) newKeys(ctx context.Context) (*gp.KeySet, error) {
 	case w.o.Generate:
 		return nil, nil
 	}
-	text, err := w.o.Access.Ask(ctx, secret.Request{Name: secret.NewCardKeys, Label: "new card keys (one, or ENC:MAC:DEK, in hexadecimal)", New: true})
-	if err != nil {
-		return nil, err
-	}
-	defer text.Wipe()
-	return gp.ParseKeySet(text)
+	return w.ask(ctx, secret.Request{Name: secret.NewCardKeys, Label: "new card keys (one, or ENC:MAC:DEK, in hexadecimal)", New: true})
 }
 
 // generate makes random keys; one key three times for a protocol that has one
@@ -256,8 +252,8 @@ func (w *keyChange) found(ctx context.Context, unclear error) error {
 		w.state = fmt.Sprintf("The card has the new keys, version %d, which are in %s.", w.version, w.o.File)
 		return nil
 	}
-	old := w.credentials(w.keys, w.access.KeyVersion)
-	old.Diversification = w.access.Diversification
+	old := w.credentials(w.keys, w.wanted.KeyVersion)
+	old.Diversification = w.wanted.Diversification
 	if has, err := w.domain.Has(ctx, old); err == nil && has {
 		w.state = fmt.Sprintf("The card has its old keys; those in %s are not on it.", w.o.File)
 	}
@@ -265,7 +261,7 @@ func (w *keyChange) found(ctx context.Context, unclear error) error {
 }
 
 func (w *keyChange) credentials(keys *gp.KeySet, version byte) gp.Credentials {
-	return gp.Credentials{Keys: keys, KeyVersion: version, KeyIndex: w.access.KeyIndex, Level: w.access.level(), Protocol: w.access.Protocol}
+	return gp.Credentials{Keys: keys, KeyVersion: version, KeyIndex: w.wanted.KeyIndex, Level: w.wanted.level(), Protocol: w.wanted.Protocol}
 }
 
 // prove opens a secure channel with the new keys.
@@ -276,7 +272,7 @@ func (w *keyChange) prove(ctx context.Context) error {
 	credentials := w.credentials(w.fresh, w.version)
 	err := w.domain.Open(ctx, credentials)
 	if err == nil {
-		return w.notice(ctx, credentials)
+		return w.guard.Notice(ctx, w.domain, credentials)
 	}
 	if errors.Is(err, gp.ErrCardCryptogram) || iso7816.StatusOf(err) != 0 {
 		p := problem.New(problem.Failed, "the card did not prove that it has the new keys").

@@ -110,6 +110,17 @@ type Question struct {
 	Text string
 	// Waiting is called before somebody is asked who takes time; nil for nobody.
 	Waiting func() error
+	// Named is the question once more, after Waiting, which may have found out what
+	// the card is called; nil where Text is all there is.
+	Named func() string
+}
+
+// Asked is the question as it is shown after Waiting.
+func (q Question) Asked() string {
+	if q.Named == nil {
+		return q.Text
+	}
+	return q.Named()
 }
 
 // Confirm asks before something is lost; nil is yes, an error ends the work.

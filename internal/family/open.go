@@ -146,6 +146,17 @@ func WithCard(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work f
 	})
 }
 
+// WithLine opens the line to the card that is meant, and nothing on it, and lets it
+// go when work is done.
+func WithLine(ctx context.Context, d *desk.Desk, a desk.Access, work func(context.Context, At) error) error {
+	line, err := d.Open(ctx)
+	if err != nil {
+		return err
+	}
+	d.Detail("using the card in %s", line.Place())
+	return errors.Join(work(ctx, at(line, a)), line.Close())
+}
+
 // withMeant opens the line to what is meant: a card, or a token, which is opened
 // too.
 func withMeant(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work func(context.Context, At, card.Card) error) error {

@@ -1,10 +1,16 @@
-package cardinit
+package javacard
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -34,11 +40,10 @@ const (
 // is the security officer's, PIN 1 the user's.
 var musclePINs = [...]struct {
 	name                secret.Name
-	label               string
 	tries, unblockTries byte
 }{
-	{secret.SOPIN, "new SO PIN", 4, 1},
-	{secret.PIN, "new user PIN", 5, 2},
+	{secret.SOPIN, 4, 1},
+	{secret.PIN, 5, 2},
 }
 
 // What follows the PINs: the HOWTO's memory sizes and access conditions.
@@ -49,57 +54,127 @@ const muscleTail = "\x00\x00" + // memory for secrets: none
 
 func muscleAID() []byte { return []byte{0xA0, 0x00, 0x00, 0x00, 0x01, 0x01} }
 
-// hasMuscle reports whether the card has a MUSCLE applet.
-func hasMuscle(ctx context.Context, ch *iso7816.Channel) bool {
+// muscleCard is a MUSCLE applet on a Java card.
+type muscleCard struct {
+	keyless
+	line *desk.Line
+	// known says that the serial of the chip was read.
+	known bool
+}
+
+func openMuscle(ctx context.Context, line *desk.Line, _ card.Opening) (card.Card, error) {
+	ch, err := line.Channel(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := selectMuscle(ctx, ch); err != nil {
+		return nil, key.Explain(err, "looking at the MUSCLE applet", "")
+	}
+	identity := card.Identity{
+		Type:         "MUSCLE card",
+		Applications: []card.Application{{Name: muscleApp, AID: fmt.Sprintf("%X", muscleAID())}},
+	}
+	c := &muscleCard{keyless: keyless{identity}, line: line}
+	line.Same(c.same)
+	return c, nil
+}
+
+func selectMuscle(ctx context.Context, ch *iso7816.Channel) error {
 	_, err := ch.Select(ctx, muscleAID())
-	return err == nil
-}
-
-// initialiseMuscle sends the set-up to a MUSCLE applet.
-func initialiseMuscle(ctx context.Context, ch *iso7816.Channel, o Options) (Report, error) {
-	report := Report{Application: "muscle", PINs: "new", Lost: []string{}}
-	switch {
-	case o.Label != "":
-		return report, problem.New(problem.NotSupported, "a MUSCLE applet has no label").Hint("leave --label away")
-	case o.FactoryPINs:
-		return report, problem.New(problem.NotSupported, "a MUSCLE applet has no factory PINs").
-			Because("It cannot be used before its set-up, which gives it its PINs.").Hint("--pin prompt --so-pin prompt --puk prompt")
-	}
-	state := "Nothing on the card was changed."
-	err := muscleSetup(ctx, ch, o, &state)
-	return report, key.Explain(err, "init", state)
-}
-
-func muscleSetup(ctx context.Context, ch *iso7816.Channel, o Options, state *string) error {
-	if _, err := ch.Select(ctx, muscleAID()); err != nil {
-		if iso7816.StatusOf(err) == 0 {
-			return err
-		}
-		p := problem.New(problem.NotFound, "this card has no MUSCLE applet").Hint("cardctl applet install puts one on a Java card")
-		p.Cause = err
-		return p.Because("It answered SELECT with %s.", iso7816.StatusOf(err))
-	}
-	if err := o.Confirm(ctx, "Set up the MUSCLE applet? Its PINs are then what they are given here, and it cannot be set up again."); err != nil {
+	if iso7816.StatusOf(err) == 0 {
 		return err
 	}
-	data, err := muscleSetupData(ctx, o.Access.Ask)
+	p := problem.New(problem.NotFound, "this card has no MUSCLE applet").Hint("cardctl applet install puts one on a Java card")
+	p.Cause = errors.Join(err, card.ErrLacks)
+	return p.Because("It answered SELECT with %s.", iso7816.StatusOf(err))
+}
+
+// same compares a card that was let go with the one before: by the serial of its
+// chip, and it has the applet.
+func (c *muscleCard) same(ctx context.Context, ch *iso7816.Channel) error {
+	serial, err := chipSerial(ctx, ch)
 	if err != nil {
 		return err
 	}
-	defer secret.Wipe(data)
-	*state = "The applet may be set up, with the PINs that were given; the same command again says."
-	_, err = ch.Send(ctx, iso7816.Command{CLA: classMuscle, INS: insMuscleSetup, Data: data})
-	if err == nil {
-		return nil
+	if c.known && serial != c.identity.Serial {
+		return desk.Changed(c.line.Place(), "Its serial is another one.", nil)
 	}
-	switch status := iso7816.StatusOf(err); {
-	case iso7816.Refused(err), status == muscleUnsupported, status == muscleBlocked, status == muscleWrongPIN:
-		*state = "Nothing on the card was changed."
-		return muscleRefused(err, status)
-	case status != 0:
-		*state = muscleState(ctx, ch, *state)
+	err = selectMuscle(ctx, ch)
+	if errors.Is(err, card.ErrLacks) {
+		return desk.Changed(c.line.Place(), "It does not have the MUSCLE applet that was there before.", err)
 	}
 	return err
+}
+
+// Survey refuses what a MUSCLE applet does not have. That it is not set up yet it
+// does not tell.
+func (c *muscleCard) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, error) {
+	switch {
+	case o.Label != "":
+		return nil, problem.New(problem.NotSupported, "a MUSCLE applet has no label").Hint("the same command without --label")
+	case o.FactoryPINs:
+		return nil, problem.New(problem.NotSupported, "a MUSCLE applet has no factory PINs").
+			Because("It cannot be used before its set-up, which gives it its PINs.").Hint("--pin prompt --so-pin prompt --puk prompt")
+	}
+	if err := c.identify(ctx); err != nil {
+		return nil, key.Explain(err, "init", nothingChanged)
+	}
+	return &card.Survey{
+		Options:  o,
+		Question: fmt.Sprintf("Set up the MUSCLE applet of the %s? Its PINs are then what they are given here, and it cannot be set up again.", c.name()),
+		Report:   card.InitReport{Serial: c.identity.Serial, Application: muscleApp, PINs: "new", Lost: []string{}},
+		Needs:    []card.Need{c.need(secret.SOPIN, pin.SO), c.need(secret.PIN, pin.User), c.need(secret.PUK, pin.PUK)},
+	}, nil
+}
+
+const nothingChanged = "Nothing on the card was changed."
+
+// identify reads the serial of the chip, and selects the applet again.
+func (c *muscleCard) identify(ctx context.Context) error {
+	ch, err := c.line.Channel(ctx)
+	if err != nil {
+		return err
+	}
+	if c.identity.Serial, err = chipSerial(ctx, ch); err != nil {
+		return err
+	}
+	c.known = true
+	return selectMuscle(ctx, ch)
+}
+
+// name is what a person knows the card by.
+func (c *muscleCard) name() string {
+	return strings.TrimSpace("Java card "+c.identity.Serial) + " in " + c.line.Place()
+}
+
+func (c *muscleCard) need(name secret.Name, role pin.Role) card.Need {
+	what := pin.PIN{Role: role, Secret: name, Holder: c.name(), Min: minMusclePIN, Max: maxMusclePIN}
+	return card.Need{
+		Request: secret.Request{Name: name, Label: "new " + what.Name(), Note: "4 to 8 characters", New: true},
+		PIN:     what,
+	}
+}
+
+// Initialise sends the set-up, once.
+func (c *muscleCard) Initialise(ctx context.Context, s *card.Survey, given map[secret.Name]*secret.Bytes) (card.InitReport, error) {
+	ch, err := c.line.Channel(ctx)
+	if err != nil {
+		return s.Report, key.Explain(err, "init", nothingChanged)
+	}
+	data := muscleSetupData(given)
+	defer secret.Wipe(data)
+	_, err = ch.Send(ctx, iso7816.Command{CLA: classMuscle, INS: insMuscleSetup, Data: data})
+	if err == nil {
+		return s.Report, nil
+	}
+	state := "The applet may be set up, with the PINs that were given; the same command again says."
+	switch status := iso7816.StatusOf(err); {
+	case iso7816.Refused(err), status == muscleUnsupported, status == muscleBlocked, status == muscleWrongPIN:
+		state, err = nothingChanged, muscleRefused(err, status)
+	case status != 0:
+		state = muscleState(ctx, ch, state)
+	}
+	return s.Report, key.Explain(err, "init", state)
 }
 
 // muscleState is what an applet shows of itself after an answer to the set-up that
@@ -118,42 +193,16 @@ func muscleState(ctx context.Context, ch *iso7816.Channel, state string) string 
 
 // muscleSetupData is the data of the set-up command, in which a length of one
 // byte stands before each PIN. Both PINs get the same unblock code.
-func muscleSetupData(ctx context.Context, ask secret.Asker) ([]byte, error) {
-	var pins []*secret.Bytes
-	defer func() {
-		for _, pin := range pins {
-			pin.Wipe()
-		}
-	}()
-	get := func(name secret.Name, label string) error {
-		pin, err := ask(ctx, secret.Request{Name: name, Label: label, Note: "4 to 8 characters", New: true})
-		if err != nil {
-			return err
-		}
-		pins = append(pins, pin)
-		if n := pin.Len(); n < minMusclePIN || n > maxMusclePIN {
-			return problem.New(problem.Usage, "the %s has %d bytes", label, n).
-				Because("A MUSCLE applet takes %d to %d.", minMusclePIN, maxMusclePIN)
-		}
-		return nil
-	}
-	for _, p := range musclePINs {
-		if err := get(p.name, p.label); err != nil {
-			return nil, err
-		}
-	}
-	if err := get(secret.PUK, "new unblock code"); err != nil {
-		return nil, err
-	}
+func muscleSetupData(given map[secret.Name]*secret.Bytes) []byte {
 	sized := func(data, value []byte) []byte { return append(append(data, byte(len(value))), value...) }
 	const longest = 1 + len(musclePIN) + len(musclePINs)*2*(2+maxMusclePIN) + len(muscleTail)
 	data := sized(make([]byte, 0, longest), []byte(musclePIN)) // with room, so that no copy of a PIN stays behind
-	unblock := pins[len(musclePINs)].Reveal()
-	for i, p := range musclePINs {
+	unblock := given[secret.PUK].Reveal()
+	for _, p := range musclePINs {
 		data = append(data, p.tries, p.unblockTries)
-		data = sized(sized(data, pins[i].Reveal()), unblock)
+		data = sized(sized(data, given[p.name].Reveal()), unblock)
 	}
-	return append(data, muscleTail...), nil
+	return append(data, muscleTail...)
 }
 
 func muscleRefused(err error, status iso7816.Status) error {

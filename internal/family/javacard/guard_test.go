@@ -1,4 +1,4 @@
-package applet
+package javacard
 
 import (
 	"os"
@@ -13,11 +13,11 @@ func FuzzRememberedFailure(f *testing.F) {
 	for _, seed := range []string{`{"card":"1","failedAt":"2026-01-02T03:04:05Z","reason":"wrong"}`, `{"failedAt":7}`, "", "null", "{"} {
 		f.Add([]byte(seed))
 	}
-	g := newGuard(Access{StateDir: f.TempDir()})
+	g := &Guard{state: f.TempDir()}
 	if err := g.refuse("1"); err != nil {
 		f.Fatalf("nothing is remembered: %v", err)
 	}
-	if err := os.MkdirAll(g.dir, 0o700); err != nil {
+	if err := os.MkdirAll(g.dir(), 0o700); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {

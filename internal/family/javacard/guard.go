@@ -1,4 +1,4 @@
-package applet
+package javacard
 
 import (
 	"context"
@@ -11,40 +11,47 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// guard keeps a card from being bricked: cards lock themselves for good after
-// a few failed authentications, so one that failed is remembered for the card
-// on disk, and the next is not tried.
-type guard struct {
-	dir   string // "" for none
+// Guard knows a card by its serial and its key diversification data. It keeps it
+// from being bricked: cards lock themselves for good after a few failed
+// authentications, so one that failed is remembered for the card on disk, and the
+// next is not tried. And it notices another card in the place of this one.
+type Guard struct {
+	place string // where the card is
+	state string // where things are remembered; "" for nowhere
 	retry bool
 	now   func() time.Time
 
-	// card is the serial of the card's production life cycle data, "" for
-	// none or not known yet; kdd stands for its key diversification data.
-	card string
-	kdd  string
+	// production are the card's production life cycle data, nil for none or not
+	// known yet, and serial is the one in them; kdd stands for its key
+	// diversification data.
+	production *gp.CPLC
+	serial     string
+	kdd        string
 
-	// identified tells that the serial was asked for.
+	// identified says that the production data were asked for.
 	identified bool
 
 	// awaited is the kdd that the card has to have, "" for any.
 	awaited string
 }
 
-// await forgets which card this is, and wants the same one. It returns the serial
-// that it had.
-func (g *guard) await() (serial string) {
-	serial, g.awaited = g.card, g.kdd
-	g.card, g.identified = "", false
-	return serial
+// NewGuard returns a guard for the card on a line; with retry, keys are tried
+// although some failed on it before.
+func NewGuard(line *desk.Line, retry bool, now func() time.Time) (*Guard, error) {
+	state, err := line.StateDir()
+	return &Guard{place: line.Place(), state: state, retry: retry, now: now}, err
 }
 
+// Serial is the serial of the card, "" for none or not known yet.
+func (g *Guard) Serial() string { return g.serial }
+
 // failure is what is remembered of a card. KDD is its key diversification data
-// as it is in guard.kdd: other cards have other data, so that only a card with
+// as it is in Guard.kdd: other cards have other data, so that only a card with
 // these has to be asked for its serial.
 type failure struct {
 	Card     string    `json:"card"`
@@ -57,36 +64,25 @@ type failure struct {
 // says whether it is.
 var errSerialNeeded = errors.New("the serial of the card is needed")
 
-func newGuard(a Access) *guard {
-	g := &guard{retry: a.RetryKeys, now: a.Now}
-	if a.StateDir != "" {
-		g.dir = filepath.Join(a.StateDir, "card-keys")
-	}
-	if g.now == nil {
-		g.now = time.Now
-	}
-	return g
-}
-
-// permit ends the attempt for a card that is remembered, where what is
+// Permit ends the attempt for a card that is remembered, where what is
 // remembered does not say how the card looks before its serial is read.
-func (g *guard) permit(ctx context.Context, d *gp.SecurityDomain) error {
+func (g *Guard) Permit(ctx context.Context, d *gp.SecurityDomain) error {
 	failures, err := g.failures()
 	if err != nil || !slices.ContainsFunc(failures, func(f failure) bool { return f.KDD == "" }) {
 		return err
 	}
-	if err := g.identify(ctx, d); err != nil {
+	if err := g.Identify(ctx, d); err != nil {
 		return err
 	}
-	return g.refuse(g.card)
+	return g.refuse(g.serial)
 }
 
 // failures are all that is remembered.
-func (g *guard) failures() ([]failure, error) {
-	if g.dir == "" {
+func (g *Guard) failures() ([]failure, error) {
+	if g.state == "" {
 		return nil, nil
 	}
-	entries, err := os.ReadDir(g.dir)
+	entries, err := os.ReadDir(g.dir())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, problem.Wrap(problem.Failed, err, "cannot see whether keys failed on this card before")
 	}
@@ -97,7 +93,7 @@ func (g *guard) failures() ([]failure, error) {
 			continue
 		}
 		var f failure
-		if raw, err := os.ReadFile(filepath.Join(g.dir, e.Name())); err != nil || json.Unmarshal(raw, &f) != nil {
+		if raw, err := os.ReadFile(filepath.Join(g.dir(), e.Name())); err != nil || json.Unmarshal(raw, &f) != nil {
 			f = failure{}
 		}
 		f.Card = name // the file is found again by its name
@@ -109,8 +105,8 @@ func (g *guard) failures() ([]failure, error) {
 	return list, nil
 }
 
-// identify reads the serial, where the card has one.
-func (g *guard) identify(ctx context.Context, d *gp.SecurityDomain) error {
+// Identify reads the serial, where the card has one.
+func (g *Guard) Identify(ctx context.Context, d *gp.SecurityDomain) error {
 	if g.identified {
 		return nil
 	}
@@ -118,7 +114,7 @@ func (g *guard) identify(ctx context.Context, d *gp.SecurityDomain) error {
 	var refused *gp.CommandError
 	switch {
 	case err == nil:
-		g.card = cplc.Serial()
+		g.production, g.serial = cplc, cplc.Serial()
 	case errors.As(err, &refused), errors.Is(err, gp.ErrMalformed):
 	default:
 		return err
@@ -132,10 +128,10 @@ const kddPrefix = "kdd-"
 
 // confirm is the second look, at the key diversification data, which the card
 // answers to INITIALIZE UPDATE.
-func (g *guard) confirm(u *gp.InitializeUpdate) error {
+func (g *Guard) confirm(u *gp.InitializeUpdate) error {
 	g.kdd = fmt.Sprintf("%s%X", kddPrefix, u.KeyDiversificationData)
 	if g.awaited != "" && g.kdd != g.awaited {
-		return errCardChanged()
+		return g.changed("Its key diversification data are others.", nil)
 	}
 	failures, err := g.failures()
 	if err != nil || g.retry {
@@ -146,14 +142,14 @@ func (g *guard) confirm(u *gp.InitializeUpdate) error {
 		case f.KDD != g.kdd:
 		case !g.identified:
 			return errSerialNeeded
-		case f.Card == g.card, f.Card == g.kdd && g.card == "":
+		case f.Card == g.serial, f.Card == g.kdd && g.serial == "":
 			return g.refuse(f.Card)
 		}
 	}
 	return nil
 }
 
-func (g *guard) refuse(card string) error {
+func (g *Guard) refuse(card string) error {
 	if card == "" || g.retry {
 		return nil
 	}
@@ -174,15 +170,17 @@ func (g *guard) refuse(card string) error {
 		Hint("the same command with the right --card-keys and --retry-keys")
 }
 
-func (g *guard) file(card string) string { return filepath.Join(g.dir, card+".json") }
+func (g *Guard) dir() string { return filepath.Join(g.state, "card-keys") }
+
+func (g *Guard) file(card string) string { return filepath.Join(g.dir(), card+".json") }
 
 // remember writes down that keys failed. What it cannot write is its error.
-func (g *guard) remember(ctx context.Context, d *gp.SecurityDomain, reason string) error {
-	if g.dir == "" {
+func (g *Guard) remember(ctx context.Context, d *gp.SecurityDomain, reason string) error {
+	if g.state == "" {
 		return nil
 	}
-	_ = g.identify(ctx, d) // the card may not be there any more
-	card := g.card
+	_ = g.Identify(ctx, d) // the card may not be there any more
+	card := g.serial
 	if card == "" {
 		card = g.kdd
 	}
@@ -194,18 +192,18 @@ func (g *guard) remember(ctx context.Context, d *gp.SecurityDomain, reason strin
 }
 
 // forget drops what was remembered, once keys were right.
-func (g *guard) forget(ctx context.Context, d *gp.SecurityDomain) error {
+func (g *Guard) forget(ctx context.Context, d *gp.SecurityDomain) error {
 	failures, err := g.failures()
 	if err != nil {
 		return err
 	}
 	for _, f := range failures {
 		if f.KDD == g.kdd {
-			if err := g.identify(ctx, d); err != nil {
+			if err := g.Identify(ctx, d); err != nil {
 				return err
 			}
 		}
-		if f.Card != g.card && f.Card != g.kdd {
+		if f.Card != g.serial && f.Card != g.kdd {
 			continue
 		}
 		if err := os.Remove(g.file(f.Card)); err != nil && !errors.Is(err, os.ErrNotExist) {

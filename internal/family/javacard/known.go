@@ -1,4 +1,4 @@
-package applet
+package javacard
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -29,36 +30,39 @@ const (
 	KeysOfTests KnownKeys = "test"
 )
 
-// CardKeys says what is known of the keys of a card's security domain. It asks
+// CardKeys says what is known of the keys of the card's security domain. It asks
 // for no keys, and tries none.
-func CardKeys(ctx context.Context, a Access) (KnownKeys, error) {
-	const what = "looking at the keys of the card"
-	d, err := gp.Discover(ctx, a.Channel, a.ISD)
+func CardKeys(ctx context.Context, line *desk.Line) (KnownKeys, error) {
+	d, err := selected(ctx, line, nil)
 	if err != nil {
-		return KeysNotKnown, explain(err, what, "")
+		return KeysNotKnown, err
 	}
-	keys, err := told(d.KeyInformation(ctx))
-	if err != nil {
-		return KeysNotKnown, explain(err, what, "")
-	}
-	known, err := knownKeys(ctx, d, keys, a)
-	return known, explain(err, what, "")
+	return d.cardKeys(ctx)
 }
 
-func knownKeys(ctx context.Context, d *gp.SecurityDomain, keys []gp.KeyInformation, a Access) (KnownKeys, error) {
+// cardKeys says what is known of the keys of a security domain.
+func (c *domainCard) cardKeys(ctx context.Context) (KnownKeys, error) {
+	keys, err := told(c.domain.KeyInformation(ctx))
+	if err != nil {
+		return KeysNotKnown, err
+	}
+	return c.guard.known(ctx, c.domain, keys)
+}
+
+// known says what is known of keys of which the card told the versions.
+func (g *Guard) known(ctx context.Context, d *gp.SecurityDomain, keys []gp.KeyInformation) (KnownKeys, error) {
 	if hasVersion(keys, gp.FactoryKeyVersion) {
 		return KeysOfFactory, nil
 	}
-	marks, err := marksIn(a.StateDir)
+	marks, err := marksIn(g.state)
 	if err != nil || len(marks) == 0 {
 		return KeysNotKnown, err
 	}
-	guard := newGuard(a)
-	if err := guard.identify(ctx, d); err != nil {
+	if err := g.Identify(ctx, d); err != nil {
 		return KeysNotKnown, err
 	}
 	for _, m := range marks {
-		if m.Card == guard.card && hasVersion(keys, m.Version) {
+		if m.Card == g.serial && hasVersion(keys, m.Version) {
 			return KeysOfTests, nil
 		}
 	}
@@ -104,34 +108,34 @@ func marksIn(stateDir string) ([]mark, error) {
 	return marks, nil
 }
 
-// notice keeps account of cards that have the test keys, once a channel is open.
+// Notice keeps account of cards that have the test keys, once a channel is open.
 // What cannot be read or written of that ends no work.
-func (c *card) notice(ctx context.Context, credentials gp.Credentials) error {
-	session, dir := c.domain.Session(), c.access.StateDir
-	if dir == "" || session.KeyVersion == gp.FactoryKeyVersion {
+func (g *Guard) Notice(ctx context.Context, d *gp.SecurityDomain, credentials gp.Credentials) error {
+	version := d.Session().KeyVersion
+	if g.state == "" || version == gp.FactoryKeyVersion {
 		return nil // the card says it itself
 	}
-	marks, err := marksIn(dir)
+	marks, err := marksIn(g.state)
 	if err != nil {
 		return nil
 	}
-	marked := slices.ContainsFunc(marks, func(m mark) bool { return m.KDD == c.guard.kdd && m.Version == session.KeyVersion })
+	marked := slices.ContainsFunc(marks, func(m mark) bool { return m.KDD == g.kdd && m.Version == version })
 	test := testKeys(credentials)
 	if test == marked {
 		return nil
 	}
-	if err := c.guard.identify(ctx, c.domain); err != nil {
+	if err := g.Identify(ctx, d); err != nil {
 		return err
 	}
-	m := mark{Card: c.guard.card, KDD: c.guard.kdd, Version: session.KeyVersion, OpenedAt: c.guard.now().UTC()}
+	m := mark{Card: g.serial, KDD: g.kdd, Version: version, OpenedAt: g.now().UTC()}
 	switch {
 	case m.Card == "": // nobody could tell it from others
 	case test:
 		if raw, err := json.Marshal(m); err == nil {
-			_ = writeFile(m.file(dir), raw)
+			_ = writeFile(m.file(g.state), raw)
 		}
 	default:
-		_ = os.Remove(m.file(dir))
+		_ = os.Remove(m.file(g.state))
 	}
 	return nil
 }
