@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -39,9 +40,11 @@ func runSimAttach(ctx context.Context, env *Env, o *simAttachOptions, name strin
 	}
 	c, err := store.Open(name)
 	if err != nil {
-		return simulatedProblem(err, name)
+		return desk.SimulatedProblem(err, name)
 	}
-	c.Tap(env.tracer) // what every program sends to the card
+	if to := env.traceTo(); to != nil {
+		c.Tap(desk.Traced(to)) // what every program sends to the card
+	}
 	var written error
 	err = c.Attach(ctx, o.address, func() { written = env.tellAttached(store, name, o.address) })
 	err = errors.Join(err, written)
