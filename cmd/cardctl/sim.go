@@ -47,4 +47,4 @@ func describeSimulated(info cardsim.Info) simulatedCard {
 }
 
 // simulatedCards is where simulated cards are kept.
-func (env *Env) simulatedCards() (*cardsim.Store, error) { return env.simulated().Store() }
+func (env *Env) simulatedCards() (*cardsim.Store, error) { return env.store().Store() }
