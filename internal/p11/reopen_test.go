@@ -42,6 +42,7 @@ func TestTokenThatEndsSessions(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			token := newFakeToken("card", "1")
 			token.objects = []fakeObject{publicHalf(t, fakeP256(), "1"), privateHalf(fakeP256(), "1", test.private)}
 			m, f := startFake(t, token)

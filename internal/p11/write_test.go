@@ -117,6 +117,7 @@ func TestWhatAFailedWriteMeans(t *testing.T) {
 				continue
 			}
 			t.Run(test.name+", "+name, func(t *testing.T) {
+				t.Parallel()
 				m, f := startWritable(t, newWritableToken())
 				s := atWork(t, m)
 				if err := s.writable(t.Context()); err != nil {
