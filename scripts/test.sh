@@ -87,18 +87,22 @@ part_races() {
 
 part_nocgo() { CGO_ENABLED=0 go test ./...; }
 
-readonly MEASURES=./test/bench   # has nothing beside it
-readonly LONGEST=./test/pkcs15   # is taken to pieces, and these begin first
+readonly MEASURES=./test/bench # has nothing beside it
+readonly LONGEST=./test/pkcs15 # is taken to pieces, and these begin first
 readonly PIECES=3
+readonly LONG=(./test/judges ./test/provision ./test/docs) # begin next
 
 # tests_of prints the names of the tests of a package that go test -run NAME takes.
 tests_of() {
 	sed -n 's/^func \(Test[[:alnum:]_]*\)(.*/\1/p' "$1"/*_test.go | grep -vxF TestMain | grep -E -- "${2%%/*}" || true
 }
 
-# stack_packages prints those with tests of the build tag stack.
+# stack_packages prints those with tests of the build tag stack, the long ones first.
 stack_packages() {
-	grep -rl --include='*_test.go' '^//go:build.*\<stack\>' . | xargs dirname | sort -u
+	{
+		printf '%s\n' "${LONG[@]}"
+		grep -rl --include='*_test.go' '^//go:build.*\<stack\>' . | xargs dirname | sort
+	} | awk '!seen[$0]++'
 }
 
 room= # what tests are put into a room with, where rooms can be made
