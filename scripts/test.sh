@@ -237,6 +237,7 @@ done
 chosen=" ${*:-$(names | xargs)} "
 
 trap at_end EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
