@@ -55,8 +55,9 @@ func visitCard(ctx context.Context, here At, app string, visit func(context.Cont
 		if err != nil {
 			return found, err
 		}
+		err = visit(ctx, c)
 		found.Add(c.Identity())
-		return found, visit(ctx, c)
+		return found, err
 	}
 	return found, describe(ctx, here.Line, families, &found)
 }
