@@ -37,9 +37,9 @@ func TestRefusedIsOnlyWhatProvesThatNothingWasDone(t *testing.T) {
 // is carried out, and then refuses the rest: nothing is sent again, and it is not
 // taken for a refusal.
 func TestARefusedRestIsNoRefusal(t *testing.T) {
-	card := &script{t: t, steps: []string{"00DA005E01AA > 617D", "00C000007D > 6700"}}
-	_, err := NewChannel(card, Capabilities{Chaining: true}).Send(context.Background(), Command{INS: InsPutData, P2: 0x5E, Data: []byte{0xAA}})
-	if StatusOf(err) != StatusWrongLength || Refused(err) || len(card.steps) > 0 {
+	card := &script{t: t, steps: []string{"00DA005E01AA00 > 617D", "00C000007D > 6700"}}
+	_, err := NewChannel(card, Capabilities{Chaining: true}).Send(context.Background(), Command{INS: InsPutData, P2: 0x5E, Data: []byte{0xAA}, Ne: 256})
+	if !errors.Is(err, ErrAnswerLost) || Refused(err) || len(card.steps) > 0 {
 		t.Errorf("%v, refused: %v, left: %v", err, Refused(err), card.steps)
 	}
 }
