@@ -14,7 +14,7 @@ import (
 )
 
 func TestDecrypt(t *testing.T) {
-	for _, profile := range []string{"", "openpgp-2.0", "short-apdus", "exact-le-6cxx"} {
+	for _, profile := range []string{"", "openpgp-2.0", "short-apdus"} {
 		t.Run(profile, func(t *testing.T) {
 			d := newTable(t, profile)
 			made("OPENPGP.2", key.RSA2048)(d)
