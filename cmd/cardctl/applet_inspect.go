@@ -41,7 +41,7 @@ func runAppletInspect(ctx context.Context, env *Env, path string) error {
 func (r *appletFileReport) text(s *output.Sheet) {
 	s.Heading("Package " + packageText(r.Package))
 	s.Field("format", fmt.Sprintf("%s %s", r.Format, r.CAPVersion))
-	s.Field("applets", joinAIDs(r.Applets))
+	s.Field("applets", applet.Join(r.Applets))
 	if len(r.Applets) == 0 {
 		s.Field("applets", "none, it is a library")
 	}

@@ -66,24 +66,20 @@ func runAppletScript(ctx context.Context, env *Env, f *domainFlags, withApplets 
 	if err != nil {
 		return err
 	}
-	options := applet.ScriptOptions{WithApplets: withApplets}
+	options := applet.ScriptOptions{WithApplets: withApplets, RetryKeys: f.retryKeys}
 	if options.Script, err = applet.ParseScript(text, env.Getenv); err != nil {
 		return about(err, file)
 	}
 	if file != "-" {
 		options.Dir = filepath.Dir(file)
 	}
-	access, err := f.guarded(env)
+	access, err := f.secrets.access(env)
 	if err != nil {
 		return err
 	}
 	report := scriptReport{Commands: []scriptCommand{}}
 	options.Report = func(e applet.ScriptEvent) { report.add(env, e) }
-	err = env.withDomain(ctx, access, func(ctx context.Context, reader string, a applet.Access) error {
-		report.Reader, options.Access = reader, a
-		return applet.RunScript(ctx, options)
-	})
-	if err != nil {
+	if report.Reader, err = applet.RunScript(ctx, env.desk(), access, options); err != nil {
 		return err
 	}
 	if report.unwritten != nil {

@@ -53,28 +53,21 @@ has lost the card.`,
 	return cmd
 }
 
-type cardKeysReport struct {
-	Reader string `json:"reader"`
-	*applet.KeyReport
-}
-
 func runAppletSetKeys(ctx context.Context, env *Env, o *appletSetKeysOptions) error {
 	if o.newVersion > maxKeyVersion {
 		return problem.New(problem.Usage, "--new-key-version %d", o.newVersion).Because("It is 1 to %d.", maxKeyVersion)
 	}
-	access, err := o.domain.access(env)
+	domain, err := o.domain.wish().Parse()
 	if err != nil {
 		return err
 	}
-	options := applet.SetKeysOptions{
-		Generate: o.generate, NewDefault: o.domain.secrets.sources[secret.NewCardKeys].NamesWellKnown(),
-		Version: o.newVersion, Add: o.add, File: o.keysFile, Confirm: env.confirm,
-	}
-	var report cardKeysReport
-	err = env.withDomain(ctx, access, func(ctx context.Context, reader string, a applet.Access) error {
-		report.Reader, options.Access = reader, a
-		report.KeyReport, err = applet.SetKeys(ctx, options)
+	access, err := o.domain.secrets.access(env)
+	if err != nil {
 		return err
+	}
+	report, err := applet.SetKeys(ctx, env.desk(), access, applet.SetKeysOptions{
+		Domain: domain, Generate: o.generate, NewDefault: o.domain.secrets.sources[secret.NewCardKeys].NamesWellKnown(),
+		Version: o.newVersion, Add: o.add, File: o.keysFile,
 	})
 	if err != nil {
 		return err

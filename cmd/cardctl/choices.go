@@ -2,15 +2,13 @@ package main
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/inventory"
-	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -90,82 +88,36 @@ func (env *Env) keyChoices(ctx context.Context, _ *cobra.Command) ([]choice, err
 	if env.flags.module != "" {
 		return env.tokenKeyChoices(ctx)
 	}
-	found, _, _, err := env.inspect(ctx, &applicationFlags{})
-	if err != nil {
-		return nil, err
-	}
-	var choices []choice
-	if found.Card.Has("openpgp") {
-		choices = []choice{{"OPENPGP.1", "signature"}, {"OPENPGP.2", "decryption"}, {"OPENPGP.3", "authentication"}}
-		for i := range choices {
-			choices[i].is += ", " + describeKey(found.Keys, choices[i].value)
-		}
-	}
-	for _, k := range found.Keys {
-		if !slices.ContainsFunc(choices, func(c choice) bool { return c.value == k.Ref }) {
-			choices = append(choices, labelled(k))
-		}
-	}
-	return choices, nil
+	places, err := inventory.Keys(ctx, env.desk(), env.readOnly())
+	return keysAsChoices(places), err
 }
 
 func (env *Env) tokenKeyChoices(ctx context.Context) ([]choice, error) {
+	places, err := inventory.TokenKeys(ctx, env.desk(), env.readOnly())
+	return keysAsChoices(places), err
+}
+
+func keysAsChoices(places []inventory.KeyPlace) []choice {
 	var choices []choice
-	err := env.withModule(ctx, p11.URI{}, func(ctx context.Context, m *p11.Module) error {
-		tokens, err := m.Tokens(ctx)
-		if err != nil {
-			return err
-		}
-		for _, t := range tokens {
-			uri, err := p11.ParseURI(t.URI)
-			if err != nil {
-				return err
-			}
-			found, err := inventory.InspectToken(ctx, m, uri)
-			if err != nil {
-				continue // another token may have keys to show
-			}
-			for _, k := range found.Keys {
-				choices = append(choices, labelled(k))
-			}
-		}
-		return nil
-	})
-	return choices, err
-}
-
-func labelled(k inventory.Key) choice {
-	return choice{k.Ref, strings.TrimSpace(k.Algorithm + " " + k.Label)}
-}
-
-func describeKey(keys []inventory.Key, ref string) string {
-	for _, k := range keys {
-		if k.Ref == ref {
-			return k.Algorithm
-		}
+	for _, p := range places {
+		choices = append(choices, choice{p.Ref, p.Is})
 	}
-	return "empty"
+	return choices
 }
 
 // algorithmChoices are the algorithms that the place can have which --key names.
 func (env *Env) algorithmChoices(ctx context.Context, cmd *cobra.Command) ([]choice, error) {
-	able := key.Algorithms()
 	reference, err := cmd.Flags().GetString("key")
 	if err != nil {
 		return nil, err
 	}
-	if ref, err := key.ParseReference(reference); err == nil {
-		err := env.withKey(ctx, ref, key.Access{Now: env.Now, Notify: env.progress.Show}, func(ctx context.Context, k openKey) (err error) {
-			able, err = key.Able(ctx, k.Key)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
+	able, err := keygen.Algorithms(ctx, env.desk(), env.readOnly(), reference)
+	if err != nil {
+		return nil, err
 	}
 	var choices []choice
 	for _, a := range able {
-		choices = append(choices, choice{value: string(a)})
+		choices = append(choices, choice{value: a})
 	}
 	return choices, nil
 }
@@ -188,7 +140,7 @@ func (env *Env) tokenChoices(ctx context.Context, _ *cobra.Command) ([]choice, e
 // moduleChoices are the PKCS#11 modules that are installed now.
 func (env *Env) moduleChoices(context.Context, *cobra.Command) ([]choice, error) {
 	var choices []choice
-	for _, m := range p11.DefaultPlaces().Installed() {
+	for _, m := range inventory.InstalledModules() {
 		choices = append(choices, choice{m.Name, m.Path})
 	}
 	return choices, nil

@@ -8,9 +8,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/gp"
-	"github.com/cardctl/cardctl/internal/key"
+	cardinit "github.com/cardctl/cardctl/internal/init"
+	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -61,10 +62,10 @@ func (env *Env) flagChoices() map[string]choices {
 		"reader": env.readerChoices, "serial": env.serialChoices, "module": env.moduleChoices,
 		"key": env.keyChoices, "algorithm": env.algorithmChoices, "token": env.tokenChoices,
 		"output":         words(formatText, formatJSON),
-		"app":            words("openpgp", appPKCS15, appPKCS11),
-		"usage":          words(string(key.Sign), string(key.Decrypt), string(key.Derive)),
+		"app":            words(cardinit.Apps()...),
+		"usage":          words(keygen.Usages()...),
 		"digest":         words("sha256", "sha384", "sha512"),
-		"privileges":     words(gp.PrivilegeNames()...),
+		"privileges":     words(applet.PrivilegeNames()...),
 		"secure-channel": words(cardsim.SecureChannels()...),
 	}
 }

@@ -32,23 +32,12 @@ func newDeleteCertCmd(env *Env) *cobra.Command {
 	return cmd
 }
 
-type deleteCertReport struct {
-	Reader string `json:"reader"`
-	storedCertificate
-}
-
 func runDeleteCert(ctx context.Context, env *Env, o *deleteCertOptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
 	}
-	var report deleteCertReport
-	report.Ref = ref.String()
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		report.Reader = k.place
-		report.Certificate, err = certstore.Delete(ctx, k, env.confirm)
-		return err
-	})
+	report, err := certstore.Delete(ctx, env.desk(), access, ref)
 	if err != nil {
 		return err
 	}

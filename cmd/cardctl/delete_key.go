@@ -44,12 +44,7 @@ func runDeleteKey(ctx context.Context, env *Env, o *deleteKeyOptions) error {
 		return err
 	}
 	var report keyReport
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		report.Reader = k.place
-		report.Report, err = keygen.Delete(ctx, k, o.fingerprint, env.confirm)
-		return err
-	})
-	if err != nil {
+	if report.Report, err = keygen.Delete(ctx, env.desk(), access, ref, o.fingerprint); err != nil {
 		return err
 	}
 	return env.result("KeyDeleted", report, func(s *output.Sheet) { report.text(s, "Deleted the key ") })

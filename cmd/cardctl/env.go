@@ -13,10 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
-	"github.com/cardctl/cardctl/internal/p11"
-	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/terminal"
 )
@@ -33,19 +31,21 @@ type Env struct {
 	Environ  []string // as os.Environ gives it
 	// Descriptors are those that were handed to the process besides In, Out and Err.
 	Descriptors []int
-	Now      func() time.Time
+	Now         func() time.Time
 
 	// live says that Err is a terminal on which things may move.
 	live     bool
 	terminal *terminal.Terminal
 	// openReaders reaches the PC/SC daemon.
-	openReaders func(context.Context, pcsc.Options) (readers, error)
-	// connectSimulated connects to a simulated card in this process.
-	connectSimulated func(ctx context.Context, name string) (iso7816.Connection, error)
+	openReaders desk.OpenReaders
+	// cards are simulated cards in the place of this user's.
+	cards desk.Simulated
+	// modules are the PKCS#11 modules that are loaded.
+	modules *desk.Modules
 
 	flags    sharedFlags
 	progress *output.Progress
-	trace    *os.File
+	trace    *trace
 	childEnv []string // for child processes, without the secrets of the command
 	// unsetenv takes a variable from the process; nil where it is not ours.
 	unsetenv func(name string) error
@@ -62,16 +62,14 @@ type Env struct {
 func newEnv() *Env {
 	environ := os.Environ()
 	plain := terminal.Plain(environ)
-	env := &Env{
+	return &Env{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: environ, Now: time.Now,
 		unsetenv:    os.Unsetenv,
 		live:        !plain && terminal.IsTerminal(os.Stderr),
 		terminal:    terminal.New(terminal.Options{Plain: plain}),
-		openReaders: openPCSC,
-		progress:    output.NewProgress(io.Discard, false),
+		openReaders: desk.OpenPCSC, modules: desk.NewModules(),
+		progress: output.NewProgress(io.Discard, false),
 	}
-	env.connectSimulated = env.connectCardsim
-	return env
 }
 
 // Getenv returns the value of a variable, empty where it is not set.
@@ -133,13 +131,13 @@ func (env *Env) start(cmd *cobra.Command, args []string) error {
 		env.progress = output.NewProgress(env.Err, env.live)
 	}
 	env.working()
-	cmd.SetContext(p11.WithLastWords(cmd.Context(), env.lastWords))
+	cmd.SetContext(desk.WithLastWords(cmd.Context(), env.lastWords))
 	if env.flags.timeout > 0 {
 		ctx, stop := context.WithTimeout(cmd.Context(), env.flags.timeout)
 		env.stop = stop
 		cmd.SetContext(ctx)
 	}
-	return nil
+	return env.openTrace(cmd.Context())
 }
 
 // close ends what was begun for the command.
@@ -150,7 +148,7 @@ func (env *Env) close() error {
 	}
 	var err error
 	if env.trace != nil {
-		err = env.trace.Close()
+		err = env.trace.close()
 	}
 	return errors.Join(err, env.terminal.Close())
 }
@@ -199,26 +197,6 @@ func (env *Env) detail(format string, args ...any) {
 	if env.flags.verbose {
 		env.note(format, args...)
 	}
-}
-
-// tracer puts the trace before a card where one is wanted.
-func (env *Env) tracer(card iso7816.Transmitter) (iso7816.Transmitter, func() error, error) {
-	none := func() error { return nil }
-	switch {
-	case env.flags.trace == "":
-		return card, none, nil
-	case env.flags.trace == "-":
-		t := iso7816.NewTracer(card, env.Err)
-		return t, t.Err, nil
-	case env.trace == nil:
-		f, err := os.OpenFile(env.flags.trace, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-		if err != nil {
-			return nil, none, problem.Wrap(problem.Failed, err, "cannot write the trace")
-		}
-		env.trace = f
-	}
-	t := iso7816.NewTracer(card, env.trace)
-	return t, t.Err, nil
 }
 
 // red colours text where a person sees it and has nothing against it.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -94,8 +94,8 @@ func (env *Env) diagnose(err error) *problem.Error {
 	if strings.HasSuffix(told.What, told.Why) {
 		told.Why = ""
 	}
-	if status := iso7816.StatusOf(err); status != 0 && !strings.Contains(told.What+told.Why, fmt.Sprintf("%04X", uint16(status))) {
-		told.Why = strings.TrimSpace(fmt.Sprintf("%s [%s]", strings.TrimSuffix(told.Why, "."), status))
+	if status, text := desk.StatusOf(err); status != "" && !strings.Contains(told.What+told.Why, status) {
+		told.Why = strings.TrimSpace(fmt.Sprintf("%s [%s]", strings.TrimSuffix(told.Why, "."), text))
 	}
 	told.Why = problem.Sentence(told.Why)
 	var path *fs.PathError
@@ -144,13 +144,9 @@ func (env *Env) classify(err error) *problem.Error {
 			Hint("--timeout %s", max(10*env.flags.timeout, 30*time.Second))
 	case isProblem:
 		return p
-	case errors.Is(err, iso7816.ErrCardRemoved):
-		return problem.Wrap(problem.CardRemoved, err, "the card was removed").
-			Because("The card or its reader went away in the middle of the work.")
-	case errors.Is(err, iso7816.ErrCardReset):
-		return problem.Wrap(problem.CardBusy, err, "the card was reset by another program").
-			Because("What had been verified and selected on it is gone.").
-			Hint("the same command again")
+	}
+	if p, known := desk.Lost(err); known {
+		return p
 	}
 	// The outermost clause is what failed, the others are why.
 	what, why, _ := strings.Cut(err.Error(), ": ")

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/certstore"
-	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -38,10 +37,7 @@ func newExportKeyCmd(env *Env) *cobra.Command {
 }
 
 type exportKeyReport struct {
-	Ref         string `json:"ref"`
-	Algorithm   string `json:"algorithm"`
-	Fingerprint string `json:"fingerprint"`
-	Keygrip     string `json:"keygrip"`
+	certstore.PublicKey
 	exported
 }
 
@@ -53,24 +49,12 @@ func runExportKey(ctx context.Context, env *Env, o *exportKeyOptions) error {
 	if err := o.file.check(); err != nil {
 		return err
 	}
-	report := exportKeyReport{Ref: ref.String()}
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		public, err := k.Public(ctx)
-		if err != nil {
-			return err
-		}
-		occupant, err := k.Occupant(ctx)
-		if err != nil {
-			return err
-		}
-		if occupant != nil {
-			report.Fingerprint = occupant.Fingerprint
-		}
-		report.Algorithm, report.Keygrip = string(key.AlgorithmOf(public)), key.Keygrip(public)
-		report.exported, err = o.encode(public, report.Fingerprint)
-		return err
-	})
+	told, public, err := certstore.ExportKey(ctx, env.desk(), access, ref)
 	if err != nil {
+		return err
+	}
+	report := exportKeyReport{PublicKey: told}
+	if report.exported, err = o.encode(public, told.Fingerprint); err != nil {
 		return err
 	}
 	return o.file.write(ctx, env, "PublicKey", &report.exported, &report)
@@ -93,18 +77,4 @@ func (o *exportKeyOptions) encode(public crypto.PublicKey, comment string) (e ex
 	}
 	e.SSH = string(line)
 	return e, err
-}
-
-// readOnly is the access of commands that need no secret.
-func (env *Env) readOnly() key.Access {
-	return key.Access{Now: env.Now, Notify: env.progress.Show}
-}
-
-// publicOrNone is the public key of a slot, nil where that is empty.
-func publicOrNone(ctx context.Context, k key.Key) (crypto.PublicKey, error) {
-	public, err := k.Public(ctx)
-	if problem.Is(err, problem.NotFound) {
-		return nil, nil
-	}
-	return public, err
 }

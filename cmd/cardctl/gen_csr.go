@@ -5,7 +5,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/csr"
-	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -59,10 +58,7 @@ OpenSSL does, /C=XY/O=Snake Oil, Ltd/CN=me.`,
 }
 
 type requestReport struct {
-	Ref        string `json:"ref"`
-	Subject    string `json:"subject"`
-	SelfSigned bool   `json:"selfSigned"`
-	Algorithm  string `json:"algorithm"`
+	csr.Made
 	exported
 }
 
@@ -75,29 +71,11 @@ func runGenCSR(ctx context.Context, env *Env, o *genCSROptions) error {
 	if err != nil {
 		return err
 	}
-	report := requestReport{Ref: ref.String(), Subject: request.Subject.String(), SelfSigned: o.selfSigned}
-	var der []byte
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		signer, err := k.Signer(ctx)
-		if err != nil {
-			return err
-		}
-		report.Algorithm = string(key.AlgorithmOf(signer.Public()))
-		if o.selfSigned {
-			der, err = csr.BuildSelfSigned(ctx, signer, request, o.days, env.Now())
-		} else {
-			der, err = csr.Build(ctx, signer, request)
-		}
-		return err
-	})
+	made, err := csr.Sign(ctx, env.desk(), access, ref, request, o.days, env.Now())
 	if err != nil {
 		return err
 	}
-	text := csr.PEMRequest(der)
-	if o.selfSigned {
-		text = csr.PEMCertificate(der)
-	}
-	report.exported = exported{DER: der, PEM: string(text)}
+	report := requestReport{made, exported{DER: made.DER, PEM: string(made.PEM())}}
 	return o.file.write(ctx, env, "CertificateRequest", &report.exported, &report)
 }
 

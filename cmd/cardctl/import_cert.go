@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -46,11 +47,6 @@ the key is taken. A certificate of another key is refused.`,
 	return cmd
 }
 
-type importCertReport struct {
-	Reader string `json:"reader"`
-	certstore.Report
-}
-
 // runImportCert reads all files before it looks at the card.
 func runImportCert(ctx context.Context, env *Env, o *importCertOptions, file string) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
@@ -72,27 +68,22 @@ func runImportCert(ctx context.Context, env *Env, o *importCertOptions, file str
 	if err != nil {
 		return err
 	}
-	var report importCertReport
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		report.Reader = k.place
-		report.Report, err = certstore.Import(ctx, k, append(certificates, chain...), certstore.Options{
-			Now: env.Now(), AllowExpired: o.allowExpired, Roots: roots, Confirm: env.confirm,
-		})
-		return err
+	report, err := certstore.Import(ctx, env.desk(), access, ref, append(certificates, chain...), certstore.Options{
+		Now: env.Now(), AllowExpired: o.allowExpired, Roots: roots,
 	})
 	if err != nil {
 		return err
 	}
-	return env.result("CertificateImported", report, func(s *output.Sheet) { report.text(s, env) })
+	return env.result("CertificateImported", report, func(s *output.Sheet) { importedText(s, &report, env.Now()) })
 }
 
-func (r *importCertReport) text(s *output.Sheet, env *Env) {
+func importedText(s *output.Sheet, r *certstore.Report, now time.Time) {
 	done := "Wrote the certificate of "
 	if r.Unchanged {
 		done = "This is already the certificate of "
 	}
 	s.Heading(done + r.Ref + " in " + r.Reader)
-	certificateText(s, &r.Certificate, env.Now())
+	certificateText(s, &r.Certificate, now)
 	if r.Replaced != nil {
 		s.Field("replaced", r.Replaced.Subject+r.Replaced.Unreadable)
 	}

@@ -8,8 +8,6 @@ import (
 
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/output"
-	"github.com/cardctl/cardctl/internal/p11"
-	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -48,9 +46,7 @@ muscle, is set up: once, with --pin, --so-pin and --puk.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runInit(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
-	o.application.add(flags)
-	o.application.takes = append(o.application.takes, "muscle")
-	flags.Lookup("app").Usage = "`application`, where the card holds more than one: openpgp, pkcs15, muscle, pkcs11"
+	o.application.add(flags, cardinit.Apps())
 	flags.StringVar(&o.label, "label", "", "`label` of the token, where it has one")
 	flags.BoolVar(&o.factoryPINs, "factory-pins", false, "leave the PINs of the factory")
 	o.secrets.add(flags, secret.PIN, "user PIN that the card shall have")
@@ -63,11 +59,6 @@ muscle, is set up: once, with --pin, --so-pin and --puk.`,
 	return cmd
 }
 
-type initReport struct {
-	Reader string `json:"reader"`
-	cardinit.Report
-}
-
 func runInit(ctx context.Context, env *Env, o *initOptions) error {
 	if o.factoryPINs && (o.secrets.flagGiven(secret.PIN) || o.secrets.flagGiven(secret.AdminPIN)) {
 		return problem.New(problem.Usage, "--factory-pins and new PINs contradict each other").
@@ -77,32 +68,14 @@ func runInit(ctx context.Context, env *Env, o *initOptions) error {
 	if err != nil {
 		return err
 	}
-	o.application.app = strings.ToLower(o.application.app)
-	options := cardinit.Options{
-		Application: o.application.app, Label: o.label, FactoryPINs: o.factoryPINs,
-		Access: access, Confirm: env.confirm,
-	}
-	var report initReport
-	kind, place, err := o.application.run(ctx, env, works{
-		onCard: func(ctx context.Context, c *card) (err error) {
-			report.Report, err = cardinit.Initialise(ctx, c.Channel, options)
-			return err
-		},
-		onPKCS15: func(ctx context.Context, c *pkcs15.Card) (err error) {
-			report.Report, err = cardinit.InitialisePKCS15(ctx, c, options)
-			return err
-		},
-		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
-			report.Report, err = cardinit.InitialiseToken(ctx, m, uri, options)
-			return err
-		},
+	report, err := cardinit.Initialise(ctx, o.application.desk(env), access, cardinit.Options{
+		Label: o.label, FactoryPINs: o.factoryPINs, Given: o.secrets.named(),
 	})
 	if err != nil {
 		return err
 	}
-	report.Reader = place
 	return env.result("Initialised", report, func(s *output.Sheet) {
-		s.Heading(output.Line("Initialised " + kind + " " + report.Serial + " in " + report.Reader))
+		s.Heading(output.Line("Initialised " + report.Kind + " " + report.Serial + " in " + report.Reader))
 		if len(report.Lost) > 0 {
 			s.Field("lost", strings.Join(report.Lost, ", "))
 		}

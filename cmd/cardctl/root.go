@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -37,7 +36,10 @@ func run(ctx context.Context, env *Env, args []string) int {
 	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err = errors.Join(err, env.close()); err == nil {
+	if closing := env.close(); err == nil {
+		err = closing // what failed before is more important
+	}
+	if err == nil {
 		return 0
 	}
 	if !env.started {

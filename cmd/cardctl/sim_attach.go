@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -40,18 +40,14 @@ func runSimAttach(ctx context.Context, env *Env, o *simAttachOptions, name strin
 	}
 	c, err := store.Open(name)
 	if err != nil {
-		return simulatedProblem(err, name)
+		return desk.SimulatedProblem(err, name)
 	}
-	traced, err := env.tap(c)
-	if err != nil {
-		return errors.Join(err, c.Close())
+	if to := env.traceTo(); to != nil {
+		c.Tap(desk.Traced(to)) // what every program sends to the card
 	}
 	var written error
 	err = c.Attach(ctx, o.address, func() { written = env.tellAttached(store, name, o.address) })
 	err = errors.Join(err, written)
-	if failed := traced(); failed != nil {
-		err = errors.Join(err, problem.Wrap(problem.Failed, failed, "cannot write the trace"))
-	}
 	switch {
 	case errors.Is(err, cardsim.ErrNoReader):
 		err = problem.Wrap(problem.NotFound, err, "no virtual reader at "+o.address).
@@ -77,14 +73,4 @@ func (env *Env) tellAttached(store *cardsim.Store, name, address string) error {
 		return err
 	}
 	return env.result("SimulatedCard", describeSimulated(info), nil)
-}
-
-// tap writes a trace of what every program sends to the card.
-func (env *Env) tap(c *cardsim.Card) (traced func() error, err error) {
-	c.Tap(func(wire iso7816.Transmitter) iso7816.Transmitter {
-		var listened iso7816.Transmitter
-		listened, traced, err = env.tracer(wire)
-		return listened
-	})
-	return traced, err
 }

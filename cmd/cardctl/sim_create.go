@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -72,7 +73,7 @@ func runSimCreate(ctx context.Context, env *Env, name string, o *simCreateOption
 	}
 	defer wipeAll(o.CardKeys)
 	if err := store.Create(name, o.Options); err != nil {
-		return simulatedProblem(err, name)
+		return desk.SimulatedProblem(err, name)
 	}
 	made, err := findInfo(store, name)
 	if err != nil {
@@ -124,5 +125,5 @@ func findInfo(store *cardsim.Store, name string) (cardsim.Info, error) {
 			return info, nil
 		}
 	}
-	return cardsim.Info{}, simulatedProblem(fmt.Errorf("%w: %s", cardsim.ErrNotFound, name), name)
+	return cardsim.Info{}, desk.SimulatedProblem(fmt.Errorf("%w: %s", cardsim.ErrNotFound, name), name)
 }

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
 )
 
@@ -29,11 +29,11 @@ func runSimDelete(ctx context.Context, env *Env, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := env.confirm(ctx, fmt.Sprintf("Delete the simulated card %s with its keys and certificates?", name)); err != nil {
+	if err := desk.Confirm(env.confirm).Ask(ctx, "Delete the simulated card %s with its keys and certificates?", name); err != nil {
 		return err
 	}
 	if err := store.Delete(name); err != nil {
-		return simulatedProblem(err, name)
+		return desk.SimulatedProblem(err, name)
 	}
 	return env.result("SimulatedCard", describeSimulated(info), func(s *output.Sheet) {
 		s.Heading("Deleted the simulated card " + name)

@@ -57,9 +57,13 @@ type Need struct {
 	Request secret.Request
 	// PIN has the lengths that the secret may have.
 	PIN pin.PIN
-	// Missing is asked where nobody gives the secret; nil makes that an error of
-	// its own. An error from it ends the work.
-	Missing func(ctx context.Context) error
+	// OptionalIf makes it optional by what was given before it; nil leaves it to
+	// Request.
+	OptionalIf func(given map[secret.Name]*secret.Bytes) bool
+	// Refused is why it cannot be given; nil where it can.
+	Refused error
+	// Unless is asked where nobody gives it: nil lets the work go on without.
+	Unless func(ctx context.Context) error
 }
 
 // InitReport is what an initialisation did.

@@ -58,9 +58,7 @@ func (d *Desk) line(ctx context.Context, readers Readers, name string) (*Line, e
 		return nil, err
 	}
 	l := &Line{desk: d, reader: name}
-	if err := l.use(connection); err != nil {
-		return nil, err
-	}
+	l.use(connection)
 	return l, nil
 }
 

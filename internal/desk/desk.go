@@ -7,6 +7,7 @@ package desk
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
@@ -24,18 +25,32 @@ type Readers interface {
 	Close() error
 }
 
+// OpenReaders reaches PC/SC.
+type OpenReaders func(context.Context, pcsc.Options) (Readers, error)
+
+// Modules are the PKCS#11 modules that the program has loaded.
+type Modules = p11.Modules
+
+// NewModules has no module loaded.
+func NewModules() *Modules { return p11.NewModules() }
+
 // OpenPCSC reaches the PC/SC daemon.
 func OpenPCSC(ctx context.Context, o pcsc.Options) (Readers, error) { return pcsc.Open(ctx, o) }
+
+// WithLastWords has words said when a module takes the process down.
+func WithLastWords(ctx context.Context, words func(module string) (text []byte, status int)) context.Context {
+	return p11.WithLastWords(ctx, words)
+}
 
 // Desk is the world of cards around a command. It is not changed by what is
 // done with it, so that several lines can be open at once.
 type Desk struct {
 	// OpenReaders reaches PC/SC.
-	OpenReaders func(context.Context, pcsc.Options) (Readers, error)
+	OpenReaders OpenReaders
 	// Simulated are the simulated cards.
 	Simulated Simulated
-	// LoadModule loads a PKCS#11 module, which its user closes.
-	LoadModule func(ctx context.Context, name string) (*p11.Module, error)
+	// Modules are the PKCS#11 modules that are loaded.
+	Modules *Modules
 	// Timeout is how long a card that another program holds is waited for; 0
 	// for the usual time.
 	Timeout time.Duration
@@ -43,9 +58,8 @@ type Desk struct {
 	Meant Selection
 	// Identify tells the serials of the card on a line, for Selection.Serial.
 	Identify func(ctx context.Context, line *Line) (serials []string, err error)
-	// Trace puts the trace before a card; its function returns the first error
-	// of writing it. It may be nil.
-	Trace func(iso7816.Transmitter) (iso7816.Transmitter, func() error, error)
+	// Trace is where every APDU is written to; nil for nowhere.
+	Trace io.Writer
 	// ChildEnv is the environment of other programs, without secrets.
 	ChildEnv []string
 	// StateDir is where things are remembered between runs.
@@ -96,6 +110,17 @@ type Question struct {
 	Text string
 	// Waiting is called before somebody is asked who takes time; nil for nobody.
 	Waiting func() error
+	// Named is the question once more, after Waiting, which may have found out what
+	// the card is called; nil where Text is all there is.
+	Named func() string
+}
+
+// Asked is the question as it is shown after Waiting.
+func (q Question) Asked() string {
+	if q.Named == nil {
+		return q.Text
+	}
+	return q.Named()
 }
 
 // Confirm asks before something is lost; nil is yes, an error ends the work.

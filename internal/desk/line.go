@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -23,15 +25,18 @@ type Line struct {
 
 	connection  iso7816.Connection
 	transmitter iso7816.Transmitter
-	channel    *iso7816.Channel // nil while the line is let go
-	traceError func() error
-	// same compares the card with the one that was named, and makes the
-	// application ready again.
+	channel     *iso7816.Channel // nil while the line is let go
+	traceError  func() error
+	// note reads what the card is compared by, same compares it with the one
+	// that was named and makes the application ready again.
+	note func(context.Context) error
 	same func(context.Context, *iso7816.Channel) error
 
 	module *p11.Module // of a token; nil for a card
 	uri    p11.URI
 	token  string // the label that was named
+	// closing ends what was opened on the line, the last first.
+	closing []func() error
 }
 
 // Place is where the card or token is: the name of the reader, the label of the
@@ -62,6 +67,10 @@ func (l *Line) Reader() string {
 // Same sets what compares the card each time that it is taken again: nil where
 // it is the one that was opened, Changed where it is another.
 func (l *Line) Same(compare func(context.Context, *iso7816.Channel) error) { l.same = compare }
+
+// Note sets what reads the facts that the card is compared by, where opening did
+// not read them: before somebody is asked who takes time.
+func (l *Line) Note(read func(context.Context) error) { l.note = read }
 
 // Channel is the way to the card. Where it was let go it is taken again, and
 // compared, first: a card that was taken out meanwhile, or another one in its
@@ -140,25 +149,25 @@ func (l *Line) LetGo() error {
 	return nil
 }
 
+// OnClose has something ended with the line, before it.
+func (l *Line) OnClose(end func() error) { l.closing = append(l.closing, end) }
+
 // Close ends the line: the card is let go, without a verified PIN.
 func (l *Line) Close() error {
-	if l.module != nil {
-		return l.module.Close()
+	var err error
+	for _, end := range slices.Backward(l.closing) {
+		err = errors.Join(err, end())
 	}
-	err := l.LetGo()
-	if l.traceError == nil {
-		return err
+	if l.closing = nil; l.module != nil {
+		return errors.Join(err, l.module.Close())
 	}
-	if failed := l.traceError(); failed != nil {
-		err = errors.Join(err, problem.Wrap(problem.Failed, failed, "cannot write the trace"))
-	}
-	return err
+	return errors.Join(err, l.LetGo())
 }
 
 // Asker lets the card go before somebody is asked who takes time.
 func (l *Line) Asker(ask secret.Asker) secret.Asker {
 	return func(ctx context.Context, r secret.Request) (*secret.Bytes, error) {
-		r.Waiting = both(r.Waiting, l.Release)
+		r.Waiting = both(r.Waiting, func() error { return l.pause(ctx) })
 		return ask(ctx, r)
 	}
 }
@@ -166,9 +175,19 @@ func (l *Line) Asker(ask secret.Asker) secret.Asker {
 // Confirm lets the card go before a person is asked.
 func (l *Line) Confirm(confirm Confirm) Confirm {
 	return func(ctx context.Context, q Question) error {
-		q.Waiting = both(q.Waiting, l.Release)
+		q.Waiting = both(q.Waiting, func() error { return l.pause(ctx) })
 		return confirm(ctx, q)
 	}
+}
+
+// pause lets the card go, and knows it again afterwards.
+func (l *Line) pause(ctx context.Context) error {
+	if l.channel != nil && l.note != nil {
+		if err := l.note(ctx); err != nil {
+			return err
+		}
+	}
+	return l.Release()
 }
 
 func both(first, second func() error) func() error {
@@ -188,22 +207,21 @@ func (l *Line) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.use(connection)
+	l.use(connection)
+	return nil
 }
 
-// use wraps a connection in what every line wants around it.
-func (l *Line) use(connection iso7816.Connection) error {
+// use puts what every line wants before a connection.
+func (l *Line) use(connection iso7816.Connection) {
 	l.connection, l.transmitter = connection, connection
-	if l.desk.Trace == nil {
-		return nil
+	if l.desk.Trace != nil {
+		l.transmitter = iso7816.NewTracer(connection, l.desk.Trace)
 	}
-	transmitter, traceError, err := l.desk.Trace(connection)
-	if err != nil {
-		l.connection = nil
-		return errors.Join(err, connection.Close(false))
-	}
-	l.transmitter, l.traceError = transmitter, traceError
-	return nil
+}
+
+// Traced puts a trace before a card.
+func Traced(to io.Writer) func(iso7816.Transmitter) iso7816.Transmitter {
+	return func(card iso7816.Transmitter) iso7816.Transmitter { return iso7816.NewTracer(card, to) }
 }
 
 func (l *Line) newChannel() *iso7816.Channel {

@@ -3,6 +3,7 @@ package desk
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/p11"
@@ -15,7 +16,7 @@ const DefaultModule = "opensc"
 // Selection names, else the URI. place is what the user calls it, empty for the
 // module's file.
 func (d *Desk) OpenToken(ctx context.Context, uri p11.URI, place string) (*Line, error) {
-	m, err := d.LoadModule(ctx, cmp.Or(d.Meant.Module, uri.Module(), DefaultModule))
+	m, err := d.Modules.Load(ctx, cmp.Or(d.Meant.Module, uri.Module(), DefaultModule), "")
 	if err != nil {
 		return nil, err
 	}
@@ -43,3 +44,17 @@ func (d *Desk) TokenURI() (p11.URI, error) {
 // MeansToken reports whether a token is meant although no application is
 // named: whoever types a module, and no reader, means what the module shows.
 func (s *Selection) MeansToken() bool { return s.Token != "" || s.ModuleTyped && !s.ReaderTyped }
+
+// Tokens are the URIs of the tokens that the module of Selection shows.
+func (d *Desk) Tokens(ctx context.Context) ([]string, error) {
+	m, err := d.Modules.Load(ctx, cmp.Or(d.Meant.Module, DefaultModule), "")
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := m.Tokens(ctx)
+	var uris []string
+	for _, t := range tokens {
+		uris = append(uris, t.URI)
+	}
+	return uris, errors.Join(err, m.Close())
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family/token"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -145,6 +146,17 @@ func WithCard(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work f
 	})
 }
 
+// WithLine opens the line to the card that is meant, and nothing on it, and lets it
+// go when work is done.
+func WithLine(ctx context.Context, d *desk.Desk, a desk.Access, work func(context.Context, At) error) error {
+	line, err := d.Open(ctx)
+	if err != nil {
+		return err
+	}
+	d.Detail("using the card in %s", line.Place())
+	return errors.Join(work(ctx, at(line, a)), line.Close())
+}
+
 // withMeant opens the line to what is meant: a card, or a token, which is opened
 // too.
 func withMeant(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work func(context.Context, At, card.Card) error) error {
@@ -152,11 +164,11 @@ func withMeant(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work 
 	if err := w.check(app); err != nil {
 		return err
 	}
-	token, err := w.meansToken(app, &d.Meant)
+	isToken, err := w.meansToken(app, &d.Meant)
 	if err != nil {
 		return err
 	}
-	if token {
+	if isToken {
 		return withToken(ctx, d, a, work)
 	}
 	line, err := d.Open(ctx)
@@ -192,6 +204,11 @@ func withToken(ctx context.Context, d *desk.Desk, a desk.Access, work func(conte
 		}
 		return work(ctx, here, c)
 	}(), line.Close())
+}
+
+// TokenPIN is the user PIN of a token that a module shows.
+func TokenPIN(d *desk.Desk, m *p11.Module, of p11.Token) pin.PIN {
+	return token.PIN(m, of, p11.User, d.ChildEnv)
 }
 
 // tokens is the family that is reached through modules.

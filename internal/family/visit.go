@@ -31,9 +31,7 @@ func visitCard(ctx context.Context, here At, app string, visit func(context.Cont
 	if err != nil {
 		return found, err
 	}
-	var undescribed []card.Family
 	for _, f := range families {
-		opened := false
 		for _, name := range f.Apps {
 			if f.Open == nil || app != "" && app != name || app == "" && !found.Has(name) {
 				continue
@@ -46,13 +44,9 @@ func visitCard(ctx context.Context, here At, app string, visit func(context.Cont
 				return found, err
 			}
 			found.Add(c.Identity())
-			opened = true
 			if err := visit(ctx, c); err != nil {
 				return found, err
 			}
-		}
-		if !opened && f.Describe != nil {
-			undescribed = append(undescribed, f)
 		}
 	}
 	if app != "" && !slices.ContainsFunc(families, func(f card.Family) bool { return slices.Contains(f.Apps, app) }) {
@@ -64,5 +58,5 @@ func visitCard(ctx context.Context, here At, app string, visit func(context.Cont
 		found.Add(c.Identity())
 		return found, visit(ctx, c)
 	}
-	return found, describe(ctx, here.Line, undescribed, &found)
+	return found, describe(ctx, here.Line, families, &found)
 }

@@ -7,6 +7,7 @@ package cardinit
 
 import (
 	"context"
+	"errors"
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
@@ -75,16 +76,20 @@ func Initialise(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (re
 func ask(ctx context.Context, here family.At, needs []card.Need) (map[secret.Name]*secret.Bytes, error) {
 	given := map[secret.Name]*secret.Bytes{}
 	for _, need := range needs {
+		if need.OptionalIf != nil {
+			need.Request.Optional = need.OptionalIf(given)
+		}
 		value, err := here.Keys.Policy.Ask(ctx, need.Request, need.PIN)
+		if need.Unless != nil && errors.Is(err, secret.ErrMissing) {
+			err = need.Unless(ctx)
+		}
 		if err != nil {
 			return given, err
 		}
-		if value == nil && need.Missing != nil {
-			if err := need.Missing(ctx); err != nil {
-				return given, err
-			}
-		}
 		given[need.Request.Name] = value
+		if value != nil && need.Refused != nil {
+			return given, need.Refused
+		}
 	}
 	return given, nil
 }

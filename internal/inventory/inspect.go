@@ -17,6 +17,13 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
+// Card, Application and Fact are what a card tells of itself.
+type (
+	Card        = card.Identity
+	Application = card.Application
+	Fact        = card.Fact
+)
+
 // Info is everything that can be read of a card without a PIN.
 type Info struct {
 	Place        string
@@ -33,15 +40,15 @@ type Info struct {
 
 // Key is a key on the card.
 type Key struct {
-	Ref         string      `json:"ref"`
-	Algorithm   string      `json:"algorithm"`
-	Fingerprint string      `json:"fingerprint"`
-	Keygrip     string      `json:"keygrip,omitempty"`
-	Created     *time.Time  `json:"created,omitempty"`
-	PublicKey   string      `json:"publicKey,omitempty"` // SubjectPublicKeyInfo in PEM
-	Touch       bool        `json:"touch,omitempty"`
-	Label       string      `json:"label,omitempty"`
-	Usage       []key.Usage `json:"usage,omitempty"`
+	Ref         string     `json:"ref"`
+	Algorithm   string     `json:"algorithm"`
+	Fingerprint string     `json:"fingerprint"`
+	Keygrip     string     `json:"keygrip,omitempty"`
+	Created     *time.Time `json:"created,omitempty"`
+	PublicKey   string     `json:"publicKey,omitempty"` // SubjectPublicKeyInfo in PEM
+	Touch       bool       `json:"touch,omitempty"`
+	Label       string     `json:"label,omitempty"`
+	Usage       []string   `json:"usage,omitempty"`
 }
 
 // Certificate is what is stored in the place of a certificate, and the public
@@ -140,7 +147,10 @@ func stops(ctx context.Context, err error) bool {
 }
 
 func describe(ref string, o *key.Occupant, public crypto.PublicKey) Key {
-	k := Key{Ref: ref, Algorithm: string(o.Algorithm), Fingerprint: o.Fingerprint, Touch: o.Touch, Label: o.Label, Usage: o.Usage}
+	k := Key{Ref: ref, Algorithm: string(o.Algorithm), Fingerprint: o.Fingerprint, Touch: o.Touch, Label: o.Label}
+	for _, u := range o.Usage {
+		k.Usage = append(k.Usage, string(u))
+	}
 	if !o.Created.IsZero() {
 		k.Created = &o.Created
 	}
@@ -157,7 +167,7 @@ func describe(ref string, o *key.Occupant, public crypto.PublicKey) Key {
 func describePIN(ctx context.Context, p pin.PIN) (PIN, error) {
 	shown := PIN{Name: string(p.Role), MinLength: p.Min, MaxLength: p.Max, Set: !p.Unset, TriesLeft: pin.Unknown().Number()}
 	if p.Label != "" {
-		shown.Name += " " + p.Label
+		shown.Name += "-" + p.Label
 	}
 	if p.Tries == nil {
 		return shown, nil

@@ -98,6 +98,9 @@ const (
 type Holder struct {
 	// Card is what a person calls it: "OpenPGP card 000F12345678".
 	Card string
+	// Place is what the place of the key is for, where it is for one thing:
+	// "signature".
+	Place string
 	// Serial is the serial number, as info shows it.
 	Serial string
 	// Driver is OpenSC's name for the driver of the card; empty where it is not
@@ -107,6 +110,9 @@ type Holder struct {
 	URI string
 	// SerializedID names the certificate to OpenVPN; empty where it is not known.
 	SerializedID string
+	// ShownInstead is the key whose certificate some versions of OpenSC show
+	// where they do not show that of this one; empty for none.
+	ShownInstead string
 	// SharedPIN says that all tokens that a module makes of the card have this
 	// one PIN.
 	SharedPIN bool

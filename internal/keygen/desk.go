@@ -87,8 +87,14 @@ func Delete(ctx context.Context, d *desk.Desk, a desk.Access, reference, fingerp
 	return report, err
 }
 
-// Algorithms are those that the place of a key can have.
+// Algorithms are those that the place of a key can have, all where none is named.
 func Algorithms(ctx context.Context, d *desk.Desk, a desk.Access, reference string) (names []string, err error) {
+	if _, _, err := family.Parse(reference); err != nil {
+		for _, algorithm := range key.Algorithms() {
+			names = append(names, string(algorithm))
+		}
+		return names, nil
+	}
 	err = family.WithKey(ctx, d, reference, a, func(ctx context.Context, _ family.At, k key.Key) error {
 		able, err := k.Algorithms(ctx)
 		for _, algorithm := range able {

@@ -15,6 +15,9 @@ import (
 // Wanted says which key is looked for, by any of these. A label is no proof
 // of anything and counts only where the URI has one.
 type Wanted struct {
+	// Reader is the PC/SC name of the reader that the card is in, where it was
+	// looked at there: of two cards with one serial number it is that one.
+	Reader string
 	// Serial is the card's serial number in hex digits. An OpenPGP card's is
 	// 12 of them, manufacturer and number.
 	Serial string
@@ -69,8 +72,12 @@ func (m *Module) Find(ctx context.Context, w Wanted) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	here, err := m.ofReader(ctx, w.Reader, tokens)
+	if err != nil {
+		return nil, err
+	}
 	var candidates []Token
-	for _, t := range tokens {
+	for _, t := range here {
 		if t.Initialized && m.matches(w.URI, t) && (w.Serial == "" || t.isCard(w.Serial)) {
 			candidates = append(candidates, t)
 		}
@@ -125,10 +132,11 @@ func (m *Module) choose(ctx context.Context, w Wanted, candidates []Token) (*Ses
 	return chosen, nil
 }
 
-// sameCard reports whether the tokens are parts of one card.
+// sameCard reports whether the tokens are parts of one card, which is in one
+// reader.
 func sameCard(tokens []Token) bool {
 	for _, t := range tokens {
-		if t.Serial != tokens[0].Serial || t.Manufacturer != tokens[0].Manufacturer {
+		if t.Serial != tokens[0].Serial || t.Manufacturer != tokens[0].Manufacturer || t.SlotDescription != tokens[0].SlotDescription {
 			return false
 		}
 	}
@@ -137,7 +145,10 @@ func sameCard(tokens []Token) bool {
 
 func (m *Module) noToken(w Wanted, tokens []Token) error {
 	what := problem.New(problem.NotFound, "%s shows no such token", m.name())
-	if w.Serial != "" {
+	switch {
+	case w.Reader != "":
+		what = problem.New(problem.NotFound, "%s does not show the card in the reader %q", m.name(), w.Reader)
+	case w.Serial != "":
 		what = problem.New(problem.NotFound, "%s does not show the card %s", m.name(), w.Serial)
 	}
 	if len(tokens) == 0 {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/test/softhsm"
 )
@@ -322,6 +323,9 @@ func TestWrongPINIsNotTriedTwice(t *testing.T) {
 		asked++
 		return secret.New([]byte("wrong-pin")), nil
 	}
+	if err := s.Login(t.Context(), p11.Login{Ask: ask("abc")}); !problem.Is(err, problem.Usage) {
+		t.Errorf("a short PIN was sent: %v", err)
+	}
 	err = s.Login(t.Context(), p11.Login{Ask: wrong})
 	if !problem.Is(err, problem.PINIncorrect) || p11.CodeOf(err).Name() != "CKR_PIN_INCORRECT" {
 		t.Errorf("got %v", err)
@@ -329,9 +333,8 @@ func TestWrongPINIsNotTriedTwice(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("asked %d times", asked)
 	}
-	err = s.Login(t.Context(), p11.Login{Ask: ask("abc")})
-	if !problem.Is(err, problem.Usage) {
-		t.Errorf("a short PIN was sent: %v", err)
+	if err := s.Login(t.Context(), p11.Login{Ask: ask(token.PIN)}); !problem.Is(err, problem.PINIncorrect) {
+		t.Errorf("another PIN was sent after a wrong one: %v", err)
 	}
 }
 

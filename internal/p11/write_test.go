@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
@@ -85,53 +86,53 @@ var works = map[string]struct {
 
 func TestWhatAFailedWriteMeans(t *testing.T) {
 	tests := []struct {
-		name   string
-		code   Code
-		state  func(*writable) // what the token says afterwards
-		want   problem.Code
-		slowly bool // judged by looking several times
+		name  string
+		code  Code
+		state func(*writable) // what the token says afterwards
+		want  problem.Code
 	}{
-		{"full", pkcs11.CKR_DEVICE_MEMORY, nil, problem.Failed, false},
-		{"write-protected", pkcs11.CKR_TOKEN_WRITE_PROTECTED, nil, problem.NotSupported, false},
-		{"read only", pkcs11.CKR_SESSION_READ_ONLY, nil, problem.NotSupported, false},
-		{"removed", pkcs11.CKR_DEVICE_REMOVED, nil, problem.CardRemoved, false},
+		{"full", pkcs11.CKR_DEVICE_MEMORY, nil, problem.Failed},
+		{"write-protected", pkcs11.CKR_TOKEN_WRITE_PROTECTED, nil, problem.NotSupported},
+		{"read only", pkcs11.CKR_SESSION_READ_ONLY, nil, problem.NotSupported},
+		{"removed", pkcs11.CKR_DEVICE_REMOVED, nil, problem.CardRemoved},
 		{"removed, the module says nothing of it", pkcs11.CKR_GENERAL_ERROR, func(f *writable) {
 			f.faults["C_GetTokenInfo"] = pkcs11.CKR_TOKEN_NOT_PRESENT
-		}, problem.CardRemoved, false},
-		{"not recognised, and still there", pkcs11.CKR_TOKEN_NOT_RECOGNIZED, nil, problem.Failed, true},
-		{"another token instead", pkcs11.CKR_SESSION_HANDLE_INVALID, func(f *writable) { f.tokens[0].info.serial = "2" }, problem.CardRemoved, false},
-		{"removed, seen in the list of slots only", pkcs11.CKR_GENERAL_ERROR, func(f *writable) { f.tokens = nil }, problem.CardRemoved, false},
+		}, problem.CardRemoved},
+		{"not recognised, and still there", pkcs11.CKR_TOKEN_NOT_RECOGNIZED, nil, problem.Failed},
+		{"another token instead", pkcs11.CKR_SESSION_HANDLE_INVALID, func(f *writable) { f.tokens[0].info.serial = "2" }, problem.CardRemoved},
+		{"removed, seen in the list of slots only", pkcs11.CKR_GENERAL_ERROR, func(f *writable) { f.tokens = nil }, problem.CardRemoved},
 		{"erased by another program", pkcs11.CKR_DEVICE_ERROR, func(f *writable) {
 			f.tokens[0].info.flags &^= pkcs11.CKF_TOKEN_INITIALIZED
-		}, problem.NotFound, true},
-		{"blocked by another program", pkcs11.CKR_USER_NOT_LOGGED_IN, func(f *writable) { f.tokens[0].tries = 0 }, problem.PINBlocked, false},
+		}, cardChanged},
+		{"blocked by another program", pkcs11.CKR_USER_NOT_LOGGED_IN, func(f *writable) { f.tokens[0].tries = 0 }, problem.PINBlocked},
 		{"write-protected, the module says nothing of it", pkcs11.CKR_FUNCTION_FAILED, func(f *writable) {
 			f.tokens[0].info.flags |= pkcs11.CKF_WRITE_PROTECTED
-		}, problem.NotSupported, true},
-		{"a refused attribute", pkcs11.CKR_TEMPLATE_INCOMPLETE, nil, problem.NotSupported, false},
-		{"a curve that it does not know", ckrCurveNotSupported, nil, problem.NotSupported, false},
+		}, problem.NotSupported},
+		{"a refused attribute", pkcs11.CKR_TEMPLATE_INCOMPLETE, nil, problem.NotSupported},
+		{"a curve that it does not know", ckrCurveNotSupported, nil, problem.NotSupported},
 	}
 	for _, test := range tests {
 		for name, w := range works {
-			if test.slowly && name != "generate" {
-				continue
-			}
 			t.Run(test.name+", "+name, func(t *testing.T) {
-				m, f := startWritable(t, newWritableToken())
-				s := atWork(t, m)
-				if err := s.writable(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				f.faults[w.function] = test.code
-				if test.name == "removed, seen in the list of slots only" {
-					f.faults["C_GetTokenInfo"] = pkcs11.CKR_GENERAL_ERROR
-				}
-				if test.state != nil {
-					test.state(f)
-				}
-				if err := w.work(t.Context(), t, m, s); !problem.Is(err, test.want) || CodeOf(err) != test.code {
-					t.Errorf("got %v", err)
-				}
+				synctest.Test(t, func(t *testing.T) {
+					m, f := startWritable(t, newWritableToken())
+					s := atWork(t, m)
+					if err := s.writable(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					f.faults[w.function] = test.code
+					f.at[w.function] = func() {
+						if test.name == "removed, seen in the list of slots only" {
+							f.faults["C_GetTokenInfo"] = pkcs11.CKR_GENERAL_ERROR
+						}
+						if test.state != nil {
+							test.state(f)
+						}
+					}
+					if err := w.work(t.Context(), t, m, s); !problem.Is(err, test.want) || CodeOf(err) != test.code {
+						t.Errorf("got %v", err)
+					}
+				})
 			})
 		}
 	}

@@ -17,8 +17,8 @@ type Allow struct {
 	UnknownTries bool
 }
 
-// Policy sends the PINs of one run of a command. It is not safe for concurrent
-// use; several cards at once have a Policy each.
+// Policy sends the PINs of one card in one run of a command. It is not safe for
+// concurrent use.
 type Policy struct {
 	ask   secret.Asker
 	allow Allow
@@ -190,12 +190,7 @@ func (p *Policy) deliver(ctx context.Context, what PIN, before Tries, send func(
 // left again: one less is a wrong PIN, whatever was answered, and one that is
 // called wrong and was not counted is not known to be.
 func judge(ctx context.Context, what PIN, before Tries, err error) (refused bool, told error) {
-	var wrong *WrongError
-	called := errors.As(err, &wrong)
-	left, cause := Unknown(), err
-	if called {
-		left, cause = wrong.Left, wrong.Cause
-	}
+	left, cause, called := calledWrong(err)
 	if what.Tries != nil && ctx.Err() == nil && !gone(err) {
 		switch now, failed := what.Tries(ctx, true); {
 		case failed == nil && now.FewerThan(before):
@@ -214,12 +209,32 @@ func judge(ctx context.Context, what PIN, before Tries, err error) (refused bool
 	return iso7816.Refused(err), err
 }
 
+// calledWrong reports whether the card, or the layer that knows it, said that the
+// PIN is wrong, with the tries left that it told.
+func calledWrong(err error) (left Tries, cause error, called bool) {
+	var wrong *WrongError
+	var told *problem.Error
+	switch {
+	case errors.As(err, &wrong):
+		return wrong.Left, wrong.Cause, true
+	case !errors.As(err, &told) || told.Code != problem.PINIncorrect && told.Code != problem.PINBlocked:
+		return Unknown(), err, false
+	case told.TriesLeft != nil:
+		return Left(*told.TriesLeft), err, true
+	}
+	return Unknown(), err, true
+}
+
 func gone(err error) bool { return problem.Gone(err) || errors.Is(err, iso7816.ErrCardRemoved) }
 
 // wrong is the error of a PIN that the card refused.
 func (p PIN) wrong(left Tries, cause error) *problem.Error {
-	e := problem.New(problem.PINIncorrect, "wrong %s", p.Name()).Hint("the same command with the right %s", p.Role.Name())
 	n, counted := left.Count()
+	var told *problem.Error
+	if errors.As(cause, &told) && (!counted || told.TriesLeft != nil && *told.TriesLeft == n) {
+		return told
+	}
+	e := problem.New(problem.PINIncorrect, "wrong %s", p.Name()).Hint("the same command with the right %s", p.Role.Name())
 	switch {
 	case left.None():
 		e = problem.New(problem.PINBlocked, "wrong %s, and it is blocked now", p.Name()).WithTries(0).Hint("%s", p.Rescue)
@@ -240,5 +255,5 @@ func (p PIN) uncounted(left Tries, cause error) *problem.Error {
 	return e.Because("%s", problem.Sentence(cause.Error()))
 }
 
-// key tells a PIN from every other that a command may send.
-func (p PIN) key() string { return p.Holder + "\x00" + string(p.Role) + "\x00" + p.Label }
+// key tells a PIN from the others of its card; each card has a Policy of its own.
+func (p PIN) key() string { return string(p.Role) + " " + p.Label }

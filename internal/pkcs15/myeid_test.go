@@ -126,7 +126,7 @@ func TestWhoMayEraseAMyEID(t *testing.T) {
 			t.Errorf("%s: %+v", name, status.Erasing)
 			continue
 		}
-		err = c.myEID.erasable(t.Context(), status.Erasing, false)
+		err = c.driver.erasable(t.Context(), status, false)
 		if (tt.code == "") != (err == nil) || err != nil && !problem.Is(err, tt.code) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -280,7 +280,8 @@ func FuzzMyEID(f *testing.F) {
 	f.Fuzz(func(t *testing.T, answers []byte) {
 		m := &myEID{files: files{ch: iso7816.NewChannel(&liar{answers}, iso7816.Capabilities{})}}
 		m.enter, m.layout = m.selectSelf, m.certificates()
-		c := &Card{line: scriptedLine{m.ch}, native: m, myEID: m}
+		c := &Card{line: scriptedLine{m.ch}}
+		c.driver = newMyEID(c, m)
 		d, err := c.Directory(t.Context())
 		if err != nil {
 			return

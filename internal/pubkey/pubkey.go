@@ -5,6 +5,8 @@ package pubkey
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -51,4 +53,15 @@ func DigestInfo(hash crypto.Hash, digest []byte) ([]byte, error) {
 		Algorithm pkix.AlgorithmIdentifier
 		Digest    []byte
 	}{pkix.AlgorithmIdentifier{Algorithm: oid, Parameters: asn1.NullRawValue}, digest})
+}
+
+// Agreement is a public key for ECDH: an X25519 key, or one of a NIST curve.
+func Agreement(public crypto.PublicKey) (*ecdh.PublicKey, error) {
+	switch key := public.(type) {
+	case *ecdh.PublicKey:
+		return key, nil
+	case *ecdsa.PublicKey:
+		return key.ECDH()
+	}
+	return nil, fmt.Errorf("%w: no key agreement with a %T", errors.ErrUnsupported, public)
 }

@@ -122,6 +122,7 @@ func (r *Resolver) missing(q Request) error {
 		why = "--no-input forbids to ask"
 	}
 	p := problem.New(problem.Usage, "%s: not given", q.label()).Hint("--%s env:NAME", q.Name)
+	p.Cause = ErrMissing
 	if r.Sources[q.Name].kind == kindPrompt {
 		return p.Because("--%s is to be typed, and %s. Other sources are env:NAME, file:PATH, fd:N, stdin and command:CMD.", q.Name, why)
 	}

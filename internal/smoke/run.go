@@ -11,6 +11,8 @@ import (
 
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // run is the state between the checks.
@@ -103,7 +105,7 @@ func (r *run) openModule(ctx context.Context) bool {
 
 func (r *run) findToken(ctx context.Context) bool {
 	return r.check(ctx, "token", func() (string, error) {
-		s, err := r.at.find(ctx, r.module, p11.Wanted{Serial: r.o.Serial, URI: r.o.URI, Public: r.public()})
+		s, err := r.at.find(ctx, r.module, p11.Wanted{Reader: r.o.Reader, Serial: r.o.Holder.Serial, URI: r.o.URI, Public: r.public()})
 		if err != nil {
 			return "", err
 		}
@@ -138,9 +140,9 @@ func (r *run) checkCertificate(ctx context.Context) {
 			missing := problem.New(problem.NotFound, "the module does not show the certificate of this key").
 				Because("The card has it, but programs that use this module do not find it.").
 				Hint("cardctl doctor shows which other modules there are")
-			if strings.HasPrefix(r.o.Key, "OPENPGP.") && r.o.Key != "OPENPGP.3" {
-				missing.Because("%s", missing.Why+" Some versions of OpenSC show only that of OPENPGP.3.").
-					Hint("use OPENPGP.3 for what programs shall find, or another version of the module")
+			if other := r.o.Holder.ShownInstead; other != "" {
+				missing.Because("%s", missing.Why+" Some versions of OpenSC show only that of "+other+".").
+					Hint("use %s for what programs shall find, or another version of the module", other)
 			}
 			return "", missing
 		}
@@ -169,23 +171,37 @@ func (r *run) describe(c *x509.Certificate) string {
 
 func (r *run) login(ctx context.Context) bool {
 	return r.check(ctx, "login", func() (string, error) {
-		before := r.session.LoggedIn()
-		err := r.session.Login(ctx, p11.Login{
-			Ask: r.o.Ask, Holder: r.o.Holder, Tries: r.o.Tries,
-			AllowLastTry: r.o.AllowLastTry, SharedPIN: r.o.SharedPIN, DerivedPIN: r.o.DerivedPIN, Notify: r.o.Notify,
-		})
 		switch t := r.session.Token(); {
-		case err != nil:
-			return "", err
-		case before:
+		case r.session.LoggedIn():
 			return "logged in already", nil
 		case !t.LoginRequired:
 			return "the token wants no login", nil
 		case t.PINPad:
-			return "with the PIN typed at the reader", nil
+			return "with the PIN typed at the reader", r.sendPIN(ctx)
+		case r.o.Holder.DerivedPIN:
+			return "", problem.New(problem.NotSupported, "%s: the user PIN cannot be sent through this module", r.report.Module).
+				Because("The card takes its PINs in key derived format (KDF), and the module does not make it: the card would count a right PIN as a wrong one.").
+				Hint("--module scute, which leaves the PIN to GnuPG, or switch the format off with kdf-setup off in gpg --card-edit")
 		}
-		return "with the user PIN", nil
+		return "with the user PIN", r.sendPIN(ctx)
 	})
+}
+
+// sendPIN logs in, by the policy.
+func (r *run) sendPIN(ctx context.Context) error {
+	own := r.o.TokenPIN(r.module, r.session.Token())
+	if r.o.PIN.Tries != nil {
+		own.Holder, own.Tries, own.Rescue = r.o.PIN.Holder, r.o.PIN.Tries, r.o.PIN.Rescue
+		own.Label, own.Min = r.o.PIN.Label, max(own.Min, r.o.PIN.Min)
+	}
+	r.session.OnPINPad(r.o.Notify)
+	err := r.o.Policy.Send(ctx, own, func(ctx context.Context, value *secret.Bytes) error {
+		return r.session.LoginWith(ctx, p11.User, value)
+	})
+	if err == nil && r.o.Holder.SharedPIN {
+		r.session.SharePIN()
+	}
+	return err
 }
 
 func (r *run) findKey(ctx context.Context) bool {

@@ -1,10 +1,16 @@
-package cardinit
+package javacard
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -13,12 +19,18 @@ import (
 // Smartcards 1.2.1) is what OpenSC's HOWTO for blank Java cards installs. It
 // takes no other command before its set-up, and its set-up only once.
 const (
-	classMuscle    = 0xB0
-	insMuscleSetup = 0x2A
+	classMuscle     = 0xB0
+	insMuscleSetup  = 0x2A
+	insMuscleStatus = 0x3C
 
 	// musclePIN is what the applet comes with, and what its set-up is
 	// allowed by.
 	musclePIN = "Muscle00"
+
+	// What it answers.
+	muscleWrongPIN    iso7816.Status = 0x9C02
+	muscleUnsupported iso7816.Status = 0x9C05 // to everything but the set-up, before it
+	muscleBlocked     iso7816.Status = 0x9C0C
 
 	// OpenSC takes PINs and unblock codes of 4 to 8 digits on this card.
 	minMusclePIN, maxMusclePIN = 4, 8
@@ -28,11 +40,10 @@ const (
 // is the security officer's, PIN 1 the user's.
 var musclePINs = [...]struct {
 	name                secret.Name
-	label               string
 	tries, unblockTries byte
 }{
-	{secret.SOPIN, "new SO PIN", 4, 1},
-	{secret.PIN, "new user PIN", 5, 2},
+	{secret.SOPIN, 4, 1},
+	{secret.PIN, 5, 2},
 }
 
 // What follows the PINs: the HOWTO's memory sizes and access conditions.
@@ -43,104 +54,168 @@ const muscleTail = "\x00\x00" + // memory for secrets: none
 
 func muscleAID() []byte { return []byte{0xA0, 0x00, 0x00, 0x00, 0x01, 0x01} }
 
-// hasMuscle reports whether the card has a MUSCLE applet.
-func hasMuscle(ctx context.Context, ch *iso7816.Channel) bool {
+// muscleCard is a MUSCLE applet on a Java card.
+type muscleCard struct {
+	keyless
+	line *desk.Line
+	// known says that the serial of the chip was read.
+	known bool
+}
+
+func openMuscle(ctx context.Context, line *desk.Line, _ card.Opening) (card.Card, error) {
+	ch, err := line.Channel(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := selectMuscle(ctx, ch); err != nil {
+		return nil, key.Explain(err, "looking at the MUSCLE applet", "")
+	}
+	identity := card.Identity{
+		Type:         "MUSCLE card",
+		Applications: []card.Application{{Name: muscleApp, AID: fmt.Sprintf("%X", muscleAID())}},
+	}
+	c := &muscleCard{keyless: keyless{identity}, line: line}
+	line.Same(c.same)
+	return c, nil
+}
+
+func selectMuscle(ctx context.Context, ch *iso7816.Channel) error {
 	_, err := ch.Select(ctx, muscleAID())
-	return err == nil
-}
-
-// initialiseMuscle sends the set-up to a MUSCLE applet.
-func initialiseMuscle(ctx context.Context, ch *iso7816.Channel, o Options) (Report, error) {
-	report := Report{Application: "muscle", PINs: "new", Lost: []string{}}
-	switch {
-	case o.Label != "":
-		return report, problem.New(problem.NotSupported, "a MUSCLE applet has no label").Hint("leave --label away")
-	case o.FactoryPINs:
-		return report, problem.New(problem.NotSupported, "a MUSCLE applet has no factory PINs").
-			Because("It cannot be used before its set-up, which gives it its PINs.").Hint("--pin prompt --so-pin prompt --puk prompt")
-	}
-	state := "Nothing on the card was changed."
-	err := muscleSetup(ctx, ch, o, &state)
-	return report, key.Explain(err, "init", state)
-}
-
-func muscleSetup(ctx context.Context, ch *iso7816.Channel, o Options, state *string) error {
-	if _, err := ch.Select(ctx, muscleAID()); err != nil {
-		if iso7816.StatusOf(err) == 0 {
-			return err
-		}
-		p := problem.New(problem.NotFound, "this card has no MUSCLE applet").Hint("cardctl applet install puts one on a Java card")
-		p.Cause = err
-		return p.Because("It answered SELECT with %s.", iso7816.StatusOf(err))
-	}
-	if err := o.Confirm(ctx, "Set up the MUSCLE applet? Its PINs are then what they are given here, and it cannot be set up again."); err != nil {
+	if iso7816.StatusOf(err) == 0 {
 		return err
 	}
-	data, err := muscleSetupData(ctx, o.Access.Ask)
+	p := problem.New(problem.NotFound, "this card has no MUSCLE applet").Hint("cardctl applet install puts one on a Java card")
+	p.Cause = errors.Join(err, card.ErrLacks)
+	return p.Because("It answered SELECT with %s.", iso7816.StatusOf(err))
+}
+
+// same compares a card that was let go with the one before: by the serial of its
+// chip, and it has the applet.
+func (c *muscleCard) same(ctx context.Context, ch *iso7816.Channel) error {
+	serial, err := chipSerial(ctx, ch)
 	if err != nil {
 		return err
 	}
-	defer secret.Wipe(data)
-	*state = "The applet may be set up, with the PINs that were given; the same command again says."
-	_, err = ch.Send(ctx, iso7816.Command{CLA: classMuscle, INS: insMuscleSetup, Data: data})
-	if status := iso7816.StatusOf(err); status != 0 {
-		*state = "Nothing on the card was changed."
-		return muscleRefused(err, status)
+	if c.known && serial != c.identity.Serial {
+		return desk.Changed(c.line.Place(), "Its serial is another one.", nil)
+	}
+	err = selectMuscle(ctx, ch)
+	if errors.Is(err, card.ErrLacks) {
+		return desk.Changed(c.line.Place(), "It does not have the MUSCLE applet that was there before.", err)
 	}
 	return err
 }
 
+// Survey refuses what a MUSCLE applet does not have. That it is not set up yet it
+// does not tell.
+func (c *muscleCard) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, error) {
+	switch {
+	case o.Label != "":
+		return nil, problem.New(problem.NotSupported, "a MUSCLE applet has no label").Hint("the same command without --label")
+	case o.FactoryPINs:
+		return nil, problem.New(problem.NotSupported, "a MUSCLE applet has no factory PINs").
+			Because("It cannot be used before its set-up, which gives it its PINs.").Hint("--pin prompt --so-pin prompt --puk prompt")
+	}
+	if err := c.identify(ctx); err != nil {
+		return nil, key.Explain(err, "init", nothingChanged)
+	}
+	return &card.Survey{
+		Options:  o,
+		Question: fmt.Sprintf("Set up the MUSCLE applet of the %s? Its PINs are then what they are given here, and it cannot be set up again.", c.name()),
+		Report:   card.InitReport{Serial: c.identity.Serial, Application: muscleApp, PINs: "new", Lost: []string{}},
+		Needs:    []card.Need{c.need(secret.SOPIN, pin.SO), c.need(secret.PIN, pin.User), c.need(secret.PUK, pin.PUK)},
+	}, nil
+}
+
+const nothingChanged = "Nothing on the card was changed."
+
+// identify reads the serial of the chip, and selects the applet again.
+func (c *muscleCard) identify(ctx context.Context) error {
+	ch, err := c.line.Channel(ctx)
+	if err != nil {
+		return err
+	}
+	if c.identity.Serial, err = chipSerial(ctx, ch); err != nil {
+		return err
+	}
+	c.known = true
+	return selectMuscle(ctx, ch)
+}
+
+// name is what a person knows the card by.
+func (c *muscleCard) name() string {
+	return strings.TrimSpace("Java card "+c.identity.Serial) + " in " + c.line.Place()
+}
+
+func (c *muscleCard) need(name secret.Name, role pin.Role) card.Need {
+	what := pin.PIN{Role: role, Secret: name, Holder: c.name(), Min: minMusclePIN, Max: maxMusclePIN}
+	return card.Need{
+		Request: secret.Request{Name: name, Label: "new " + what.Name(), Note: "4 to 8 characters", New: true},
+		PIN:     what,
+	}
+}
+
+// Initialise sends the set-up, once.
+func (c *muscleCard) Initialise(ctx context.Context, s *card.Survey, given map[secret.Name]*secret.Bytes) (card.InitReport, error) {
+	ch, err := c.line.Channel(ctx)
+	if err != nil {
+		return s.Report, key.Explain(err, "init", nothingChanged)
+	}
+	data := muscleSetupData(given)
+	defer secret.Wipe(data)
+	_, err = ch.Send(ctx, iso7816.Command{CLA: classMuscle, INS: insMuscleSetup, Data: data})
+	if err == nil {
+		return s.Report, nil
+	}
+	state := "The applet may be set up, with the PINs that were given; the same command again says."
+	switch status := iso7816.StatusOf(err); {
+	case iso7816.Refused(err), status == muscleUnsupported, status == muscleBlocked, status == muscleWrongPIN:
+		state, err = nothingChanged, muscleRefused(err, status)
+	case status != 0:
+		state = muscleState(ctx, ch, state)
+	}
+	return s.Report, key.Explain(err, "init", state)
+}
+
+// muscleState is what an applet shows of itself after an answer to the set-up that
+// leaves open whether it was done: it takes GET STATUS only after it. state is what
+// is said where that does not tell either.
+func muscleState(ctx context.Context, ch *iso7816.Channel, state string) string {
+	_, err := ch.Send(ctx, iso7816.Command{CLA: classMuscle, INS: insMuscleStatus, Ne: iso7816.MaxShortNe})
+	switch {
+	case err == nil:
+		return "The applet is set up, with the PINs that were given unless it was set up before."
+	case iso7816.StatusOf(err) == muscleUnsupported:
+		return "The applet is not set up."
+	}
+	return state
+}
+
 // muscleSetupData is the data of the set-up command, in which a length of one
 // byte stands before each PIN. Both PINs get the same unblock code.
-func muscleSetupData(ctx context.Context, ask secret.Asker) ([]byte, error) {
-	var pins []*secret.Bytes
-	defer func() {
-		for _, pin := range pins {
-			pin.Wipe()
-		}
-	}()
-	get := func(name secret.Name, label string) error {
-		pin, err := ask(ctx, secret.Request{Name: name, Label: label, Note: "4 to 8 characters", New: true})
-		if err != nil {
-			return err
-		}
-		pins = append(pins, pin)
-		if n := pin.Len(); n < minMusclePIN || n > maxMusclePIN {
-			return problem.New(problem.Usage, "the %s has %d bytes", label, n).
-				Because("A MUSCLE applet takes %d to %d.", minMusclePIN, maxMusclePIN)
-		}
-		return nil
-	}
-	for _, p := range musclePINs {
-		if err := get(p.name, p.label); err != nil {
-			return nil, err
-		}
-	}
-	if err := get(secret.PUK, "new unblock code"); err != nil {
-		return nil, err
-	}
+func muscleSetupData(given map[secret.Name]*secret.Bytes) []byte {
 	sized := func(data, value []byte) []byte { return append(append(data, byte(len(value))), value...) }
 	const longest = 1 + len(musclePIN) + len(musclePINs)*2*(2+maxMusclePIN) + len(muscleTail)
 	data := sized(make([]byte, 0, longest), []byte(musclePIN)) // with room, so that no copy of a PIN stays behind
-	unblock := pins[len(musclePINs)].Reveal()
-	for i, p := range musclePINs {
+	unblock := given[secret.PUK].Reveal()
+	for _, p := range musclePINs {
 		data = append(data, p.tries, p.unblockTries)
-		data = sized(sized(data, pins[i].Reveal()), unblock)
+		data = sized(sized(data, given[p.name].Reveal()), unblock)
 	}
-	return append(data, muscleTail...), nil
+	return append(data, muscleTail...)
 }
 
 func muscleRefused(err error, status iso7816.Status) error {
 	const again = "cardctl applet install FILE --replace puts the applet on the card anew, and all that it keeps is lost"
 	switch status {
-	case iso7816.StatusINSNotSupported, iso7816.StatusCLANotSupported, 0x9C05: // unsupported feature
+	case iso7816.StatusINSNotSupported, iso7816.StatusCLANotSupported, muscleUnsupported:
 		p := problem.New(problem.NotSupported, "this MUSCLE applet is set up already").
 			Because("It takes the set-up only once, and answered it with %s.", status)
 		p.Cause = err
 		return p.Hint(again)
-	case 0x9C02, 0x9C0C, iso7816.StatusSecurityNotSatisfied: // wrong PIN, PIN blocked
+	case muscleWrongPIN, muscleBlocked, iso7816.StatusSecurityNotSatisfied:
 		p := problem.New(problem.Failed, "the MUSCLE applet does not take the PIN that it should come with").
-			Because("It answered the set-up with %s.", status)
+			Because("It answered the set-up with %s. Each set-up costs one of that PIN's few tries, which the applet does not show.", status)
 		p.Cause = err
 		return p.Hint(again)
 	}

@@ -1,94 +1,125 @@
-package cardinit
+package pkcs15
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/pin"
+	app "github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// InitialisePKCS15 erases a PKCS#15 card where there is something on it, makes
-// a structure, and sets the first PINs. A card with a single PIN gets that and a
-// PUK; on one that is in use the PUK is the card's own, which sets the new PIN,
-// or else the PIN is the card's own. A card that asks for a PIN to be erased gets
-// the current SO PIN, or else the one that it shall have.
-func InitialisePKCS15(ctx context.Context, card *pkcs15.Card, o Options) (Report, error) {
-	switch {
-	case o.Application != "" && o.Application != "pkcs15":
-		return Report{}, problem.New(problem.Usage, "init --app %s is not for a PKCS#15 card", o.Application).Hint("--app pkcs15")
-	case o.FactoryPINs:
-		return Report{}, problem.New(problem.NotSupported, "a PKCS#15 card has no factory PINs").
+// found is what Survey saw.
+type found struct {
+	status app.Status
+}
+
+// Survey looks what is on the card, and whether it can be erased. A card with a
+// single PIN gets that and a PUK; on one that is in use the PUK is the card's own,
+// which sets the new PIN, or else the PIN is the card's own. A card that asks for a
+// PIN to be erased gets the current SO PIN, or else the one that it shall have.
+func (c *Card) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, error) {
+	if o.FactoryPINs {
+		return nil, problem.New(problem.NotSupported, "a PKCS#15 card has no factory PINs").
 			Because("It cannot be used before its PIN is set.").Hint("--pin prompt --puk prompt")
 	}
-	w := &pkcs15Work{card: card, options: o, state: "Nothing on the card was changed."}
-	defer w.wipe()
-	report, err := w.run(ctx)
-	return report, key.Explain(err, "init", w.state)
-}
-
-// pkcs15Work is one run of InitialisePKCS15.
-type pkcs15Work struct {
-	card    *pkcs15.Card
-	options Options
-	state   string // what is on the card now
-	first   pkcs15.First
-}
-
-func (w *pkcs15Work) wipe() {
-	w.first.PIN.Wipe()
-	w.first.PUK.Wipe()
-	w.first.SOPIN.Wipe()
-	w.first.Current.Wipe()
-}
-
-func (w *pkcs15Work) run(ctx context.Context) (Report, error) {
-	report := Report{Application: "pkcs15", PINs: "new", Lost: []string{}}
-	status, err := w.card.Status(ctx)
+	status, err := c.app.Status(ctx)
 	if err != nil {
-		return report, err
+		return nil, key.Explain(err, "init", untouched)
 	}
+	report := card.InitReport{Application: name, PINs: "new", Lost: []string{}, Erased: status.Structure}
 	if status.Directory != nil {
-		if _, err := w.card.Token(ctx); err != nil {
-			return report, err
+		if _, err := c.read(ctx); err != nil {
+			return nil, key.Explain(err, "init", untouched)
 		}
-		report.Serial = status.Directory.Serial
-		report.Lost = pkcs15Contents(status.Directory)
+		report.Serial, report.Lost = c.identity.Serial, contents(status.Directory)
 	}
-	report.Erased = status.Structure
-	if err := w.card.Prepare(ctx, status, w.options.Access.AllowLastTry); err != nil {
-		return report, err
+	if err := c.app.Prepare(ctx, status, true); err != nil {
+		return nil, key.Explain(err, "init", untouched)
 	}
-	if err := w.options.Confirm(ctx, w.question(status, report)); err != nil {
-		return report, err
+	if status.Erasing != nil {
+		if err := c.access.Policy.Check(c.pin(*status.Erasing), triesOf(*status.Erasing)); err != nil {
+			return nil, key.Explain(err, "init", untouched)
+		}
 	}
-	if err := w.askPINs(ctx, status); err != nil {
-		return report, err
+	return &card.Survey{
+		Options: o, Question: c.question(status, report), Report: report,
+		Needs: c.needs(status), Found: found{status},
+	}, nil
+}
+
+const untouched = "Nothing on the card was changed."
+
+func triesOf(p app.PIN) pin.Tries {
+	if p.TriesLeft < 0 {
+		return pin.Unknown()
 	}
-	if err := w.askCurrent(ctx, status); err != nil {
-		return report, err
+	return pin.Left(p.TriesLeft)
+}
+
+// Initialise erases the card where there is something on it, makes a structure,
+// and sets the first PINs.
+func (c *Card) Initialise(ctx context.Context, s *card.Survey, given map[secret.Name]*secret.Bytes) (card.InitReport, error) {
+	report, state := s.Report, untouched
+	status := s.Found.(found).status
+	first := app.First{
+		Label: s.Options.Label, Serial: newSerial(), PIN: given[secret.PIN], PUK: given[secret.PUK], SOPIN: given[secret.SOPIN],
 	}
-	w.first.Label, w.first.Serial = w.options.Label, newSerial()
-	if w.first.Label == "" {
-		w.first.Label = "cardctl"
+	if first.Label == "" {
+		first.Label = "cardctl"
 	}
-	if err := w.card.Create(ctx, status, w.first, func(state string) { w.state = state }); err != nil {
-		return report, err
+	create := func(current *secret.Bytes) error {
+		first.Current = current
+		return c.app.Create(ctx, status, first, func(now string) { state = now })
 	}
-	if err := w.card.Check(ctx, w.first); err != nil {
-		return report, err
+	err := c.permit(ctx, status, given, create)
+	if err == nil {
+		err = c.app.Check(ctx, first)
 	}
-	d, err := w.card.Token(ctx)
+	if err == nil {
+		_, err = c.read(ctx)
+	}
 	if err != nil {
-		return report, err
+		return report, key.Explain(err, "init", state)
 	}
-	report.Serial, w.state = d.Serial, ""
+	report.Serial = c.identity.Serial
 	return report, nil
+}
+
+// permit has the card erased with the PIN that it asks for, by the policy. Where
+// nobody gives it, the card shall have afterwards what it has now.
+func (c *Card) permit(ctx context.Context, status app.Status, given map[secret.Name]*secret.Bytes, create func(current *secret.Bytes) error) error {
+	by, value := c.eraser(status, given)
+	if by == nil {
+		return create(nil)
+	}
+	return c.access.Policy.Given(value).Send(ctx, *by, func(_ context.Context, current *secret.Bytes) error { return create(current) })
+}
+
+// eraser is the PIN that Create sends to the card, if any, and its value.
+func (c *Card) eraser(status app.Status, given map[secret.Name]*secret.Bytes) (*pin.PIN, *secret.Bytes) {
+	switch {
+	case status.Erasing != nil:
+		p, value := c.pin(*status.Erasing), given[secret.CurrentSOPIN]
+		if value == nil && status.Erasing.SO {
+			value = given[secret.SOPIN]
+		} else if value == nil {
+			value = given[secret.PIN]
+		}
+		return &p, value
+	case c.app.OnePIN() && status.PINSet && given[secret.PUK] != nil:
+		p := c.pin(c.app.FirstPUK())
+		return &p, given[secret.PUK]
+	case c.app.OnePIN() && status.PINSet:
+		p := c.pin(c.app.FirstPIN())
+		return &p, given[secret.PIN]
+	}
+	return nil, nil
 }
 
 // newSerial is a random serial in upper-case hex: without one every card has
@@ -99,7 +130,7 @@ func newSerial() string {
 	return fmt.Sprintf("%X", serial)
 }
 
-func pkcs15Contents(d *pkcs15.Directory) []string {
+func contents(d *app.Directory) []string {
 	lost := []string{}
 	for _, k := range d.Keys {
 		lost = append(lost, fmt.Sprintf("key PKCS15.%X (%s, %q)", k.ID, k.Algorithm(), k.Label))
@@ -110,9 +141,9 @@ func pkcs15Contents(d *pkcs15.Directory) []string {
 	return lost
 }
 
-func (w *pkcs15Work) question(s pkcs15.Status, r Report) string {
+func (c *Card) question(s app.Status, r card.InitReport) string {
 	name := "PKCS#15 card"
-	if kind := w.card.Name(); kind != "" {
+	if kind := c.app.Name(); kind != "" {
 		name += " (" + kind + ")"
 	}
 	switch {
@@ -128,70 +159,43 @@ func (w *pkcs15Work) question(s pkcs15.Status, r Report) string {
 	return fmt.Sprintf("Erase the %s? %s", name, lost)
 }
 
-// askPINs gets the PINs before anything is changed.
-func (w *pkcs15Work) askPINs(ctx context.Context, s pkcs15.Status) (err error) {
-	if w.first.SOPIN, err = w.ask(ctx, secret.SOPIN, w.card.FirstSOPIN(), true); err != nil {
-		return err
-	}
-	if w.card.OnePIN() && w.first.SOPIN != nil {
-		return problem.New(problem.NotSupported, "this card has no SO PIN").
+// needs are the secrets that the card shall have, and those that it has now.
+func (c *Card) needs(s app.Status) []card.Need {
+	var needs []card.Need
+	so := c.need(secret.SOPIN, c.app.FirstSOPIN(), true)
+	if c.app.OnePIN() {
+		so.Refused = problem.New(problem.NotSupported, "this card has no SO PIN").
 			Because("It has a single PIN, and a PUK that unblocks it.").Hint("leave --so-pin away")
 	}
-	if w.first.PIN, err = w.ask(ctx, secret.PIN, w.card.FirstPIN(), false); err != nil {
-		return err
+	puk := c.need(secret.PUK, c.app.FirstPUK(), !c.app.OnePIN() && !c.app.NeedsPUK())
+	if c.app.OnePIN() && s.PINSet {
+		// Where nobody gives the PUK the PIN has to be the card's own.
+		puk.Unless = func(ctx context.Context) error {
+			own := c.app.FirstPIN()
+			own.TriesLeft = s.TriesLeft
+			return c.access.Policy.Check(c.pin(own), triesOf(own))
+		}
 	}
-	w.first.PUK, err = w.ask(ctx, secret.PUK, w.card.FirstPUK(), !w.card.OnePIN() && !w.card.NeedsPUK())
-	switch {
-	case !w.card.OnePIN() || !s.PINSet:
-		return err
-	case problem.Is(err, problem.Usage) && w.first.PUK == nil && ctx.Err() == nil && !isLength(err):
-		// Nobody gives the PUK: the PIN has to be the card's own.
-		p := w.card.FirstPIN()
-		p.TriesLeft = s.TriesLeft
-		return p.CheckTries(w.options.Access.AllowLastTry)
+	needs = append(needs, so, c.need(secret.PIN, c.app.FirstPIN(), false), puk)
+	if s.Erasing != nil {
+		current := c.pin(*s.Erasing)
+		needs = append(needs, card.Need{
+			PIN: current,
+			Request: secret.Request{
+				Name: secret.CurrentSOPIN, Label: current.Name() + " that the card has now", Note: triesOf(*s.Erasing).Note(),
+			},
+			OptionalIf: func(given map[secret.Name]*secret.Bytes) bool { return !s.Erasing.SO || given[secret.SOPIN] != nil },
+		})
 	}
-	return err
+	return needs
 }
 
-// askCurrent gets the PIN without which the card cannot be erased. Where nobody
-// gives it, the card shall have afterwards what it has now.
-func (w *pkcs15Work) askCurrent(ctx context.Context, s pkcs15.Status) (err error) {
-	if s.Erasing == nil {
-		return nil
-	}
-	same := w.first.PIN
-	if s.Erasing.SO {
-		same = w.first.SOPIN
-	}
-	w.first.Current, err = w.options.Access.Ask(ctx, secret.Request{
-		Name: secret.CurrentSOPIN, Label: s.Erasing.Name() + " that the card has now", Note: s.Erasing.Note(), Optional: same != nil,
-	})
-	switch {
-	case err != nil:
-		return err
-	case w.first.Current == nil:
-		w.first.Current = secret.New(bytes.Clone(same.Reveal()))
-	}
-	return s.Erasing.CheckLength(w.first.Current)
-}
-
-// isLength tells a secret of a wrong length from one that nobody gives.
-func isLength(err error) bool { return strings.Contains(err.Error(), "must have") }
-
-func (w *pkcs15Work) ask(ctx context.Context, name secret.Name, p pkcs15.PIN, optional bool) (*secret.Bytes, error) {
-	note := ""
+func (c *Card) need(name secret.Name, p app.PIN, optional bool) card.Need {
+	own, note := c.fresh(p), ""
 	if p.Min > 1 {
 		note = fmt.Sprintf("%d to %d characters", p.Min, p.Max)
 	}
-	pin, err := w.options.Access.Ask(ctx, secret.Request{
-		Name: name, Label: p.Name() + " that the card shall have", Note: note, New: true, Optional: optional,
-	})
-	if err != nil || pin == nil {
-		return nil, err
-	}
-	if err := p.CheckLength(pin); err != nil {
-		pin.Wipe()
-		return nil, err
-	}
-	return pin, nil
+	return card.Need{PIN: own, Request: secret.Request{
+		Name: name, Label: own.Name() + " that the card shall have", Note: note, New: true, Optional: optional,
+	}}
 }

@@ -1,82 +1,71 @@
-package key
+package pkcs15
 
 import (
 	"context"
 	"crypto"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
-	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pin"
+	app "github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// OpenPKCS15 finds the key that a reference names on a PKCS#15 card. The slot
-// may be empty. The Closer lets the card go.
-func OpenPKCS15(ctx context.Context, card *pkcs15.Card, ref Reference, access Access) (Key, io.Closer, error) {
-	if ref.Application != PKCS15 {
-		return nil, nil, problem.New(problem.Usage, "%s is not a key of a PKCS#15 card", ref).Hint("--key PKCS15.45")
-	}
-	id, err := hex.DecodeString(ref.ID)
-	if err != nil {
-		return nil, nil, problem.New(problem.Usage, "%s: the ID is not hex", ref).Because("It has two digits a byte, as in PKCS15.45.")
-	}
-	k := &pkcs15Key{card: card, ref: ref, id: id, access: access}
-	if _, err := card.PINs(ctx); err != nil {
-		return nil, nil, Explain(err, ref.String(), "")
-	}
-	return k, card, nil
+// place is a key, or a place for one, on a PKCS#15 card.
+type place struct {
+	card *Card
+	ref  key.Reference
+	id   []byte
 }
 
-// pkcs15Key is a Key on a PKCS#15 card.
-type pkcs15Key struct {
-	card   *pkcs15.Card
-	ref    Reference
-	id     []byte
-	access Access
-}
-
-func (k *pkcs15Key) Reference() Reference { return k.ref }
+func (k *place) Reference() key.Reference { return k.ref }
 
 // Occupant tells of the key by its public half, or by its entry in the card's
 // directory where the card has no public half for it. What an interrupted
 // Generate or Import left is no key: nobody knows its public half.
-func (k *pkcs15Key) Occupant(ctx context.Context) (*Occupant, error) {
+func (k *place) Occupant(ctx context.Context) (*key.Occupant, error) {
 	private, err := k.private(ctx)
 	if err != nil || private == nil {
 		return nil, err
 	}
-	public, err := k.card.PublicKey(ctx, k.id)
+	public, err := k.card.app.PublicKey(ctx, k.id)
 	if err != nil {
 		return nil, k.explain(err, "")
 	}
-	if public != nil {
-		occupant := occupantOf(public)
-		return &occupant, nil
+	occupant := &key.Occupant{Label: private.Label}
+	for _, u := range private.Usage.Names() {
+		occupant.Usage = append(occupant.Usage, key.Usage(u))
 	}
-	begun, err := k.card.Begun(ctx, k.id)
+	if public != nil {
+		occupant.Fingerprint, occupant.Algorithm = pubkey.Fingerprint(public), key.AlgorithmOf(public)
+		return occupant, nil
+	}
+	begun, err := k.card.app.Begun(ctx, k.id)
 	if err != nil || begun {
 		return nil, k.explain(err, "")
 	}
-	return &Occupant{Fingerprint: private.Fingerprint(), Algorithm: Algorithm(private.Algorithm())}, nil
+	occupant.Fingerprint, occupant.Algorithm = private.Fingerprint(), key.Algorithm(private.Algorithm())
+	return occupant, nil
 }
 
 // private is the private key's entry in the directory, nil where there is none.
-func (k *pkcs15Key) private(ctx context.Context) (*pkcs15.PrivateKey, error) {
-	private, err := k.card.Key(ctx, k.id)
+func (k *place) private(ctx context.Context) (*app.PrivateKey, error) {
+	private, err := k.card.app.Key(ctx, k.id)
 	return private, k.explain(err, "")
 }
 
 // needed is the private key, which has to be there.
-func (k *pkcs15Key) needed(ctx context.Context) (*pkcs15.PrivateKey, error) {
+func (k *place) needed(ctx context.Context) (*app.PrivateKey, error) {
 	private, err := k.private(ctx)
 	if err != nil || private != nil {
 		return private, err
 	}
-	d, err := k.card.Directory(ctx)
+	d, err := k.card.app.Directory(ctx)
 	if err != nil {
 		return nil, k.explain(err, "")
 	}
@@ -92,11 +81,11 @@ func (k *pkcs15Key) needed(ctx context.Context) (*pkcs15.PrivateKey, error) {
 		Hint("cardctl gen-key --key %s makes one", k.ref)
 }
 
-func (k *pkcs15Key) Public(ctx context.Context) (crypto.PublicKey, error) {
+func (k *place) Public(ctx context.Context) (crypto.PublicKey, error) {
 	if _, err := k.needed(ctx); err != nil {
 		return nil, err
 	}
-	public, err := k.card.PublicKey(ctx, k.id)
+	public, err := k.card.app.PublicKey(ctx, k.id)
 	if err != nil {
 		return nil, k.explain(err, "")
 	}
@@ -108,107 +97,92 @@ func (k *pkcs15Key) Public(ctx context.Context) (crypto.PublicKey, error) {
 	return public, nil
 }
 
-// pin is the PIN that protects what the key is, or the user PIN where that is
-// not told.
-func (k *pkcs15Key) pin(ctx context.Context, toWrite bool) (pkcs15.PIN, error) {
-	private, err := k.private(ctx)
+// PIN is the one that protects the key, or the one that certificates are written
+// with.
+func (k *place) PIN(ctx context.Context, p key.Purpose) (pin.PIN, error) {
+	own, err := k.card.app.PINFor(ctx, k.id, p == key.ToStore)
 	if err != nil {
-		return pkcs15.PIN{}, err
+		return pin.PIN{}, k.explain(err, "")
 	}
-	d, err := k.card.PINs(ctx)
-	if err != nil {
-		return pkcs15.PIN{}, k.explain(err, "")
-	}
-	p := d.UserPIN()
-	if private != nil && d.PIN(private.AuthID) != nil && !(toWrite && k.card.UserPINWrites()) {
-		p = d.PIN(private.AuthID)
-	}
-	if p == nil {
-		return pkcs15.PIN{}, problem.New(problem.NotSupported, "%s: the card has no user PIN", k.ref).
-			Hint("cardctl init --app pkcs15")
-	}
-	own := *p
-	own.TriesLeft, err = k.card.Tries(ctx, own)
-	return own, k.explain(err, "")
+	return k.card.counted(ctx, own)
 }
 
-// withPIN asks for the PIN, after a look at the tries left, and has it used
-// once. A PIN that was verified is not asked for again.
-func (k *pkcs15Key) withPIN(ctx context.Context, use func(p pkcs15.PIN, pin *secret.Bytes) error) error {
-	return k.askPIN(ctx, false, use)
-}
-
-// withWriterPIN is withPIN with the PIN that certificates are written with.
-func (k *pkcs15Key) withWriterPIN(ctx context.Context, use func(p pkcs15.PIN, pin *secret.Bytes) error) error {
-	return k.askPIN(ctx, true, use)
-}
-
-func (k *pkcs15Key) askPIN(ctx context.Context, toWrite bool, use func(p pkcs15.PIN, pin *secret.Bytes) error) error {
-	p, err := k.pin(ctx, toWrite)
+// with has the PIN for a purpose sent, by the policy; own is that PIN as the
+// card knows it.
+func (k *place) with(ctx context.Context, p key.Purpose, use func(own app.PIN, value *secret.Bytes) error) error {
+	own, err := k.card.app.PINFor(ctx, k.id, p == key.ToStore)
 	if err != nil {
 		return err
 	}
-	return AskPKCS15PIN(ctx, p, secret.PIN, k.access, func(pin *secret.Bytes) error { return use(p, pin) })
-}
-
-// AskPKCS15PIN asks for a PIN of a PKCS#15 card and has it used once: after a
-// look at the tries left, and at its length.
-func AskPKCS15PIN(ctx context.Context, p pkcs15.PIN, name secret.Name, access Access, use func(pin *secret.Bytes) error) error {
-	if err := p.CheckTries(access.AllowLastTry); err != nil {
-		return err
-	}
-	pin, err := access.Ask(ctx, secret.Request{Name: name, Label: p.Name() + " of the PKCS#15 card", Note: p.Note()})
+	counted, err := k.card.counted(ctx, own)
 	if err != nil {
 		return err
 	}
-	defer pin.Wipe()
-	if err := p.CheckLength(pin); err != nil {
-		return err
-	}
-	return use(pin)
+	return k.card.access.Policy.Send(ctx, counted, func(_ context.Context, value *secret.Bytes) error { return use(own, value) })
 }
 
-func (k *pkcs15Key) explain(err error, state string) error {
-	return Explain(err, k.ref.String(), state)
+// Holder is what programs know the card by.
+func (k *place) Holder(ctx context.Context) (key.Holder, error) {
+	if _, err := k.card.read(ctx); err != nil {
+		return key.Holder{}, err
+	}
+	h := key.Holder{Card: k.card.holder(), Serial: k.card.identity.Serial, Driver: k.card.app.Driver()}
+	token, err := k.card.app.ModuleToken(ctx, k.id)
+	if err == nil && token != nil {
+		named := p11.Token{Manufacturer: token.Manufacturer, Model: token.Model, Serial: token.Serial, Label: token.Label}
+		h.SerializedID = named.SerializedID(k.id)
+	}
+	return h, k.explain(err, "")
+}
+
+// Algorithms are those that nothing is known against.
+func (k *place) Algorithms(ctx context.Context) ([]key.Algorithm, error) {
+	return slices.DeleteFunc(key.Algorithms(), func(a key.Algorithm) bool {
+		return k.card.app.CheckAlgorithm(ctx, string(a)) != nil
+	}), nil
+}
+
+func (k *place) explain(err error, state string) error {
+	return key.Explain(err, k.ref.String(), state)
 }
 
 const lookAgain = "What is on the card now, cardctl info shows; the same command again goes on from there."
 
-func (k *pkcs15Key) Generate(ctx context.Context, spec Spec) (*Generated, error) {
+func (k *place) Generate(ctx context.Context, spec key.Spec) (*key.Generated, error) {
 	if spec.Algorithm == "" {
-		spec.Algorithm = Algorithm(k.card.DefaultAlgorithm())
+		spec.Algorithm = key.Algorithm(k.card.app.DefaultAlgorithm())
 	}
-	return k.make(ctx, spec, nil, func(n pkcs15.NewKey, pin *secret.Bytes) error {
+	return k.make(ctx, spec, nil, func(n app.NewKey, pin *secret.Bytes) error {
 		k.notify("the card makes a key, which takes a while")
-		return k.card.GenerateKey(ctx, n, pin)
+		return k.card.app.GenerateKey(ctx, n, pin)
 	})
 }
 
-func (k *pkcs15Key) Import(ctx context.Context, private crypto.PrivateKey, spec Spec) (*Generated, error) {
+func (k *place) Import(ctx context.Context, private crypto.PrivateKey, spec key.Spec) (*key.Generated, error) {
 	signer, ok := private.(crypto.Signer)
 	if !ok {
 		return nil, problem.New(problem.NotSupported, "%s: this card takes no keys of this kind", k.ref).
 			Because("OpenSC puts RSA keys and p256, p384 and p521 on PKCS#15 cards.")
 	}
-	spec.Algorithm = AlgorithmOf(signer.Public())
-	return k.make(ctx, spec, k.card.CheckImport, func(n pkcs15.NewKey, pin *secret.Bytes) error {
-		return k.card.StoreKey(ctx, n, private, pin)
+	spec.Algorithm = key.AlgorithmOf(signer.Public())
+	return k.make(ctx, spec, k.card.app.CheckImport, func(n app.NewKey, pin *secret.Bytes) error {
+		return k.card.app.StoreKey(ctx, n, private, pin)
 	})
 }
 
-func (k *pkcs15Key) notify(message string) {
-	if k.access.Notify != nil {
-		k.access.Notify(message)
+func (k *place) notify(message string) {
+	if k.card.access.Notify != nil {
+		k.card.access.Notify(message)
 	}
 }
 
 // make puts a key into the slot, after removing the one that is there if check,
 // which may be nil, has nothing against it, and reads it back.
-func (k *pkcs15Key) make(ctx context.Context, spec Spec, check func(context.Context, pkcs15.PIN, *secret.Bytes) error, put func(pkcs15.NewKey, *secret.Bytes) error) (*Generated, error) {
-	if err := k.card.CheckAlgorithm(ctx, string(spec.Algorithm)); err != nil {
+func (k *place) make(ctx context.Context, spec key.Spec, check func(context.Context, app.PIN, *secret.Bytes) error, put func(app.NewKey, *secret.Bytes) error) (*key.Generated, error) {
+	if err := k.card.app.CheckAlgorithm(ctx, string(spec.Algorithm)); err != nil {
 		return nil, k.explain(err, "")
 	}
-	n := pkcs15.NewKey{ID: k.id, Label: spec.Label, Algorithm: string(spec.Algorithm)}
+	n := app.NewKey{ID: k.id, Label: spec.Label, Algorithm: string(spec.Algorithm)}
 	var err error
 	if n.Usage, err = usages(spec); err != nil {
 		return nil, k.explain(err, "")
@@ -221,7 +195,7 @@ func (k *pkcs15Key) make(ctx context.Context, spec Spec, check func(context.Cont
 		return nil, err
 	}
 	state := ""
-	err = k.withPIN(ctx, func(p pkcs15.PIN, pin *secret.Bytes) error {
+	err = k.with(ctx, key.ToMake, func(p app.PIN, pin *secret.Bytes) error {
 		n.PIN = p
 		if old != nil && check != nil {
 			if err := check(ctx, p, pin); err != nil {
@@ -230,7 +204,7 @@ func (k *pkcs15Key) make(ctx context.Context, spec Spec, check func(context.Cont
 		}
 		state = lookAgain
 		if old != nil {
-			if err := k.card.DeleteObjects(ctx, pkcs15.KindKey, k.id, p, pin); err != nil {
+			if err := k.card.app.DeleteObjects(ctx, app.KindKey, k.id, p, pin); err != nil {
 				return err
 			}
 			state = "The key that was in its place is gone. " + lookAgain
@@ -245,17 +219,17 @@ func (k *pkcs15Key) make(ctx context.Context, spec Spec, check func(context.Cont
 
 // usages are what the new key is for: what was asked for, or else what its
 // algorithm allows.
-func usages(spec Spec) ([]string, error) {
-	_, isRSA := spec.Algorithm.rsaBits()
+func usages(spec key.Spec) ([]string, error) {
+	_, isRSA := spec.Algorithm.RSABits()
 	if len(spec.Usage) == 0 {
 		if isRSA {
-			return []string{string(Sign), string(Decrypt)}, nil
+			return []string{string(key.Sign), string(key.Decrypt)}, nil
 		}
-		return []string{string(Sign)}, nil
+		return []string{string(key.Sign)}, nil
 	}
 	var names []string
 	for _, u := range spec.Usage {
-		if isRSA && u == Derive || !isRSA && u == Decrypt {
+		if isRSA && u == key.Derive || !isRSA && u == key.Decrypt {
 			return nil, problem.New(problem.NotSupported, "%s keys cannot %s", spec.Algorithm, u)
 		}
 		if !slices.Contains(names, string(u)) {
@@ -267,7 +241,7 @@ func usages(spec Spec) ([]string, error) {
 
 // readBack looks whether the key is on the card: pkcs15-init is known to
 // succeed where it did nothing.
-func (k *pkcs15Key) readBack(ctx context.Context) (*Generated, error) {
+func (k *place) readBack(ctx context.Context) (*key.Generated, error) {
 	occupant, err := k.Occupant(ctx)
 	if err != nil {
 		return nil, k.explain(err, lookAgain)
@@ -280,15 +254,15 @@ func (k *pkcs15Key) readBack(ctx context.Context) (*Generated, error) {
 	if err != nil {
 		return nil, k.explain(err, lookAgain)
 	}
-	return &Generated{Occupant: *occupant, Public: public, Keygrip: Keygrip(public)}, nil
+	return &key.Generated{Occupant: *occupant, Public: public, Keygrip: key.Keygrip(public)}, nil
 }
 
-func (k *pkcs15Key) Delete(ctx context.Context) error {
+func (k *place) Delete(ctx context.Context) error {
 	if _, err := k.needed(ctx); err != nil {
 		return err
 	}
-	err := k.withPIN(ctx, func(p pkcs15.PIN, pin *secret.Bytes) error {
-		return k.card.DeleteObjects(ctx, pkcs15.KindKey, k.id, p, pin)
+	err := k.with(ctx, key.ToMake, func(p app.PIN, pin *secret.Bytes) error {
+		return k.card.app.DeleteObjects(ctx, app.KindKey, k.id, p, pin)
 	})
 	return k.explain(err, "")
 }

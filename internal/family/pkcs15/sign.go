@@ -1,4 +1,4 @@
-package key
+package pkcs15
 
 import (
 	"context"
@@ -6,12 +6,13 @@ import (
 	"crypto/rsa"
 	"io"
 
-	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/key"
+	app "github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-func (k *pkcs15Key) Signer(ctx context.Context) (crypto.Signer, error) {
+func (k *place) Signer(ctx context.Context) (crypto.Signer, error) {
 	private, err := k.needed(ctx)
 	if err != nil {
 		return nil, err
@@ -24,34 +25,50 @@ func (k *pkcs15Key) Signer(ctx context.Context) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pkcs15Signer{ctx, k, private, public}, nil
+	return &signer{ctx, k, private, public}, nil
 }
 
-// pkcs15Signer carries the context of the command that made it, because
+// signer carries the context of the command that made it, because
 // crypto.Signer has no place for one.
-type pkcs15Signer struct {
+type signer struct {
 	ctx     context.Context
-	key     *pkcs15Key
-	private *pkcs15.PrivateKey
+	key     *place
+	private *app.PrivateKey
 	public  crypto.PublicKey
 }
 
-func (s *pkcs15Signer) Public() crypto.PublicKey { return s.public }
+func (s *signer) Public() crypto.PublicKey { return s.public }
 
 // Sign makes an RSA PKCS#1 v1.5 or an ECDSA (ASN.1) signature.
-func (s *pkcs15Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
+func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
 	if _, pss := opts.(*rsa.PSSOptions); pss {
 		return nil, problem.New(problem.NotSupported, "%s: no RSA-PSS signatures with this card", s.key.ref).
 			Because("OpenSC's tools make PKCS#1 v1.5 signatures with PKCS#15 cards.").Hint("leave --pss away")
 	}
-	sign := func(p pkcs15.PIN, pin *secret.Bytes) (err error) {
-		signature, err = s.key.card.Sign(s.ctx, s.private, p, pin, digest, opts.HashFunc())
+	private, card := s.private, s.key.card.app
+	sign := func(p app.PIN, pin *secret.Bytes) (err error) {
+		signature, err = card.Sign(s.ctx, private, p, pin, digest, opts.HashFunc())
 		return err
 	}
-	if s.key.card.Verified() || !s.key.card.CanSignWith(s.private) {
-		err = sign(pkcs15.PIN{}, nil)
+	if p, verified := card.Verified(private); verified || !card.CanSignWith(private) {
+		err = sign(p, nil)
 	} else {
-		err = s.key.withPIN(s.ctx, sign)
+		err = s.key.with(s.ctx, key.ToUse, sign)
 	}
-	return signature, Explain(err, "signing with "+s.key.ref.String(), "")
+	return signature, key.Explain(err, "signing with "+s.key.ref.String(), "")
+}
+
+// Decrypt is not built for PKCS#15 cards.
+func (k *place) Decrypt(context.Context, []byte, crypto.DecrypterOpts) ([]byte, error) {
+	return nil, k.onlySigns("decrypt")
+}
+
+// Derive is not built for PKCS#15 cards.
+func (k *place) Derive(context.Context, crypto.PublicKey) ([]byte, error) {
+	return nil, k.onlySigns("derive a secret")
+}
+
+func (k *place) onlySigns(what string) error {
+	return problem.New(problem.NotSupported, "%s: cardctl does not %s with PKCS#15 cards", k.ref, what).
+		Because("It signs with their keys; other programs decrypt through a PKCS#11 module.")
 }

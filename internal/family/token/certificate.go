@@ -1,21 +1,22 @@
-package key
+package token
 
 import (
 	"bytes"
 	"context"
 	"crypto/x509"
 
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // HoldsChain is true: a certificate is an object as any other.
-func (k *tokenKey) HoldsChain() bool { return true }
+func (k *place) HoldsChain() bool { return true }
 
 // CertificateLimit is 0: PKCS#11 tells no limit.
-func (k *tokenKey) CertificateLimit(context.Context) (int, error) { return 0, nil }
+func (k *place) CertificateLimit(context.Context) (int, error) { return 0, nil }
 
-func (k *tokenKey) Certificate(ctx context.Context) ([]byte, error) {
+func (k *place) Certificate(ctx context.Context) ([]byte, error) {
 	c, err := k.certificate(ctx)
 	if c == nil {
 		return nil, err
@@ -25,7 +26,7 @@ func (k *tokenKey) Certificate(ctx context.Context) ([]byte, error) {
 
 // certificate is the one that is stored for the key, nil where there is none.
 // One that has the name and no key, as a deleted key leaves it, counts.
-func (k *tokenKey) certificate(ctx context.Context) (*p11.StoredCertificate, error) {
+func (k *place) certificate(ctx context.Context) (*p11.StoredCertificate, error) {
 	stored, err := k.stored(ctx)
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func better(c, than *p11.StoredCertificate, stored *p11.StoredKey) bool {
 // PutCertificate writes the new certificate before it removes the old one, so
 // that a token that is full keeps what it has. Issuers that are on the token
 // already are not written again.
-func (k *tokenKey) PutCertificate(ctx context.Context, leaf []byte, chain [][]byte) error {
+func (k *place) PutCertificate(ctx context.Context, leaf []byte, chain [][]byte) error {
 	what := k.ref.String() + ": writing the certificate"
 	parsed, issuers, err := parseChain(leaf, chain)
 	if err != nil {
@@ -81,7 +82,7 @@ func (k *tokenKey) PutCertificate(ctx context.Context, leaf []byte, chain [][]by
 	there := k.contents.Certificates
 	old, err := k.certificate(ctx)
 	if err != nil {
-		return Explain(err, what, "")
+		return key.Explain(err, what, "")
 	}
 	k.forget()
 	for _, issuer := range issuers {
@@ -89,18 +90,18 @@ func (k *tokenKey) PutCertificate(ctx context.Context, leaf []byte, chain [][]by
 			continue
 		}
 		if _, err := k.session.WriteCertificate(ctx, issuer, nil, ""); err != nil {
-			return Explain(err, what, "")
+			return key.Explain(err, what, "")
 		}
 	}
 	written, err := k.session.WriteCertificate(ctx, parsed, idOf(stored), stored.Label)
 	if err != nil {
-		return Explain(err, what, "")
+		return key.Explain(err, what, "")
 	}
 	k.written = &written
 	if old != nil {
 		err = k.session.DeleteCertificate(ctx, *old)
 	}
-	return Explain(err, what, "The new certificate is on the token, and the old one still beside it.")
+	return key.Explain(err, what, "The new certificate is on the token, and the old one still beside it.")
 }
 
 // idOf is the ID that the certificate has to share with the key.
@@ -138,18 +139,18 @@ func holds(certificates []p11.StoredCertificate, wanted *x509.Certificate) bool 
 
 // ReadBackCertificate reads the certificate that was written last, or else what
 // is there now.
-func (k *tokenKey) ReadBackCertificate(ctx context.Context) ([]byte, error) {
+func (k *place) ReadBackCertificate(ctx context.Context) ([]byte, error) {
 	if k.written == nil {
 		k.forget()
 		return k.Certificate(ctx)
 	}
 	der, err := k.session.ReadCertificate(ctx, *k.written)
-	return der, Explain(err, k.ref.String()+": reading the certificate", "")
+	return der, key.Explain(err, k.ref.String()+": reading the certificate", "")
 }
 
 // DeleteCertificate removes the certificate of the key. Its issuers' stay:
 // other certificates may need them.
-func (k *tokenKey) DeleteCertificate(ctx context.Context) error {
+func (k *place) DeleteCertificate(ctx context.Context) error {
 	what := k.ref.String() + ": deleting the certificate"
 	if err := k.login(ctx); err != nil {
 		return err
@@ -160,5 +161,5 @@ func (k *tokenKey) DeleteCertificate(ctx context.Context) error {
 	}
 	k.forget()
 	k.written = nil
-	return Explain(k.session.DeleteCertificate(ctx, *c), what, "")
+	return key.Explain(k.session.DeleteCertificate(ctx, *c), what, "")
 }

@@ -1,4 +1,4 @@
-package key
+package token
 
 import (
 	"bytes"
@@ -6,8 +6,10 @@ import (
 	"crypto"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // What is on the token when making or importing a key ends half way.
@@ -19,20 +21,20 @@ const (
 
 // Generate makes the key. A key that it replaces is removed last, when the new
 // one is on the token.
-func (k *tokenKey) Generate(ctx context.Context, spec Spec) (*Generated, error) {
+func (k *place) Generate(ctx context.Context, spec key.Spec) (*key.Generated, error) {
 	what := "gen-key " + k.ref.String()
 	if spec.Algorithm == "" {
 		token, err := k.session.TokenInFull(ctx)
 		if err != nil {
-			return nil, Explain(err, what, tokenUntouched)
+			return nil, key.Explain(err, what, tokenUntouched)
 		}
-		spec.Algorithm = RSA2048
-		if token.Makes(string(P256)) {
-			spec.Algorithm = P256
+		spec.Algorithm = key.RSA2048
+		if token.Makes(string(key.P256)) {
+			spec.Algorithm = key.P256
 		}
 	}
 	if err := k.session.CheckMakes(ctx, string(spec.Algorithm)); err != nil {
-		return nil, Explain(err, what, tokenUntouched)
+		return nil, key.Explain(err, what, tokenUntouched)
 	}
 	n, err := k.newKey(spec, spec.Algorithm)
 	if err != nil {
@@ -45,13 +47,13 @@ func (k *tokenKey) Generate(ctx context.Context, spec Spec) (*Generated, error) 
 }
 
 // Import brings a key to the token.
-func (k *tokenKey) Import(ctx context.Context, private crypto.PrivateKey, spec Spec) (*Generated, error) {
+func (k *place) Import(ctx context.Context, private crypto.PrivateKey, spec key.Spec) (*key.Generated, error) {
 	what := "import-key " + k.ref.String()
 	withPublic, ok := private.(interface{ Public() crypto.PublicKey })
 	if !ok {
 		return nil, problem.New(problem.NotSupported, "%s: a %T is no key for a token", what, private)
 	}
-	n, err := k.newKey(spec, AlgorithmOf(withPublic.Public()))
+	n, err := k.newKey(spec, key.AlgorithmOf(withPublic.Public()))
 	if err != nil {
 		return nil, problem.Wrap(problem.Usage, err, what)
 	}
@@ -63,9 +65,9 @@ func (k *tokenKey) Import(ctx context.Context, private crypto.PrivateKey, spec S
 // put does what Generate and Import have in common: it logs in, looks what is
 // there, and puts the new key beside it before it removes the old one. expected
 // is the public key where it is known.
-func (k *tokenKey) put(ctx context.Context, what string, n p11.NewKey, expected crypto.PublicKey, put func(p11.NewKey) (p11.StoredKey, error)) (*Generated, error) {
+func (k *place) put(ctx context.Context, what string, n p11.NewKey, expected crypto.PublicKey, put func(p11.NewKey) (p11.StoredKey, error)) (*key.Generated, error) {
 	if err := k.login(ctx); err != nil {
-		return nil, Explain(err, what, tokenUntouched)
+		return nil, key.Explain(err, what, tokenUntouched)
 	}
 	k.forget() // what was read long ago may not be there any more
 	old, err := k.replaced(ctx)
@@ -73,7 +75,7 @@ func (k *tokenKey) put(ctx context.Context, what string, n p11.NewKey, expected 
 		err = k.free(n, old, expected)
 	}
 	if err != nil {
-		return nil, Explain(err, what, tokenUntouched)
+		return nil, key.Explain(err, what, tokenUntouched)
 	}
 	wantedID := n.ID
 	if old != nil {
@@ -83,27 +85,27 @@ func (k *tokenKey) put(ctx context.Context, what string, n p11.NewKey, expected 
 	k.written = nil
 	made, err := put(n)
 	if err != nil {
-		return nil, Explain(err, what, tokenUnknown)
+		return nil, key.Explain(err, what, tokenUnknown)
 	}
-	if expected != nil && !SamePublic(made.Public, expected) {
+	if expected != nil && !pubkey.Same(made.Public, expected) {
 		return nil, problem.New(problem.Mismatch, "%s: the key on the token is not the one that was sent", what).
 			Because("The token tells another public key. Do not use this key.")
 	}
 	if old != nil {
 		if err := k.session.DeleteKey(ctx, *old); err != nil {
-			return nil, Explain(err, what, tokenBoth)
+			return nil, key.Explain(err, what, tokenBoth)
 		}
 		if wantedID != nil {
 			if err := k.session.SetID(ctx, made, wantedID); err != nil {
-				return nil, Explain(err, what, "The new key is on the token, with another ID than was asked for.")
+				return nil, key.Explain(err, what, "The new key is on the token, with another ID than was asked for.")
 			}
 		}
 	}
-	return &Generated{Occupant: occupantOf(made.Public), Public: made.Public, Keygrip: Keygrip(made.Public)}, nil
+	return &key.Generated{Occupant: occupantOf(&made), Public: made.Public, Keygrip: key.Keygrip(made.Public)}, nil
 }
 
 // newKey is what the specification and the URI say together.
-func (k *tokenKey) newKey(spec Spec, algorithm Algorithm) (p11.NewKey, error) {
+func (k *place) newKey(spec key.Spec, algorithm key.Algorithm) (p11.NewKey, error) {
 	var n p11.NewKey
 	if id, ok := k.uri.Get(p11.AttrID); ok && id != "" {
 		n.ID = []byte(id)
@@ -116,13 +118,13 @@ func (k *tokenKey) newKey(spec Spec, algorithm Algorithm) (p11.NewKey, error) {
 	if n.Label = label; !named {
 		n.Label = spec.Label
 	}
-	able := []Usage{Sign, Derive}
-	if _, rsa := algorithm.rsaBits(); rsa {
-		able = []Usage{Sign, Decrypt}
-	} else if algorithm == Ed25519 {
-		able = []Usage{Sign}
-	} else if algorithm == X25519 {
-		able = []Usage{Derive}
+	able := []key.Usage{key.Sign, key.Derive}
+	if _, rsa := algorithm.RSABits(); rsa {
+		able = []key.Usage{key.Sign, key.Decrypt}
+	} else if algorithm == key.Ed25519 {
+		able = []key.Usage{key.Sign}
+	} else if algorithm == key.X25519 {
+		able = []key.Usage{key.Derive}
 	}
 	usages := spec.Usage
 	if len(usages) == 0 {
@@ -134,14 +136,14 @@ func (k *tokenKey) newKey(spec Spec, algorithm Algorithm) (p11.NewKey, error) {
 				Because("RSA keys sign and decrypt, those of NIST curves sign and derive, Ed25519 keys sign, X25519 keys derive.")
 		}
 	}
-	n.Sign, n.Decrypt, n.Derive = slices.Contains(usages, Sign), slices.Contains(usages, Decrypt), slices.Contains(usages, Derive)
+	n.Sign, n.Decrypt, n.Derive = slices.Contains(usages, key.Sign), slices.Contains(usages, key.Decrypt), slices.Contains(usages, key.Derive)
 	return n, nil
 }
 
 // replaced is the key that the new one comes in the place of, nil for none. One
 // that Occupant did not tell of, because it was hidden before the login, is not
 // overwritten.
-func (k *tokenKey) replaced(ctx context.Context) (*p11.StoredKey, error) {
+func (k *place) replaced(ctx context.Context) (*p11.StoredKey, error) {
 	old, err := k.stored(ctx)
 	if err != nil || old == nil {
 		return nil, err
@@ -149,36 +151,36 @@ func (k *tokenKey) replaced(ctx context.Context) (*p11.StoredKey, error) {
 	if old.Public == nil {
 		return nil, k.taken(old)
 	}
-	if k.seen == nil || !SamePublic(k.seen, old.Public) {
+	if k.seen == nil || !pubkey.Same(k.seen, old.Public) {
 		return nil, k.taken(old)
 	}
 	return old, nil
 }
 
-func (k *tokenKey) taken(by *p11.StoredKey) error {
+func (k *place) taken(by *p11.StoredKey) error {
 	p := problem.New(problem.Refused, "there is a key with this ID or label")
 	if by.Public == nil {
 		return p.Because("It is %s; the token does not tell its public key.", k.session.URI(*by)).
 			Hint("choose another ID and label for the new key")
 	}
-	return p.Because("It is %s, the %s key %s.", k.session.URI(*by), AlgorithmOf(by.Public), TokenFingerprint(by.Public)).
+	return p.Because("It is %s, the %s key %s.", k.session.URI(*by), key.AlgorithmOf(by.Public), pubkey.Fingerprint(by.Public)).
 		Hint("choose another ID and label for the new key, or remove that one with cardctl delete-key")
 }
 
 // free refuses an ID or a label that another object has: programs find the key
 // of a certificate by the ID.
-func (k *tokenKey) free(n p11.NewKey, old *p11.StoredKey, expected crypto.PublicKey) error {
+func (k *place) free(n p11.NewKey, old *p11.StoredKey, expected crypto.PublicKey) error {
 	id := n.ID
 	if id == nil && expected != nil {
 		id = p11.KeyID(expected)
 	}
 	for i := range k.contents.Keys {
 		other := &k.contents.Keys[i]
-		if old != nil && SamePublic(other.Public, old.Public) {
+		if old != nil && pubkey.Same(other.Public, old.Public) {
 			continue
 		}
 		if len(id) > 0 && bytes.Equal(other.ID, id) || n.Label != "" && other.Label == n.Label ||
-			expected != nil && SamePublic(other.Public, expected) {
+			expected != nil && pubkey.Same(other.Public, expected) {
 			return k.taken(other)
 		}
 	}
@@ -195,26 +197,26 @@ func (k *tokenKey) free(n p11.NewKey, old *p11.StoredKey, expected crypto.Public
 
 // Delete removes the private and the public key. The certificate stays: remove
 // it before, while the key names it.
-func (k *tokenKey) Delete(ctx context.Context) error {
+func (k *place) Delete(ctx context.Context) error {
 	what := "delete-key " + k.ref.String()
 	if err := k.login(ctx); err != nil {
-		return Explain(err, what, tokenUntouched)
+		return key.Explain(err, what, tokenUntouched)
 	}
 	stored, err := k.needed(ctx)
 	if err != nil {
-		return Explain(err, what, tokenUntouched)
+		return key.Explain(err, what, tokenUntouched)
 	}
 	k.forget()
 	k.seen = nil
 	if err := k.session.DeleteKey(ctx, *stored); err != nil {
-		return Explain(err, what, "Whether the key is still there, cardctl info shows.")
+		return key.Explain(err, what, "Whether the key is still there, cardctl info shows.")
 	}
 	contents, err := k.read(ctx)
 	if err != nil {
 		return err
 	}
 	for _, other := range contents.Keys {
-		if SamePublic(other.Public, stored.Public) && stored.Public != nil {
+		if pubkey.Same(other.Public, stored.Public) && stored.Public != nil {
 			return problem.New(problem.Failed, "%s: the token confirmed it and still has the key", what)
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build cgo
 
-package cardinit
+package token_test
 
 import (
 	"context"

@@ -1,6 +1,6 @@
 //go:build cgo
 
-package key_test
+package token_test
 
 import (
 	"bytes"

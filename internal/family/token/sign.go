@@ -1,4 +1,4 @@
-package key
+package token
 
 import (
 	"context"
@@ -6,13 +6,15 @@ import (
 	"crypto/ecdh"
 	"io"
 
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Signer returns a crypto.Signer over the key, which is a crypto.MessageSigner,
 // for tokens that hash themselves, and a crypto.Decrypter too.
-func (k *tokenKey) Signer(ctx context.Context) (crypto.Signer, error) {
+func (k *place) Signer(ctx context.Context) (crypto.Signer, error) {
 	public, err := k.Public(ctx)
 	if err != nil {
 		return nil, err
@@ -21,41 +23,41 @@ func (k *tokenKey) Signer(ctx context.Context) (crypto.Signer, error) {
 		return nil, problem.New(problem.NotSupported, "%s: an X25519 key cannot sign", k.ref).
 			Because("It is for key agreement only.")
 	}
-	return &tokenSigner{ctx: ctx, key: k, public: public}, nil
+	return &signer{ctx: ctx, key: k, public: public}, nil
 }
 
-// tokenSigner carries the context of the command that made it, because
+// signer carries the context of the command that made it, because
 // crypto.Signer has no place for one. It logs in at its first use.
-type tokenSigner struct {
+type signer struct {
 	ctx    context.Context
-	key    *tokenKey
+	key    *place
 	public crypto.PublicKey
 	signer *p11.Signer
 }
 
 var (
-	_ crypto.MessageSigner = (*tokenSigner)(nil)
-	_ crypto.Decrypter     = (*tokenSigner)(nil)
+	_ crypto.MessageSigner = (*signer)(nil)
+	_ crypto.Decrypter     = (*signer)(nil)
 )
 
-func (s *tokenSigner) Public() crypto.PublicKey { return s.public }
+func (s *signer) Public() crypto.PublicKey { return s.public }
 
-// Sign makes an RSA PKCS#1 v1.5, RSA-PSS, ECDSA (ASN.1) or Ed25519 signature.
-func (s *tokenSigner) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+// Sign makes an RSA PKCS#1 v1.5, RSA-PSS, ECDSA (ASN.1) or key.Ed25519 signature.
+func (s *signer) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	return s.use("signing with ", func() ([]byte, error) { return s.signer.Sign(r, digest, opts) })
 }
 
 // SignMessage signs a message as Sign signs its digest.
-func (s *tokenSigner) SignMessage(r io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+func (s *signer) SignMessage(r io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
 	return s.use("signing with ", func() ([]byte, error) { return s.signer.SignMessage(r, message, opts) })
 }
 
 // Decrypt decrypts RSAES-PKCS1-v1_5 or RSAES-OAEP.
-func (s *tokenSigner) Decrypt(r io.Reader, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+func (s *signer) Decrypt(r io.Reader, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
 	return s.use("decrypting with ", func() ([]byte, error) { return s.signer.Decrypt(r, ciphertext, opts) })
 }
 
-func (s *tokenSigner) use(what string, with func() ([]byte, error)) ([]byte, error) {
+func (s *signer) use(what string, with func() ([]byte, error)) ([]byte, error) {
 	k := s.key
 	if s.signer == nil {
 		if err := s.unlock(); err != nil {
@@ -63,23 +65,50 @@ func (s *tokenSigner) use(what string, with func() ([]byte, error)) ([]byte, err
 		}
 	}
 	result, err := with()
-	return result, Explain(k.session.Explain(s.ctx, err), what+k.ref.String(), "")
+	return result, key.Explain(k.session.Explain(s.ctx, err), what+k.ref.String(), "")
 }
 
-// unlock logs in, and looks for the private half of what was read before.
-func (s *tokenSigner) unlock() error {
-	k := s.key
-	stored, err := k.used(s.ctx)
+// unlock readies the private half.
+func (s *signer) unlock() error {
+	private, err := s.key.unlocked(s.ctx)
+	if err == nil {
+		s.signer = private.Signer(s.ctx)
+	}
+	return err
+}
+
+// Decrypt decrypts RSAES-PKCS1-v1_5 or RSAES-OAEP.
+func (k *place) Decrypt(ctx context.Context, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	public, err := k.Public(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := k.login(s.ctx); err != nil {
-		return err
-	}
-	private, err := k.session.KeyOf(s.ctx, *stored)
+	return (&signer{ctx: ctx, key: k, public: public}).Decrypt(nil, ciphertext, opts)
+}
+
+// Derive agrees on a secret by CKM_ECDH1_DERIVE without a key derivation.
+func (k *place) Derive(ctx context.Context, peer crypto.PublicKey) ([]byte, error) {
+	other, err := pubkey.Agreement(peer)
 	if err != nil {
-		return Explain(err, k.ref.String(), "")
+		return nil, problem.Wrap(problem.NotSupported, err, k.ref.String())
 	}
-	s.signer = private.Signer(s.ctx)
-	return nil
+	private, err := k.unlocked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	value, err := private.ECDH(ctx, other)
+	return value, key.Explain(k.session.Explain(ctx, err), "deriving with "+k.ref.String(), "")
+}
+
+// unlocked logs in, and looks for the private half of what was read before.
+func (k *place) unlocked(ctx context.Context) (*p11.Key, error) {
+	stored, err := k.used(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.login(ctx); err != nil {
+		return nil, err
+	}
+	private, err := k.session.KeyOf(ctx, *stored)
+	return private, key.Explain(err, k.ref.String(), "")
 }
