@@ -84,6 +84,7 @@ func (c *card) close() error {
 
 // open wraps a connection in what every command wants around it.
 func (env *Env) open(reader string, connection iso7816.Connection) (*card, error) {
+	env.there = append(env.there, reader)
 	can := iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR()))
 	return &card{
 		Reader: reader, Channel: iso7816.NewChannel(env.tracer(connection), can),

@@ -26,6 +26,9 @@ func (env *Env) findCard(ctx context.Context) (*card, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, r := range list {
+		env.there = append(env.there, r.Name)
+	}
 	if env.flags.reader != "" {
 		reader, err := chooseReader(list, env.flags.reader)
 		if err != nil {
@@ -194,6 +197,7 @@ func (env *Env) identify(ctx context.Context, from readers, r pcsc.Reader) (*car
 	if err != nil {
 		return nil, "", errors.Join(err, c.close())
 	}
+	env.there = append(env.there, found.Serial)
 	return c, found.Serial, nil
 }
 
