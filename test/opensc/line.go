@@ -1,0 +1,69 @@
+package opensc
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/pkcs15"
+)
+
+// Desk is a reader of this process, in which cards come and go; the programs work
+// on the card that is in it.
+type Desk struct {
+	Card *cardsim.Card // nil for none
+
+	Programs
+
+	connection iso7816.Connection
+	channel    *iso7816.Channel
+	on         *cardsim.Card
+}
+
+// NewDesk is a reader with a card in it.
+func NewDesk(card *cardsim.Card) *Desk {
+	d := &Desk{Card: card}
+	d.Connect = func(ctx context.Context) (iso7816.Connection, error) {
+		if d.Card == nil {
+			return nil, iso7816.ErrCardRemoved
+		}
+		return d.Card.Connect(ctx)
+	}
+	return d
+}
+
+// Open opens the card that is in the reader.
+func (d *Desk) Open(ctx context.Context) (*pkcs15.Card, error) {
+	return pkcs15.Open(ctx, d, d.Tools())
+}
+
+// Channel connects to the card that is there, unless that is done.
+func (d *Desk) Channel(ctx context.Context) (*iso7816.Channel, error) {
+	if d.channel != nil && d.on == d.Card {
+		return d.channel, nil
+	}
+	connection, err := d.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.connection, d.on = connection, d.Card
+	d.channel = iso7816.NewChannel(connection, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
+	return d.channel, nil
+}
+
+// Release lets the card go, without a verified PIN.
+func (d *Desk) Release() error {
+	if d.channel == nil {
+		return nil
+	}
+	verified := d.channel.Verified()
+	d.channel = nil
+	if err := d.connection.Close(verified); err != nil && !errors.Is(err, iso7816.ErrCardRemoved) {
+		return err
+	}
+	return nil
+}
+
+// Reader is what the programs call the reader.
+func (d *Desk) Reader() string { return Reader }
