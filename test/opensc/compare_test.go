@@ -11,12 +11,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"testing"
 
-	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/test/opensc"
 	"github.com/cardctl/cardctl/test/stack"
@@ -24,37 +22,12 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(stack.Main(m)) }
 
-// kept is a card whose state can be read.
-type kept struct {
-	*cardsim.Card
-	file string
-}
-
-func keep(t *testing.T, application string) kept {
-	t.Helper()
-	dir := t.TempDir()
-	cards := cardsim.NewStore(dir)
-	if err := cards.Create("card", cardsim.Options{Applications: []string{application}, Serial: "0BADCAFE"}); err != nil {
-		t.Fatal(err)
-	}
-	card, err := cards.Open("card")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = card.Close() })
-	return kept{card, filepath.Join(dir, "card.json")}
-}
-
 // state is what is on the card, but for what is another each time: salts, times,
 // and the numbers of keys that were made.
 func (k kept) state(t *testing.T) any {
 	t.Helper()
-	raw, err := os.ReadFile(k.file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var state any
-	if err := json.Unmarshal(raw, &state); err != nil {
+	if err := json.Unmarshal(k.raw(t), &state); err != nil {
 		t.Fatal(err)
 	}
 	return comparable(state)
@@ -110,7 +83,7 @@ func keyIn(raw []byte) string {
 // the daemon, and with the stand-in, and compares the cards after each.
 func TestTheStandInDoesWhatOpenSCDoes(t *testing.T) {
 	for _, application := range applications {
-		real, simulated := keep(t, application), keep(t, application)
+		real, simulated := keep(t, application, "0BADCAFE"), keep(t, application, "0BADCAFE")
 		line := stack.NewLine(t, 0)
 		pull := line.Insert(real.Card)
 		desk := opensc.NewDesk(simulated.Card)

@@ -7,6 +7,7 @@ import (
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // Desk is a reader of this process, in which cards come and go; the programs work
@@ -15,6 +16,13 @@ type Desk struct {
 	Card *cardsim.Card // nil for none
 
 	Programs
+
+	// Handle has the reader notice that a card was taken out while it was let go,
+	// as PC/SC does where the handle is kept.
+	Handle bool
+	// Released is called each time that the card is let go, Taken each time that
+	// it is taken again; nil for nothing.
+	Released, Taken func()
 
 	connection iso7816.Connection
 	channel    *iso7816.Channel
@@ -43,11 +51,17 @@ func (d *Desk) Channel(ctx context.Context) (*iso7816.Channel, error) {
 	if d.channel != nil && d.on == d.Card {
 		return d.channel, nil
 	}
+	if d.Handle && d.on != nil && d.on != d.Card {
+		return nil, problem.New("card-changed", "another card was put into %s", Reader)
+	}
 	connection, err := d.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	d.connection, d.on = connection, d.Card
+	if d.Taken != nil {
+		d.Taken()
+	}
 	d.channel = iso7816.NewChannel(connection, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
 	return d.channel, nil
 }
@@ -59,6 +73,9 @@ func (d *Desk) Release() error {
 	}
 	verified := d.channel.Verified()
 	d.channel = nil
+	if d.Released != nil {
+		defer d.Released()
+	}
 	if err := d.connection.Close(verified); err != nil && !errors.Is(err, iso7816.ErrCardRemoved) {
 		return err
 	}
