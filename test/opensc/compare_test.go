@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"reflect"
 	"regexp"
 	"testing"
@@ -102,6 +103,28 @@ func TestTheStandInDoesWhatOpenSCDoes(t *testing.T) {
 			}
 		}
 		pull()
+	}
+}
+
+// TestTheStandInMakesTwoPINs does what twoPINs says with both.
+func TestTheStandInMakesTwoPINs(t *testing.T) {
+	real, simulated := keep(t, "myeid", "0BADCAFE"), keep(t, "myeid", "0BADCAFE")
+	line := stack.NewLine(t, 0)
+	pull := line.Insert(real.Card)
+	defer pull()
+	desk := opensc.NewDesk(simulated.Card)
+	for _, args := range twoPINs {
+		command := exec.Command("pkcs15-init", append([]string{"--reader", line.Reader()}, args...)...)
+		command.Env = append(os.Environ(), secretsOfTwo...)
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		if err := desk.Run(t.Context(), secretsOfTwo, "pkcs15-init", args...); err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+		if d := difference("", simulated.state(t), real.state(t)); d != "" {
+			t.Errorf("%v: the cards differ: %s", args, d)
+		}
 	}
 }
 

@@ -144,7 +144,8 @@ func encoded(public crypto.PublicKey) []byte {
 type entry struct {
 	id        []byte
 	reference int
-	file      int // the last of its path
+	file      int  // the last of its path
+	pin       byte // the last of the ID of its PIN; 1 where it has none
 }
 
 func parseEntry(object []byte) (entry, bool) {
@@ -161,7 +162,16 @@ func parseEntry(object []byte) (entry, bool) {
 	if err != nil || !ok || len(class) < 2 || len(path) < 2 {
 		return entry{}, false
 	}
-	e := entry{id: class[0].Value, reference: -1, file: int(path[len(path)-2])<<8 | int(path[len(path)-1])}
+	common, err := iso7816.ParseTLVs(parts[0].Value)
+	if err != nil {
+		return entry{}, false
+	}
+	e := entry{pin: 1, id: class[0].Value, reference: -1, file: int(path[len(path)-2])<<8 | int(path[len(path)-1])}
+	for _, c := range common {
+		if c.Tag == 0x04 && len(c.Value) > 0 {
+			e.pin = c.Value[len(c.Value)-1]
+		}
+	}
 	for _, c := range class {
 		if c.Tag == 0x02 && len(c.Value) > 0 {
 			e.reference = int(c.Value[0])

@@ -115,6 +115,13 @@ func (c *isoApplet) create(ctx context.Context, given options) error {
 	return c.file(ctx, fileUnused, 128, files, pin, []byte("\x01\x06pkcs15"))
 }
 
+// storePIN: the profile has one PIN.
+func (c *isoApplet) storePIN(context.Context, options) error {
+	return failed("Failed to store PIN: Not supported")
+}
+
+func (c *isoApplet) finalize(context.Context) error { return nil }
+
 // environment is MANAGE SECURITY ENVIRONMENT for a new key.
 func (c *isoApplet) environment(ctx context.Context, isEC bool, reference int) error {
 	algorithm := byte(0xF3)

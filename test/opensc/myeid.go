@@ -51,8 +51,45 @@ func filled(pin string) []byte {
 	return append([]byte(pin), bytes.Repeat([]byte{0xFF}, max(0, 8-len(pin)))...)
 }
 
-func (c *myEID) verify(ctx context.Context, pin string) error {
-	return c.send(ctx, iso7816.InsVerify, 0, 1, filled(pin))
+// verify verifies a PIN where the card is activated.
+func (c *myEID) verify(ctx context.Context, reference byte, pin string) error {
+	answer, err := c.Send(ctx, iso7816.Command{INS: iso7816.InsSelect, Data: id(0x3F00), Ne: 256})
+	if err != nil {
+		return err
+	}
+	if lifeCycle, _ := iso7816.FindTLV(answer, 0x6F, 0x8A); !bytes.Equal(lifeCycle, []byte{7}) {
+		return nil
+	}
+	return c.send(ctx, iso7816.InsVerify, 0, reference, filled(pin))
+}
+
+// edit rewrites a directory of keys, for which the profile asks for PIN 1: the
+// value that was given for the key is sent as that, whichever it is.
+func (c *myEID) edit(ctx context.Context, file int, pin string, change func([][]byte) [][]byte) error {
+	if err := c.verify(ctx, 1, pin); err != nil {
+		return err
+	}
+	return c.card.edit(ctx, file, change)
+}
+
+// storePIN sets a PIN whose number is its ID, before the card is activated.
+func (c *myEID) storePIN(ctx context.Context, given options) error {
+	reference, err := hex.DecodeString(given["--auth-id"])
+	if err != nil || len(reference) != 1 {
+		return failed("Failed to store PIN: Invalid arguments")
+	}
+	if err := c.setPIN(ctx, reference[0], given["--pin"], given["--puk"]); err != nil {
+		return err
+	}
+	entry := pinEntry(given["--label"], reference, []byte{2, 0x0C}, 8, reference[0], 0xFF)
+	if err := c.card.edit(ctx, fileAODF, added(entry)); err != nil {
+		return err
+	}
+	return c.touch(ctx)
+}
+
+func (c *myEID) finalize(ctx context.Context) error {
+	return c.send(ctx, 0x44, 0x04, 0, applicationID())
 }
 
 // create makes the structure and the user PIN, on a card that is not activated.
@@ -132,21 +169,42 @@ func (c *myEID) tokenInfo(serial []byte, label string) []byte {
 		[]byte{0x03, 0x02, 0x04, 0x30}, tlv(0xA2, known), tlv(0xA5, tlv(0x18, c.time())))
 }
 
-// generate is left to cardctl, which makes keys of MyEID cards itself.
-func (c *myEID) generate(context.Context, options) error {
-	return failed("Failed to generate key: the stand-in does not do that")
-}
-
-func (c *myEID) store(ctx context.Context, given options) error {
-	private, err := parseKey(given["--store-private-key"])
+// generate makes an EC key; cardctl makes those of the first PIN itself.
+func (c *myEID) generate(ctx context.Context, given options) error {
+	curve, isEC := curveNamed(given["--generate-key"])
+	if !isEC {
+		return failed("Failed to generate key: the stand-in makes EC keys alone")
+	}
+	k := keyOf(given)
+	k.access = made
+	if err := c.keyFile(ctx, &k, curve.Params().BitSize, 0x22); err != nil {
+		return err
+	}
+	if err := c.verify(ctx, k.pin(), given["--pin"]); err != nil {
+		return err
+	}
+	if err := c.enter(ctx, k.file); err != nil {
+		return err
+	}
+	if err := c.send(ctx, 0x46, 0, 0, nil); err != nil {
+		return err
+	}
+	answer, err := c.Send(ctx, iso7816.Command{INS: iso7816.InsGetData, P1: 1, P2: 0x86, Ne: 256})
 	if err != nil {
 		return err
 	}
-	if err := c.verify(ctx, given["--pin"]); err != nil {
+	point, _ := iso7816.FindTLV(answer, 0x30)
+	if k.key, err = ecdsa.ParseUncompressedPublicKey(curve, point); err != nil {
 		return err
 	}
-	k := keyOf(given)
-	k.access, k.key = stored, private.Public()
+	return c.enterKey(ctx, k, given["--pin"])
+}
+
+// pin is the number of the key's PIN.
+func (k newKey) pin() byte { return append(k.authID, 1)[0] }
+
+// keyFile makes the file of a key.
+func (c *myEID) keyFile(ctx context.Context, k *newKey, size int, kind byte) error {
 	for k.file = myPrivateKey; ; k.file++ {
 		if there, err := c.exists(ctx, k.file); err != nil {
 			return err
@@ -158,12 +216,26 @@ func (c *myEID) store(ctx context.Context, given options) error {
 	if err := c.enter(ctx, 0); err != nil {
 		return err
 	}
+	pin := k.pin()<<4 | k.pin()
+	return c.make(ctx, k.file, 0x81, size, kind, pin, pin, 0xFF)
+}
+
+func (c *myEID) store(ctx context.Context, given options) error {
+	private, err := parseKey(given["--store-private-key"])
+	if err != nil {
+		return err
+	}
+	k := keyOf(given)
+	if err := c.verify(ctx, k.pin(), given["--pin"]); err != nil {
+		return err
+	}
+	k.access, k.key = stored, private.Public()
 	_, size := k.tag()
 	kind := byte(0x11)
 	if _, isEC := private.(*ecdsa.PrivateKey); isEC {
 		kind = 0x22
 	}
-	if err := c.make(ctx, k.file, 0x81, size, kind, 0x11, 0x11, 0xFF); err != nil {
+	if err := c.keyFile(ctx, &k, size, kind); err != nil {
 		return err
 	}
 	if err := c.enter(ctx, k.file); err != nil {
@@ -174,7 +246,12 @@ func (c *myEID) store(ctx context.Context, given options) error {
 			return err
 		}
 	}
-	if err := c.edit(ctx, myPrivateKeys, added(k.privateEntry())); err != nil {
+	return c.enterKey(ctx, k, given["--pin"])
+}
+
+// enterKey enters the private key, writes the public one, and enters that.
+func (c *myEID) enterKey(ctx context.Context, k newKey, pin string) error {
+	if err := c.edit(ctx, myPrivateKeys, pin, added(k.privateEntry())); err != nil {
 		return err
 	}
 	for k.publicFile = myPublicKey; ; k.publicFile++ {
@@ -188,7 +265,7 @@ func (c *myEID) store(ctx context.Context, given options) error {
 	if err := c.file(ctx, k.publicFile, len(content), []byte{0x01, 0x1F, 0xFF}, content); err != nil {
 		return err
 	}
-	return c.edit(ctx, myPublicKeys, added(k.publicEntry()))
+	return c.edit(ctx, myPublicKeys, pin, added(k.publicEntry()))
 }
 
 // part is a number of a key, as PUT DATA takes it.
@@ -225,7 +302,7 @@ func (c *myEID) remove(ctx context.Context, given options) (int, error) {
 			if !bytes.Equal(e.id, wanted) {
 				continue
 			}
-			if err := c.verify(ctx, given["--pin"]); err != nil {
+			if err := c.verify(ctx, e.pin, given["--pin"]); err != nil {
 				return removed, err
 			}
 			if err := c.enter(ctx, e.file); err != nil {
@@ -234,7 +311,7 @@ func (c *myEID) remove(ctx context.Context, given options) (int, error) {
 			if err := c.send(ctx, 0xE4, 0, 0, nil); err != nil {
 				return removed, err
 			}
-			if err := c.edit(ctx, file, without(e.id)); err != nil {
+			if err := c.edit(ctx, file, given["--pin"], without(e.id)); err != nil {
 				return removed, err
 			}
 			removed++

@@ -32,6 +32,15 @@ type Programs struct {
 // Tools is for pkcs15.Open.
 func (o *Programs) Tools() pkcs15.Tools { return pkcs15.Tools{Run: o.run} }
 
+// Run runs a program as somebody else would; env has the secrets.
+func (o *Programs) Run(ctx context.Context, env []string, program string, args ...string) error {
+	result, err := o.run(ctx, pkcs15.Program{Name: program, Env: env, Args: append([]string{"--reader", Reader}, args...)})
+	if err == nil && result.Exit != 0 {
+		err = fmt.Errorf("%s: %s", program, result.Stderr)
+	}
+	return err
+}
+
 // failed is a message on standard error with exit status 1.
 type failed string
 
@@ -83,6 +92,8 @@ type profile interface {
 	generate(ctx context.Context, given options) error
 	store(ctx context.Context, given options) error
 	remove(ctx context.Context, given options) (int, error)
+	storePIN(ctx context.Context, given options) error
+	finalize(ctx context.Context) error
 }
 
 func work(ctx context.Context, c *card, program string, given options) ([]byte, error) {
@@ -94,6 +105,10 @@ func work(ctx context.Context, c *card, program string, given options) ([]byte, 
 		switch {
 		case given.has("--create-pkcs15"):
 			return nil, explained("create PKCS #15 meta structure", kind.create(ctx, given))
+		case given.has("--store-pin"):
+			return nil, explained("store PIN", kind.storePIN(ctx, given))
+		case given.has("--finalize"):
+			return nil, explained("finalize card", kind.finalize(ctx))
 		case given.has("--generate-key"):
 			return nil, explained("generate key", kind.generate(ctx, given))
 		case given.has("--store-private-key"):
@@ -163,7 +178,7 @@ type options map[string]string
 func (o options) has(name string) bool { _, ok := o[name]; return ok }
 
 // switches are the options without a value.
-func switches() string { return " --create-pkcs15 --store-pin --no-so-pin --info " }
+func switches() string { return " --create-pkcs15 --store-pin --no-so-pin --info --finalize " }
 
 func parse(p pkcs15.Program) (options, error) {
 	given := options{}
