@@ -3,6 +3,7 @@
 package opensc_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
@@ -14,8 +15,11 @@ import (
 	"os/exec"
 	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/test/opensc"
 	"github.com/cardctl/cardctl/test/stack"
@@ -124,6 +128,34 @@ func TestTheStandInMakesTwoPINs(t *testing.T) {
 		}
 		if d := difference("", simulated.state(t), real.state(t)); d != "" {
 			t.Errorf("%v: the cards differ: %s", args, d)
+		}
+	}
+}
+
+// TestTheStandInListsAsOpenSCDoes does strangeJobs with both, and compares what
+// came of them.
+func TestTheStandInListsAsOpenSCDoes(t *testing.T) {
+	desk, real := withTwoPINs(t), withTwoPINs(t).Card
+	desk.Strange = true
+	pull := stack.NewLine(t, 0).Insert(real)
+	defer pull()
+	readers, err := pcsc.Open(t.Context(), pcsc.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = readers.Close() }()
+	through := &opensc.Desk{Strange: true, Name: stack.ReaderName(0)}
+	through.Connect = func(ctx context.Context) (iso7816.Connection, error) { return readers.Connect(ctx, through.Name) }
+	ours := func() (*pkcs15.Card, error) { return desk.Open(t.Context()) }
+	theirs := func() (*pkcs15.Card, error) {
+		return pkcs15.Open(t.Context(), through, pkcs15.Tools{Env: os.Environ()})
+	}
+	serials := strings.NewReplacer(desk.Card.Serial(), "(serial)", real.Serial(), "(serial)")
+	for _, j := range strangeJobs {
+		got, _ := tell(t.Context(), ours, j.do)
+		want, _ := tell(t.Context(), theirs, j.do)
+		if got, want = serials.Replace(got), serials.Replace(want); got != want {
+			t.Errorf("%s: %s\nwith OpenSC %s", j.name, got, want)
 		}
 	}
 }

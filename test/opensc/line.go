@@ -1,6 +1,8 @@
 package opensc
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 
@@ -14,12 +16,15 @@ import (
 // on the card that is in it.
 type Desk struct {
 	Card *cardsim.Card // nil for none
+	Name string        // of the reader; empty for Reader
 
 	Programs
 
 	// Handle has the reader notice that a card was taken out while it was let go,
 	// as PC/SC does where the handle is kept.
 	Handle bool
+	// Strange has cardctl not know the card, so that it leaves all to OpenSC.
+	Strange bool
 	// Released is called each time that the card is let go, Taken each time that
 	// it is taken again; nil for nothing.
 	Released, Taken func()
@@ -62,7 +67,11 @@ func (d *Desk) Channel(ctx context.Context) (*iso7816.Channel, error) {
 	if d.Taken != nil {
 		d.Taken()
 	}
-	d.channel = iso7816.NewChannel(connection, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
+	var there iso7816.Transmitter = connection
+	if d.Strange {
+		there = strange{connection}
+	}
+	d.channel = iso7816.NewChannel(there, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
 	return d.channel, nil
 }
 
@@ -83,4 +92,14 @@ func (d *Desk) Release() error {
 }
 
 // Reader is what the programs call the reader.
-func (d *Desk) Reader() string { return Reader }
+func (d *Desk) Reader() string { return cmp.Or(d.Name, Reader) }
+
+// strange is a card that does not tell that it is a MyEID card.
+type strange struct{ iso7816.Transmitter }
+
+func (s strange) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
+	if bytes.HasPrefix(apdu, []byte{0x00, iso7816.InsGetData, 0x01, 0xA0}) {
+		return []byte{0x6A, 0x88}, nil
+	}
+	return s.Transmitter.Transmit(ctx, apdu)
+}

@@ -118,6 +118,9 @@ func work(ctx context.Context, c *card, program string, given options) ([]byte, 
 			return fmt.Appendf(nil, "Deleted %d objects\n", n), explained("delete object(s)", err)
 		}
 	}
+	if my, ok := kind.(*myEID); ok && program == "pkcs15-tool" {
+		return my.tool(ctx, given)
+	}
 	return nil, fmt.Errorf("%s %v is not built into the stand-in", program, given)
 }
 
@@ -178,7 +181,9 @@ type options map[string]string
 func (o options) has(name string) bool { _, ok := o[name]; return ok }
 
 // switches are the options without a value.
-func switches() string { return " --create-pkcs15 --store-pin --no-so-pin --info --finalize " }
+func switches() string {
+	return " --create-pkcs15 --store-pin --no-so-pin --info --finalize --dump --no-cache --change-pin --unblock-pin "
+}
 
 func parse(p pkcs15.Program) (options, error) {
 	given := options{}
