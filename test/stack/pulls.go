@@ -13,11 +13,26 @@ import (
 // way is how the card was reached.
 func Pulled(tb testing.TB, family, workflow, way string, points, recovered int) {
 	tb.Helper()
-	row := fmt.Sprintf("%s\t%s\t%s\t%d\t%d", family, workflow, way, points, recovered)
-	tb.Log(row)
+	row(tb, family, workflow, way, points, recovered)
 	if recovered != points || points == 0 {
 		tb.Errorf("%d of %d pulls are recovered from", recovered, points)
 	}
+}
+
+// Interrupted tells the same of a program that was ended in the middle of a
+// workflow, and of the command after it.
+func Interrupted(tb testing.TB, family, workflow, way string, points, held int) {
+	tb.Helper()
+	row(tb, family, workflow, way, points, held)
+	if held != points || points == 0 {
+		tb.Errorf("after %d of %d interrupts all is well", held, points)
+	}
+}
+
+func row(tb testing.TB, family, workflow, way string, points, held int) {
+	tb.Helper()
+	row := fmt.Sprintf("%s\t%s\t%s\t%d\t%d", family, workflow, way, points, held)
+	tb.Log(row)
 	name := os.Getenv("PULL_TABLE")
 	if name == "" {
 		return
