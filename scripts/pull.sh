@@ -8,6 +8,8 @@
 #   ./scripts/pull.sh --daemon   PKCS#15 cards and OpenSC through the PC/SC daemon
 #                                too, at a part of the commands: minutes
 #   ./scripts/pull.sh --every    the same at every command: hours
+#   ./scripts/pull.sh --interrupted  ends the program by INT, TERM and KILL at every
+#                        command instead, over T=0 and T=1: minutes
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/say.sh
@@ -31,7 +33,7 @@ pull() {
 }
 
 table() {
-	say '| card | workflow | how it was reached | points | recovered |'
+	say "| card | workflow | how it was reached | points | $held |"
 	say '|---|---|---|---:|---:|'
 	sort "$rows" | awk -F'\t' '
 		{ printf "| %s | %s | %s | %d | %d |\n", $1, $2, $3, $4, $5; points += $4; recovered += $5 }
@@ -40,13 +42,23 @@ table() {
 }
 
 failed=0
+held=recovered
 case ${1:-} in
 '' | --daemon) ;;
 --every) export PULL_EVERY=1 ;;
-*) die "usage: $0 [--daemon|--every]" ;;
+--interrupted) held=held ;;
+*) die "usage: $0 [--daemon|--every|--interrupted]" ;;
 esac
 need build >&2
 need_go >&2
+if [[ $held == held ]]; then
+	need card token test >&2
+	start_pcscd >&2
+	INTERRUPT_EVERY=1 pull -tags stack -run '^TestInterrupted$' ./test/hardening
+	table
+	((failed == 0)) || die "not every interrupt was survived."
+	exit
+fi
 pull -run '^TestPulled' ./cmd/cardctl
 if (($# > 0)); then
 	need card token test >&2

@@ -7,7 +7,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 )
 
@@ -16,10 +15,6 @@ func main() { os.Exit(mainStatus()) }
 // mainStatus lets the card go in order on every way out but SIGKILL. A second
 // signal ends the program at once.
 func mainStatus() int {
-	// There is one card, and one call to a module at a time. More processors
-	// only hand it from thread to thread, which takes longer than the call.
-	runtime.GOMAXPROCS(1)
-
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop)
