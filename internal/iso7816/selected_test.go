@@ -19,8 +19,14 @@ func TestSelected(t *testing.T) {
 		"GET DATA":            {answer: "00CA004F00 > 9000", want: true, then: func(ctx context.Context, c *Channel) error { _, err := c.Send(ctx, get); return err }},
 		"another application": {answer: "00A4040002A00000 > 9000", then: func(ctx context.Context, c *Channel) error { _, err := c.Select(ctx, other); return err }},
 		"one that is missing": {answer: "00A4040002A00000 > 6A82", then: func(ctx context.Context, c *Channel) error { _, _ = c.Select(ctx, other); return nil }},
-		"SELECT DATA":         {answer: "00A50104 > 9000", then: func(ctx context.Context, c *Channel) error { _, err := c.Send(ctx, Command{INS: InsSelectData, P1: 1, P2: 4}); return err }},
-		"VERIFY":              {answer: "002000820131 > 9000", then: func(ctx context.Context, c *Channel) error { _, err := c.Send(ctx, Command{INS: InsVerify, P2: 0x82, Data: []byte("1")}); return err }},
+		"SELECT DATA": {answer: "00A50104 > 9000", then: func(ctx context.Context, c *Channel) error {
+			_, err := c.Send(ctx, Command{INS: InsSelectData, P1: 1, P2: 4})
+			return err
+		}},
+		"VERIFY": {answer: "002000820131 > 9000", then: func(ctx context.Context, c *Channel) error {
+			_, err := c.Send(ctx, Command{INS: InsVerify, P2: 0x82, Data: []byte("1")})
+			return err
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			card := &script{t, []string{"00A4040002D27600 > 9000"}}
