@@ -22,8 +22,10 @@ type contents struct {
 	terminated bool
 }
 
-// factoryTries is how many tries a PIN has at least from the factory.
-const factoryTries = 3
+// leastTries is how many tries a PIN has left at least on a card that may have the
+// factory's: one that is tried in vain does not block it. An interrupted run costs
+// the others.
+const leastTries = 2
 
 func (c *onCard) contents(ctx context.Context) (contents, error) {
 	if c.seen.terminated {
@@ -45,7 +47,7 @@ func (c *onCard) contents(ctx context.Context) (contents, error) {
 	slices.Sort(found.lost)
 	p := &data.Passwords
 	found.blank = len(found.lost) == 0 && (p.RC.TriesLeft == 0 || !found.erasable) &&
-		p.PW1.TriesLeft >= factoryTries && p.PW3.TriesLeft >= factoryTries
+		p.PW1.TriesLeft >= leastTries && p.PW3.TriesLeft >= leastTries
 	return found, nil
 }
 

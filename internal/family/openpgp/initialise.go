@@ -131,6 +131,9 @@ func (w *work) run(ctx context.Context) (erased bool, err error) {
 		case !w.erasable:
 			return false, w.notTheFactorys(err)
 		}
+		if resumed, err := w.resume(ctx); resumed || err != nil {
+			return false, err
+		}
 		// Blank, but not with the factory's PINs: the erasure that was
 		// confirmed is needed after all.
 	}
@@ -154,6 +157,46 @@ func (w *work) setPINs(ctx context.Context) error {
 	}
 	w.state = ""
 	return nil
+}
+
+// resume completes what an interrupted run began: the user PIN is the new one by
+// then, and the admin PIN that one too, or still the factory's. It is false where
+// the card has another user PIN.
+func (w *work) resume(ctx context.Context) (bool, error) {
+	if w.state != stateUntouched || w.options.FactoryPINs {
+		return false, nil // the user PIN was the factory's
+	}
+	if is, err := w.has(ctx, app.PW1, w.user); !is {
+		return false, err
+	}
+	w.state = "The user PIN is the new one, the admin PIN the factory's or the new one."
+	err := w.changeFrom(ctx, app.PW3, factoryAdminPIN, w.admin, w.state)
+	if isWrongPIN(err) {
+		var is bool
+		if is, err = w.has(ctx, app.PW3, w.admin); err == nil && !is {
+			return false, nil
+		}
+	}
+	if err == nil {
+		w.state = ""
+	}
+	return err == nil, err
+}
+
+// has reports whether a PIN has a value already; what was sent for it before was
+// another one.
+func (w *work) has(ctx context.Context, ref app.PasswordRef, value *secret.Bytes) (bool, error) {
+	p, err := w.pin(ctx, ref)
+	if err != nil {
+		return false, err
+	}
+	w.access.Policy.Renewed(p)
+	err = w.access.Policy.Given(value).Send(ctx, p, w.verify(ref))
+	if isWrongPIN(err) {
+		w.access.Policy.Renewed(p)
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // changeFrom changes a factory PIN. unknown is what is on the card where that was
