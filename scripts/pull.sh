@@ -2,7 +2,8 @@
 # Pulls the card out at every command, and every write, of every workflow that
 # changes a card, and prints how many times all was well afterwards: nothing lost
 # that was there, no PIN burned, info says what is there, and the same command
-# again completes.
+# again completes. Then the same commands are lied about: answered by status words
+# that do not say whether they were carried out.
 #
 #   ./scripts/pull.sh            OpenPGP and Java cards in process: a minute
 #   ./scripts/pull.sh --daemon   PKCS#15 cards and OpenSC through the PC/SC daemon
@@ -16,17 +17,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/pcscd.sh
 
 rows=$(mktemp)
+held=$(mktemp)
 log=$(mktemp)
 
 clean_up() {
 	stop_pcscd >&2
-	rm -f "$rows" "$log"
+	rm -f "$rows" "$held" "$log"
 }
 trap clean_up EXIT
 
 # pull runs tests, which write a row for each workflow.
 pull() {
-	PULL_TABLE=$rows go test -count=1 -timeout 12h "$@" >"$log" 2>&1 || failed=1
+	PULL_TABLE=$rows HELD_TABLE=$held go test -count=1 -timeout 12h "$@" >"$log" 2>&1 || failed=1
 	((failed == 0)) || cat "$log" >&2
 }
 
@@ -36,6 +38,13 @@ table() {
 	sort "$rows" | awk -F'\t' '
 		{ printf "| %s | %s | %s | %d | %d |\n", $1, $2, $3, $4, $5; points += $4; recovered += $5 }
 		END { printf "| all | | | %d | %d |\n", points, recovered }
+	'
+	say
+	say '| what | card | workflow | points | held |'
+	say '|---|---|---|---:|---:|'
+	sort "$held" | awk -F'\t' '
+		{ printf "| %s | %s | %s | %d | %d |\n", $1, $2, $3, $4, $5; points += $4; held += $5 }
+		END { printf "| all | | | %d | %d |\n", points, held }
 	'
 }
 
@@ -47,7 +56,7 @@ case ${1:-} in
 esac
 need build >&2
 need_go >&2
-pull -run '^TestPulled' ./cmd/cardctl
+pull -run '^TestPulled|^TestLiedTo' ./cmd/cardctl
 if (($# > 0)); then
 	need card token test >&2
 	start_pcscd >&2

@@ -18,7 +18,13 @@ func Pulled(tb testing.TB, family, workflow, way string, points, recovered int) 
 	if recovered != points || points == 0 {
 		tb.Errorf("%d of %d pulls are recovered from", recovered, points)
 	}
-	name := os.Getenv("PULL_TABLE")
+	addRow(tb, "PULL_TABLE", row)
+}
+
+// addRow adds a row to the file that a variable names, if there is one.
+func addRow(tb testing.TB, variable, row string) {
+	tb.Helper()
+	name := os.Getenv(variable)
 	if name == "" {
 		return
 	}
