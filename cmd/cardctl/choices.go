@@ -12,6 +12,7 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
 // choice is one of several things that can be meant: what to type for it, and
@@ -150,11 +151,7 @@ func (env *Env) moduleChoices(context.Context, *cobra.Command) ([]choice, error)
 
 // simulatedChoices are the simulated cards.
 func (env *Env) simulatedChoices(context.Context, *cobra.Command) ([]choice, error) {
-	store, err := env.simulatedCards()
-	if err != nil {
-		return nil, err
-	}
-	list, err := store.List()
+	list, err := simulate.List(env.simulated())
 	if err != nil {
 		return nil, err
 	}
