@@ -2,15 +2,13 @@ package main
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/inventory"
-	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/simulate"
 )
@@ -143,7 +141,7 @@ func (env *Env) tokenChoices(ctx context.Context, _ *cobra.Command) ([]choice, e
 // moduleChoices are the PKCS#11 modules that are installed now.
 func (env *Env) moduleChoices(context.Context, *cobra.Command) ([]choice, error) {
 	var choices []choice
-	for _, m := range p11.DefaultPlaces().Installed() {
+	for _, m := range inventory.InstalledModules() {
 		choices = append(choices, choice{m.Name, m.Path})
 	}
 	return choices, nil

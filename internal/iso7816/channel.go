@@ -1,6 +1,7 @@
 package iso7816
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type Channel struct {
 	can      Capabilities
 	learned  learned
 	verified bool
+	selected []byte // what SELECT chose, while nothing but GET DATA was sent since
 }
 
 // learned is what a card has shown about what it announces.
@@ -70,8 +72,12 @@ func (c *Channel) Send(ctx context.Context, cmd Command) ([]byte, error) {
 	if (carriesPIN(cmd.INS) || cmd.INS == InsExternalAuthenticate) && len(cmd.Data) > 0 {
 		c.verified = true
 	}
+	if cmd.INS != InsGetData {
+		c.selected = nil
+	}
 	answer, status, err := c.deliver(ctx, cmd)
 	if err != nil {
+		c.selected = nil
 		return nil, fmt.Errorf("%s: %w", InstructionName(cmd.INS), err)
 	}
 	if status != StatusOK {
@@ -85,7 +91,7 @@ func (c *Channel) Send(ctx context.Context, cmd Command) ([]byte, error) {
 // its place in the session. As after a PIN, the card has to be reset before
 // others get it.
 func (c *Channel) SendProtected(ctx context.Context, cmd Command, extended bool) ([]byte, error) {
-	c.verified = true
+	c.verified, c.selected = true, nil
 	answer, status, err := c.transmit(ctx, cmd, extended)
 	if err == nil {
 		answer, status, err = c.fetch(ctx, cmd, answer, status)
@@ -247,5 +253,13 @@ func (c *Channel) transmit(ctx context.Context, cmd Command, extended bool) ([]b
 // Select selects an application by its AID or the beginning of it
 // (ISO/IEC 7816-4, 11.2.2) and returns the file control information, if any.
 func (c *Channel) Select(ctx context.Context, aid []byte) ([]byte, error) {
-	return c.Send(ctx, Command{INS: InsSelect, P1: 0x04, Data: aid, Ne: MaxShortNe})
+	answer, err := c.Send(ctx, Command{INS: InsSelect, P1: 0x04, Data: aid, Ne: MaxShortNe})
+	if err == nil {
+		c.selected = bytes.Clone(aid)
+	}
+	return answer, err
 }
+
+// Selected reports whether the card is as Select of this AID left it: nothing
+// was sent since but what reads data objects.
+func (c *Channel) Selected(aid []byte) bool { return c.selected != nil && bytes.Equal(c.selected, aid) }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -42,12 +41,15 @@ func (p *Policy) Change(ctx context.Context, c Change) error {
 	}
 	defer values.wipe()
 	if c.Open != nil {
-		if err := p.deliver(ctx, c.By, before, func() error { return c.Open(ctx, values.by) }); err != nil {
+		if _, err := p.deliver(ctx, c.By, before, func() error { return c.Open(ctx, values.by) }); err != nil {
 			return withState(err, stateOld)
 		}
 	}
-	if err := p.deliver(ctx, c.By, before, func() error { return c.Set(ctx, values.by, values.replacement) }); err != nil {
-		return withState(err, stateAfter(err))
+	if refused, err := p.deliver(ctx, c.By, before, func() error { return c.Set(ctx, values.by, values.replacement) }); err != nil {
+		if refused {
+			return withState(err, stateOld)
+		}
+		return withState(err, stateUnknown)
 	}
 	if c.Prove == nil {
 		return nil
@@ -62,15 +64,6 @@ func (p *Policy) Change(ctx context.Context, c Change) error {
 	return nil
 }
 
-// stateAfter is what the PIN is when the command that sets it ended with err:
-// the old one only where the card refused the command.
-func stateAfter(err error) string {
-	if problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) || iso7816.Refused(err) {
-		return stateOld
-	}
-	return stateUnknown
-}
-
 func withState(err error, state string) error { return &StateError{err, state} }
 
 // StateError is a failure that tells what the PIN is now.
@@ -80,6 +73,9 @@ type StateError struct {
 }
 
 func (e *StateError) Unwrap() error { return e.error }
+
+// Unchanged reports whether the PIN is certainly the old one.
+func (e *StateError) Unchanged() bool { return e.State == stateOld }
 
 // lengths is what a person has to know who thinks of a new value.
 func (p PIN) lengths() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -49,7 +50,8 @@ func (p *Policy) Send(ctx context.Context, what PIN, send func(context.Context, 
 		return err
 	}
 	defer values.wipe()
-	return p.deliver(ctx, what, before, func() error { return send(ctx, values.by) })
+	_, err = p.deliver(ctx, what, before, func() error { return send(ctx, values.by) })
+	return err
 }
 
 // Ask asks for the value that a PIN shall have and checks its length. It is
@@ -69,10 +71,19 @@ func (p *Policy) Ask(ctx context.Context, r secret.Request, what PIN) (*secret.B
 // Given returns a policy that goes on from this one with a secret that was
 // asked for before: it hands out copies of value.
 func (p *Policy) Given(value *secret.Bytes) *Policy {
-	given := *p
-	given.ask = func(context.Context, secret.Request) (*secret.Bytes, error) { return value.Clone(), nil }
-	return &given
+	return p.With(func(context.Context, secret.Request) (*secret.Bytes, error) { return value.Clone(), nil })
 }
+
+// With returns a policy that goes on from this one and asks otherwise.
+func (p *Policy) With(ask secret.Asker) *Policy {
+	with := *p
+	with.ask = ask
+	return &with
+}
+
+// Renewed says that a PIN got another value in another way than by Change, as on
+// a card that was erased: what was not accepted before says nothing of it.
+func (p *Policy) Renewed(what PIN) { delete(p.unaccepted, what.key()) }
 
 // Check refuses a PIN that is blocked, would be after one more mistake, or of
 // which that is not known.
@@ -164,47 +175,66 @@ func noticing(r secret.Request, passed *bool) secret.Request {
 	return r
 }
 
-// deliver sends what was collected and finds out what an answer means that
-// says neither yes nor no.
-func (p *Policy) deliver(ctx context.Context, what PIN, before Tries, send func() error) error {
-	err := send()
-	if err == nil {
-		return nil
+// deliver sends what was collected and finds out what an answer means that is no
+// plain success. refused says that the card certainly did nothing but count.
+func (p *Policy) deliver(ctx context.Context, what PIN, before Tries, send func() error) (refused bool, err error) {
+	if err = send(); err == nil {
+		return false, nil
 	}
-	told := p.judge(ctx, what, before, err)
-	p.unaccepted[what.key()] = told
-	return told
+	refused, err = judge(ctx, what, before, err)
+	p.unaccepted[what.key()] = err
+	return refused, err
 }
 
-// judge makes of a failure what the user is told. A card that said neither is
-// asked again for the tries left: one less is a wrong PIN.
-func (p *Policy) judge(ctx context.Context, what PIN, before Tries, err error) error {
+// judge makes of a failure what the user is told. The card is asked for the tries
+// left again: one less is a wrong PIN, whatever was answered, and one that is
+// called wrong and was not counted is not known to be.
+func judge(ctx context.Context, what PIN, before Tries, err error) (refused bool, told error) {
+	left, cause, called := calledWrong(err)
+	if what.Tries != nil && ctx.Err() == nil && !gone(err) {
+		switch now, failed := what.Tries(ctx, true); {
+		case failed == nil && now.FewerThan(before):
+			return true, what.wrong(now, cause)
+		case failed == nil && called && now.uncounted(before):
+			return false, what.uncounted(now, cause)
+		case failed == nil && now.Known():
+			left = now
+		case gone(failed) && !called:
+			return false, failed
+		}
+	}
+	if called {
+		return true, what.wrong(left, cause)
+	}
+	return iso7816.Refused(err), err
+}
+
+// calledWrong reports whether the card, or the layer that knows it, said that the
+// PIN is wrong, with the tries left that it told.
+func calledWrong(err error) (left Tries, cause error, called bool) {
 	var wrong *WrongError
+	var told *problem.Error
 	switch {
 	case errors.As(err, &wrong):
-		return what.wrong(wrong.Left, wrong.Cause)
-	case what.Tries == nil, ctx.Err() != nil, problem.Gone(err), isTold(err):
-		return err
+		return wrong.Left, wrong.Cause, true
+	case !errors.As(err, &told) || told.Code != problem.PINIncorrect && told.Code != problem.PINBlocked:
+		return Unknown(), err, false
+	case told.TriesLeft != nil:
+		return Left(*told.TriesLeft), err, true
 	}
-	now, failed := what.Tries(ctx, true)
-	_, counted := now.Count()
-	if failed == nil && (now.FewerThan(before) || counted && problem.Is(err, problem.PINIncorrect)) {
-		return what.wrong(now, err)
-	}
-	return err
+	return Unknown(), err, true
 }
 
-// isTold reports whether an error says that the PIN is wrong, and how many tries
-// are left.
-func isTold(err error) bool {
-	var p *problem.Error
-	return errors.As(err, &p) && (p.Code == problem.PINIncorrect || p.Code == problem.PINBlocked) && p.TriesLeft != nil
-}
+func gone(err error) bool { return problem.Gone(err) || errors.Is(err, iso7816.ErrCardRemoved) }
 
 // wrong is the error of a PIN that the card refused.
 func (p PIN) wrong(left Tries, cause error) *problem.Error {
-	e := problem.New(problem.PINIncorrect, "wrong %s", p.Name()).Hint("the same command with the right %s", p.Role.Name())
 	n, counted := left.Count()
+	var told *problem.Error
+	if errors.As(cause, &told) && (!counted || told.TriesLeft != nil && *told.TriesLeft == n) {
+		return told
+	}
+	e := problem.New(problem.PINIncorrect, "wrong %s", p.Name()).Hint("the same command with the right %s", p.Role.Name())
 	switch {
 	case left.None():
 		e = problem.New(problem.PINBlocked, "wrong %s, and it is blocked now", p.Name()).WithTries(0).Hint("%s", p.Rescue)
@@ -212,6 +242,15 @@ func (p PIN) wrong(left Tries, cause error) *problem.Error {
 		e.What += ", " + left.Note()
 		e.WithTries(n)
 	}
+	e.Cause = cause
+	return e.Because("%s", problem.Sentence(cause.Error()))
+}
+
+// uncounted is the error of a PIN that the card called wrong and did not count as
+// that.
+func (p PIN) uncounted(left Tries, cause error) *problem.Error {
+	e := problem.New(problem.PINIncorrect, "the card called the %s wrong and did not count a try, %s", p.Name(), left.Note()).
+		WithTries(left.Number()).Hint("cardctl info")
 	e.Cause = cause
 	return e.Because("%s", problem.Sentence(cause.Error()))
 }

@@ -57,6 +57,11 @@ func (t Tries) FewerThan(before Tries) bool {
 	return false
 }
 
+// uncounted reports whether both are numbers and no try was lost since before.
+func (t Tries) uncounted(before Tries) bool {
+	return t.state == counted && before.state == counted && t.left >= before.left
+}
+
 // Note is what a person at a prompt has to know, nothing where nothing is told.
 func (t Tries) Note() string {
 	switch {

@@ -1,28 +1,39 @@
-package key
+package openpgp
 
 import (
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/key"
+	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// candidates are the algorithms to try: the one that was asked for, or else
-// P256 and then RSA2048, as far as it can be known that the card has them.
-func candidates(data *openpgp.ApplicationRelatedData, slot openpgp.Slot, algorithm Algorithm) []Algorithm {
+// candidates are the algorithms to try: the one that was asked for, or else P256
+// and then RSA2048, as far as it can be known that the card has them.
+func candidates(data *app.ApplicationRelatedData, slot app.Slot, algorithm key.Algorithm) ([]key.Algorithm, error) {
+	wanted := []key.Algorithm{key.P256, key.RSA2048}
 	switch {
 	case algorithm != "":
-		return []Algorithm{algorithm}
+		wanted = []key.Algorithm{algorithm}
 	case !data.Extended.AlgorithmsChangeable:
-		return []Algorithm{Algorithm(data.Key(slot).Attributes.Name())}
-	case data.AID.Version() < 0x0300:
-		return []Algorithm{RSA2048}
+		wanted = []key.Algorithm{key.Algorithm(data.Key(slot).Attributes.Name())}
 	}
-	return []Algorithm{P256, RSA2048}
+	var possible []key.Algorithm
+	var refused error
+	for _, candidate := range wanted {
+		if err := checkAlgorithm(data, slot, candidate); err != nil {
+			refused = err
+			continue
+		}
+		possible = append(possible, candidate)
+	}
+	if len(possible) == 0 {
+		return nil, refused
+	}
+	return possible, nil
 }
 
 // cannot reports whether a card refused an algorithm, rather than the PIN or
@@ -37,15 +48,15 @@ func cannot(err error) bool {
 }
 
 // checkAlgorithm refuses what can be known to fail before the card is touched.
-func checkAlgorithm(data *openpgp.ApplicationRelatedData, slot openpgp.Slot, algorithm Algorithm) error {
+func checkAlgorithm(data *app.ApplicationRelatedData, slot app.Slot, algorithm key.Algorithm) error {
 	current := data.Key(slot).Attributes.Name()
 	if string(algorithm) == current {
 		return nil
 	}
 	refused := problem.New(problem.NotSupported, "%s is not possible for the %s key", algorithm, slot)
-	if _, rsa := algorithm.rsaBits(); !rsa {
-		if _, ok := openpgp.CurveAttributes(slot, string(algorithm)); !ok {
-			if algorithm == X25519 {
+	if _, rsa := algorithm.RSABits(); !rsa {
+		if _, ok := app.CurveAttributes(slot, string(algorithm)); !ok {
+			if algorithm == key.X25519 {
 				return refused.Because("An X25519 key can only decrypt: its place is OPENPGP.2.")
 			}
 			return refused.Because("An %s key can only sign: its place is OPENPGP.1 or OPENPGP.3.", algorithm)
@@ -60,17 +71,11 @@ func checkAlgorithm(data *openpgp.ApplicationRelatedData, slot openpgp.Slot, alg
 	return nil
 }
 
-func (a Algorithm) rsaBits() (int, bool) {
-	digits, ok := strings.CutPrefix(string(a), "rsa")
-	bits, err := strconv.Atoi(digits)
-	return bits, ok && err == nil
-}
-
 // putAttributes writes the attributes in the form that the card shows to be
 // its own. Where it refuses them, its list of algorithms is asked.
-func (k *openPGPKey) putAttributes(ctx context.Context, data *openpgp.ApplicationRelatedData, algorithm Algorithm) error {
+func (k *slotKey) putAttributes(ctx context.Context, data *app.ApplicationRelatedData, algorithm key.Algorithm) error {
 	wanted := k.attributesLikeTheCards(data, algorithm)
-	refusal := k.card.PutAttributes(ctx, k.slot, wanted)
+	refusal := k.writeAttributes(ctx, wanted)
 	if !cannot(refusal) {
 		return refusal
 	}
@@ -80,15 +85,37 @@ func (k *openPGPKey) putAttributes(ctx context.Context, data *openpgp.Applicatio
 	}
 	for _, candidate := range able {
 		if candidate.Name() == string(algorithm) && !slices.Equal(candidate, wanted) {
-			return k.card.PutAttributes(ctx, k.slot, candidate)
+			return k.writeAttributes(ctx, candidate)
 		}
 	}
 	return k.unable(refusal, algorithm, able)
 }
 
+// writeAttributes looks what the attributes are where the answer does not tell.
+func (k *slotKey) writeAttributes(ctx context.Context, wanted app.Attributes) error {
+	selected, err := k.application(ctx)
+	if err != nil {
+		return err
+	}
+	k.changing(k.slot)
+	err = selected.PutAttributes(ctx, k.slot, wanted)
+	if !unexpected(err) {
+		return err
+	}
+	_, data, failed := k.again(ctx)
+	if failed == nil && data.Key(k.slot).Attributes.Name() == wanted.Name() {
+		return nil
+	}
+	return err
+}
+
 // able is the card's list of algorithms for the slot, empty where it has none.
-func (k *openPGPKey) able(ctx context.Context) ([]openpgp.Attributes, error) {
-	able, err := k.card.AlgorithmInformation(ctx)
+func (k *slotKey) able(ctx context.Context) ([]app.Attributes, error) {
+	selected, err := k.application(ctx)
+	if err != nil {
+		return nil, err
+	}
+	able, err := selected.AlgorithmInformation(ctx)
 	if err != nil && iso7816.StatusOf(err) == 0 {
 		return nil, err
 	}
@@ -96,7 +123,7 @@ func (k *openPGPKey) able(ctx context.Context) ([]openpgp.Attributes, error) {
 }
 
 // unable says that the card has no such keys, and which others it knows.
-func (k *openPGPKey) unable(refusal error, algorithm Algorithm, able []openpgp.Attributes) error {
+func (k *slotKey) unable(refusal error, algorithm key.Algorithm, able []app.Attributes) error {
 	var names []string
 	for _, candidate := range able {
 		name := candidate.Name()
@@ -115,16 +142,16 @@ func (k *openPGPKey) unable(refusal error, algorithm Algorithm, able []openpgp.A
 
 // attributesLikeTheCards takes an RSA slot of the card, this one first, as the
 // example for exponent length and import format.
-func (k *openPGPKey) attributesLikeTheCards(data *openpgp.ApplicationRelatedData, algorithm Algorithm) openpgp.Attributes {
-	bits, rsa := algorithm.rsaBits()
+func (k *slotKey) attributesLikeTheCards(data *app.ApplicationRelatedData, algorithm key.Algorithm) app.Attributes {
+	bits, rsa := algorithm.RSABits()
 	if !rsa {
-		attributes, _ := openpgp.CurveAttributes(k.slot, string(algorithm))
+		attributes, _ := app.CurveAttributes(k.slot, string(algorithm))
 		return attributes
 	}
-	for _, slot := range append([]openpgp.Slot{k.slot}, openpgp.Signature, openpgp.Decryption, openpgp.Authentication) {
+	for _, slot := range append([]app.Slot{k.slot}, app.Signature, app.Decryption, app.Authentication) {
 		if example := data.Key(slot).Attributes; example.RSABits() != 0 {
 			return example.WithRSABits(bits)
 		}
 	}
-	return openpgp.RSAAttributes(bits)
+	return app.RSAAttributes(bits)
 }

@@ -1,4 +1,4 @@
-package cardinit
+package openpgp
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/openpgp"
+	app "github.com/cardctl/cardctl/internal/openpgp"
 )
 
 // contents is what init finds on a card.
@@ -20,43 +20,74 @@ type contents struct {
 	blank      bool
 	erasable   bool
 	terminated bool
-	data       *openpgp.ApplicationRelatedData
 }
 
 // factoryTries is how many tries a PIN has at least from the factory.
 const factoryTries = 3
 
-func (w *work) look(ctx context.Context) (contents, error) {
-	if w.card.Terminated() {
+func (c *onCard) contents(ctx context.Context) (contents, error) {
+	if c.seen.terminated {
 		return contents{serial: "in termination state", terminated: true, erasable: true}, nil
 	}
-	data, err := w.card.ApplicationRelatedData(ctx)
+	selected, data, err := c.data(ctx)
 	if err != nil {
 		return contents{}, err
 	}
-	c := contents{serial: data.AID.Serial(), erasable: data.LifeCycle(), data: data}
-	slots := openpgp.Slots()
+	found := contents{serial: data.AID.Serial(), erasable: data.LifeCycle()}
+	slots := app.Slots()
 	for _, slot := range slices.Backward(slots[:]) { // the last one's certificate needs no SELECT DATA
-		if k := data.Key(slot); k.State == openpgp.KeyGenerated || k.State == openpgp.KeyImported || k.Fingerprint != [20]byte{} {
-			c.lost = append(c.lost, fmt.Sprintf("key OPENPGP.%d (%s, %X)", slot, k.Attributes.Name(), k.Fingerprint[:]))
+		lost, err := contentsOf(ctx, selected, data, slot)
+		if err != nil {
+			return found, err
 		}
-		if !data.HasCertificate(slot) {
-			continue
-		}
-		value, err := w.card.Certificate(ctx, slot)
-		var refused *iso7816.StatusError
-		if err != nil && !errors.As(err, &refused) {
-			return c, err
-		}
-		if len(value) > 0 {
-			c.lost = append(c.lost, fmt.Sprintf("certificate OPENPGP.%d (%d bytes)", slot, len(value)))
-		}
+		found.lost = append(found.lost, lost...)
 	}
-	slices.Sort(c.lost)
+	slices.Sort(found.lost)
 	p := &data.Passwords
-	c.blank = len(c.lost) == 0 && (p.RC.TriesLeft == 0 || !c.erasable) &&
+	found.blank = len(found.lost) == 0 && (p.RC.TriesLeft == 0 || !found.erasable) &&
 		p.PW1.TriesLeft >= factoryTries && p.PW3.TriesLeft >= factoryTries
-	return c, nil
+	return found, nil
+}
+
+// contentsOf are key and certificate of a slot.
+func contentsOf(ctx context.Context, selected *app.Card, data *app.ApplicationRelatedData, slot app.Slot) (lost []string, err error) {
+	told := data.Key(slot)
+	there := holdsKey(told)
+	if told.State == app.KeyStateUnknown && !there {
+		_, err := selected.PublicKey(ctx, slot) // the card does not say whether it has a key
+		if err != nil && !errors.Is(err, app.ErrNoKey) && unlessUnreadable(err) != nil {
+			return nil, err
+		}
+		there = err == nil
+	}
+	if there {
+		lost = append(lost, fmt.Sprintf("key OPENPGP.%d (%s, %X)", slot, told.Attributes.Name(), told.Fingerprint[:]))
+	}
+	if !data.HasCertificate(slot) {
+		return lost, nil
+	}
+	value, err := selected.Certificate(ctx, slot)
+	switch status := iso7816.StatusOf(err); {
+	case slices.Contains(noPlace, status):
+	case status != 0:
+		lost = append(lost, fmt.Sprintf("what is stored as certificate OPENPGP.%d, and cannot be read", slot))
+	case err != nil:
+		return lost, err
+	case len(value) > 0:
+		lost = append(lost, fmt.Sprintf("certificate OPENPGP.%d (%d bytes)", slot, len(value)))
+	}
+	return lost, nil
+}
+
+// noPlace are status words of cards that have no place for a certificate, or do not
+// know how to select it.
+var noPlace = []iso7816.Status{
+	iso7816.StatusINSNotSupported, iso7816.StatusFunctionNotSupported, iso7816.StatusWrongP1P2, iso7816.StatusWrongOffset,
+	iso7816.StatusReferenceNotFound, iso7816.StatusFileNotFound, iso7816.StatusRecordNotFound,
+}
+
+func holdsKey(k *app.KeyData) bool {
+	return k.State == app.KeyGenerated || k.State == app.KeyImported || k.Fingerprint != [20]byte{}
 }
 
 // question is what a person confirms.

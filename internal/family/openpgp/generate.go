@@ -1,115 +1,102 @@
-package key
+package openpgp
 
 import (
+	"cmp"
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/key"
+	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
-
-// What is on the card when making or importing a key ends half way.
-const (
-	stateUntouched  = "Nothing on the card was changed."
-	stateAttributes = "The slot was prepared for the new algorithm; a key that was in it is gone."
-	stateKeyMade    = "The new key is in the slot and has no fingerprint yet; the same command again completes it."
-
-	// The same where a key was in the slot before: cards keep its fingerprint.
-	stateKeyReplaced = "The new key is in the slot, still with the fingerprint of the old one; the same command again completes it."
-
-	// The card did not answer the command that changes the slot.
-	stateUnknown         = "The card may have put the new key into the slot; the same command again completes it."
-	stateUnknownReplaced = "The card may have put the new key into the slot, and then the old one is gone, whatever fingerprint is shown; the same command again completes it."
-)
-
-// stateAfter is what is on the card when a command that changes the slot ended
-// with err. state was it before the command.
-func stateAfter(err error, state string, occupant *Occupant) string {
-	switch {
-	case iso7816.StatusOf(err) != 0:
-		return state
-	case holdsFingerprint(occupant):
-		return stateUnknownReplaced
-	}
-	return stateUnknown
-}
-
-// stateMade is what is on the card when the new key is in the slot.
-func stateMade(occupant *Occupant) string {
-	if holdsFingerprint(occupant) {
-		return stateKeyReplaced
-	}
-	return stateKeyMade
-}
-
-// stateAttributesUnknown is what is on the card when the new attributes of a slot
-// were not confirmed.
-func stateAttributesUnknown(err error) string {
-	if iso7816.StatusOf(err) != 0 {
-		return stateUntouched
-	}
-	return "The slot may be prepared for the new algorithm; a key that was in it is gone then."
-}
-
-func holdsFingerprint(o *Occupant) bool { return o != nil && !o.Unfinished }
 
 // Generate makes the key and then writes its time and, last of all, its
 // fingerprint: a slot with a key and no fingerprint is one that was interrupted,
 // and is finished instead of made again.
-func (k *openPGPKey) Generate(ctx context.Context, spec Spec) (*Generated, error) {
+func (k *slotKey) Generate(ctx context.Context, spec key.Spec) (*key.Generated, error) {
 	what := "gen-key " + k.ref.String()
 	if err := k.checkSpec(spec); err != nil {
 		return nil, err
 	}
-	algorithm := spec.Algorithm
-	occupant, err := k.Occupant(ctx)
+	before, err := k.look(ctx)
 	if err != nil {
 		return nil, err
 	}
-	data, err := k.card.ApplicationRelatedData(ctx)
+	_, data, err := k.data(ctx)
 	if err != nil {
-		return nil, Explain(err, what, "")
+		return nil, explain(err, what, "")
 	}
-	if occupant != nil && occupant.Unfinished && data.Key(k.slot).State == openpgp.KeyGenerated &&
-		(algorithm == "" || algorithm == occupant.Algorithm) {
-		if err := Unlock(ctx, k.card, openpgp.PW3, k.access); err != nil {
-			return nil, Explain(err, what, stateUntouched)
+	if o := before.occupant; o != nil && o.Unfinished && data.Key(k.slot).State == app.KeyGenerated &&
+		(spec.Algorithm == "" || spec.Algorithm == o.Algorithm) {
+		if err := k.unlock(ctx, app.PW3); err != nil {
+			return nil, explain(err, what, stateUntouched)
 		}
-		made, err := k.finish(ctx, k.public, openpgp.KeyGenerated)
-		return made, Explain(err, what, stateKeyMade)
+		made, state, err := k.finish(ctx, before.public, app.KeyGenerated)
+		return made, explain(err, what, state)
+	}
+	possible, err := candidates(data, k.slot, spec.Algorithm)
+	if err == nil {
+		err = k.unlock(ctx, app.PW3)
+	}
+	if err != nil {
+		return nil, explain(err, what, stateUntouched)
 	}
 	var public crypto.PublicKey
-	var state string
-	for _, algorithm = range candidates(data, k.slot, algorithm) {
-		if state, err = k.prepare(ctx, algorithm); err == nil {
-			k.access.Notify("making the key on the card")
-			if public, err = k.card.Generate(ctx, k.slot); err != nil {
-				state = stateAfter(err, state, occupant)
-			}
+	var now after
+	var algorithm key.Algorithm
+	for _, algorithm = range possible {
+		now = after{}
+		if err = k.prepare(ctx, algorithm); err == nil {
+			public, now, err = k.make(ctx, before)
 		}
-		if !cannot(err) {
+		if !cannot(err) || now.made {
 			break
 		}
 	}
 	if err != nil {
-		return nil, Explain(k.explainRefusal(ctx, err, algorithm), what, state)
+		if now.state == "" {
+			now = k.after(ctx, err, before)
+		}
+		return nil, explain(k.explainRefusal(ctx, err, algorithm), what, now.state)
 	}
-	made, err := k.finish(ctx, public, openpgp.KeyGenerated)
-	return made, Explain(err, what, stateMade(occupant))
+	made, state, err := k.finish(ctx, public, app.KeyGenerated)
+	return made, explain(err, what, state)
 }
 
-func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey, spec Spec) (*Generated, error) {
+// make has the card make the key. An answer about lengths says nothing of the
+// key: the key that is there afterwards, and was not before, is the new one.
+func (k *slotKey) make(ctx context.Context, before *before) (crypto.PublicKey, after, error) {
+	selected, err := k.application(ctx)
+	if err != nil {
+		return nil, after{}, err
+	}
+	k.access.Notify("making the key on the card")
+	k.changing(k.slot)
+	public, err := selected.Generate(ctx, k.slot)
+	if !unexpected(err) {
+		return public, after{}, err
+	}
+	now := k.after(ctx, err, before)
+	if now.made && iso7816.StatusOf(err)>>8 == 0x6C {
+		return now.public, now, nil
+	}
+	return nil, now, err
+}
+
+func (k *slotKey) Import(ctx context.Context, private crypto.PrivateKey, spec key.Spec) (*key.Generated, error) {
 	what := "import-key " + k.ref.String()
 	if err := k.checkSpec(spec); err != nil {
 		return nil, err
 	}
-	data, err := k.card.ApplicationRelatedData(ctx)
+	_, data, err := k.data(ctx)
 	if err != nil {
-		return nil, Explain(err, what, "")
+		return nil, explain(err, what, "")
 	}
 	if !data.Extended.KeyImport {
 		return nil, problem.New(problem.NotSupported, "%s: this card takes no keys from outside", what).
@@ -120,36 +107,57 @@ func (k *openPGPKey) Import(ctx context.Context, private crypto.PrivateKey, spec
 		return nil, problem.New(problem.NotSupported, "%s: a %T is no key for a card", what, private)
 	}
 	public := withPublic.Public()
-	occupant, err := k.Occupant(ctx)
+	before, err := k.look(ctx)
 	if err != nil {
 		return nil, err
 	}
-	state, err := k.prepare(ctx, AlgorithmOf(public))
+	algorithm := key.AlgorithmOf(public)
+	err = checkAlgorithm(data, k.slot, algorithm)
+	if err == nil {
+		err = k.unlock(ctx, app.PW3)
+	}
 	if err != nil {
-		return nil, Explain(err, what, state)
+		return nil, explain(err, what, stateUntouched)
 	}
-	if state == stateAttributes {
-		// A card may complete what it is given, and want the public key too.
-		k.card.Forget()
+	if err = k.prepare(ctx, algorithm); err == nil {
+		err = k.put(ctx, private, before)
 	}
-	if err := k.card.Import(ctx, k.slot, private); err != nil {
-		return nil, Explain(k.explainRefusal(ctx, err, AlgorithmOf(public)), what, stateAfter(err, state, occupant))
+	if err != nil {
+		now := k.after(ctx, err, before)
+		return nil, explain(k.explainRefusal(ctx, err, algorithm), what, now.state)
 	}
-	stored, err := k.card.PublicKey(ctx, k.slot)
-	if err == nil && !SamePublic(stored, public) {
+	selected, err := k.application(ctx)
+	if err != nil {
+		return nil, explain(err, what, stateMade)
+	}
+	stored, err := selected.PublicKey(ctx, k.slot)
+	if err == nil && !pubkey.Same(stored, public) {
 		return nil, problem.New(problem.Mismatch, "%s: the key on the card is not the one that was sent", what).
 			Because("The card tells another public key. Do not use this slot.")
 	}
 	if err != nil {
-		return nil, Explain(err, what, stateMade(occupant))
+		return nil, explain(err, what, stateMade)
 	}
-	made, err := k.finish(ctx, public, openpgp.KeyImported)
-	return made, Explain(err, what, stateMade(occupant))
+	made, state, err := k.finish(ctx, public, app.KeyImported)
+	return made, explain(err, what, state)
+}
+
+// put sends the private key.
+func (k *slotKey) put(ctx context.Context, private crypto.PrivateKey, before *before) error {
+	selected, data, err := k.data(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(before.attributes, data.Key(k.slot).Attributes) {
+		selected.Forget() // a card may complete what it is given, and want the public key too
+	}
+	k.changing(k.slot)
+	return selected.Import(ctx, k.slot, private)
 }
 
 // explainRefusal tells a card that has no such keys from one that does not know
 // the command: some keep attributes of algorithms that they do not have.
-func (k *openPGPKey) explainRefusal(ctx context.Context, err error, algorithm Algorithm) error {
+func (k *slotKey) explainRefusal(ctx context.Context, err error, algorithm key.Algorithm) error {
 	if iso7816.StatusOf(err) != iso7816.StatusFunctionNotSupported {
 		return err
 	}
@@ -162,7 +170,7 @@ func (k *openPGPKey) explainRefusal(ctx context.Context, err error, algorithm Al
 
 // Delete is not in the specification: a key goes when another one comes, or
 // with the whole card.
-func (k *openPGPKey) Delete(context.Context) error {
+func (k *slotKey) Delete(context.Context) error {
 	return problem.New(problem.NotSupported, "an OpenPGP card cannot delete a key").
 		Because("A key can be replaced by another one, or erased with the whole card.").
 		Hint("cardctl gen-key --key %s --replace FINGERPRINT, or cardctl init", k.ref)
@@ -170,13 +178,13 @@ func (k *openPGPKey) Delete(context.Context) error {
 
 // checkSpec refuses what an OpenPGP card has no place for. What a key is for
 // follows from its slot.
-func (k *openPGPKey) checkSpec(spec Spec) error {
+func (k *slotKey) checkSpec(spec key.Spec) error {
 	if spec.Label != "" {
 		return problem.New(problem.NotSupported, "an OpenPGP card keeps no labels of keys").Hint("leave --label away")
 	}
-	allowed := []Usage{Sign}
-	if k.slot == openpgp.Decryption {
-		allowed = []Usage{Decrypt, Derive}
+	allowed := []key.Usage{key.Sign}
+	if k.slot == app.Decryption {
+		allowed = []key.Usage{key.Decrypt, key.Derive}
 	}
 	for _, usage := range spec.Usage {
 		if !slices.Contains(allowed, usage) {
@@ -187,55 +195,66 @@ func (k *openPGPKey) checkSpec(spec Spec) error {
 	return nil
 }
 
-// prepare verifies the admin PIN and makes the slot's attributes those of the
-// algorithm. It tells what is on the card now.
-func (k *openPGPKey) prepare(ctx context.Context, algorithm Algorithm) (state string, err error) {
-	data, err := k.card.ApplicationRelatedData(ctx)
-	if err != nil {
-		return stateUntouched, err
+// prepare makes the slot's attributes those of the algorithm.
+func (k *slotKey) prepare(ctx context.Context, algorithm key.Algorithm) error {
+	_, data, err := k.data(ctx)
+	if err != nil || data.Key(k.slot).Attributes.Name() == string(algorithm) {
+		return err
 	}
-	if err := checkAlgorithm(data, k.slot, algorithm); err != nil {
-		return stateUntouched, err
-	}
-	if err := Unlock(ctx, k.card, openpgp.PW3, k.access); err != nil {
-		return stateUntouched, err
-	}
-	if data.Key(k.slot).Attributes.Name() == string(algorithm) {
-		return stateUntouched, nil
-	}
-	if err := k.putAttributes(ctx, data, algorithm); err != nil {
-		return stateAttributesUnknown(err), err
-	}
-	return stateAttributes, nil
+	return k.putAttributes(ctx, data, algorithm)
 }
 
 // finish writes the generation time, reads back what the card says of the
-// slot, and writes the fingerprint.
-func (k *openPGPKey) finish(ctx context.Context, public crypto.PublicKey, state openpgp.KeyState) (*Generated, error) {
+// slot, and writes the fingerprint. What the slot has then counts, whatever the
+// card answered. It tells what is on the card where it ends with an error.
+func (k *slotKey) finish(ctx context.Context, public crypto.PublicKey, state app.KeyState) (*key.Generated, string, error) {
 	k.public = public
 	created := k.access.Now().UTC().Truncate(time.Second)
-	fingerprint, err := openpgp.Fingerprint(k.slot, public, created)
+	fingerprint, err := app.Fingerprint(k.slot, public, created)
 	if err != nil {
-		return nil, err
+		return nil, stateMade, err
 	}
-	if err := k.card.PutCreated(ctx, k.slot, created); err != nil {
-		return nil, err
-	}
-	k.card.Forget()
-	data, err := k.card.ApplicationRelatedData(ctx)
+	selected, err := k.application(ctx)
 	if err != nil {
-		return nil, err
+		return nil, stateMade, err
+	}
+	k.changing(k.slot)
+	put := selected.PutCreated(ctx, k.slot, created)
+	if put != nil && !unexpected(put) {
+		return nil, stateMade, put
+	}
+	_, data, err := k.again(ctx)
+	if err != nil {
+		return nil, stateMade, err
 	}
 	stored := data.Key(k.slot)
-	if !stored.Created.Equal(created) || stored.State != openpgp.KeyStateUnknown && stored.State != state ||
-		Algorithm(stored.Attributes.Name()) != AlgorithmOf(public) {
-		return nil, errNotStored
+	if !stored.Created.Equal(created) || stored.State != app.KeyStateUnknown && stored.State != state ||
+		key.Algorithm(stored.Attributes.Name()) != key.AlgorithmOf(public) {
+		return nil, stateMade, cmp.Or(put, errNotStored)
 	}
-	if err := k.card.PutFingerprint(ctx, k.slot, fingerprint); err != nil {
-		return nil, err
+	k.changing(k.slot)
+	put = selected.PutFingerprint(ctx, k.slot, fingerprint)
+	if unexpected(put) {
+		_, data, err = k.again(ctx)
+		if err != nil {
+			return nil, stateNamed, put
+		}
+		if data.Key(k.slot).Fingerprint == fingerprint {
+			put = nil
+		}
 	}
-	return &Generated{
-		Occupant: Occupant{Fingerprint: fmt.Sprintf("%X", fingerprint[:]), Algorithm: AlgorithmOf(public), Created: created},
-		Public:   public, Keygrip: Keygrip(public),
-	}, nil
+	if put != nil && iso7816.StatusOf(put) == 0 {
+		return nil, stateNamed, put
+	}
+	if put != nil {
+		return nil, stateMade, put
+	}
+	return &key.Generated{
+		Occupant: key.Occupant{
+			Fingerprint: fmt.Sprintf("%X", fingerprint[:]), Algorithm: key.AlgorithmOf(public), Created: created, Touch: stored.Touch,
+		},
+		Public: public, Keygrip: key.Keygrip(public),
+	}, "", nil
 }
+
+var errNotStored = errors.New("the card confirmed a write and did not keep it")

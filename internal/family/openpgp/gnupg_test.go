@@ -1,4 +1,4 @@
-package key
+package openpgp
 
 import (
 	"crypto"
@@ -15,15 +15,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/key"
+	app "github.com/cardctl/cardctl/internal/openpgp"
 )
 
 // gnupgKey is a key that GnuPG 2.2 made, as it listed it with --with-key-data
 // and --with-keygrip.
 type gnupgKey struct {
-	Slot                     openpgp.Slot
+	Slot                     app.Slot
 	Created                  int64
-	Algorithm                Algorithm
+	Algorithm                key.Algorithm
 	Modulus, Exponent, Point string
 	Fingerprint, Keygrip     string
 }
@@ -40,18 +41,18 @@ func (g gnupgKey) public(t *testing.T) crypto.PublicKey {
 	var pub crypto.PublicKey
 	var err error
 	switch g.Algorithm {
-	case RSA2048:
+	case key.RSA2048:
 		e := new(big.Int).SetBytes(bytes(g.Exponent))
 		return &rsa.PublicKey{N: new(big.Int).SetBytes(bytes(g.Modulus)), E: int(e.Int64())}
-	case P256:
+	case key.P256:
 		pub, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), bytes(g.Point))
-	case P384:
+	case key.P384:
 		pub, err = ecdsa.ParseUncompressedPublicKey(elliptic.P384(), bytes(g.Point))
-	case P521:
+	case key.P521:
 		pub, err = ecdsa.ParseUncompressedPublicKey(elliptic.P521(), bytes(g.Point))
-	case Ed25519:
+	case key.Ed25519:
 		return ed25519.PublicKey(bytes(g.Point))
-	case X25519:
+	case key.X25519:
 		pub, err = ecdh.X25519().NewPublicKey(bytes(g.Point))
 	}
 	if err != nil {
@@ -72,14 +73,14 @@ func TestFingerprintAndKeygripAreThoseOfGnuPG(t *testing.T) {
 	for _, g := range keys {
 		t.Run(fmt.Sprintf("%s in slot %d", g.Algorithm, g.Slot), func(t *testing.T) {
 			pub := g.public(t)
-			fingerprint, err := openpgp.Fingerprint(g.Slot, pub, time.Unix(g.Created, 0))
+			fingerprint, err := app.Fingerprint(g.Slot, pub, time.Unix(g.Created, 0))
 			if got := fmt.Sprintf("%X", fingerprint[:]); err != nil || got != g.Fingerprint {
 				t.Errorf("fingerprint %s, %v, want %s", got, err, g.Fingerprint)
 			}
-			if got := Keygrip(pub); got != g.Keygrip {
+			if got := key.Keygrip(pub); got != g.Keygrip {
 				t.Errorf("keygrip %s, want %s", got, g.Keygrip)
 			}
-			if got := AlgorithmOf(pub); got != g.Algorithm {
+			if got := key.AlgorithmOf(pub); got != g.Algorithm {
 				t.Errorf("algorithm %s, want %s", got, g.Algorithm)
 			}
 		})

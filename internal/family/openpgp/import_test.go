@@ -1,4 +1,4 @@
-package key
+package openpgp
 
 import (
 	"bytes"
@@ -12,12 +12,14 @@ import (
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // demanding is a card that imports keys on curves with their public key only,
 // and completes algorithm attributes so that they say it. Points begin with
 // their form, also those of Curve25519.
-type demanding struct{ iso7816.Transmitter }
+type demanding struct{ iso7816.Connection }
 
 func (c demanding) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	const attributes, lc = 0xC1, 4
@@ -37,7 +39,7 @@ func (c demanding) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 			return []byte{0x6A, 0x80}, nil
 		}
 	}
-	return c.Transmitter.Transmit(ctx, apdu)
+	return c.Connection.Transmit(ctx, apdu)
 }
 
 func TestImportToACardThatWantsThePublicKey(t *testing.T) {
@@ -55,26 +57,16 @@ func TestImportToACardThatWantsThePublicKey(t *testing.T) {
 	}
 	for ref, keys := range map[string][]crypto.PrivateKey{"OPENPGP.1": {p256, ed}, "OPENPGP.2": {x, p256}, "OPENPGP.3": {ed, p256}} {
 		for _, private := range keys {
-			d := newDesk(t, "")
-			conn, err := d.card.Connect(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			parsed, err := ParseReference(ref)
-			if err != nil {
-				t.Fatal(err)
-			}
-			k, err := Open(t.Context(), iso7816.NewChannel(demanding{conn}, iso7816.Capabilities{}), parsed, d.access())
-			if err != nil {
-				t.Fatal(err)
-			}
-			made, err := k.Import(t.Context(), private, Spec{})
-			if err != nil {
-				t.Errorf("%s: %T: %v", ref, private, err)
-			} else if !SamePublic(made.Public, private.(interface{ Public() crypto.PublicKey }).Public()) {
-				t.Errorf("%s: %T: another key", ref, private)
-			}
-			_ = conn.Close(true)
+			d := newTable(t, "")
+			d.wrap = func(conn iso7816.Connection) iso7816.Connection { return demanding{conn} }
+			d.open(ref, func(k key.Key) {
+				made, err := k.Import(t.Context(), private, key.Spec{})
+				if err != nil {
+					t.Errorf("%s: %T: %v", ref, private, err)
+				} else if !pubkey.Same(made.Public, private.(interface{ Public() crypto.PublicKey }).Public()) {
+					t.Errorf("%s: %T: another key", ref, private)
+				}
+			})
 		}
 	}
 }

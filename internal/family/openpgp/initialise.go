@@ -1,210 +1,16 @@
-// Package cardinit erases and initialises cards and sets, changes and unblocks
-// their PINs. (Go cannot import a package called init, so its folder is init
-// and its clause is not.)
-package cardinit
+package openpgp
 
 import (
 	"context"
 	"errors"
+	"slices"
 
-	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/openpgp"
-	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/card"
+	app "github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
-
-// Options is what Initialise shall do.
-type Options struct {
-	// Application is which of the card's applications; empty where it has
-	// only one.
-	Application string
-	Label       string
-	// FactoryPINs leaves the PINs that the card comes with.
-	FactoryPINs bool
-	Access      key.Access
-	// Confirm asks before anything is lost; an error from it ends the work.
-	Confirm func(ctx context.Context, question string) error
-}
-
-// Report is what Initialise did.
-type Report struct {
-	Serial      string   `json:"serial"`
-	Application string   `json:"application"`
-	Erased      bool     `json:"erased"`
-	Lost        []string `json:"lost"` // keys and certificates that were on the card
-	PINs        string   `json:"pins"` // "new" or "factory"
-	// URI names a PKCS#11 token afterwards.
-	URI string `json:"uri,omitempty"`
-}
-
-// Initialise makes a card blank and gives it its first PINs.
-func Initialise(ctx context.Context, ch *iso7816.Channel, o Options) (Report, error) {
-	switch o.Application {
-	case "", "openpgp":
-	case "muscle":
-		return initialiseMuscle(ctx, ch, o)
-	default:
-		return Report{}, problem.New(problem.NotSupported, "init --app %s is not supported yet", o.Application).
-			Because("This version of cardctl initialises OpenPGP cards, PKCS#15 cards, PKCS#11 tokens and MUSCLE applets.")
-	}
-	other := false
-	if o.Application == "" {
-		var err error
-		if other, err = pkcs15.HasApplet(ctx, ch); err != nil {
-			return Report{}, key.Explain(err, "init", "")
-		}
-	}
-	card, err := openpgp.Select(ctx, ch)
-	if err == nil && other {
-		return Report{}, problem.New(problem.NotFound, "the card has several applications, and none is named").
-			Because("It has openpgp and pkcs15, and what is on one of them would be lost.").
-			Hint("cardctl init --app openpgp, or --app pkcs15")
-	}
-	if errors.Is(err, openpgp.ErrNotOpenPGP) && o.Application == "" && hasMuscle(ctx, ch) {
-		return initialiseMuscle(ctx, ch, o)
-	}
-	if err != nil {
-		return Report{}, key.Explain(err, "init", "")
-	}
-	if o.Label != "" {
-		return Report{}, problem.New(problem.NotSupported, "an OpenPGP card has no label").Hint("leave --label away")
-	}
-	w := &work{ch: ch, card: card, options: o}
-	defer w.wipe()
-	report, err := w.run(ctx)
-	return report, key.Explain(err, "init", w.state)
-}
-
-// work is one run of Initialise.
-type work struct {
-	ch      *iso7816.Channel
-	card    *openpgp.Card
-	options Options
-	state   string // what is on the card now
-	user    *secret.Bytes
-	admin   *secret.Bytes
-}
-
-func (w *work) wipe() {
-	w.user.Wipe()
-	w.admin.Wipe()
-}
-
-// run tells a blank card, whose PINs only have to be changed, from one that
-// must be erased first.
-func (w *work) run(ctx context.Context) (Report, error) {
-	w.state = "Nothing on the card was changed."
-	contents, err := w.look(ctx)
-	report := Report{Serial: contents.serial, Application: "openpgp", Lost: append([]string{}, contents.lost...), PINs: "new"}
-	if w.options.FactoryPINs {
-		report.PINs = "factory"
-	}
-	if err != nil {
-		return report, err
-	}
-	if !contents.blank && !contents.erasable {
-		return report, problem.New(problem.NotSupported, "this card cannot be erased").
-			Because("It does not say that it knows TERMINATE DF and ACTIVATE FILE.").
-			Hint("cardctl set-pin and cardctl gen-key --replace change what is on it")
-	}
-	if err := w.options.Confirm(ctx, contents.question()); err != nil {
-		return report, err
-	}
-	if err := w.askPINs(ctx); err != nil {
-		return report, err
-	}
-	// That a blank card has the factory's PINs is only known of one that was
-	// just erased.
-	if contents.blank && !(w.options.FactoryPINs && contents.erasable) {
-		err := w.setPINs(ctx)
-		if err == nil && !contents.erasable {
-			err = w.removeResettingCode(ctx, contents.data)
-		}
-		switch {
-		case !isWrongPIN(err):
-			return report, err
-		case !contents.erasable:
-			return report, w.notTheFactorys(err)
-		}
-		// Blank, but not with the factory's PINs: the erasure that was
-		// confirmed is needed after all.
-	}
-	report.Erased = true
-	if err := w.erase(ctx, contents); err != nil {
-		return report, err
-	}
-	return report, w.setPINs(ctx)
-}
-
-// askPINs gets the new PINs before anything is changed.
-func (w *work) askPINs(ctx context.Context) (err error) {
-	if w.options.FactoryPINs {
-		return nil
-	}
-	if w.user, err = askNew(ctx, w.card, w.options.Access, secret.PIN, openpgp.PW1, "new user PIN"); err != nil {
-		return err
-	}
-	w.admin, err = askNew(ctx, w.card, w.options.Access, secret.AdminPIN, openpgp.PW3, "new admin PIN")
-	return err
-}
-
-// setPINs changes the factory's PINs to the new ones, the admin PIN last.
-func (w *work) setPINs(ctx context.Context) error {
-	if w.options.FactoryPINs {
-		return nil
-	}
-	if err := w.changeFrom(ctx, openpgp.PW1, factoryUserPIN, w.user); err != nil {
-		if unanswered(err) {
-			w.state = "The user PIN is the factory's or the new one, the admin PIN the factory's."
-		}
-		return err
-	}
-	w.state = "The user PIN is the new one, the admin PIN still the factory's."
-	if err := w.changeFrom(ctx, openpgp.PW3, factoryAdminPIN, w.admin); err != nil {
-		if unanswered(err) {
-			w.state = "The user PIN is the new one, the admin PIN the factory's or the new one."
-		}
-		return err
-	}
-	w.state = ""
-	return nil
-}
-
-// notTheFactorys explains a card that cannot be erased and whose PINs somebody
-// has changed: what the user gave is not what the card refused.
-func (w *work) notTheFactorys(err error) error {
-	var wrong *openpgp.PasswordError
-	errors.As(err, &wrong)
-	which := User
-	if wrong.Ref == openpgp.PW3 {
-		which, w.state = Admin, "The user PIN is the new one."
-	}
-	p := problem.New(problem.PINIncorrect, "the %s PIN of this card is not the factory's any more", which).WithTries(wrong.TriesLeft).
-		Because("The factory's was tried, as it has no keys and certificates and cannot be erased; %d tries are left.", wrong.TriesLeft).
-		Hint("cardctl set-pin %s changes it", which)
-	p.Cause = err
-	return p
-}
-
-// removeResettingCode is for a card that cannot be erased: a code that somebody
-// has set would outlive the new PINs. There are cards that count tries for one
-// that was never set.
-func (w *work) removeResettingCode(ctx context.Context, data *openpgp.ApplicationRelatedData) error {
-	if data.Passwords.RC.TriesLeft == 0 || w.options.FactoryPINs {
-		return nil
-	}
-	w.state = "The PINs are the new ones; a resetting code may still be set."
-	if err := w.card.Verify(ctx, openpgp.PW3, w.admin); err != nil {
-		return err
-	}
-	if err := w.card.PutResettingCode(ctx, nil); err != nil {
-		return err
-	}
-	w.state = ""
-	return nil
-}
 
 // The PINs that an OpenPGP card comes with (specification, 4.3).
 const (
@@ -212,17 +18,222 @@ const (
 	factoryAdminPIN = "12345678"
 )
 
-// unanswered reports a command that the card may have carried out.
-func unanswered(err error) bool {
-	return errors.Is(err, iso7816.ErrCardRemoved) || errors.Is(err, iso7816.ErrCardReset) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+// surveyed is what Survey found, and on which application: another one is there
+// once the card was let go.
+type surveyed struct {
+	contents
+	on *app.Card
 }
 
-func (w *work) changeFrom(ctx context.Context, ref openpgp.PasswordRef, factory string, pin *secret.Bytes) error {
-	old := secret.New([]byte(factory))
-	defer old.Wipe()
-	if err := key.CheckLength(ctx, w.card, ref, pin); err != nil {
+// Survey tells a blank card, whose PINs only have to be changed, from one that
+// must be erased first.
+func (c *onCard) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, error) {
+	if o.Label != "" {
+		return nil, problem.New(problem.NotSupported, "an OpenPGP card has no label").Hint("leave --label away")
+	}
+	found, err := c.contents(ctx)
+	if err != nil {
+		return nil, explain(err, "init", stateUntouched)
+	}
+	if !found.blank && !found.erasable {
+		return nil, problem.New(problem.NotSupported, "init: this card cannot be erased").
+			Because("It does not say that it knows TERMINATE DF and ACTIVATE FILE. %s", stateUntouched).
+			Hint("cardctl set-pin and cardctl gen-key --replace change what is on it")
+	}
+	report := card.InitReport{Serial: found.serial, Application: name, Lost: append([]string{}, found.lost...), PINs: "new"}
+	if o.FactoryPINs {
+		report.PINs = "factory"
+	}
+	needs, err := c.needs(ctx, o)
+	if err != nil {
+		return nil, explain(err, "init", stateUntouched)
+	}
+	return &card.Survey{
+		Options: o, Question: found.question(), Report: report, Needs: needs, Found: &surveyed{found, c.app},
+	}, nil
+}
+
+// needs are the new PINs, and the current admin PIN of a card that is erased with
+// it.
+func (c *onCard) needs(ctx context.Context, o card.InitOptions) (needs []card.Need, err error) {
+	for _, ref := range []app.PasswordRef{app.PW1, app.PW3} {
+		p := c.described(ref)
+		if !c.seen.terminated { // one that is tells no limits
+			if p, err = c.pin(ctx, ref); err != nil {
+				return nil, err
+			}
+		}
+		if !o.FactoryPINs {
+			request := pin.NewValue(p)
+			request.Name = p.Secret
+			needs = append(needs, card.Need{Request: request, PIN: p})
+		}
+		if ref == app.PW3 && !c.seen.terminated {
+			needs = append(needs, card.Need{Request: secret.Request{Name: secret.CurrentAdminPIN, Optional: true}, PIN: p})
+		}
+	}
+	return needs, nil
+}
+
+// work is one run of Initialise.
+type work struct {
+	*onCard
+	contents
+	options     card.InitOptions
+	state       string // what is on the card now
+	user, admin *secret.Bytes
+	current     *secret.Bytes // the admin PIN that the card has; nil where it is not given
+}
+
+// Initialise compares the card, if it was let go, before it changes anything.
+func (c *onCard) Initialise(ctx context.Context, s *card.Survey, given map[secret.Name]*secret.Bytes) (card.InitReport, error) {
+	report, found := s.Report, s.Found.(*surveyed)
+	w := &work{
+		onCard: c, contents: found.contents, options: s.Options, state: stateUntouched,
+		user: given[secret.PIN], admin: given[secret.AdminPIN], current: given[secret.CurrentAdminPIN],
+	}
+	err := w.compare(ctx, found)
+	if err == nil {
+		report.Erased, err = w.run(ctx)
+	}
+	return report, explain(err, "init", w.state)
+}
+
+// compare looks whether a card that was let go still holds what was confirmed to
+// be lost.
+func (w *work) compare(ctx context.Context, found *surveyed) error {
+	if _, err := w.line.Channel(ctx); err != nil || w.app == found.on {
 		return err
 	}
-	return w.card.ChangeReferenceData(ctx, ref, old, pin)
+	now, err := w.onCard.contents(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(now.lost, found.lost) {
+		return problem.New(problem.Refused, "what is on the card has changed since the question").
+			Because("Another program wrote to it meanwhile.").Hint("cardctl info")
+	}
+	w.contents = now
+	return nil
+}
+
+func (w *work) run(ctx context.Context) (erased bool, err error) {
+	// That a blank card has the factory's PINs is only known of one that was
+	// just erased.
+	if w.blank && !(w.options.FactoryPINs && w.erasable) {
+		err := w.setPINs(ctx)
+		if err == nil && !w.erasable {
+			err = w.removeResettingCode(ctx)
+		}
+		switch {
+		case !isWrongPIN(err):
+			return false, err
+		case !w.erasable:
+			return false, w.notTheFactorys(err)
+		}
+		// Blank, but not with the factory's PINs: the erasure that was
+		// confirmed is needed after all.
+	}
+	if err := w.erase(ctx); err != nil {
+		return true, err
+	}
+	return true, w.setPINs(ctx)
+}
+
+// setPINs changes the factory's PINs to the new ones, the admin PIN last.
+func (w *work) setPINs(ctx context.Context) error {
+	if w.options.FactoryPINs {
+		return nil
+	}
+	if err := w.changeFrom(ctx, app.PW1, factoryUserPIN, w.user, "The user PIN is the factory's or the new one, the admin PIN the factory's."); err != nil {
+		return err
+	}
+	w.state = "The user PIN is the new one, the admin PIN still the factory's."
+	if err := w.changeFrom(ctx, app.PW3, factoryAdminPIN, w.admin, "The user PIN is the new one, the admin PIN the factory's or the new one."); err != nil {
+		return err
+	}
+	w.state = ""
+	return nil
+}
+
+// changeFrom changes a factory PIN. unknown is what is on the card where that was
+// not answered plainly. The old PIN has the length that it has, so it is not
+// verified first.
+func (w *work) changeFrom(ctx context.Context, ref app.PasswordRef, factory string, replacement *secret.Bytes, unknown string) error {
+	p, err := w.pin(ctx, ref)
+	if err != nil {
+		return err
+	}
+	old := secret.New([]byte(factory))
+	defer old.Wipe()
+	policy := w.access.Policy.With(func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
+		if r.New {
+			return replacement.Clone(), nil
+		}
+		return old.Clone(), nil
+	})
+	err = policy.Change(ctx, pin.Change{By: p, New: p, Set: func(ctx context.Context, old, replacement *secret.Bytes) error {
+		selected, err := w.application(ctx)
+		if err != nil {
+			return err
+		}
+		return wrong(selected.ChangeReferenceData(ctx, ref, old, replacement))
+	}})
+	var told *pin.StateError
+	if errors.As(err, &told) {
+		if !told.Unchanged() {
+			w.state = unknown
+		}
+		return told.Unwrap()
+	}
+	return err
+}
+
+// notTheFactorys explains a card that cannot be erased and whose PINs somebody
+// has changed: what the user gave is not what the card refused.
+func (w *work) notTheFactorys(err error) error {
+	var refused *problem.Error
+	errors.As(err, &refused)
+	which := pin.User
+	if w.state != stateUntouched {
+		which, w.state = pin.Admin, "The user PIN is the new one."
+	}
+	p := problem.New(problem.PINIncorrect, "the %s PIN of this card is not the factory's any more", which).
+		Because("The factory's was tried, as it has no keys and certificates and cannot be erased.").
+		Hint("cardctl set-pin %s changes it", which)
+	if left := refused.TriesLeft; left != nil {
+		p.WithTries(*left).Because("The factory's was tried, as it has no keys and certificates and cannot be erased; %d tries are left.", *left)
+	}
+	p.Cause = err
+	return p
+}
+
+// removeResettingCode is for a card that cannot be erased: a code that somebody
+// has set would outlive the new PINs. There are cards that count tries for one
+// that was never set.
+func (w *work) removeResettingCode(ctx context.Context) error {
+	_, data, err := w.data(ctx)
+	if err != nil || data.Passwords.RC.TriesLeft == 0 || w.options.FactoryPINs {
+		return err
+	}
+	w.state = "The PINs are the new ones; a resetting code may still be set."
+	p, err := w.pin(ctx, app.PW3)
+	if err == nil {
+		err = w.access.Policy.Given(w.admin).Send(ctx, p, w.verify(app.PW3))
+	}
+	if err != nil {
+		return err
+	}
+	selected, err := w.application(ctx)
+	if err == nil {
+		err = selected.PutResettingCode(ctx, nil)
+	}
+	if err == nil {
+		w.state = ""
+	}
+	return err
+}
+
+func isWrongPIN(err error) bool {
+	return problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked)
 }

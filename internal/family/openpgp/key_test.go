@@ -1,7 +1,6 @@
-package key
+package openpgp
 
 import (
-	"context"
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
@@ -11,77 +10,33 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-var today = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
-
-// desk is a simulated card and what is typed at it.
-type desk struct {
-	t     *testing.T
-	card  *cardsim.Card
-	pins  map[secret.Name]string
-	asked []secret.Name
-	last  bool // --allow-last-try
-}
-
-func newDesk(t *testing.T, profile string, faults ...cardsim.Fault) *desk {
-	t.Helper()
-	card, err := cardsim.NewCard(cardsim.Options{Profile: profile}, faults...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = card.Close() })
-	return &desk{t: t, card: card, pins: map[secret.Name]string{secret.PIN: "123456", secret.AdminPIN: "12345678"}}
-}
-
-func (d *desk) access() Access {
-	return Access{
-		Ask: func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
-			d.asked = append(d.asked, r.Name)
-			return secret.New([]byte(d.pins[r.Name])), nil
-		},
-		AllowLastTry: d.last,
-		Now:          func() time.Time { return today },
-		Notify:       func(string) {},
-	}
-}
-
-// open powers the card up, runs use on the key, and powers it down.
-func (d *desk) open(ref string, use func(Key)) {
-	d.t.Helper()
-	conn, err := d.card.Connect(d.t.Context())
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(true) }()
-	parsed, err := ParseReference(ref)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	k, err := Open(d.t.Context(), iso7816.NewChannel(conn, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(conn.ATR()))), parsed, d.access())
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	use(k)
-}
-
 func TestParseReference(t *testing.T) {
 	for in, want := range map[string]string{
-		"OPENPGP.3": "OPENPGP.3", "openpgp.1": "OPENPGP.1", "piv.9a": "PIV.9A", "pkcs15.45ff": "PKCS15.45FF",
-		"pkcs11:token=desk;id=%45": "pkcs11:token=desk;id=%45",
-		"":                         "", "OPENPGP": "", "OPENPGP.4": "", "OPENPGP.03": "", "PIV.9": "", "PIV.9AA": "", "PKCS15.4": "", "PKCS15.XY": "", "3": "",
+		"OPENPGP.3": "OPENPGP.3", "openpgp.1": "OPENPGP.1",
+		"OPENPGP": "", "OPENPGP.4": "", "OPENPGP.03": "", "openpgp.": "", "OPENPGP.": "",
 	} {
-		ref, err := ParseReference(in)
-		if want == "" && !problem.Is(err, problem.Usage) || want != "" && (err != nil || ref.String() != want) {
-			t.Errorf("%q = %v, %v", in, ref, err)
+		ref, ours, err := parse(in)
+		if !ours || want == "" && !problem.Is(err, problem.Usage) || want != "" && (err != nil || ref.String() != want) {
+			t.Errorf("%q = %v, %v, %v", in, ref, ours, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "PKCS15") {
+			t.Errorf("%q: %v names other families", in, err)
+		}
+	}
+	for _, in := range []string{"", "3", "PIV.9A", "PKCS15.45", "pkcs11:token=OPENPGP.3"} {
+		if _, ours, err := parse(in); ours || err != nil {
+			t.Errorf("%q: %v, %v", in, ours, err)
 		}
 	}
 }
@@ -89,43 +44,43 @@ func TestParseReference(t *testing.T) {
 func TestGenerateAndSign(t *testing.T) {
 	for _, test := range []struct {
 		ref       string
-		algorithm Algorithm
-		made      Algorithm
+		algorithm key.Algorithm
+		made      key.Algorithm
 	}{
-		{"OPENPGP.1", P256, P256}, {"OPENPGP.3", "", P256}, {"OPENPGP.3", P384, P384}, {"OPENPGP.1", P521, P521},
-		{"OPENPGP.1", Ed25519, Ed25519}, {"OPENPGP.3", Ed25519, Ed25519},
-		{"OPENPGP.3", RSA2048, RSA2048}, {"OPENPGP.2", RSA2048, RSA2048}, {"OPENPGP.2", X25519, X25519}, {"OPENPGP.2", P256, P256},
+		{"OPENPGP.1", key.P256, key.P256}, {"OPENPGP.3", "", key.P256}, {"OPENPGP.3", key.P384, key.P384}, {"OPENPGP.1", key.P521, key.P521},
+		{"OPENPGP.1", key.Ed25519, key.Ed25519}, {"OPENPGP.3", key.Ed25519, key.Ed25519},
+		{"OPENPGP.3", key.RSA2048, key.RSA2048}, {"OPENPGP.2", key.RSA2048, key.RSA2048}, {"OPENPGP.2", key.X25519, key.X25519}, {"OPENPGP.2", key.P256, key.P256},
 	} {
 		t.Run(test.ref+" "+string(test.algorithm), func(t *testing.T) {
-			d := newDesk(t, "")
-			var made *Generated
-			d.open(test.ref, func(k Key) {
+			d := newTable(t, "")
+			var made *key.Generated
+			d.open(test.ref, func(k key.Key) {
 				if occupant, err := k.Occupant(t.Context()); occupant != nil || err != nil {
 					t.Fatalf("an empty slot has %+v, %v", occupant, err)
 				}
 				var err error
-				if made, err = k.Generate(t.Context(), Spec{Algorithm: test.algorithm}); err != nil {
+				if made, err = k.Generate(t.Context(), key.Spec{Algorithm: test.algorithm}); err != nil {
 					t.Fatal(err)
 				}
-				if made.Algorithm != test.made || !made.Created.Equal(today) || made.Keygrip != Keygrip(made.Public) {
+				if made.Algorithm != test.made || !made.Created.Equal(today) || made.Keygrip != key.Keygrip(made.Public) {
 					t.Errorf("made %+v", made)
 				}
 			})
 			if n := d.card.Traffic().APDUs; n > 9 {
 				t.Errorf("%d APDUs, 9 are enough", n)
 			}
-			d.open(test.ref, func(k Key) {
+			d.open(test.ref, func(k key.Key) {
 				occupant, err := k.Occupant(t.Context())
-				if err != nil || *occupant != made.Occupant {
+				if err != nil || !reflect.DeepEqual(*occupant, made.Occupant) {
 					t.Fatalf("on the card %+v, %v, made %+v", occupant, err, made.Occupant)
 				}
-				checkSignature(t, k, test.ref == "OPENPGP.2" && test.algorithm != RSA2048)
+				checkSignature(t, k, test.ref == "OPENPGP.2" && test.algorithm != key.RSA2048)
 			})
 		})
 	}
 }
 
-func checkSignature(t *testing.T, k Key, refused bool) {
+func checkSignature(t *testing.T, k key.Key, refused bool) {
 	t.Helper()
 	signer, err := k.Signer(t.Context())
 	if refused {
@@ -171,13 +126,13 @@ func checkSignature(t *testing.T, k Key, refused bool) {
 func TestGenerateWithAlgorithmsThatDoNotFit(t *testing.T) {
 	for _, test := range []struct {
 		profile, ref string
-		algorithm    Algorithm
+		algorithm    key.Algorithm
 	}{
-		{"", "OPENPGP.3", X25519}, {"", "OPENPGP.2", Ed25519}, {"openpgp-2.0", "OPENPGP.3", P256}, {"no-ec-generation", "OPENPGP.3", P256},
+		{"", "OPENPGP.3", key.X25519}, {"", "OPENPGP.2", key.Ed25519}, {"openpgp-2.0", "OPENPGP.3", key.P256}, {"no-ec-generation", "OPENPGP.3", key.P256},
 	} {
-		d := newDesk(t, test.profile)
-		d.open(test.ref, func(k Key) {
-			if _, err := k.Generate(t.Context(), Spec{Algorithm: test.algorithm}); !problem.Is(err, problem.NotSupported) {
+		d := newTable(t, test.profile)
+		d.open(test.ref, func(k key.Key) {
+			if _, err := k.Generate(t.Context(), key.Spec{Algorithm: test.algorithm}); !problem.Is(err, problem.NotSupported) {
 				t.Errorf("%v: %v", test, err)
 			}
 			if occupant, err := k.Occupant(t.Context()); occupant != nil || err != nil {
@@ -188,8 +143,8 @@ func TestGenerateWithAlgorithmsThatDoNotFit(t *testing.T) {
 }
 
 func TestRefusedAlgorithmSaysWhatTheCardKnows(t *testing.T) {
-	newDesk(t, "no-ec-generation").open("OPENPGP.3", func(k Key) {
-		_, err := k.Generate(t.Context(), Spec{Algorithm: P384})
+	newTable(t, "no-ec-generation").open("OPENPGP.3", func(k key.Key) {
+		_, err := k.Generate(t.Context(), key.Spec{Algorithm: key.P384})
 		var p *problem.Error
 		if !errors.As(err, &p) || !strings.Contains(p.What, "cannot have a p384 key") ||
 			!strings.Contains(p.Why, "rsa2048") || strings.Contains(p.Why, "p384") || strings.Contains(p.Why, "does not know this command") {
@@ -200,13 +155,13 @@ func TestRefusedAlgorithmSaysWhatTheCardKnows(t *testing.T) {
 
 func TestDefaultAlgorithmFallsBackToRSA(t *testing.T) {
 	for _, profile := range []string{"openpgp-2.0", "no-ec-generation"} {
-		d := newDesk(t, profile)
-		d.open("OPENPGP.3", func(k Key) {
-			made, err := k.Generate(t.Context(), Spec{Algorithm: ""})
+		d := newTable(t, profile)
+		d.open("OPENPGP.3", func(k key.Key) {
+			made, err := k.Generate(t.Context(), key.Spec{Algorithm: ""})
 			if err != nil {
 				t.Fatalf("%s: %v", profile, err)
 			}
-			if made.Algorithm != RSA2048 {
+			if made.Algorithm != key.RSA2048 {
 				t.Errorf("%s: %s", profile, made.Algorithm)
 			}
 			checkSignature(t, k, false)
@@ -248,18 +203,18 @@ func TestImport(t *testing.T) {
 		"x25519":            {"", "OPENPGP.2", xKey},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t, test.profile)
-			d.open(test.ref, func(k Key) {
-				made, err := k.Import(t.Context(), test.private, Spec{})
+			d := newTable(t, test.profile)
+			d.open(test.ref, func(k key.Key) {
+				made, err := k.Import(t.Context(), test.private, key.Spec{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				public := test.private.(interface{ Public() crypto.PublicKey }).Public()
-				if !SamePublic(made.Public, public) {
+				if !pubkey.Same(made.Public, public) {
 					t.Error("another key")
 				}
 			})
-			d.open(test.ref, func(k Key) { checkSignature(t, k, test.ref == "OPENPGP.2") })
+			d.open(test.ref, func(k key.Key) { checkSignature(t, k, test.ref == "OPENPGP.2") })
 		})
 	}
 }
@@ -282,15 +237,15 @@ func TestPINsAreGuarded(t *testing.T) {
 	} {
 		for _, profile := range []string{"", "wrong-pin-6982"} {
 			t.Run(name+" "+profile, func(t *testing.T) {
-				d := newDesk(t, profile)
-				d.open("OPENPGP.3", func(k Key) {
-					if _, err := k.Generate(t.Context(), Spec{Algorithm: P256}); err != nil {
+				d := newTable(t, profile)
+				d.open("OPENPGP.3", func(k key.Key) {
+					if _, err := k.Generate(t.Context(), key.Spec{Algorithm: key.P256}); err != nil {
 						t.Fatal(err)
 					}
 				})
-				d.burn(test.burned)
+				d.burn(0x82, test.burned)
 				d.pins[secret.PIN], d.last = test.pin, test.last
-				d.open("OPENPGP.3", func(k Key) {
+				d.open("OPENPGP.3", func(k key.Key) {
 					signer, err := k.Signer(t.Context())
 					if err != nil {
 						t.Fatal(err)
@@ -304,7 +259,7 @@ func TestPINsAreGuarded(t *testing.T) {
 						t.Errorf("tries left %v, want %d", p.TriesLeft, test.left)
 					}
 				})
-				if left := d.triesLeft(); left != test.left {
+				if left := d.tries()[0]; left != test.left {
 					t.Errorf("%d tries left on the card, want %d", left, test.left)
 				}
 			})
@@ -312,51 +267,22 @@ func TestPINsAreGuarded(t *testing.T) {
 	}
 }
 
-// burn uses up tries of the user PIN.
-func (d *desk) burn(n int) {
-	for range n {
-		d.send(iso7816.Command{INS: iso7816.InsVerify, P2: 0x82, Data: []byte("999999")})
-	}
-}
-
-func (d *desk) triesLeft() int {
-	return int(d.send(iso7816.Command{INS: iso7816.InsGetData, P2: 0xC4, Ne: 256})[4])
-}
-
-func (d *desk) send(cmd iso7816.Command) []byte {
-	d.t.Helper()
-	conn, err := d.card.Connect(d.t.Context())
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(true) }()
-	ch := iso7816.NewChannel(conn, iso7816.Capabilities{})
-	if _, err := ch.Select(d.t.Context(), []byte{0xD2, 0x76, 0x00, 0x01, 0x24, 0x01}); err != nil {
-		d.t.Fatal(err)
-	}
-	answer, err := ch.Send(d.t.Context(), cmd)
-	if err != nil && iso7816.StatusOf(err) == 0 {
-		d.t.Fatal(err)
-	}
-	return answer
-}
-
 func TestCertificateOfEverySlot(t *testing.T) {
 	for _, profile := range []string{"", "occurrence-forgotten", "kdf", "chaining-refused"} {
-		t.Run(profile, func(t *testing.T) { checkCertificates(t, newDesk(t, profile)) })
+		t.Run(profile, func(t *testing.T) { checkCertificates(t, newTable(t, profile)) })
 	}
-	d := newDesk(t, "openpgp-2.0")
-	d.open("OPENPGP.1", func(k Key) {
+	d := newTable(t, "openpgp-2.0")
+	d.open("OPENPGP.1", func(k key.Key) {
 		if err := k.PutCertificate(t.Context(), []byte("x"), nil); !problem.Is(err, problem.NotSupported) {
 			t.Error(err)
 		}
 	})
 }
 
-func checkCertificates(t *testing.T, d *desk) {
+func checkCertificates(t *testing.T, d *table) {
 	t.Helper()
 	for _, ref := range []string{"OPENPGP.1", "OPENPGP.2", "OPENPGP.3"} {
-		d.open(ref, func(k Key) {
+		d.open(ref, func(k key.Key) {
 			if value, err := k.Certificate(t.Context()); value != nil || err != nil {
 				t.Fatalf("%s holds %X, %v", ref, value, err)
 			}
@@ -369,7 +295,7 @@ func checkCertificates(t *testing.T, d *desk) {
 		})
 	}
 	for _, ref := range []string{"OPENPGP.3", "OPENPGP.1", "OPENPGP.2"} {
-		d.open(ref, func(k Key) {
+		d.open(ref, func(k key.Key) {
 			if value, err := k.Certificate(t.Context()); string(value) != "certificate of "+ref || err != nil {
 				t.Fatalf("%s holds %q, %v", ref, value, err)
 			}
@@ -386,18 +312,18 @@ func checkCertificates(t *testing.T, d *desk) {
 // TestReplaceOnACardThatIsPulled: an error must not say that nothing was changed
 // where the old key is gone, nor that the new one is there where it is not.
 func TestReplaceOnACardThatIsPulled(t *testing.T) {
-	generate := func(d *desk) (made *Generated, err error) {
-		d.open("OPENPGP.3", func(k Key) { made, err = k.Generate(t.Context(), Spec{Algorithm: P256}) })
+	generate := func(d *table) (made *key.Generated, err error) {
+		d.open("OPENPGP.3", func(k key.Key) { made, err = k.Generate(t.Context(), key.Spec{Algorithm: key.P256}) })
 		return made, err
 	}
-	counted := newDesk(t, "")
+	counted := newTable(t, "")
 	if _, err := generate(counted); err != nil {
 		t.Fatal(err)
 	}
 	const opening = 2 // SELECT, GET DATA
 	changes := 0
 	for n := counted.card.Traffic().APDUs + opening + 1; ; n++ {
-		d := newDesk(t, "", cardsim.RemoveAfter(n))
+		d := newTable(t, "", cardsim.RemoveAfter(n))
 		old, err := generate(d)
 		if err != nil {
 			t.Fatal(err)
@@ -410,16 +336,16 @@ func TestReplaceOnACardThatIsPulled(t *testing.T) {
 		if !errors.As(failed, &p) || p.Code != problem.CardRemoved {
 			t.Fatalf("APDU %d: %v", n, failed)
 		}
-		d.open("OPENPGP.3", func(k Key) {
+		d.open("OPENPGP.3", func(k key.Key) {
 			now, err := k.Public(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			changed := !SamePublic(now, old.Public)
+			changed := !pubkey.Same(now, old.Public)
 			if changed {
 				changes++
 			}
-			if said := p.Why; changed && said == stateUntouched || !changed && said == stateKeyReplaced {
+			if said := p.Why; changed && said == stateUntouched || !changed && said == stateMade {
 				t.Errorf("APDU %d: the key is another one: %v; the error says %q", n, changed, said)
 			}
 		})

@@ -1,166 +1,211 @@
-package cardinit
+package openpgp
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/openpgp"
+	app "github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// PIN is one of a card's PINs, as users name it.
-type PIN string
+// The PINs of an OpenPGP card. PW1 has two numbers for VERIFY, and is one PIN.
+var passwords = map[app.PasswordRef]struct {
+	role   pin.Role
+	secret secret.Name
+	rescue string
+}{
+	app.PW1Sign:       {pin.User, secret.PIN, rescueUser},
+	app.PW1:           {pin.User, secret.PIN, rescueUser},
+	app.PW3:           {pin.Admin, secret.AdminPIN, "cardctl init"},
+	app.ResettingCode: {pin.ResetCode, secret.ResetCode, rescueUser},
+}
 
-// The PINs of the command line's contract.
-const (
-	User      PIN = "user"
-	Admin     PIN = "admin"
-	SO        PIN = "so"
-	PUK       PIN = "puk"
-	ResetCode PIN = "reset-code"
-)
+const rescueUser = "cardctl unblock-pin user --admin-pin prompt --new-pin prompt"
 
-// label is the PIN in a question.
-func (p PIN) label() string {
-	if p == ResetCode {
-		return "resetting code"
+// described is a PIN without what the card tells of it.
+func (c *onCard) described(ref app.PasswordRef) pin.PIN {
+	p := passwords[ref]
+	return pin.PIN{
+		Role: p.role, Secret: p.secret, Holder: c.holder(), Min: ref.MinLength(), Rescue: p.rescue,
+		Tries: func(ctx context.Context, again bool) (pin.Tries, error) { return c.tries(ctx, ref, again) },
 	}
-	return string(p) + " PIN"
 }
 
-// PINReport is what SetPIN and UnblockPIN did.
-type PINReport struct {
-	Serial string `json:"serial"`
-	PIN    PIN    `json:"pin"`
-}
-
-const (
-	pinUnchanged = "The PIN is the old one."
-	pinUnknown   = "Whether the card took the new PIN is not known: the tries left, which cardctl info shows, do not change by looking."
-)
-
-// afterChange is what the PIN is when the command that changes it has failed: the
-// old one, where the card answered.
-func afterChange(err error) string {
-	if iso7816.StatusOf(err) != 0 || problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) {
-		return pinUnchanged
-	}
-	return pinUnknown
-}
-
-// SetPIN changes a PIN, or sets the resetting code.
-func SetPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, access key.Access) (PINReport, error) {
-	what := "set-pin " + string(pin)
-	card, report, err := open(ctx, ch, pin, what)
+// tries are those of DO C4, which is in DO 6E.
+func (c *onCard) tries(ctx context.Context, ref app.PasswordRef, again bool) (pin.Tries, error) {
+	selected, err := c.application(ctx)
 	if err != nil {
-		return report, err
+		return pin.Unknown(), err
 	}
-	state := pinUnchanged
-	change := func(ref openpgp.PasswordRef, old *secret.Bytes) error {
-		replacement, err := askNew(ctx, card, access, secret.NewPIN, ref, "new "+pin.label())
+	var status app.PasswordStatus
+	if again {
+		if status, err = selected.PasswordStatus(ctx); unlessUnreadable(err) != nil {
+			return pin.Unknown(), explain(err, "reading the tries left", "")
+		}
+	} else {
+		data, err := c.related(ctx, selected)
+		if err != nil {
+			return pin.Unknown(), err
+		}
+		status = data.Passwords
+	}
+	told := status.Status(ref)
+	if !told.Known {
+		return pin.Unknown(), nil
+	}
+	return pin.Left(told.TriesLeft), nil
+}
+
+// pin is a PIN with the lengths that may be sent: of a card with a KDF, those of
+// what a person types.
+func (c *onCard) pin(ctx context.Context, ref app.PasswordRef) (pin.PIN, error) {
+	selected, err := c.application(ctx)
+	if err != nil {
+		return pin.PIN{}, err
+	}
+	p := c.described(ref)
+	p.Max, err = selected.PasswordLimit(ctx, ref)
+	return p, err
+}
+
+// PINs are shown with the lengths that the card tells.
+func (c *onCard) PINs(ctx context.Context) ([]pin.PIN, error) {
+	if c.seen.terminated {
+		return nil, nil
+	}
+	_, data, err := c.data(ctx)
+	if err != nil {
+		return nil, explain(err, "reading the card", "")
+	}
+	var pins []pin.PIN
+	for _, ref := range []app.PasswordRef{app.PW1, app.ResettingCode, app.PW3} {
+		p, told := c.described(ref), data.Passwords.Status(ref)
+		p.Max = told.MaxLength
+		// A resetting code that was never set shows no tries, as a blocked one does.
+		p.Unset = ref == app.ResettingCode && told.Known && told.TriesLeft == 0
+		pins = append(pins, p)
+	}
+	return pins, nil
+}
+
+// unlock has a PIN verified, unless it is.
+func (c *onCard) unlock(ctx context.Context, ref app.PasswordRef) error {
+	selected, err := c.application(ctx)
+	if err != nil || selected.Verified(ref) {
+		return err
+	}
+	p, err := c.pin(ctx, ref)
+	if err != nil {
+		return err
+	}
+	return c.access.Policy.Send(ctx, p, c.verify(ref))
+}
+
+// verify is VERIFY of a PIN.
+func (c *onCard) verify(ref app.PasswordRef) func(context.Context, *secret.Bytes) error {
+	return func(ctx context.Context, value *secret.Bytes) error {
+		selected, err := c.application(ctx)
 		if err != nil {
 			return err
 		}
-		defer replacement.Wipe()
-		if ref == openpgp.ResettingCode {
-			err = card.PutResettingCode(ctx, replacement)
-		} else {
-			err = card.ChangeReferenceData(ctx, ref, old, replacement)
-		}
-		state = afterChange(err)
-		return err
+		return wrong(selected.Verify(ctx, ref, value))
 	}
-	switch pin {
-	case User:
-		err = key.WithPassword(ctx, card, openpgp.PW1, secret.PIN, access, func(old *secret.Bytes) error {
-			return change(openpgp.PW1, old)
-		})
-	case Admin:
-		err = key.WithPassword(ctx, card, openpgp.PW3, secret.AdminPIN, access, func(old *secret.Bytes) error {
-			return change(openpgp.PW3, old)
-		})
-	case ResetCode:
-		if err = key.Unlock(ctx, card, openpgp.PW3, access); err == nil {
-			err = change(openpgp.ResettingCode, nil)
-		}
-	}
-	return report, key.Explain(err, what, state)
 }
 
-// UnblockPIN gives the user PIN its tries back and a new value, by the admin
-// PIN or the resetting code.
-func UnblockPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, with secret.Name, access key.Access) (PINReport, error) {
-	what := "unblock-pin " + string(pin)
-	card, report, err := open(ctx, ch, pin, what)
-	if err != nil {
-		return report, err
+// wrong tells the policy for PINs what the card said of one.
+func wrong(err error) error {
+	var password *app.PasswordError
+	if errors.As(err, &password) {
+		return &pin.WrongError{Left: pin.Left(password.TriesLeft), Cause: password.Cause}
 	}
-	if pin != User || with != secret.AdminPIN && with != secret.ResetCode {
-		return report, problem.New(problem.NotSupported, "%s: an OpenPGP card cannot do that", what).
+	return err
+}
+
+// SetPIN changes a PIN, or sets the resetting code by the admin PIN. CHANGE
+// REFERENCE DATA has the old PIN and the new one without a mark between them
+// (7.2.3): the old one is verified first, or one that is too long would make
+// another PIN of the new one.
+func (c *onCard) SetPIN(ctx context.Context, role pin.Role) (pin.Change, error) {
+	switch role {
+	case pin.User:
+		return c.change(ctx, app.PW1)
+	case pin.Admin:
+		return c.change(ctx, app.PW3)
+	case pin.ResetCode:
+		return c.byAdmin(ctx, app.ResettingCode, (*app.Card).PutResettingCode)
+	}
+	return pin.Change{}, problem.New(problem.NotSupported, "an OpenPGP card has no such PIN").
+		Because("It has user, admin and reset-code.")
+}
+
+func (c *onCard) change(ctx context.Context, ref app.PasswordRef) (pin.Change, error) {
+	p, err := c.pin(ctx, ref)
+	if err != nil {
+		return pin.Change{}, explain(err, "reading the card", "")
+	}
+	return pin.Change{By: p, New: p, Open: c.verify(ref), Set: func(ctx context.Context, old, replacement *secret.Bytes) error {
+		selected, err := c.application(ctx)
+		if err != nil {
+			return err
+		}
+		return wrong(selected.ChangeReferenceData(ctx, ref, old, replacement))
+	}}, nil
+}
+
+// byAdmin sets a PIN when the admin PIN is verified.
+func (c *onCard) byAdmin(ctx context.Context, ref app.PasswordRef, set func(*app.Card, context.Context, *secret.Bytes) error) (pin.Change, error) {
+	admin, err := c.pin(ctx, app.PW3)
+	if err != nil {
+		return pin.Change{}, explain(err, "reading the card", "")
+	}
+	p, err := c.pin(ctx, ref)
+	if err != nil {
+		return pin.Change{}, explain(err, "reading the card", "")
+	}
+	return pin.Change{By: admin, New: p, Open: c.verify(app.PW3), Set: func(ctx context.Context, _, replacement *secret.Bytes) error {
+		selected, err := c.application(ctx)
+		if err != nil {
+			return err
+		}
+		return set(selected, ctx, replacement)
+	}}, nil
+}
+
+// UnblockedBy are the two ways to a new user PIN.
+func (c *onCard) UnblockedBy() []secret.Name { return []secret.Name{secret.AdminPIN, secret.ResetCode} }
+
+// UnblockPIN gives the user PIN its tries back and a new value. Nothing stands
+// between resetting code and new PIN (7.2.4), and no command verifies the code
+// alone: the new PIN is proved afterwards.
+func (c *onCard) UnblockPIN(ctx context.Context, role pin.Role, by secret.Name) (pin.Change, error) {
+	switch {
+	case role == pin.User && (by == secret.AdminPIN || by == ""):
+		return c.byAdmin(ctx, app.PW1, (*app.Card).ResetRetryCounter)
+	case role != pin.User || by != secret.ResetCode:
+		return pin.Change{}, problem.New(problem.NotSupported, "an OpenPGP card cannot do that").
 			Because("The user PIN is unblocked with --admin-pin or --reset-code; a blocked admin PIN is the end of the card's contents.").
 			Hint("cardctl unblock-pin user --admin-pin prompt --new-pin prompt")
 	}
-	state := pinUnchanged
-	unblock := func(send func(*secret.Bytes) error) error {
-		replacement, err := askNew(ctx, card, access, secret.NewPIN, openpgp.PW1, "new user PIN")
+	code, err := c.pin(ctx, app.ResettingCode)
+	if err != nil {
+		return pin.Change{}, explain(err, "reading the card", "")
+	}
+	user, err := c.pin(ctx, app.PW1)
+	if err != nil {
+		return pin.Change{}, explain(err, "reading the card", "")
+	}
+	return pin.Change{By: code, New: user, Prove: c.verify(app.PW1), Set: func(ctx context.Context, code, replacement *secret.Bytes) error {
+		selected, err := c.application(ctx)
 		if err != nil {
 			return err
 		}
-		defer replacement.Wipe()
-		err = send(replacement)
-		state = afterChange(err)
-		return err
-	}
-	if with == secret.ResetCode {
-		err = key.WithPassword(ctx, card, openpgp.ResettingCode, secret.ResetCode, access, func(code *secret.Bytes) error {
-			return unblock(func(replacement *secret.Bytes) error {
-				return card.ResetRetryCounterByCode(ctx, code, replacement)
-			})
-		})
-	} else if err = key.Unlock(ctx, card, openpgp.PW3, access); err == nil {
-		err = unblock(func(replacement *secret.Bytes) error { return card.ResetRetryCounter(ctx, replacement) })
-	}
-	return report, key.Explain(err, what, state)
+		return wrong(selected.ResetRetryCounterByCode(ctx, code, replacement))
+	}}, nil
 }
 
-func open(ctx context.Context, ch *iso7816.Channel, pin PIN, what string) (*openpgp.Card, PINReport, error) {
-	report := PINReport{PIN: pin}
-	switch pin {
-	case User, Admin, ResetCode, SO, PUK:
-	default:
-		return nil, report, problem.New(problem.Usage, "%q is not a PIN", string(pin)).
-			Because("The PINs are user, admin, so, puk and reset-code.")
-	}
-	card, err := openpgp.Select(ctx, ch)
-	switch {
-	case err != nil:
-		return nil, report, key.Explain(err, what, "")
-	case pin == SO, pin == PUK:
-		return nil, report, problem.New(problem.NotSupported, "%s: an OpenPGP card has no such PIN", what).
-			Because("It has user, admin and reset-code.")
-	}
-	data, err := card.ApplicationRelatedData(ctx)
-	if err != nil {
-		return nil, report, key.Explain(err, what, "")
-	}
-	report.Serial = data.AID.Serial()
-	return card, report, nil
-}
-
-// askNew asks for a PIN that is to be set and checks its length. A terminated
-// card tells no limits; its PINs are checked when it is started again.
-func askNew(ctx context.Context, card *openpgp.Card, access key.Access, name secret.Name, ref openpgp.PasswordRef, label string) (*secret.Bytes, error) {
-	note := fmt.Sprintf("at least %d characters", ref.MinLength())
-	pin, err := access.Ask(ctx, secret.Request{Name: name, Label: label, Note: note, New: true})
-	if err != nil || card.Terminated() {
-		return pin, err
-	}
-	if err := key.CheckLength(ctx, card, ref, pin); err != nil {
-		pin.Wipe()
-		return nil, err
-	}
-	return pin, nil
-}
+// unexpected reports an answer after which the card may have done what it was
+// told.
+func unexpected(err error) bool { return iso7816.StatusOf(err) != 0 && !iso7816.Refused(err) }

@@ -1,4 +1,4 @@
-package key
+package openpgp
 
 import (
 	"context"
@@ -7,20 +7,21 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/openpgp"
+	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Signer returns a crypto.Signer over the key. The decryption key signs where
 // it is RSA and the card can lend it to INTERNAL AUTHENTICATE.
-func (k *openPGPKey) Signer(ctx context.Context) (crypto.Signer, error) {
+func (k *slotKey) Signer(ctx context.Context) (crypto.Signer, error) {
 	public, err := k.Public(ctx)
 	if err != nil {
 		return nil, err
@@ -29,50 +30,61 @@ func (k *openPGPKey) Signer(ctx context.Context) (crypto.Signer, error) {
 		return nil, problem.New(problem.NotSupported, "%s: an X25519 key cannot sign", k.ref).
 			Because("It is for key agreement only.").Hint("use OPENPGP.1 or OPENPGP.3")
 	}
-	if k.slot == openpgp.Decryption {
-		data, err := k.card.ApplicationRelatedData(ctx)
+	if k.slot == app.Decryption {
+		_, data, err := k.data(ctx)
 		if err != nil {
-			return nil, Explain(err, k.ref.String(), "")
+			return nil, k.explain(err, "")
 		}
 		if _, isRSA := public.(*rsa.PublicKey); !isRSA || !data.Extended.MSE {
 			return nil, problem.New(problem.NotSupported, "%s: the decryption key of this card cannot sign", k.ref).
 				Because("That takes an RSA key and a card with MANAGE SECURITY ENVIRONMENT.").Hint("use OPENPGP.1 or OPENPGP.3")
 		}
 	}
-	return &openPGPSigner{ctx: ctx, key: k, public: public}, nil
+	return &signer{ctx: ctx, key: k, public: public}, nil
 }
 
-// openPGPSigner carries the context of the command that made it, because
+// ready has the user PIN verified, and tells a person who has to touch the card.
+func (k *slotKey) ready(ctx context.Context, touch string) (*app.Card, error) {
+	if err := k.unlock(ctx, app.PasswordFor(k.slot)); err != nil {
+		return nil, err
+	}
+	selected, data, err := k.data(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if data.Key(k.slot).Touch {
+		k.access.Notify(touch)
+	}
+	return selected, nil
+}
+
+// signer carries the context of the command that made it, because
 // crypto.Signer has no place for one.
-type openPGPSigner struct {
+type signer struct {
 	ctx    context.Context
-	key    *openPGPKey
+	key    *slotKey
 	public crypto.PublicKey
-	lent   bool
 }
 
-func (s *openPGPSigner) Public() crypto.PublicKey { return s.public }
+func (s *signer) Public() crypto.PublicKey { return s.public }
 
 // Sign makes an RSA PKCS#1 v1.5, ECDSA (ASN.1) or Ed25519 signature.
-func (s *openPGPSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	input, err := s.input(digest, opts)
 	if err != nil {
 		return nil, err
 	}
-	k, what := s.key, "signing with "+s.key.ref.String()
-	if err := Unlock(s.ctx, k.card, openpgp.PasswordFor(k.slot), k.access); err != nil {
-		return nil, Explain(err, what, "")
+	what := "signing with " + s.key.ref.String()
+	selected, err := s.key.ready(s.ctx, "touch the card to allow the signature")
+	if err != nil {
+		return nil, explain(err, what, "")
 	}
-	if k.slot == openpgp.Decryption && !s.lent {
-		if err := k.card.UseForAuthentication(s.ctx, k.slot); err != nil {
-			return nil, Explain(err, what, "")
+	if s.key.slot == app.Decryption {
+		if err := selected.UseForAuthentication(s.ctx, s.key.slot); err != nil {
+			return nil, explain(err, what, "")
 		}
-		s.lent = true
 	}
-	if data, err := k.card.ApplicationRelatedData(s.ctx); err == nil && data.Key(k.slot).Touch {
-		k.access.Notify("touch the card to allow the signature")
-	}
-	signature, err := k.card.Sign(s.ctx, k.slot, input)
+	signature, err := selected.Sign(s.ctx, s.key.slot, input)
 	if err != nil {
 		return nil, s.explain(err, what, len(input))
 	}
@@ -84,7 +96,7 @@ func (s *openPGPSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts)
 
 // explain tells a message that is too long for the card from other refusals:
 // Ed25519 alone has to be sent all of it.
-func (s *openPGPSigner) explain(err error, what string, length int) error {
+func (s *signer) explain(err error, what string, length int) error {
 	if _, whole := s.public.(ed25519.PublicKey); whole {
 		switch iso7816.StatusOf(err) {
 		case iso7816.StatusWrongLength, iso7816.StatusWrongData, iso7816.StatusNoSpace:
@@ -95,11 +107,11 @@ func (s *openPGPSigner) explain(err error, what string, length int) error {
 			return p
 		}
 	}
-	return Explain(err, what, "")
+	return explain(err, what, "")
 }
 
 // input is what the card signs: it adds the padding, not the DigestInfo.
-func (s *openPGPSigner) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	hash := opts.HashFunc()
 	switch public := s.public.(type) {
 	case *rsa.PublicKey:
@@ -110,7 +122,11 @@ func (s *openPGPSigner) input(digest []byte, opts crypto.SignerOpts) ([]byte, er
 		if len(digest) != hash.Size() {
 			return nil, fmt.Errorf("a digest of %d bytes for %s", len(digest), hash)
 		}
-		return digestInfo(hash, digest)
+		input, err := pubkey.DigestInfo(hash, digest)
+		if errors.Is(err, pubkey.ErrDigest) {
+			return nil, problem.New(problem.NotSupported, "no RSA signatures over %s", hash)
+		}
+		return input, err
 	case *ecdsa.PublicKey:
 		return fit(digest, min(public.Params().BitSize, 512)/8), nil
 	case ed25519.PublicKey:
@@ -132,27 +148,10 @@ func fit(digest []byte, n int) []byte {
 	return append(make([]byte, n-len(digest), n), digest...)
 }
 
-// digestInfo is the structure of RFC 8017, 9.2.
-func digestInfo(hash crypto.Hash, digest []byte) ([]byte, error) {
-	oids := map[crypto.Hash]asn1.ObjectIdentifier{
-		crypto.SHA256: {2, 16, 840, 1, 101, 3, 4, 2, 1},
-		crypto.SHA384: {2, 16, 840, 1, 101, 3, 4, 2, 2},
-		crypto.SHA512: {2, 16, 840, 1, 101, 3, 4, 2, 3},
-	}
-	oid, ok := oids[hash]
-	if !ok {
-		return nil, problem.New(problem.NotSupported, "no RSA signatures over %s", hash)
-	}
-	return asn1.Marshal(struct {
-		Algorithm pkix.AlgorithmIdentifier
-		Digest    []byte
-	}{pkix.AlgorithmIdentifier{Algorithm: oid, Parameters: asn1.NullRawValue}, digest})
-}
-
 // joinECDSA makes the ASN.1 form of r and s, one behind the other.
 func joinECDSA(raw []byte) ([]byte, error) {
 	if len(raw) == 0 || len(raw)%2 != 0 {
-		return nil, fmt.Errorf("%w: an ECDSA signature of %d bytes", openpgp.ErrMalformed, len(raw))
+		return nil, fmt.Errorf("%w: an ECDSA signature of %d bytes", app.ErrMalformed, len(raw))
 	}
 	half := len(raw) / 2
 	return asn1.Marshal(struct{ R, S *big.Int }{

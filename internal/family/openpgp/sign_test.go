@@ -1,4 +1,4 @@
-package key
+package openpgp
 
 import (
 	"crypto"
@@ -6,15 +6,16 @@ import (
 	"crypto/rand"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // withSigner makes a key on a card that is strict about the length of what it
 // signs.
-func withSigner(t *testing.T, ref string, algorithm Algorithm, use func(crypto.Signer)) {
+func withSigner(t *testing.T, ref string, algorithm key.Algorithm, use func(crypto.Signer)) {
 	t.Helper()
-	newDesk(t, "strict-lengths").open(ref, func(k Key) {
-		if _, err := k.Generate(t.Context(), Spec{Algorithm: algorithm}); err != nil {
+	newTable(t, "strict-lengths").open(ref, func(k key.Key) {
+		if _, err := k.Generate(t.Context(), key.Spec{Algorithm: algorithm}); err != nil {
 			t.Fatal(err)
 		}
 		signer, err := k.Signer(t.Context())
@@ -26,7 +27,7 @@ func withSigner(t *testing.T, ref string, algorithm Algorithm, use func(crypto.S
 }
 
 func TestECDSAWithEveryDigestOnAStrictCard(t *testing.T) {
-	for _, algorithm := range []Algorithm{P256, P384, P521} {
+	for _, algorithm := range []key.Algorithm{key.P256, key.P384, key.P521} {
 		t.Run(string(algorithm), func(t *testing.T) {
 			withSigner(t, "OPENPGP.3", algorithm, func(signer crypto.Signer) {
 				for _, hash := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
@@ -46,7 +47,7 @@ func TestECDSAWithEveryDigestOnAStrictCard(t *testing.T) {
 }
 
 func TestEd25519MessageTooLongForTheCard(t *testing.T) {
-	withSigner(t, "OPENPGP.1", Ed25519, func(signer crypto.Signer) {
+	withSigner(t, "OPENPGP.1", key.Ed25519, func(signer crypto.Signer) {
 		if _, err := signer.Sign(rand.Reader, make([]byte, 1024), crypto.Hash(0)); err != nil {
 			t.Errorf("1024 bytes: %v", err)
 		}
