@@ -2,18 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/applet"
-	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/output"
-	"github.com/cardctl/cardctl/internal/problem"
 )
 
 type appletInstallOptions struct {
