@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"os"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +27,7 @@ programs that hold cards, PKCS#11 modules. Nothing is changed.`,
 
 func runDoctor(ctx context.Context, env *Env) error {
 	env.progress.Show("looking at this machine")
-	report := doctor.Run(ctx, doctor.Machine(env.desk()))
+	report := doctor.Examine(ctx, env.desk(), runtime.GOOS, os.DirFS("/"))
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -47,6 +47,11 @@ type Family struct {
 	// probes: serial, version, label. It is nil where there is nothing to add.
 	Describe func(ctx context.Context, line *desk.Line, found *Identity) error
 
+	// KnownKeys says whether others may know the keys that the card is managed
+	// with; told is false for a card that has none. It is nil for a kind without
+	// such keys.
+	KnownKeys func(ctx context.Context, line *desk.Line) (known, told bool, err error)
+
 	// Open opens the card, blank ones too. It is nil for a kind that is known
 	// and cannot be used yet. The line compares the card from then on.
 	Open func(ctx context.Context, line *desk.Line, o Opening) (Card, error)

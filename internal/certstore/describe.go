@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Certificate is what there is to say of a certificate.

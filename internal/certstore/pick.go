@@ -6,8 +6,8 @@ import (
 	"crypto/x509"
 	"strings"
 
-	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // maxChain is how many issuers Pick follows.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -216,6 +217,11 @@ func (l *Line) use(connection iso7816.Connection) {
 	if l.desk.Trace != nil {
 		l.transmitter = iso7816.NewTracer(connection, l.desk.Trace)
 	}
+}
+
+// Traced puts a trace before a card.
+func Traced(to io.Writer) func(iso7816.Transmitter) iso7816.Transmitter {
+	return func(card iso7816.Transmitter) iso7816.Transmitter { return iso7816.NewTracer(card, to) }
 }
 
 func (l *Line) newChannel() *iso7816.Channel {

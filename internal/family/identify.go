@@ -116,3 +116,17 @@ func lookFor(ctx context.Context, ch *iso7816.Channel, p card.Probe) (*card.Appl
 	}
 	return &card.Application{Name: p.App, AID: fmt.Sprintf("%X", p.AID)}, nil
 }
+
+// KnownKeys says whether others may know the keys that the card on a line is
+// managed with; told is false for a card without such keys.
+func KnownKeys(ctx context.Context, line *desk.Line) (known, told bool, err error) {
+	for _, f := range All() {
+		if f.KnownKeys == nil {
+			continue
+		}
+		if known, told, err = f.KnownKeys(ctx, line); told || err != nil {
+			return known, told, err
+		}
+	}
+	return false, false, nil
+}

@@ -218,6 +218,10 @@ func TestLookAsksForTheSlotsFirst(t *testing.T) {
 	if _, err := m.Look(t.Context(), chosen); err != nil || !slices.Equal(f.calls[before:], []string{"C_GetSlotList", "C_GetTokenInfo"}) {
 		t.Errorf("%v: %q", err, f.calls[before:])
 	}
+	f.pulled = true
+	if _, err := m.Look(t.Context(), chosen); !problem.Is(err, problem.CardRemoved) {
+		t.Errorf("its answer of before was taken: %v", err)
+	}
 	f.faults["C_GetSlotList"] = pkcs11.CKR_GENERAL_ERROR
 	if _, err := m.InitToken(t.Context(), chosen, pin(t, "87654321"), "new", true); err == nil || f.count("C_InitToken") > 0 {
 		t.Errorf("nobody knows what is in the slot: %v", err)

@@ -97,7 +97,7 @@ func (s *Session) checkTries(ctx context.Context, l Login) (tries, error) {
 // loginResult makes of what C_Login returned what the user can act on.
 func (s *Session) loginResult(ctx context.Context, l Login, before tries, err error) error {
 	var sent *PINError
-	if !errors.As(err, &sent) || problem.Is(err, problem.CardRemoved) || problem.Is(err, cardChanged) {
+	if !errors.As(err, &sent) || isElsewhere(err) {
 		return err
 	}
 	after, triesErr := l.triesLeft(ctx, s.token)

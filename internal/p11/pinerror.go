@@ -77,7 +77,7 @@ func (m *Module) pinFailed(ctx context.Context, t Token, r Role, function string
 	if e.Answer == PINLocked || e.Locked && (e.Answer == PINUnknown || e.Answer == PINRefused) {
 		e.Answer, e.Locked = PINLocked, true
 	}
-	if problem.Is(gone, problem.CardRemoved) || problem.Is(gone, cardChanged) {
+	if isElsewhere(gone) {
 		err = gone
 	} else {
 		err = m.explainOn(ctx, t, err)

@@ -142,31 +142,29 @@ func (m *Module) SetPIN(ctx context.Context, t Token, r Role, old, replacement *
 }
 
 func (s *Session) initPIN(ctx context.Context, userPIN *secret.Bytes) error {
-	if err := s.same(ctx); err != nil {
-		return err
-	}
-	_, err := callWithPIN(ctx, s.module, "C_InitPIN", userPIN, func(pin []byte) (struct{}, error) {
-		return struct{}{}, s.module.library.initPIN(s.handle, pin)
+	return s.sendPINs(ctx, User, "C_InitPIN", userPIN, func(pin []byte) error {
+		return s.module.library.initPIN(s.handle, pin)
 	})
-	if err != nil {
-		return s.module.pinFailed(ctx, s.token, User, "C_InitPIN", err)
-	}
-	return nil
 }
 
 // setPIN hands over both PINs at once, in one copy that is wiped.
 func (s *Session) setPIN(ctx context.Context, r Role, old, replacement *secret.Bytes) error {
-	if err := s.same(ctx); err != nil {
-		return err
-	}
 	both := secret.New(slices.Concat(old.Reveal(), replacement.Reveal()))
 	defer both.Wipe()
 	n := old.Len()
-	_, err := callWithPIN(ctx, s.module, "C_SetPIN", both, func(pins []byte) (struct{}, error) {
-		return struct{}{}, s.module.library.setPIN(s.handle, pins[:n], pins[n:])
+	return s.sendPINs(ctx, r, "C_SetPIN", both, func(pins []byte) error {
+		return s.module.library.setPIN(s.handle, pins[:n], pins[n:])
 	})
+}
+
+// sendPINs makes one call that carries PINs, if the token is still the same.
+func (s *Session) sendPINs(ctx context.Context, r Role, function string, pins *secret.Bytes, f func(pins []byte) error) error {
+	if err := s.same(ctx); err != nil {
+		return err
+	}
+	_, err := callWithPIN(ctx, s.module, function, pins, func(pins []byte) (struct{}, error) { return struct{}{}, f(pins) })
 	if err != nil {
-		return s.module.pinFailed(ctx, s.token, r, "C_SetPIN", err)
+		return s.module.pinFailed(ctx, s.token, r, function, err)
 	}
 	return nil
 }

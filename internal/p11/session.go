@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -89,7 +88,7 @@ func (s *Session) end(ctx context.Context) error {
 	if CodeOf(err).isLost() {
 		return nil // the token ended it, and the login with it
 	}
-	if err = s.judge(ctx, err); problem.Is(err, problem.CardRemoved) || problem.Is(err, cardChanged) {
+	if err = s.judge(ctx, err); isElsewhere(err) {
 		return nil
 	}
 	return err
@@ -115,6 +114,9 @@ func (m *Module) judge(ctx context.Context, t Token, err error) error {
 	var failed *CallError
 	if !errors.As(err, &failed) || !failed.Code.isVague() {
 		return err
+	}
+	if _, lookErr := m.Look(ctx, t); isElsewhere(lookErr) {
+		return because(lookErr, failed)
 	}
 	for range looks {
 		// OpenSC keeps its answer to C_GetTokenInfo, and looks only here.

@@ -60,8 +60,11 @@ func TestLoginLooksAtTheTriesFirst(t *testing.T) {
 			token.tries, token.wrong = test.tries, test.wrong
 			m, f := startFake(t, token)
 			s := find(t, m, Wanted{Serial: "1"})
-			pin := secret.New([]byte(test.pin))
-			l := Login{AllowLastTry: test.allowLast, Ask: func(context.Context, secret.Request) (*secret.Bytes, error) { return pin, nil }}
+			pin, asked := secret.New([]byte(test.pin)), false
+			l := Login{AllowLastTry: test.allowLast, Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
+				asked = true
+				return pin, nil
+			}}
 			if test.told != unread {
 				l.Tries = func(context.Context) (int, error) { return token.tries, nil }
 			}
@@ -79,7 +82,7 @@ func TestLoginLooksAtTheTriesFirst(t *testing.T) {
 				}
 			}
 			_ = s.Close()
-			if test.sent > 0 && pin.Len() != 0 {
+			if asked && pin.Len() != 0 || s.pin.Len() != 0 {
 				t.Error("the PIN was not wiped")
 			}
 			if want := f.count("C_Login"); test.code == "" && f.count("C_Logout") != want {
@@ -263,6 +266,28 @@ func TestKeyThatWantsThePINEveryTime(t *testing.T) {
 	}
 }
 
+// Where the program was logged in before, no PIN is known to be right, and none
+// and nothing is sent in its place.
+func TestKeyThatWantsAPINThatNobodyHas(t *testing.T) {
+	token := newFakeToken("card", "1")
+	always := map[uint][]byte{pkcs11.CKA_ALWAYS_AUTHENTICATE: {1}}
+	token.objects = []fakeObject{publicHalf(t, fakeP256(), "1"), privateHalf(fakeP256(), "1", always)}
+	m, f := startFake(t, token)
+	f.keptLogin = true
+	s := find(t, m, Wanted{Serial: "1", Public: fakeP256().Public()})
+	if err := s.LoginWith(t.Context(), User, secret.New([]byte("000000"))); err != nil || !s.LoggedIn() {
+		t.Fatal(err)
+	}
+	key, err := s.Key(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("message"))
+	if _, err := key.Signer(t.Context()).Sign(nil, digest[:], crypto.SHA256); !problem.Is(err, problem.Failed) || f.count("C_Login") != 1 {
+		t.Errorf("%v: %q", err, f.calls)
+	}
+}
+
 func TestTokenThatHashesItself(t *testing.T) {
 	token := newFakeToken("card", "1")
 	token.mechanisms = map[MechanismID]uint{pkcs11.CKM_SHA256_RSA_PKCS: pkcs11.CKF_SIGN}
@@ -344,6 +369,21 @@ func TestCardPulled(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Errorf("a card that is gone was to be logged out: %v", err)
+	}
+}
+
+func TestCardSwapped(t *testing.T) {
+	token := newFakeToken("card", "1")
+	token.objects = []fakeObject{publicHalf(t, fakeP256(), "1"), privateHalf(fakeP256(), "1", nil)}
+	key, s, f := unlocked(t, token, fakeP256().Public())
+	f.swap(0, newFakeToken("card", "2"))
+	digest := sha256.Sum256([]byte("message"))
+	_, err := key.Signer(t.Context()).Sign(nil, digest[:], crypto.SHA256)
+	if !problem.Is(err, cardChanged) || !problemSays(err, `The slot holds the token "card" (serial "2") now.`) {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Close(); err != nil || f.tokens[0].touched > 0 {
+		t.Errorf("%v, the other was sent %d", err, f.tokens[0].touched)
 	}
 }
 

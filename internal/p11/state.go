@@ -16,11 +16,7 @@ func (s *Session) Explain(ctx context.Context, err error) error {
 	if isTold(err) {
 		return err
 	}
-	err = s.module.explainOn(ctx, s.token, err)
-	if judged := s.judge(ctx, err); problem.Is(judged, problem.CardRemoved) {
-		return s.module.wentAway(s.token, err)
-	}
-	return err
+	return s.judge(ctx, s.module.explainOn(ctx, s.token, err))
 }
 
 // explainOn makes a problem of what a call on a token returned; was is the
@@ -40,8 +36,14 @@ func (m *Module) explainOn(ctx context.Context, was Token, err error) error {
 	if !failed.Code.hidesState() {
 		return err
 	}
-	now, stateErr := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.state(was.Slot) })
-	if p := m.byState(was, now, stateErr, failed.Code); p != nil {
+	now, lookErr := m.Look(ctx, was)
+	if isElsewhere(lookErr) {
+		return because(lookErr, err)
+	}
+	if lookErr != nil {
+		return err
+	}
+	if p := m.byState(was, now, failed.Code); p != nil {
 		p.Cause = err
 		return p
 	}
@@ -94,18 +96,21 @@ func (c Code) hidesState() bool {
 	return c.isVague() || c == pkcs11.CKR_USER_NOT_LOGGED_IN || c == pkcs11.CKR_ARGUMENTS_BAD
 }
 
+// because is a problem with another cause.
+func because(err, cause error) error {
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		return err
+	}
+	told := *p
+	told.Cause = cause
+	return &told
+}
+
 // byState is what the token's state says of a vague return value, nil where it
 // says nothing.
-func (m *Module) byState(was, now Token, err error, code Code) *problem.Error {
+func (m *Module) byState(was, now Token, code Code) *problem.Error {
 	switch {
-	case CodeOf(err).isGone():
-		return m.wentAway(was, err)
-	case err != nil:
-		return nil
-	case was.Initialized && !now.Initialized && now.Serial == was.Serial:
-		return m.notInitialized(now)
-	case now.identity() != was.identity():
-		return m.changed(was, now)
 	case now.UserPIN.Locked:
 		return problem.New(problem.PINBlocked, "the user PIN of the token %q is blocked [%s]", was.Label, code.Name()).WithTries(0).
 			Because("It was entered wrongly too often.").

@@ -103,7 +103,7 @@ func TestWhatAFailedWriteMeans(t *testing.T) {
 		{"removed, seen in the list of slots only", pkcs11.CKR_GENERAL_ERROR, func(f *writable) { f.tokens = nil }, problem.CardRemoved},
 		{"erased by another program", pkcs11.CKR_DEVICE_ERROR, func(f *writable) {
 			f.tokens[0].info.flags &^= pkcs11.CKF_TOKEN_INITIALIZED
-		}, problem.NotFound},
+		}, cardChanged},
 		{"blocked by another program", pkcs11.CKR_USER_NOT_LOGGED_IN, func(f *writable) { f.tokens[0].tries = 0 }, problem.PINBlocked},
 		{"write-protected, the module says nothing of it", pkcs11.CKR_FUNCTION_FAILED, func(f *writable) {
 			f.tokens[0].info.flags |= pkcs11.CKF_WRITE_PROTECTED

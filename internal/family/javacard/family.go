@@ -32,7 +32,11 @@ func Family() card.Family {
 			{App: domainApp, Type: "GlobalPlatform card", AID: issuerAID()},
 		},
 		Describe: describeChip,
-		Open:     open,
+		KnownKeys: func(ctx context.Context, line *desk.Line) (known, told bool, err error) {
+			keys, err := CardKeys(ctx, line)
+			return keys != KeysNotKnown, err == nil, err
+		},
+		Open: open,
 	}
 }
 
