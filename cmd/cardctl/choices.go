@@ -149,7 +149,7 @@ func (env *Env) moduleChoices(context.Context, *cobra.Command) ([]choice, error)
 
 // simulatedChoices are the simulated cards.
 func (env *Env) simulatedChoices(context.Context, *cobra.Command) ([]choice, error) {
-	list, err := simulate.List(env.simulated())
+	list, err := simulate.List(env.store())
 	if err != nil {
 		return nil, err
 	}

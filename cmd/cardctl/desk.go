@@ -28,8 +28,16 @@ func (env *Env) desk() *desk.Desk {
 	}
 }
 
-// simulated are the simulated cards of this user.
-func (env *Env) simulated() *desk.SimulatedStore {
+// simulated are the simulated cards: those of this user, if there are no others.
+func (env *Env) simulated() desk.Simulated {
+	if env.cards != nil {
+		return env.cards
+	}
+	return env.store()
+}
+
+// store is where simulated cards are kept.
+func (env *Env) store() *desk.SimulatedStore {
 	return &desk.SimulatedStore{Wait: env.flags.timeout, Dir: func() (string, error) {
 		dir, err := env.stateDir()
 		return filepath.Join(dir, "sim"), err

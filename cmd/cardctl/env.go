@@ -38,6 +38,8 @@ type Env struct {
 	terminal *terminal.Terminal
 	// openReaders reaches the PC/SC daemon.
 	openReaders desk.OpenReaders
+	// cards are simulated cards in the place of this user's.
+	cards desk.Simulated
 	// modules are the PKCS#11 modules that are loaded.
 	modules *desk.Modules
 

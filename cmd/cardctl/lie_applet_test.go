@@ -97,7 +97,7 @@ func TestLiedToByJavaCard(t *testing.T) {
 }
 
 // traced are the headers of the commands in a trace, GET RESPONSE among them.
-func (d *desk) traced(path string) (sent []string) {
+func (d *testDesk) traced(path string) (sent []string) {
 	d.t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {

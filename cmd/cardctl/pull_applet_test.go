@@ -19,7 +19,7 @@ import (
 const testKey = "404142434445464748494A4B4C4D4E4F"
 
 // javaDesk is a desk with a Java card, some files, and a package on the card.
-type javaDesk struct{ *desk }
+type javaDesk struct{ *testDesk }
 
 // newJavaDesk makes the card with these flags too, for short APDUs.
 func newJavaDesk(t *testing.T, made ...string) javaDesk {
@@ -57,7 +57,7 @@ func (d javaDesk) keysFile() string { return filepath.Join(d.state, "new.keys") 
 // what is remembered of failed ones.
 func (d javaDesk) restore(state []byte) {
 	d.t.Helper()
-	d.desk.restore(state)
+	d.testDesk.restore(state)
 	d.forgetKeys()
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
@@ -39,7 +40,7 @@ func TestCardForgetsThePIN(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			connection, err := holdSimulated(ctx, card)
+			connection, err := desk.HoldSimulated(ctx, card)
 			return watchedCard{connection, &reset}, err
 		}
 		d.run(context.Background(), d.words(line))

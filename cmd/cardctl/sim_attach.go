@@ -31,7 +31,7 @@ vsmartcard-vpcd; its second one waits at localhost:35964.`,
 
 // runSimAttach ends without an error when it is interrupted.
 func runSimAttach(ctx context.Context, env *Env, o *simAttachOptions, name string) error {
-	return simulate.Attach(ctx, env.simulated(), simulate.Attachment{
+	return simulate.Attach(ctx, env.store(), simulate.Attachment{
 		Name: name, Address: o.address, Trace: env.traceTo(),
 		Attached: func(c simulate.Card) error { return env.tellAttached(c, o.address) },
 	})

@@ -62,7 +62,7 @@ func runSimCreate(ctx context.Context, env *Env, name string, o *simCreateOption
 	}
 	// A variable of the environment is for cards that are there.
 	o.OwnKeys = o.secrets.flagGiven(secret.CardKeys) && !o.secrets.sources[secret.CardKeys].NamesWellKnown()
-	c, err := simulate.Create(ctx, env.simulated(), name, o.Options, access)
+	c, err := simulate.Create(ctx, env.store(), name, o.Options, access)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func newSimDeleteCmd(env *Env) *cobra.Command {
 }
 
 func runSimDelete(ctx context.Context, env *Env, name string) error {
-	c, err := simulate.Delete(ctx, env.simulated(), name, env.confirm)
+	c, err := simulate.Delete(ctx, env.store(), name, env.confirm)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func newSimListCmd(env *Env) *cobra.Command {
 }
 
 func runSimList(env *Env) error {
-	list, err := simulate.List(env.simulated())
+	list, err := simulate.List(env.store())
 	if err != nil {
 		return err
 	}
