@@ -17,8 +17,8 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/problem"
-	"github.com/cardctl/cardctl/internal/simulate"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
 // A secret may stand in any place of the command line: behind a slip in its flag,
