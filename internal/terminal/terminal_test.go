@@ -423,11 +423,14 @@ func TestNothingOfACardControlsTheTerminal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t)
-			go func() { d.expect(shown); d.press(test.keys) }()
+			go func() { d.expect("card"); d.press(test.keys) }()
 			if err := test.ask(d.terminal(true)); err != nil {
 				t.Fatal(err)
 			}
-			d.expect(shown)
+			d.expect("\n") // the end of the line, behind what is shown
+			if !strings.Contains(d.screen(), shown) {
+				t.Errorf("no %q on the screen: %q", shown, d.screen())
+			}
 			for _, raw := range []string{"\x1b[2J", "\u009b", "\u202e", "\u200b", "\u2028", "\x07"} {
 				if strings.Contains(d.screen(), raw) {
 					t.Errorf("%q is on the screen: %q", raw, d.screen())
