@@ -49,11 +49,11 @@ var layers = map[string][]string{
 	"internal/iso7816": {},
 
 	"internal/pkcs12":   {},
-	"internal/secret":   {"internal/input"},
+	"internal/secret":   {"internal/input", "internal/output"},
 	"internal/problem":  {},
 	"internal/output":   {},
 	"internal/input":    {},
-	"internal/terminal": {},
+	"internal/terminal": {"internal/output"},
 }
 
 // libraries says which packages may import what is not of this module nor of

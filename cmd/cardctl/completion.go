@@ -119,7 +119,7 @@ func (env *Env) complete(offered choices) cobra.CompletionFunc {
 		var completions []cobra.Completion
 		for _, c := range found {
 			// What cannot be typed is not offered: a card's label may hold anything.
-			if c.value == output.Line(c.value) && len(c.value) >= len(typed) && strings.EqualFold(c.value[:len(typed)], typed) {
+			if c.value == output.Lines(c.value) && !strings.Contains(c.value, "\n") && len(c.value) >= len(typed) && strings.EqualFold(c.value[:len(typed)], typed) {
 				completions = append(completions, cobra.CompletionWithDesc(c.value, output.Line(c.is)))
 			}
 		}
