@@ -45,6 +45,21 @@ func TestInitAsksForSecretsBeforeItChangesAnything(t *testing.T) {
 	}
 }
 
+// TestInitByTheAdminPINOfABlankCard: the factory's PINs are not guessed where the
+// user names the one that the card has.
+func TestInitByTheAdminPINOfABlankCard(t *testing.T) {
+	d := newPINs(t, "")
+	if _, err := d.initialise(card.InitOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	d.pins = map[secret.Name]string{secret.PIN: "111111", secret.AdminPIN: "22222222", secret.CurrentAdminPIN: "87654321"}
+	report, err := d.initialise(card.InitOptions{})
+	if err != nil || !report.Erased {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	d.checkPINs("111111", "22222222")
+}
+
 // TestInitGuessesWhatTheCardCounts has a card with a KDF that does not count a
 // guess of another length than its hash.
 func TestInitGuessesWhatTheCardCounts(t *testing.T) {

@@ -119,8 +119,8 @@ func (w *work) compare(ctx context.Context, found *surveyed) error {
 
 func (w *work) run(ctx context.Context) (erased bool, err error) {
 	// That a blank card has the factory's PINs is only known of one that was
-	// just erased.
-	if w.blank && !(w.options.FactoryPINs && w.erasable) {
+	// just erased, and who names the current admin PIN says that it has others.
+	if w.blank && !(w.erasable && (w.options.FactoryPINs || w.current != nil)) {
 		err := w.setPINs(ctx)
 		if err == nil && !w.erasable {
 			err = w.removeResettingCode(ctx)
