@@ -14,6 +14,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/p11"
@@ -359,6 +360,64 @@ func TestModulesSideBySide(t *testing.T) {
 	if _, err := first.Tokens(t.Context()); err != nil {
 		t.Errorf("finalised by one who had not initialised it: %v", err)
 	}
+}
+
+// Several cards are worked on at once, with one module in the process.
+func TestTwoTokensAtOnce(t *testing.T) {
+	modules := p11.NewModules()
+	var all sync.WaitGroup
+	var tokens []softhsm.Token
+	for _, label := range []string{"left", "right"} {
+		token := softhsm.New(t, label)
+		token.Generate(t, "EC:prime256v1", 1, "key")
+		tokens = append(tokens, token)
+	}
+	for _, token := range tokens {
+		all.Go(func() {
+			for range 3 {
+				if err := signWith(t.Context(), modules, token); err != nil {
+					t.Errorf("%s: %v", token.Label, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// signWith signs with the key of a token, from loading the module to closing it.
+func signWith(ctx context.Context, modules *p11.Modules, token softhsm.Token) (err error) {
+	m, err := modules.Load(ctx, "softhsm2", "")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	s, err := m.Open(ctx, p11.URI{Path: []p11.Attribute{{Name: p11.AttrToken, Value: token.Label}, {Name: p11.AttrID, Value: "\x01"}}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.LoginWith(ctx, p11.User, secret.New([]byte(token.PIN))); err != nil {
+		return err
+	}
+	contents, err := s.Contents(ctx)
+	if err != nil {
+		return err
+	}
+	key, err := s.KeyOf(ctx, contents.Keys[0])
+	if err != nil {
+		return err
+	}
+	for range 10 {
+		message := []byte("snake oil for " + token.Label)
+		signature, err := key.Sign(ctx, key.Schemes()[0], message)
+		if err != nil {
+			return err
+		}
+		if err := key.Schemes()[0].Verify(key.Public(), message, signature); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func TestCanceledBeforeLoading(t *testing.T) {
