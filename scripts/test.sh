@@ -50,12 +50,10 @@ formatted() {
 part_lint() {
 	formatted
 	go vet ./...
-	go vet -tags stack ./...
+	go vet -tags stack,packages ./...
 	CGO_ENABLED=0 go vet ./...
 	go tool staticcheck ./...
-	go tool staticcheck -tags stack ./test/... ./internal/pcsc/...
-	go vet -tags packages ./test/packages/
-	go tool staticcheck -tags packages ./test/packages/
+	go tool staticcheck -tags stack,packages ./test/... ./internal/pcsc/...
 	shellcheck -x scripts/*.sh scripts/*/*.sh test/*/testdata/*.sh .ci/run
 	mandoc -T lint -W all man/*
 }
@@ -71,14 +69,14 @@ part_build() {
 }
 
 part_tests() {
-	go test -count=1 . # the layers: what it asks go list for, the test cache does not see
-	covered_test ./...
+	covered_test -count=1 . ./test/... # they ask and run go, which the test cache does not see
+	covered_test ./cmd/... ./internal/...
 }
 
 part_quick() {
 	formatted
 	go vet ./...
-	go vet -tags stack ./...
+	go vet -tags stack,packages ./...
 	part_tests
 }
 
@@ -89,76 +87,91 @@ part_races() {
 
 part_nocgo() { CGO_ENABLED=0 go test ./...; }
 
-# What measures has nothing beside it. What takes longest starts first.
-readonly MEASURES=./test/bench
-readonly LONGEST='./test/pkcs15 ./test/judges'
+readonly MEASURES=./test/bench # has nothing beside it
+readonly LONGEST=./test/pkcs15 # is taken to pieces, and these begin first
+readonly PIECES=3
+readonly LONG=(./test/judges ./test/provision ./test/docs) # begin next
 
-# stack_packages are those with tests of the build tag stack; with a NAME those
-# of them with a test that go test -run NAME takes.
-stack_packages() {
-	local package
-	grep -rl --include='*_test.go' '^//go:build.*\<stack\>' . | xargs dirname | sort -u | while read -r package; do
-		if sed -n 's/^func \(Test[[:alnum:]_]*\)(.*/\1/p' "$package"/*_test.go | grep -qE -- "${1%%/*}"; then
-			printf '%s\n' "$package"
-		fi
-	done
+# tests_of prints the names of the tests of a package that go test -run NAME takes.
+tests_of() {
+	sed -n 's/^func \(Test[[:alnum:]_]*\)(.*/\1/p' "$1"/*_test.go | grep -vxF TestMain | grep -E -- "${2%%/*}" || true
 }
 
-room=            # the program that makes rooms, where they can be made
-rooms_wanted=yes # nobody looked yet whether they can
+# stack_packages prints those with tests of the build tag stack, the long ones first.
+stack_packages() {
+	{
+		printf '%s\n' "${LONG[@]}"
+		grep -rl --include='*_test.go' '^//go:build.*\<stack\>' . | xargs dirname | sort
+	} | awk '!seen[$0]++'
+}
+
+room= # what tests are put into a room with, where rooms can be made
 
 # look_for_rooms says why the tests are not run side by side, where they are not.
 look_for_rooms() {
 	local trouble
-	[[ -n $rooms_wanted ]] || return 0
-	rooms_wanted=
+	[[ -z $room ]] || return 0
 	if ((EUID != 0)); then
 		say "One after the other: only root can give each package a PC/SC daemon of its own."
 	elif ! trouble=$(scripts/lib/room.sh true 2>&1); then
-		say "One after the other, for this machine lets nobody make a room with a PC/SC daemon of its own:" "$trouble"
+		say "One after the other, for a room with a PC/SC daemon of its own cannot be made here:" "$trouble"
 	else
 		room=$PWD/scripts/lib/room.sh
+		return 0
 	fi
+	jobs_at_once=1
 }
 
-# on_daemon [--more-readers] PACKAGES [FLAG...] tests packages on the PC/SC daemon,
-# with flags of go test.
+# on_daemon [--more-readers] PACKAGE [FLAG...] tests a package on the PC/SC daemon, with
+# flags of go test: in a room, beside what runs already, where rooms can be made.
 on_daemon() {
-	local more=() packages package
+	local more=()
 	if [[ $1 == --more-readers ]]; then
 		more=("$1")
 		shift
 	fi
-	mapfile -t packages <<<"$1"
-	shift
-	set -- -tags stack -count=1 -timeout 20m "$@"
-	look_for_rooms
 	if [[ -n $room ]]; then
-		for package in "${packages[@]}"; do
-			job "$package" covered_test "$@" -exec "'$room' ${more[*]}" "$package"
-		done
-		jobs_end
+		job "$*" covered_test -tags stack -count=1 -timeout 20m -exec "'$room' ${more[*]}" "${@:2}" "$1"
 	else
 		start_pcscd "${more[@]#--}"
-		covered_test "$@" -p 1 "${packages[@]}"
-		stop_pcscd
+		job "$*" covered_test -tags stack -count=1 -timeout 20m "${@:2}" "$1"
 	fi
+}
+
+# daemon_ends waits for the tests on the daemon.
+daemon_ends() {
+	jobs_end
+	stop_pcscd
 }
 
 part_stack() {
-	local packages
-	if [[ -n $test_name ]]; then
-		packages=$(stack_packages "$test_name")
-		[[ -n $packages ]] || die "no test on the PC/SC daemon is called $test_name."
-		on_daemon "$packages" -v -run "$test_name"
-	else
-		on_daemon "$({ tr ' ' '\n' <<<"$LONGEST"; stack_packages; } | grep -vxF "$MEASURES" | awk '!seen[$0]++')"
+	local packages package piece found=
+	packages=$(stack_packages)
+	look_for_rooms
+	if [[ -z $test_name ]]; then
+		for ((piece = 0; piece < PIECES; piece++)); do
+			on_daemon "$LONGEST" -run "^($(tests_of "$LONGEST" . | awk -v n="$PIECES" -v i="$piece" 'NR % n == i' | paste -sd '|'))\$"
+		done
+		packages=$(grep -vxF -e "$LONGEST" -e "$MEASURES" <<<"$packages")
 	fi
+	for package in $packages; do
+		if [[ -z $test_name ]]; then
+			on_daemon "$package"
+		elif [[ -n $(tests_of "$package" "$test_name") ]]; then
+			on_daemon "$package" -v -run "$test_name"
+			found=yes
+		fi
+	done
+	daemon_ends
+	[[ -z $test_name || -n $found ]] || die "no test on the PC/SC daemon is called $test_name."
 }
 
 part_bench() {
+	look_for_rooms
 	on_daemon "$MEASURES"
+	daemon_ends
 	BENCH_READERS=4 on_daemon --more-readers "$MEASURES" -run '^TestStartUp$'
+	daemon_ends
 }
 
 part_coverage() { check_coverage 85; }
@@ -224,6 +237,7 @@ done
 chosen=" ${*:-$(names | xargs)} "
 
 trap at_end EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

@@ -28,6 +28,9 @@ removed again, or the error says what stayed.
 Whether the card has room is checked before too, where the card tells; one that
 turns out to be full keeps nothing of the package.
 
+With --replace, what is deleted is shown and has to be confirmed: the keys and
+data in it are lost, also if the card then refuses the new package.
+
 A file with several applets wants --applet for each one to install; --instance,
 as often and in the same order, gives them other AIDs than those in the file.`,
 		Example: `  cardctl applet install IsoApplet.cap --card-keys default
@@ -48,7 +51,7 @@ as often and in the same order, gives them other AIDs than those in the file.`,
 	flags.StringVar(&o.Memory, "memory", "", "`limits` in bytes: code=N,data=N,volatile=N")
 	flags.StringVar(&o.LoadHash, "load-hash", "", "send the `hash` of the load file: sha1, sha256, or without a value the one that suits the card")
 	flags.Lookup("load-hash").NoOptDefVal = "auto"
-	flags.BoolVar(&o.Replace, "replace", false, "delete the package, and all that was installed from it, before")
+	flags.BoolVar(&o.Replace, "replace", false, "first delete the package and everything that was installed from it")
 	flags.BoolVar(&o.DryRun, "dry-run", false, "check everything, on the card too, and change nothing")
 	o.domain.add(flags)
 	return cmd

@@ -23,6 +23,8 @@ it names. FILE is - for stdin. A command or an option that is not known ends it
 before anything is sent to the card. The keys are those in the script, and
 ${NAME} in it is a variable of the environment.
 
+A script that deletes something or replaces card keys has to be confirmed.
+
 Unlike GPShell, delete leaves a package alone that something was installed from,
 but for --with-applets. A security domain with another of the known AIDs than
 the script selects is selected all the same, and said. The commands are:

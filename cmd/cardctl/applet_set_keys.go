@@ -30,7 +30,8 @@ func newAppletSetKeysCmd(env *Env) *cobra.Command {
 		Short: "Replace the keys of a Java card",
 		Long: `Replace the keys of a Java card by those of --new-card-keys, or by random ones
 with --generate. They are in FILE, which only you can read, before the card has
-them, and the card has proved that it has them before success is said.
+them, and the card has proved that it has them before success is said. FILE
+stays unless the card refused the keys.
 
 FILE is what opens the card from then on: --card-keys file:FILE. Who loses it
 has lost the card.`,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -56,6 +57,23 @@ const completionTime = 3 * time.Second
 // choices are what can be meant, as it is now; cmd has the flags that were typed.
 type choices func(ctx context.Context, cmd *cobra.Command) ([]choice, error)
 
+// completable reports whether the line before the word to complete can be read.
+// Of one that cannot, cobra offers nothing, and repeats it on stderr.
+func (env *Env) completable(args []string) bool {
+	if len(args) < 2 {
+		return true
+	}
+	aside := *env
+	root := newRootCmd(&aside)
+	cmd, rest, err := root.Find(args[1 : len(args)-1])
+	if err != nil {
+		return false
+	}
+	err = cmd.ParseFlags(rest)
+	var missing *pflag.ValueRequiredError // it is what the shell asks for
+	return err == nil || errors.As(err, &missing)
+}
+
 // flagChoices are what flags can be, by their names.
 func (env *Env) flagChoices() map[string]choices {
 	return map[string]choices{
@@ -100,7 +118,8 @@ func (env *Env) complete(offered choices) cobra.CompletionFunc {
 		}
 		var completions []cobra.Completion
 		for _, c := range found {
-			if len(c.value) >= len(typed) && strings.EqualFold(c.value[:len(typed)], typed) {
+			// What cannot be typed is not offered: a card's label may hold anything.
+			if c.value == output.Line(c.value) && len(c.value) >= len(typed) && strings.EqualFold(c.value[:len(typed)], typed) {
 				completions = append(completions, cobra.CompletionWithDesc(c.value, output.Line(c.is)))
 			}
 		}

@@ -53,7 +53,11 @@ type Env struct {
 
 	// command is what is run, object what it is run on.
 	command, object string
+	about           *cobra.Command // the command that is run, or that a mistake is about
+	words           []string       // the command line as it was typed
 	typed           typed
+	// there are the readers, and the serials of cards, that errors may name.
+	there []string
 	// started says that the flags are known and the command's own work begins.
 	started bool
 }
@@ -112,6 +116,7 @@ func (env *Env) stateDir() (string, error) {
 // name notes what is run.
 func (env *Env) name(cmd *cobra.Command) {
 	_, env.command, _ = strings.Cut(cmd.CommandPath(), " ")
+	env.about = cmd
 }
 
 // start is what comes before the work of every command.

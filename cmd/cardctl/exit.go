@@ -109,7 +109,10 @@ func (env *Env) diagnose(err error) *problem.Error {
 	case told.Try == "":
 		told.Try = next(p.Code, env.command)
 	}
-	told.Try = env.literal(told.Try)
+	may := env.repetition(p.Code)
+	told.What, told.Why = may.text(told.What), may.text(told.Why)
+	told.Try = env.literal(may.text(told.Try), may)
+	told.Cause = nil // what it says is said
 	return &told
 }
 

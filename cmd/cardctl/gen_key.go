@@ -54,9 +54,10 @@ func runGenKey(ctx context.Context, env *Env, o *genKeyOptions) error {
 	if err != nil {
 		return err
 	}
-	o.wish.Key = ref
+	wish := o.wish
+	wish.Key = ref
 	var report keyReport
-	if report.Report, err = keygen.Generate(ctx, env.desk(), access, o.wish); err != nil {
+	if report.Report, err = keygen.Generate(ctx, env.desk(), access, wish); err != nil {
 		return err
 	}
 	return env.result("KeyGenerated", report, func(s *output.Sheet) { report.text(s, "Made the key ") })

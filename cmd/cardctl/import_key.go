@@ -58,11 +58,12 @@ func runImportKey(ctx context.Context, env *Env, o *importKeyOptions, file strin
 	if err != nil {
 		return about(err, file)
 	}
-	o.wish.Key = ref
+	wish := o.wish
+	wish.Key = ref
 	var report keyReport
 	var stored *certstore.Report
 	beside := certstore.Beside(certificates, &stored, certstore.Options{Now: env.Now(), AllowExpired: true})
-	if report.Report, err = keygen.Import(ctx, env.desk(), access, private, o.wish, beside); err != nil {
+	if report.Report, err = keygen.Import(ctx, env.desk(), access, private, wish, beside); err != nil {
 		return err
 	}
 	switch {

@@ -31,7 +31,12 @@ All commands: cardctl --help. When something does not work: cardctl doctor.
 // run is the whole program but for the process around it.
 func run(ctx context.Context, env *Env, args []string) int {
 	root := newRootCmd(env)
+	env.words, env.about = args, root
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		if !env.completable(args) {
+			_, _ = fmt.Fprintf(env.Out, ":%d\n", cobra.ShellCompDirectiveError) // for a shell, which hears no error
+			return 0
+		}
 		env.completeFlags(root) // takes as long as all commands do
 	}
 	root.SetArgs(args)
@@ -147,7 +152,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	p := problem.New(problem.Usage, "there is no command %q", strings.TrimPrefix(cmd.CommandPath()+" ", "cardctl ")+args[0])
+	p := problem.New(problem.Usage, "there is no such command")
 	similar := cmd.SuggestionsFor(args[0])
 	if len(similar) == 0 {
 		return p.Because("The commands there are: %s --help.", cmd.CommandPath()).Hint("%s --help", cmd.CommandPath())

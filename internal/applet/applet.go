@@ -32,8 +32,8 @@ func deleted(list []gp.AID) string {
 
 // mayBeDeleted is the state of a card that did not say whether it deleted
 // something.
-func mayBeDeleted(aid gp.AID) string {
-	return fmt.Sprintf("It is not known whether %s is deleted; cardctl applet list shows whether it is on the card.", aid)
+func mayBeDeleted(list ...gp.AID) string {
+	return fmt.Sprintf("It is not known whether the card deleted %s; cardctl applet list shows what is on it.", aids(list))
 }
 
 // explain turns an error of the card into what the user is told. What says

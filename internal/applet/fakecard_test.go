@@ -31,6 +31,8 @@ type fakeCard struct {
 	apps     []fakeApp
 	announce bool // takes extended length
 	silent   bool // does not say what it speaks when it is selected
+	alone    bool // deletes a package only without what belongs to it
+	imported bool // has packages that others import
 	careless bool // finds out late that a package is there already
 	twin     byte // the serial in the key diversification data, 0 for its own
 	longest  int  // of the command data it takes, 0 for any
@@ -285,11 +287,21 @@ func (c *fakeCard) remove(cmd iso7816.Command) uint16 {
 	if i < 0 {
 		return 0x6A88
 	}
+	var others []fakeApp
 	for _, a := range c.apps {
-		if bytes.Equal(a.file, aid) && cmd.P2&0x80 == 0 {
+		switch {
+		case !bytes.Equal(a.file, aid):
+			others = append(others, a)
+		case c.alone && cmd.P2&0x80 != 0:
+			return 0x6A86
+		case cmd.P2&0x80 == 0:
 			return 0x6985
 		}
 	}
+	if c.imported {
+		return 0x6985
+	}
+	c.apps = others
 	c.memory += c.files[i].size
 	c.files = append(c.files[:i:i], c.files[i+1:]...)
 	return 0x9000

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family/javacard"
@@ -192,8 +193,18 @@ func lengths(ch *iso7816.Channel) []int {
 	return []int{longBlock, mediumBlock, iso7816.MaxShortData}
 }
 
-// clear deletes what shall be replaced: the instances, then the package.
+// clear deletes what shall be replaced: at once where that is nothing but the
+// package and all that was installed from it, and else one after the other.
 func (w *installation) clear(ctx context.Context) error {
+	instances, told := w.instancesOf(w.plan.Package.AID)
+	if told && len(instances) > 0 && len(instances)+1 == len(w.plan.Deletes) {
+		err := w.clearAtOnce(ctx)
+		switch iso7816.StatusOf(err) {
+		case iso7816.StatusWrongP1P2, iso7816.StatusFunctionNotSupported, iso7816.StatusWrongOffset: // not known to the card
+		default:
+			return err
+		}
+	}
 	for _, aid := range w.plan.Deletes {
 		w.step("deleting", 0)
 		known, err := w.delete(ctx, w.plan.kindOf(aid), aid, false)
@@ -207,6 +218,48 @@ func (w *installation) clear(ctx context.Context) error {
 		w.state = deleted(w.gone)
 	}
 	return nil
+}
+
+// clearAtOnce deletes the package with its instances by one command, which a card
+// refuses as a whole, as for a package that another one imports: the instances
+// stay then. After an answer that leaves something open, what is not there any more
+// is deleted.
+func (w *installation) clearAtOnce(ctx context.Context) error {
+	w.step("deleting", 0)
+	err := w.domain.Delete(ctx, w.plan.Package.AID, true)
+	if iso7816.Refused(err) {
+		return err
+	}
+	w.gone = w.plan.Deletes
+	if err != nil {
+		left, looked := w.left(ctx)
+		if looked != nil {
+			w.gone, w.state = nil, mayBeDeleted(w.plan.Deletes...)
+			return err
+		}
+		w.gone = slices.DeleteFunc(slices.Clone(w.plan.Deletes), func(aid gp.AID) bool { return find(left, aid) != nil })
+		if len(w.gone) == 0 {
+			return err
+		}
+	}
+	w.state = deleted(w.gone)
+	if len(w.gone) < len(w.plan.Deletes) {
+		return err
+	}
+	return nil
+}
+
+// left is what is on the card now.
+func (w *installation) left(ctx context.Context) ([]gp.Entry, error) {
+	if err := w.reopen(ctx); err != nil {
+		return nil, err
+	}
+	applications, err := w.domain.Status(ctx, gp.Application, nil)
+	if err != nil {
+		return nil, err
+	}
+	files, err := w.domain.Status(ctx, gp.LoadFile, nil)
+	return append(applications, files...), err
 }
 
 // load sends the package, with the longest blocks that the card takes.

@@ -170,6 +170,32 @@ func TestReplace(t *testing.T) {
 	if len(card.files) != 1 || len(card.apps) != 1 {
 		t.Errorf("%+v", card)
 	}
+	card.alone, o.Access = true, card.access(defaultKey, "")
+	if _, err := Install(t.Context(), o); err != nil || len(card.files) != 1 || len(card.apps) != 1 {
+		t.Errorf("a card that deletes one thing at a time: %+v, %v", card, err)
+	}
+}
+
+// TestReplaceLosesNothingThatStays has a package that another one imports: it
+// cannot be deleted, so its instances are not either.
+func TestReplaceLosesNothingThatStays(t *testing.T) {
+	card := withSample(t)
+	card.imported = true
+	_, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: sample().file(t), Replace: true})
+	if err == nil || !strings.Contains(err.Error(), unchanged) || len(card.apps) != 1 || len(card.files) != 1 {
+		t.Errorf("%v, %+v", err, card)
+	}
+}
+
+// TestReplaceSaysWhatIsGone has a card that refuses the new package when the old
+// one is deleted.
+func TestReplaceSaysWhatIsGone(t *testing.T) {
+	card := withSample(t)
+	card.refuse[0xE8] = 0x6A80
+	_, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: sample().file(t), Replace: true})
+	if err == nil || !strings.Contains(err.Error(), "F00000000101, F000000001 are deleted, with the keys and data in them. What was loaded is removed again.") || len(card.files) != 0 {
+		t.Errorf("%v, %+v", err, card)
+	}
 }
 
 func TestSeveralApplets(t *testing.T) {

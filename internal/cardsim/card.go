@@ -342,7 +342,7 @@ func (c *Card) selectApplication(cmd iso7816.Command) ([]byte, iso7816.Status) {
 	c.deselect()
 	c.current = app
 	data, status := app.selected(cmd.P2)
-	if cmd.Ne == 0 && !c.impliesLe() {
+	if cmd.Ne == 0 && !c.impliesLe() && !c.profile.t0 {
 		data = nil // no Le, no control information, and nothing left over
 	}
 	return data, status

@@ -26,6 +26,9 @@ func (d *Desk) Open(ctx context.Context) (*Line, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, r := range list {
+		d.saw(r.Name)
+	}
 	if d.Meant.Reader != "" {
 		reader, err := chooseReader(list, d.Meant.Reader)
 		if err != nil {
@@ -45,6 +48,7 @@ func (d *Desk) Open(ctx context.Context) (*Line, error) {
 
 // OpenIn opens a line to the card in the reader of this name.
 func (d *Desk) OpenIn(ctx context.Context, reader string) (*Line, error) {
+	d.saw(reader)
 	l := &Line{desk: d, reader: reader}
 	if err := l.connect(ctx); err != nil {
 		return nil, err
@@ -89,7 +93,7 @@ func (d *Desk) openSimulated(ctx context.Context) (*Line, error) {
 	if err != nil || d.Meant.Serial == "" {
 		return l, err
 	}
-	serials, err := d.Identify(ctx, l)
+	serials, err := d.identify(ctx, l)
 	if err == nil && !HasSerial(serials, d.Meant.Serial) {
 		err = problem.New(problem.NotFound, "the card in %s is not %s", l.reader, d.Meant.Serial).
 			Because("Its serial is %s.", strings.Join(serials, ", "))
@@ -198,7 +202,7 @@ func (d *Desk) findSerial(ctx context.Context, from Readers, list []pcsc.Reader)
 		case err != nil && ctx.Err() != nil:
 			return nil, errors.Join(ctx.Err(), closeAll(matching))
 		case err != nil:
-			d.Detail("%s: %v", r.Name, err)
+			d.Tell("%s: %v", r.Name, err)
 			continue
 		}
 		seen = append(seen, fmt.Sprintf("%s in %s", strings.Join(serials, ", "), r.Name))
@@ -232,11 +236,19 @@ func (d *Desk) look(ctx context.Context, from Readers, r pcsc.Reader) (*Line, []
 	if err != nil {
 		return nil, nil, err
 	}
-	serials, err := d.Identify(ctx, l)
+	serials, err := d.identify(ctx, l)
 	if err != nil {
 		return nil, nil, errors.Join(err, l.Close())
 	}
 	return l, serials, nil
+}
+
+func (d *Desk) identify(ctx context.Context, l *Line) ([]string, error) {
+	serials, err := d.Identify(ctx, l)
+	for _, serial := range serials {
+		d.saw(serial)
+	}
+	return serials, err
 }
 
 func closeAll(l *Line) error {

@@ -64,6 +64,9 @@ type Desk struct {
 	ChildEnv []string
 	// StateDir is where things are remembered between runs.
 	StateDir func() (string, error)
+	// Seen is told the names of readers and the serials of cards that are there; it
+	// may be nil, and so may Detail.
+	Seen func(name string)
 	// Detail is told what those want to know who asked for more.
 	Detail func(format string, args ...any)
 }
@@ -129,4 +132,17 @@ type Confirm func(ctx context.Context, q Question) error
 // Ask confirms a question of one text.
 func (c Confirm) Ask(ctx context.Context, format string, args ...any) error {
 	return c(ctx, Question{Text: fmt.Sprintf(format, args...)})
+}
+
+// Tell is for those who asked for more.
+func (d *Desk) Tell(format string, args ...any) {
+	if d.Detail != nil {
+		d.Detail(format, args...)
+	}
+}
+
+func (d *Desk) saw(name string) {
+	if d.Seen != nil {
+		d.Seen(name)
+	}
 }

@@ -20,7 +20,7 @@ func (d *Desk) OpenToken(ctx context.Context, uri p11.URI, place string) (*Line,
 	if err != nil {
 		return nil, err
 	}
-	d.Detail("using the module %s", m.Path())
+	d.Tell("using the module %s", m.Path())
 	return &Line{desk: d, reader: m.Path(), token: place, module: m, uri: uri}, nil
 }
 

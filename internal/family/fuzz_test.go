@@ -5,12 +5,10 @@ import (
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/family"
-	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// FuzzParseReference reads what may stand after --key, --algorithm and --usage. A
-// reference is written as it is read, and belongs to the family that read it;
+// FuzzParseReference reads what may stand after --key. A reference is written as it is read, and belongs to the family that read it;
 // what is none is not repeated, for it may be a secret.
 func FuzzParseReference(f *testing.F) {
 	for _, family := range family.All() {
@@ -20,7 +18,7 @@ func FuzzParseReference(f *testing.F) {
 	}
 	for _, seed := range []string{
 		"OPENPGP.3", "openpgp.4", "PIV.9a", "PKCS15.45", "pkcs15.4", "pkcs11:token=a;id=%45", "pkcs11:token=a?pin-value=canary-736451",
-		"canary-736451", "OPENPGP.canary-736451", "PKCS15.canary-736451", "PIV.canary-736451", ".", "rsa2048", "sign",
+		"canary-736451", "3", "OPENPGP", "OPENPGP.canary-736451", "PKCS15.canary-736451", "PIV.canary-736451", ".",
 	} {
 		f.Add(seed)
 	}
@@ -35,12 +33,6 @@ func FuzzParseReference(f *testing.F) {
 			t.Errorf("%q: %v", text, err)
 		} else if strings.Contains(text, "canary-736451") && strings.Contains(err.Error(), "canary-736451") {
 			t.Errorf("the error repeats what was typed: %v", err)
-		}
-		if algorithm, err := key.ParseAlgorithm(text); err == nil && algorithm == "" {
-			t.Errorf("%q is no algorithm", text)
-		}
-		if usage, err := key.ParseUsage(text); err == nil && usage == "" && text != "" {
-			t.Errorf("%q is no usage", text)
 		}
 	})
 }

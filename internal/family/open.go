@@ -153,7 +153,7 @@ func WithLine(ctx context.Context, d *desk.Desk, a desk.Access, work func(contex
 	if err != nil {
 		return err
 	}
-	d.Detail("using the card in %s", line.Place())
+	d.Tell("using the card in %s", line.Place())
 	return errors.Join(work(ctx, at(line, a)), line.Close())
 }
 
@@ -182,7 +182,7 @@ func withMeant(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work 
 	if err != nil {
 		return err
 	}
-	d.Detail("using the card in %s", line.Place())
+	d.Tell("using the card in %s", line.Place())
 	return errors.Join(work(ctx, at(line, a), nil), line.Close())
 }
 

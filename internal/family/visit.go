@@ -43,8 +43,9 @@ func visitCard(ctx context.Context, here At, app string, visit func(context.Cont
 			if err != nil {
 				return found, err
 			}
-			found.Add(c.Identity())
-			if err := visit(ctx, c); err != nil {
+			err = visit(ctx, c)
+			found.Add(c.Identity()) // as far as reading it told
+			if err != nil {
 				return found, err
 			}
 		}
@@ -55,8 +56,9 @@ func visitCard(ctx context.Context, here At, app string, visit func(context.Cont
 		if err != nil {
 			return found, err
 		}
+		err = visit(ctx, c)
 		found.Add(c.Identity())
-		return found, visit(ctx, c)
+		return found, err
 	}
 	return found, describe(ctx, here.Line, families, &found)
 }

@@ -92,7 +92,7 @@ func (c *Channel) Send(ctx context.Context, cmd Command) ([]byte, error) {
 // others get it.
 func (c *Channel) SendProtected(ctx context.Context, cmd Command, extended bool) ([]byte, error) {
 	c.verified, c.selected = true, nil
-	answer, status, err := c.transmit(ctx, cmd, extended)
+	answer, status, err := c.transmit(ctx, cmd, extended) // and not again
 	if err == nil {
 		answer, status, err = c.fetch(ctx, cmd, answer, status)
 	}

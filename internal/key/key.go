@@ -116,9 +116,6 @@ type Holder struct {
 	// SharedPIN says that all tokens that a module makes of the card have this
 	// one PIN.
 	SharedPIN bool
-	// DerivedPIN says that the card takes its PINs in key derived format, which
-	// PKCS#11 modules do not make.
-	DerivedPIN bool
 }
 
 // Occupant is the key that is in a place.

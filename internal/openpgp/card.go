@@ -45,14 +45,14 @@ func Select(ctx context.Context, ch *iso7816.Channel) (*Card, error) {
 	if ch.Selected(AID()) {
 		return c, nil
 	}
+	const notSelectable iso7816.Status = 0x6999 // of Java Cards
 	_, err := ch.Select(ctx, AID())
-	var refused *iso7816.StatusError
-	switch {
+	switch status := iso7816.StatusOf(err); {
 	case err == nil:
-	case iso7816.StatusOf(err) == iso7816.StatusTerminated:
+	case status == iso7816.StatusTerminated:
 		c.terminated = true
-	case errors.As(err, &refused):
-		return nil, fmt.Errorf("%w [%s]", ErrNotOpenPGP, refused.Status)
+	case iso7816.Refused(err) || status == notSelectable:
+		return nil, fmt.Errorf("%w [%s]", ErrNotOpenPGP, status)
 	default:
 		return nil, err
 	}

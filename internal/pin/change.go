@@ -55,13 +55,24 @@ func (p *Policy) Change(ctx context.Context, c Change) error {
 		return nil
 	}
 	if err := c.Prove(ctx, values.replacement); err != nil {
-		var wrong *WrongError
-		if errors.As(err, &wrong) {
-			return withState(problem.Wrap(problem.Failed, err, "the new "+c.New.Name()), stateNew)
+		state := stateUnknown
+		if c.New.deniedBy(ctx, err) {
+			state = stateNew
 		}
-		return withState(err, stateUnknown)
+		return withState(problem.Wrap(problem.Failed, err, "the new "+c.New.Name()), state)
 	}
 	return nil
+}
+
+// deniedBy reports whether a card certainly does not have the value that it
+// answered by err: it calls that wrong, and has counted so.
+func (p PIN) deniedBy(ctx context.Context, err error) bool {
+	var wrong *WrongError
+	if !errors.As(err, &wrong) || p.Tries == nil {
+		return wrong != nil
+	}
+	now, failed := p.Tries(ctx, true)
+	return failed == nil && now == wrong.Left
 }
 
 func withState(err error, state string) error { return &StateError{err, state} }

@@ -42,6 +42,9 @@ type driver interface {
 	create(ctx context.Context, s Status, f First, progress func(state string)) error
 	check(ctx context.Context, d *Directory, f First) error
 
+	// writesWith refuses a PIN of a key with which the directory of keys cannot
+	// be written.
+	writesWith(p PIN) error
 	// usable refuses a card that OpenSC is known to leave half-made.
 	usable(ctx context.Context) error
 	checkAlgorithm(ctx context.Context, algorithm string) error

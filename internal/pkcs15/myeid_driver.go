@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -68,13 +69,25 @@ func (d myEIDCard) checkAlgorithm(ctx context.Context, algorithm string) error {
 	return nil
 }
 
+// writesWith: the directories are written with PIN 1 alone, and OpenSC takes one
+// PIN a run. It is known to send that of a key for the other, too, which costs a
+// try, after the key was made or removed.
+func (d myEIDCard) writesWith(p PIN) error {
+	if p.Reference == myEIDUserPIN {
+		return nil
+	}
+	return problem.New(problem.NotSupported, "this card's keys with the %s cannot be made or removed", p.Name()).
+		Because("Their directory is written with the first user PIN, and OpenSC would send the %s in its place.", p.Name()).
+		Hint("cardctl gen-key with an ID that no key has makes one with the first user PIN")
+}
+
 // generateKey makes a key where the directories are those of OpenSC's profile.
 func (d myEIDCard) generateKey(ctx context.Context, k NewKey, pin *secret.Bytes) error {
 	found, err := d.card.read(ctx, partKeys|partPublicKeys)
 	if err != nil {
 		return err
 	}
-	if !d.native.generates(found, k) {
+	if !d.native.generates(found) {
 		return d.openSC.generateKey(ctx, k, pin)
 	}
 	defer d.card.Forget()

@@ -88,4 +88,6 @@ func (d openSC) publicInKey(context.Context, []byte) (crypto.PublicKey, error) {
 
 func (d openSC) usable(context.Context) error { return nil }
 
+func (d openSC) writesWith(PIN) error { return nil }
+
 func (d openSC) signsWith(*PrivateKey) bool { return true }

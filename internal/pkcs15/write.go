@@ -45,10 +45,18 @@ func (c *Card) DefaultAlgorithm() string { return c.driver.facts().algorithm }
 
 // GenerateKey makes a key on the card, which has none with this ID.
 func (c *Card) GenerateKey(ctx context.Context, k NewKey, pin *secret.Bytes) error {
-	if err := c.driver.usable(ctx); err != nil {
+	if err := c.takes(ctx, k); err != nil {
 		return err
 	}
 	return c.driver.generateKey(ctx, k, pin)
+}
+
+// takes refuses what is known to leave a card half-made.
+func (c *Card) takes(ctx context.Context, k NewKey) error {
+	if err := c.driver.writesWith(k.PIN); err != nil {
+		return err
+	}
+	return c.driver.usable(ctx)
 }
 
 func (k NewKey) arguments() []string {
@@ -67,7 +75,7 @@ func (k NewKey) arguments() []string {
 // StoreKey puts a private key on the card, which has none with this ID. It
 // goes to pkcs15-init through a pipe.
 func (c *Card) StoreKey(ctx context.Context, k NewKey, private crypto.PrivateKey, pin *secret.Bytes) error {
-	if err := c.driver.usable(ctx); err != nil {
+	if err := c.takes(ctx, k); err != nil {
 		return err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(private)
@@ -124,6 +132,9 @@ const (
 // DeleteObjects removes the objects of a kind with an ID. It looks whether
 // they are gone: pkcs15-init succeeds where it removed nothing.
 func (c *Card) DeleteObjects(ctx context.Context, kind string, id []byte, p PIN, pin *secret.Bytes) error {
+	if err := c.driver.writesWith(p); err != nil {
+		return err
+	}
 	err := c.write(ctx, "removing it from the card", p, pin, call{
 		args: []string{"--delete-objects", kind, "--id", hex.EncodeToString(id), "--auth-id", p.ID},
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
@@ -68,7 +69,7 @@ func (p *proof) fromCard(ctx context.Context, test *Options, here family.At, k k
 	if here.Line.Reader() == "" {
 		return problem.New(problem.NotSupported, "a PKCS#11 module does not see a simulated card in process").
 			Because("It sees the cards of the PC/SC daemon.").
-			Hint("cardctl sim attach NAME, then the same command with --reader of the virtual reader")
+			Hint("cardctl sim attach %s, then the same command with --reader of the virtual reader", strings.TrimPrefix(here.Place, desk.SimulatedPrefix))
 	}
 	test.Reader, test.Policy = here.Line.Reader(), here.Keys.Policy
 	if test.Holder, err = k.Holder(ctx); err != nil {

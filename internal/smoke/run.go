@@ -178,7 +178,7 @@ func (r *run) login(ctx context.Context) bool {
 			return "the token wants no login", nil
 		case t.PINPad:
 			return "with the PIN typed at the reader", r.sendPIN(ctx)
-		case r.o.Holder.DerivedPIN:
+		case r.o.PIN.Derived:
 			return "", problem.New(problem.NotSupported, "%s: the user PIN cannot be sent through this module", r.report.Module).
 				Because("The card takes its PINs in key derived format (KDF), and the module does not make it: the card would count a right PIN as a wrong one.").
 				Hint("--module scute, which leaves the PIN to GnuPG, or switch the format off with kdf-setup off in gpg --card-edit")

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# Jobs side by side, at most as many as there are processors. What a job writes is
+# Jobs side by side, as many at once as there are processors. What a job writes is
 # shown whole when it ends, and if it failed once more at the end. Needs say.sh.
 
+jobs_at_once=$(nproc)
 jobs_dir=                  # what they write, and the temporary files of go
 declare -A jobs_running=() # names, by process
 declare -A jobs_failed=()
@@ -11,7 +12,7 @@ job() {
 	local name=$1
 	shift
 	[[ -n $jobs_dir ]] || jobs_dir=$(mktemp -d)
-	((${#jobs_running[@]} < $(nproc))) || job_ends
+	((${#jobs_running[@]} < jobs_at_once)) || job_ends
 	say "Started $name"
 	set -m # it leads a process group, which can be ended as one
 	GOTMPDIR=$jobs_dir "$@" >"$jobs_dir/starting" 2>&1 </dev/null &

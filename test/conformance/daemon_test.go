@@ -6,10 +6,8 @@ import (
 	"context"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
-	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -21,12 +19,8 @@ import (
 var throughDaemon = []family{
 	{"OpenPGP 2.0 through the daemon", func(t *testing.T) *place { return openPGPInReader(t, "openpgp-2.0") }},
 	{"OpenPGP 3.4 through the daemon", func(t *testing.T) *place { return openPGPInReader(t, "openpgp-3.4") }},
-	{"PKCS#15 IsoApplet", func(t *testing.T) *place {
-		return pkcs15InReader(t, "pkcs15", map[secret.Name]string{secret.PIN: "246813", secret.PUK: "1234567890123456"})
-	}},
-	{"PKCS#15 MyEID", func(t *testing.T) *place {
-		return pkcs15InReader(t, "myeid", map[secret.Name]string{secret.PIN: "246813", secret.PUK: "12345678", secret.SOPIN: "87654321"})
-	}},
+	{"PKCS#15 IsoApplet through the daemon", func(t *testing.T) *place { return pkcs15InReader(t, "pkcs15", appletPINs()) }},
+	{"PKCS#15 MyEID through the daemon", func(t *testing.T) *place { return pkcs15InReader(t, "myeid", myEIDPINs()) }},
 }
 
 // insert makes a simulated card and puts it into a virtual reader.
@@ -62,44 +56,5 @@ func openPGPInReader(t *testing.T, profile string) *place {
 func pkcs15InReader(t *testing.T, application string, pins map[secret.Name]string) *place {
 	t.Helper()
 	line := insert(t, cardsim.Options{Applications: []string{application}})
-	tools := pkcs15.Tools{Env: os.Environ()}
-	card, err := pkcs15.Open(t.Context(), line, tools)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = cardinit.InitialisePKCS15(t.Context(), card, cardinit.Options{
-		Label: "conformance", Access: key.Access{Ask: known(pins), Now: time.Now, Notify: func(string) {}}, Confirm: yes,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := card.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return &place{
-		ref:  "PKCS15.45",
-		pins: pins,
-		open: func(ctx context.Context, ref key.Reference, access key.Access) (key.Key, func() error, error) {
-			card, err := pkcs15.Open(ctx, line, tools)
-			if err != nil {
-				return nil, nil, err
-			}
-			k, closer, err := key.OpenPKCS15(ctx, card, ref, access)
-			if err != nil {
-				return nil, nil, err
-			}
-			return k, closer.Close, nil
-		},
-	}
-}
-
-// known gives the secrets that there are, and none of others.
-func known(pins map[secret.Name]string) secret.Asker {
-	return func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
-		value, ok := pins[r.Name]
-		if !ok {
-			return nil, nil
-		}
-		return secret.New([]byte(value)), nil
-	}
+	return pkcs15Place(t, line, pkcs15.Tools{Env: os.Environ()}, pins)
 }

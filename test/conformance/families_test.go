@@ -25,6 +25,8 @@ type family struct {
 var families = []family{
 	{"OpenPGP 2.0", func(t *testing.T) *place { return openPGP(t, "openpgp-2.0") }},
 	{"OpenPGP 3.4", func(t *testing.T) *place { return openPGP(t, "openpgp-3.4") }},
+	{"PKCS#15 IsoApplet", func(t *testing.T) *place { return pkcs15InProcess(t, "pkcs15", appletPINs()) }},
+	{"PKCS#15 MyEID", func(t *testing.T) *place { return pkcs15InProcess(t, "myeid", myEIDPINs()) }},
 	{"SoftHSM2", softHSM},
 }
 

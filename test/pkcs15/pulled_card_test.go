@@ -106,7 +106,7 @@ func (c *pulledCard) report(w workflow, points, recovered int) {
 	if c.inProcess {
 		way = "in process"
 	}
-	stack.Pulled(c.t, "PKCS#15", w.name, way, points, recovered)
+	stack.Held(c.t, "pulled out", "PKCS#15", w.name, way, points, recovered)
 }
 
 // localLine is a card in process.

@@ -7,12 +7,14 @@ import (
 	"testing"
 )
 
-// Held tells at how many points of a workflow something was done to a card, and at
-// how many of them the promise held: as a line of the log, and of the file that
-// HELD_TABLE names, for scripts/pull.sh. A point that did not hold fails the test.
-func Held(tb testing.TB, what, family, workflow string, points, held int) {
+// Held tells at how many points of a workflow something was done to a card or a
+// program (it was pulled out, lied about, swapped, interrupted), and at how many of
+// them the promise held: as a line of the log, and of the file that HELD_TABLE
+// names, for scripts/pull.sh. The way is how the card was reached. A point that did
+// not hold fails the test.
+func Held(tb testing.TB, what, card, workflow, way string, points, held int) {
 	tb.Helper()
-	row := fmt.Sprintf("%s\t%s\t%s\t%d\t%d", what, family, workflow, points, held)
+	row := fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%d", what, card, workflow, way, points, held)
 	tb.Log(row)
 	if held != points || points == 0 {
 		tb.Errorf("%d of %d points hold", held, points)

@@ -44,7 +44,9 @@ func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, erro
 	selected, err := app.Select(ctx, ch)
 	switch {
 	case errors.Is(err, app.ErrNotOpenPGP):
-		return nil, lacks(err)
+		return nil, lacks(err, problem.NotSupported, "this card has no OpenPGP application")
+	case iso7816.StatusOf(err) != 0: // there are cards that answer so for what they do not have
+		return nil, lacks(err, problem.Failed, "the card did not select an OpenPGP application")
 	case err != nil:
 		return nil, explain(err, "selecting the OpenPGP application", "")
 	}
@@ -56,9 +58,9 @@ func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, erro
 	return c, nil
 }
 
-// lacks is the error of a card without the application.
-func lacks(err error) error {
-	p := problem.New(problem.NotSupported, "this card has no OpenPGP application").
+// lacks is the error of a card on which the application was not found.
+func lacks(err error, code problem.Code, what string) error {
+	p := problem.New(code, "%s", what).
 		Because("%s", problem.Sentence(err.Error())).Hint("cardctl list-readers")
 	p.Cause = errors.Join(card.ErrLacks, err)
 	return p
@@ -87,7 +89,7 @@ func (c *onCard) look(ctx context.Context) error {
 		c.seen.id = id
 		return nil
 	case unlessUnreadable(failed) == nil:
-		return lacks(err)
+		return lacks(err, problem.NotSupported, "this card has no OpenPGP application")
 	}
 	return explain(failed, "reading the card", "")
 }

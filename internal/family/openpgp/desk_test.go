@@ -35,11 +35,22 @@ type table struct {
 	unknown  bool // --allow-unknown-tries
 	question string
 	refuse   bool
+
+	// Of the tests that look at what is sent: the APDUs, how many the card has seen
+	// with the last, and what was on the card before.
+	sent   []exchange
+	ended  int
+	before view
 }
 
 func newTable(t *testing.T, profile string, faults ...cardsim.Fault) *table {
 	t.Helper()
-	sim, err := cardsim.NewCard(cardsim.Options{Profile: profile}, faults...)
+	return newTableOf(t, cardsim.Options{Profile: profile}, faults...)
+}
+
+func newTableOf(t *testing.T, o cardsim.Options, faults ...cardsim.Fault) *table {
+	t.Helper()
+	sim, err := cardsim.NewCard(o, faults...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,4 +277,23 @@ func (d *table) generate(reference string) {
 			d.t.Fatal(err)
 		}
 	})
+}
+
+// generateAs makes a key by this admin PIN.
+func (d *table) generateAs(admin string) {
+	d.t.Helper()
+	typed := d.pins
+	d.pins = map[secret.Name]string{secret.AdminPIN: admin}
+	d.generate("OPENPGP.3")
+	d.pins = typed
+}
+
+// terminate leaves the card as an interrupted erasure does.
+func (d *table) terminate() {
+	d.t.Helper()
+	d.burn(0x82, 3)
+	d.burn(0x83, 3)
+	if _, err := d.send(iso7816.Command{INS: iso7816.InsTerminateDF}); err != nil {
+		d.t.Fatal(err)
+	}
 }

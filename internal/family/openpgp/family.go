@@ -128,6 +128,9 @@ func unlessUnreadable(err error) error {
 
 // explain puts an error into the user's terms.
 func explain(err error, what, state string) error {
+	if explained, ok := problem.Explained(err, what, state); ok {
+		return explained
+	}
 	switch {
 	case errors.Is(err, app.ErrNotOpenPGP):
 		return key.Wrap(problem.NotSupported, err, what+": this card has no OpenPGP application", state).

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// misplaced stand where a secret might: digits, a password, hexadecimal, words.
+var misplaced = []string{"777312", "Kanarienvogel", "hunter2", "A1B2C3D4E5F60718293A4B5C6D7E8F90", "correct horse", "p=w:d,7"}
+
+// lineage makes command lines with mistakes in them.
+type lineage struct {
+	*rand.Rand
+	commands []*cobra.Command
+}
+
+// TestCommandLinesRepeatNoSecret runs command lines that went wrong in all ways
+// that people do it. What might be a secret is in no output.
+func TestCommandLinesRepeatNoSecret(t *testing.T) {
+	const lines = 10_000
+	t.Chdir(t.TempDir())
+	l := lineage{Rand: rand.New(rand.NewPCG(9, 2026))}
+	everyCommand(newRootCmd(newEnv()), func(cmd *cobra.Command) {
+		if cmd.Name() != "doctor" && cmd.Name() != "create" { // they look at this machine, and make what is named
+			l.commands = append(l.commands, cmd)
+		}
+	})
+	d := &testDesk{t: t, state: t.TempDir(), vars: []string{"CARDCTL_MODULE=/nonexistent/module.so", "HOME=/nonexistent"}}
+	d.must("sim", "create", "desk")
+	failed := map[int]int{}
+	for range lines {
+		canary := misplaced[l.IntN(len(misplaced))]
+		line := l.line(canary)
+		r := d.run(t.Context(), line)
+		failed[r.exit]++
+		said := strings.ToLower(r.stdout + r.stderr)
+		for _, word := range append(pieces(canary), canary) {
+			if len(word) >= leastSecret && strings.Contains(said, strings.ToLower(word)) {
+				t.Errorf("%q repeats %q:\n%s%s", line, word, r.stdout, r.stderr)
+			}
+		}
+	}
+	// Most lines are to be wrong, or nothing was tried; the others find no card.
+	if failed[2] < lines/2 || failed[3] < lines/100 || failed[0] > lines/5 {
+		t.Errorf("exit statuses: %v", failed)
+	}
+}
+
+// line is a command, flags of it, and the canary in one to three wrong places.
+func (l lineage) line(canary string) []string {
+	cmd := l.commands[l.IntN(len(l.commands))]
+	line := strings.Fields(cmd.CommandPath())[1:]
+	var flags []*pflag.Flag
+	cmd.InheritedFlags() // makes Flags complete
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f) })
+	for range l.IntN(3) {
+		line = append(line, harmless(flags[l.IntN(len(flags))])...)
+	}
+	for range 1 + l.IntN(3) {
+		mistake := l.mistake(flags, canary)
+		at := l.IntN(len(line) + 1)
+		line = slices.Insert(line, at, mistake...)
+	}
+	if l.IntN(4) == 0 {
+		line = append(line, "--reader", "sim:desk")
+	}
+	if l.IntN(2) == 0 {
+		line = append(line, "-o", "json")
+	}
+	if l.IntN(20) == 0 {
+		line = append([]string{[]string{"help", "__complete", "completion", "hepl"}[l.IntN(4)]}, line...)
+	}
+	return line
+}
+
+// harmless is a flag as it should be.
+func harmless(f *pflag.Flag) []string {
+	switch {
+	case f.Name == "wait" || f.Name == "help" || f.Name == "version":
+		return nil // it waits, or does something else altogether
+	case f.Value.Type() == "source":
+		return []string{"--" + f.Name, "env:UNSET"}
+	case f.NoOptDefVal != "":
+		return []string{"--" + f.Name}
+	case f.Value.Type() == "int" || f.Value.Type() == "uint8":
+		return []string{"--" + f.Name + "=1"}
+	case f.Value.Type() == "duration":
+		return []string{"--" + f.Name, "5s"}
+	case f.Name == "key":
+		return []string{"-k", "OPENPGP.3"}
+	}
+	return nil
+}
+
+// mistake is one way to give a secret in the wrong way or place.
+func (l lineage) mistake(flags []*pflag.Flag, canary string) []string {
+	names := []string{"pin", "admin-pin", "new-pin", "so-pin", "puk", "password", "card-keys", "reset-code", "management-key", "user-pin", "passwd"}
+	name := names[l.IntN(len(names))]
+	if l.IntN(3) > 0 {
+		if f := flags[l.IntN(len(flags))]; !slices.Contains(written, f.Name) {
+			name = f.Name
+		}
+	}
+	source := []string{"env", "file", "fd", "stdin", "command", "pinentry", "prompt", "pass", "ENV", "env:", "text"}[l.IntN(11)]
+	between := []string{":", " ", "=", "/", ",", "", "==", ": ", "= ", "-", "\t", "\n", "\u00a0", ";", "=\"", "='"}[l.IntN(16)]
+	dash := []string{"-", "--", "---", "—", "–", "−", "‐", "-–", "", "/", "+", " --", "\u00a0--"}[l.IntN(13)]
+	switch l.IntN(10) {
+	case 0:
+		return []string{canary}
+	case 1:
+		return []string{dash + name, canary}
+	case 2, 3, 4:
+		return []string{dash + name + between + canary}
+	case 5:
+		return []string{"--" + name, source + between + canary}
+	case 6:
+		return []string{"--" + name + "=" + source + ":" + canary}
+	case 7:
+		return []string{"--" + name + "=" + canary}
+	case 8:
+		return []string{"-" + string("rmokqvyphxD"[l.IntN(11)]) + between + canary}
+	default:
+		return []string{dash + name, source, canary}
+	}
+}
+
+// written are the flags that make a file of this name, which is then there.
+var written = []string{"trace", "out", "keys-file"}
+
+// What is known not to be a secret is said.
+func TestErrorsNameWhatIsThere(t *testing.T) {
+	d := newDesk(t)
+	for command, want := range map[string]string{
+		"export-cert --key OPENPGP.3 --reader sim:desk":                             "OPENPGP.3",
+		"gen-csr --key OPENPGP.3 --reader sim:desk --subject CN=a --pin 777312":     "Try: cardctl gen-csr --key OPENPGP.3 --reader sim:desk",
+		"set-pin user -admin-pin=777312":                                            "--admin-pin has two dashes",
+		"set-pin user --new-pin:777312":                                             "--new-pin is followed by neither",
+		"set-pin user —new-pin 777312":                                              "two hyphens",
+		"lst-readers":                                                               "list-readers",
+		fmt.Sprintf("set-pin user --pin file:%s --new-pin env:UNSET", d.file()+"x"): "--pin file",
+	} {
+		if r := d.run(t.Context(), strings.Fields(command)); r.exit < 2 || r.exit > 3 || !strings.Contains(r.stderr, want) || strings.Contains(r.stderr, "777312") {
+			t.Errorf("%s: %d, no %q in\n%s", command, r.exit, want, r.stderr)
+		}
+	}
+}
