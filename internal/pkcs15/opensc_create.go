@@ -11,9 +11,12 @@ import (
 
 func (d openSC) status(ctx context.Context) (Status, error) {
 	s, err := d.card.structure(ctx)
-	if s.Directory != nil {
-		s.Erasing = s.Directory.SOPIN()
+	if err != nil || s.Directory == nil || s.Directory.SOPIN() == nil {
+		return s, err
 	}
+	officer := *s.Directory.SOPIN()
+	officer.TriesLeft, err = d.card.Tries(ctx, officer)
+	s.Erasing = &officer
 	return s, err
 }
 

@@ -30,6 +30,13 @@ var strangeJobs = []struct {
 		}
 		return found, nil
 	}},
+	{"who may erase it", func(ctx context.Context, c *pkcs15.Card) (any, error) {
+		s, err := c.Status(ctx)
+		if err != nil || s.Erasing == nil {
+			return nil, err
+		}
+		return fmt.Sprintf("%s %d", s.Erasing.Role(), s.Erasing.TriesLeft), nil
+	}},
 	{"the tries left", func(ctx context.Context, c *pkcs15.Card) (any, error) { return left(ctx, c) }},
 	{"a wrong PIN", changing("02", "111111", "555555")},
 	{"the tries left afterwards", func(ctx context.Context, c *pkcs15.Card) (any, error) { return left(ctx, c) }},
@@ -106,7 +113,7 @@ func TestACardThatOnlyOpenSCKnows(t *testing.T) {
 	desk.Strange = true
 	open := func() (*pkcs15.Card, error) { return desk.Open(t.Context()) }
 	fails := map[string]problem.Code{"a wrong PIN": problem.PINIncorrect, "a wrong PUK": problem.Failed}
-	want := map[string]string{"the tries left": "[3 3 3], <nil>", "the tries left afterwards": "[3 3 2], <nil>"}
+	want := map[string]string{"who may erase it": "so 3, <nil>", "the tries left": "[3 3 3], <nil>", "the tries left afterwards": "[3 3 2], <nil>"}
 	var done []string
 	for _, j := range strangeJobs {
 		said, err := tell(t.Context(), open, j.do)
