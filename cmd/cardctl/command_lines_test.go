@@ -26,7 +26,7 @@ func TestCommandLinesRepeatNoSecret(t *testing.T) {
 	const lines = 10_000
 	t.Chdir(t.TempDir())
 	l := lineage{Rand: rand.New(rand.NewPCG(9, 2026))}
-	everyCommand(newRootCmd(newEnv()), func(cmd *cobra.Command) {
+	everyCommand(newRootCmd(newSession(newEnv())), func(cmd *cobra.Command) {
 		if cmd.Name() != "doctor" && cmd.Name() != "create" { // they look at this machine, and make what is named
 			l.commands = append(l.commands, cmd)
 		}

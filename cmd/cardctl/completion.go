@@ -19,7 +19,7 @@ import (
 
 var shells = []string{"bash", "zsh", "fish", "powershell"}
 
-func newCompletionCmd(env *Env) *cobra.Command {
+func newCompletionCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion " + strings.Join(shells, "|"),
 		Short: "Write the completion script of a shell",
@@ -36,7 +36,7 @@ for completions, see the examples.`,
 	}
 }
 
-func runCompletion(env *Env, root *cobra.Command, shell string) error {
+func runCompletion(env *session, root *cobra.Command, shell string) error {
 	switch shell {
 	case "bash":
 		return root.GenBashCompletionV2(env.Out, true)
@@ -59,7 +59,7 @@ type choices func(ctx context.Context, cmd *cobra.Command) ([]choice, error)
 
 // completable reports whether the line before the word to complete can be read.
 // Of one that cannot, cobra offers nothing, and repeats it on stderr.
-func (env *Env) completable(args []string) bool {
+func (env *session) completable(args []string) bool {
 	if len(args) < 2 {
 		return true
 	}
@@ -75,7 +75,7 @@ func (env *Env) completable(args []string) bool {
 }
 
 // flagChoices are what flags can be, by their names.
-func (env *Env) flagChoices() map[string]choices {
+func (env *session) flagChoices() map[string]choices {
 	return map[string]choices{
 		"reader": env.readerChoices, "serial": env.serialChoices, "module": env.moduleChoices,
 		"key": env.keyChoices, "algorithm": env.algorithmChoices, "token": env.tokenChoices,
@@ -90,7 +90,7 @@ func (env *Env) flagChoices() map[string]choices {
 
 // completeFlags lets the shell offer what the flags of a command can be, and of
 // those under it.
-func (env *Env) completeFlags(cmd *cobra.Command) {
+func (env *session) completeFlags(cmd *cobra.Command) {
 	offered := env.flagChoices()
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		if what := offered[f.Name]; what != nil {
@@ -104,7 +104,7 @@ func (env *Env) completeFlags(cmd *cobra.Command) {
 
 // complete offers to the shell what begins with what was typed. What cannot be
 // looked at now is not offered: there is nobody to tell why.
-func (env *Env) complete(offered choices) cobra.CompletionFunc {
+func (env *session) complete(offered choices) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if env.flags.complete(cmd, env.Getenv) != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp

@@ -18,7 +18,7 @@ type exportKeyOptions struct {
 	secrets secretFlags
 }
 
-func newExportKeyCmd(env *Env) *cobra.Command {
+func newExportKeyCmd(env *session) *cobra.Command {
 	var o exportKeyOptions
 	cmd := &cobra.Command{
 		Use:   "export-key --key REF",
@@ -42,7 +42,7 @@ type exportKeyReport struct {
 	exported
 }
 
-func runExportKey(ctx context.Context, env *Env, o *exportKeyOptions) error {
+func runExportKey(ctx context.Context, env *session, o *exportKeyOptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err

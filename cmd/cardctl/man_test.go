@@ -23,7 +23,7 @@ const manDir = "../../man"
 // was changed and go generate not run after it.
 func TestManPagesAreThoseOfTheCommands(t *testing.T) {
 	fresh := map[string]string{}
-	everyCommand(newRootCmd(newEnv()), func(cmd *cobra.Command) { fresh[pageName(cmd)+".1"] = commandPage(cmd) })
+	everyCommand(newRootCmd(newSession(newEnv())), func(cmd *cobra.Command) { fresh[pageName(cmd)+".1"] = commandPage(cmd) })
 	for name, document := range topics {
 		text, err := topicPage(name, readFile(t, document))
 		if err != nil {
@@ -89,7 +89,7 @@ func TestExitCodesAreDistinct(t *testing.T) {
 func TestEverySecretIsExplained(t *testing.T) {
 	text := readFile(t, topics["cardctl-secrets"])
 	used := map[secret.Name]bool{}
-	everyCommand(newRootCmd(newEnv()), func(cmd *cobra.Command) {
+	everyCommand(newRootCmd(newSession(newEnv())), func(cmd *cobra.Command) {
 		for _, name := range secret.Names() {
 			used[name] = used[name] || cmd.Flags().Lookup(string(name)) != nil
 		}
@@ -105,7 +105,7 @@ func TestEverySecretIsExplained(t *testing.T) {
 // TestEveryCommandHasExamples is about those that a user types; what only groups
 // others has them too.
 func TestEveryCommandHasExamples(t *testing.T) {
-	everyCommand(newRootCmd(newEnv()), func(cmd *cobra.Command) {
+	everyCommand(newRootCmd(newSession(newEnv())), func(cmd *cobra.Command) {
 		lines := strings.Split(cmd.Example, "\n")
 		if !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, cmd.CommandPath()) }) {
 			t.Errorf("no example of %s", cmd.CommandPath())

@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newSimCmd(env *Env) *cobra.Command {
+func newSimCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sim",
 		Short: "Make and attach simulated cards",

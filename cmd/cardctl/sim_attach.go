@@ -12,7 +12,7 @@ type simAttachOptions struct {
 	address string
 }
 
-func newSimAttachCmd(env *Env) *cobra.Command {
+func newSimAttachCmd(env *session) *cobra.Command {
 	var o simAttachOptions
 	cmd := &cobra.Command{
 		Use:   "attach NAME",
@@ -30,7 +30,7 @@ vsmartcard-vpcd; its second one waits at localhost:35964.`,
 }
 
 // runSimAttach ends without an error when it is interrupted.
-func runSimAttach(ctx context.Context, env *Env, o *simAttachOptions, name string) error {
+func runSimAttach(ctx context.Context, env *session, o *simAttachOptions, name string) error {
 	return simulate.Attach(ctx, env.store(), simulate.Attachment{
 		Name: name, Address: o.address, Trace: env.traceTo(),
 		Attached: func(c simulate.Card) error { return env.tellAttached(c, o.address) },
@@ -38,7 +38,7 @@ func runSimAttach(ctx context.Context, env *Env, o *simAttachOptions, name strin
 }
 
 // tellAttached says that the reader has the card: as a note, or as a document.
-func (env *Env) tellAttached(c simulate.Card, address string) error {
+func (env *session) tellAttached(c simulate.Card, address string) error {
 	if env.flags.output == formatJSON {
 		return env.result("SimulatedCard", c, nil)
 	}

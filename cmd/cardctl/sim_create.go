@@ -16,7 +16,7 @@ type simCreateOptions struct {
 	secrets secretFlags
 }
 
-func newSimCreateCmd(env *Env) *cobra.Command {
+func newSimCreateCmd(env *session) *cobra.Command {
 	var o simCreateOptions
 	cmd := &cobra.Command{
 		Use:   "create NAME",
@@ -55,7 +55,7 @@ func profiles() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-func runSimCreate(ctx context.Context, env *Env, name string, o *simCreateOptions) error {
+func runSimCreate(ctx context.Context, env *session, name string, o *simCreateOptions) error {
 	access, err := o.secrets.access(env)
 	if err != nil {
 		return err

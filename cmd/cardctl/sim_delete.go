@@ -9,7 +9,7 @@ import (
 	"github.com/cardctl/cardctl/internal/simulate"
 )
 
-func newSimDeleteCmd(env *Env) *cobra.Command {
+func newSimDeleteCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:               "delete NAME",
 		Short:             "Delete a simulated card with all that is on it",
@@ -20,7 +20,7 @@ func newSimDeleteCmd(env *Env) *cobra.Command {
 	}
 }
 
-func runSimDelete(ctx context.Context, env *Env, name string) error {
+func runSimDelete(ctx context.Context, env *session, name string) error {
 	c, err := simulate.Delete(ctx, env.store(), name, env.confirm)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/simulate"
 )
 
-func newSimListCmd(env *Env) *cobra.Command {
+func newSimListCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
 		Short:   "List the simulated cards",
@@ -20,7 +20,7 @@ func newSimListCmd(env *Env) *cobra.Command {
 	}
 }
 
-func runSimList(env *Env) error {
+func runSimList(env *session) error {
 	list, err := simulate.List(env.store())
 	if err != nil {
 		return err

@@ -32,13 +32,13 @@ const leastSecret = 4
 // repetition decides which words of the command line an error may repeat. nil
 // lets it repeat them all.
 type repetition struct {
-	env   *Env
+	env   *session
 	known func() map[string]bool // the words of the help
 }
 
 // repetition is for an error with this code. Words may be in the wrong place
 // while the line is not understood, and where something is not there.
-func (env *Env) repetition(code problem.Code) *repetition {
+func (env *session) repetition(code problem.Code) *repetition {
 	if env.typed.cmd != nil && code != problem.Usage && code != problem.NotFound {
 		return nil
 	}
@@ -119,7 +119,7 @@ func isThere(path string) bool {
 	return err == nil
 }
 
-func (env *Env) isSimulated(name string) bool {
+func (env *session) isSimulated(name string) bool {
 	list, err := simulate.List(env.store())
 	return err == nil && slices.ContainsFunc(list, func(c simulate.Card) bool { return c.Name == name })
 }
