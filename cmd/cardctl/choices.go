@@ -10,6 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
 // choice is one of several things that can be meant: what to type for it, and
@@ -148,11 +149,7 @@ func (env *Env) moduleChoices(context.Context, *cobra.Command) ([]choice, error)
 
 // simulatedChoices are the simulated cards.
 func (env *Env) simulatedChoices(context.Context, *cobra.Command) ([]choice, error) {
-	store, err := env.simulatedCards()
-	if err != nil {
-		return nil, err
-	}
-	list, err := store.List()
+	list, err := simulate.List(env.store())
 	if err != nil {
 		return nil, err
 	}

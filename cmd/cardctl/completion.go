@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/cardctl/cardctl/internal/applet"
-	"github.com/cardctl/cardctl/internal/cardsim"
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
 var shells = []string{"bash", "zsh", "fish", "powershell"}
@@ -84,7 +84,7 @@ func (env *Env) flagChoices() map[string]choices {
 		"usage":          words(keygen.Usages()...),
 		"digest":         words("sha256", "sha384", "sha512"),
 		"privileges":     words(applet.PrivilegeNames()...),
-		"secure-channel": words(cardsim.SecureChannels()...),
+		"secure-channel": words(simulate.SecureChannels()...),
 	}
 }
 
@@ -119,7 +119,7 @@ func (env *Env) complete(offered choices) cobra.CompletionFunc {
 		var completions []cobra.Completion
 		for _, c := range found {
 			// What cannot be typed is not offered: a card's label may hold anything.
-			if c.value == output.Line(c.value) && len(c.value) >= len(typed) && strings.EqualFold(c.value[:len(typed)], typed) {
+			if c.value == output.Lines(c.value) && !strings.Contains(c.value, "\n") && len(c.value) >= len(typed) && strings.EqualFold(c.value[:len(typed)], typed) {
 				completions = append(completions, cobra.CompletionWithDesc(c.value, output.Line(c.is)))
 			}
 		}

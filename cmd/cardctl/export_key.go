@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -71,7 +72,7 @@ func (o *exportKeyOptions) encode(public crypto.PublicKey, comment string) (e ex
 		return e, err
 	}
 	e.PEM = string(text)
-	line, err := certstore.ExportPublicKey(public, certstore.SSH, comment)
+	line, err := certstore.ExportPublicKey(public, certstore.SSH, output.Line(comment))
 	if problem.Is(err, problem.NotSupported) && o.file.format != string(certstore.SSH) {
 		return e, nil
 	}

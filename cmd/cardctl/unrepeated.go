@@ -18,6 +18,7 @@ import (
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
 // A secret may stand in any place of the command line: behind a slip in its flag,
@@ -119,12 +120,8 @@ func isThere(path string) bool {
 }
 
 func (env *Env) isSimulated(name string) bool {
-	store, err := env.simulatedCards()
-	if err != nil {
-		return false
-	}
-	_, err = findInfo(store, name)
-	return err == nil
+	list, err := simulate.List(env.store())
+	return err == nil && slices.ContainsFunc(list, func(c simulate.Card) bool { return c.Name == name })
 }
 
 func containsFold(text, part string) bool {

@@ -1,7 +1,7 @@
 // Package doctor looks for what keeps cards from working on this machine: the
 // PC/SC daemon, permissions, drivers, programs in the way, PKCS#11 modules. It
-// changes nothing and talks to no card itself. What it looks at is handed in, so that
-// it knows of files and lists, and not of PC/SC or PKCS#11.
+// changes nothing. What it looks at is handed to the checks, so that they know of
+// files and lists, and not of PC/SC or PKCS#11; Examine hands in what is there.
 package doctor
 
 import (

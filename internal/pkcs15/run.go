@@ -132,7 +132,7 @@ func (c *Card) explain(err error, what string) error {
 		why = openSCSays(err)
 	}
 	switch iso7816.StatusOf(err) {
-	case iso7816.StatusNoSpace, iso7816.StatusMemoryFailure:
+	case iso7816.StatusNoSpace:
 		why = "The card has no room for it [" + iso7816.StatusOf(err).String() + "]."
 	case iso7816.StatusINSNotSupported, iso7816.StatusFunctionNotSupported, iso7816.StatusCLANotSupported:
 		code = problem.NotSupported
