@@ -44,7 +44,7 @@ func (env *Env) readerChoices(ctx context.Context, _ *cobra.Command) ([]choice, 
 // chooseKey asks which of the keys that are there now is meant.
 func (env *Env) chooseKey(ctx context.Context) (string, error) {
 	missing := problem.New(problem.Usage, "which key?").
-		Because("--key is missing.").Hint("--key OPENPGP.3")
+		Because("--key is missing.").Hint("--key %s", inventory.ExampleKey())
 	if env.flags.noInput || !env.terminal.Available() {
 		return "", missing
 	}

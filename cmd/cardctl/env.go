@@ -42,6 +42,8 @@ type Env struct {
 	cards desk.Simulated
 	// modules are the PKCS#11 modules that are loaded.
 	modules *desk.Modules
+	// programs runs those of OpenSC; nil for child processes.
+	programs desk.RunProgram
 
 	flags    sharedFlags
 	progress *output.Progress

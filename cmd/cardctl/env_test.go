@@ -32,6 +32,10 @@ type testDesk struct {
 	live bool
 	// connect reaches simulated cards another way, where it is not nil.
 	connect func(context.Context, string) (iso7816.Connection, error)
+	// programs runs those of OpenSC, where it is not nil.
+	programs desk.RunProgram
+	// open is the terminal of somebody who can be asked; nil for nobody.
+	open func() (in, out *os.File, err error)
 }
 
 // The PINs of the cards in these tests.
@@ -58,14 +62,18 @@ type result struct {
 	traffic cardsim.Traffic
 }
 
-// run runs a command. Nobody can be asked.
+// run runs a command. Nobody can be asked unless there is a terminal.
 func (d *testDesk) run(ctx context.Context, args []string, faults ...cardsim.Fault) result {
 	var out, errs bytes.Buffer
 	var cards []*cardsim.Card
+	open := d.open
+	if open == nil {
+		open = func() (in, out *os.File, err error) { return nil, nil, os.ErrNotExist }
+	}
 	env := &Env{
 		In: strings.NewReader(""), Out: &out, Err: &errs, Now: time.Now,
 		Environ:  append([]string{"CARDCTL_STATE_DIR=" + d.state}, d.vars...),
-		terminal: terminal.New(terminal.Options{Open: func() (in, out *os.File, err error) { return nil, nil, os.ErrNotExist }}),
+		terminal: terminal.New(terminal.Options{Plain: true, Open: open}), programs: d.programs,
 		progress: output.NewProgress(io.Discard, false), live: d.live, modules: desk.NewModules(),
 	}
 	env.openReaders = func(context.Context, pcsc.Options) (desk.Readers, error) {

@@ -106,6 +106,9 @@ type Holder struct {
 	// Driver is OpenSC's name for the driver of the card; empty where it is not
 	// known.
 	Driver string
+	// Token is the label of the token that OpenSC's module makes of the PIN of the
+	// key; empty where it is not known.
+	Token string
 	// URI names the token or key where it is reached through a module.
 	URI string
 	// SerializedID names the certificate to OpenVPN; empty where it is not known.

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/problem"
@@ -21,6 +22,9 @@ type Wanted struct {
 	// Serial is the card's serial number in hex digits. An OpenPGP card's is
 	// 12 of them, manufacturer and number.
 	Serial string
+	// Token is the label of the token that has the PIN of the key, where the
+	// module may make several of a card and calls one so.
+	Token string
 	// URI names the token, the key (id, object), or both.
 	URI URI
 	// Public is the public half of the key.
@@ -84,6 +88,9 @@ func (m *Module) Find(ctx context.Context, w Wanted) (*Session, error) {
 	}
 	if len(candidates) == 0 {
 		return nil, m.noToken(w, tokens)
+	}
+	if named := slices.DeleteFunc(slices.Clone(candidates), func(t Token) bool { return t.Label != w.Token }); len(named) > 0 {
+		candidates = named
 	}
 	return m.choose(ctx, w, candidates)
 }

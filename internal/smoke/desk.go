@@ -88,10 +88,11 @@ func (p *proof) fromCard(ctx context.Context, test *Options, here family.At, k k
 	if p11.HoldsCard(test.Module) {
 		letGo = here.Line.LetGo
 	}
-	tries := test.PIN.Tries
-	test.PIN.Tries = func(ctx context.Context, again bool) (pin.Tries, error) {
-		left, err := tries(ctx, again)
-		return left, errors.Join(err, letGo())
+	if tries := test.PIN.Tries; tries != nil {
+		test.PIN.Tries = func(ctx context.Context, again bool) (pin.Tries, error) {
+			left, err := tries(ctx, again)
+			return left, errors.Join(err, letGo())
+		}
 	}
 	return letGo()
 }

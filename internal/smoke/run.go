@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -87,7 +88,7 @@ func (r *run) keep(err error) {
 	if r.failed == nil {
 		r.failed = err
 	}
-	if problem.Is(err, problem.CardRemoved) || problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) {
+	if problem.Gone(err) || problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) {
 		r.stopped = true
 	}
 }
@@ -105,7 +106,7 @@ func (r *run) openModule(ctx context.Context) bool {
 
 func (r *run) findToken(ctx context.Context) bool {
 	return r.check(ctx, "token", func() (string, error) {
-		s, err := r.at.find(ctx, r.module, p11.Wanted{Reader: r.o.Reader, Serial: r.o.Holder.Serial, URI: r.o.URI, Public: r.public()})
+		s, err := r.at.find(ctx, r.module, p11.Wanted{Reader: r.o.Reader, Serial: r.o.Holder.Serial, Token: r.o.Holder.Token, URI: r.o.URI, Public: r.public()})
 		if err != nil {
 			return "", err
 		}
@@ -187,21 +188,42 @@ func (r *run) login(ctx context.Context) bool {
 	})
 }
 
-// sendPIN logs in, by the policy.
+// sendPIN logs in, by the policy. A PIN that was not accepted ends the run: the
+// card's other tokens may have the same.
 func (r *run) sendPIN(ctx context.Context) error {
-	own := r.o.TokenPIN(r.module, r.session.Token())
-	if r.o.PIN.Tries != nil {
-		own.Holder, own.Tries, own.Rescue = r.o.PIN.Holder, r.o.PIN.Tries, r.o.PIN.Rescue
-		own.Label, own.Min = r.o.PIN.Label, max(own.Min, r.o.PIN.Min)
+	own, err := r.pin()
+	if err != nil {
+		return err
 	}
 	r.session.OnPINPad(r.o.Notify)
-	err := r.o.Policy.Send(ctx, own, func(ctx context.Context, value *secret.Bytes) error {
+	err = r.o.Policy.Send(ctx, own, func(ctx context.Context, value *secret.Bytes) error {
 		return r.session.LoginWith(ctx, p11.User, value)
 	})
 	if err == nil && r.o.Holder.SharedPIN {
 		r.session.SharePIN()
 	}
+	r.stopped = r.stopped || err != nil
 	return err
+}
+
+// pin is the PIN that the token takes. What the card itself tells of it goes before
+// what the module does; of a card that counts no tries the module may know some.
+func (r *run) pin() (pin.PIN, error) {
+	own, told, token := r.o.TokenPIN(r.module, r.session.Token()), r.o.PIN, r.session.Token()
+	if told.Tries == nil {
+		return own, nil
+	}
+	if told.Label != "" && token.Label != r.o.Holder.Token {
+		return own, problem.New(problem.TriesUnknown, "%s: which of the card's PINs the token %q takes is not known, and none was sent", r.report.Module, token.Label).
+			Because("The key has the %s: sent in the place of another, it would cost that one a try.", told.Name()).
+			Hint("name the token, whose own PIN is asked for then: --key '%s;id=%%45'", token.URI)
+	}
+	own.Holder, own.Label, own.Tries, own.Rescue = told.Holder, told.Label, told.Tries, told.Rescue
+	own.Min = max(own.Min, told.Min)
+	if own.Max == 0 || told.Max > 0 && told.Max < own.Max {
+		own.Max = told.Max
+	}
+	return own, nil
 }
 
 func (r *run) findKey(ctx context.Context) bool {

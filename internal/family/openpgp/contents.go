@@ -18,14 +18,13 @@ type contents struct {
 	// blank is a card without keys and certificates, on which no PIN was
 	// entered wrongly; one that can be erased has no resetting code either.
 	blank      bool
+	empty      bool // the same, but for the tries of the PINs
 	erasable   bool
 	terminated bool
 }
 
-// leastTries is how many tries a PIN has left at least on a card that may have the
-// factory's: one that is tried in vain does not block it. An interrupted run costs
-// the others.
-const leastTries = 2
+// factoryTries is how many tries a PIN has at least from the factory.
+const factoryTries = 3
 
 func (c *onCard) contents(ctx context.Context) (contents, error) {
 	if c.seen.terminated {
@@ -46,8 +45,8 @@ func (c *onCard) contents(ctx context.Context) (contents, error) {
 	}
 	slices.Sort(found.lost)
 	p := &data.Passwords
-	found.blank = len(found.lost) == 0 && (p.RC.TriesLeft == 0 || !found.erasable) &&
-		p.PW1.TriesLeft >= leastTries && p.PW3.TriesLeft >= leastTries
+	found.empty = len(found.lost) == 0 && (p.RC.TriesLeft == 0 || !found.erasable)
+	found.blank = found.empty && p.PW1.TriesLeft >= factoryTries && p.PW3.TriesLeft >= factoryTries
 	return found, nil
 }
 
