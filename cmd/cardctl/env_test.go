@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/terminal"
@@ -32,6 +30,10 @@ type testDesk struct {
 	live bool
 	// connect reaches simulated cards another way, where it is not nil.
 	connect func(context.Context, string) (iso7816.Connection, error)
+	// programs runs those of OpenSC, where it is not nil.
+	programs desk.RunProgram
+	// open is the terminal of somebody who can be asked; nil for nobody.
+	open func() (in, out *os.File, err error)
 }
 
 // The PINs of the cards in these tests.
@@ -58,15 +60,19 @@ type result struct {
 	traffic cardsim.Traffic
 }
 
-// run runs a command. Nobody can be asked.
+// run runs a command. Nobody can be asked unless there is a terminal.
 func (d *testDesk) run(ctx context.Context, args []string, faults ...cardsim.Fault) result {
 	var out, errs bytes.Buffer
 	var cards []*cardsim.Card
+	open := d.open
+	if open == nil {
+		open = func() (in, out *os.File, err error) { return nil, nil, os.ErrNotExist }
+	}
 	env := &Env{
 		In: strings.NewReader(""), Out: &out, Err: &errs, Now: time.Now,
 		Environ:  append([]string{"CARDCTL_STATE_DIR=" + d.state}, d.vars...),
-		terminal: terminal.New(terminal.Options{Open: func() (in, out *os.File, err error) { return nil, nil, os.ErrNotExist }}),
-		progress: output.NewProgress(io.Discard, false), live: d.live, modules: desk.NewModules(),
+		terminal: terminal.New(terminal.Options{Plain: true, Open: open}), programs: d.programs,
+		live: d.live, modules: desk.NewModules(),
 	}
 	env.openReaders = func(context.Context, pcsc.Options) (desk.Readers, error) {
 		if d.readers == nil {
@@ -75,10 +81,10 @@ func (d *testDesk) run(ctx context.Context, args []string, faults ...cardsim.Fau
 		return d.readers, nil
 	}
 	if d.connect != nil {
-		env.cards = connectOver{env.store(), d.connect}
+		env.cards = connectOver{newSession(env).store(), d.connect}
 	}
 	if len(faults) > 0 {
-		env.cards = connectOver{env.store(), func(ctx context.Context, name string) (iso7816.Connection, error) {
+		env.cards = connectOver{newSession(env).store(), func(ctx context.Context, name string) (iso7816.Connection, error) {
 			c, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name, faults...)
 			if err != nil {
 				return nil, desk.SimulatedProblem(err, name)

@@ -52,6 +52,9 @@ func (l *Line) Token() (*p11.Module, p11.URI) { return l.module, l.uri }
 // ChildEnv is the environment of programs that work on the card meanwhile.
 func (l *Line) ChildEnv() []string { return l.desk.ChildEnv }
 
+// RunProgram runs such a program; nil for a child process.
+func (l *Line) RunProgram() RunProgram { return l.desk.RunProgram }
+
 // StateDir is where things are remembered between runs.
 func (l *Line) StateDir() (string, error) { return l.desk.StateDir() }
 

@@ -65,20 +65,15 @@ func (m *Module) same(ctx context.Context, t Token) error {
 	return err
 }
 
-// cardChanged is the code for another token in the slot.
-const cardChanged = problem.CardRemoved
-
 // changed is for another token in the slot of the one that was chosen.
 func (m *Module) changed(was, now Token) *problem.Error {
-	return problem.New(cardChanged, "%s: slot %d does not hold the token %q (serial %q) any more", m.name(), was.Slot, was.Label, was.Serial).
+	return problem.New(problem.CardChanged, "%s: slot %d does not hold the token %q (serial %q) any more", m.name(), was.Slot, was.Label, was.Serial).
 		Because("The slot holds %s now.", now.described()).
 		Hint("cardctl list-tokens --module %s", m.path)
 }
 
 // isElsewhere reports whether the token that is meant is not in its slot.
-func isElsewhere(err error) bool {
-	return problem.Is(err, problem.CardRemoved) || problem.Is(err, cardChanged)
-}
+func isElsewhere(err error) bool { return problem.Gone(err) }
 
 func (t Token) described() string {
 	if !t.Initialized {

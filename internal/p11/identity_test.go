@@ -134,7 +134,7 @@ func TestOnlyTheChosenTokenIsSentAnything(t *testing.T) {
 					for _, open := range f.sessions {
 						open.token = other
 					}
-					if err := u.use(t.Context(), t, m, chosen, s); !problem.Is(err, cardChanged) || other.touched > 0 {
+					if err := u.use(t.Context(), t, m, chosen, s); !problem.Is(err, problem.CardChanged) || other.touched > 0 {
 						t.Errorf("sent %d: %v", other.touched, err)
 					}
 				})
@@ -171,7 +171,7 @@ func TestTokenIsSwappedAtEveryMoment(t *testing.T) {
 					if at == "C_InitToken" || at == "C_GetTokenInfo" && f.count("C_InitToken") > 0 {
 						return
 					}
-					if other.touched > 0 || err != nil && !problem.Is(err, cardChanged) {
+					if other.touched > 0 || err != nil && !problem.Is(err, problem.CardChanged) {
 						t.Errorf("swapped at %s: sent %d, %v\n%q", at, other.touched, err, f.calls[before:])
 					}
 				})
@@ -192,7 +192,7 @@ func TestTokenThatMoved(t *testing.T) {
 	}
 	slices.Reverse(f.tokens)
 	_, err = m.InitToken(t.Context(), chosen, pin(t, "87654321"), "new", true)
-	if !problem.Is(err, cardChanged) || f.count("C_InitToken") > 0 {
+	if !problem.Is(err, problem.CardChanged) || f.count("C_InitToken") > 0 {
 		t.Errorf("got %v", err)
 	}
 	f.tokens = f.tokens[:1]

@@ -38,7 +38,7 @@ func TestTokenThatEndsSessions(t *testing.T) {
 			token.pin, token.info.flags = "changed!", token.info.flags|pkcs11.CKF_USER_PIN_COUNT_LOW
 		}, problem.CardBusy, 1},
 		{"and has one try left", nil, []string{"C_Sign"}, false, nil, func(token *fakeToken) { token.tries = 1 }, problem.CardBusy, 1},
-		{"and is another one", nil, []string{"C_Sign"}, false, nil, func(token *fakeToken) { token.info.serial = "2" }, problem.CardRemoved, 1},
+		{"and is another one", nil, []string{"C_Sign"}, false, nil, func(token *fakeToken) { token.info.serial = "2" }, problem.CardChanged, 1},
 		{"and again", nil, []string{"C_SignInit", "C_Sign"}, false, nil, nil, problem.CardBusy, 2},
 	}
 	for _, test := range tests {

@@ -99,11 +99,11 @@ func TestWhatAFailedWriteMeans(t *testing.T) {
 			f.faults["C_GetTokenInfo"] = pkcs11.CKR_TOKEN_NOT_PRESENT
 		}, problem.CardRemoved},
 		{"not recognised, and still there", pkcs11.CKR_TOKEN_NOT_RECOGNIZED, nil, problem.Failed},
-		{"another token instead", pkcs11.CKR_SESSION_HANDLE_INVALID, func(f *writable) { f.tokens[0].info.serial = "2" }, problem.CardRemoved},
+		{"another token instead", pkcs11.CKR_SESSION_HANDLE_INVALID, func(f *writable) { f.tokens[0].info.serial = "2" }, problem.CardChanged},
 		{"removed, seen in the list of slots only", pkcs11.CKR_GENERAL_ERROR, func(f *writable) { f.tokens = nil }, problem.CardRemoved},
 		{"erased by another program", pkcs11.CKR_DEVICE_ERROR, func(f *writable) {
 			f.tokens[0].info.flags &^= pkcs11.CKF_TOKEN_INITIALIZED
-		}, cardChanged},
+		}, problem.CardChanged},
 		{"blocked by another program", pkcs11.CKR_USER_NOT_LOGGED_IN, func(f *writable) { f.tokens[0].tries = 0 }, problem.PINBlocked},
 		{"write-protected, the module says nothing of it", pkcs11.CKR_FUNCTION_FAILED, func(f *writable) {
 			f.tokens[0].info.flags |= pkcs11.CKF_WRITE_PROTECTED

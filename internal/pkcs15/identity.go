@@ -2,7 +2,6 @@ package pkcs15
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -70,7 +69,7 @@ func (c *Card) reach(ctx context.Context) (*iso7816.Channel, error) {
 	}
 	ch, err := c.line.Channel(ctx)
 	switch {
-	case isChanged(err):
+	case problem.Is(err, problem.CardChanged):
 		c.changed = err // the line found it
 	case problem.Is(err, problem.NotFound):
 		err = fmt.Errorf("%w (%v)", iso7816.ErrCardRemoved, err)
@@ -116,18 +115,9 @@ func (c *Card) expected(now Identity) bool {
 	return c.serial != "" && structure && now.Kind == c.identity.Kind && now.Chip == c.identity.Chip
 }
 
-// codeChanged is the code of another card.
-const codeChanged = problem.CardRemoved
-
-// isChanged reports whether a line found another card: a card that is gone is
-// iso7816.ErrCardRemoved.
-func isChanged(err error) bool {
-	return problem.Is(err, codeChanged) && !errors.Is(err, iso7816.ErrCardRemoved) || problem.Is(err, "card-changed")
-}
-
 // otherCard is the error of a card in the place of the one that was named.
 func otherCard(named, there Identity) *problem.Error {
-	return problem.New(codeChanged, "another card is in the reader").
+	return problem.New(problem.CardChanged, "another card is in the reader").
 		Because("This was %s, and now there is %s.", named, there).
 		Hint("put the card back, look at it with cardctl info, and run the command again")
 }

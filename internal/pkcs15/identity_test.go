@@ -95,12 +95,12 @@ func TestAnotherCardBeforeAProgramRuns(t *testing.T) {
 		other := cards[1]()
 		r.put(other)
 		_, err = c.tool(t.Context(), call{program: "pkcs15-init", args: []string{"--generate-key"}, secrets: []handover{{"--pin", secret.New([]byte("246813"))}}})
-		if !isChanged(err) || ran != 0 || Unsettled(err) {
+		if !problem.Is(err, problem.CardChanged) || ran != 0 || Unsettled(err) {
 			t.Errorf("%s: %v, %d runs", name, err, ran)
 		}
 		looked := len(other.sent)
 		err = c.ChangePIN(t.Context(), PIN{ID: "FF", Reference: 1}, secret.New([]byte("246813")), secret.New([]byte("135790")))
-		if !isChanged(err) || len(other.sent) != looked || ran != 0 {
+		if !problem.Is(err, problem.CardChanged) || len(other.sent) != looked || ran != 0 {
 			t.Errorf("%s: afterwards %v, %d commands, %d runs", name, err, len(other.sent)-looked, ran)
 		}
 	}
@@ -116,10 +116,10 @@ func TestAnotherCardWhileAProgramRuns(t *testing.T) {
 		}
 		_, err = c.tool(t.Context(), call{program: "pkcs15-init", args: []string{"--generate-key"}, secrets: []handover{{"--pin", secret.New([]byte("246813"))}}})
 		var p *problem.Error
-		if !errors.As(err, &p) || !isChanged(err) || !Unsettled(err) || !strings.Contains(p.What, "pkcs15-init --generate-key") || !strings.Contains(p.Why, "The PIN may") {
+		if !errors.As(err, &p) || !problem.Is(err, problem.CardChanged) || !Unsettled(err) || !strings.Contains(p.What, "pkcs15-init --generate-key") || !strings.Contains(p.Why, "The PIN may") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err = c.tool(t.Context(), call{program: "pkcs15-tool", args: []string{"--dump"}}); !isChanged(err) || ran != 1 {
+		if _, err = c.tool(t.Context(), call{program: "pkcs15-tool", args: []string{"--dump"}}); !problem.Is(err, problem.CardChanged) || ran != 1 {
 			t.Errorf("%s: afterwards %v, %d runs", name, err, ran)
 		}
 	}
@@ -134,7 +134,7 @@ func TestTheLineFindsAnotherCard(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.tool(t.Context(), call{program: "pkcs15-init", args: []string{"--create-pkcs15"}, serial: "0102"})
-	if !isChanged(err) || !Unsettled(err) || !strings.Contains(err.Error(), "pkcs15-init --create-pkcs15") || !strings.Contains(err.Error(), "a twin") {
+	if !problem.Is(err, problem.CardChanged) || !Unsettled(err) || !strings.Contains(err.Error(), "pkcs15-init --create-pkcs15") || !strings.Contains(err.Error(), "a twin") {
 		t.Error(err)
 	}
 }
@@ -150,7 +150,7 @@ func TestACardGetsAnotherSerial(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = c.tool(t.Context(), call{program: "pkcs15-init", args: []string{"--create-pkcs15"}, serial: "0102030405060708"})
-		if isChanged(err) == same {
+		if problem.Is(err, problem.CardChanged) == same {
 			t.Errorf("%s: %v", token, err)
 		}
 	}

@@ -11,9 +11,12 @@ import (
 
 func (d openSC) status(ctx context.Context) (Status, error) {
 	s, err := d.card.structure(ctx)
-	if s.Directory != nil {
-		s.Erasing = s.Directory.SOPIN()
+	if err != nil || s.Directory == nil || s.Directory.SOPIN() == nil {
+		return s, err
 	}
+	officer := *s.Directory.SOPIN()
+	officer.TriesLeft, err = d.card.Tries(ctx, officer)
+	s.Erasing = &officer
 	return s, err
 }
 
@@ -99,11 +102,11 @@ func (d openSC) erase(ctx context.Context, s Status, f First, kind profile) erro
 	case s.Erasing != nil:
 		_, err := d.card.tool(ctx, call{
 			program: "pkcs15-init", args: []string{"--erase-application", hex.EncodeToString(pkcs15AID())},
-			secrets: []handover{{"--so-pin", f.Current}},
+			secrets: []handover{{"--so-pin", f.Current}}, serial: f.Serial,
 		})
 		return d.card.judge(ctx, err, *s.Erasing, "erasing the card")
 	case s.Structure, kind.finalize:
-		_, err := d.card.tool(ctx, call{program: "pkcs15-init", args: []string{"--erase-card"}})
+		_, err := d.card.tool(ctx, call{program: "pkcs15-init", args: []string{"--erase-card"}, serial: f.Serial})
 		return d.card.judge(ctx, err, PIN{TriesLeft: -1}, "erasing the card")
 	}
 	return nil

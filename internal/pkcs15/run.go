@@ -69,7 +69,7 @@ func (c *Card) lookAfter(ctx context.Context, job call, what string, ran error) 
 // duringRun is another card that was found after a program had run: nobody knows
 // on which of the two.
 func duringRun(err error, what string, secrets bool) error {
-	p := problem.Wrap(codeChanged, err, "another card came while "+what+" was running")
+	p := problem.Wrap(problem.CardChanged, err, "another card came while "+what+" was running")
 	p.Why = p.Reason() + " The program may have worked on either of them, or on none."
 	if secrets {
 		p.Why += " The PIN may have been sent to either, which costs a try of a card that has another one."
@@ -132,7 +132,7 @@ func (c *Card) explain(err error, what string) error {
 		why = openSCSays(err)
 	}
 	switch iso7816.StatusOf(err) {
-	case iso7816.StatusNoSpace, iso7816.StatusMemoryFailure:
+	case iso7816.StatusNoSpace:
 		why = "The card has no room for it [" + iso7816.StatusOf(err).String() + "]."
 	case iso7816.StatusINSNotSupported, iso7816.StatusFunctionNotSupported, iso7816.StatusCLANotSupported:
 		code = problem.NotSupported

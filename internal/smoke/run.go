@@ -88,7 +88,7 @@ func (r *run) keep(err error) {
 	if r.failed == nil {
 		r.failed = err
 	}
-	if problem.Is(err, problem.CardRemoved) || problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) {
+	if problem.Gone(err) || problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) {
 		r.stopped = true
 	}
 }

@@ -25,6 +25,8 @@ type Desk struct {
 	Handle bool
 	// Strange has cardctl not know the card, so that it leaves all to OpenSC.
 	Strange bool
+	// Sent is told each command of cardctl's own; nil for nothing.
+	Sent func(apdu []byte)
 	// Released is called each time that the card is let go, Taken each time that
 	// it is taken again; nil for nothing.
 	Released, Taken func()
@@ -71,6 +73,9 @@ func (d *Desk) Channel(ctx context.Context) (*iso7816.Channel, error) {
 	if d.Strange {
 		there = strange{connection}
 	}
+	if d.Sent != nil {
+		there = spied{there, d.Sent}
+	}
 	d.channel = iso7816.NewChannel(there, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
 	return d.channel, nil
 }
@@ -101,5 +106,16 @@ func (s strange) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	if bytes.HasPrefix(apdu, []byte{0x00, iso7816.InsGetData, 0x01, 0xA0}) {
 		return []byte{0x6A, 0x88}, nil
 	}
+	return s.Transmitter.Transmit(ctx, apdu)
+}
+
+// spied tells of each command.
+type spied struct {
+	iso7816.Transmitter
+	sent func(apdu []byte)
+}
+
+func (s spied) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
+	s.sent(apdu)
 	return s.Transmitter.Transmit(ctx, apdu)
 }

@@ -64,6 +64,9 @@ func wrongly(j job) job {
 
 func newKey(ctx context.Context, c *pkcs15.Card, id byte, usage ...string) (pkcs15.NewKey, error) {
 	p, err := c.PINFor(ctx, []byte{id}, false)
+	if err == nil {
+		err = asked(ctx, c)
+	}
 	return pkcs15.NewKey{ID: []byte{id}, Label: "Key", Usage: usage, PIN: p}, err
 }
 

@@ -72,7 +72,9 @@ func describe(ctx context.Context, line *desk.Line, found *card.Identity) error 
 	return nil
 }
 
-func tools(line *desk.Line) app.Tools { return app.Tools{Env: line.ChildEnv()} }
+func tools(line *desk.Line) app.Tools {
+	return app.Tools{Env: line.ChildEnv(), Run: line.RunProgram()}
+}
 
 // Card is a PKCS#15 card that is open.
 type Card struct {
