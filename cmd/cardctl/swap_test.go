@@ -536,7 +536,7 @@ func TestSwappedOpenPGPCard(t *testing.T) {
 		"gen-key in the place of another": {before: withKey, command: "gen-key -k OPENPGP.3 --replace $F", secrets: []string{"admin-pin"}},
 		"import-key":                      {before: initialised, command: "import-key -k OPENPGP.3 $W/key.pem", secrets: []string{"admin-pin"}},
 		"gen-csr":                         {before: withKey, command: "gen-csr -k OPENPGP.3 --subject CN=a", secrets: []string{"pin"}},
-		"init with the current admin PIN": {before: withKey, command: "init", secrets: []string{"current-admin-pin", "pin", "admin-pin"}},
+		"init with the current admin PIN": {before: withKey, command: "init", secrets: []string{"pin", "admin-pin", "current-admin-pin"}},
 		"init with factory PINs":          {before: withKey, command: "init --factory-pins"},
 		"unblock-pin with the resetting code": {
 			before: append(slices.Clone(initialised), "set-pin reset-code --new-pin env:RESET_CODE"), command: "unblock-pin", secrets: []string{"reset-code", "new-pin"},
