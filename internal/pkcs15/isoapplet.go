@@ -83,8 +83,11 @@ func (a *applet) laterVersion(ctx context.Context) ([]byte, error) {
 }
 
 // tries is how many tries the PIN has left: VERIFY without data. It is -1
-// where there is no PIN yet.
-func (a *applet) tries(ctx context.Context, _ PIN) (int, error) {
+// where there is no PIN yet, and of the PUK, which the applet does not tell.
+func (a *applet) tries(ctx context.Context, p PIN) (int, error) {
+	if p.Unblocking {
+		return -1, nil
+	}
 	_, err := a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsVerify, P2: appletPIN})
 	if left, ok := iso7816.StatusOf(err).TriesLeft(); ok {
 		return left, nil

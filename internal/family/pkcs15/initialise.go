@@ -175,6 +175,7 @@ func (c *Card) needs(s app.Status) []card.Need {
 			own.TriesLeft = s.TriesLeft
 			return c.access.Policy.Check(c.pin(own), triesOf(own))
 		}
+		puk.Refused = c.access.Policy.Check(c.pin(c.app.FirstPUK()), triesOf(c.app.FirstPUK()))
 	}
 	needs = append(needs, so, c.need(secret.PIN, c.app.FirstPIN(), false), puk)
 	if s.Erasing != nil {
