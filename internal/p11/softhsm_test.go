@@ -24,10 +24,6 @@ import (
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
-func ask(pin string) secret.Asker {
-	return func(context.Context, secret.Request) (*secret.Bytes, error) { return secret.New([]byte(pin)), nil }
-}
-
 func load(t *testing.T) *p11.Module {
 	t.Helper()
 	m, err := p11.Load(t.Context(), "softhsm2")
@@ -42,6 +38,14 @@ func load(t *testing.T) *p11.Module {
 	return m
 }
 
+// login logs in as the user.
+func login(t *testing.T, s *p11.Session, value string) error {
+	t.Helper()
+	pin := secret.New([]byte(value))
+	defer pin.Wipe()
+	return s.LoginWith(t.Context(), p11.User, pin)
+}
+
 // unlock finds the wanted key and logs in.
 func unlock(t *testing.T, m *p11.Module, w p11.Wanted, pin string) (*p11.Session, *p11.Key) {
 	t.Helper()
@@ -54,7 +58,7 @@ func unlock(t *testing.T, m *p11.Module, w p11.Wanted, pin string) (*p11.Session
 			t.Error(err)
 		}
 	})
-	if err := s.Login(t.Context(), p11.Login{Ask: ask(pin)}); err != nil {
+	if err := login(t, s, pin); err != nil {
 		t.Fatal(err)
 	}
 	key, err := s.Key(t.Context())
@@ -278,7 +282,7 @@ func TestKeyIsFoundByItsPublicKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.Login(t.Context(), p11.Login{Ask: ask(one.PIN)}); err != nil {
+	if err := login(t, s, one.PIN); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Key(t.Context()); !problem.Is(err, problem.NotFound) {
@@ -319,22 +323,11 @@ func TestWrongPINIsNotTriedTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	asked := 0
-	wrong := func(context.Context, secret.Request) (*secret.Bytes, error) {
-		asked++
-		return secret.New([]byte("wrong-pin")), nil
-	}
-	if err := s.Login(t.Context(), p11.Login{Ask: ask("abc")}); !problem.Is(err, problem.Usage) {
-		t.Errorf("a short PIN was sent: %v", err)
-	}
-	err = s.Login(t.Context(), p11.Login{Ask: wrong})
+	err = login(t, s, "wrong-pin")
 	if !problem.Is(err, problem.PINIncorrect) || p11.CodeOf(err).Name() != "CKR_PIN_INCORRECT" {
 		t.Errorf("got %v", err)
 	}
-	if asked != 1 {
-		t.Errorf("asked %d times", asked)
-	}
-	if err := s.Login(t.Context(), p11.Login{Ask: ask(token.PIN)}); !problem.Is(err, problem.PINIncorrect) {
+	if err := login(t, s, token.PIN); !problem.Is(err, problem.PINIncorrect) {
 		t.Errorf("another PIN was sent after a wrong one: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -142,7 +143,7 @@ func (a *applet) unblock(ctx context.Context, _ PIN, puk, replacement *secret.By
 // COMPUTE DIGITAL SIGNATURE). The PIN has to be verified.
 func (a *applet) sign(ctx context.Context, k *PrivateKey, digest []byte, hash crypto.Hash) ([]byte, error) {
 	const algorithmPKCS1 = 0x11
-	info, err := digestInfo(hash, digest)
+	info, err := pubkey.DigestInfo(hash, digest)
 	if err != nil {
 		return nil, err
 	}

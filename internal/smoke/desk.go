@@ -19,7 +19,7 @@ import (
 // and is the same one when it is taken again.
 func Prove(ctx context.Context, d *desk.Desk, a desk.Access, references []string, o Options) ([]Report, error) {
 	o.Load, o.Notify, o.Now = d.Modules.Load, a.Notify, a.Now
-	o.TokenPIN = func(m *p11.Module, of p11.Token) pin.PIN { return family.TokenPIN(d, m, of) }
+	o.TokenPIN = func(m *p11.Module, s *p11.Session) pin.PIN { return family.TokenPIN(d, m, s) }
 	p := &proof{desk: d, access: a, options: o}
 	err := p.read(ctx, references)
 	return p.reports, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -19,6 +20,10 @@ import (
 func TestTheCardKnowsItsPIN(t *testing.T) {
 	token := softhsm.New(t, "own")
 	token.Generate(t, "EC:prime256v1", 1, "key")
+	unknown := func(context.Context, bool) (pin.Tries, error) { return pin.Unknown(), nil }
+	saying := func(tries func(context.Context, bool) (pin.Tries, error)) func(*p11.Module, *p11.Session) pin.PIN {
+		return func(*p11.Module, *p11.Session) pin.PIN { return pin.PIN{Role: pin.User, Tries: tries} }
+	}
 	tests := []struct {
 		name   string
 		typed  string
@@ -30,9 +35,13 @@ func TestTheCardKnowsItsPIN(t *testing.T) {
 		{"the token of the key's PIN", token.PIN, func(o *smoke.Options) { o.PIN.Label, o.Holder.Token = "02", "own" }, "", -1, 1},
 		{"the token of another PIN", token.PIN, func(o *smoke.Options) { o.PIN.Label, o.Holder.Token = "02", "else" }, problem.TriesUnknown, -1, 0},
 		{"a token of which that is not known", token.PIN, func(o *smoke.Options) { o.PIN.Label = "02" }, problem.TriesUnknown, -1, 0},
-		{"the tries are not known", token.PIN, func(o *smoke.Options) {
-			o.PIN.Tries = func(context.Context, bool) (pin.Tries, error) { return pin.Unknown(), nil }
-		}, problem.TriesUnknown, -1, 0},
+		{"nobody knows the tries", token.PIN, func(o *smoke.Options) { o.PIN.Tries, o.TokenPIN = unknown, saying(unknown) }, problem.TriesUnknown, -1, 0},
+		{"the module knows that it is the last", token.PIN, func(o *smoke.Options) {
+			o.PIN.Tries = unknown
+			o.TokenPIN = saying(func(context.Context, bool) (pin.Tries, error) { return pin.Left(1), nil })
+		}, problem.PINBlocked, 1, 0},
+		{"the module knows of several", token.PIN, func(o *smoke.Options) { o.PIN.Tries = unknown }, "", -1, 1},
+		{"in key derived format", token.PIN, func(o *smoke.Options) { o.PIN.Derived = true }, problem.NotSupported, -1, 0},
 		{"the card counts none", token.PIN, func(o *smoke.Options) { o.PIN.Tries = nil }, "", -1, 1},
 		{"shorter than the card's", "123456", func(o *smoke.Options) { o.PIN.Min = 8 }, problem.Usage, -1, 1},
 		{"longer than the card's", token.PIN, func(o *smoke.Options) { o.PIN.Max = 8 }, problem.Usage, -1, 1},

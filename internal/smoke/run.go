@@ -207,9 +207,9 @@ func (r *run) sendPIN(ctx context.Context) error {
 }
 
 // pin is the PIN that the token takes. What the card itself tells of it goes before
-// what the module does; of a card that counts no tries the module may know some.
+// what the module does, which is asked where the card tells nothing.
 func (r *run) pin() (pin.PIN, error) {
-	own, told, token := r.o.TokenPIN(r.module, r.session.Token()), r.o.PIN, r.session.Token()
+	own, told, token := r.o.TokenPIN(r.module, r.session), r.o.PIN, r.session.Token()
 	if told.Tries == nil {
 		return own, nil
 	}
@@ -218,7 +218,15 @@ func (r *run) pin() (pin.PIN, error) {
 			Because("The key has the %s: sent in the place of another, it would cost that one a try.", told.Name()).
 			Hint("name the token, whose own PIN is asked for then: --key '%s;id=%%45'", token.URI)
 	}
-	own.Holder, own.Label, own.Tries, own.Rescue = told.Holder, told.Label, told.Tries, told.Rescue
+	modules := own.Tries
+	own.Holder, own.Label, own.Rescue = told.Holder, told.Label, told.Rescue
+	own.Tries = func(ctx context.Context, again bool) (pin.Tries, error) {
+		left, err := told.Tries(ctx, again)
+		if err != nil || left.Known() {
+			return left, err
+		}
+		return modules(ctx, again)
+	}
 	own.Min = max(own.Min, told.Min)
 	if own.Max == 0 || told.Max > 0 && told.Max < own.Max {
 		own.Max = told.Max

@@ -47,7 +47,7 @@ func options(t *testing.T, token softhsm.Token, id string) smoke.Options {
 	}
 	return smoke.Options{
 		Module: "softhsm2", Key: uri.String(), URI: uri, Policy: typed(token.PIN), Load: desk.NewModules().Load,
-		TokenPIN: func(m *p11.Module, of p11.Token) pin.PIN { return family.TokenPIN(&desk.Desk{}, m, of) },
+		TokenPIN: func(m *p11.Module, s *p11.Session) pin.PIN { return family.TokenPIN(&desk.Desk{}, m, s) },
 	}
 }
 

@@ -39,7 +39,7 @@ func (c *Card) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, er
 		}
 		report.Serial, report.Lost = c.identity.Serial, contents(status.Directory)
 	}
-	if err := c.app.Prepare(ctx, status, true); err != nil {
+	if err := c.app.Prepare(ctx, status); err != nil {
 		return nil, key.Explain(err, "init", untouched)
 	}
 	if status.Erasing != nil {
