@@ -68,7 +68,7 @@ func newSwapDesk(t *testing.T, vars ...string) *swapDesk {
 		}
 		return s.reader.Connect(ctx)
 	}}
-	s.testDesk.readers, s.testDesk.programs = s, s.programs.Tools().Run
+	s.testDesk.readers, s.testDesk.programs = s, s.programs.RunProgram
 	return s
 }
 

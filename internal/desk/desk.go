@@ -14,7 +14,6 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pcsc"
-	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -26,8 +25,23 @@ type Readers interface {
 	Close() error
 }
 
-// RunProgram runs a program that works on the card while the line is let go.
-type RunProgram = func(context.Context, pkcs15.Program) (pkcs15.Result, error)
+// Program is a run of a program that works on the card while the line is let go;
+// Result is what it leaves.
+type (
+	Program struct {
+		Name      string
+		Args, Env []string
+		Stdin     []byte
+		File      []byte // what it reads from a pipe
+	}
+	Result struct {
+		Stdout, Stderr []byte
+		Exit           int
+	}
+)
+
+// RunProgram runs a program to its end.
+type RunProgram func(context.Context, Program) (Result, error)
 
 // OpenReaders reaches PC/SC.
 type OpenReaders func(context.Context, pcsc.Options) (Readers, error)
@@ -66,7 +80,7 @@ type Desk struct {
 	Trace io.Writer
 	// ChildEnv is the environment of other programs, without secrets.
 	ChildEnv []string
-	// RunProgram runs a program of OpenSC; nil for a child process.
+	// RunProgram runs the programs of others; nil for child processes.
 	RunProgram RunProgram
 	// StateDir is where things are remembered between runs.
 	StateDir func() (string, error)

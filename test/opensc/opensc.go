@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pkcs15"
 )
@@ -31,6 +32,12 @@ type Programs struct {
 
 // Tools is for pkcs15.Open.
 func (o *Programs) Tools() pkcs15.Tools { return pkcs15.Tools{Run: o.run} }
+
+// RunProgram is for a desk.Desk.
+func (o *Programs) RunProgram(ctx context.Context, p desk.Program) (desk.Result, error) {
+	result, err := o.run(ctx, pkcs15.Program(p))
+	return desk.Result(result), err
+}
 
 // Run runs a program as somebody else would; env has the secrets.
 func (o *Programs) Run(ctx context.Context, env []string, program string, args ...string) error {

@@ -73,7 +73,14 @@ func describe(ctx context.Context, line *desk.Line, found *card.Identity) error 
 }
 
 func tools(line *desk.Line) app.Tools {
-	return app.Tools{Env: line.ChildEnv(), Run: line.RunProgram()}
+	t := app.Tools{Env: line.ChildEnv()}
+	if run := line.RunProgram(); run != nil {
+		t.Run = func(ctx context.Context, p app.Program) (app.Result, error) {
+			result, err := run(ctx, desk.Program(p))
+			return app.Result(result), err
+		}
+	}
+	return t
 }
 
 // Card is a PKCS#15 card that is open.
