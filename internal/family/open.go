@@ -255,7 +255,7 @@ func (w Wanted) open(ctx context.Context, here At, app string) (card.Card, error
 	if !w.One || len(candidates) == 1 {
 		return w.first(ctx, here, candidates)
 	}
-	found, _, err := probe(ctx, here.Line)
+	found, _, err := probe(ctx, here.Line, func(p card.Probe) bool { return !p.Last && slices.Contains(candidates, p.App) })
 	if err != nil {
 		return nil, err
 	}
