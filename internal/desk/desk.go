@@ -14,6 +14,7 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pcsc"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -24,24 +25,6 @@ type Readers interface {
 	WaitForCard(ctx context.Context, want func(pcsc.Reader) bool) (pcsc.Reader, error)
 	Close() error
 }
-
-// Program is a run of a program that works on the card while the line is let go;
-// Result is what it leaves.
-type (
-	Program struct {
-		Name      string
-		Args, Env []string
-		Stdin     []byte
-		File      []byte // what it reads from a pipe
-	}
-	Result struct {
-		Stdout, Stderr []byte
-		Exit           int
-	}
-)
-
-// RunProgram runs a program to its end.
-type RunProgram func(context.Context, Program) (Result, error)
 
 // OpenReaders reaches PC/SC.
 type OpenReaders func(context.Context, pcsc.Options) (Readers, error)
@@ -80,8 +63,8 @@ type Desk struct {
 	Trace io.Writer
 	// ChildEnv is the environment of other programs, without secrets.
 	ChildEnv []string
-	// RunProgram runs the programs of others; nil for child processes.
-	RunProgram RunProgram
+	// RunProgram runs a program of OpenSC; nil for a child process.
+	RunProgram runner.Func
 	// StateDir is where things are remembered between runs.
 	StateDir func() (string, error)
 	// Seen is told the names of readers and the serials of cards that are there; it

@@ -59,12 +59,12 @@ func Serials(ctx context.Context, line *desk.Line) ([]string, error) {
 	return serials, nil
 }
 
-func everything(card.Probe) bool { return true }
+// everything has every application looked for.
+func everything(int, card.Probe) bool { return true }
 
-// probe looks for those applications that families know and that are wanted. Those
-// of the first family are looked for last, so that what is described first is
-// selected.
-func probe(ctx context.Context, line *desk.Line, wanted func(card.Probe) bool) (card.Identity, []card.Family, error) {
+// probe looks for the applications that families know. Those of the first
+// family are looked for last, so that what is described first is selected.
+func probe(ctx context.Context, line *desk.Line, looked func(i int, p card.Probe) bool) (card.Identity, []card.Family, error) {
 	found := card.Identity{Type: "unknown card", Applications: []card.Application{}}
 	ch, err := line.Channel(ctx)
 	if err != nil {
@@ -76,7 +76,7 @@ func probe(ctx context.Context, line *desk.Line, wanted func(card.Probe) bool) (
 	for n := range all {
 		i := (n + 1) % len(all)
 		for _, p := range all[i].Probes {
-			if !wanted(p) {
+			if !looked(i, p) {
 				continue
 			}
 			a, err := lookFor(ctx, ch, p)

@@ -31,8 +31,8 @@ func Family() card.Family {
 		Roles: []pin.Role{pin.User, pin.SO, pin.PUK},
 		Parse: parse, Describe: describe, Open: open,
 		Probes: []card.Probe{
-			{App: name, Type: kind, Last: true, AID: []byte{0xA0, 0x00, 0x00, 0x00, 0x63, 0x50, 0x4B, 0x43, 0x53, 0x2D, 0x31, 0x35}},
-			{App: name, Type: kind + " (IsoApplet)", AID: []byte{0xF2, 0x76, 0xA2, 0x88, 0xBC, 0xFB, 0xA6, 0x9D, 0x34, 0xF3, 0x10, 0x01}},
+			{App: name, Type: kind, AID: []byte{0xA0, 0x00, 0x00, 0x00, 0x63, 0x50, 0x4B, 0x43, 0x53, 0x2D, 0x31, 0x35}},
+			{App: name, Type: kind + " (IsoApplet)", AID: []byte{0xF2, 0x76, 0xA2, 0x88, 0xBC, 0xFB, 0xA6, 0x9D, 0x34, 0xF3, 0x10, 0x01}, Beside: true},
 		},
 	}
 }
@@ -73,14 +73,7 @@ func describe(ctx context.Context, line *desk.Line, found *card.Identity) error 
 }
 
 func tools(line *desk.Line) app.Tools {
-	t := app.Tools{Env: line.ChildEnv()}
-	if run := line.RunProgram(); run != nil {
-		t.Run = func(ctx context.Context, p app.Program) (app.Result, error) {
-			result, err := run(ctx, desk.Program(p))
-			return app.Result(result), err
-		}
-	}
-	return t
+	return app.Tools{Env: line.ChildEnv(), Run: line.RunProgram()}
 }
 
 // Card is a PKCS#15 card that is open.
