@@ -229,9 +229,12 @@ func (d *testDesk) writeKey(name string) {
 }
 
 // words are the arguments of a command line: $W is a directory for files, $F
-// the fingerprint of OPENPGP.3.
+// the fingerprint of OPENPGP.3, $F15 that of PKCS15.45.
 func (d *testDesk) words(line string) []string {
 	line = strings.ReplaceAll(line, "$W", d.state)
+	if strings.Contains(line, "$F15") {
+		line = strings.ReplaceAll(line, "$F15", fingerprintOf(d.info(), "PKCS15.45"))
+	}
 	if strings.Contains(line, "$F") {
 		line = strings.ReplaceAll(line, "$F", fingerprintOf(d.info(), "OPENPGP.3"))
 	}

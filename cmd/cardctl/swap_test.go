@@ -62,7 +62,12 @@ type swapDesk struct {
 func newSwapDesk(t *testing.T, vars ...string) *swapDesk {
 	t.Helper()
 	s := &swapDesk{testDesk: newDesk(t, append([]string{"CARDCTL_READER=" + opensc.Reader}, vars...)...)}
-	s.programs = &opensc.Programs{Connect: func(ctx context.Context) (iso7816.Connection, error) { return s.Connect(ctx, opensc.Reader) }}
+	s.programs = &opensc.Programs{Connect: func(ctx context.Context) (iso7816.Connection, error) {
+		if s.empty {
+			return nil, iso7816.ErrCardRemoved
+		}
+		return s.reader.Connect(ctx)
+	}}
 	s.testDesk.readers, s.testDesk.programs = s, s.programs.Tools().Run
 	return s
 }
@@ -113,6 +118,8 @@ type kindOfCard struct {
 	name    string
 	options cardsim.Options
 	vars    []string
+	// files are made before the commands run; nil for none.
+	files map[string][]byte
 	// secrets are the values of those that commands ask for.
 	secrets map[string]string
 	// same says that nothing tells two cards apart on which nothing is yet.
@@ -176,6 +183,9 @@ func swapAll(t *testing.T, k kindOfCard, workflows map[string]swap) {
 			t.Parallel()
 			d := newSwapDesk(t, k.vars...)
 			d.writeKey("key.pem")
+			for name, content := range k.files {
+				d.writeFile(name, content)
+			}
 			other := k.card(t, "0DEFACED", w.before, d)
 			named := k.card(t, "0BADCAFE", w.before, d)
 			words := d.words(w.command)
@@ -241,6 +251,7 @@ func (p swapPoint) run(t *testing.T, d *swapDesk, named, other *cardsim.Card) (c
 	if p.come.twin {
 		next = named
 	}
+	javaDesk{d.in(t)}.forgetKeys()
 	first, second := twin(t, named), twin(t, next)
 	d.put(first)
 	d.blind = p.come.blind
@@ -368,6 +379,7 @@ func (p swapPoint) answer(t *testing.T, d *swapDesk, asked func()) result {
 		}
 		if p.typed {
 			values = append(values, value)
+			args = append(args, "--"+flag, "prompt")
 		} else {
 			args = append(args, "--"+flag, sources.flag(flag, value))
 		}
@@ -510,6 +522,7 @@ var _ desk.Readers = (*swapDesk)(nil)
 func TestSwappedOpenPGPCard(t *testing.T) {
 	withKey := slices.Concat(initialised, []string{"gen-key -k OPENPGP.3"})
 	withCert := slices.Concat(withKey, []string{"gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out $W/a.pem --yes", "import-cert -k OPENPGP.3 $W/a.pem"})
+	another := slices.Concat(withCert, []string{"gen-csr -k OPENPGP.3 --subject CN=b --self-signed --days 2 --out $W/b.pem --yes"})
 	swapAll(t, kindOfCard{name: "OpenPGP", vars: []string{"RESET_CODE=31415926"}, secrets: map[string]string{
 		"pin": userPIN, "admin-pin": adminPIN, "new-pin": "904412", "current-admin-pin": adminPIN, "reset-code": "31415926",
 	}}, map[string]swap{
@@ -523,14 +536,14 @@ func TestSwappedOpenPGPCard(t *testing.T) {
 		"gen-key in the place of another": {before: withKey, command: "gen-key -k OPENPGP.3 --replace $F", secrets: []string{"admin-pin"}},
 		"import-key":                      {before: initialised, command: "import-key -k OPENPGP.3 $W/key.pem", secrets: []string{"admin-pin"}},
 		"gen-csr":                         {before: withKey, command: "gen-csr -k OPENPGP.3 --subject CN=a", secrets: []string{"pin"}},
-		"init with the current admin PIN": {before: withKey, command: "init", secrets: []string{"current-admin-pin", "pin", "admin-pin"}},
+		"init with the current admin PIN": {before: withKey, command: "init", secrets: []string{"pin", "admin-pin", "current-admin-pin"}},
 		"init with factory PINs":          {before: withKey, command: "init --factory-pins"},
 		"unblock-pin with the resetting code": {
 			before: append(slices.Clone(initialised), "set-pin reset-code --new-pin env:RESET_CODE"), command: "unblock-pin", secrets: []string{"reset-code", "new-pin"},
 		},
 		"import-key in the place of another":  {before: withKey, command: "import-key -k OPENPGP.3 --replace $F $W/key.pem", secrets: []string{"admin-pin"}},
 		"import-cert":                         {before: withCert[:len(withCert)-1], command: "import-cert -k OPENPGP.3 $W/a.pem", secrets: []string{"admin-pin"}},
-		"import-cert in the place of another": {before: withCert, command: "import-cert -k OPENPGP.3 $W/a.pem", secrets: []string{"admin-pin"}},
+		"import-cert in the place of another": {before: another, command: "import-cert -k OPENPGP.3 $W/b.pem", secrets: []string{"admin-pin"}},
 		"delete-cert":                         {before: withCert, command: "delete-cert -k OPENPGP.3", secrets: []string{"admin-pin"}},
 		"gen-csr, self-signed":                {before: withKey, command: "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2", secrets: []string{"pin"}},
 	})

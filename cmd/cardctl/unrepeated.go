@@ -128,13 +128,14 @@ func containsFold(text, part string) bool {
 	return strings.Contains(strings.ToLower(text), strings.ToLower(part))
 }
 
-// vocabulary are the words that the help of a command mentions, and the names of
-// all commands.
+// vocabulary are the words that the help of a command mentions, the names of all
+// commands, and those of the kinds of sources.
 func vocabulary(cmd *cobra.Command) map[string]bool {
 	var text strings.Builder
 	add := func(words ...string) { text.WriteString(strings.Join(words, " ") + " ") }
 	add(cmd.CommandPath(), cmd.Use, cmd.Long, cmd.Example)
 	add(cmd.ValidArgs...)
+	add(secret.Kinds()...)
 	cmd.InheritedFlags() // makes Flags complete
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { add("--"+f.Name, f.Name, strings.ReplaceAll(f.Usage, "`", ""), f.DefValue) })
 	for _, parent := range []*cobra.Command{cmd, cmd.Root()} {

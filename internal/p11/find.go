@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Wanted says which key is looked for, by any of these. A label is no proof
@@ -40,7 +41,7 @@ func (w Wanted) namesKey() bool {
 
 // isKey reports whether an object with these attributes belongs to the key.
 func (w Wanted) isKey(public crypto.PublicKey, id []byte, label string) bool {
-	if !w.namesKey() || w.Public != nil && !SamePublicKey(public, w.Public) {
+	if !w.namesKey() || w.Public != nil && !pubkey.Same(public, w.Public) {
 		return false
 	}
 	if want, ok := w.URI.Get(AttrID); ok && want != string(id) {
@@ -186,7 +187,7 @@ func (s *Session) look(ctx context.Context, w Wanted) error {
 		if !w.isKey(o.public, o.id, o.label) {
 			continue
 		}
-		if s.found.Public != nil && !SamePublicKey(s.found.Public, o.public) {
+		if s.found.Public != nil && !pubkey.Same(s.found.Public, o.public) {
 			return problem.New(problem.NotFound, "%s: the URI names several keys of the token %q", s.module.name(), s.token.Label).
 				Because("They have the same ID or label, and different public keys.").
 				Hint("pkcs11-tool --module %s --list-objects", s.module.path)

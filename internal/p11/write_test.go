@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
 )
@@ -316,7 +317,7 @@ func TestX25519Key(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !SamePublicKey(made.Public, private.PublicKey()) || made.Sign || !made.Derive || !bytes.Equal(made.ID, KeyID(private.PublicKey())) {
+	if !pubkey.Same(made.Public, private.PublicKey()) || made.Sign || !made.Derive || !bytes.Equal(made.ID, KeyID(private.PublicKey())) {
 		t.Errorf("got %+v", made)
 	}
 	if _, err := s.GenerateKeyPair(t.Context(), "x25519", NewKey{Derive: true}); !problem.Is(err, problem.NotSupported) || !strings.Contains(err.Error(), "It can make p256") {

@@ -55,11 +55,10 @@ func (p *Policy) Change(ctx context.Context, c Change) error {
 		return nil
 	}
 	if err := c.Prove(ctx, values.replacement); err != nil {
-		state := stateUnknown
 		if c.New.deniedBy(ctx, err) {
-			state = stateNew
+			return withState(problem.Wrap(problem.Failed, err, "the new "+c.New.Name()), stateNew)
 		}
-		return withState(problem.Wrap(problem.Failed, err, "the new "+c.New.Name()), state)
+		return withState(fmt.Errorf("the new %s: %w", c.New.Name(), err), stateUnknown)
 	}
 	return nil
 }

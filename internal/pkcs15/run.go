@@ -56,9 +56,9 @@ func (c *Card) lookAfter(ctx context.Context, job call, what string, ran error) 
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil && ran != nil:
-		return removed(ran)
+		return goneDuringRun(removed(ran), what)
 	case err != nil:
-		return err
+		return goneDuringRun(err, what)
 	}
 	if ran == nil {
 		c.serial = ""
@@ -75,6 +75,17 @@ func duringRun(err error, what string, secrets bool) error {
 		p.Why += " The PIN may have been sent to either, which costs a try of a card that has another one."
 	}
 	return p
+}
+
+// goneDuringRun is a card that was there when a program began, and was gone when it
+// had ended; other errors are as they were.
+func goneDuringRun(err error, what string) error {
+	if !errors.Is(err, iso7816.ErrCardRemoved) && !problem.Is(err, problem.CardRemoved) {
+		return err
+	}
+	return problem.Wrap(problem.CardRemoved, err, "the card was removed while "+what+" was running").
+		Because("What the program was to do may be done, or a part of it.").
+		Hint("put the card back, look at it with cardctl info, and run the command again")
 }
 
 // seen refuses a card that OpenSC's programs do not see.

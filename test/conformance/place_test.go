@@ -24,6 +24,8 @@ type place struct {
 	desk *desk.Desk
 	pins map[secret.Name]string
 	app  string // of the kind, in --app
+	// label is that of the card or token; empty for one that has none.
+	label string
 	// mute has the card keep the tries of its PINs to itself; nil for one that
 	// cannot.
 	mute func()

@@ -47,6 +47,7 @@ var suite = []struct {
 	{"a blocked PIN is not sent", blocked},
 	{"a PIN is changed and unblocked", changed},
 	{"unknown tries are not enough", unknown},
+	{"a card whose PIN is blocked is made new", again},
 }
 
 func TestConformance(t *testing.T) {

@@ -120,6 +120,23 @@ func (p *place) unblock(t *testing.T) {
 	p.pins[secret.PIN] = newPIN
 }
 
+func again(t *testing.T, p *place) {
+	made(t, p)
+	stranger := p.with(wrongPIN)
+	stranger.allow.LastTry = true
+	for range tooMany {
+		if err := stranger.sign(t); problem.Is(err, problem.PINBlocked) {
+			break
+		}
+	}
+	initialise(t, p)
+	if o := occupant(t, p); o != nil {
+		t.Errorf("there is %+v", o)
+	}
+	made(t, p)
+	signs(t, p)
+}
+
 func changed(t *testing.T, p *place) {
 	made(t, p)
 	old := p.pins[secret.PIN]

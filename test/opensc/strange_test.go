@@ -131,7 +131,7 @@ func initialise(ctx context.Context, c *pkcs15.Card, current string) error {
 	}
 	f := first("myeid")
 	f.Current = secret.New([]byte(current))
-	if err := c.Prepare(ctx, s, false); err != nil {
+	if err := c.Prepare(ctx, s); err != nil {
 		return err
 	}
 	if err := c.Create(ctx, s, f, func(string) {}); err != nil {
