@@ -18,7 +18,7 @@ type typed struct {
 }
 
 // given says that a flag was typed, and does not come from the environment.
-func (env *Env) given(flag string) bool {
+func (env *session) given(flag string) bool {
 	return env.typed.cmd != nil && env.typed.cmd.Flags().Changed(flag)
 }
 
@@ -30,7 +30,7 @@ var withoutFlag = regexp.MustCompile(`^(?:leave|leave out|the same command witho
 
 // literal makes a hint what can be typed: flags become the whole command, and
 // commands are for the card that was named.
-func (env *Env) literal(try string, may *repetition) string {
+func (env *session) literal(try string, may *repetition) string {
 	if same := sameCommand.FindStringSubmatch(try); same != nil {
 		try = same[1]
 	}
@@ -49,7 +49,7 @@ func (env *Env) literal(try string, may *repetition) string {
 }
 
 // flagOf is the flag for a PIN that was wrong, empty where the command has none.
-func (env *Env) flagOf(pin string) string {
+func (env *session) flagOf(pin string) string {
 	if env.typed.cmd == nil {
 		return ""
 	}
@@ -66,7 +66,7 @@ func (env *Env) flagOf(pin string) string {
 
 // again is the command that was run, with other flags, and without some. It
 // names the places of words that may not be repeated.
-func (env *Env) again(flags string, may *repetition, without ...string) string {
+func (env *session) again(flags string, may *repetition, without ...string) string {
 	words := []string{strings.TrimSpace("cardctl " + env.command)}
 	if env.typed.cmd == nil {
 		if env.object != "" {
@@ -127,7 +127,7 @@ var onCards = []string{"info", "init", "set-pin", "unblock-pin", "gen-key", "imp
 	"import-cert", "export-cert", "export-key", "delete-cert", "delete-key", "smoke-test", "applet"}
 
 // sameCard lets a hint name the card that the command was given.
-func (env *Env) sameCard(try string, may *repetition) string {
+func (env *session) sameCard(try string, may *repetition) string {
 	rest, isCommand := strings.CutPrefix(try, "cardctl ")
 	verb, _, _ := strings.Cut(rest, " ")
 	verb = strings.TrimRight(verb, ",;")

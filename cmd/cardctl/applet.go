@@ -15,7 +15,7 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-func newAppletCmd(env *Env) *cobra.Command {
+func newAppletCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "applet",
 		Short: "Manage the applets of a Java card (GlobalPlatform)",
@@ -83,7 +83,7 @@ func (f *domainFlags) wish() applet.DomainWish {
 }
 
 // readApplet reads a CAP or IJC file.
-func readApplet(ctx context.Context, env *Env, path string) (*applet.File, error) {
+func readApplet(ctx context.Context, env *session, path string) (*applet.File, error) {
 	f, err := applet.ReadFile(ctx, path)
 	var p *problem.Error
 	switch {

@@ -14,7 +14,7 @@ type appletDeleteOptions struct {
 	withApplets bool
 }
 
-func newAppletDeleteCmd(env *Env) *cobra.Command {
+func newAppletDeleteCmd(env *session) *cobra.Command {
 	var o appletDeleteOptions
 	cmd := &cobra.Command{
 		Use:   "delete AID",
@@ -34,7 +34,7 @@ lets that go too.`,
 	return cmd
 }
 
-func runAppletDelete(ctx context.Context, env *Env, o *appletDeleteOptions, aid string) error {
+func runAppletDelete(ctx context.Context, env *session, o *appletDeleteOptions, aid string) error {
 	options, err := applet.DeleteWish{Domain: o.domain.wish(), AID: aid, WithApplets: o.withApplets}.Parse()
 	if err != nil {
 		return err

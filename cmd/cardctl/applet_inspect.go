@@ -11,7 +11,7 @@ import (
 	"github.com/cardctl/cardctl/internal/output"
 )
 
-func newAppletInspectCmd(env *Env) *cobra.Command {
+func newAppletInspectCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "inspect FILE",
 		Short: "Show what is in a CAP or IJC file",
@@ -29,7 +29,7 @@ type appletFileReport struct {
 	*applet.Report
 }
 
-func runAppletInspect(ctx context.Context, env *Env, path string) error {
+func runAppletInspect(ctx context.Context, env *session, path string) error {
 	f, err := readApplet(ctx, env, path)
 	if err != nil {
 		return err

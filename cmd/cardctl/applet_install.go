@@ -15,7 +15,7 @@ type appletInstallOptions struct {
 	domain domainFlags
 }
 
-func newAppletInstallCmd(env *Env) *cobra.Command {
+func newAppletInstallCmd(env *session) *cobra.Command {
 	var o appletInstallOptions
 	cmd := &cobra.Command{
 		Use:   "install FILE",
@@ -58,7 +58,7 @@ as often and in the same order, gives them other AIDs than those in the file.`,
 }
 
 // runAppletInstall checks the file and the flags before it looks for a card.
-func runAppletInstall(ctx context.Context, env *Env, o *appletInstallOptions, path string) error {
+func runAppletInstall(ctx context.Context, env *session, o *appletInstallOptions, path string) error {
 	o.Domain = o.domain.wish()
 	options, err := o.Parse()
 	if err != nil {
@@ -80,7 +80,7 @@ func runAppletInstall(ctx context.Context, env *Env, o *appletInstallOptions, pa
 }
 
 // loading shows how the work goes on.
-func (env *Env) loading(p applet.Progress) {
+func (env *session) loading(p applet.Progress) {
 	if p.Total > 0 {
 		env.progress.Bar(p.Step, p.Sent, p.Total)
 		return

@@ -10,7 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/output"
 )
 
-func newAppletListCmd(env *Env) *cobra.Command {
+func newAppletListCmd(env *session) *cobra.Command {
 	var f domainFlags
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -25,7 +25,7 @@ life cycle states and privileges.`,
 	return cmd
 }
 
-func runAppletList(ctx context.Context, env *Env, f *domainFlags) error {
+func runAppletList(ctx context.Context, env *session, f *domainFlags) error {
 	wanted, err := f.wish().Parse()
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"github.com/cardctl/cardctl/internal/output"
 )
 
-func newAppletScriptCmd(env *Env) *cobra.Command {
+func newAppletScriptCmd(env *session) *cobra.Command {
 	var f domainFlags
 	var withApplets bool
 	cmd := &cobra.Command{
@@ -63,7 +63,7 @@ type scriptCommand struct {
 	Output  []string `json:"output"`
 }
 
-func runAppletScript(ctx context.Context, env *Env, f *domainFlags, withApplets bool, file string) error {
+func runAppletScript(ctx context.Context, env *session, f *domainFlags, withApplets bool, file string) error {
 	text, err := env.readFile(ctx, file, applet.MaxScript)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func runAppletScript(ctx context.Context, env *Env, f *domainFlags, withApplets 
 // add keeps what happens for the document, or shows it at once: what a script
 // said before it failed counts. Its commands are progress, what they say is the
 // result.
-func (r *scriptReport) add(env *Env, e applet.ScriptEvent) {
+func (r *scriptReport) add(env *session, e applet.ScriptEvent) {
 	last := len(r.Commands) - 1
 	switch {
 	case e.Text == "":

@@ -23,7 +23,7 @@ type appletSetKeysOptions struct {
 // maxKeyVersion is the greatest version that keys can be given.
 const maxKeyVersion = 0x7F
 
-func newAppletSetKeysCmd(env *Env) *cobra.Command {
+func newAppletSetKeysCmd(env *session) *cobra.Command {
 	var o appletSetKeysOptions
 	cmd := &cobra.Command{
 		Use:   "set-keys --keys-file FILE",
@@ -54,7 +54,7 @@ has lost the card.`,
 	return cmd
 }
 
-func runAppletSetKeys(ctx context.Context, env *Env, o *appletSetKeysOptions) error {
+func runAppletSetKeys(ctx context.Context, env *session, o *appletSetKeysOptions) error {
 	if o.newVersion > maxKeyVersion {
 		return problem.New(problem.Usage, "--new-key-version %d", o.newVersion).Because("It is 1 to %d.", maxKeyVersion)
 	}

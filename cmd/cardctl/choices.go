@@ -10,6 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
 // choice is one of several things that can be meant: what to type for it, and
@@ -19,7 +20,7 @@ type choice struct{ value, is string }
 // readerChoices are the readers that are there now, and the simulated cards. A
 // reader whose name has spaces is offered by its index as well: of several names
 // that begin alike, bash types the beginning without quotes.
-func (env *Env) readerChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+func (env *session) readerChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
 	list, err := env.listReaders(ctx, false)
 	if err != nil {
 		return nil, err
@@ -41,9 +42,9 @@ func (env *Env) readerChoices(ctx context.Context, _ *cobra.Command) ([]choice, 
 }
 
 // chooseKey asks which of the keys that are there now is meant.
-func (env *Env) chooseKey(ctx context.Context) (string, error) {
+func (env *session) chooseKey(ctx context.Context) (string, error) {
 	missing := problem.New(problem.Usage, "which key?").
-		Because("--key is missing.").Hint("--key OPENPGP.3")
+		Because("--key is missing.").Hint("--key %s", inventory.ExampleKey())
 	if env.flags.noInput || !env.terminal.Available() {
 		return "", missing
 	}
@@ -68,7 +69,7 @@ func (env *Env) chooseKey(ctx context.Context) (string, error) {
 }
 
 // serialChoices are the serials of the cards that are there now.
-func (env *Env) serialChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+func (env *session) serialChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
 	list, err := env.listReaders(ctx, false)
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func (env *Env) serialChoices(ctx context.Context, _ *cobra.Command) ([]choice, 
 
 // keyChoices are the keys of the card that is meant now, and its empty places;
 // those of every token where a module is named.
-func (env *Env) keyChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+func (env *session) keyChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
 	if env.flags.module != "" {
 		return env.tokenKeyChoices(ctx)
 	}
@@ -92,7 +93,7 @@ func (env *Env) keyChoices(ctx context.Context, _ *cobra.Command) ([]choice, err
 	return keysAsChoices(places), err
 }
 
-func (env *Env) tokenKeyChoices(ctx context.Context) ([]choice, error) {
+func (env *session) tokenKeyChoices(ctx context.Context) ([]choice, error) {
 	places, err := inventory.TokenKeys(ctx, env.desk(), env.readOnly())
 	return keysAsChoices(places), err
 }
@@ -106,7 +107,7 @@ func keysAsChoices(places []inventory.KeyPlace) []choice {
 }
 
 // algorithmChoices are the algorithms that the place can have which --key names.
-func (env *Env) algorithmChoices(ctx context.Context, cmd *cobra.Command) ([]choice, error) {
+func (env *session) algorithmChoices(ctx context.Context, cmd *cobra.Command) ([]choice, error) {
 	reference, err := cmd.Flags().GetString("key")
 	if err != nil {
 		return nil, err
@@ -123,7 +124,7 @@ func (env *Env) algorithmChoices(ctx context.Context, cmd *cobra.Command) ([]cho
 }
 
 // tokenChoices are the tokens of the modules.
-func (env *Env) tokenChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+func (env *session) tokenChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
 	list, err := env.listTokens(ctx)
 	if err != nil {
 		return nil, err
@@ -138,7 +139,7 @@ func (env *Env) tokenChoices(ctx context.Context, _ *cobra.Command) ([]choice, e
 }
 
 // moduleChoices are the PKCS#11 modules that are installed now.
-func (env *Env) moduleChoices(context.Context, *cobra.Command) ([]choice, error) {
+func (env *session) moduleChoices(context.Context, *cobra.Command) ([]choice, error) {
 	var choices []choice
 	for _, m := range inventory.InstalledModules() {
 		choices = append(choices, choice{m.Name, m.Path})
@@ -147,12 +148,8 @@ func (env *Env) moduleChoices(context.Context, *cobra.Command) ([]choice, error)
 }
 
 // simulatedChoices are the simulated cards.
-func (env *Env) simulatedChoices(context.Context, *cobra.Command) ([]choice, error) {
-	store, err := env.simulatedCards()
-	if err != nil {
-		return nil, err
-	}
-	list, err := store.List()
+func (env *session) simulatedChoices(context.Context, *cobra.Command) ([]choice, error) {
+	list, err := simulate.List(env.store())
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func TestCommandLinesRepeatNoSecret(t *testing.T) {
 	const lines = 10_000
 	t.Chdir(t.TempDir())
 	l := lineage{Rand: rand.New(rand.NewPCG(9, 2026))}
-	everyCommand(newRootCmd(newEnv()), func(cmd *cobra.Command) {
+	everyCommand(newRootCmd(newSession(newEnv())), func(cmd *cobra.Command) {
 		if cmd.Name() != "doctor" && cmd.Name() != "create" { // they look at this machine, and make what is named
 			l.commands = append(l.commands, cmd)
 		}
@@ -132,6 +132,24 @@ func (l lineage) mistake(flags []*pflag.Flag, canary string) []string {
 
 // written are the flags that make a file of this name, which is then there.
 var written = []string{"trace", "out", "keys-file"}
+
+// What a card refuses is not repeated either.
+func TestRefusalsRepeatNoSecret(t *testing.T) {
+	d := newDesk(t)
+	d.must("init", "--yes")
+	d.must("gen-key", "--key", "OPENPGP.3")
+	for _, command := range []string{
+		"gen-key --key OPENPGP.3 --replace 777312", "delete-key --key OPENPGP.3 --fingerprint 777312", "info --serial 777312",
+		"smoke-test --key OPENPGP.3 --module 777312", "gen-csr --key OPENPGP.3 --subject CN=a --email 777312", "gen-csr --key OPENPGP.3 --subject 777312",
+		"gen-csr --key OPENPGP.3 --subject CN=a --pin file:777312", "gen-csr --key OPENPGP.3 --subject CN=a --pin env:x777312",
+		"gen-csr --key OPENPGP.3 --subject CN=a --pin command:777312", "gen-csr --key OPENPGP.3 --subject CN=a --pin fd:7773",
+		"import-cert --key OPENPGP.3 777312", "import-key --key OPENPGP.2 777312", "applet install 777312", "applet delete 777312",
+	} {
+		if r := d.run(t.Context(), strings.Fields(command)); r.exit == 0 || strings.Contains(r.stdout+r.stderr, "7773") {
+			t.Errorf("%s: %+v", command, r)
+		}
+	}
+}
 
 // What is known not to be a secret is said.
 func TestErrorsNameWhatIsThere(t *testing.T) {

@@ -10,16 +10,16 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/cardctl/cardctl/internal/applet"
-	"github.com/cardctl/cardctl/internal/cardsim"
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
 var shells = []string{"bash", "zsh", "fish", "powershell"}
 
-func newCompletionCmd(env *Env) *cobra.Command {
+func newCompletionCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion " + strings.Join(shells, "|"),
 		Short: "Write the completion script of a shell",
@@ -36,7 +36,7 @@ for completions, see the examples.`,
 	}
 }
 
-func runCompletion(env *Env, root *cobra.Command, shell string) error {
+func runCompletion(env *session, root *cobra.Command, shell string) error {
 	switch shell {
 	case "bash":
 		return root.GenBashCompletionV2(env.Out, true)
@@ -59,7 +59,7 @@ type choices func(ctx context.Context, cmd *cobra.Command) ([]choice, error)
 
 // completable reports whether the line before the word to complete can be read.
 // Of one that cannot, cobra offers nothing, and repeats it on stderr.
-func (env *Env) completable(args []string) bool {
+func (env *session) completable(args []string) bool {
 	if len(args) < 2 {
 		return true
 	}
@@ -75,7 +75,7 @@ func (env *Env) completable(args []string) bool {
 }
 
 // flagChoices are what flags can be, by their names.
-func (env *Env) flagChoices() map[string]choices {
+func (env *session) flagChoices() map[string]choices {
 	return map[string]choices{
 		"reader": env.readerChoices, "serial": env.serialChoices, "module": env.moduleChoices,
 		"key": env.keyChoices, "algorithm": env.algorithmChoices, "token": env.tokenChoices,
@@ -84,13 +84,13 @@ func (env *Env) flagChoices() map[string]choices {
 		"usage":          words(keygen.Usages()...),
 		"digest":         words("sha256", "sha384", "sha512"),
 		"privileges":     words(applet.PrivilegeNames()...),
-		"secure-channel": words(cardsim.SecureChannels()...),
+		"secure-channel": words(simulate.SecureChannels()...),
 	}
 }
 
 // completeFlags lets the shell offer what the flags of a command can be, and of
 // those under it.
-func (env *Env) completeFlags(cmd *cobra.Command) {
+func (env *session) completeFlags(cmd *cobra.Command) {
 	offered := env.flagChoices()
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		if what := offered[f.Name]; what != nil {
@@ -104,7 +104,7 @@ func (env *Env) completeFlags(cmd *cobra.Command) {
 
 // complete offers to the shell what begins with what was typed. What cannot be
 // looked at now is not offered: there is nobody to tell why.
-func (env *Env) complete(offered choices) cobra.CompletionFunc {
+func (env *session) complete(offered choices) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if env.flags.complete(cmd, env.Getenv) != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -119,7 +119,7 @@ func (env *Env) complete(offered choices) cobra.CompletionFunc {
 		var completions []cobra.Completion
 		for _, c := range found {
 			// What cannot be typed is not offered: a card's label may hold anything.
-			if c.value == output.Line(c.value) && len(c.value) >= len(typed) && strings.EqualFold(c.value[:len(typed)], typed) {
+			if c.value == output.Lines(c.value) && !strings.Contains(c.value, "\n") && len(c.value) >= len(typed) && strings.EqualFold(c.value[:len(typed)], typed) {
 				completions = append(completions, cobra.CompletionWithDesc(c.value, output.Line(c.is)))
 			}
 		}

@@ -9,7 +9,7 @@ import (
 
 // confirm asks before something is destroyed. The question says what that is;
 // with --yes it is shown as a note.
-func (env *Env) confirm(ctx context.Context, q desk.Question) error {
+func (env *session) confirm(ctx context.Context, q desk.Question) error {
 	env.progress.Done()
 	if env.flags.yes {
 		env.note("%s Yes, by --yes.", q.Text)

@@ -15,7 +15,7 @@ type deleteCertOptions struct {
 	secrets secretFlags
 }
 
-func newDeleteCertCmd(env *Env) *cobra.Command {
+func newDeleteCertCmd(env *session) *cobra.Command {
 	var o deleteCertOptions
 	cmd := &cobra.Command{
 		Use:     "delete-cert --key REF",
@@ -32,7 +32,7 @@ func newDeleteCertCmd(env *Env) *cobra.Command {
 	return cmd
 }
 
-func runDeleteCert(ctx context.Context, env *Env, o *deleteCertOptions) error {
+func runDeleteCert(ctx context.Context, env *session, o *deleteCertOptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ type deleteKeyOptions struct {
 	secrets     secretFlags
 }
 
-func newDeleteKeyCmd(env *Env) *cobra.Command {
+func newDeleteKeyCmd(env *session) *cobra.Command {
 	var o deleteKeyOptions
 	cmd := &cobra.Command{
 		Use:   "delete-key --key REF --fingerprint FP",
@@ -38,7 +38,7 @@ there is a question, or --yes.`,
 	return cmd
 }
 
-func runDeleteKey(ctx context.Context, env *Env, o *deleteKeyOptions) error {
+func runDeleteKey(ctx context.Context, env *session, o *deleteKeyOptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err

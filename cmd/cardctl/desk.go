@@ -12,7 +12,7 @@ import (
 )
 
 // desk is where the cards are, and the one that the flags mean.
-func (env *Env) desk() *desk.Desk {
+func (env *session) desk() *desk.Desk {
 	children := env.childEnv
 	if children == nil {
 		children = secret.FilterEnv(env.Environ)
@@ -29,7 +29,7 @@ func (env *Env) desk() *desk.Desk {
 }
 
 // simulated are the simulated cards: those of this user, if there are no others.
-func (env *Env) simulated() desk.Simulated {
+func (env *session) simulated() desk.Simulated {
 	if env.cards != nil {
 		return env.cards
 	}
@@ -37,7 +37,7 @@ func (env *Env) simulated() desk.Simulated {
 }
 
 // store is where simulated cards are kept.
-func (env *Env) store() *desk.SimulatedStore {
+func (env *session) store() *desk.SimulatedStore {
 	return &desk.SimulatedStore{Wait: env.flags.timeout, Dir: func() (string, error) {
 		dir, err := env.stateDir()
 		return filepath.Join(dir, "sim"), err
@@ -56,7 +56,7 @@ func (f *applicationFlags) add(flags *pflag.FlagSet, applications []string) {
 }
 
 // desk is that of a command with these flags.
-func (f *applicationFlags) desk(env *Env) *desk.Desk {
+func (f *applicationFlags) desk(env *session) *desk.Desk {
 	d := env.desk()
 	d.Meant.App, d.Meant.Token = f.app, f.token
 	return d

@@ -12,7 +12,7 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-func newDoctorCmd(env *Env) *cobra.Command {
+func newDoctorCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Look for what keeps cards from working here",
@@ -25,7 +25,7 @@ programs that hold cards, PKCS#11 modules. Nothing is changed.`,
 	}
 }
 
-func runDoctor(ctx context.Context, env *Env) error {
+func runDoctor(ctx context.Context, env *session) error {
 	env.progress.Show("looking at this machine")
 	report := doctor.Examine(ctx, env.desk(), runtime.GOOS, os.DirFS("/"))
 	if err := ctx.Err(); err != nil {

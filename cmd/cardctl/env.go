@@ -19,8 +19,8 @@ import (
 	"github.com/cardctl/cardctl/internal/terminal"
 )
 
-// Env is all that a run of the program has of the world around it, and what
-// its flags say.
+// Env is all that a run of the program has of the world around it. It is not
+// changed by a run.
 //
 // What goes where: results to Out, nothing else. Errors, notes and progress to
 // Err, where with -o json there is an error's document or nothing. Prompts to
@@ -45,12 +45,19 @@ type Env struct {
 	// programs runs those of OpenSC; nil for child processes.
 	programs desk.RunProgram
 
+	// unsetenv takes a variable from the process; nil where it is not ours.
+	unsetenv func(name string) error
+}
+
+// session is one run of the program: its world, what its flags say, and what has
+// become of it so far.
+type session struct {
+	*Env
+
 	flags    sharedFlags
 	progress *output.Progress
 	trace    *trace
 	childEnv []string // for child processes, without the secrets of the command
-	// unsetenv takes a variable from the process; nil where it is not ours.
-	unsetenv func(name string) error
 	stop     context.CancelFunc
 
 	// command is what is run, object what it is run on.
@@ -74,8 +81,12 @@ func newEnv() *Env {
 		live:        !plain && terminal.IsTerminal(os.Stderr),
 		terminal:    terminal.New(terminal.Options{Plain: plain}),
 		openReaders: desk.OpenPCSC, modules: desk.NewModules(),
-		progress: output.NewProgress(io.Discard, false),
 	}
+}
+
+// newSession is a run that has not begun.
+func newSession(env *Env) *session {
+	return &session{Env: env, progress: output.NewProgress(io.Discard, false)}
 }
 
 // Getenv returns the value of a variable, empty where it is not set.
@@ -116,13 +127,13 @@ func (env *Env) stateDir() (string, error) {
 }
 
 // name notes what is run.
-func (env *Env) name(cmd *cobra.Command) {
+func (env *session) name(cmd *cobra.Command) {
 	_, env.command, _ = strings.Cut(cmd.CommandPath(), " ")
 	env.about = cmd
 }
 
 // start is what comes before the work of every command.
-func (env *Env) start(cmd *cobra.Command, args []string) error {
+func (env *session) start(cmd *cobra.Command, args []string) error {
 	env.name(cmd)
 	env.typed = typed{cmd, args}
 	if err := env.flags.complete(cmd, env.Getenv); err != nil {
@@ -148,7 +159,7 @@ func (env *Env) start(cmd *cobra.Command, args []string) error {
 }
 
 // close ends what was begun for the command.
-func (env *Env) close() error {
+func (env *session) close() error {
 	env.progress.Done()
 	if env.stop != nil {
 		env.stop()
@@ -162,7 +173,7 @@ func (env *Env) close() error {
 
 // result writes what the command came to: as a document of this kind, or as
 // text.
-func (env *Env) result(kind string, document any, text func(*output.Sheet)) error {
+func (env *session) result(kind string, document any, text func(*output.Sheet)) error {
 	env.progress.Done()
 	if env.flags.output == formatJSON {
 		return notWritten(output.WriteDocument(env.Out, kind, document))
@@ -184,10 +195,10 @@ func notWritten(err error) error {
 }
 
 // silent says that Err is for errors alone.
-func (env *Env) silent() bool { return env.flags.quiet || env.flags.output == formatJSON }
+func (env *session) silent() bool { return env.flags.quiet || env.flags.output == formatJSON }
 
 // note tells the user something that is no result.
-func (env *Env) note(format string, args ...any) {
+func (env *session) note(format string, args ...any) {
 	if env.silent() {
 		return
 	}
@@ -197,17 +208,17 @@ func (env *Env) note(format string, args ...any) {
 }
 
 // working shows that the command goes on, if that takes longer.
-func (env *Env) working() { env.progress.Working(env.command) }
+func (env *session) working() { env.progress.Working(env.command) }
 
 // detail is a note for those who asked for more.
-func (env *Env) detail(format string, args ...any) {
+func (env *session) detail(format string, args ...any) {
 	if env.flags.verbose {
 		env.note(format, args...)
 	}
 }
 
 // red colours text where a person sees it and has nothing against it.
-func (env *Env) red(text string) string {
+func (env *session) red(text string) string {
 	if !env.live {
 		return text
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/terminal"
@@ -74,7 +72,7 @@ func (d *testDesk) run(ctx context.Context, args []string, faults ...cardsim.Fau
 		In: strings.NewReader(""), Out: &out, Err: &errs, Now: time.Now,
 		Environ:  append([]string{"CARDCTL_STATE_DIR=" + d.state}, d.vars...),
 		terminal: terminal.New(terminal.Options{Plain: true, Open: open}), programs: d.programs,
-		progress: output.NewProgress(io.Discard, false), live: d.live, modules: desk.NewModules(),
+		live: d.live, modules: desk.NewModules(),
 	}
 	env.openReaders = func(context.Context, pcsc.Options) (desk.Readers, error) {
 		if d.readers == nil {
@@ -83,10 +81,10 @@ func (d *testDesk) run(ctx context.Context, args []string, faults ...cardsim.Fau
 		return d.readers, nil
 	}
 	if d.connect != nil {
-		env.cards = connectOver{env.store(), d.connect}
+		env.cards = connectOver{newSession(env).store(), d.connect}
 	}
 	if len(faults) > 0 {
-		env.cards = connectOver{env.store(), func(ctx context.Context, name string) (iso7816.Connection, error) {
+		env.cards = connectOver{newSession(env).store(), func(ctx context.Context, name string) (iso7816.Connection, error) {
 			c, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name, faults...)
 			if err != nil {
 				return nil, desk.SimulatedProblem(err, name)

@@ -81,7 +81,7 @@ func meaning(code problem.Code) string {
 }
 
 // diagnose turns what a command came back with into what the user is told.
-func (env *Env) diagnose(err error) *problem.Error {
+func (env *session) diagnose(err error) *problem.Error {
 	p := env.classify(err)
 	told := *p
 	told.What, told.Why = p.What, p.Reason()
@@ -118,7 +118,7 @@ func (env *Env) diagnose(err error) *problem.Error {
 
 // subject puts in front of what failed the command and what it is run on,
 // unless that is said already.
-func (env *Env) subject(what string) string {
+func (env *session) subject(what string) string {
 	if env.object != "" && strings.HasPrefix(what, env.command+" "+env.object) {
 		return what
 	}
@@ -133,7 +133,7 @@ func (env *Env) subject(what string) string {
 	return what
 }
 
-func (env *Env) classify(err error) *problem.Error {
+func (env *session) classify(err error) *problem.Error {
 	var p *problem.Error
 	isProblem := errors.As(err, &p)
 	switch {
@@ -174,7 +174,7 @@ type errorReport struct {
 
 // fail tells the user in three lines, or in one document, and returns the exit
 // status.
-func (env *Env) fail(err error) int {
+func (env *session) fail(err error) int {
 	p := env.diagnose(err)
 	status := exitStatus(p.Code)
 	if env.flags.output == formatJSON {

@@ -55,7 +55,7 @@ func (e *exported) in(format string) []byte {
 
 // write writes the result to the file, or to stdout. With -o json the document,
 // which holds it as well, goes to stdout.
-func (f *exportFlags) write(ctx context.Context, env *Env, kind string, e *exported, document any) error {
+func (f *exportFlags) write(ctx context.Context, env *session, kind string, e *exported, document any) error {
 	if f.out != "" && f.out != "-" {
 		if err := env.writeFile(ctx, f.out, e.in(f.format)); err != nil {
 			return problem.Wrap(problem.Failed, err, "cannot write "+f.out)

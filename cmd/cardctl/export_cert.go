@@ -15,7 +15,7 @@ type exportCertOptions struct {
 	secrets secretFlags
 }
 
-func newExportCertCmd(env *Env) *cobra.Command {
+func newExportCertCmd(env *session) *cobra.Command {
 	var o exportCertOptions
 	cmd := &cobra.Command{
 		Use:   "export-cert --key REF",
@@ -38,7 +38,7 @@ type exportCertReport struct {
 	exported
 }
 
-func runExportCert(ctx context.Context, env *Env, o *exportCertOptions) error {
+func runExportCert(ctx context.Context, env *session, o *exportCertOptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -17,7 +18,7 @@ type exportKeyOptions struct {
 	secrets secretFlags
 }
 
-func newExportKeyCmd(env *Env) *cobra.Command {
+func newExportKeyCmd(env *session) *cobra.Command {
 	var o exportKeyOptions
 	cmd := &cobra.Command{
 		Use:   "export-key --key REF",
@@ -41,7 +42,7 @@ type exportKeyReport struct {
 	exported
 }
 
-func runExportKey(ctx context.Context, env *Env, o *exportKeyOptions) error {
+func runExportKey(ctx context.Context, env *session, o *exportKeyOptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
@@ -71,7 +72,7 @@ func (o *exportKeyOptions) encode(public crypto.PublicKey, comment string) (e ex
 		return e, err
 	}
 	e.PEM = string(text)
-	line, err := certstore.ExportPublicKey(public, certstore.SSH, comment)
+	line, err := certstore.ExportPublicKey(public, certstore.SSH, output.Line(comment))
 	if problem.Is(err, problem.NotSupported) && o.file.format != string(certstore.SSH) {
 		return e, nil
 	}

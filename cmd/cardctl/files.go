@@ -12,7 +12,7 @@ import (
 
 // readFile reads a file, or stdin for -, and one byte more than limit where it
 // is longer, for its reader to see.
-func (env *Env) readFile(ctx context.Context, file string, limit int64) ([]byte, error) {
+func (env *session) readFile(ctx context.Context, file string, limit int64) ([]byte, error) {
 	if file == "-" {
 		data, err := input.Stream(ctx, env.In, limit)
 		return data, unreadable(ctx, err, "stdin")
@@ -33,7 +33,7 @@ func unreadable(ctx context.Context, err error, what string) error {
 }
 
 // writeFile writes a result. A pipe may wait for its reader.
-func (env *Env) writeFile(ctx context.Context, file string, data []byte) error {
+func (env *session) writeFile(ctx context.Context, file string, data []byte) error {
 	_, err := input.Interruptible(ctx, func() (struct{}, error) {
 		return struct{}{}, output.WriteFile(file, data, 0o666)
 	}, nil)

@@ -18,7 +18,7 @@ type genCSROptions struct {
 	secrets    secretFlags
 }
 
-func newGenCSRCmd(env *Env) *cobra.Command {
+func newGenCSRCmd(env *session) *cobra.Command {
 	var o genCSROptions
 	cmd := &cobra.Command{
 		Use:   "gen-csr --key REF --subject DN",
@@ -62,7 +62,7 @@ type requestReport struct {
 	exported
 }
 
-func runGenCSR(ctx context.Context, env *Env, o *genCSROptions) error {
+func runGenCSR(ctx context.Context, env *session, o *genCSROptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ type genKeyOptions struct {
 	secrets secretFlags
 }
 
-func newGenKeyCmd(env *Env) *cobra.Command {
+func newGenKeyCmd(env *session) *cobra.Command {
 	var o genKeyOptions
 	cmd := &cobra.Command{
 		Use:     "gen-key --key REF",
@@ -49,7 +49,7 @@ type keyReport struct {
 	Certificate *certstore.Certificate `json:"certificate,omitempty"`
 }
 
-func runGenKey(ctx context.Context, env *Env, o *genKeyOptions) error {
+func runGenKey(ctx context.Context, env *session, o *genKeyOptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.wish.Key, &o.secrets)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ type importCertOptions struct {
 	secrets      secretFlags
 }
 
-func newImportCertCmd(env *Env) *cobra.Command {
+func newImportCertCmd(env *session) *cobra.Command {
 	var o importCertOptions
 	cmd := &cobra.Command{
 		Use:   "import-cert --key REF FILE",
@@ -48,7 +48,7 @@ the key is taken. A certificate of another key is refused.`,
 }
 
 // runImportCert reads all files before it looks at the card.
-func runImportCert(ctx context.Context, env *Env, o *importCertOptions, file string) error {
+func runImportCert(ctx context.Context, env *session, o *importCertOptions, file string) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func importedText(s *output.Sheet, r *certstore.Report, now time.Time) {
 }
 
 // readCertificates reads a file, or stdin for -; no name is no certificate.
-func (env *Env) readCertificates(ctx context.Context, file string, ask secret.Asker) ([]*x509.Certificate, error) {
+func (env *session) readCertificates(ctx context.Context, file string, ask secret.Asker) ([]*x509.Certificate, error) {
 	if file == "" {
 		return nil, nil
 	}

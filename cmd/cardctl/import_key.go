@@ -16,7 +16,7 @@ type importKeyOptions struct {
 	secrets secretFlags
 }
 
-func newImportKeyCmd(env *Env) *cobra.Command {
+func newImportKeyCmd(env *session) *cobra.Command {
 	var o importKeyOptions
 	cmd := &cobra.Command{
 		Use:   "import-key --key REF FILE",
@@ -41,7 +41,7 @@ DER; FILE is - for stdin. A key that is there is not overwritten, unless
 }
 
 // runImportKey reads the file before it looks at the card.
-func runImportKey(ctx context.Context, env *Env, o *importKeyOptions, file string) error {
+func runImportKey(ctx context.Context, env *session, o *importKeyOptions, file string) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.wish.Key, &o.secrets)
 	if err != nil {
 		return err

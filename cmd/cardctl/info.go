@@ -20,7 +20,7 @@ type infoOptions struct {
 	application applicationFlags
 }
 
-func newInfoCmd(env *Env) *cobra.Command {
+func newInfoCmd(env *session) *cobra.Command {
 	var o infoOptions
 	cmd := &cobra.Command{
 		Use:   "info",
@@ -66,7 +66,7 @@ func (i cardInfo) MarshalJSON() ([]byte, error) {
 	return document, err
 }
 
-func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
+func runInfo(ctx context.Context, env *session, o *infoOptions) error {
 	found, err := inventory.Inspect(ctx, o.application.desk(env), env.readOnly())
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
 }
 
 // readOnly is what a workflow gets that needs no secret.
-func (env *Env) readOnly() desk.Access {
+func (env *session) readOnly() desk.Access {
 	return desk.Access{Now: env.Now, Notify: env.progress.Show}
 }
 

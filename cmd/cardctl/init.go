@@ -19,7 +19,7 @@ type initOptions struct {
 	secrets     secretFlags
 }
 
-func newInitCmd(env *Env) *cobra.Command {
+func newInitCmd(env *session) *cobra.Command {
 	var o initOptions
 	cmd := &cobra.Command{
 		Use:   "init",
@@ -59,7 +59,7 @@ muscle, is set up: once, with --pin, --so-pin and --puk.`,
 	return cmd
 }
 
-func runInit(ctx context.Context, env *Env, o *initOptions) error {
+func runInit(ctx context.Context, env *session, o *initOptions) error {
 	if o.factoryPINs && (o.secrets.flagGiven(secret.PIN) || o.secrets.flagGiven(secret.AdminPIN)) {
 		return problem.New(problem.Usage, "--factory-pins and new PINs contradict each other").
 			Because("With --factory-pins the card keeps the PINs that it comes with.")

@@ -90,7 +90,7 @@ func TestLiedToByJavaCard(t *testing.T) {
 						}
 					}
 				}
-				stack.Held(t, "lied to", "Java card, "+card, name, points, held)
+				stack.Held(t, "lied to", "Java card, "+card, name, "in process", points, held)
 			})
 		}
 	}
@@ -233,5 +233,5 @@ func TestLiedToByMUSCLE(t *testing.T) {
 			}
 		}
 	}
-	stack.Held(t, "lied to", "MUSCLE", "init", points, held)
+	stack.Held(t, "lied to", "MUSCLE", "init", "in process", points, held)
 }

@@ -18,7 +18,7 @@ type listReadersOptions struct {
 	wait bool
 }
 
-func newListReadersCmd(env *Env) *cobra.Command {
+func newListReadersCmd(env *session) *cobra.Command {
 	var o listReadersOptions
 	cmd := &cobra.Command{
 		Use:   "list-readers",
@@ -49,7 +49,7 @@ type readerProblem struct {
 	Hint    string       `json:"hint"`
 }
 
-func runListReaders(ctx context.Context, env *Env, o *listReadersOptions) error {
+func runListReaders(ctx context.Context, env *session, o *listReadersOptions) error {
 	list, err := env.listReaders(ctx, o.wait)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func runListReaders(ctx context.Context, env *Env, o *listReadersOptions) error 
 	})
 }
 
-func (env *Env) listReaders(ctx context.Context, wait bool) ([]readerReport, error) {
+func (env *session) listReaders(ctx context.Context, wait bool) ([]readerReport, error) {
 	if wait {
 		env.progress.Show("waiting for a card")
 		defer env.progress.Done()
@@ -84,7 +84,7 @@ func (env *Env) listReaders(ctx context.Context, wait bool) ([]readerReport, err
 }
 
 // readerProblem is why a card could not be looked at; nil for none.
-func (env *Env) readerProblem(err error) *readerProblem {
+func (env *session) readerProblem(err error) *readerProblem {
 	if err == nil {
 		return nil
 	}
@@ -93,7 +93,7 @@ func (env *Env) readerProblem(err error) *readerProblem {
 }
 
 // nothingListed says why the list is empty.
-func (env *Env) nothingListed() error {
+func (env *session) nothingListed() error {
 	if env.flags.serial != "" {
 		return problem.New(problem.NotFound, "no card %s", env.flags.serial).
 			Because("No card that is there has this serial.").Hint("cardctl list-readers")

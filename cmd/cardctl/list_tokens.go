@@ -13,7 +13,7 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-func newListTokensCmd(env *Env) *cobra.Command {
+func newListTokensCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list-tokens",
 		Short: "List PKCS#11 tokens",
@@ -36,7 +36,7 @@ type listedModule struct {
 	Problem *readerProblem `json:"problem,omitempty"` // why it could not be used
 }
 
-func runListTokens(ctx context.Context, env *Env) error {
+func runListTokens(ctx context.Context, env *session) error {
 	list, err := env.listTokens(ctx)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func runListTokens(ctx context.Context, env *Env) error {
 	return env.result("TokenList", list, list.text)
 }
 
-func (env *Env) listTokens(ctx context.Context) (*tokenList, error) {
+func (env *session) listTokens(ctx context.Context) (*tokenList, error) {
 	modules, tokens, err := inventory.Tokens(ctx, env.desk())
 	if err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 
 	"github.com/cardctl/cardctl/internal/secret"
@@ -19,10 +18,6 @@ func main() { os.Exit(mainStatus()) }
 // signal ends the program at once.
 func mainStatus() int {
 	descriptors := secret.InheritedDescriptors() // before anything else is opened
-
-	// There is one card, and one call to a module at a time. More processors
-	// only hand it from thread to thread, which takes longer than the call.
-	runtime.GOMAXPROCS(1)
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()

@@ -213,7 +213,7 @@ func TestPulledJavaCard(t *testing.T) {
 						t.Errorf("the card was never missed when pulled %s", moment)
 					}
 				}
-				stack.Pulled(t, "Java card, "+card, name, "in process", points, recovered)
+				stack.Held(t, "pulled out", "Java card, "+card, name, "in process", points, recovered)
 			})
 		}
 	}

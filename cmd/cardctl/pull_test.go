@@ -189,7 +189,7 @@ func TestPulledCard(t *testing.T) {
 					t.Errorf("the card was never missed when pulled %s", moment)
 				}
 			}
-			stack.Pulled(t, "OpenPGP", name, "in process", points, recovered)
+			stack.Held(t, "pulled out", "OpenPGP", name, "in process", points, recovered)
 		})
 	}
 }

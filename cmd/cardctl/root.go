@@ -29,7 +29,8 @@ All commands: cardctl --help. When something does not work: cardctl doctor.
 `
 
 // run is the whole program but for the process around it.
-func run(ctx context.Context, env *Env, args []string) int {
+func run(ctx context.Context, world *Env, args []string) int {
+	env := newSession(world)
 	root := newRootCmd(env)
 	env.words, env.about = args, root
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
@@ -56,7 +57,7 @@ func run(ctx context.Context, env *Env, args []string) int {
 	return env.fail(err)
 }
 
-func newRootCmd(env *Env) *cobra.Command {
+func newRootCmd(env *session) *cobra.Command {
 	var showVersion bool
 	root := &cobra.Command{
 		Use:   "cardctl",
@@ -111,7 +112,7 @@ failed, are remembered in CARDCTL_STATE_DIR, else in ~/.local/state/cardctl.`,
 
 // nameOnMistake lets errors about arguments, which come before anything runs,
 // say which command they are about.
-func nameOnMistake(env *Env, cmd *cobra.Command) {
+func nameOnMistake(env *session, cmd *cobra.Command) {
 	check := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		env.name(cmd)
@@ -122,7 +123,7 @@ func nameOnMistake(env *Env, cmd *cobra.Command) {
 	}
 }
 
-func commands(env *Env) []*cobra.Command {
+func commands(env *session) []*cobra.Command {
 	return []*cobra.Command{
 		newListReadersCmd(env),
 		newListTokensCmd(env),

@@ -50,7 +50,7 @@ func (s *secretFlags) named() []secret.Name {
 }
 
 // inEnvironment are the secrets whose variables are set.
-func (s *secretFlags) inEnvironment(env *Env) []secret.Name {
+func (s *secretFlags) inEnvironment(env *session) []secret.Name {
 	var names []secret.Name
 	for _, name := range s.order {
 		if env.Getenv(name.Variable()) != "" {
@@ -74,7 +74,7 @@ func (s *secretFlags) readsStdin() bool {
 }
 
 // resolver checks the flags and returns what finds the secrets.
-func (s *secretFlags) resolver(env *Env) (*secret.Resolver, error) {
+func (s *secretFlags) resolver(env *session) (*secret.Resolver, error) {
 	r := &secret.Resolver{
 		Sources: map[secret.Name]secret.Source{},
 		Env:     env.Environ, Stdin: env.In, Stderr: env.Err, Descriptors: env.Descriptors,
@@ -94,7 +94,7 @@ func (s *secretFlags) resolver(env *Env) (*secret.Resolver, error) {
 
 // asker checks the flags and returns what hands out the secrets, having shown
 // what a person has to know before one is sent: the tries left.
-func (s *secretFlags) asker(env *Env) (secret.Asker, error) {
+func (s *secretFlags) asker(env *session) (secret.Asker, error) {
 	r, err := s.resolver(env)
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (s *secretFlags) asker(env *Env) (secret.Asker, error) {
 }
 
 // access is what a workflow needs of the person at the desk.
-func (s *secretFlags) access(env *Env) (desk.Access, error) {
+func (s *secretFlags) access(env *session) (desk.Access, error) {
 	ask, err := s.asker(env)
 	if err != nil {
 		return desk.Access{}, err
@@ -131,7 +131,7 @@ func keyFlag(flags *pflag.FlagSet, reference *string) {
 }
 
 // parseKeyAccess reads --key, and the flags that say how to get at it.
-func (env *Env) parseKeyAccess(ctx context.Context, reference string, s *secretFlags) (string, desk.Access, error) {
+func (env *session) parseKeyAccess(ctx context.Context, reference string, s *secretFlags) (string, desk.Access, error) {
 	ref, err := env.parseKey(ctx, reference)
 	if err != nil {
 		return ref, desk.Access{}, err
@@ -142,7 +142,7 @@ func (env *Env) parseKeyAccess(ctx context.Context, reference string, s *secretF
 
 // parseKey reads --key and lets errors name the key. Where it is missing, a
 // person at the terminal may choose.
-func (env *Env) parseKey(ctx context.Context, reference string) (string, error) {
+func (env *session) parseKey(ctx context.Context, reference string) (string, error) {
 	if reference == "" {
 		var err error
 		if reference, err = env.chooseKey(ctx); err != nil {

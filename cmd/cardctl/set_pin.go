@@ -17,7 +17,7 @@ type setPINOptions struct {
 	secrets     secretFlags
 }
 
-func newSetPINCmd(env *Env) *cobra.Command {
+func newSetPINCmd(env *session) *cobra.Command {
 	var o setPINOptions
 	cmd := &cobra.Command{
 		Use:   "set-pin " + cardinit.WhichPIN(),
@@ -44,7 +44,7 @@ func newSetPINCmd(env *Env) *cobra.Command {
 	return cmd
 }
 
-func runSetPIN(ctx context.Context, env *Env, o *setPINOptions, which string) error {
+func runSetPIN(ctx context.Context, env *session, o *setPINOptions, which string) error {
 	access, err := o.secrets.access(env)
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func runSetPIN(ctx context.Context, env *Env, o *setPINOptions, which string) er
 }
 
 // changed tells what was done to a PIN.
-func (env *Env) changed(done string, r cardinit.PINReport) error {
+func (env *session) changed(done string, r cardinit.PINReport) error {
 	return env.result("PINChanged", r, func(s *output.Sheet) {
 		s.Heading(fmt.Sprintf("%s the %s PIN of %s %s in %s", done, r.PIN, r.Kind, r.Serial, r.Reader))
 	})

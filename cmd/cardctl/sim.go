@@ -2,12 +2,9 @@ package main
 
 import (
 	"github.com/spf13/cobra"
-
-	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/desk"
 )
 
-func newSimCmd(env *Env) *cobra.Command {
+func newSimCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sim",
 		Short: "Make and attach simulated cards",
@@ -21,30 +18,3 @@ that every program sees it.`,
 	cmd.AddCommand(newSimCreateCmd(env), newSimListCmd(env), newSimAttachCmd(env), newSimDeleteCmd(env))
 	return cmd
 }
-
-// simulatedCard is a simulated card in a document.
-type simulatedCard struct {
-	Name         string   `json:"name"`
-	Reader       string   `json:"reader"`
-	Serial       string   `json:"serial"`
-	Profile      string   `json:"profile"`
-	Applications []string `json:"applications"`
-	Busy         bool     `json:"busy"`
-	PID          int      `json:"pid,omitempty"`
-	Problem      string   `json:"problem,omitempty"`
-}
-
-func describeSimulated(info cardsim.Info) simulatedCard {
-	c := simulatedCard{
-		Name: info.Name, Reader: desk.SimulatedPrefix + info.Name,
-		Serial: info.Serial, Profile: info.Profile, Applications: info.Applications,
-		Busy: info.Busy, PID: info.PID,
-	}
-	if info.Err != nil {
-		c.Problem = info.Err.Error()
-	}
-	return c
-}
-
-// simulatedCards is where simulated cards are kept.
-func (env *Env) simulatedCards() (*cardsim.Store, error) { return env.store().Store() }

@@ -22,7 +22,7 @@ type smokeTestOptions struct {
 	secrets    secretFlags
 }
 
-func newSmokeTestCmd(env *Env) *cobra.Command {
+func newSmokeTestCmd(env *session) *cobra.Command {
 	var o smokeTestOptions
 	cmd := &cobra.Command{
 		Use:   "smoke-test --key REF",
@@ -59,7 +59,7 @@ type smokeTests struct {
 	Passed bool           `json:"passed"`
 }
 
-func runSmokeTest(ctx context.Context, env *Env, o *smokeTestOptions) error {
+func runSmokeTest(ctx context.Context, env *session, o *smokeTestOptions) error {
 	if len(o.keys) == 0 {
 		o.keys = []string{""} // a person may choose
 	}
@@ -103,7 +103,7 @@ func runSmokeTest(ctx context.Context, env *Env, o *smokeTestOptions) error {
 }
 
 // prepare is what does not need the card.
-func (o *smokeTestOptions) prepare(ctx context.Context, env *Env, access desk.Access) (smoke.Options, error) {
+func (o *smokeTestOptions) prepare(ctx context.Context, env *session, access desk.Access) (smoke.Options, error) {
 	chain, err := env.readCertificates(ctx, o.chain, access.Ask)
 	if err != nil {
 		return smoke.Options{}, err

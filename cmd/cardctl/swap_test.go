@@ -223,7 +223,7 @@ func swapAll(t *testing.T, k kindOfCard, workflows map[string]swap) {
 				t.Errorf("%d of %d swaps were noticed", caught, points)
 			}
 			if points > 0 {
-				stack.Held(t, "swapped", k.name, name, points, held)
+				stack.Held(t, "swapped", k.name, name, "in process", points, held)
 			}
 		})
 	}

@@ -27,7 +27,7 @@ func (t *trace) Write(p []byte) (int, error) {
 }
 
 // openTrace begins the trace that --trace asks for.
-func (env *Env) openTrace(ctx context.Context) error {
+func (env *session) openTrace(ctx context.Context) error {
 	name := env.flags.trace
 	switch name {
 	case "":
@@ -64,7 +64,7 @@ func (t *trace) close() error {
 }
 
 // traceTo is where the trace of a card goes; nil for nowhere.
-func (env *Env) traceTo() io.Writer {
+func (env *session) traceTo() io.Writer {
 	if env.trace == nil {
 		return nil
 	}

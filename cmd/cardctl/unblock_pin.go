@@ -14,7 +14,7 @@ type unblockPINOptions struct {
 	secrets     secretFlags
 }
 
-func newUnblockPINCmd(env *Env) *cobra.Command {
+func newUnblockPINCmd(env *session) *cobra.Command {
 	var o unblockPINOptions
 	cmd := &cobra.Command{
 		Use:   "unblock-pin [user|so]",
@@ -42,7 +42,7 @@ PKCS#15 card --puk, a PKCS#11 token --so-pin.`,
 	return cmd
 }
 
-func runUnblockPIN(ctx context.Context, env *Env, o *unblockPINOptions, args []string) error {
+func runUnblockPIN(ctx context.Context, env *session, o *unblockPINOptions, args []string) error {
 	which := "user"
 	if len(args) == 1 {
 		which = args[0]

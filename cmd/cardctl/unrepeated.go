@@ -18,6 +18,7 @@ import (
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
 // A secret may stand in any place of the command line: behind a slip in its flag,
@@ -31,13 +32,13 @@ const leastSecret = 4
 // repetition decides which words of the command line an error may repeat. nil
 // lets it repeat them all.
 type repetition struct {
-	env   *Env
+	env   *session
 	known func() map[string]bool // the words of the help
 }
 
 // repetition is for an error with this code. Words may be in the wrong place
 // while the line is not understood, and where something is not there.
-func (env *Env) repetition(code problem.Code) *repetition {
+func (env *session) repetition(code problem.Code) *repetition {
 	if env.typed.cmd != nil && code != problem.Usage && code != problem.NotFound {
 		return nil
 	}
@@ -118,13 +119,9 @@ func isThere(path string) bool {
 	return err == nil
 }
 
-func (env *Env) isSimulated(name string) bool {
-	store, err := env.simulatedCards()
-	if err != nil {
-		return false
-	}
-	_, err = findInfo(store, name)
-	return err == nil
+func (env *session) isSimulated(name string) bool {
+	list, err := simulate.List(env.store())
+	return err == nil && slices.ContainsFunc(list, func(c simulate.Card) bool { return c.Name == name })
 }
 
 func containsFold(text, part string) bool {

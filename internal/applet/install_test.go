@@ -170,8 +170,8 @@ func TestReplace(t *testing.T) {
 	if len(card.files) != 1 || len(card.apps) != 1 {
 		t.Errorf("%+v", card)
 	}
-	card.alone, o.Access = true, card.access(defaultKey, "")
-	if _, err := Install(t.Context(), o); err != nil || len(card.files) != 1 || len(card.apps) != 1 {
+	card.alone = true
+	if _, err := card.access(defaultKey, "").install(t, o); err != nil || len(card.files) != 1 || len(card.apps) != 1 {
 		t.Errorf("a card that deletes one thing at a time: %+v, %v", card, err)
 	}
 }
@@ -181,7 +181,7 @@ func TestReplace(t *testing.T) {
 func TestReplaceLosesNothingThatStays(t *testing.T) {
 	card := withSample(t)
 	card.imported = true
-	_, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: sample().file(t), Replace: true})
+	_, err := card.access(defaultKey, "").install(t, InstallOptions{File: sample().file(t), Replace: true})
 	if err == nil || !strings.Contains(err.Error(), unchanged) || len(card.apps) != 1 || len(card.files) != 1 {
 		t.Errorf("%v, %+v", err, card)
 	}
@@ -192,7 +192,7 @@ func TestReplaceLosesNothingThatStays(t *testing.T) {
 func TestReplaceSaysWhatIsGone(t *testing.T) {
 	card := withSample(t)
 	card.refuse[0xE8] = 0x6A80
-	_, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: sample().file(t), Replace: true})
+	_, err := card.access(defaultKey, "").install(t, InstallOptions{File: sample().file(t), Replace: true})
 	if err == nil || !strings.Contains(err.Error(), "F00000000101, F000000001 are deleted, with the keys and data in them. What was loaded is removed again.") || len(card.files) != 0 {
 		t.Errorf("%v, %+v", err, card)
 	}

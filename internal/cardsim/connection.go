@@ -45,11 +45,15 @@ func (n *connection) gone() error {
 	return fmt.Errorf("simulated card %s: %w", n.card.name, iso7816.ErrCardRemoved)
 }
 
-// Release lets others connect to the card, until Resume.
+// Release lets others connect to the card until Resume, in this process and,
+// where the card is kept in a store, in others.
 func (n *connection) Release(reset bool) error {
 	n.card.mu.Lock()
 	defer n.card.mu.Unlock()
 	n.release(reset)
+	if n.card.connection == nil && !n.card.attached {
+		n.card.medium.suspend()
+	}
 	return nil
 }
 
@@ -77,7 +81,7 @@ func (n *connection) Resume(ctx context.Context) error {
 	if !n.released {
 		return nil
 	}
-	if err := n.card.free(); err != nil {
+	if err := n.card.take(); err != nil {
 		return err
 	}
 	n.released, n.card.connection = false, n

@@ -112,7 +112,9 @@ func (f *failing) write([]byte) error {
 	return nil
 }
 
-func (*failing) close() error { return nil }
+func (*failing) suspend()                      {}
+func (*failing) resume(string) ([]byte, error) { return nil, nil }
+func (*failing) close() error                  { return nil }
 
 func TestWriteFailureChangesNothing(t *testing.T) {
 	state, err := manufacture(Options{})

@@ -78,7 +78,7 @@ func (c *Card) attach(ctx context.Context, address string, attached func(), done
 func (c *Card) occupy() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.free(); err != nil {
+	if err := c.take(); err != nil {
 		return err
 	}
 	c.attached = true

@@ -82,6 +82,9 @@ func (d *Desk) connect(ctx context.Context, reader string) (iso7816.Connection, 
 // present reports whether a card is in the reader now.
 func (d *Desk) present(ctx context.Context, reader string) (bool, error) {
 	connection, err := d.connect(ctx, reader)
+	if problem.Is(err, problem.CardBusy) {
+		return true, nil // another program has it
+	}
 	if err != nil {
 		return false, err
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/cardctl/cardctl/internal/p11"
 )
@@ -27,7 +26,7 @@ func (d *Desk) OpenToken(ctx context.Context, uri p11.URI, place string) (*Line,
 // TokenURI is the token that Selection names, the zero URI where any is meant.
 func (d *Desk) TokenURI() (p11.URI, error) {
 	uri := p11.URI{}
-	if strings.HasPrefix(d.Meant.Token, "pkcs11:") {
+	if p11.IsURI(d.Meant.Token) {
 		var err error
 		if uri, err = p11.ParseURI(d.Meant.Token); err != nil {
 			return uri, err

@@ -22,7 +22,7 @@ func Examine(ctx context.Context, d *desk.Desk, system string, root fs.FS) Repor
 	e := &reach{d}
 	return Run(ctx, Probe{
 		OS: system, Root: root, Dial: dialUnix,
-		Readers: e.readers, Holders: holders, JavaCards: e.exposed, Modules: e.modules,
+		Readers: e.readers, Holders: holders, ManagedCards: e.exposed, Modules: e.modules,
 	})
 }
 
@@ -53,16 +53,16 @@ func (e *reach) readers(ctx context.Context) ([]Reader, error) {
 // exposed looks at the cards in readers, or at the simulated one that is named.
 // One that a program uses is left alone: what that verified would be gone. What
 // cannot be looked at has no such keys, or is what the other checks see.
-func (e *reach) exposed(ctx context.Context) []JavaCard {
-	var found []JavaCard
+func (e *reach) exposed(ctx context.Context) []ManagedCard {
+	var found []ManagedCard
 	look := func(reader string) {
 		line, err := e.desk.OpenIn(ctx, reader)
 		if err != nil {
 			return
 		}
 		defer func() { _ = line.Close() }()
-		if known, told, err := family.KnownKeys(ctx, line); err == nil && told {
-			found = append(found, JavaCard{Reader: reader, KnownKeys: known})
+		if known, kind, err := family.KnownKeys(ctx, line); err == nil && kind != "" {
+			found = append(found, ManagedCard{Reader: reader, Kind: kind, KnownKeys: known})
 		}
 	}
 	if strings.HasPrefix(e.desk.Meant.Reader, desk.SimulatedPrefix) {

@@ -118,15 +118,17 @@ func lookFor(ctx context.Context, ch *iso7816.Channel, p card.Probe) (*card.Appl
 }
 
 // KnownKeys says whether others may know the keys that the card on a line is
-// managed with; told is false for a card without such keys.
-func KnownKeys(ctx context.Context, line *desk.Line) (known, told bool, err error) {
+// managed with, and what kind of card it is; kind is empty for a card without such
+// keys.
+func KnownKeys(ctx context.Context, line *desk.Line) (known bool, kind string, err error) {
 	for _, f := range All() {
 		if f.KnownKeys == nil {
 			continue
 		}
-		if known, told, err = f.KnownKeys(ctx, line); told || err != nil {
-			return known, told, err
+		known, told, err := f.KnownKeys(ctx, line)
+		if told || err != nil {
+			return known, f.Kind, err
 		}
 	}
-	return false, false, nil
+	return false, "", nil
 }

@@ -206,9 +206,9 @@ func withToken(ctx context.Context, d *desk.Desk, a desk.Access, work func(conte
 	}(), line.Close())
 }
 
-// TokenPIN is the user PIN of a token that a module shows.
-func TokenPIN(d *desk.Desk, m *p11.Module, of p11.Token) pin.PIN {
-	return token.PIN(m, of, p11.User, d.ChildEnv)
+// TokenPIN is the user PIN of the token of a session.
+func TokenPIN(d *desk.Desk, m *p11.Module, s *p11.Session) pin.PIN {
+	return token.PIN(m, s, d.ChildEnv)
 }
 
 // tokens is the family that is reached through modules.

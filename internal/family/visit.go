@@ -17,8 +17,9 @@ func Visit(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, visit fun
 	err = withMeant(ctx, d, w, a, func(ctx context.Context, here At, token card.Card) error {
 		place = here.Place
 		if token != nil {
-			found = token.Identity()
-			return visit(ctx, token)
+			err := visit(ctx, token)
+			found = token.Identity() // as far as reading it told
+			return err
 		}
 		found, err = visitCard(ctx, here, strings.ToLower(d.Meant.App), visit)
 		return err

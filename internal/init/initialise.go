@@ -53,23 +53,27 @@ func Initialise(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (re
 			return problem.New(problem.NotSupported, "this card cannot be initialised")
 		}
 		report.Reader, report.Kind = here.Place, here.Kind()
-		survey, err := able.Survey(ctx, card.InitOptions{Label: o.Label, FactoryPINs: o.FactoryPINs})
-		if err != nil {
-			return err
-		}
-		report.InitReport = survey.Report
-		if err := here.Access.Confirm.Ask(ctx, "%s", survey.Question); err != nil {
-			return err
-		}
-		given, err := ask(ctx, here, survey.Needs)
-		defer wipe(given)
-		if err != nil {
-			return err
-		}
-		report.InitReport, err = able.Initialise(ctx, survey, given)
+		report.InitReport, err = initialise(ctx, here, able, o)
 		return err
 	})
 	return report, err
+}
+
+// initialise asks the question, then for the secrets, and then does the deed.
+func initialise(ctx context.Context, here family.At, able card.Initialiser, o Options) (card.InitReport, error) {
+	survey, err := able.Survey(ctx, card.InitOptions{Label: o.Label, FactoryPINs: o.FactoryPINs})
+	if err != nil {
+		return card.InitReport{}, err
+	}
+	if err := here.Access.Confirm.Ask(ctx, "%s", survey.Question); err != nil {
+		return survey.Report, err
+	}
+	given, err := ask(ctx, here, survey.Needs)
+	defer wipe(given)
+	if err != nil {
+		return survey.Report, err
+	}
+	return able.Initialise(ctx, survey, given)
 }
 
 // ask gets the secrets before anything is changed.

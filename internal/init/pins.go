@@ -100,8 +100,9 @@ func change(ctx context.Context, d *desk.Desk, a desk.Access, which string, give
 	what := verb + " " + which
 	w := family.Wanted{Takes: PINApps(), Role: role, Given: given, One: true}
 	err = family.WithCard(ctx, d, w, a, func(ctx context.Context, here family.At, c card.Card) error {
-		report.Reader, report.Kind, report.Serial = here.Place, here.Kind(), c.Identity().Serial
+		report.Reader, report.Kind = here.Place, here.Kind()
 		change, err := how(ctx, c, role)
+		report.Serial = c.Identity().Serial // which finding the PIN may have told
 		if err != nil {
 			return key.Explain(err, what, "")
 		}

@@ -8,3 +8,6 @@ func ParseReference(reference string) (string, error) {
 	ref, _, err := family.Parse(reference)
 	return ref.String(), err
 }
+
+// ExampleKey is a reference as users write it.
+func ExampleKey() string { return family.All()[0].Example }

@@ -106,6 +106,9 @@ type Holder struct {
 	// Driver is OpenSC's name for the driver of the card; empty where it is not
 	// known.
 	Driver string
+	// Token is the label of the token that OpenSC's module makes of the PIN of the
+	// key; empty where it is not known.
+	Token string
 	// URI names the token or key where it is reached through a module.
 	URI string
 	// SerializedID names the certificate to OpenVPN; empty where it is not known.
@@ -116,9 +119,6 @@ type Holder struct {
 	// SharedPIN says that all tokens that a module makes of the card have this
 	// one PIN.
 	SharedPIN bool
-	// DerivedPIN says that the card takes its PINs in key derived format, which
-	// PKCS#11 modules do not make.
-	DerivedPIN bool
 }
 
 // Occupant is the key that is in a place.

@@ -19,7 +19,7 @@ func DeleteOn(ctx context.Context, k key.Key, fingerprint string, confirm desk.C
 		return Report{}, problem.New(problem.NotFound, "there is no key to delete")
 	case plain(fingerprint) != plain(occupant.Fingerprint):
 		return Report{}, problem.New(problem.Refused, "the key to delete is another one").
-			Because("--fingerprint names %s; there is %s.", plain(fingerprint), inWords(occupant)).
+			Because("--fingerprint names %s; there is %s.", other(plain(fingerprint), occupant), inWords(occupant)).
 			Hint("cardctl info")
 	}
 	public, err := k.Public(ctx)

@@ -14,7 +14,9 @@ import (
 	"math/bits"
 	"sync"
 	"testing"
+	"time"
 
+	policy "github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
 )
@@ -468,6 +470,56 @@ func startFake(t *testing.T, tokens ...*fakeToken) (*Module, *fake) {
 		t.Fatal(err)
 	}
 	return m, f
+}
+
+// login is what a login needs from its caller.
+type login struct {
+	Ask secret.Asker
+	// Tries reads them from the card; nil for what the token tells.
+	Tries                           func(context.Context) (int, error)
+	AllowLastTry, AllowUnknownTries bool
+	SharedPIN                       bool
+	Notify                          func(message string)
+}
+
+// logIn logs in as the user by the policy for PINs, as keys of tokens do.
+func logIn(ctx context.Context, s *Session, l login) error {
+	if !s.token.LoginRequired {
+		return nil
+	}
+	s.OnPINPad(l.Notify)
+	own := policy.PIN{
+		Role: policy.User, Secret: secret.PIN, Holder: "token " + s.token.Label,
+		Min: int(s.token.MinPINLength), Max: int(s.token.MaxPINLength), Pad: s.token.PINPad,
+		Tries: func(ctx context.Context, _ bool) (policy.Tries, error) {
+			if l.Tries != nil {
+				left, err := l.Tries(ctx)
+				if left >= 0 {
+					return policy.Left(left), err
+				}
+				return policy.Unknown(), err
+			}
+			state, err := s.PINState(ctx, User)
+			if left := state.Tries(); left != SeveralTries {
+				return policy.Left(left), err
+			}
+			return policy.Several(), err
+		},
+	}
+	sends := policy.New(l.Ask, policy.Allow{LastTry: l.AllowLastTry, UnknownTries: l.AllowUnknownTries})
+	err := sends.Send(ctx, own, func(ctx context.Context, value *secret.Bytes) error { return s.LoginWith(ctx, User, value) })
+	if err == nil && l.SharedPIN {
+		s.SharePIN()
+	}
+	return err
+}
+
+// passes is told that a person took her time.
+func passes(r secret.Request) {
+	if r.Waiting != nil {
+		_ = r.Waiting()
+	}
+	time.Sleep(time.Minute)
 }
 
 func answer(pin string) secret.Asker {

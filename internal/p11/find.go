@@ -7,9 +7,11 @@ import (
 	"crypto/x509"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Wanted says which key is looked for, by any of these. A label is no proof
@@ -21,6 +23,9 @@ type Wanted struct {
 	// Serial is the card's serial number in hex digits. An OpenPGP card's is
 	// 12 of them, manufacturer and number.
 	Serial string
+	// Token is the label of the token that has the PIN of the key, where the
+	// module may make several of a card and calls one so.
+	Token string
 	// URI names the token, the key (id, object), or both.
 	URI URI
 	// Public is the public half of the key.
@@ -36,7 +41,7 @@ func (w Wanted) namesKey() bool {
 
 // isKey reports whether an object with these attributes belongs to the key.
 func (w Wanted) isKey(public crypto.PublicKey, id []byte, label string) bool {
-	if !w.namesKey() || w.Public != nil && !SamePublicKey(public, w.Public) {
+	if !w.namesKey() || w.Public != nil && !pubkey.Same(public, w.Public) {
 		return false
 	}
 	if want, ok := w.URI.Get(AttrID); ok && want != string(id) {
@@ -84,6 +89,9 @@ func (m *Module) Find(ctx context.Context, w Wanted) (*Session, error) {
 	}
 	if len(candidates) == 0 {
 		return nil, m.noToken(w, tokens)
+	}
+	if named := slices.DeleteFunc(slices.Clone(candidates), func(t Token) bool { return t.Label != w.Token }); len(named) > 0 {
+		candidates = named
 	}
 	return m.choose(ctx, w, candidates)
 }
@@ -179,7 +187,7 @@ func (s *Session) look(ctx context.Context, w Wanted) error {
 		if !w.isKey(o.public, o.id, o.label) {
 			continue
 		}
-		if s.found.Public != nil && !SamePublicKey(s.found.Public, o.public) {
+		if s.found.Public != nil && !pubkey.Same(s.found.Public, o.public) {
 			return problem.New(problem.NotFound, "%s: the URI names several keys of the token %q", s.module.name(), s.token.Label).
 				Because("They have the same ID or label, and different public keys.").
 				Hint("pkcs11-tool --module %s --list-objects", s.module.path)

@@ -251,7 +251,7 @@ func TestLoginLooksOnceWithoutWaiting(t *testing.T) {
 				time.Sleep(wait)
 				return secret.New([]byte("246813")), nil
 			}
-			if err := s.Login(t.Context(), Login{Ask: ask}); err != nil || f.count("C_GetTokenInfo")-before != looks {
+			if err := logIn(t.Context(), s, login{Ask: ask}); err != nil || f.count("C_GetTokenInfo")-before != looks {
 				t.Errorf("after %v: %d looks, %v", wait, f.count("C_GetTokenInfo")-before, err)
 			}
 		}
@@ -266,15 +266,15 @@ func TestTriesThatGoWhileThePINIsTyped(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					token := newFakeToken("card", "1")
 					m, f := startFake(t, token)
-					l := Login{Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
-						time.Sleep(time.Minute)
+					l := login{Ask: func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
+						passes(r)
 						token.tries = left
 						return secret.New([]byte("246813")), nil
 					}}
 					if counted {
 						l.Tries = func(context.Context) (int, error) { return token.tries, nil }
 					}
-					err := find(t, m, Wanted{Serial: "1"}).Login(t.Context(), l)
+					err := logIn(t.Context(), find(t, m, Wanted{Serial: "1"}), l)
 					if sent := f.count("C_Login"); (want == "") != (sent == 1) || want != "" && !problem.Is(err, want) {
 						t.Errorf("sent %d times: %v", sent, err)
 					}
@@ -287,23 +287,13 @@ func TestTriesThatGoWhileThePINIsTyped(t *testing.T) {
 func TestUnknownTriesAreRefused(t *testing.T) {
 	for _, allow := range []bool{false, true} {
 		m, f := startFake(t, newFakeToken("card", "1"))
-		err := find(t, m, Wanted{Serial: "1"}).Login(t.Context(), Login{
+		err := logIn(t.Context(), find(t, m, Wanted{Serial: "1"}), login{
 			Ask: answer("246813"), AllowUnknownTries: allow,
 			Tries: func(context.Context) (int, error) { return UnknownTries, nil },
 		})
-		if sent := f.count("C_Login"); allow && (err != nil || sent != 1) || !allow && (!problem.Is(err, problem.PINBlocked) || sent != 0) {
+		if sent := f.count("C_Login"); allow && (err != nil || sent != 1) || !allow && (!problem.Is(err, problem.TriesUnknown) || sent != 0) {
 			t.Errorf("allowed %v, sent %d times: %v", allow, sent, err)
 		}
-	}
-	token := newFakeToken("card", "1")
-	token.tries = 1
-	m, f := startFake(t, token)
-	err := find(t, m, Wanted{Serial: "1"}).Login(t.Context(), Login{
-		Ask: answer("246813"), AllowUnknownTries: true,
-		Tries: func(context.Context) (int, error) { return UnknownTries, nil },
-	})
-	if !problem.Is(err, problem.PINBlocked) || f.count("C_Login") != 0 {
-		t.Errorf("the last try, by the flags: %v", err)
 	}
 }
 
@@ -454,22 +444,23 @@ func TestChangesThatAreNotAnswered(t *testing.T) {
 // Labels do not write on the terminal.
 func TestLabelsAtAPrompt(t *testing.T) {
 	for label, want := range map[string]string{
-		"Müller's card": "user PIN of token Müller's card",
-		"a\x1b[2Jb":     `user PIN of token a\x1b[2Jb`,
-		"a\u009bb":      `user PIN of token a\u009bb`,
-		"a\u202eb":      `user PIN of token a\u202eb`,
-		"a\xffb":        `user PIN of token a\xffb`,
-		"a\nb":          `user PIN of token a\nb`,
+		"Müller's card": "Müller's card",
+		"a\x1b[2Jb":     `a\x1b[2Jb`,
+		"a\u009bb":      `a\u009bb`,
+		"a\u202eb":      `a\u202eb`,
+		"a\xffb":        `a\xffb`,
+		"a\nb":          `a\nb`,
 	} {
-		m, _ := startFake(t, newFakeToken(label, "1"))
-		err := find(t, m, Wanted{Serial: "1"}).Login(t.Context(), Login{Ask: func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
-			if r.Label != want {
-				t.Errorf("got %q, want %q", r.Label, want)
-			}
-			return secret.New([]byte("246813")), nil
-		}})
-		if err != nil {
+		token := newFakeToken(label, "1")
+		token.info.flags |= pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH
+		token.pin = ""
+		m, _ := startFake(t, token)
+		told := ""
+		if err := logIn(t.Context(), find(t, m, Wanted{Serial: "1"}), login{Notify: func(message string) { told = message }}); err != nil {
 			t.Error(err)
+		}
+		if !strings.Contains(told, "token "+want+" at the reader") {
+			t.Errorf("got %q, want %q", told, want)
 		}
 	}
 }

@@ -39,12 +39,14 @@ func (s *Session) LoginWith(ctx context.Context, r Role, pin *secret.Bytes) erro
 // its two numbers.
 func (s *Session) SharePIN() { s.sharedPIN = true }
 
-// OnPINPad has the user told that the PIN is to be typed at the reader, where a
-// session that ended has to be opened again.
+// OnPINPad has the user told that a PIN is to be typed at the reader.
 func (s *Session) OnPINPad(notify func(message string)) { s.notify = notify }
 
 // send sends the PIN, once.
 func (s *Session) send(ctx context.Context, r Role, pin *secret.Bytes) error {
+	if s.token.PINPad && s.notify != nil {
+		s.notify("Type the PIN of the token " + onPrompt(s.token.Label) + " at the reader.")
+	}
 	_, err := callWithPIN(ctx, s.module, "C_Login", pin, func(pin []byte) (struct{}, error) {
 		return struct{}{}, s.module.library.login(s.handle, uint(r), pin)
 	})
@@ -70,14 +72,6 @@ func (s *Session) accept(r Role, pin *secret.Bytes) {
 		s.pin.Wipe()
 		s.pin = secret.New(bytes.Clone(pin.Reveal()))
 	}
-}
-
-// loginAtReader has the user's PIN typed there.
-func (s *Session) loginAtReader(ctx context.Context) error {
-	if s.notify != nil {
-		s.notify("Type the PIN of the token " + onPrompt(s.token.Label) + " at the reader.")
-	}
-	return s.LoginWith(ctx, User, nil)
 }
 
 // withPIN makes a call that logs in for one use of a key

@@ -71,15 +71,19 @@ func (m *Module) pinFailed(ctx context.Context, t Token, r Role, function string
 	gone := m.judge(ctx, t, err)
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	if now, lookErr := m.Look(after, t); lookErr == nil {
+	now, lookErr := m.Look(after, t)
+	if lookErr == nil {
 		e.Locked, e.FinalTry = now.PIN(r).Locked, now.PIN(r).FinalTry
 	}
 	if e.Answer == PINLocked || e.Locked && (e.Answer == PINUnknown || e.Answer == PINRefused) {
 		e.Answer, e.Locked = PINLocked, true
 	}
-	if isElsewhere(gone) {
+	switch {
+	case isElsewhere(lookErr):
+		err = because(lookErr, err)
+	case isElsewhere(gone):
 		err = gone
-	} else {
+	default:
 		err = m.explainOn(ctx, t, err)
 	}
 	return e.explained(t, err)

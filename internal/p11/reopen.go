@@ -46,9 +46,7 @@ func (s *Session) reopen(ctx context.Context) error {
 	switch pin := s.token.UserPIN; {
 	case s.refusal != nil, pin.CountLow, pin.FinalTry, pin.Locked:
 		return s.ended()
-	case s.token.PINPad:
-		return s.loginAtReader(ctx)
-	case s.pin.Len() == 0: // the program was logged in before
+	case s.pin.Len() == 0 && !s.token.PINPad: // the program was logged in before
 		return s.ended()
 	}
 	return s.LoginWith(ctx, User, s.pin)

@@ -56,7 +56,7 @@ func TestTokenThatEndsSessions(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := s.Login(t.Context(), Login{Ask: answer("246813")}); err != nil {
+				if err := logIn(t.Context(), s, login{Ask: answer("246813")}); err != nil {
 					t.Fatal(err)
 				}
 				key, err := s.KeyOf(t.Context(), contents.Keys[0])
@@ -95,7 +95,7 @@ func TestSessionThatEndsWhileThePINIsTyped(t *testing.T) {
 			f.ends = []string{"C_GetSessionInfo"}
 			return secret.New([]byte("246813")), nil
 		}
-		if err := s.Login(t.Context(), Login{Ask: ask}); err != nil || f.count("C_Login") != 1 {
+		if err := logIn(t.Context(), s, login{Ask: ask}); err != nil || f.count("C_Login") != 1 {
 			t.Errorf("%v: %q", err, f.calls)
 		}
 	})
@@ -119,7 +119,7 @@ func TestPINIsSentOnce(t *testing.T) {
 						t.Errorf("got %v", err)
 					}
 				}
-				if err := s.Login(t.Context(), Login{Ask: answer("246813")}); CodeOf(err) != code {
+				if err := logIn(t.Context(), s, login{Ask: answer("246813")}); CodeOf(err) != code {
 					t.Errorf("got %v", err)
 				}
 				if f.count("C_Login") != 1 {

@@ -61,14 +61,14 @@ func TestLoginLooksAtTheTriesFirst(t *testing.T) {
 			m, f := startFake(t, token)
 			s := find(t, m, Wanted{Serial: "1"})
 			pin, asked := secret.New([]byte(test.pin)), false
-			l := Login{AllowLastTry: test.allowLast, Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
+			l := login{AllowLastTry: test.allowLast, Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
 				asked = true
 				return pin, nil
 			}}
 			if test.told != unread {
 				l.Tries = func(context.Context) (int, error) { return token.tries, nil }
 			}
-			err := s.Login(t.Context(), l)
+			err := logIn(t.Context(), s, l)
 			if test.code == "" && err != nil || test.code != "" && !problem.Is(err, test.code) {
 				t.Errorf("got %v", err)
 			}
@@ -99,7 +99,7 @@ func TestPINPadGetsNoPIN(t *testing.T) {
 	m, _ := startFake(t, token)
 	s := find(t, m, Wanted{Serial: "1"})
 	told := ""
-	err := s.Login(t.Context(), Login{
+	err := logIn(t.Context(), s, login{
 		Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
 			t.Error("a PIN was asked for")
 			return nil, errors.New("nobody there")
@@ -111,22 +111,13 @@ func TestPINPadGetsNoPIN(t *testing.T) {
 	}
 }
 
-func TestDerivedPINIsNotSentPlain(t *testing.T) {
-	m, f := startFake(t, newFakeToken("card", "1"))
-	s := find(t, m, Wanted{Serial: "1"})
-	err := s.Login(t.Context(), Login{DerivedPIN: true, Ask: answer("246813")})
-	if !problem.Is(err, problem.NotSupported) || f.count("C_Login") != 0 {
-		t.Errorf("%v, %d logins", err, f.count("C_Login"))
-	}
-}
-
 func TestTokenWithoutLogin(t *testing.T) {
 	token := newFakeToken("card", "1")
 	token.info.flags &^= pkcs11.CKF_LOGIN_REQUIRED
 	token.objects = []fakeObject{publicHalf(t, fakeP256(), "1"), privateHalf(fakeP256(), "1", nil)}
 	m, f := startFake(t, token)
 	s := find(t, m, Wanted{Public: fakeP256().Public()})
-	if err := s.Login(t.Context(), Login{}); err != nil {
+	if err := logIn(t.Context(), s, login{}); err != nil {
 		t.Error(err)
 	}
 	if _, err := s.Key(t.Context()); err != nil || f.count("C_Login") != 0 {
@@ -148,7 +139,7 @@ func TestOneCardIsSeveralTokens(t *testing.T) {
 	for _, shared := range []bool{true, false} {
 		m, f := startFake(t, openPGPCard(t)...)
 		s := find(t, m, Wanted{Serial: "FFFE12345678", Public: fakeP256().Public()})
-		if err := s.Login(t.Context(), Login{Ask: answer("246813"), SharedPIN: shared}); err != nil {
+		if err := logIn(t.Context(), s, login{Ask: answer("246813"), SharedPIN: shared}); err != nil {
 			t.Fatal(err)
 		}
 		key, err := s.Key(t.Context())
@@ -210,7 +201,7 @@ func TestKeyThatIsNotItsID(t *testing.T) {
 			token.objects = test.objects
 			m, _ := startFake(t, token)
 			s := find(t, m, Wanted{Public: fakeRSA().Public()})
-			if err := s.Login(t.Context(), Login{Ask: answer("246813")}); err != nil {
+			if err := logIn(t.Context(), s, login{Ask: answer("246813")}); err != nil {
 				t.Fatal(err)
 			}
 			_, err := s.Key(t.Context())
@@ -226,7 +217,7 @@ func unlocked(t *testing.T, token *fakeToken, public crypto.PublicKey) (*Key, *S
 	t.Helper()
 	m, f := startFake(t, token)
 	s := find(t, m, Wanted{Public: public})
-	if err := s.Login(t.Context(), Login{Ask: answer("246813")}); err != nil {
+	if err := logIn(t.Context(), s, login{Ask: answer("246813")}); err != nil {
 		t.Fatal(err)
 	}
 	key, err := s.Key(t.Context())
@@ -390,7 +381,7 @@ func TestCardSwapped(t *testing.T) {
 func TestCardPulledAtTheLogin(t *testing.T) {
 	m, f := startFake(t, newFakeToken("card", "1"))
 	s := find(t, m, Wanted{Serial: "1"})
-	err := s.Login(t.Context(), Login{
+	err := logIn(t.Context(), s, login{
 		Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
 			f.pulled = true
 			return secret.New([]byte("246813")), nil
@@ -412,7 +403,7 @@ func TestInterruptedLogin(t *testing.T) {
 	m, f := startFake(t, newFakeToken("card", "1"))
 	s := find(t, m, Wanted{Serial: "1"})
 	ctx, cancel := context.WithCancel(t.Context())
-	err := s.Login(ctx, Login{Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
+	err := logIn(ctx, s, login{Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
 		cancel()
 		return secret.New([]byte("246813")), nil
 	}})

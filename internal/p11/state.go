@@ -26,21 +26,20 @@ func (m *Module) explainOn(ctx context.Context, was Token, err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	if failed.Code.isGone() && !failed.Code.isVague() {
-		return m.wentAway(was, err)
-	}
 	if p := m.plainly(was, failed.Code); p != nil {
 		p.Cause = err
 		return p
 	}
-	if !failed.Code.hidesState() {
+	if !failed.Code.hidesState() && !failed.Code.isGone() {
 		return err
 	}
 	now, lookErr := m.Look(ctx, was)
-	if isElsewhere(lookErr) {
+	switch {
+	case isElsewhere(lookErr): // it says what is there now
 		return because(lookErr, err)
-	}
-	if lookErr != nil {
+	case failed.Code.isGone() && !failed.Code.isVague():
+		return m.wentAway(was, err)
+	case lookErr != nil:
 		return err
 	}
 	if p := m.byState(was, now, failed.Code); p != nil {

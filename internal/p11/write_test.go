@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
 )
@@ -39,7 +40,7 @@ func atWork(t *testing.T, m *Module) *Session {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	if err := s.Login(t.Context(), Login{Ask: answer("246813")}); err != nil {
+	if err := logIn(t.Context(), s, login{Ask: answer("246813")}); err != nil {
 		t.Fatal(err)
 	}
 	if token, err := s.TokenInFull(t.Context()); err != nil || !token.Makes("p256") {
@@ -253,20 +254,17 @@ func TestPINsOfATokenThatBlocks(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		token = again(t, m)
-		if err := token.CheckTries(SecurityOfficer, false); !problem.Is(err, problem.PINBlocked) {
-			t.Errorf("the last try: %v", err)
+		if left := token.PIN(SecurityOfficer).Tries(); left != 1 {
+			t.Errorf("the last try: %d", left)
 		}
-		if err := token.CheckTries(SecurityOfficer, true); err != nil {
-			t.Errorf("the last try, allowed: %v", err)
-		}
-		if err := token.CheckTries(User, false); err != nil {
-			t.Errorf("the other PIN: %v", err)
+		if left := token.PIN(User).Tries(); left != SeveralTries {
+			t.Errorf("the other PIN: %d", left)
 		}
 		if _, err := m.SetPIN(t.Context(), token, SecurityOfficer, wrong, fresh); !problem.Is(err, problem.PINBlocked) || f.soTries != 0 {
 			t.Errorf("got %v", err)
 		}
-		if err := again(t, m).CheckTries(SecurityOfficer, true); !problem.Is(err, problem.PINBlocked) {
-			t.Errorf("blocked: %v", err)
+		if left := again(t, m).PIN(SecurityOfficer).Tries(); left != 0 {
+			t.Errorf("blocked: %d", left)
 		}
 	})
 	t.Run("user PIN", func(t *testing.T) {
@@ -277,8 +275,8 @@ func TestPINsOfATokenThatBlocks(t *testing.T) {
 			}
 		}
 		token = again(t, m)
-		if err := token.CheckTries(User, true); !problem.Is(err, problem.PINBlocked) {
-			t.Errorf("blocked: %v", err)
+		if left := token.PIN(User).Tries(); left != 0 {
+			t.Errorf("blocked: %d", left)
 		}
 		if _, err := m.InitPIN(t.Context(), token, pin(t, "87654321"), pin(t, "135790")); err != nil || f.tokens[0].pin != "135790" {
 			t.Errorf("unblock: %v", err)
@@ -288,8 +286,8 @@ func TestPINsOfATokenThatBlocks(t *testing.T) {
 		m, f, _ := open(t)
 		f.tokens[0].info.flags = pkcs11.CKF_SO_PIN_LOCKED // as SoftHSM says
 		blank := again(t, m)
-		if err := blank.CheckTries(SecurityOfficer, false); err != nil {
-			t.Error(err)
+		if left := blank.PIN(SecurityOfficer).Tries(); left == 0 {
+			t.Error("a PIN that it does not have is blocked")
 		}
 		if _, err := m.SetPIN(t.Context(), blank, User, pin(t, "000000"), pin(t, "135790")); !problem.Is(err, problem.NotFound) {
 			t.Errorf("got %v", err)
@@ -319,7 +317,7 @@ func TestX25519Key(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !SamePublicKey(made.Public, private.PublicKey()) || made.Sign || !made.Derive || !bytes.Equal(made.ID, KeyID(private.PublicKey())) {
+	if !pubkey.Same(made.Public, private.PublicKey()) || made.Sign || !made.Derive || !bytes.Equal(made.ID, KeyID(private.PublicKey())) {
 		t.Errorf("got %+v", made)
 	}
 	if _, err := s.GenerateKeyPair(t.Context(), "x25519", NewKey{Derive: true}); !problem.Is(err, problem.NotSupported) || !strings.Contains(err.Error(), "It can make p256") {

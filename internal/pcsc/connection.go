@@ -24,13 +24,11 @@ type connection struct {
 	system   system
 	card     card
 	held     bool   // within a transaction
+	fresh    bool   // nothing was sent in this transaction yet
 	closed   bool   // for good
 	inserted uint16 // insertions of the reader when the connection was made
 	removed  bool   // the card was taken out since
 }
-
-// reconnects bounds how often a card that others keep resetting is tried.
-const reconnects = 5
 
 // connect blocks until the transaction has begun. A context that ends is seen
 // between two calls only.
@@ -47,19 +45,18 @@ func connect(ctx context.Context, establish func() (system, error), reader strin
 	return c, nil
 }
 
-// A program that had the card to itself and has just ended keeps it a little
-// longer: the resource manager resets the card first.
+// A program that had the card and has just ended, or was ended, keeps it a
+// little longer: the resource manager resets the card first. Meanwhile the card
+// is not shared, or has no power, or PC/SC lite has not agreed with it on a
+// protocol yet.
 const (
 	lettingGoTime  = time.Second
-	lettingGoPause = 50 * time.Millisecond
+	lettingGoPause = 20 * time.Millisecond
 )
 
 func connectCard(ctx context.Context, s system, reader string) (card, error) {
 	c, err := s.connect(reader)
-	for attempt := 1; errors.Is(err, codeResetCard) && attempt < reconnects; attempt++ {
-		c, err = s.connect(reader)
-	}
-	for start := time.Now(); errors.Is(err, codeSharingViolation) && time.Since(start) < lettingGoTime; {
+	for end := settled(ctx); (unsettled(err) || errors.Is(err, codeSharingViolation)) && time.Now().Before(end); {
 		if rest(ctx, lettingGoPause) != nil {
 			break
 		}
@@ -68,35 +65,38 @@ func connectCard(ctx context.Context, s system, reader string) (card, error) {
 	return c, err
 }
 
-func (c *connection) begin(ctx context.Context) error {
-	card, err := connectCard(ctx, c.system, c.reader)
-	if err != nil {
-		return err
+// settled is when the card should be usable: in time to say that it is not,
+// before ctx ends.
+func settled(ctx context.Context) time.Time {
+	now := time.Now()
+	end, limited := ctx.Deadline()
+	if half := end.Sub(now) / 2; limited && half < lettingGoTime {
+		return now.Add(half)
 	}
-	if err = lock(ctx, card); err == nil {
-		c.answer, err = card.atr()
-	}
-	if err == nil {
-		c.inserted, err = insertions(c.system, c.reader)
-	}
-	if err != nil {
-		_ = card.disconnect(false)
-		return err
-	}
-	c.card, c.held = card, true
-	return nil
+	return now.Add(lettingGoTime)
 }
 
-// lock begins the transaction. That the card was reset in the meantime does
-// not matter: nothing is taken to be selected.
-func lock(ctx context.Context, c card) error {
-	if err := ctx.Err(); err != nil {
-		return err
+// unsettled reports whether err is that of a card that is being reset.
+func unsettled(err error) bool {
+	for _, c := range []code{codeResetCard, codeProtocolMismatch, codeUnpoweredCard, codeUnresponsiveCard} {
+		if errors.Is(err, c) {
+			return true
+		}
 	}
-	err := c.beginTransaction()
-	for attempt := 1; errors.Is(err, codeResetCard) && attempt < reconnects; attempt++ {
+	return false
+}
+
+// settle does something with a card of which nothing is expected yet, and, while
+// the card is being reset, does it again. The transaction goes on; a call that
+// fails so did not reach the card.
+func settle(ctx context.Context, c card, f func() error) error {
+	err := f()
+	for end := settled(ctx); unsettled(err) && time.Now().Before(end); {
 		if err = reconnect(ctx, c); err == nil {
-			err = c.beginTransaction()
+			err = f()
+		}
+		if unsettled(err) && rest(ctx, lettingGoPause) != nil {
+			break
 		}
 	}
 	return err
@@ -110,6 +110,45 @@ func reconnect(ctx context.Context, c card) error {
 		err = c.reconnect()
 	}
 	return err
+}
+
+func (c *connection) begin(ctx context.Context) error {
+	card, err := connectCard(ctx, c.system, c.reader)
+	if err != nil {
+		return err
+	}
+	if c.answer, err = lock(ctx, card); err == nil {
+		c.inserted, err = insertions(c.system, c.reader)
+	}
+	if err != nil {
+		_ = card.disconnect(false)
+		return err
+	}
+	c.card, c.held, c.fresh = card, true, true
+	return nil
+}
+
+// lock begins the transaction, and returns the answer to reset. That the card was
+// reset in the meantime does not matter: nothing is taken to be selected.
+func lock(ctx context.Context, c card) (atr []byte, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := settle(ctx, c, c.beginTransaction); err != nil {
+		return nil, err
+	}
+	// PC/SC lite opens the lock of a program that was killed before it resets
+	// the card. So a reset may be under way still, and what is sent now be lost
+	// with it. It is over when the reader has answered something else.
+	c.sync()
+	err = settle(ctx, c, func() error {
+		atr, err = c.atr()
+		return err
+	})
+	if err != nil {
+		_ = c.endTransaction(false)
+	}
+	return atr, err
 }
 
 func (c *connection) ATR() []byte { return slices.Clone(c.answer) }
@@ -130,20 +169,32 @@ func (c *connection) Transmit(ctx context.Context, apdu []byte) ([]byte, error) 
 			defer secret.Wipe(own)
 			c.turn.Lock()
 			defer c.turn.Unlock()
-			return c.transmit(own)
+			return c.transmit(ctx, own)
 		},
 		func(answer []byte, _ error) { secret.Wipe(answer) })
 	return answer, err
 }
 
-func (c *connection) transmit(apdu []byte) ([]byte, error) {
+func (c *connection) transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	if !c.held {
 		return nil, iso7816.ErrReleased
 	}
-	if c.card.protocolT0() {
-		apdu = tpdu(apdu)
+	var answer []byte
+	send := func() (err error) {
+		form := apdu
+		if c.card.protocolT0() {
+			form = tpdu(apdu)
+		}
+		answer, err = c.card.transmit(form)
+		return err
 	}
-	answer, err := c.card.transmit(apdu)
+	var err error
+	if c.fresh {
+		err = settle(ctx, c.card, send)
+	} else {
+		err = send()
+	}
+	c.fresh = false
 	if err == nil && len(answer) < 2 {
 		// Less than a status word is what some drivers return when the
 		// card goes away in the middle.
@@ -177,7 +228,7 @@ func (c *connection) transmitError(err error) error {
 		return err
 	}
 	switch reason {
-	case codeResetCard:
+	case codeResetCard, codeProtocolMismatch:
 		return fmt.Errorf("%w [%w]", iso7816.ErrCardReset, reason)
 	case codeRemovedCard, codeNoSmartCard, codeReaderUnavailable, codeUnknownReader, codeInvalidHandle, codeNoService, codeServiceStopped:
 		return fmt.Errorf("%w [%w]", iso7816.ErrCardRemoved, reason)

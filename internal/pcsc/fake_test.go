@@ -122,7 +122,9 @@ type fakeCard struct {
 	log       []string
 	t0        bool
 	beginErrs []error
-	againErrs []error       // of reconnect
+	againErrs []error // of reconnect
+	atrErrs   []error
+	sendErrs  []error       // of transmit, before the card gets anything
 	begin     chan struct{} // where set, beginTransaction waits for it
 	work      chan struct{} // where set, transmit waits for it
 	sent      [][]byte
@@ -146,7 +148,8 @@ func (c *fakeCard) calls() []string {
 }
 
 func (c *fakeCard) protocolT0() bool     { return c.t0 }
-func (c *fakeCard) atr() ([]byte, error) { return []byte{0x3B, 0x00}, nil }
+func (c *fakeCard) atr() ([]byte, error) { return []byte{0x3B, 0x00}, c.next(&c.atrErrs) }
+func (c *fakeCard) sync()                {}
 
 func (c *fakeCard) beginTransaction() error {
 	if c.begin != nil {
@@ -175,6 +178,9 @@ func (c *fakeCard) disconnect(reset bool) error     { c.note(named("disconnect",
 func (c *fakeCard) transmit(apdu []byte) ([]byte, error) {
 	if c.work != nil {
 		<-c.work
+	}
+	if err := c.next(&c.sendErrs); err != nil {
+		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

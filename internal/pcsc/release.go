@@ -72,9 +72,9 @@ func (c *connection) resume(ctx context.Context) error {
 	case c.held:
 		return nil
 	}
-	err := lock(ctx, c.card)
+	_, err := lock(ctx, c.card)
 	if err == nil {
-		c.held = true
+		c.held, c.fresh = true, true
 		if !c.swapped() {
 			return nil
 		}

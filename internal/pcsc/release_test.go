@@ -177,6 +177,23 @@ func TestResumeBusy(t *testing.T) {
 	}
 }
 
+// A transaction that began on a card that is not ready is ended again.
+func TestResumeOfACardThatDoesNotSettle(t *testing.T) {
+	s := newFakeSystem("A")
+	c := released(t, s)
+	s.card.atrErrs = []error{errOther}
+	if err := c.Resume(t.Context()); !errors.Is(err, errOther) {
+		t.Fatal(err)
+	}
+	want := []string{"begin", "end", "begin", "end"}
+	if got := s.card.calls(); !slices.Equal(got, want) {
+		t.Errorf("calls %q, want %q", got, want)
+	}
+	if err := c.Resume(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestResumeCanceled(t *testing.T) {
 	s := newFakeSystem("A")
 	c := released(t, s)

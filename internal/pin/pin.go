@@ -91,6 +91,9 @@ type PIN struct {
 	Unset bool
 	// Pad says that it is typed at the reader, and never asked for here.
 	Pad bool
+	// Derived says that the card takes it in key derived format, which PKCS#11
+	// modules do not make.
+	Derived bool
 	// Rescue is what to type if it is blocked.
 	Rescue string
 

@@ -151,9 +151,9 @@ func TestNotAcceptedIsNotSentAgain(t *testing.T) {
 			t.Errorf("%v: sent %d times: %v, %v", answer, sent, first, second)
 		}
 		other := w.pin()
-		other.Holder = "card 2"
+		other.Label = "02"
 		if p.Send(t.Context(), other, send); sent != 2 {
-			t.Errorf("%v: the PIN of another card was not sent", answer)
+			t.Errorf("%v: another PIN was not sent", answer)
 		}
 		p.Renewed(w.pin())
 		if p.Send(t.Context(), w.pin(), send); sent != 3 {

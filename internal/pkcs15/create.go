@@ -54,7 +54,7 @@ type First struct {
 
 // Prepare refuses what is known not to work on this card, before anything is
 // changed.
-func (c *Card) Prepare(ctx context.Context, s Status, allowLastTry bool) error {
+func (c *Card) Prepare(ctx context.Context, s Status) error {
 	if err := c.seen(); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (c *Card) Prepare(ctx context.Context, s Status, allowLastTry bool) error {
 		return err
 	}
 	if s.Erasing != nil {
-		if err := c.driver.erasable(ctx, s, allowLastTry); err != nil {
+		if err := c.driver.erasable(ctx, s); err != nil {
 			return c.explain(err, "looking who may erase the card")
 		}
 	}

@@ -37,8 +37,8 @@ type driver interface {
 	puk(ctx context.Context, p PIN) (PIN, error)
 
 	status(ctx context.Context) (Status, error)
-	// erasable refuses a card that Create could not erase.
-	erasable(ctx context.Context, s Status, allowLastTry bool) error
+	// erasable refuses a card that can never be erased.
+	erasable(ctx context.Context, s Status) error
 	create(ctx context.Context, s Status, f First, progress func(state string)) error
 	check(ctx context.Context, d *Directory, f First) error
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -82,8 +83,11 @@ func (a *applet) laterVersion(ctx context.Context) ([]byte, error) {
 }
 
 // tries is how many tries the PIN has left: VERIFY without data. It is -1
-// where there is no PIN yet.
-func (a *applet) tries(ctx context.Context, _ PIN) (int, error) {
+// where there is no PIN yet, and of the PUK, which the applet does not tell.
+func (a *applet) tries(ctx context.Context, p PIN) (int, error) {
+	if p.Unblocking {
+		return -1, nil
+	}
 	_, err := a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsVerify, P2: appletPIN})
 	if left, ok := iso7816.StatusOf(err).TriesLeft(); ok {
 		return left, nil
@@ -139,7 +143,7 @@ func (a *applet) unblock(ctx context.Context, _ PIN, puk, replacement *secret.By
 // COMPUTE DIGITAL SIGNATURE). The PIN has to be verified.
 func (a *applet) sign(ctx context.Context, k *PrivateKey, digest []byte, hash crypto.Hash) ([]byte, error) {
 	const algorithmPKCS1 = 0x11
-	info, err := digestInfo(hash, digest)
+	info, err := pubkey.DigestInfo(hash, digest)
 	if err != nil {
 		return nil, err
 	}

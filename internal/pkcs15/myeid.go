@@ -10,6 +10,7 @@ import (
 	"math/big"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -171,7 +172,7 @@ func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, hash cry
 	if k.EC {
 		input = fitted(digest, (k.Bits+7)/8)
 	} else {
-		info, err := digestInfo(hash, digest)
+		info, err := pubkey.DigestInfo(hash, digest)
 		if err != nil {
 			return nil, err
 		}

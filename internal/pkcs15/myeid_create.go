@@ -52,24 +52,19 @@ func (m *myEID) erasing(ctx context.Context, d *Directory) (*PIN, error) {
 }
 
 // erasable refuses a card that cannot be erased.
-func (m *myEID) erasable(ctx context.Context, p *PIN, allowLast bool) error {
+func (m *myEID) erasable(ctx context.Context, p *PIN) error {
 	never := problem.New(problem.NotSupported, "this card can never be erased")
 	if p.Reference == neverReference {
 		return never.Because("It was activated so that nobody may.")
 	}
-	err := p.CheckTries(allowLast)
-	if err == nil || p.TriesLeft > 0 {
-		return err
+	if p.TriesLeft != 0 {
+		return nil
 	}
-	if _, set, infoErr := m.pinInfo(ctx, p.Reference); infoErr == nil && !set {
+	if _, set, err := m.pinInfo(ctx, p.Reference); err == nil && !set {
 		return never.Because("It was activated so that a PIN may, number %d, that was never set.", p.Reference).
 			Hint("cardctl set-pin and cardctl gen-key --replace change what is on it")
 	}
-	if p.SO {
-		return problem.New(problem.PINBlocked, "the SO PIN is blocked").WithTries(0).
-			Because("It was entered wrongly too often, and the card cannot be erased without it.").Hint("%s", p.WayOut())
-	}
-	return err
+	return nil
 }
 
 func (d myEIDCard) status(ctx context.Context) (Status, error) {
@@ -81,8 +76,8 @@ func (d myEIDCard) status(ctx context.Context) (Status, error) {
 	return s, d.card.explain(err, "looking who may erase the card")
 }
 
-func (d myEIDCard) erasable(ctx context.Context, s Status, allowLastTry bool) error {
-	return d.in(ctx, func() error { return d.native.erasable(ctx, s.Erasing, allowLastTry) })
+func (d myEIDCard) erasable(ctx context.Context, s Status) error {
+	return d.in(ctx, func() error { return d.native.erasable(ctx, s.Erasing) })
 }
 
 // create erases the card, makes a structure with the PINs and activates it.

@@ -126,7 +126,7 @@ func TestWhoMayEraseAMyEID(t *testing.T) {
 			t.Errorf("%s: %+v", name, status.Erasing)
 			continue
 		}
-		err = c.driver.erasable(t.Context(), status, false)
+		err = c.driver.erasable(t.Context(), status)
 		if (tt.code == "") != (err == nil) || err != nil && !problem.Is(err, tt.code) {
 			t.Errorf("%s: %v", name, err)
 		}

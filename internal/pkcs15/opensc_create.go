@@ -20,9 +20,7 @@ func (d openSC) status(ctx context.Context) (Status, error) {
 	return s, err
 }
 
-func (d openSC) erasable(_ context.Context, s Status, allowLastTry bool) error {
-	return s.Erasing.CheckTries(allowLastTry)
-}
+func (d openSC) erasable(context.Context, Status) error { return nil }
 
 // profile is what has to be known of a kind of card that is initialised through
 // OpenSC alone.
@@ -102,11 +100,11 @@ func (d openSC) erase(ctx context.Context, s Status, f First, kind profile) erro
 	case s.Erasing != nil:
 		_, err := d.card.tool(ctx, call{
 			program: "pkcs15-init", args: []string{"--erase-application", hex.EncodeToString(pkcs15AID())},
-			secrets: []handover{{"--so-pin", f.Current}},
+			secrets: []handover{{"--so-pin", f.Current}}, serial: f.Serial,
 		})
 		return d.card.judge(ctx, err, *s.Erasing, "erasing the card")
 	case s.Structure, kind.finalize:
-		_, err := d.card.tool(ctx, call{program: "pkcs15-init", args: []string{"--erase-card"}})
+		_, err := d.card.tool(ctx, call{program: "pkcs15-init", args: []string{"--erase-card"}, serial: f.Serial})
 		return d.card.judge(ctx, err, PIN{TriesLeft: -1}, "erasing the card")
 	}
 	return nil

@@ -118,37 +118,6 @@ func refused(p PIN, err error) error {
 	return wrongPIN(p, err)
 }
 
-// CheckLength refuses a PIN that the card would count as a wrong one for its
-// length alone.
-func (p PIN) CheckLength(pin *secret.Bytes) error {
-	n := pin.Len()
-	if n >= p.Min && (p.Max == 0 || n <= p.Max) {
-		return nil
-	}
-	tooWhat := "short"
-	if n > p.Min {
-		tooWhat = "long"
-	}
-	length := problem.New(problem.Usage, "the %s must have %d to %d bytes", p.Name(), p.Min, p.Max)
-	if p.Min == p.Max {
-		length = problem.New(problem.Usage, "the %s must have exactly %d bytes", p.Name(), p.Min)
-	}
-	return length.Because("What was given is too %s; it was not sent to the card.", tooWhat)
-}
-
-// CheckTries refuses a PIN that is blocked, or would be after one more mistake.
-func (p PIN) CheckTries(allowLast bool) error {
-	switch {
-	case p.TriesLeft == 0:
-		return problem.New(problem.PINBlocked, "the %s is blocked", p.Name()).WithTries(0).
-			Because("It was entered wrongly too often.").Hint("%s", p.WayOut())
-	case p.TriesLeft == 1 && !allowLast:
-		return problem.New(problem.PINBlocked, "one try is left for the %s, and it was not sent", p.Name()).WithTries(1).
-			Because("A mistake would block it.").Hint("the same command with --allow-last-try")
-	}
-	return nil
-}
-
 // WayOut is what to do where the PIN is blocked.
 func (p PIN) WayOut() string {
 	switch {
@@ -160,12 +129,4 @@ func (p PIN) WayOut() string {
 		return "cardctl unblock-pin so --puk prompt --new-pin prompt, where its PUK is known"
 	}
 	return "cardctl unblock-pin user --puk prompt --new-pin prompt"
-}
-
-// Note is what a person at a prompt has to know of the PIN.
-func (p PIN) Note() string {
-	if p.TriesLeft < 0 {
-		return ""
-	}
-	return triesNote(p.TriesLeft)
 }

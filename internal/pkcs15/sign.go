@@ -3,12 +3,8 @@ package pkcs15
 import (
 	"context"
 	"crypto"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"fmt"
-	"strings"
 
-	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -34,20 +30,3 @@ func (c *Card) Verified(k *PrivateKey) (PIN, bool) {
 // CanSignWith reports whether the card may sign a digest with the key at all,
 // so that no PIN is asked for in vain: an IsoApplet with an EC key does not.
 func (c *Card) CanSignWith(k *PrivateKey) bool { return c.driver.signsWith(k) }
-
-// digestInfo is the structure of RFC 8017, 9.2.
-func digestInfo(hash crypto.Hash, digest []byte) ([]byte, error) {
-	oids := map[crypto.Hash]asn1.ObjectIdentifier{
-		crypto.SHA256: {2, 16, 840, 1, 101, 3, 4, 2, 1},
-		crypto.SHA384: {2, 16, 840, 1, 101, 3, 4, 2, 2},
-		crypto.SHA512: {2, 16, 840, 1, 101, 3, 4, 2, 3},
-	}
-	oid, ok := oids[hash]
-	if !ok {
-		return nil, problem.New(problem.NotSupported, "no RSA signatures over %s", strings.ToLower(hash.String()))
-	}
-	return asn1.Marshal(struct {
-		Algorithm pkix.AlgorithmIdentifier
-		Digest    []byte
-	}{pkix.AlgorithmIdentifier{Algorithm: oid, Parameters: asn1.NullRawValue}, digest})
-}

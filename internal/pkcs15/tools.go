@@ -108,7 +108,8 @@ type call struct {
 	file []byte
 	// driver is OpenSC's name of the card driver, where it is known.
 	driver string
-	// serial is what the card has afterwards, where the program may change it.
+	// serial is what the card has afterwards, or will have, where the program
+	// erases the card or makes a structure.
 	serial string
 }
 

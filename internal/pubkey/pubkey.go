@@ -35,7 +35,7 @@ func Fingerprint(public crypto.PublicKey) string {
 }
 
 // ErrDigest is a digest for which there is no DigestInfo.
-var ErrDigest = errors.New("no RSA signatures over this digest")
+var ErrDigest = fmt.Errorf("%w: no RSA signatures over this digest", errors.ErrUnsupported)
 
 // DigestInfo is the structure of RFC 8017, 9.2, around a digest of SHA-256,
 // SHA-384 or SHA-512; ErrDigest for others.

@@ -19,7 +19,7 @@ import (
 // and is the same one when it is taken again.
 func Prove(ctx context.Context, d *desk.Desk, a desk.Access, references []string, o Options) ([]Report, error) {
 	o.Load, o.Notify, o.Now = d.Modules.Load, a.Notify, a.Now
-	o.TokenPIN = func(m *p11.Module, of p11.Token) pin.PIN { return family.TokenPIN(d, m, of) }
+	o.TokenPIN = func(m *p11.Module, s *p11.Session) pin.PIN { return family.TokenPIN(d, m, s) }
 	p := &proof{desk: d, access: a, options: o}
 	err := p.read(ctx, references)
 	return p.reports, err
@@ -88,10 +88,11 @@ func (p *proof) fromCard(ctx context.Context, test *Options, here family.At, k k
 	if p11.HoldsCard(test.Module) {
 		letGo = here.Line.LetGo
 	}
-	tries := test.PIN.Tries
-	test.PIN.Tries = func(ctx context.Context, again bool) (pin.Tries, error) {
-		left, err := tries(ctx, again)
-		return left, errors.Join(err, letGo())
+	if tries := test.PIN.Tries; tries != nil {
+		test.PIN.Tries = func(ctx context.Context, again bool) (pin.Tries, error) {
+			left, err := tries(ctx, again)
+			return left, errors.Join(err, letGo())
+		}
 	}
 	return letGo()
 }

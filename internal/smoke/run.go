@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -105,7 +106,7 @@ func (r *run) openModule(ctx context.Context) bool {
 
 func (r *run) findToken(ctx context.Context) bool {
 	return r.check(ctx, "token", func() (string, error) {
-		s, err := r.at.find(ctx, r.module, p11.Wanted{Reader: r.o.Reader, Serial: r.o.Holder.Serial, URI: r.o.URI, Public: r.public()})
+		s, err := r.at.find(ctx, r.module, p11.Wanted{Reader: r.o.Reader, Serial: r.o.Holder.Serial, Token: r.o.Holder.Token, URI: r.o.URI, Public: r.public()})
 		if err != nil {
 			return "", err
 		}
@@ -178,7 +179,7 @@ func (r *run) login(ctx context.Context) bool {
 			return "the token wants no login", nil
 		case t.PINPad:
 			return "with the PIN typed at the reader", r.sendPIN(ctx)
-		case r.o.Holder.DerivedPIN:
+		case r.o.PIN.Derived:
 			return "", problem.New(problem.NotSupported, "%s: the user PIN cannot be sent through this module", r.report.Module).
 				Because("The card takes its PINs in key derived format (KDF), and the module does not make it: the card would count a right PIN as a wrong one.").
 				Hint("--module scute, which leaves the PIN to GnuPG, or switch the format off with kdf-setup off in gpg --card-edit")
@@ -187,21 +188,50 @@ func (r *run) login(ctx context.Context) bool {
 	})
 }
 
-// sendPIN logs in, by the policy.
+// sendPIN logs in, by the policy. A PIN that was not accepted ends the run: the
+// card's other tokens may have the same.
 func (r *run) sendPIN(ctx context.Context) error {
-	own := r.o.TokenPIN(r.module, r.session.Token())
-	if r.o.PIN.Tries != nil {
-		own.Holder, own.Tries, own.Rescue = r.o.PIN.Holder, r.o.PIN.Tries, r.o.PIN.Rescue
-		own.Label, own.Min = r.o.PIN.Label, max(own.Min, r.o.PIN.Min)
+	own, err := r.pin()
+	if err != nil {
+		return err
 	}
 	r.session.OnPINPad(r.o.Notify)
-	err := r.o.Policy.Send(ctx, own, func(ctx context.Context, value *secret.Bytes) error {
+	err = r.o.Policy.Send(ctx, own, func(ctx context.Context, value *secret.Bytes) error {
 		return r.session.LoginWith(ctx, p11.User, value)
 	})
 	if err == nil && r.o.Holder.SharedPIN {
 		r.session.SharePIN()
 	}
+	r.stopped = r.stopped || err != nil
 	return err
+}
+
+// pin is the PIN that the token takes. What the card itself tells of it goes before
+// what the module does, which is asked where the card tells nothing.
+func (r *run) pin() (pin.PIN, error) {
+	own, told, token := r.o.TokenPIN(r.module, r.session), r.o.PIN, r.session.Token()
+	if told.Tries == nil {
+		return own, nil
+	}
+	if told.Label != "" && token.Label != r.o.Holder.Token {
+		return own, problem.New(problem.TriesUnknown, "%s: which of the card's PINs the token %q takes is not known, and none was sent", r.report.Module, token.Label).
+			Because("The key has the %s: sent in the place of another, it would cost that one a try.", told.Name()).
+			Hint("name the token, whose own PIN is asked for then: --key '%s;id=%%45'", token.URI)
+	}
+	modules := own.Tries
+	own.Holder, own.Label, own.Rescue = told.Holder, told.Label, told.Rescue
+	own.Tries = func(ctx context.Context, again bool) (pin.Tries, error) {
+		left, err := told.Tries(ctx, again)
+		if err != nil || left.Known() {
+			return left, err
+		}
+		return modules(ctx, again)
+	}
+	own.Min = max(own.Min, told.Min)
+	if own.Max == 0 || told.Max > 0 && told.Max < own.Max {
+		own.Max = told.Max
+	}
+	return own, nil
 }
 
 func (r *run) findKey(ctx context.Context) bool {

@@ -53,7 +53,7 @@ type Options struct {
 	// and lets it go.
 	Policy   *pin.Policy
 	PIN      pin.PIN
-	TokenPIN func(m *p11.Module, of p11.Token) pin.PIN
+	TokenPIN func(m *p11.Module, s *p11.Session) pin.PIN
 	// Load loads a module, which its user closes; driver is OpenSC's name for
 	// that of the card.
 	Load func(ctx context.Context, name, driver string) (*p11.Module, error)

@@ -9,7 +9,11 @@ import (
 	"os"
 	"testing"
 
+	"github.com/cardctl/cardctl/test/opensc"
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
-func TestMain(m *testing.M) { os.Exit(softhsm.Main(m)) }
+func TestMain(m *testing.M) {
+	opensc.Main()
+	os.Exit(softhsm.Main(m))
+}

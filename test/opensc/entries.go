@@ -159,7 +159,7 @@ func parseEntry(object []byte) (entry, bool) {
 	}
 	class, err := iso7816.ParseTLVs(parts[1].Value)
 	path, ok := iso7816.FindTLV(whole.Value, 0xA1, 0x30, 0x30, 0x04)
-	if err != nil || !ok || len(class) < 2 || len(path) < 2 {
+	if err != nil || !ok || len(class) < 1 || len(path) < 2 {
 		return entry{}, false
 	}
 	common, err := iso7816.ParseTLVs(parts[0].Value)

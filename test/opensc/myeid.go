@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"math/big"
 	"strings"
 
@@ -20,6 +22,9 @@ const (
 	myPublicKeys  = 0x4404
 	myPrivateKey  = 0x4B01 // the first
 	myPublicKey   = 0x5501
+
+	myCertificates = 0x4403
+	myCertificate  = 0x4301
 )
 
 // make makes a file in the selected DF.
@@ -85,7 +90,10 @@ func (c *myEID) storePIN(ctx context.Context, given options) error {
 	if err := c.card.edit(ctx, fileAODF, added(entry)); err != nil {
 		return err
 	}
-	return c.touch(ctx)
+	if err := c.touch(ctx); err != nil || !given.has("--finalize") {
+		return err
+	}
+	return c.finalize(ctx)
 }
 
 func (c *myEID) finalize(ctx context.Context) error {
@@ -96,9 +104,6 @@ func (c *myEID) finalize(ctx context.Context) error {
 func (c *myEID) create(ctx context.Context, given options) error {
 	if there, err := c.exists(ctx, fileODF); there || err != nil {
 		return orElse(err, failed("Failed to create PKCS #15 meta structure: Card is already initialized"))
-	}
-	if !given.has("--store-pin") {
-		return failed("Failed to create PKCS #15 meta structure: Not supported")
 	}
 	info, err := c.Send(ctx, iso7816.Command{INS: iso7816.InsGetData, P1: 1, P2: 0xA0, Ne: 256})
 	if err != nil || len(info) < 18 {
@@ -128,11 +133,15 @@ func (c *myEID) create(ctx context.Context, given options) error {
 		pins = pinEntry("Security Officer PIN", []byte{0xFF}, []byte{0, 0x0D}, 8, 3, 0xFF)
 		unused = officer
 	}
-	pins = append(pins, pinEntry(given["--label"], []byte{1}, []byte{2, 0x0C}, 8, 1, 0xFF)...)
-	if err := c.file(ctx, fileAODF, 0xFF, officer, pins); err != nil {
-		return err
+	if given.has("--store-pin") {
+		pins = append(pins, pinEntry(given["--label"], []byte{1}, []byte{2, 0x0C}, 8, 1, 0xFF)...)
 	}
-	directory = append(directory, inDirectory(0xA8, fileAODF))
+	if pins != nil {
+		if err := c.file(ctx, fileAODF, 0xFF, officer, pins); err != nil {
+			return err
+		}
+		directory = append(directory, inDirectory(0xA8, fileAODF))
+	}
 	if err := c.enter(ctx, fileODF); err != nil {
 		return err
 	}
@@ -148,14 +157,36 @@ func (c *myEID) create(ctx context.Context, given options) error {
 	if err := c.write(ctx, dirEntry(given["--label"])); err != nil {
 		return err
 	}
-	token := c.tokenInfo(info[8:18], given["--label"])
+	serial := info[8:18]
+	if named, err := hex.DecodeString(given["--serial"]); err == nil && len(named) > 0 {
+		serial = named
+	}
+	token := c.tokenInfo(serial, given["--label"])
 	if err := c.file(ctx, fileToken, len(token), officer, token); err != nil {
 		return err
 	}
 	if err := c.file(ctx, fileUnused, 128, unused, []byte("\x01\x06pkcs15")); err != nil {
 		return err
 	}
+	if !given.has("--store-pin") {
+		return nil
+	}
 	return c.setPIN(ctx, 1, given["--pin"], given["--puk"])
+}
+
+// erase is INITIALIZE APPLET, with the SO PIN where the MF's access conditions ask
+// for it.
+func (c *myEID) erase(ctx context.Context, given options) error {
+	answer, err := c.Send(ctx, iso7816.Command{INS: iso7816.InsSelect, Data: id(0x3F00), Ne: 256})
+	if err != nil {
+		return err
+	}
+	if access, _ := iso7816.FindTLV(answer, 0x6F, 0x86); len(access) == 3 && access[1]>>4 == 3 {
+		if err := c.verify(ctx, 3, given["--so-pin"]); err != nil {
+			return err
+		}
+	}
+	return c.send(ctx, iso7816.InsPutData, 0x01, 0xE0, []byte{0xFF, 0xFF, 0x11, 0x3F, 0xFF, 0x11, 0x1F, 0xFF})
 }
 
 // tokenInfo has the algorithms that OpenSC's driver tells of.
@@ -293,7 +324,7 @@ func (c *myEID) remove(ctx context.Context, given options) (int, error) {
 	wanted, _ := hex.DecodeString(given["--id"])
 	removed := 0
 	for _, kind := range strings.Split(given["--delete-objects"], ",") {
-		file := map[string]int{"privkey": myPrivateKeys, "pubkey": myPublicKeys, "cert": 0x4403}[kind]
+		file := map[string]int{"privkey": myPrivateKeys, "pubkey": myPublicKeys, "cert": myCertificates}[kind]
 		content, err := c.read(ctx, file)
 		if err != nil {
 			return removed, err
@@ -318,4 +349,78 @@ func (c *myEID) remove(ctx context.Context, given options) (int, error) {
 		}
 	}
 	return removed, nil
+}
+
+// storeCertificate writes a certificate, and its subject into the entry of its
+// key.
+func (c *myEID) storeCertificate(ctx context.Context, given options) error {
+	block, _ := pem.Decode([]byte(given["--store-certificate"]))
+	if block == nil {
+		return failed("Unable to read certificate")
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return failed("Unable to read certificate")
+	}
+	file := myCertificate
+	for ; ; file++ {
+		if there, err := c.exists(ctx, file); err != nil {
+			return err
+		} else if !there {
+			break
+		}
+	}
+	if err := c.verify(ctx, 1, given["--pin"]); err != nil {
+		return err
+	}
+	if err := c.file(ctx, file, len(block.Bytes), []byte{0x01, 0x1F, 0xFF}, block.Bytes); err != nil {
+		return err
+	}
+	wanted, _ := hex.DecodeString(given["--id"])
+	entry := tlv(0x30, tlv(0x30, tlv(0x0C, []byte(given["--label"])), flags(0b10)), tlv(0x30, tlv(0x04, wanted)),
+		tlv(0xA1, tlv(0x30, place(0x3F00, fileDF, file))))
+	if err := c.edit(ctx, myCertificates, given["--pin"], added(entry)); err != nil {
+		return err
+	}
+	return c.edit(ctx, myPrivateKeys, given["--pin"], func(all [][]byte) [][]byte {
+		for i, object := range all {
+			if e, ok := parseEntry(object); ok && bytes.Equal(e.id, wanted) {
+				all[i] = withSubject(object, certificate.RawSubject)
+			}
+		}
+		return all
+	})
+}
+
+// withSubject puts the subject between the attributes of the class and those of
+// the type.
+func withSubject(object, subject []byte) []byte {
+	whole, _, _ := iso7816.ParseTLV(object)
+	parts, _ := iso7816.ParseTLVs(whole.Value) // it was parsed before
+	return tlv(whole.Tag, tlv(0x30, parts[0].Value), tlv(0x30, parts[1].Value), tlv(0xA0, tlv(0x30, subject)), tlv(0xA1, parts[len(parts)-1].Value))
+}
+
+// sign is pkcs15-crypt --sign with an EC key.
+func (c *myEID) sign(ctx context.Context, given options) ([]byte, error) {
+	content, err := c.read(ctx, myPrivateKeys)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries(content) {
+		if hex.EncodeToString(e.id) != given["--key"] {
+			continue
+		}
+		if err := c.verify(ctx, e.pin, given["--pin"]); err != nil {
+			return nil, failed("PIN code verification failed: " + meaning(err))
+		}
+		if err := c.enter(ctx, 0); err != nil {
+			return nil, err
+		}
+		file := id(e.file)
+		if err := c.send(ctx, iso7816.InsManageSecurity, 0x41, 0xB6, []byte{0x80, 1, 4, 0x81, 2, file[0], file[1], 0x84, 1, 0}); err != nil {
+			return nil, err
+		}
+		return c.Send(ctx, iso7816.Command{INS: iso7816.InsPerformSecurityOp, P1: 0x9E, P2: 0x9A, Data: []byte(given["--input"]), Ne: 256})
+	}
+	return nil, failed("Key not found.")
 }

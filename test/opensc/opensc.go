@@ -96,6 +96,25 @@ type profile interface {
 	finalize(ctx context.Context) error
 }
 
+// other is what only the profile of a MyEID card does here.
+func (c *myEID) other(ctx context.Context, program string, given options) ([]byte, error) {
+	switch {
+	case program == "pkcs15-tool":
+		return c.tool(ctx, given)
+	case program == "pkcs15-crypt" && given.has("--sign"):
+		return c.sign(ctx, given)
+	case program == "opensc-tool" && given.has("--name"):
+		return []byte("MyEID 4.5.5\n"), nil
+	case program == "pkcs15-init" && given.has("--store-certificate"):
+		return nil, explained("store certificate", c.storeCertificate(ctx, given))
+	case program == "pkcs15-init" && given.has("--erase-card"):
+		return nil, explained("erase card", c.erase(ctx, given))
+	case program == "pkcs15-init" && given.has("--erase-application"):
+		return nil, explained("erase application", c.erase(ctx, given))
+	}
+	return nil, fmt.Errorf("%s %v is not built into the stand-in", program, given)
+}
+
 func work(ctx context.Context, c *card, program string, given options) ([]byte, error) {
 	kind, err := recognise(ctx, c)
 	if err != nil {
@@ -118,8 +137,8 @@ func work(ctx context.Context, c *card, program string, given options) ([]byte, 
 			return fmt.Appendf(nil, "Deleted %d objects\n", n), explained("delete object(s)", err)
 		}
 	}
-	if my, ok := kind.(*myEID); ok && program == "pkcs15-tool" {
-		return my.tool(ctx, given)
+	if my, ok := kind.(*myEID); ok {
+		return my.other(ctx, program, given)
 	}
 	return nil, fmt.Errorf("%s %v is not built into the stand-in", program, given)
 }
@@ -182,7 +201,8 @@ func (o options) has(name string) bool { _, ok := o[name]; return ok }
 
 // switches are the options without a value.
 func switches() string {
-	return " --create-pkcs15 --store-pin --no-so-pin --info --finalize --dump --no-cache --change-pin --unblock-pin "
+	return " --create-pkcs15 --store-pin --no-so-pin --info --finalize --dump --no-cache --change-pin --unblock-pin " +
+		"--name --erase-card --sign --raw --pkcs1 --authority "
 }
 
 func parse(p pkcs15.Program) (options, error) {
@@ -200,6 +220,9 @@ func parse(p pkcs15.Program) (options, error) {
 		}
 		if value == pkcs15.FilePlace {
 			value = string(p.File)
+		}
+		if value == "-" {
+			value = strings.TrimSuffix(string(p.Stdin), "\n")
 		}
 		given[name] = value
 	}

@@ -109,7 +109,7 @@ var create = job{name: "create", do: func(ctx context.Context, c *pkcs15.Card, a
 		return err
 	}
 	f.Current = f.SOPIN
-	if err := errors.Join(c.Prepare(ctx, s, false), c.Create(ctx, s, f, func(string) {})); err != nil {
+	if err := errors.Join(c.Prepare(ctx, s), c.Create(ctx, s, f, func(string) {})); err != nil {
 		return err
 	}
 	return c.Check(ctx, f)

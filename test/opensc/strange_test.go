@@ -1,11 +1,21 @@
 package opensc_test
 
 import (
+	"bytes"
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -44,6 +54,90 @@ var strangeJobs = []struct {
 	{"and back", changing("02", "666666", "555555")},
 	{"a wrong PUK", unblocking("11111111")},
 	{"the PUK", unblocking("12345678")},
+	{"a key", func(ctx context.Context, c *pkcs15.Card) (any, error) {
+		return nil, generate(0x45, "p256", "sign").do(ctx, c, "myeid")
+	}},
+	{"a signature", signing("246813")},
+	{"a signature with a wrong PIN", signing("135790")},
+	{"a certificate", func(ctx context.Context, c *pkcs15.Card) (any, error) {
+		p, err := c.PINFor(ctx, []byte{0x45}, true)
+		if err != nil {
+			return nil, err
+		}
+		n := pkcs15.NewCertificate{ID: []byte{0x45}, Label: "Key", DER: aCertificate(), PIN: p, Now: time.Now()}
+		if err := c.StoreCertificate(ctx, n, first("myeid").PIN); err != nil {
+			return nil, err
+		}
+		there, err := c.Certificate(ctx, n.ID)
+		return bytes.Equal(there, n.DER), err
+	}},
+	{"no certificate", func(ctx context.Context, c *pkcs15.Card) (any, error) {
+		p, err := c.PINFor(ctx, []byte{0x45}, true)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.DeleteCertificate(ctx, []byte{0x45}, p, first("myeid").PIN, time.Now())
+	}},
+	{"no key", func(ctx context.Context, c *pkcs15.Card) (any, error) { return nil, remove(0x45).do(ctx, c, "myeid") }},
+	{"an init", func(ctx context.Context, c *pkcs15.Card) (any, error) { return nil, initialise(ctx, c, "87654321") }},
+	{"an init with a wrong SO PIN", func(ctx context.Context, c *pkcs15.Card) (any, error) {
+		return nil, initialise(ctx, c, "11111111")
+	}},
+	{"an init with the right one", func(ctx context.Context, c *pkcs15.Card) (any, error) {
+		return nil, initialise(ctx, c, "87654321")
+	}},
+	{"what is on it afterwards", func(ctx context.Context, c *pkcs15.Card) (any, error) {
+		d, err := c.Directory(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return fmt.Sprintf("%q %s %+v %d", d.Label, d.Serial, d.PINs, len(d.Keys)), nil
+	}},
+}
+
+func signing(pin string) func(ctx context.Context, c *pkcs15.Card) (any, error) {
+	return func(ctx context.Context, c *pkcs15.Card) (any, error) {
+		p, err := c.PINFor(ctx, []byte{0x45}, false)
+		if err != nil {
+			return nil, err
+		}
+		k, err := c.Key(ctx, []byte{0x45})
+		if err != nil {
+			return nil, err
+		}
+		public, err := c.PublicKey(ctx, k.ID)
+		if err != nil {
+			return nil, err
+		}
+		digest := sha256.Sum256([]byte("desk"))
+		signature, err := c.Sign(ctx, k, p, secret.New([]byte(pin)), digest[:], crypto.SHA256)
+		return err == nil && ecdsa.VerifyASN1(public.(*ecdsa.PublicKey), digest[:], signature), err
+	}
+}
+
+var aCertificate = sync.OnceValue(func() []byte {
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "x"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, broughtEC().Public(), broughtEC())
+	if err != nil {
+		panic(err)
+	}
+	return der
+})
+
+func initialise(ctx context.Context, c *pkcs15.Card, current string) error {
+	s, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	f := first("myeid")
+	f.Current = secret.New([]byte(current))
+	if err := c.Prepare(ctx, s); err != nil {
+		return err
+	}
+	if err := c.Create(ctx, s, f, func(string) {}); err != nil {
+		return err
+	}
+	return c.Check(ctx, f)
 }
 
 func left(ctx context.Context, c *pkcs15.Card) (any, error) {
@@ -112,8 +206,8 @@ func TestACardThatOnlyOpenSCKnows(t *testing.T) {
 	desk := withTwoPINs(t)
 	desk.Strange = true
 	open := func() (*pkcs15.Card, error) { return desk.Open(t.Context()) }
-	fails := map[string]problem.Code{"a wrong PIN": problem.PINIncorrect, "a wrong PUK": problem.Failed}
-	want := map[string]string{"who may erase it": "so 3, <nil>", "the tries left": "[3 3 3], <nil>", "the tries left afterwards": "[3 3 2], <nil>"}
+	fails := map[string]problem.Code{"a wrong PIN": problem.PINIncorrect, "a wrong PUK": problem.Failed, "a signature with a wrong PIN": problem.PINIncorrect, "an init with a wrong SO PIN": problem.PINIncorrect}
+	want := map[string]string{"who may erase it": "so 3, <nil>", "the tries left": "[3 3 3], <nil>", "the tries left afterwards": "[3 3 2], <nil>", "a signature": "true, <nil>", "a certificate": "true, <nil>"}
 	var done []string
 	for _, j := range strangeJobs {
 		said, err := tell(t.Context(), open, j.do)
@@ -125,7 +219,7 @@ func TestACardThatOnlyOpenSCKnows(t *testing.T) {
 		}
 		done = append(done, j.name)
 	}
-	if !slices.Contains(done, "the PUK") {
+	if !slices.Contains(done, "what is on it afterwards") {
 		t.Error(done)
 	}
 }

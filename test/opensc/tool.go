@@ -22,7 +22,9 @@ func (c *myEID) tool(ctx context.Context, given options) ([]byte, error) {
 	case given.has("--unblock-pin"):
 		return nil, c.replacePIN(ctx, iso7816.InsResetRetryCounter, "PUK", given["--auth-id"], given["--puk"], given["--new-pin"])
 	case given.has("--read-public-key"):
-		return c.readPublicKey(ctx, given["--read-public-key"])
+		return c.readObject(ctx, myPublicKeys, given["--read-public-key"], "PUBLIC KEY", "Public key")
+	case given.has("--read-certificate"):
+		return c.readObject(ctx, myCertificates, given["--read-certificate"], "CERTIFICATE", "Certificate")
 	}
 	return nil, fmt.Errorf("pkcs15-tool %v is not built into the stand-in", given)
 }
@@ -42,18 +44,19 @@ func (c *myEID) replacePIN(ctx context.Context, ins byte, what, authID, old, rep
 	return explained("change the PIN", err)
 }
 
-func (c *myEID) readPublicKey(ctx context.Context, keyID string) ([]byte, error) {
-	content, err := c.read(ctx, myPublicKeys)
+// readObject prints what an entry of a directory stands for.
+func (c *myEID) readObject(ctx context.Context, directory int, wanted, header, name string) ([]byte, error) {
+	content, err := c.read(ctx, directory)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries(content) {
-		if hex.EncodeToString(e.id) == strings.ToLower(keyID) {
+		if hex.EncodeToString(e.id) == strings.ToLower(wanted) {
 			value, err := c.read(ctx, e.file)
-			return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: value}), err
+			return pem.EncodeToMemory(&pem.Block{Type: header, Bytes: value}), err
 		}
 	}
-	return nil, failed("Public key with ID '" + keyID + "' not found.")
+	return nil, failed(name + " with ID '" + wanted + "' not found.")
 }
 
 // dump prints what cardctl reads of pkcs15-tool --dump, and something that it does
@@ -74,9 +77,9 @@ func (c *myEID) dump(ctx context.Context) ([]byte, error) {
 	for _, list := range []struct {
 		file  int
 		print func(*bytes.Buffer, listed)
-	}{{fileAODF, printPIN}, {myPrivateKeys, printPrivate}, {myPublicKeys, printPublic}} {
+	}{{fileAODF, printPIN}, {myPrivateKeys, printPrivate}, {myPublicKeys, printPublic}, {myCertificates, printCertificate}} {
 		content, err := c.read(ctx, list.file)
-		if err != nil {
+		if err != nil && iso7816.StatusOf(err) != iso7816.StatusFileNotFound {
 			return nil, err
 		}
 		for _, object := range objects(content) {
@@ -177,4 +180,8 @@ func printPrivate(out *bytes.Buffer, l listed) {
 
 func printPublic(out *bytes.Buffer, l listed) {
 	fmt.Fprintf(out, "Public %s Key [%s]\n\tUsage          : [0x%02X], verify\n\tID             : %x\n\n", l.kind, l.label, mask(value(l.class, 0x03, 0)), value(l.class, 0x04, 0))
+}
+
+func printCertificate(out *bytes.Buffer, l listed) {
+	fmt.Fprintf(out, "X.509 Certificate [%s]\n\tAuthority      : no\n\tID             : %x\n\n", l.label, value(l.class, 0x04, 0))
 }

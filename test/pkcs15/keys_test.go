@@ -3,7 +3,6 @@
 package pkcs15
 
 import (
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -17,12 +16,13 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/test/stack"
 )
 
 func (b *bench) importKey(ref string, private crypto.PrivateKey, o keygen.Options) (report keygen.Report, err error) {
 	err = b.key(ref, func(k key.Key) (err error) {
-		report, err = keygen.Import(b.t.Context(), k, private, o)
+		report, err = keygen.ImportOn(b.t.Context(), k, private, o)
 		return err
 	})
 	return report, err
@@ -92,7 +92,7 @@ func TestReplaceAndDelete(t *testing.T) {
 			}
 			again := func(replace string) (report keygen.Report, err error) {
 				err = b.key("PKCS15.45", func(k key.Key) (err error) {
-					report, err = keygen.Generate(t.Context(), k, keygen.Options{Replace: replace})
+					report, err = keygen.GenerateOn(t.Context(), k, keygen.Options{Replace: replace})
 					return err
 				})
 				return report, err
@@ -108,10 +108,9 @@ func TestReplaceAndDelete(t *testing.T) {
 			if err != nil || replaced.Replaced == nil {
 				t.Fatalf("%+v: %v", replaced, err)
 			}
-			b.mustKey("PKCS15.45", func(k key.Key) error {
-				_, err := certstore.Delete(t.Context(), k, func(context.Context, string) error { return nil })
-				return err
-			})
+			if _, err := certstore.Delete(t.Context(), b.at(), b.access(), "PKCS15.45"); err != nil {
+				t.Fatal(err)
+			}
 			b.mustKey("PKCS15.45", func(k key.Key) error { return k.Delete(t.Context()) })
 			if listing := b.opensc("pkcs15-tool", "--dump"); strings.Contains(listing, "Key") || strings.Contains(listing, "X.509") {
 				t.Errorf("something is left:\n%s", listing)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -58,8 +58,9 @@ func muscleAID() []byte { return []byte{0xA0, 0x00, 0x00, 0x00, 0x01, 0x01} }
 type muscleCard struct {
 	keyless
 	line *desk.Line
-	// known says that the serial of the chip was read.
-	known bool
+	// serial is that of the chip; known says that it was read.
+	serial string
+	known  bool
 }
 
 func openMuscle(ctx context.Context, line *desk.Line, _ card.Opening) (card.Card, error) {
@@ -68,25 +69,36 @@ func openMuscle(ctx context.Context, line *desk.Line, _ card.Opening) (card.Card
 		return nil, err
 	}
 	if err := selectMuscle(ctx, ch); err != nil {
-		return nil, key.Explain(err, "looking at the MUSCLE applet", "")
+		return nil, err
 	}
 	identity := card.Identity{
 		Type:         "MUSCLE card",
 		Applications: []card.Application{{Name: muscleApp, AID: fmt.Sprintf("%X", muscleAID())}},
 	}
 	c := &muscleCard{keyless: keyless{identity}, line: line}
+	line.Note(c.note)
 	line.Same(c.same)
 	return c, nil
 }
 
 func selectMuscle(ctx context.Context, ch *iso7816.Channel) error {
 	_, err := ch.Select(ctx, muscleAID())
-	if iso7816.StatusOf(err) == 0 {
-		return err
+	if err == nil || iso7816.StatusOf(err) == 0 {
+		return key.Explain(err, "looking at the MUSCLE applet", "")
 	}
 	p := problem.New(problem.NotFound, "this card has no MUSCLE applet").Hint("cardctl applet install puts one on a Java card")
 	p.Cause = errors.Join(err, card.ErrLacks)
 	return p.Because("It answered SELECT with %s.", iso7816.StatusOf(err))
+}
+
+// note reads the serial of the chip before the card is let go.
+func (c *muscleCard) note(ctx context.Context) error {
+	ch, err := c.line.Channel(ctx)
+	if err == nil {
+		c.serial, err = chipSerial(ctx, ch)
+	}
+	c.known = err == nil
+	return err
 }
 
 // same compares a card that was let go with the one before: by the serial of its
@@ -96,7 +108,7 @@ func (c *muscleCard) same(ctx context.Context, ch *iso7816.Channel) error {
 	if err != nil {
 		return err
 	}
-	if c.known && serial != c.identity.Serial {
+	if c.known && serial != c.serial {
 		return desk.Changed(c.line.Place(), "Its serial is another one.", nil)
 	}
 	err = selectMuscle(ctx, ch)
@@ -108,7 +120,7 @@ func (c *muscleCard) same(ctx context.Context, ch *iso7816.Channel) error {
 
 // Survey refuses what a MUSCLE applet does not have. That it is not set up yet it
 // does not tell.
-func (c *muscleCard) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, error) {
+func (c *muscleCard) Survey(_ context.Context, o card.InitOptions) (*card.Survey, error) {
 	switch {
 	case o.Label != "":
 		return nil, problem.New(problem.NotSupported, "a MUSCLE applet has no label").Hint("the same command without --label")
@@ -116,36 +128,18 @@ func (c *muscleCard) Survey(ctx context.Context, o card.InitOptions) (*card.Surv
 		return nil, problem.New(problem.NotSupported, "a MUSCLE applet has no factory PINs").
 			Because("It cannot be used before its set-up, which gives it its PINs.").Hint("--pin prompt --so-pin prompt --puk prompt")
 	}
-	if err := c.identify(ctx); err != nil {
-		return nil, key.Explain(err, "init", nothingChanged)
-	}
 	return &card.Survey{
 		Options:  o,
-		Question: fmt.Sprintf("Set up the MUSCLE applet of the %s? Its PINs are then what they are given here, and it cannot be set up again.", c.name()),
-		Report:   card.InitReport{Serial: c.identity.Serial, Application: muscleApp, PINs: "new", Lost: []string{}},
+		Question: fmt.Sprintf("Set up the MUSCLE applet on the %s? Its PINs are then what they are given here, and it cannot be set up again.", c.name()),
+		Report:   card.InitReport{Application: muscleApp, PINs: "new", Lost: []string{}},
 		Needs:    []card.Need{c.need(secret.SOPIN, pin.SO), c.need(secret.PIN, pin.User), c.need(secret.PUK, pin.PUK)},
 	}, nil
 }
 
 const nothingChanged = "Nothing on the card was changed."
 
-// identify reads the serial of the chip, and selects the applet again.
-func (c *muscleCard) identify(ctx context.Context) error {
-	ch, err := c.line.Channel(ctx)
-	if err != nil {
-		return err
-	}
-	if c.identity.Serial, err = chipSerial(ctx, ch); err != nil {
-		return err
-	}
-	c.known = true
-	return selectMuscle(ctx, ch)
-}
-
 // name is what a person knows the card by.
-func (c *muscleCard) name() string {
-	return strings.TrimSpace("Java card "+c.identity.Serial) + " in " + c.line.Place()
-}
+func (c *muscleCard) name() string { return "Java card in " + output.Line(c.line.Place()) }
 
 func (c *muscleCard) need(name secret.Name, role pin.Role) card.Need {
 	what := pin.PIN{Role: role, Secret: name, Holder: c.name(), Min: minMusclePIN, Max: maxMusclePIN}

@@ -18,6 +18,7 @@ type contents struct {
 	// blank is a card without keys and certificates, on which no PIN was
 	// entered wrongly; one that can be erased has no resetting code either.
 	blank      bool
+	empty      bool // the same, but for the tries of the PINs
 	erasable   bool
 	terminated bool
 }
@@ -44,8 +45,8 @@ func (c *onCard) contents(ctx context.Context) (contents, error) {
 	}
 	slices.Sort(found.lost)
 	p := &data.Passwords
-	found.blank = len(found.lost) == 0 && (p.RC.TriesLeft == 0 || !found.erasable) &&
-		p.PW1.TriesLeft >= factoryTries && p.PW3.TriesLeft >= factoryTries
+	found.empty = len(found.lost) == 0 && (p.RC.TriesLeft == 0 || !found.erasable)
+	found.blank = found.empty && p.PW1.TriesLeft >= factoryTries && p.PW3.TriesLeft >= factoryTries
 	return found, nil
 }
 

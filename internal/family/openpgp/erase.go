@@ -11,6 +11,7 @@ import (
 )
 
 const (
+	stateUserNew   = "The user PIN is the new one."
 	stateErased    = "The card is erased and not started again; the same command again completes it."
 	stateStarted   = "The card is erased and has the factory's PINs; the same command again completes it."
 	stateErasing   = "Whether the card is erased is not known; the same command again completes it."

@@ -15,18 +15,19 @@ import (
 func TestANamedAdminPINThatIsWrongEndsInit(t *testing.T) {
 	for _, keys := range []bool{true, false} {
 		d := newPINs(t, "")
-		if keys {
-			d.generateAs("12345678")
-		} else {
-			d.burn(0x82, 1) // not blank, and nothing on it
+		if _, err := d.initialise(card.InitOptions{}); err != nil {
+			t.Fatal(err)
 		}
-		d.pins[secret.CurrentAdminPIN] = "99999999"
+		if keys {
+			d.generateAs("87654321")
+		}
+		d.pins = map[secret.Name]string{secret.PIN: "111111", secret.AdminPIN: "22222222", secret.CurrentAdminPIN: "99999999"}
 		_, err := d.initialise(card.InitOptions{})
 		var p *problem.Error
 		if !errors.As(err, &p) || p.Code != problem.PINIncorrect || *p.TriesLeft != 2 || !strings.Contains(p.Why, stateUntouched) {
 			t.Errorf("keys %v: %v", keys, err)
 		}
-		if !d.takes(0x83, "12345678") || keys != (len(d.keys()) == 1) {
+		if !d.takes(0x82, "654321") || !d.takes(0x83, "87654321") || keys != (len(d.keys()) == 1) {
 			t.Errorf("keys %v: the card was erased", keys)
 		}
 	}
@@ -43,6 +44,21 @@ func TestInitAsksForSecretsBeforeItChangesAnything(t *testing.T) {
 	if tries := d.tries(); tries[0] != 3 || tries[2] != 3 || len(d.asked) != 3 {
 		t.Errorf("%v, asked for %v", tries, d.asked)
 	}
+}
+
+// TestInitByTheAdminPINOfABlankCard: the factory's PINs are not guessed where the
+// user names the one that the card has.
+func TestInitByTheAdminPINOfABlankCard(t *testing.T) {
+	d := newPINs(t, "")
+	if _, err := d.initialise(card.InitOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	d.pins = map[secret.Name]string{secret.PIN: "111111", secret.AdminPIN: "22222222", secret.CurrentAdminPIN: "87654321"}
+	report, err := d.initialise(card.InitOptions{})
+	if err != nil || !report.Erased {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	d.checkPINs("111111", "22222222")
 }
 
 // TestInitGuessesWhatTheCardCounts has a card with a KDF that does not count a

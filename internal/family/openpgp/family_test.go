@@ -217,12 +217,12 @@ func TestPINs(t *testing.T) {
 func TestAKeyTellsItsPIN(t *testing.T) {
 	newTable(t, "").open("OPENPGP.1", func(k key.Key) {
 		for purpose, role := range map[key.Purpose]pin.Role{key.ToUse: pin.User, key.ToMake: pin.Admin, key.ToStore: pin.Admin} {
-			if p, err := k.PIN(t.Context(), purpose); err != nil || p.Role != role || !strings.HasPrefix(p.Holder, "OpenPGP card FFFE") {
+			if p, err := k.PIN(t.Context(), purpose); err != nil || p.Role != role || p.Derived || !strings.HasPrefix(p.Holder, "OpenPGP card FFFE") {
 				t.Errorf("%d: %+v, %v", purpose, p, err)
 			}
 		}
 		holder, err := k.Holder(t.Context())
-		if err != nil || holder.Driver != "openpgp" || holder.Card != "OpenPGP card "+holder.Serial || !holder.SharedPIN || holder.DerivedPIN {
+		if err != nil || holder.Driver != "openpgp" || holder.Card != "OpenPGP card "+holder.Serial || !holder.SharedPIN || holder.Place != "signature" || holder.ShownInstead != "OPENPGP.3" {
 			t.Errorf("%+v, %v", holder, err)
 		}
 		able, err := k.Algorithms(t.Context())
@@ -231,8 +231,8 @@ func TestAKeyTellsItsPIN(t *testing.T) {
 		}
 	})
 	newTable(t, "kdf").open("OPENPGP.1", func(k key.Key) {
-		if holder, err := k.Holder(t.Context()); err != nil || !holder.DerivedPIN {
-			t.Errorf("KDF: %+v, %v", holder, err)
+		if p, err := k.PIN(t.Context(), key.ToUse); err != nil || !p.Derived {
+			t.Errorf("KDF: %+v, %v", p, err)
 		}
 	})
 }

@@ -119,8 +119,10 @@ func (w *work) compare(ctx context.Context, found *surveyed) error {
 
 func (w *work) run(ctx context.Context) (erased bool, err error) {
 	// That a blank card has the factory's PINs is only known of one that was
-	// just erased.
-	if w.blank && !(w.options.FactoryPINs && w.erasable) {
+	// just erased. A power cut may have cost a try; whoever does not name the
+	// admin PIN has such a card erased by blocking.
+	begun := w.erasable && w.empty && w.current != nil
+	if (w.blank || begun) && !(w.options.FactoryPINs && w.erasable) {
 		err := w.setPINs(ctx)
 		if err == nil && !w.erasable {
 			err = w.removeResettingCode(ctx)
@@ -131,8 +133,20 @@ func (w *work) run(ctx context.Context) (erased bool, err error) {
 		case !w.erasable:
 			return false, w.notTheFactorys(err)
 		}
+		if w.state == stateUntouched {
+			if err := w.resume(ctx); !isWrongPIN(err) {
+				return false, err
+			}
+		}
+		if w.state != stateUntouched {
+			w.state = stateUserNew
+		}
 		// Blank, but not with the factory's PINs: the erasure that was
-		// confirmed is needed after all.
+		// confirmed is needed after all. What was guessed says nothing of the
+		// admin PIN that the user names.
+		if w.current != nil && string(w.current.Reveal()) != factoryAdminPIN {
+			w.access.Policy.Renewed(w.described(app.PW3))
+		}
 	}
 	if err := w.erase(ctx); err != nil {
 		return true, err
@@ -148,12 +162,44 @@ func (w *work) setPINs(ctx context.Context) error {
 	if err := w.changeFrom(ctx, app.PW1, factoryUserPIN, w.user, "The user PIN is the factory's or the new one, the admin PIN the factory's."); err != nil {
 		return err
 	}
+	return w.setAdminPIN(ctx)
+}
+
+func (w *work) setAdminPIN(ctx context.Context) error {
 	w.state = "The user PIN is the new one, the admin PIN still the factory's."
 	if err := w.changeFrom(ctx, app.PW3, factoryAdminPIN, w.admin, "The user PIN is the new one, the admin PIN the factory's or the new one."); err != nil {
 		return err
 	}
 	w.state = ""
 	return nil
+}
+
+// resume goes on from where an interrupted run left the card: with the new user
+// PIN, and with the factory's admin PIN or already the new one. A wrong PIN says
+// that no such run was before.
+func (w *work) resume(ctx context.Context) error {
+	if err := w.accepts(ctx, app.PW1, w.user); err != nil {
+		return err
+	}
+	err := w.setAdminPIN(ctx)
+	if isWrongPIN(err) {
+		w.state = stateUserNew
+		err = w.accepts(ctx, app.PW3, w.admin)
+	}
+	if err == nil {
+		w.state = ""
+	}
+	return err
+}
+
+// accepts sends a PIN that was not sent before, whatever the card said to another.
+func (w *work) accepts(ctx context.Context, ref app.PasswordRef, value *secret.Bytes) error {
+	p, err := w.pin(ctx, ref)
+	if err != nil {
+		return err
+	}
+	w.access.Policy.Renewed(p)
+	return w.access.Policy.Given(value).Send(ctx, p, w.verify(ref))
 }
 
 // changeFrom changes a factory PIN. unknown is what is on the card where that was
@@ -196,7 +242,7 @@ func (w *work) notTheFactorys(err error) error {
 	errors.As(err, &refused)
 	which := pin.User
 	if w.state != stateUntouched {
-		which, w.state = pin.Admin, "The user PIN is the new one."
+		which, w.state = pin.Admin, stateUserNew
 	}
 	p := problem.New(problem.PINIncorrect, "the %s PIN of this card is not the factory's any more", which).
 		Because("The factory's was tried, as it has no keys and certificates and cannot be erased.").

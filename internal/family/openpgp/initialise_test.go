@@ -133,16 +133,38 @@ func TestInitialiseACardThatWantsItsPINsBlocked(t *testing.T) {
 	d.checkPINs("654321", "87654321")
 }
 
+// TestInitialiseFindsThatTheFactoryPINsAreGone: a card that has the new PINs
+// already is done, another one is erased.
 func TestInitialiseFindsThatTheFactoryPINsAreGone(t *testing.T) {
 	d := newPINs(t, "")
-	if _, err := d.initialise(card.InitOptions{}); err != nil {
-		t.Fatal(err)
+	for i, user := range []string{"654321", "654321", "111111"} {
+		d.pins[secret.PIN] = user
+		report, err := d.initialise(card.InitOptions{})
+		if err != nil || report.Erased != (i == 2) {
+			t.Fatalf("%d: %+v, %v", i, report, err)
+		}
+		d.checkPINs(user, "87654321")
 	}
-	report, err := d.initialise(card.InitOptions{})
-	if err != nil || !report.Erased {
-		t.Fatalf("%+v, %v", report, err)
+}
+
+// TestInitGoesOnFromAnInterruption: where the new PINs were set half, no PIN is
+// blocked and nothing erased.
+func TestInitGoesOnFromAnInterruption(t *testing.T) {
+	for _, current := range []string{"", "99999999"} {
+		d := newTable(t, "")
+		d.pins = map[secret.Name]string{secret.PIN: "123456", secret.NewPIN: "654321"}
+		if err := d.setPIN(pin.User); err != nil {
+			t.Fatal(err)
+		}
+		d.pins = map[secret.Name]string{secret.PIN: "654321", secret.AdminPIN: "87654321"}
+		if current != "" {
+			d.pins[secret.CurrentAdminPIN] = current
+		}
+		if report, err := d.initialise(card.InitOptions{}); err != nil || report.Erased {
+			t.Errorf("%+v, %v", report, err)
+		}
+		d.checkPINs("654321", "87654321")
 	}
-	d.checkPINs("654321", "87654321")
 }
 
 func TestInitialiseKeepsTheFactoryPINs(t *testing.T) {

@@ -112,14 +112,17 @@ func (k *slotKey) PIN(ctx context.Context, p key.Purpose) (pin.PIN, error) {
 }
 
 func (k *slotKey) Holder(ctx context.Context) (key.Holder, error) {
-	selected, data, err := k.data(ctx)
+	_, data, err := k.data(ctx)
 	if err != nil {
 		return key.Holder{}, k.explain(err, "")
 	}
-	derives, err := selected.DerivesPasswords(ctx)
-	return key.Holder{
-		Card: holderOf(data.AID), Serial: data.AID.Serial(), Driver: name, SharedPIN: true, DerivedPIN: derives,
-	}, k.explain(err, "")
+	holder := key.Holder{
+		Card: holderOf(data.AID), Place: k.slot.String(), Serial: data.AID.Serial(), Driver: name, SharedPIN: true,
+	}
+	if k.slot != app.Authentication {
+		holder.ShownInstead = referenceOf(app.Authentication).String()
+	}
+	return holder, nil
 }
 
 func (k *slotKey) Certificate(ctx context.Context) ([]byte, error) {

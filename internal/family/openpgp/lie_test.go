@@ -33,8 +33,9 @@ type job struct {
 	run     func(*table) error
 	// done is what is wrong with a card on which it ended without an error.
 	done func(*table) string
-	// user and admin are the PINs before, next those afterwards.
-	user, admin, nextUser, nextAdmin string
+	// user is the user PIN before, where that is not the factory's; next are those
+	// afterwards.
+	user, nextUser, nextAdmin string
 	// replaces says that keys may be lost; erases that everything may.
 	replaces, erases bool
 }

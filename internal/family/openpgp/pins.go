@@ -67,6 +67,9 @@ func (c *onCard) pin(ctx context.Context, ref app.PasswordRef) (pin.PIN, error) 
 		return pin.PIN{}, err
 	}
 	p := c.described(ref)
+	if p.Derived, err = selected.DerivesPasswords(ctx); err != nil {
+		return p, err
+	}
 	p.Max, err = selected.PasswordLimit(ctx, ref)
 	return p, err
 }

@@ -39,7 +39,7 @@ func (c *Card) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, er
 		}
 		report.Serial, report.Lost = c.identity.Serial, contents(status.Directory)
 	}
-	if err := c.app.Prepare(ctx, status, true); err != nil {
+	if err := c.app.Prepare(ctx, status); err != nil {
 		return nil, key.Explain(err, "init", untouched)
 	}
 	if status.Erasing != nil {
@@ -175,6 +175,7 @@ func (c *Card) needs(s app.Status) []card.Need {
 			own.TriesLeft = s.TriesLeft
 			return c.access.Policy.Check(c.pin(own), triesOf(own))
 		}
+		puk.Refused = c.access.Policy.Check(c.pin(c.app.FirstPUK()), triesOf(c.app.FirstPUK()))
 	}
 	needs = append(needs, so, c.need(secret.PIN, c.app.FirstPIN(), false), puk)
 	if s.Erasing != nil {

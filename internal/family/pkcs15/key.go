@@ -130,7 +130,7 @@ func (k *place) Holder(ctx context.Context) (key.Holder, error) {
 	token, err := k.card.app.ModuleToken(ctx, k.id)
 	if err == nil && token != nil {
 		named := p11.Token{Manufacturer: token.Manufacturer, Model: token.Model, Serial: token.Serial, Label: token.Label}
-		h.SerializedID = named.SerializedID(k.id)
+		h.Token, h.SerializedID = named.Label, named.SerializedID(k.id)
 	}
 	return h, k.explain(err, "")
 }

@@ -34,7 +34,7 @@ func Family() card.Family {
 
 // parse reads a URI. Its errors do not repeat what was typed: a PIN may be in it.
 func parse(reference string) (key.Reference, bool, error) {
-	if !strings.HasPrefix(reference, name+":") {
+	if !p11.IsURI(reference) {
 		return key.Reference{}, false, nil
 	}
 	_, err := p11.ParseURI(reference)

@@ -10,7 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/desk"
+	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -19,9 +20,10 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(softhsm.Main(m)) }
 
-// tokens is a module and what is typed for its tokens.
+// tokens is a desk with a module, and what is typed for its tokens.
 type tokens struct {
 	*p11.Module
+	desk    *desk.Desk
 	typed   map[secret.Name]string
 	asked   []secret.Name
 	refuses bool // to confirm
@@ -30,45 +32,50 @@ type tokens struct {
 
 func loadTokens(t *testing.T, typed map[secret.Name]string) *tokens {
 	t.Helper()
-	m, err := p11.Load(t.Context(), "softhsm2")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &tokens{Module: m, typed: typed}
+	d := newDesk("softhsm2")
+	d.Meant.App = "pkcs11"
+	return &tokens{Module: load(t, d), desk: d, typed: typed}
 }
 
-func (k *tokens) access() key.Access {
-	return key.Access{
+func (k *tokens) access() desk.Access {
+	return desk.Access{
 		Ask: func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
 			k.asked = append(k.asked, r.Name)
 			return secret.New([]byte(k.typed[r.Name])), nil
+		},
+		Confirm: func(_ context.Context, q desk.Question) error {
+			k.asks = append(k.asks, q.Asked())
+			if k.refuses {
+				return problem.New(problem.Refused, "nobody confirmed")
+			}
+			return nil
 		},
 		Notify: func(string) {},
 	}
 }
 
-func (k *tokens) options(label string) Options {
-	return Options{Application: "pkcs11", Label: label, Access: k.access(), Confirm: func(_ context.Context, question string) error {
-		k.asks = append(k.asks, question)
-		if k.refuses {
-			return problem.New(problem.Refused, "nobody confirmed")
-		}
-		return nil
-	}}
+// at is the desk where a URI names the token.
+func (k *tokens) at(uri string) *desk.Desk {
+	d := *k.desk
+	d.Meant.Token = uri
+	return &d
 }
 
-func uri(t *testing.T, s string) p11.URI {
+func (k *tokens) initialise(t *testing.T, uri string, o cardinit.Options) (cardinit.Report, error) {
 	t.Helper()
-	u, err := p11.ParseURI(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
+	return cardinit.Initialise(t.Context(), k.at(uri), k.access(), o)
+}
+
+func (k *tokens) setPIN(t *testing.T, uri, role string) error {
+	t.Helper()
+	_, err := cardinit.SetPIN(t.Context(), k.at(uri), k.access(), role, nil)
+	return err
+}
+
+func (k *tokens) unblockPIN(t *testing.T, uri, role string, with secret.Name) error {
+	t.Helper()
+	_, err := cardinit.UnblockPIN(t.Context(), k.at(uri), k.access(), role, []secret.Name{with}, nil)
+	return err
 }
 
 func tool(t *testing.T, name string, args ...string) (string, error) {
@@ -100,7 +107,7 @@ func removeToken(t *testing.T, label string) {
 func TestInitialiseTokenAndItsPINs(t *testing.T) {
 	k := loadTokens(t, map[secret.Name]string{secret.SOPIN: "87654321", secret.PIN: "canary-1"})
 	removeToken(t, "desk")
-	report, err := InitialiseToken(t.Context(), k.Module, p11.URI{}, k.options("desk"))
+	report, err := k.initialise(t, "", cardinit.Options{Label: "desk"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,20 +122,20 @@ func TestInitialiseTokenAndItsPINs(t *testing.T) {
 		t.Error("the user PIN is not the one that was set")
 	}
 
-	desk := uri(t, "pkcs11:token=desk")
+	const named = "pkcs11:token=desk"
 	k.typed = map[secret.Name]string{secret.PIN: "canary-1", secret.NewPIN: "canary-2"}
-	if _, err := SetTokenPIN(t.Context(), k.Module, desk, User, k.access()); err != nil {
+	if err := k.setPIN(t, named, "user"); err != nil {
 		t.Fatal(err)
 	}
 	if logsIn(t, k.Module, "desk", "canary-1") || !logsIn(t, k.Module, "desk", "canary-2") {
 		t.Error("set-pin user did not change the PIN")
 	}
 	k.typed = map[secret.Name]string{secret.SOPIN: "87654321", secret.NewPIN: "12348765"}
-	if _, err := SetTokenPIN(t.Context(), k.Module, desk, SO, k.access()); err != nil {
+	if err := k.setPIN(t, named, "so"); err != nil {
 		t.Fatal(err)
 	}
 	k.typed = map[secret.Name]string{secret.SOPIN: "12348765", secret.NewPIN: "canary-3"}
-	if _, err := UnblockTokenPIN(t.Context(), k.Module, desk, User, secret.SOPIN, k.access()); err != nil {
+	if err := k.unblockPIN(t, named, "user", secret.SOPIN); err != nil {
 		t.Fatal(err)
 	}
 	if logsIn(t, k.Module, "desk", "canary-2") || !logsIn(t, k.Module, "desk", "canary-3") {
@@ -143,11 +150,11 @@ func TestInitialiseTokenAndItsPINs(t *testing.T) {
 		}
 		k.typed = map[secret.Name]string{secret.SOPIN: "12348765", secret.PIN: "canary-4"}
 		k.refuses = true
-		if _, err := InitialiseToken(t.Context(), k.Module, desk, k.options("")); !problem.Is(err, problem.Refused) {
+		if _, err := k.initialise(t, named, cardinit.Options{}); !problem.Is(err, problem.Refused) {
 			t.Fatalf("not confirmed: %v", err)
 		}
 		k.refuses = false
-		report, err := InitialiseToken(t.Context(), k.Module, desk, k.options(""))
+		report, err := k.initialise(t, named, cardinit.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,18 +176,13 @@ func TestInitialiseTokenAndItsPINs(t *testing.T) {
 func TestTokenPINsThatAreRefused(t *testing.T) {
 	token := softhsm.New(t, "refused")
 	k := loadTokens(t, nil)
-	named := uri(t, "pkcs11:token=refused")
-	initialise := func(o Options) func() error {
-		return func() error { _, err := InitialiseToken(t.Context(), k.Module, named, o); return err }
+	const named = "pkcs11:token=refused"
+	initialise := func(o cardinit.Options) func() error {
+		return func() error { _, err := k.initialise(t, named, o); return err }
 	}
-	set := func(pin PIN) func() error {
-		return func() error { _, err := SetTokenPIN(t.Context(), k.Module, named, pin, k.access()); return err }
-	}
-	unblock := func(pin PIN, with secret.Name) func() error {
-		return func() error {
-			_, err := UnblockTokenPIN(t.Context(), k.Module, named, pin, with, k.access())
-			return err
-		}
+	set := func(role string) func() error { return func() error { return k.setPIN(t, named, role) } }
+	unblock := func(role string, with secret.Name) func() error {
+		return func() error { return k.unblockPIN(t, named, role, with) }
 	}
 	const right, wrong = "12345678", "wrong-pin"
 	tests := []struct {
@@ -190,21 +192,26 @@ func TestTokenPINsThatAreRefused(t *testing.T) {
 		code  problem.Code
 		says  string
 	}{
-		{"init, wrong SO PIN", initialise(k.options("")), map[secret.Name]string{secret.SOPIN: wrong, secret.PIN: "123456"}, problem.PINIncorrect, "SO PIN"},
-		{"init, short SO PIN", initialise(k.options("")), map[secret.Name]string{secret.SOPIN: "1", secret.PIN: "123456"}, problem.Usage, "SO PIN"},
-		{"init, short PIN", initialise(k.options("")), map[secret.Name]string{secret.SOPIN: right, secret.PIN: "1"}, problem.Usage, "user PIN"},
-		{"init, long label", initialise(k.options(strings.Repeat("x", 33))), map[secret.Name]string{secret.SOPIN: right, secret.PIN: "123456"}, problem.Usage, "label"},
-		{"init, factory PINs", initialise(Options{FactoryPINs: true}), nil, problem.NotSupported, "factory"},
-		{"init, another application", initialise(Options{Application: "piv"}), nil, problem.Usage, "piv"},
-		{"set-pin user, wrong", set(User), map[secret.Name]string{secret.PIN: wrong, secret.NewPIN: "123456"}, problem.PINIncorrect, "user PIN"},
-		{"set-pin user, new one too short", set(User), map[secret.Name]string{secret.PIN: token.PIN, secret.NewPIN: "1"}, problem.Usage, "short"},
-		{"set-pin so, wrong", set(SO), map[secret.Name]string{secret.SOPIN: wrong, secret.NewPIN: "12345678"}, problem.PINIncorrect, "SO PIN"},
-		{"set-pin admin", set(Admin), nil, problem.NotSupported, "user and so"},
-		{"set-pin puk", set(PUK), nil, problem.NotSupported, "user and so"},
-		{"set-pin nonsense", set("nonsense"), nil, problem.Usage, "not a PIN"},
-		{"unblock-pin, wrong SO PIN", unblock(User, secret.SOPIN), map[secret.Name]string{secret.SOPIN: wrong, secret.NewPIN: "123456"}, problem.PINIncorrect, "SO PIN"},
-		{"unblock-pin so", unblock(SO, secret.SOPIN), nil, problem.NotSupported, "--so-pin"},
-		{"unblock-pin with an admin PIN", unblock(User, secret.AdminPIN), nil, problem.NotSupported, "--so-pin"},
+		{"init, wrong SO PIN", initialise(cardinit.Options{}), map[secret.Name]string{secret.SOPIN: wrong, secret.PIN: "123456"}, problem.PINIncorrect, "SO PIN"},
+		{"init, short SO PIN", initialise(cardinit.Options{}), map[secret.Name]string{secret.SOPIN: "1", secret.PIN: "123456"}, problem.Usage, "SO PIN"},
+		{"init, short PIN", initialise(cardinit.Options{}), map[secret.Name]string{secret.SOPIN: right, secret.PIN: "1"}, problem.Usage, "user PIN"},
+		{"init, long label", initialise(cardinit.Options{Label: strings.Repeat("x", 33)}), map[secret.Name]string{secret.SOPIN: right, secret.PIN: "123456"}, problem.Usage, "label"},
+		{"init, factory PINs", initialise(cardinit.Options{FactoryPINs: true}), nil, problem.NotSupported, "factory"},
+		{"init, another application", func() error {
+			d := k.at("")
+			d.Meant.App = "piv"
+			_, err := cardinit.Initialise(t.Context(), d, k.access(), cardinit.Options{})
+			return err
+		}, nil, problem.NotSupported, "piv"},
+		{"set-pin user, wrong", set("user"), map[secret.Name]string{secret.PIN: wrong, secret.NewPIN: "123456"}, problem.PINIncorrect, "user PIN"},
+		{"set-pin user, new one too short", set("user"), map[secret.Name]string{secret.PIN: token.PIN, secret.NewPIN: "1"}, problem.Usage, "short"},
+		{"set-pin so, wrong", set("so"), map[secret.Name]string{secret.SOPIN: wrong, secret.NewPIN: "12345678"}, problem.PINIncorrect, "SO PIN"},
+		{"set-pin admin", set("admin"), nil, problem.NotSupported, "user and so"},
+		{"set-pin puk", set("puk"), nil, problem.NotSupported, "user and so"},
+		{"set-pin nonsense", set("nonsense"), nil, problem.Usage, "no PIN that cardctl knows"},
+		{"unblock-pin, wrong SO PIN", unblock("user", secret.SOPIN), map[secret.Name]string{secret.SOPIN: wrong, secret.NewPIN: "123456"}, problem.PINIncorrect, "SO PIN"},
+		{"unblock-pin so", unblock("so", secret.SOPIN), nil, problem.NotSupported, "--so-pin"},
+		{"unblock-pin with an admin PIN", unblock("user", secret.AdminPIN), nil, problem.NotSupported, "--so-pin"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -241,7 +248,7 @@ func TestWhichTokenIsInitialised(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := InitialiseToken(t.Context(), k.Module, uri(t, test.uri), k.options(test.label))
+			_, err := k.initialise(t, test.uri, cardinit.Options{Label: test.label})
 			if !problem.Is(err, test.code) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got %v", err)
 			}
@@ -267,7 +274,7 @@ func TestWhichTokenIsInitialised(t *testing.T) {
 			t.Errorf("a token in use is erased: %v", err)
 		}
 		k.typed[secret.PIN] = "canary-1"
-		report, err := InitialiseToken(t.Context(), k.Module, p11.URI{}, k.options("half"))
+		report, err := k.initialise(t, "", cardinit.Options{Label: "half"})
 		if err != nil || report.Serial == "" {
 			t.Fatalf("%+v, %v", report, err)
 		}

@@ -185,7 +185,7 @@ func (k *place) login(ctx context.Context) error {
 		return k.refused
 	}
 	if !k.session.LoggedIn() && k.session.Token().LoginRequired {
-		err := k.access.Policy.Send(ctx, k.token.pin(k.session.Token(), p11.User), func(ctx context.Context, value *secret.Bytes) error {
+		err := k.access.Policy.Send(ctx, k.pin(), func(ctx context.Context, value *secret.Bytes) error {
 			return k.session.LoginWith(ctx, p11.User, value)
 		})
 		if err != nil {
@@ -199,8 +199,10 @@ func (k *place) login(ctx context.Context) error {
 
 // PIN is the user PIN for everything.
 func (k *place) PIN(context.Context, key.Purpose) (pin.PIN, error) {
-	return k.token.pin(k.session.Token(), p11.User), nil
+	return k.pin(), nil
 }
+
+func (k *place) pin() pin.PIN { return PIN(k.token.module, k.session, k.token.line.ChildEnv()) }
 
 // Holder is what programs know the token and its key by.
 func (k *place) Holder(ctx context.Context) (key.Holder, error) {

@@ -17,22 +17,28 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/family/token"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
-func TestMain(m *testing.M) { os.Exit(softhsm.Main(m)) }
-
 // tokenDesk is a token and what is typed at it.
 type tokenDesk struct {
 	softhsm.Token
+	desk   *desk.Desk
 	module *p11.Module
 	pin    string
 	asked  int
@@ -40,8 +46,23 @@ type tokenDesk struct {
 
 func newTokenDesk(t *testing.T, label string) *tokenDesk {
 	t.Helper()
-	token := softhsm.New(t, label)
-	m, err := p11.Load(t.Context(), "softhsm2")
+	made := softhsm.New(t, label)
+	d := newDesk("softhsm2")
+	return &tokenDesk{Token: made, desk: d, module: load(t, d), pin: made.PIN}
+}
+
+// newDesk is a desk whose tokens are those of a module.
+func newDesk(module string) *desk.Desk {
+	return &desk.Desk{
+		Modules: desk.NewModules(), Meant: desk.Selection{Module: module},
+		Detail: func(string, ...any) {}, ChildEnv: os.Environ(),
+	}
+}
+
+// load has the module of a desk stay loaded.
+func load(t *testing.T, d *desk.Desk) *p11.Module {
+	t.Helper()
+	m, err := d.Modules.Load(t.Context(), d.Meant.Module, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,35 +71,47 @@ func newTokenDesk(t *testing.T, label string) *tokenDesk {
 			t.Error(err)
 		}
 	})
-	return &tokenDesk{Token: token, module: m, pin: token.PIN}
+	return m
 }
 
 func (d *tokenDesk) access() key.Access {
-	return key.Access{
-		Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
-			d.asked++
-			return secret.New([]byte(d.pin)), nil
-		},
-		Notify: func(string) {},
+	ask := func(context.Context, secret.Request) (*secret.Bytes, error) {
+		d.asked++
+		return secret.New([]byte(d.pin)), nil
 	}
+	return key.Access{Policy: pin.New(ask, pin.Allow{}), Notify: func(string) {}}
+}
+
+// find opens the key that a URI names, as a command does that knows nothing yet.
+func (d *tokenDesk) find(t *testing.T, uri string) (key.Key, error) {
+	t.Helper()
+	parsed, err := p11.ParseURI(uri)
+	if err != nil {
+		return nil, err
+	}
+	line, err := d.desk.OpenToken(t.Context(), parsed, "")
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() {
+		if err := line.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	c, err := token.Family().Open(t.Context(), line, card.Opening{App: "pkcs11", Named: true, Access: d.access()})
+	if err != nil {
+		return nil, err
+	}
+	return c.Key(t.Context(), key.Reference{Family: "pkcs11", ID: uri, Text: uri})
 }
 
 // open opens the key with these attributes of the token.
 func (d *tokenDesk) open(t *testing.T, attributes string) key.Key {
 	t.Helper()
-	ref, err := key.ParseReference("pkcs11:token=" + d.Label + attributes)
+	k, err := d.find(t, "pkcs11:token="+d.Label+attributes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, session, err := key.OpenToken(t.Context(), d.module, ref, d.access())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := session.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	return k
 }
 
@@ -130,7 +163,7 @@ func TestGenerateOnToken(t *testing.T) {
 			if want == "" {
 				want = key.P256
 			}
-			if made.Algorithm != want || made.Fingerprint != key.TokenFingerprint(made.Public) || !made.Created.IsZero() {
+			if made.Algorithm != want || made.Fingerprint != pubkey.Fingerprint(made.Public) || !made.Created.IsZero() {
 				t.Errorf("made %+v", made)
 			}
 			signs(t, k)
@@ -139,7 +172,7 @@ func TestGenerateOnToken(t *testing.T) {
 			}
 			again := d.open(t, attributes)
 			occupant, err := again.Occupant(t.Context())
-			if err != nil || occupant == nil || *occupant != made.Occupant {
+			if err != nil || occupant == nil || !reflect.DeepEqual(*occupant, made.Occupant) {
 				t.Fatalf("on the token %+v, %v", occupant, err)
 			}
 			signs(t, again)
@@ -218,7 +251,7 @@ func TestImportToToken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if made.Algorithm != algorithm || !key.SamePublic(made.Public, private.(crypto.Signer).Public()) {
+			if made.Algorithm != algorithm || !pubkey.Same(made.Public, private.(crypto.Signer).Public()) {
 				t.Errorf("made %+v", made)
 			}
 			signs(t, d.open(t, ";object=key-"+string(algorithm)))
@@ -429,9 +462,8 @@ func TestWhatAURINames(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.uri, func(t *testing.T) {
-			k, session, err := key.OpenToken(t.Context(), d.module, key.Reference{Application: key.PKCS11, ID: test.uri}, d.access())
+			k, err := d.find(t, test.uri)
 			if err == nil {
-				defer session.Close()
 				_, err = k.Public(t.Context())
 			}
 			if test.code == "" && err != nil || test.code != "" && (!problem.Is(err, test.code) || !strings.Contains(err.Error(), test.says)) {
@@ -439,7 +471,7 @@ func TestWhatAURINames(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := key.OpenToken(t.Context(), d.module, key.Reference{Application: key.OpenPGP, ID: "3"}, d.access()); !problem.Is(err, problem.Usage) {
+	if _, err := d.find(t, "OPENPGP.3"); !problem.Is(err, problem.Usage) {
 		t.Errorf("another kind of reference: %v", err)
 	}
 }
@@ -450,8 +482,7 @@ func TestTokenThatIsNotInitialised(t *testing.T) {
 	if err != nil || blank.Initialized {
 		t.Fatalf("%+v, %v", blank, err)
 	}
-	ref := key.Reference{Application: key.PKCS11, ID: fmt.Sprintf("pkcs11:slot-id=%d;id=%%01", blank.Slot)}
-	if _, _, err := key.OpenToken(t.Context(), d.module, ref, d.access()); !problem.Is(err, problem.NotFound) || !strings.Contains(err.Error(), "not initialised") {
+	if _, err := d.find(t, fmt.Sprintf("pkcs11:slot-id=%d;id=%%01", blank.Slot)); !problem.Is(err, problem.NotFound) || !strings.Contains(err.Error(), "not initialised") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -494,13 +525,16 @@ func TestNameInToken(t *testing.T) {
 		{"pkcs11:token", "45", "", ""},
 	}
 	for _, test := range tests {
-		got, err := key.NameInToken(key.Reference{Application: key.PKCS11, ID: test.ref}, test.id, test.label)
-		if test.want == "" && !problem.Is(err, problem.Usage) || test.want != "" && (err != nil || got.ID != test.want) {
+		got, rest, err := family.Name(test.ref, test.id, test.label)
+		if test.want == "" && !problem.Is(err, problem.Usage) || test.want != "" && (err != nil || got.ID != test.want || got.String() != test.want || rest != "") {
 			t.Errorf("%+v: %v, %v", test, got, err)
 		}
 	}
-	if _, err := key.NameInToken(key.Reference{Application: key.OpenPGP, ID: "3"}, "", "vpn"); !problem.Is(err, problem.NotSupported) {
-		t.Errorf("an OpenPGP key: %v", err)
+	if _, _, err := family.Name("OPENPGP.3", "45", ""); !problem.Is(err, problem.NotSupported) {
+		t.Errorf("an ID for an OpenPGP key: %v", err)
+	}
+	if got, rest, err := family.Name("OPENPGP.3", "", "vpn"); got.String() != "OPENPGP.3" || rest != "vpn" || err != nil {
+		t.Errorf("a label for an OpenPGP key: %v, %q, %v", got, rest, err)
 	}
 }
 
@@ -571,7 +605,7 @@ func TestPeersUseWhatIsMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if public, err := x509.ParsePKIXPublicKey(der); err != nil || !key.SamePublic(public, made.Public) {
+	if public, err := x509.ParsePKIXPublicKey(der); err != nil || !pubkey.Same(public, made.Public) {
 		t.Errorf("pkcs11-tool reads another key: %v", err)
 	}
 	if shown := command(t, "p11tool", "--provider", d.Module, "--list-all", "pkcs11:token=peers"); !strings.Contains(shown, "id=%45;object=rsa;type=public") {

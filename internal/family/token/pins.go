@@ -19,11 +19,22 @@ func (t *Token) PINs(ctx context.Context) ([]pin.PIN, error) {
 }
 
 // pin is a PIN of a token for the policy.
-func (t *Token) pin(of p11.Token, r p11.Role) pin.PIN { return PIN(t.module, of, r, t.line.ChildEnv()) }
+func (t *Token) pin(of p11.Token, r p11.Role) pin.PIN {
+	return described(of, r, counter{of, r, t.module.CountsTries(), t.line.ChildEnv(), func(ctx context.Context) (p11.PINState, error) {
+		return t.module.PINState(ctx, of, r)
+	}})
+}
 
-// PIN is a PIN of a token that a module shows; env is that of OpenSC's programs,
-// which are asked where OpenSC's module does not tell.
-func PIN(m *p11.Module, of p11.Token, r p11.Role, env []string) pin.PIN {
+// PIN is the user PIN of the token of a session, which is looked at by that; env is
+// that of OpenSC's programs.
+func PIN(m *p11.Module, s *p11.Session, env []string) pin.PIN {
+	of := s.Token()
+	return described(of, p11.User, counter{of, p11.User, m.CountsTries(), env, func(ctx context.Context) (p11.PINState, error) {
+		return s.PINState(ctx, p11.User)
+	}})
+}
+
+func described(of p11.Token, r p11.Role, c counter) pin.PIN {
 	p := pin.PIN{
 		Role: pin.User, Secret: secret.PIN, Holder: holder(of), Min: int(of.MinPINLength), Max: int(of.MaxPINLength),
 		Pad: of.PINPad, Unset: !of.PIN(r).Initialized, Rescue: "cardctl unblock-pin user --so-pin prompt --new-pin prompt",
@@ -32,25 +43,35 @@ func PIN(m *p11.Module, of p11.Token, r p11.Role, env []string) pin.PIN {
 		p.Role, p.Secret = pin.SO, secret.SOPIN
 		p.Rescue = "a token whose SO PIN is blocked can only be made new by its maker's own tool"
 	}
-	p.Tries = func(ctx context.Context, _ bool) (pin.Tries, error) { return tries(ctx, m, of, r, env) }
+	p.Tries = func(ctx context.Context, _ bool) (pin.Tries, error) { return c.tries(ctx) }
 	return p
+}
+
+// counter knows how many tries a PIN of a token has left.
+type counter struct {
+	of p11.Token
+	r  p11.Role
+	// certain says that a PIN of which the module raises no flag has more than one.
+	certain bool
+	env     []string // of OpenSC's programs, which are asked where it is not
+	state   func(context.Context) (p11.PINState, error)
 }
 
 // tries are what the token says now: LOCKED is none, FINAL_TRY one, neither more
 // than one; of a module that does not always know, neither says nothing.
-func tries(ctx context.Context, m *p11.Module, of p11.Token, r p11.Role, env []string) (pin.Tries, error) {
-	if !of.Initialized {
+func (c counter) tries(ctx context.Context) (pin.Tries, error) {
+	if !c.of.Initialized {
 		return pin.Several(), nil // it has no PINs yet
 	}
-	state, err := m.PINState(ctx, of, r)
+	state, err := c.state(ctx)
 	if err != nil {
 		return pin.Unknown(), err
 	}
 	if left := state.Tries(); left != p11.SeveralTries {
 		return pin.Left(left), nil
 	}
-	if !m.CountsTries() {
-		return askOpenSC(ctx, of, r, env)
+	if !c.certain {
+		return askOpenSC(ctx, c.of, c.r, c.env)
 	}
 	return pin.Several(), nil
 }
