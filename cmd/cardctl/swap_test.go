@@ -173,7 +173,7 @@ func comers() []come {
 }
 
 // everySwap says that cards are swapped before each command as well.
-func everySwap() bool { return os.Getenv("SWAP_EVERY") != "" }
+func everySwap() bool { return os.Getenv("PULL_EVERY") != "" }
 
 // swapAll runs every workflow of a kind of card, with everybody who may come into
 // the reader at each moment, with secrets that are typed and those of programs.

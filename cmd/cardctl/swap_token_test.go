@@ -178,7 +178,7 @@ func TestSwappedToken(t *testing.T) {
 					held++
 				}
 			}
-			stack.Held(t, "swapped", "PKCS#11 token", name, points, held)
+			stack.Held(t, "swapped", "PKCS#11 token", name, "SoftHSM2", points, held)
 		})
 	}
 }

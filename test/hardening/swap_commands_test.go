@@ -39,7 +39,7 @@ const (
 )
 
 // everySwap says that all workflows are swapped, by a twin and by another card.
-func everySwap() bool { return os.Getenv("SWAP_EVERY") != "" }
+func everySwap() bool { return os.Getenv("PULL_EVERY") != "" }
 
 const (
 	appletPUK = "1234567890123456"
@@ -63,7 +63,7 @@ func swapCommands() []swapCommand {
 		{"OpenPGP", "gen-key -k OPENPGP.2", "admin-pin", false},
 		{"OpenPGP", "gen-csr -k OPENPGP.3 --subject CN=a", "pin", false},
 		{"OpenPGP", "smoke-test -k OPENPGP.3 --module opensc", "pin", true},
-		{"IsoApplet", "init --app pkcs15 --yes --puk env:PUK16", "pin", true},
+		{"IsoApplet", "init --app pkcs15 --yes --puk env:PUK16 --allow-unknown-tries", "pin", true},
 		{"IsoApplet", "set-pin user --app pkcs15 --new-pin env:NEW", "pin", false},
 		{"IsoApplet", "gen-key -k PKCS15.46 -a p256", "pin", true},
 		{"IsoApplet", "import-key -k PKCS15.46 key.pem", "pin", false},
@@ -78,6 +78,12 @@ func swapCommands() []swapCommand {
 	}
 }
 
+// workflow is the command without its flags.
+func (c swapCommand) workflow() string {
+	name, _, _ := strings.Cut(c.command, " -")
+	return name
+}
+
 // runs reports whether pkcs15-init runs in a command.
 func (c swapCommand) runs() bool {
 	return c.kind != "OpenPGP" && (strings.HasPrefix(c.command, "init") || strings.HasPrefix(c.command, "import-key")) ||
@@ -85,7 +91,7 @@ func (c swapCommand) runs() bool {
 }
 
 // TestSwappedThroughDaemon has another card in the reader of the PC/SC daemon while a
-// PIN is looked for, and while a program of OpenSC runs. With SWAP_EVERY it is every
+// PIN is looked for, and while a program of OpenSC runs. With PULL_EVERY it is every
 // workflow, with a twin and with another card.
 func TestSwappedThroughDaemon(t *testing.T) {
 	for _, k := range swapKinds() {
@@ -116,7 +122,7 @@ func TestSwappedThroughDaemon(t *testing.T) {
 						}
 					}
 				}
-				stack.Held(t, "swapped", k.name+", through the daemon", c.command, points, held)
+				stack.Held(t, "swapped", k.name, c.workflow(), "daemon", points, held)
 			}
 		})
 	}
@@ -260,9 +266,9 @@ func twinOf(t *testing.T, c *cardsim.Card) *cardsim.Card {
 	return twin
 }
 
-// TestSmokeTestOfOneOfTwoTwins has two cards of one serial in two readers: the PIN
+// TestSwappedWithATwinInTheOtherReader has two cards of one serial in two readers: the PIN
 // goes to the one that was named, whose tries were looked at.
-func TestSmokeTestOfOneOfTwoTwins(t *testing.T) {
+func TestSwappedWithATwinInTheOtherReader(t *testing.T) {
 	d := newSwapDesk(t)
 	card := d.prepare(swapKinds()[0], "0BADCAFE")
 	points, held := 0, 0
@@ -292,5 +298,5 @@ func TestSmokeTestOfOneOfTwoTwins(t *testing.T) {
 			held++
 		}
 	}
-	stack.Held(t, "swapped", "OpenPGP, through the daemon", "smoke-test, a twin in the other reader", points, held)
+	stack.Held(t, "swapped", "OpenPGP", "smoke-test, a twin in the other reader", "daemon", points, held)
 }
