@@ -425,10 +425,13 @@ func newPerson(t *testing.T, secrets []string, asked func()) *person {
 
 // open gives the command descriptors of its own, which it closes.
 func (p *person) open() (in, out *os.File, err error) {
+	syscall.ForkLock.RLock() // no child gets it
+	defer syscall.ForkLock.RUnlock()
 	fd, err := syscall.Dup(int(p.terminal.Fd()))
 	if err != nil {
 		return nil, nil, err
 	}
+	syscall.CloseOnExec(fd)
 	tty := os.NewFile(uintptr(fd), "terminal")
 	return tty, tty, nil
 }
