@@ -19,6 +19,7 @@ const module = "github.com/cardctl/cardctl/"
 // The leaves that every package may import.
 var leaves = []string{
 	"internal/problem", "internal/secret", "internal/pubkey", "internal/input", "internal/output", "internal/terminal", "internal/pkcs12",
+	"internal/runner",
 }
 
 // What the layers have in common: a command may import workflows and the desk, a
@@ -76,6 +77,7 @@ var layers = map[string][]string{
 	"internal/problem":  {},
 	"internal/pubkey":   {},
 	"internal/input":    {},
+	"internal/runner":   {},
 	"internal/output":   {},
 	"internal/terminal": {},
 }

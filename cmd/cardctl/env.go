@@ -16,6 +16,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/terminal"
 )
 
@@ -43,7 +44,7 @@ type Env struct {
 	// modules are the PKCS#11 modules that are loaded.
 	modules *desk.Modules
 	// programs runs those of OpenSC; nil for child processes.
-	programs desk.RunProgram
+	programs runner.Func
 
 	// unsetenv takes a variable from the process; nil where it is not ours.
 	unsetenv func(name string) error

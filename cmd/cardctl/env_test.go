@@ -15,6 +15,7 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/terminal"
 )
 
@@ -31,7 +32,7 @@ type testDesk struct {
 	// connect reaches simulated cards another way, where it is not nil.
 	connect func(context.Context, string) (iso7816.Connection, error)
 	// programs runs those of OpenSC, where it is not nil.
-	programs desk.RunProgram
+	programs runner.Func
 	// open is the terminal of somebody who can be asked; nil for nobody.
 	open func() (in, out *os.File, err error)
 }

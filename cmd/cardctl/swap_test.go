@@ -23,8 +23,8 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pcsc"
-	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/test/opensc"
 	"github.com/cardctl/cardctl/test/stack"
 )
@@ -267,13 +267,13 @@ func (p swapPoint) run(t *testing.T, d *swapDesk, named, other *cardsim.Card) (c
 	case atCommand:
 		reader.SwapAt(cardsim.BeforeAPDU(p.at.n), second)
 	}
-	d.programs.Before = func(run pkcs15.Program) {
+	d.programs.Before = func(run runner.Program) {
 		d.running = run.Name
 		if started++; p.at == (swapMoment{whenRun, started}) {
 			plan()
 		}
 	}
-	d.programs.After = func(run pkcs15.Program) {
+	d.programs.After = func(run runner.Program) {
 		if d.during == "" && p.at.what != whenRun && len(reader.Stays()) > 1 && d.running != "" {
 			d.during = run.Name
 		}

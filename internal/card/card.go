@@ -71,6 +71,10 @@ type Opening struct {
 type Probe struct {
 	App, Type string
 	AID       []byte
+	// Beside says that it is an applet which others are known to share a card with:
+	// also a command that has no round trip to waste looks for it before it takes
+	// another application for the only one.
+	Beside bool
 	// Answer looks at the answer to SELECT and tells what the application is,
 	// nil where it is not there after all. Where it is nil, 9000 is enough.
 	Answer func(ctx context.Context, ch *iso7816.Channel, answer []byte, err error) (*Application, error)

@@ -14,7 +14,7 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pcsc"
-	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -25,9 +25,6 @@ type Readers interface {
 	WaitForCard(ctx context.Context, want func(pcsc.Reader) bool) (pcsc.Reader, error)
 	Close() error
 }
-
-// RunProgram runs a program that works on the card while the line is let go.
-type RunProgram = func(context.Context, pkcs15.Program) (pkcs15.Result, error)
 
 // OpenReaders reaches PC/SC.
 type OpenReaders func(context.Context, pcsc.Options) (Readers, error)
@@ -67,7 +64,7 @@ type Desk struct {
 	// ChildEnv is the environment of other programs, without secrets.
 	ChildEnv []string
 	// RunProgram runs a program of OpenSC; nil for a child process.
-	RunProgram RunProgram
+	RunProgram runner.Func
 	// StateDir is where things are remembered between runs.
 	StateDir func() (string, error)
 	// Seen is told the names of readers and the serials of cards that are there; it

@@ -12,6 +12,7 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -53,7 +54,7 @@ func (l *Line) Token() (*p11.Module, p11.URI) { return l.module, l.uri }
 func (l *Line) ChildEnv() []string { return l.desk.ChildEnv }
 
 // RunProgram runs such a program; nil for a child process.
-func (l *Line) RunProgram() RunProgram { return l.desk.RunProgram }
+func (l *Line) RunProgram() runner.Func { return l.desk.RunProgram }
 
 // StateDir is where things are remembered between runs.
 func (l *Line) StateDir() (string, error) { return l.desk.StateDir() }

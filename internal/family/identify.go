@@ -15,7 +15,7 @@ import (
 // Identify tells what the card on a line is: every application that a family
 // knows, and what the first of them tells of the card.
 func Identify(ctx context.Context, line *desk.Line) (card.Identity, error) {
-	found, families, err := probe(ctx, line)
+	found, families, err := probe(ctx, line, everything)
 	if err != nil {
 		return found, err
 	}
@@ -38,7 +38,7 @@ func describe(ctx context.Context, line *desk.Line, families []card.Family, foun
 // Serials are all serials that a card answers to: each of its applications may
 // have one.
 func Serials(ctx context.Context, line *desk.Line) ([]string, error) {
-	found, families, err := probe(ctx, line)
+	found, families, err := probe(ctx, line, everything)
 	if err != nil {
 		return nil, err
 	}
@@ -59,9 +59,12 @@ func Serials(ctx context.Context, line *desk.Line) ([]string, error) {
 	return serials, nil
 }
 
-// probe looks for every application that a family knows. Those of the first
+// everything has every application looked for.
+func everything(int, card.Probe) bool { return true }
+
+// probe looks for the applications that families know. Those of the first
 // family are looked for last, so that what is described first is selected.
-func probe(ctx context.Context, line *desk.Line) (card.Identity, []card.Family, error) {
+func probe(ctx context.Context, line *desk.Line, looked func(i int, p card.Probe) bool) (card.Identity, []card.Family, error) {
 	found := card.Identity{Type: "unknown card", Applications: []card.Application{}}
 	ch, err := line.Channel(ctx)
 	if err != nil {
@@ -73,6 +76,9 @@ func probe(ctx context.Context, line *desk.Line) (card.Identity, []card.Family, 
 	for n := range all {
 		i := (n + 1) % len(all)
 		for _, p := range all[i].Probes {
+			if !looked(i, p) {
+				continue
+			}
 			a, err := lookFor(ctx, ch, p)
 			if err != nil {
 				return found, nil, key.Explain(err, "reading the card", "")

@@ -255,7 +255,7 @@ func (w Wanted) open(ctx context.Context, here At, app string) (card.Card, error
 	if !w.One || len(candidates) == 1 {
 		return w.first(ctx, here, candidates)
 	}
-	found, _, err := probe(ctx, here.Line)
+	found, _, err := probe(ctx, here.Line, w.looked(candidates))
 	if err != nil {
 		return nil, err
 	}
@@ -269,6 +269,15 @@ func (w Wanted) open(ctx context.Context, here At, app string) (card.Card, error
 		candidates = w.candidates()
 	}
 	return w.first(ctx, here, candidates)
+}
+
+// looked are the probes that tell which of several applications are on a card: those
+// of the first family, and for a PIN all others; what erases a card asks before, and
+// looks for applets that share it.
+func (w Wanted) looked(candidates []string) func(int, card.Probe) bool {
+	return func(family int, p card.Probe) bool {
+		return slices.Contains(candidates, p.App) && (family == 0 || p.Beside || w.Role != "")
+	}
 }
 
 // first opens the first of several applications that the card has. The error is

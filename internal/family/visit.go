@@ -28,7 +28,7 @@ func Visit(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, visit fun
 }
 
 func visitCard(ctx context.Context, here At, app string, visit func(context.Context, card.Card) error) (card.Identity, error) {
-	found, families, err := probe(ctx, here.Line)
+	found, families, err := probe(ctx, here.Line, everything)
 	if err != nil {
 		return found, err
 	}

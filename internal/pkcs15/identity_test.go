@@ -8,6 +8,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -70,14 +71,14 @@ func otherWith(token string) *scripted {
 }
 
 // programs counts what is run, and has it do something meanwhile.
-func programs(ran *int, meanwhile func(p Program)) Tools {
-	return Tools{Run: func(_ context.Context, p Program) (Result, error) {
+func programs(ran *int, meanwhile func(p runner.Program)) Tools {
+	return Tools{Run: func(_ context.Context, p runner.Program) (runner.Result, error) {
 		if p.Name == "opensc-tool" {
-			return Result{Stdout: []byte("OpenSC 0.26.0 [gcc]")}, nil
+			return runner.Result{Stdout: []byte("OpenSC 0.26.0 [gcc]")}, nil
 		}
 		*ran++
 		meanwhile(p)
-		return Result{}, nil
+		return runner.Result{}, nil
 	}}
 }
 
@@ -85,7 +86,7 @@ func TestAnotherCardBeforeAProgramRuns(t *testing.T) {
 	for name, cards := range kindsOfCards() {
 		ran := 0
 		r := &reader{card: cards[0]()}
-		c, err := Open(t.Context(), r, programs(&ran, func(Program) {}))
+		c, err := Open(t.Context(), r, programs(&ran, func(runner.Program) {}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +111,7 @@ func TestAnotherCardWhileAProgramRuns(t *testing.T) {
 	for name, cards := range kindsOfCards() {
 		ran := 0
 		r := &reader{card: cards[0]()}
-		c, err := Open(t.Context(), r, programs(&ran, func(Program) { r.put(cards[1]()) }))
+		c, err := Open(t.Context(), r, programs(&ran, func(runner.Program) { r.put(cards[1]()) }))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +130,7 @@ func TestAnotherCardWhileAProgramRuns(t *testing.T) {
 func TestTheLineFindsAnotherCard(t *testing.T) {
 	ran := 0
 	r := &reader{card: appletWith("")}
-	c, err := Open(t.Context(), r, programs(&ran, func(Program) { r.ch, r.err = nil, problem.New("card-changed", "a twin is in the reader") }))
+	c, err := Open(t.Context(), r, programs(&ran, func(runner.Program) { r.ch, r.err = nil, problem.New("card-changed", "a twin is in the reader") }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +167,7 @@ func TestACardGetsAnotherSerial(t *testing.T) {
 	for token, same := range map[string]bool{tokenOfCard1: true, "": true, tokenOfCard2: false} {
 		ran := 0
 		r := &reader{card: appletWith("")}
-		c, err := Open(t.Context(), r, programs(&ran, func(Program) { r.put(appletWith(token)) }))
+		c, err := Open(t.Context(), r, programs(&ran, func(runner.Program) { r.put(appletWith(token)) }))
 		if err != nil {
 			t.Fatal(err)
 		}

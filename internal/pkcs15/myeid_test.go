@@ -104,9 +104,9 @@ func TestWhoMayEraseAMyEID(t *testing.T) {
 		"activated otherwise":        {answers: map[string]string{selectsMF: "6F088603113FFF8A01059000", asksSO: "63C3"}, tries: 3},
 		"no access conditions":       {answers: map[string]string{selectsMF: "6F038A01079000", asksSO: "63C3"}, tries: 3},
 		"the user PIN":               {answers: map[string]string{selectsMF: "6F088603111FFF8A01079000", asksUser: "63C2"}, tries: 2},
-		"the SO PIN's last try":      {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "63C1"}, tries: 1, code: problem.PINBlocked},
-		"a blocked SO PIN":           {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "6983"}, code: problem.PINBlocked},
-		"one that tells, is blocked": {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "6983", tellsSO: "000A030A00000004049000"}, code: problem.PINBlocked},
+		"the SO PIN's last try":      {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "63C1"}, tries: 1},
+		"a blocked SO PIN":           {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "6983"}},
+		"one that tells, is blocked": {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "6983", tellsSO: "000A030A00000004049000"}},
 		"one that was never set":     {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "6983", tellsSO: "FFFFFFFFFFFFFFFFFF9000"}, code: problem.NotSupported},
 		"nobody":                     {answers: map[string]string{selectsMF: "6F08860311FFFF8A01079000"}, tries: -1, code: problem.NotSupported},
 	} {

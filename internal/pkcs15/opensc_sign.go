@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -19,7 +20,7 @@ func (d openSC) sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Byte
 	if !ok {
 		return nil, problem.New(problem.NotSupported, "pkcs15-crypt makes no signatures over %s", hash)
 	}
-	args := []string{"--sign", "--key", hex.EncodeToString(k.ID), "--pin", "-", "--raw", "--input", FilePlace}
+	args := []string{"--sign", "--key", hex.EncodeToString(k.ID), "--pin", "-", "--raw", "--input", runner.FilePlace}
 	if k.EC {
 		args = append(args, "--signature-format", "sequence")
 	} else {

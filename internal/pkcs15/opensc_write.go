@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -36,7 +37,7 @@ func (d openSC) storeCertificate(ctx context.Context, n NewCertificate, pin *sec
 			return err
 		}
 	}
-	args := []string{"--store-certificate", FilePlace, "--id", hex.EncodeToString(n.ID), "--auth-id", n.PIN.ID}
+	args := []string{"--store-certificate", runner.FilePlace, "--id", hex.EncodeToString(n.ID), "--auth-id", n.PIN.ID}
 	if n.Label != "" {
 		args = append(args, "--label", n.Label)
 	}

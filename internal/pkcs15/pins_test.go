@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -104,11 +105,11 @@ func TestTriesOfACardThroughOpenSC(t *testing.T) {
 		"the card gives a warning": {"", "6300", -1, true},
 	} {
 		card := &scripted{answers: map[string]string{selectsPKCS15: "9000", "00A4080C025015": "9000", "00200081": tt.answer}}
-		tools := Tools{Run: func(_ context.Context, p Program) (Result, error) {
+		tools := Tools{Run: func(_ context.Context, p runner.Program) (runner.Result, error) {
 			if p.Name == "opensc-tool" {
-				return Result{Stdout: []byte("OpenSC 0.23.0")}, nil
+				return runner.Result{Stdout: []byte("OpenSC 0.23.0")}, nil
 			}
-			return Result{Stdout: []byte(strings.Replace(listing, "%s", tt.told, 1))}, nil
+			return runner.Result{Stdout: []byte(strings.Replace(listing, "%s", tt.told, 1))}, nil
 		}}
 		c, err := Open(t.Context(), &reader{card: card}, tools)
 		if err != nil {

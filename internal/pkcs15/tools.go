@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -26,26 +27,8 @@ type Tools struct {
 	Find func(name string) (string, error)
 
 	// Run runs a program to its end; nil for a child process.
-	Run func(ctx context.Context, p Program) (Result, error)
+	Run runner.Func
 }
-
-// Program is a run of one of OpenSC's programs, as the program sees it.
-type Program struct {
-	Name      string
-	Args, Env []string // secrets are in Env, and named in Args
-	Stdin     []byte
-	File      []byte // what stands in the place of the argument FilePlace
-}
-
-// Result is what a program leaves.
-type Result struct {
-	Stdout, Stderr []byte
-	Exit           int // -1 where a signal ended it
-}
-
-// FilePlace is the argument in whose place a Program reads its File: from a pipe,
-// so that it never goes to the disk.
-const FilePlace = "\x00file"
 
 // The first version of OpenSC that is good enough: older ones do not take
 // every secret from the environment.
@@ -150,7 +133,7 @@ const stopped = 2 * time.Second
 
 // run runs a program to its end and returns what it wrote to standard output.
 func (t Tools) run(ctx context.Context, c call) ([]byte, error) {
-	p := Program{Name: c.program, Args: slices.Clone(c.args), Env: t.environment(c.driver), Stdin: c.stdin, File: c.file}
+	p := runner.Program{Name: c.program, Args: slices.Clone(c.args), Env: t.environment(c.driver), Stdin: c.stdin, File: c.file}
 	for i, s := range c.secrets {
 		if bytes.IndexByte(s.value.Reveal(), 0) >= 0 {
 			return nil, problem.New(problem.Usage, "a secret for %s has a zero byte in it", s.option)
@@ -176,10 +159,10 @@ func (t Tools) run(ctx context.Context, c call) ([]byte, error) {
 }
 
 // child runs a program as a child process without a terminal.
-func (t Tools) child(ctx context.Context, p Program) (Result, error) {
+func (t Tools) child(ctx context.Context, p runner.Program) (runner.Result, error) {
 	path, err := t.find(p.Name)
 	if err != nil {
-		return Result{}, err
+		return runner.Result{}, err
 	}
 	cmd := exec.CommandContext(ctx, path, p.Args...)
 	cmd.Env = p.Env
@@ -191,16 +174,16 @@ func (t Tools) child(ctx context.Context, p Program) (Result, error) {
 	if p.File != nil {
 		feed, err := pipe(cmd, p.File)
 		if err != nil {
-			return Result{}, err
+			return runner.Result{}, err
 		}
 		defer feed()
 	}
 	err = cmd.Run()
 	var status *exec.ExitError
 	if err != nil && !errors.As(err, &status) {
-		return Result{}, fmt.Errorf("%s: %w", p.Name, err)
+		return runner.Result{}, fmt.Errorf("%s: %w", p.Name, err)
 	}
-	return Result{stdout.Bytes(), stderr.Bytes(), cmd.ProcessState.ExitCode()}, nil
+	return runner.Result{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Exit: cmd.ProcessState.ExitCode()}, nil
 }
 
 func (t Tools) find(program string) (string, error) {
@@ -243,7 +226,7 @@ func pipe(cmd *exec.Cmd, content []byte) (end func(), err error) {
 	name := fmt.Sprintf("/dev/fd/%d", firstExtra+len(cmd.ExtraFiles))
 	cmd.ExtraFiles = append(cmd.ExtraFiles, r)
 	for i, a := range cmd.Args {
-		if a == FilePlace {
+		if a == runner.FilePlace {
 			cmd.Args[i] = name
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -86,7 +87,7 @@ func (c *Card) StoreKey(ctx context.Context, k NewKey, private crypto.PrivateKey
 	file := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	defer secret.Wipe(file)
 	return c.driver.putKey(ctx, "storing the key", k, pin, call{
-		args: append([]string{"--store-private-key", FilePlace}, k.arguments()...), file: file,
+		args: append([]string{"--store-private-key", runner.FilePlace}, k.arguments()...), file: file,
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/runner"
 )
 
 // socket is the variable by which a child finds its test.
@@ -64,7 +64,7 @@ func (o *Programs) Serve(t *testing.T) (env []string) {
 
 // serve runs what a child was started for.
 func (o *Programs) serve(ctx context.Context, child net.Conn) error {
-	var p pkcs15.Program
+	var p runner.Program
 	if err := json.NewDecoder(child).Decode(&p); err != nil {
 		return errors.Join(err, child.Close())
 	}
@@ -90,8 +90,8 @@ func Main() {
 }
 
 // handOver has the test do what this process was started for.
-func handOver(address, name string) (result pkcs15.Result, err error) {
-	p := pkcs15.Program{Name: name, Args: os.Args[1:], Env: os.Environ()}
+func handOver(address, name string) (result runner.Result, err error) {
+	p := runner.Program{Name: name, Args: os.Args[1:], Env: os.Environ()}
 	for i, argument := range p.Args {
 		if !strings.HasPrefix(argument, "/dev/fd/") {
 			continue
@@ -99,7 +99,7 @@ func handOver(address, name string) (result pkcs15.Result, err error) {
 		if p.File, err = os.ReadFile(argument); err != nil {
 			return result, err
 		}
-		p.Args[i] = pkcs15.FilePlace
+		p.Args[i] = runner.FilePlace
 	}
 	if p.Stdin, err = io.ReadAll(os.Stdin); err != nil {
 		return result, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/runner"
 )
 
 // Reader is what PC/SC would call the reader of the card.
@@ -26,7 +27,7 @@ type Programs struct {
 
 	// Before is called before each run on the card, and After after it; nil for
 	// nothing.
-	Before, After func(p pkcs15.Program)
+	Before, After func(p runner.Program)
 }
 
 // Tools is for pkcs15.Open.
@@ -34,7 +35,7 @@ func (o *Programs) Tools() pkcs15.Tools { return pkcs15.Tools{Run: o.run} }
 
 // Run runs a program as somebody else would; env has the secrets.
 func (o *Programs) Run(ctx context.Context, env []string, program string, args ...string) error {
-	result, err := o.run(ctx, pkcs15.Program{Name: program, Env: env, Args: append([]string{"--reader", Reader}, args...)})
+	result, err := o.run(ctx, runner.Program{Name: program, Env: env, Args: append([]string{"--reader", Reader}, args...)})
 	if err == nil && result.Exit != 0 {
 		err = fmt.Errorf("%s: %s", program, result.Stderr)
 	}
@@ -46,19 +47,19 @@ type failed string
 
 func (e failed) Error() string { return string(e) }
 
-func (o *Programs) run(ctx context.Context, p pkcs15.Program) (pkcs15.Result, error) {
+func (o *Programs) run(ctx context.Context, p runner.Program) (runner.Result, error) {
 	out, err := o.output(ctx, p)
 	var message failed
 	switch {
 	case errors.As(err, &message):
-		return pkcs15.Result{Stdout: out, Stderr: []byte(message + "\n"), Exit: 1}, nil
+		return runner.Result{Stdout: out, Stderr: []byte(message + "\n"), Exit: 1}, nil
 	case errors.Is(err, iso7816.ErrCardRemoved), iso7816.StatusOf(err) != 0:
-		return pkcs15.Result{Stdout: out, Stderr: []byte("Failed: " + meaning(err) + "\n"), Exit: 1}, nil
+		return runner.Result{Stdout: out, Stderr: []byte("Failed: " + meaning(err) + "\n"), Exit: 1}, nil
 	}
-	return pkcs15.Result{Stdout: out}, err
+	return runner.Result{Stdout: out}, err
 }
 
-func (o *Programs) output(ctx context.Context, p pkcs15.Program) ([]byte, error) {
+func (o *Programs) output(ctx context.Context, p runner.Program) ([]byte, error) {
 	given, err := parse(p)
 	if err != nil {
 		return nil, err
@@ -205,7 +206,7 @@ func switches() string {
 		"--name --erase-card --sign --raw --pkcs1 --authority "
 }
 
-func parse(p pkcs15.Program) (options, error) {
+func parse(p runner.Program) (options, error) {
 	given := options{}
 	for i := 0; i < len(p.Args); i++ {
 		name, value := p.Args[i], ""
@@ -218,7 +219,7 @@ func parse(p pkcs15.Program) (options, error) {
 		if variable, ok := strings.CutPrefix(value, "env:"); ok {
 			value = lookUp(p.Env, variable)
 		}
-		if value == pkcs15.FilePlace {
+		if value == runner.FilePlace {
 			value = string(p.File)
 		}
 		if value == "-" {

@@ -14,6 +14,7 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/test/opensc"
 )
 
@@ -172,14 +173,14 @@ func (s states) swapAt(t *testing.T, application, label string, j job, handle bo
 		}
 	}
 	desk.Released = swap
-	desk.Before = func(p pkcs15.Program) {
+	desk.Before = func(p runner.Program) {
 		if swap(); desk.Card == other.Card {
 			during = p.Name
 		}
 	}
 	desk.Taken = func() {
 		if desk.Card == other.Card && during == "" {
-			desk.Before = func(p pkcs15.Program) {
+			desk.Before = func(p runner.Program) {
 				t.Errorf("%s, %s, swapped at moment %d: %s ran", application, j.name, n, p.Name)
 			}
 		}
