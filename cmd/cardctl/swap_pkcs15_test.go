@@ -35,7 +35,7 @@ func TestSwappedPKCS15Card(t *testing.T) {
 			pin := []string{"pin"}
 			workflows := map[string]swap{
 				"init of a blank card":                {command: "init --app pkcs15", secrets: first},
-				"init of a used card":                 {before: withCert, command: "init --app pkcs15", secrets: first},
+				"init of a used card":                 {before: withCert, command: "init --app pkcs15 --allow-unknown-tries", secrets: first},
 				"set-pin user":                        {before: fresh, command: "set-pin user --app pkcs15", secrets: []string{"pin", "new-pin"}},
 				"unblock-pin":                         {before: fresh, command: "unblock-pin --app pkcs15 --allow-unknown-tries", secrets: []string{"puk", "new-pin"}},
 				"gen-key":                             {before: fresh, command: "gen-key -k PKCS15.45 -a p256", secrets: pin},
