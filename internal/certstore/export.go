@@ -78,7 +78,7 @@ func remove(ctx context.Context, k key.Key) error {
 		}
 		return err
 	}
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), aLook)
 	defer stop()
 	switch there, err := k.ReadBackCertificate(ctx); {
 	case err != nil:
