@@ -78,7 +78,7 @@ func remove(ctx context.Context, k key.Key) error {
 		}
 		return err
 	}
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), aLook)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer stop()
 	switch there, err := k.ReadBackCertificate(ctx); {
 	case err != nil:
