@@ -144,7 +144,7 @@ func TestTheLineFindsAnotherCard(t *testing.T) {
 func TestACardThatIsGoneAfterAProgram(t *testing.T) {
 	for _, exit := range []int{0, 1} {
 		r := &reader{card: appletWith("")}
-		c, err := Open(t.Context(), r, Tools{Run: func(_ context.Context, p Program) (Result, error) {
+		c, err := Open(t.Context(), r, Tools{Run: func(_ context.Context, p runner.Program) (Result, error) {
 			if p.Name == "opensc-tool" {
 				return Result{Stdout: []byte("OpenSC 0.26.0 [gcc]")}, nil
 			}
