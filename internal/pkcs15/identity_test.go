@@ -149,7 +149,7 @@ func TestACardThatIsGoneAfterAProgram(t *testing.T) {
 				return runner.Result{Stdout: []byte("OpenSC 0.26.0 [gcc]")}, nil
 			}
 			r.ch, r.err = nil, problem.New(problem.CardRemoved, "nothing is in the reader")
-			return Result{Exit: exit}, nil
+			return runner.Result{Exit: exit}, nil
 		}})
 		if err != nil {
 			t.Fatal(err)
