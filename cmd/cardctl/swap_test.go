@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -173,7 +174,7 @@ func comers() []come {
 }
 
 // everySwap says that cards are swapped before each command as well.
-func everySwap() bool { return os.Getenv("SWAP_EVERY") != "" }
+func everySwap() bool { return os.Getenv("PULL_EVERY") != "" }
 
 // swapAll runs every workflow of a kind of card, with everybody who may come into
 // the reader at each moment, with secrets that are typed and those of programs.
@@ -198,12 +199,12 @@ func swapAll(t *testing.T, k kindOfCard, workflows map[string]swap) {
 					if what == atCommand && (!everySwap() || c.blind || c.nobody) || what == whenFree && c.nobody {
 						continue
 					}
-					for _, typed := range []bool{true, false} {
-						if !typed && len(w.secrets) == 0 {
+					for _, from := range []string{"prompt", "command", "pinentry"} {
+						if from != "prompt" && (len(w.secrets) == 0 || !everySwap() && (what != whenAsked || c.blind || c.nobody || c.twin == (from == "command"))) {
 							continue
 						}
 						for n := 1; ; n++ {
-							p := swapPoint{kind: k, swap: w, come: c, at: swapMoment{what, n}, typed: typed, words: words}
+							p := swapPoint{kind: k, swap: w, come: c, at: swapMoment{what, n}, from: from, words: words}
 							came, stopped, ok := p.run(t, d, named, other)
 							if !came {
 								break
@@ -235,12 +236,12 @@ type swapPoint struct {
 	swap  swap
 	come  come
 	at    swapMoment
-	typed bool
+	from  string // where secrets come from
 	words []string
 }
 
 func (p swapPoint) String() string {
-	return fmt.Sprintf("%s, %s %d, secrets typed: %t", p.come.name, p.at.what, p.at.n, p.typed)
+	return fmt.Sprintf("%s, %s %d, secrets from %s", p.come.name, p.at.what, p.at.n, p.from)
 }
 
 // run runs the command, and reports whether somebody came, whether the command
@@ -279,6 +280,12 @@ func (p swapPoint) run(t *testing.T, d *swapDesk, named, other *cardsim.Card) (c
 		d.running = ""
 	}
 	r := p.answer(t, d, func() {
+		held, err := reader.Stays()[0].Card.Connect(t.Context())
+		if err != nil {
+			t.Errorf("%s: the card is held while somebody is asked: %v", p, err)
+		} else if err := held.Close(false); err != nil {
+			t.Error(err)
+		}
 		if asked++; p.at == (swapMoment{whenAsked, asked}) {
 			plan()
 		}
@@ -367,21 +374,24 @@ func (p swapPoint) answer(t *testing.T, d *swapDesk, asked func()) result {
 	args := append(slices.Clone(p.words), "-o", "json")
 	run := *d.testDesk
 	run.vars = append(slices.Clone(d.vars), "CARDCTL_PIN=", "CARDCTL_ADMIN_PIN=")
-	var sources *secretSource
-	if !p.typed {
-		sources = newSecretSource(t, asked)
-		defer sources.end()
-	}
+	programs := newSecretSource(t, asked)
+	defer programs.end()
+	run.vars = append(run.vars, secretPipes+"="+programs.dir)
 	for _, secret := range p.swap.secrets {
 		flag, value, given := strings.Cut(secret, "=")
 		if !given {
 			value = p.kind.secrets[flag]
 		}
-		if p.typed {
+		switch p.from {
+		case "prompt":
 			values = append(values, value)
-			args = append(args, "--"+flag, "prompt")
-		} else {
-			args = append(args, "--"+flag, sources.flag(flag, value))
+			args = append(args, "--"+flag, p.from)
+		case "pinentry":
+			programs.values = append(programs.values, value)
+			args = append(args, "--"+flag, p.from)
+		default:
+			programs.values = append(programs.values, value)
+			args = append(args, "--"+flag, "command:"+programs.ask())
 		}
 	}
 	person := newPerson(t, values, asked)
@@ -415,10 +425,13 @@ func newPerson(t *testing.T, secrets []string, asked func()) *person {
 
 // open gives the command descriptors of its own, which it closes.
 func (p *person) open() (in, out *os.File, err error) {
+	syscall.ForkLock.RLock() // no child gets it
+	defer syscall.ForkLock.RUnlock()
 	fd, err := syscall.Dup(int(p.terminal.Fd()))
 	if err != nil {
 		return nil, nil, err
 	}
+	syscall.CloseOnExec(fd)
 	tty := os.NewFile(uintptr(fd), "terminal")
 	return tty, tty, nil
 }
@@ -438,6 +451,8 @@ func (p *person) sit() {
 		typed := "y"
 		switch {
 		case strings.HasSuffix(seen, "[y/N]: "):
+		case strings.Contains(seen, "Which key? ["):
+			typed = "1"
 		case strings.Contains(seen, "Repeat "):
 			typed = last
 		case len(p.secrets) == 0:
@@ -459,13 +474,36 @@ func (p *person) end() {
 	p.left.Wait()
 }
 
-// secretSource is what programs of command: get their secrets from.
+// secretSource is what programs get secrets from, in their order.
 type secretSource struct {
-	t                *testing.T
-	question, answer string // named pipes
-	values           map[string]string
-	asked            func()
-	left             sync.WaitGroup
+	t      *testing.T
+	dir    string // of two named pipes
+	values []string
+	asked  func()
+	left   sync.WaitGroup
+}
+
+// secretPipes names the directory to the pinentry of the tests.
+const secretPipes = "SECRET_PIPES"
+
+// pinentry is the program of this name in the tests, as far as cardctl talks to it;
+// what it is typed comes from a secretSource.
+func pinentry() {
+	fmt.Println("OK")
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); fmt.Println("OK") {
+		if lines.Text() != "GETPIN" {
+			continue
+		}
+		s := &secretSource{dir: os.Getenv(secretPipes)}
+		if err := os.WriteFile(s.question(), []byte("ask\n"), 0o600); err != nil {
+			os.Exit(1)
+		}
+		typed, err := os.ReadFile(s.answer())
+		if err != nil {
+			os.Exit(1)
+		}
+		fmt.Printf("D %s", typed)
+	}
 }
 
 func newSecretSource(t *testing.T, asked func()) *secretSource {
@@ -474,8 +512,8 @@ func newSecretSource(t *testing.T, asked func()) *secretSource {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &secretSource{t: t, question: filepath.Join(dir, "q"), answer: filepath.Join(dir, "a"), values: map[string]string{}, asked: asked}
-	for _, pipe := range []string{s.question, s.answer} {
+	s := &secretSource{t: t, dir: dir, asked: asked}
+	for _, pipe := range []string{s.question(), s.answer()} {
 		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -485,22 +523,27 @@ func newSecretSource(t *testing.T, asked func()) *secretSource {
 	return s
 }
 
-// flag is the value of a flag whose secret is this.
-func (s *secretSource) flag(name, value string) string {
-	s.values[name] = value
-	return fmt.Sprintf("command:echo %s > %s; cat %s", name, s.question, s.answer)
+func (s *secretSource) question() string { return filepath.Join(s.dir, "question") }
+func (s *secretSource) answer() string   { return filepath.Join(s.dir, "answer") }
+
+// ask is what a shell does that wants a secret.
+func (s *secretSource) ask() string {
+	return fmt.Sprintf("echo ask > %s; cat %s", s.question(), s.answer())
 }
 
 func (s *secretSource) serve() {
 	defer s.left.Done()
 	for {
-		name, err := os.ReadFile(s.question)
-		if err != nil || len(name) == 0 {
+		asked, err := os.ReadFile(s.question())
+		if err != nil || len(asked) == 0 {
 			return
 		}
 		s.asked()
-		value := s.values[strings.TrimSpace(string(name))] + "\n"
-		if err := os.WriteFile(s.answer, []byte(value), 0o600); err != nil {
+		value := ""
+		if len(s.values) > 0 {
+			value, s.values = s.values[0], s.values[1:]
+		}
+		if err := os.WriteFile(s.answer(), []byte(value+"\n"), 0o600); err != nil {
 			s.t.Error(err)
 			return
 		}
@@ -508,11 +551,11 @@ func (s *secretSource) serve() {
 }
 
 func (s *secretSource) end() {
-	if pipe, err := os.OpenFile(s.question, os.O_RDWR, 0); err == nil { // nobody asks any more
+	if pipe, err := os.OpenFile(s.question(), os.O_RDWR, 0); err == nil { // nobody asks any more
 		defer s.left.Wait()
 		defer func() { _ = pipe.Close() }()
 	}
-	defer func() { _ = os.RemoveAll(filepath.Dir(s.question)) }()
+	defer func() { _ = os.RemoveAll(s.dir) }()
 }
 
 var _ desk.Readers = (*swapDesk)(nil)
@@ -542,6 +585,8 @@ func TestSwappedOpenPGPCard(t *testing.T) {
 			before: append(slices.Clone(initialised), "set-pin reset-code --new-pin env:RESET_CODE"), command: "unblock-pin", secrets: []string{"reset-code", "new-pin"},
 		},
 		"import-key in the place of another":  {before: withKey, command: "import-key -k OPENPGP.3 --replace $F $W/key.pem", secrets: []string{"admin-pin"}},
+		"gen-key, the key is chosen":          {before: initialised, command: "gen-key", secrets: []string{"admin-pin"}},
+		"gen-csr, the key is chosen":          {before: append(slices.Clone(initialised), "gen-key -k OPENPGP.1"), command: "gen-csr --subject CN=a", secrets: []string{"pin"}},
 		"import-cert":                         {before: withCert[:len(withCert)-1], command: "import-cert -k OPENPGP.3 $W/a.pem", secrets: []string{"admin-pin"}},
 		"import-cert in the place of another": {before: another, command: "import-cert -k OPENPGP.3 $W/b.pem", secrets: []string{"admin-pin"}},
 		"delete-cert":                         {before: withCert, command: "delete-cert -k OPENPGP.3", secrets: []string{"admin-pin"}},

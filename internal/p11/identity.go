@@ -50,6 +50,8 @@ func (m *Module) Look(ctx context.Context, was Token) (Token, error) {
 	switch {
 	case CodeOf(err).isGone():
 		return was, m.wentAway(was, err)
+	case CodeOf(err).isVague(): // SoftHSM's answer for a token that was deleted
+		return was, m.wentAway(was, err).Because("Its slot does not tell of it any more [%s].", CodeOf(err).Name())
 	case err != nil:
 		return was, err
 	case now.identity() != was.identity():

@@ -202,6 +202,17 @@ func TestTokenThatMoved(t *testing.T) {
 	}
 }
 
+// A slot that answers with an error does not hold the token any more, as SoftHSM has
+// it of one that was deleted.
+func TestSlotThatDoesNotTellOfItsToken(t *testing.T) {
+	m, f, chosen, _ := chosenFor(t, false, false)
+	f.faults["C_GetTokenInfo"] = pkcs11.CKR_GENERAL_ERROR
+	_, err := m.InitToken(t.Context(), chosen, pin(t, "87654321"), "new", true)
+	if !problem.Is(err, problem.CardRemoved) || f.count("C_InitToken") > 0 {
+		t.Error(err)
+	}
+}
+
 // What a module says of a blank token's label changes nothing.
 func TestLabelOfABlankToken(t *testing.T) {
 	m, f, chosen, _ := chosenFor(t, true, false)

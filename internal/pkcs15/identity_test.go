@@ -140,6 +140,27 @@ func TestTheLineFindsAnotherCard(t *testing.T) {
 	}
 }
 
+// TestACardThatIsGoneAfterAProgram is said to have been taken out while it ran.
+func TestACardThatIsGoneAfterAProgram(t *testing.T) {
+	for _, exit := range []int{0, 1} {
+		r := &reader{card: appletWith("")}
+		c, err := Open(t.Context(), r, Tools{Run: func(_ context.Context, p runner.Program) (runner.Result, error) {
+			if p.Name == "opensc-tool" {
+				return runner.Result{Stdout: []byte("OpenSC 0.26.0 [gcc]")}, nil
+			}
+			r.ch, r.err = nil, problem.New(problem.CardRemoved, "nothing is in the reader")
+			return runner.Result{Exit: exit}, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.tool(t.Context(), call{program: "pkcs15-init", args: []string{"--create-pkcs15"}})
+		if !problem.Is(err, problem.CardRemoved) || !Unsettled(err) || !strings.Contains(err.Error(), "while pkcs15-init --create-pkcs15 was running") {
+			t.Errorf("exit status %d: %v", exit, err)
+		}
+	}
+}
+
 // TestACardGetsAnotherSerial has a program make a structure: with the serial that it
 // was told the card is the same, and another one when it has any other.
 func TestACardGetsAnotherSerial(t *testing.T) {
