@@ -13,7 +13,7 @@ import (
 
 // afterwards is the time there is to look at the card, and to put back what
 // was on it, after a write that failed or was interrupted.
-const afterwards = 10 * time.Second
+const afterwards = 4 * time.Second
 
 // write writes and reads back.
 func write(ctx context.Context, k key.Key, old, leaf []byte, chain [][]byte) error {

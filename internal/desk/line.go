@@ -27,7 +27,6 @@ type Line struct {
 	connection  iso7816.Connection
 	transmitter iso7816.Transmitter
 	channel     *iso7816.Channel // nil while the line is let go
-	traceError  func() error
 	// note reads what the card is compared by, same compares it with the one
 	// that was named and makes the application ready again.
 	note func(context.Context) error

@@ -116,6 +116,9 @@ type Holder struct {
 	// ShownInstead is the key whose certificate some versions of OpenSC show
 	// where they do not show that of this one; empty for none.
 	ShownInstead string
+	// SeveralPINs says that the card has other user PINs than that of the key, and
+	// that a module may make a token of each.
+	SeveralPINs bool
 	// SharedPIN says that all tokens that a module makes of the card have this
 	// one PIN.
 	SharedPIN bool

@@ -99,7 +99,7 @@ func (e *PINError) explained(t Token, otherwise error) error {
 			Because("No try is left.").Hint("%s", e.Role.hint())
 	case PINRefused:
 		p = problem.New(problem.PINIncorrect, "wrong %s of the token %q [%s]", e.Role, t.Label, e.Code.Name()).
-			Because("The token refused it; it does not say how many tries are left.").Hint("the same command with the right %s", e.Role)
+			Because("The token refused it.").Hint("the same command with the right %s", e.Role)
 		if e.FinalTry {
 			_ = p.WithTries(1).Because("One try is left.")
 		}

@@ -162,6 +162,22 @@ func TestOneCardIsSeveralTokens(t *testing.T) {
 	}
 }
 
+// The token that has the PIN of the key is taken where it is known, and shows the
+// key too.
+func TestTheTokenOfTheKeysPIN(t *testing.T) {
+	for label, want := range map[string]string{
+		"": "card (PIN 01)", "card (PIN 01)": "card (PIN 01)", "card (PIN 02)": "card (PIN 02)", "a label of another module": "card (PIN 01)",
+	} {
+		one, two := newFakeToken("card (PIN 01)", "1"), newFakeToken("card (PIN 02)", "1")
+		one.objects = []fakeObject{publicHalf(t, fakeP256(), "1")}
+		two.objects = []fakeObject{publicHalf(t, fakeP256(), "1"), privateHalf(fakeP256(), "1", nil)}
+		m, _ := startFake(t, one, two)
+		if s := find(t, m, Wanted{Serial: "1", Token: label, Public: fakeP256().Public()}); s.Token().Label != want {
+			t.Errorf("%q: found %q", label, s.Token().Label)
+		}
+	}
+}
+
 func TestTwoCardsWithTheSameKey(t *testing.T) {
 	one, two := newFakeToken("one", "1"), newFakeToken("two", "2")
 	for _, token := range []*fakeToken{one, two} {

@@ -32,9 +32,9 @@ func TestTheCardKnowsItsPIN(t *testing.T) {
 		tries  int // that the error tells, -1 for none
 		asked  int
 	}{
-		{"the token of the key's PIN", token.PIN, func(o *smoke.Options) { o.PIN.Label, o.Holder.Token = "02", "own" }, "", -1, 1},
-		{"the token of another PIN", token.PIN, func(o *smoke.Options) { o.PIN.Label, o.Holder.Token = "02", "else" }, problem.TriesUnknown, -1, 0},
-		{"a token of which that is not known", token.PIN, func(o *smoke.Options) { o.PIN.Label = "02" }, problem.TriesUnknown, -1, 0},
+		{"the token of the key's PIN", token.PIN, func(o *smoke.Options) { o.Holder.SeveralPINs, o.Holder.Token = true, "own" }, "", -1, 1},
+		{"the token of another PIN", token.PIN, func(o *smoke.Options) { o.Holder.SeveralPINs, o.Holder.Token = true, "else" }, problem.TriesUnknown, -1, 0},
+		{"a token of which that is not known", token.PIN, func(o *smoke.Options) { o.Holder.SeveralPINs = true }, problem.TriesUnknown, -1, 0},
 		{"nobody knows the tries", token.PIN, func(o *smoke.Options) { o.PIN.Tries, o.TokenPIN = unknown, saying(unknown) }, problem.TriesUnknown, -1, 0},
 		{"the module knows that it is the last", token.PIN, func(o *smoke.Options) {
 			o.PIN.Tries = unknown

@@ -218,7 +218,7 @@ func (r *run) pin() (pin.PIN, error) {
 	if told.Tries == nil {
 		return own, nil
 	}
-	if told.Label != "" && token.Label != r.o.Holder.Token {
+	if r.o.Holder.SeveralPINs && token.Label != r.o.Holder.Token {
 		return own, problem.New(problem.TriesUnknown, "%s: which of the card's PINs the token %q takes is not known, and none was sent", r.report.Module, token.Label).
 			Because("The key has the %s: sent in the place of another, it would cost that one a try.", told.Name()).
 			Hint("name the token, whose own PIN is asked for then: --key '%s;id=%%45'", token.URI)

@@ -183,6 +183,7 @@ func TestFailures(t *testing.T) {
 		{"wrong PIN", func(o *smoke.Options) { o.Policy = typed("000000") }, problem.PINIncorrect, "login"},
 		{"no module", func(o *smoke.Options) { o.Module = "/nowhere/module.so" }, problem.NotFound, "module"},
 		{"no such card", func(o *smoke.Options) { o.Holder.Serial = "000F12345678" }, problem.NotFound, "token"},
+		{"a card in another reader", func(o *smoke.Options) { o.Reader = blankSlot(t) }, problem.NotFound, "token"},
 		{"a card with one try", func(o *smoke.Options) { o.PIN = counted(1) }, problem.PINBlocked, "login"},
 		{"a blocked card", func(o *smoke.Options) { o.PIN = counted(0) }, problem.PINBlocked, "login"},
 		{"the card's certificate is not the module's", func(o *smoke.Options) {
@@ -224,6 +225,21 @@ func TestFailures(t *testing.T) {
 			}
 		})
 	}
+}
+
+// blankSlot is what the module calls the slot that has no token yet.
+func blankSlot(t *testing.T) string {
+	t.Helper()
+	m, err := p11.Load(t.Context(), "softhsm2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = m.Close() }()
+	blank, err := m.FindToken(t.Context(), p11.URI{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blank.SlotDescription
 }
 
 // A key is not advised instead of itself.

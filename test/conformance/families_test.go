@@ -144,7 +144,7 @@ func pkcs15(t *testing.T, application string, pins map[secret.Name]string) *plac
 	t.Helper()
 	card, r := newCard(t, cardsim.Options{Applications: []string{application}})
 	p := pkcs15In(r, pins)
-	p.desk.ChildEnv = programs(card).Serve(t)
+	p.desk.RunProgram = programs(card).Tools().Run
 	initialise(t, p)
 	return p
 }
@@ -205,7 +205,7 @@ func secondPIN(t *testing.T) *place {
 		}
 	}
 	p.pins[secret.PIN] = second
-	p.desk.ChildEnv = programs(card).Serve(t)
+	p.desk.RunProgram = programs(card).Tools().Run
 	return p
 }
 

@@ -9,11 +9,9 @@ import (
 	"os"
 	"testing"
 
-	"github.com/cardctl/cardctl/test/opensc"
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
 func TestMain(m *testing.M) {
-	opensc.Main()
 	os.Exit(softhsm.Main(m))
 }

@@ -64,13 +64,16 @@ var worlds = map[string]world{
 	"cardctl-version":         {},
 }
 
+// byPUK wants a card that tells the tries of its PUK.
+const byPUK = "unblock-pin user --puk"
+
 // others are the examples, by a part of them, that want another world than the
 // rest of their page.
 var others = map[string]world{
 	"cardctl init --app pkcs15":        {applications: "pkcs15", attached: true},
 	"cardctl sim create":               {},
 	"smoke-test --key OPENPGP.3 --tls": {applications: "openpgp", attached: true, prepare: "certificate"},
-	"unblock-pin user --puk":           {applications: "myeid", attached: true, prepare: "myeid", puk: "13579246"},
+	byPUK:                              {applications: "myeid", attached: true, prepare: "myeid", puk: "13579246"},
 	"object=mail":                      {prepare: "token; token_key 45 vpn; token_key 46 mail"},
 	"id=%45":                           {prepare: "token; token_key 45 vpn"},
 }

@@ -123,16 +123,30 @@ func (k *place) with(ctx context.Context, p key.Purpose, use func(own app.PIN, v
 
 // Holder is what programs know the card by.
 func (k *place) Holder(ctx context.Context) (key.Holder, error) {
-	if _, err := k.card.read(ctx); err != nil {
+	d, err := k.card.read(ctx)
+	if err != nil {
 		return key.Holder{}, err
 	}
-	h := key.Holder{Card: k.card.holder(), Serial: k.card.identity.Serial, Driver: k.card.app.Driver()}
+	h := key.Holder{
+		Card: k.card.holder(), Serial: k.card.identity.Serial, Driver: k.card.app.Driver(), SeveralPINs: d != nil && userPINs(d) > 1,
+	}
 	token, err := k.card.app.ModuleToken(ctx, k.id)
 	if err == nil && token != nil {
 		named := p11.Token{Manufacturer: token.Manufacturer, Model: token.Model, Serial: token.Serial, Label: token.Label}
 		h.Token, h.SerializedID = named.Label, named.SerializedID(k.id)
 	}
 	return h, k.explain(err, "")
+}
+
+// userPINs is how many PINs a card has that OpenSC's module makes a token of.
+func userPINs(d *app.Directory) int {
+	n := 0
+	for _, p := range d.PINs {
+		if !p.SO && !p.Unblocking {
+			n++
+		}
+	}
+	return n
 }
 
 // Algorithms are those that nothing is known against.
