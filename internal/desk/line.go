@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -26,6 +25,7 @@ type Line struct {
 
 	connection  iso7816.Connection
 	transmitter iso7816.Transmitter
+	held        bool // nobody else works on the card
 	channel     *iso7816.Channel // nil while the line is let go
 	// note reads what the card is compared by, same compares it with the one
 	// that was named and makes the application ready again.
@@ -85,6 +85,7 @@ func (l *Line) Channel(ctx context.Context) (*iso7816.Channel, error) {
 	if err := l.take(ctx); err != nil {
 		return nil, err
 	}
+	l.held = true
 	channel := l.newChannel()
 	l.channel = channel
 	if l.same == nil {
@@ -126,11 +127,11 @@ func Changed(place, why string, cause error) error {
 
 // Release lets the card go, without a verified PIN. Channel takes it again.
 func (l *Line) Release() error {
-	if l.channel == nil {
+	if !l.held {
 		return nil
 	}
-	verified := l.channel.Verified()
-	l.channel = nil
+	verified := l.channel != nil && l.channel.Verified()
+	l.channel, l.held = nil, false
 	if err := l.connection.Release(verified); err != nil && !errors.Is(err, iso7816.ErrCardRemoved) {
 		return fmt.Errorf("let go of the card in %s: %w", l.reader, err)
 	}
@@ -145,7 +146,7 @@ func (l *Line) LetGo() error {
 	}
 	verified := l.channel != nil && l.channel.Verified()
 	connection := l.connection
-	l.connection, l.channel = nil, nil
+	l.connection, l.channel, l.held = nil, nil, false
 	if err := connection.Close(verified); err != nil {
 		return fmt.Errorf("let go of the card in %s: %w", l.reader, err)
 	}
@@ -220,15 +221,10 @@ func (l *Line) connect(ctx context.Context) error {
 
 // use puts what every line wants before a connection.
 func (l *Line) use(connection iso7816.Connection) {
-	l.connection, l.transmitter = connection, connection
+	l.connection, l.transmitter, l.held = connection, connection, true
 	if l.desk.Trace != nil {
 		l.transmitter = iso7816.NewTracer(connection, l.desk.Trace)
 	}
-}
-
-// Traced puts a trace before a card.
-func Traced(to io.Writer) func(iso7816.Transmitter) iso7816.Transmitter {
-	return func(card iso7816.Transmitter) iso7816.Transmitter { return iso7816.NewTracer(card, to) }
 }
 
 func (l *Line) newChannel() *iso7816.Channel {

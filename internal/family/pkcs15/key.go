@@ -223,7 +223,7 @@ func (k *place) make(ctx context.Context, spec key.Spec, check func(context.Cont
 	if err != nil {
 		return nil, err
 	}
-	state := ""
+	removed := false
 	err = k.with(ctx, key.ToMake, func(p app.PIN, pin *secret.Bytes) error {
 		n.PIN = p
 		if old != nil && check != nil {
@@ -231,19 +231,30 @@ func (k *place) make(ctx context.Context, spec key.Spec, check func(context.Cont
 				return err
 			}
 		}
-		state = lookAgain
 		if old != nil {
 			if err := k.card.app.DeleteObjects(ctx, app.KindKey, k.id, p, pin); err != nil {
 				return err
 			}
-			state = "The key that was in its place is gone. " + lookAgain
+			removed = true
 		}
 		return put(n, pin)
 	})
-	if err != nil {
-		return nil, k.explain(err, state)
+	switch {
+	case err == nil:
+		return k.readBack(ctx)
+	case removed:
+		return nil, k.explain(err, "The key that was in its place is gone. "+lookAgain)
 	}
-	return k.readBack(ctx)
+	return nil, k.explain(err, stateAfter(err))
+}
+
+// stateAfter is what is known of the card after something that would have changed
+// it.
+func stateAfter(err error) string {
+	if app.Unsettled(err) {
+		return lookAgain
+	}
+	return untouched
 }
 
 // usages are what the new key is for: what was asked for, or else what its
@@ -293,5 +304,8 @@ func (k *place) Delete(ctx context.Context) error {
 	err := k.with(ctx, key.ToMake, func(p app.PIN, pin *secret.Bytes) error {
 		return k.card.app.DeleteObjects(ctx, app.KindKey, k.id, p, pin)
 	})
-	return k.explain(err, "")
+	if err != nil {
+		return k.explain(err, stateAfter(err))
+	}
+	return nil
 }
