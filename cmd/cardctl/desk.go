@@ -21,6 +21,7 @@ func (env *session) desk() *desk.Desk {
 		OpenReaders: env.openReaders, Simulated: env.simulated(), Modules: env.modules,
 		Timeout: env.flags.timeout, Identify: inventory.Serials, Trace: env.traceTo(),
 		ChildEnv: children, RunProgram: env.programs, StateDir: env.stateDir, Detail: env.detail, Seen: func(name string) { env.there = append(env.there, name) },
+		Kept: &env.kept,
 		Meant: desk.Selection{
 			Reader: env.flags.reader, Serial: env.flags.serial, Module: env.flags.module,
 			ReaderTyped: env.given("reader"), ModuleTyped: env.given("module"),

@@ -57,6 +57,7 @@ type session struct {
 
 	flags    sharedFlags
 	progress *output.Progress
+	kept     desk.Kept // a card that a person chose a key of
 	trace    *trace
 	childEnv []string // for child processes, without the secrets of the command
 	stop     context.CancelFunc
@@ -169,7 +170,7 @@ func (env *session) close() error {
 	if env.trace != nil {
 		err = env.trace.close()
 	}
-	return errors.Join(err, env.terminal.Close())
+	return errors.Join(err, env.kept.Close(), env.terminal.Close())
 }
 
 // result writes what the command came to: as a document of this kind, or as

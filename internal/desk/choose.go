@@ -12,8 +12,12 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// Open opens a line to the card that is meant, or to the only one there is.
+// Open opens a line to the card that is meant, or to the only one there is: the one
+// that was kept, if there is one.
 func (d *Desk) Open(ctx context.Context) (*Line, error) {
+	if l := d.Kept.take(d); l != nil {
+		return l, nil
+	}
 	if strings.HasPrefix(d.Meant.Reader, SimulatedPrefix) {
 		return d.openSimulated(ctx)
 	}

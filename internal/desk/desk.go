@@ -55,6 +55,10 @@ type Desk struct {
 	// Timeout is how long a card that another program holds is waited for; 0
 	// for the usual time.
 	Timeout time.Duration
+	// Kept may have a line that Open gives, before it looks for a card; nil for
+	// none. Keep has a line to a card put there when it is closed.
+	Kept *Kept
+	Keep bool
 	// Meant is which card or token the user means.
 	Meant Selection
 	// Identify tells the serials of the card on a line, for Selection.Serial.

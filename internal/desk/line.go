@@ -155,7 +155,8 @@ func (l *Line) LetGo() error {
 // OnClose has something ended with the line, before it.
 func (l *Line) OnClose(end func() error) { l.closing = append(l.closing, end) }
 
-// Close ends the line: the card is let go, without a verified PIN.
+// Close ends the line, unless its desk keeps it: the card is let go, without a
+// verified PIN.
 func (l *Line) Close() error {
 	var err error
 	for _, end := range slices.Backward(l.closing) {
@@ -164,13 +165,16 @@ func (l *Line) Close() error {
 	if l.closing = nil; l.module != nil {
 		return errors.Join(err, l.module.Close())
 	}
+	if l.desk.Keep {
+		return errors.Join(err, l.desk.Kept.keep(l))
+	}
 	return errors.Join(err, l.LetGo())
 }
 
 // Asker lets the card go before somebody is asked who takes time.
 func (l *Line) Asker(ask secret.Asker) secret.Asker {
 	return func(ctx context.Context, r secret.Request) (*secret.Bytes, error) {
-		r.Waiting = both(r.Waiting, func() error { return l.pause(ctx) })
+		r.Waiting = both(r.Waiting, func() error { return l.Pause(ctx) })
 		return ask(ctx, r)
 	}
 }
@@ -178,13 +182,13 @@ func (l *Line) Asker(ask secret.Asker) secret.Asker {
 // Confirm lets the card go before a person is asked.
 func (l *Line) Confirm(confirm Confirm) Confirm {
 	return func(ctx context.Context, q Question) error {
-		q.Waiting = both(q.Waiting, func() error { return l.pause(ctx) })
+		q.Waiting = both(q.Waiting, func() error { return l.Pause(ctx) })
 		return confirm(ctx, q)
 	}
 }
 
-// pause lets the card go, and knows it again afterwards.
-func (l *Line) pause(ctx context.Context) error {
+// Pause lets the card go, and knows it again afterwards.
+func (l *Line) Pause(ctx context.Context) error {
 	if l.channel != nil && l.note != nil {
 		if err := l.note(ctx); err != nil {
 			return err
