@@ -445,6 +445,9 @@ func (p *person) sit() {
 			return
 		}
 		seen += string(buffer[:n])
+		if strings.HasSuffix(seen, leave) {
+			return
+		}
 		if !strings.HasSuffix(seen, ": ") {
 			continue
 		}
@@ -468,10 +471,14 @@ func (p *person) sit() {
 	}
 }
 
+// leave on the terminal has nobody sit there any more.
+const leave = "\x00"
+
 func (p *person) end() {
+	_, _ = p.terminal.WriteString(leave)
+	p.left.Wait()
 	_ = p.terminal.Close()
 	_ = p.hand.Close()
-	p.left.Wait()
 }
 
 // secretSource is what programs get secrets from, in their order.
