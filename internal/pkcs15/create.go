@@ -66,8 +66,7 @@ func (c *Card) Prepare(ctx context.Context, s Status) error {
 			return c.explain(err, "looking who may erase the card")
 		}
 	}
-	_, err := c.openSC(ctx)
-	return err
+	return c.tools.installed("pkcs15-init")
 }
 
 // Create erases the card where there is something on it, and makes a PKCS#15

@@ -100,11 +100,11 @@ func (k *place) Public(ctx context.Context) (crypto.PublicKey, error) {
 // PIN is the one that protects the key, or the one that certificates are written
 // with.
 func (k *place) PIN(ctx context.Context, p key.Purpose) (pin.PIN, error) {
-	own, err := k.card.app.PINFor(ctx, k.id, p == key.ToStore)
+	own, err := k.card.app.PINOf(ctx, k.id, p == key.ToStore)
 	if err != nil {
 		return pin.PIN{}, k.explain(err, "")
 	}
-	return k.card.counted(ctx, own)
+	return k.card.pin(own), nil
 }
 
 // with has the PIN for a purpose sent, by the policy; own is that PIN as the
@@ -130,12 +130,27 @@ func (k *place) Holder(ctx context.Context) (key.Holder, error) {
 	h := key.Holder{
 		Card: k.card.holder(), Serial: k.card.identity.Serial, Driver: k.card.app.Driver(), SeveralPINs: d != nil && userPINs(d) > 1,
 	}
-	token, err := k.card.app.ModuleToken(ctx, k.id)
-	if err == nil && token != nil {
-		named := p11.Token{Manufacturer: token.Manufacturer, Model: token.Model, Serial: token.Serial, Label: token.Label}
-		h.Token, h.SerializedID = named.Label, named.SerializedID(k.id)
+	if h.SeveralPINs {
+		h.Token, _, err = k.moduleToken(ctx)
 	}
-	return h, k.explain(err, "")
+	return h, err
+}
+
+// SerializedID is that of the token which OpenSC's module makes of the key's PIN.
+func (k *place) SerializedID(ctx context.Context) (string, error) {
+	_, id, err := k.moduleToken(ctx)
+	return id, err
+}
+
+// moduleToken is what OpenSC's module calls the token of the key's PIN, and the
+// certificate on it; empty where that is not certain.
+func (k *place) moduleToken(ctx context.Context) (label, serializedID string, err error) {
+	token, err := k.card.app.ModuleToken(ctx, k.id)
+	if err != nil || token == nil {
+		return "", "", k.explain(err, "")
+	}
+	named := p11.Token{Manufacturer: token.Manufacturer, Model: token.Model, Serial: token.Serial, Label: token.Label}
+	return named.Label, named.SerializedID(k.id), nil
 }
 
 // userPINs is how many PINs a card has that OpenSC's module makes a token of.
