@@ -31,6 +31,8 @@ type Line struct {
 	// that was named and makes the application ready again.
 	note func(context.Context) error
 	same func(context.Context, *iso7816.Channel) error
+	// stale drops what was read of the card.
+	stale func()
 
 	module *p11.Module // of a token; nil for a card
 	uri    p11.URI
@@ -74,6 +76,10 @@ func (l *Line) Same(compare func(context.Context, *iso7816.Channel) error) { l.s
 // Note sets what reads the facts that the card is compared by, where opening did
 // not read them: before somebody is asked who takes time.
 func (l *Line) Note(read func(context.Context) error) { l.note = read }
+
+// Stale sets what drops that which was read of the card: while somebody is asked
+// who takes time, other programs may write to it.
+func (l *Line) Stale(drop func()) { l.stale = drop }
 
 // Channel is the way to the card. Where it was let go it is taken again, and
 // compared, first: a card that was taken out meanwhile, or another one in its
@@ -194,6 +200,9 @@ func (l *Line) Pause(ctx context.Context) error {
 		if err := l.note(ctx); err != nil {
 			return err
 		}
+	}
+	if l.stale != nil {
+		l.stale()
 	}
 	return l.Release()
 }

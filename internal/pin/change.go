@@ -41,11 +41,11 @@ func (p *Policy) Change(ctx context.Context, c Change) error {
 	}
 	defer values.wipe()
 	if c.Open != nil {
-		if _, err := p.deliver(ctx, c.By, before, func() error { return c.Open(ctx, values.by) }); err != nil {
+		if _, err := p.deliver(ctx, c.By, before, values.by, func() error { return c.Open(ctx, values.by) }); err != nil {
 			return withState(err, stateOld)
 		}
 	}
-	if refused, err := p.deliver(ctx, c.By, before, func() error { return c.Set(ctx, values.by, values.replacement) }); err != nil {
+	if refused, err := p.deliver(ctx, c.By, before, values.by, func() error { return c.Set(ctx, values.by, values.replacement) }); err != nil {
 		if refused {
 			return withState(err, stateOld)
 		}

@@ -162,6 +162,23 @@ func TestNotAcceptedIsNotSentAgain(t *testing.T) {
 	}
 }
 
+// TestAnotherValueIsNoneThatWasSent: a PIN gets another value after one that was
+// not accepted, and none of those before it a second time.
+func TestAnotherValueIsNoneThatWasSent(t *testing.T) {
+	w := newWorld()
+	w.value = "000000"
+	w.left = Left(9)
+	p := w.policy(Allow{})
+	for _, value := range []string{"111111", "222222", "111111", "222222", "000000"} {
+		p.Another(w.pin())
+		_ = p.Given(secret.New([]byte(value))).Send(t.Context(), w.pin(), w.verify)
+	}
+	sent := slices.DeleteFunc(slices.Clone(w.log), func(step string) bool { return !sends(step) })
+	if got := strings.Join(sent, ", "); got != "send 111111, send 222222, send 000000" {
+		t.Error(got)
+	}
+}
+
 // TestJudge: the counter says whether a PIN was wrong, not the answer alone.
 func TestJudge(t *testing.T) {
 	for name, test := range map[string]struct {

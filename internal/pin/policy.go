@@ -3,6 +3,8 @@ package pin
 import (
 	"context"
 	"errors"
+	"hash/maphash"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -22,14 +24,23 @@ type Allow struct {
 type Policy struct {
 	ask   secret.Asker
 	allow Allow
-	// unaccepted are the PINs that were sent and not accepted, with what the
-	// card answered. None of them is sent again.
-	unaccepted map[string]error
+	// unaccepted are the PINs that were sent and not accepted. None of them is sent
+	// again.
+	unaccepted map[string]*unaccepted
+	seed       maphash.Seed
+}
+
+// unaccepted is what became of a PIN.
+type unaccepted struct {
+	answer error    // of the card, to the last value
+	values []uint64 // that were sent, hashed
+	// another says that one which was not among them may be sent.
+	another bool
 }
 
 // New returns a policy that has sent nothing yet.
 func New(ask secret.Asker, allow Allow) *Policy {
-	return &Policy{ask: ask, allow: allow, unaccepted: map[string]error{}}
+	return &Policy{ask: ask, allow: allow, unaccepted: map[string]*unaccepted{}, seed: maphash.MakeSeed()}
 }
 
 // WrongError is a PIN that the card refused as a wrong one.
@@ -50,7 +61,7 @@ func (p *Policy) Send(ctx context.Context, what PIN, send func(context.Context, 
 		return err
 	}
 	defer values.wipe()
-	_, err = p.deliver(ctx, what, before, func() error { return send(ctx, values.by) })
+	_, err = p.deliver(ctx, what, before, values.by, func() error { return send(ctx, values.by) })
 	return err
 }
 
@@ -85,6 +96,14 @@ func (p *Policy) With(ask secret.Asker) *Policy {
 // a card that was erased: what was not accepted before says nothing of it.
 func (p *Policy) Renewed(what PIN) { delete(p.unaccepted, what.key()) }
 
+// Another says that another value of a PIN is sent after one that was not accepted.
+// One that was sent before is still not sent again.
+func (p *Policy) Another(what PIN) {
+	if last := p.unaccepted[what.key()]; last != nil {
+		last.another = true
+	}
+}
+
 // Check refuses a PIN that is blocked, would be after one more mistake, or of
 // which that is not known.
 func (p *Policy) Check(what PIN, left Tries) error {
@@ -117,8 +136,9 @@ func (v *values) wipe() {
 // collect reads the state, asks for what is to be sent, and reads the state
 // again where time passed. It returns the state that the PIN is sent on.
 func (p *Policy) collect(ctx context.Context, what PIN, replacement *PIN) (Tries, *values, error) {
-	if err := p.unaccepted[what.key()]; err != nil {
-		return Tries{}, nil, err
+	last := p.unaccepted[what.key()]
+	if last != nil && !last.another {
+		return Tries{}, nil, last.answer
 	}
 	left, err := p.state(ctx, what)
 	if err != nil {
@@ -128,6 +148,9 @@ func (p *Policy) collect(ctx context.Context, what PIN, replacement *PIN) (Tries
 	got := &values{}
 	if got.by, err = p.askOld(ctx, what, left, &passed); err == nil && replacement != nil {
 		got.replacement, err = p.askNew(ctx, *replacement, &passed)
+	}
+	if err == nil && last != nil && slices.Contains(last.values, p.hash(got.by)) {
+		err = last.answer
 	}
 	if err == nil && passed {
 		left, err = p.state(ctx, what)
@@ -177,14 +200,20 @@ func noticing(r secret.Request, passed *bool) secret.Request {
 
 // deliver sends what was collected and finds out what an answer means that is no
 // plain success. refused says that the card certainly did nothing but count.
-func (p *Policy) deliver(ctx context.Context, what PIN, before Tries, send func() error) (refused bool, err error) {
+func (p *Policy) deliver(ctx context.Context, what PIN, before Tries, value *secret.Bytes, send func() error) (refused bool, err error) {
 	if err = send(); err == nil {
 		return false, nil
 	}
 	refused, err = judge(ctx, what, before, err)
-	p.unaccepted[what.key()] = err
+	now := &unaccepted{answer: err, values: []uint64{p.hash(value)}}
+	if last := p.unaccepted[what.key()]; last != nil {
+		now.values = append(now.values, last.values...)
+	}
+	p.unaccepted[what.key()] = now
 	return refused, err
 }
+
+func (p *Policy) hash(value *secret.Bytes) uint64 { return maphash.Bytes(p.seed, value.Reveal()) }
 
 // judge makes of a failure what the user is told. The card is asked for the tries
 // left again: one less is a wrong PIN, whatever was answered, and one that is

@@ -39,6 +39,9 @@ var twoPINs = []kind{
 	{"PKCS#15 MyEID", "pkcs15", func(t *testing.T) *place { return secondPIN(t) }},
 }
 
+// strangers are cards that cardctl does not know by itself.
+var strangers = []kind{{"PKCS#15 through OpenSC", "pkcs15", strange}}
+
 // keyless are cards on which no key can be used.
 var keyless = []kind{
 	{"GlobalPlatform", "gp", func(t *testing.T) *place { return without(t, "gp") }},
@@ -146,6 +149,23 @@ func pkcs15(t *testing.T, application string, pins map[secret.Name]string) *plac
 	p := pkcs15In(r, pins)
 	p.desk.RunProgram = programs(card).Tools().Run
 	initialise(t, p)
+	return p
+}
+
+func strange(t *testing.T) *place {
+	p := secondPIN(t)
+	p.desk.Meant.App = p.app // nothing but the name says that it is one
+	p.ref, p.algorithm, p.pins[secret.PIN] = "PKCS15.45", "p256", myEIDPINs()[secret.PIN]
+	readers, err := p.desk.OpenReaders(t.Context(), pcsc.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	readers.(*reader).between = func(command, answer []byte) []byte {
+		if command[1] == iso7816.InsSelect && command[2] == 0x04 {
+			return []byte{0x6A, 0x82}
+		}
+		return answer
+	}
 	return p
 }
 

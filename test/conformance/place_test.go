@@ -24,6 +24,8 @@ type place struct {
 	desk *desk.Desk
 	pins map[secret.Name]string
 	app  string // of the kind, in --app
+	// algorithm is that of its keys; empty for the usual one.
+	algorithm string
 	// label is that of the card or token; empty for one that has none.
 	label string
 	// mute has the card keep the tries of its PINs to itself; nil for one that
@@ -35,7 +37,10 @@ type place struct {
 	allow pin.Allow
 	// refuse has the person say no.
 	refuse bool
-	asked  []secret.Request
+	// meanwhile is done once while the person is asked; nil for somebody who takes no
+	// time.
+	meanwhile func()
+	asked     []secret.Request
 }
 
 func (p *place) access() desk.Access {
@@ -49,17 +54,36 @@ func (p *place) access() desk.Access {
 				return nil, secret.ErrMissing
 			}
 			p.asked = append(p.asked, r)
+			if err := p.thinks(r.Waiting); err != nil {
+				return nil, err
+			}
 			return secret.New([]byte(value)), nil
 		},
-		Confirm: func(context.Context, desk.Question) error {
+		Confirm: func(_ context.Context, q desk.Question) error {
 			if p.refuse {
 				return problem.New(problem.Refused, "no")
 			}
-			return nil
+			return p.thinks(q.Waiting)
 		},
 		AllowLastTry: p.allow.LastTry, AllowUnknownTries: p.allow.UnknownTries,
 		Now: time.Now, Notify: func(string) {},
 	}
+}
+
+// thinks is a person who takes time.
+func (p *place) thinks(waiting func() error) error {
+	work := p.meanwhile
+	if work == nil {
+		return nil
+	}
+	p.meanwhile = nil
+	if waiting != nil {
+		if err := waiting(); err != nil {
+			return err
+		}
+	}
+	work()
+	return nil
 }
 
 // with is the same place with another PIN typed at it wherever one is asked for.

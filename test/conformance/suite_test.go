@@ -99,7 +99,7 @@ func TestKeyless(t *testing.T) {
 // generate makes a key by the workflow, and tells what it reports.
 func (p *place) generate(t *testing.T, replace string) (keygen.Report, error) {
 	t.Helper()
-	return keygen.Generate(t.Context(), p.desk, p.access(), keygen.Wish{Key: p.ref, Replace: replace})
+	return keygen.Generate(t.Context(), p.desk, p.access(), keygen.Wish{Key: p.ref, Algorithm: p.algorithm, Replace: replace})
 }
 
 func made(t *testing.T, p *place) keygen.Report {

@@ -2,6 +2,7 @@ package openpgp
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,6 +44,29 @@ func TestInitAsksForSecretsBeforeItChangesAnything(t *testing.T) {
 	}
 	if tries := d.tries(); tries[0] != 3 || tries[2] != 3 || len(d.asked) != 3 {
 		t.Errorf("%v, asked for %v", tries, d.asked)
+	}
+}
+
+// TestInitSendsNoPINTwice: what the card shall have is what it is said to have, or
+// the factory's, and neither is right.
+func TestInitSendsNoPINTwice(t *testing.T) {
+	for name, test := range map[string]struct {
+		user, admin, current string
+		left                 []int
+	}{
+		"the admin PIN":          {"654321", "33333333", "33333333", []int{3, 0, 1}},
+		"the factory's PIN":      {factoryUserPIN, "33333333", "44444444", []int{2, 0, 2}},
+		"the factory's, admin's": {"654321", factoryAdminPIN, factoryAdminPIN, []int{3, 0, 2}},
+	} {
+		d := newPINs(t, "")
+		if _, err := d.initialise(card.InitOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		d.last = true // nothing else keeps the second from being sent
+		d.pins = map[secret.Name]string{secret.PIN: test.user, secret.AdminPIN: test.admin, secret.CurrentAdminPIN: test.current}
+		if _, err := d.initialise(card.InitOptions{}); !problem.Is(err, problem.PINIncorrect) || !slices.Equal(d.tries(), test.left) {
+			t.Errorf("%s: %v, tries %v", name, err, d.tries())
+		}
 	}
 }
 

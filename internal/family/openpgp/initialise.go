@@ -144,9 +144,7 @@ func (w *work) run(ctx context.Context) (erased bool, err error) {
 		// Blank, but not with the factory's PINs: the erasure that was
 		// confirmed is needed after all. What was guessed says nothing of the
 		// admin PIN that the user names.
-		if w.current != nil && string(w.current.Reveal()) != factoryAdminPIN {
-			w.access.Policy.Renewed(w.described(app.PW3))
-		}
+		w.access.Policy.Another(w.described(app.PW3))
 	}
 	if err := w.erase(ctx); err != nil {
 		return true, err
@@ -192,13 +190,13 @@ func (w *work) resume(ctx context.Context) error {
 	return err
 }
 
-// accepts sends a PIN that was not sent before, whatever the card said to another.
+// accepts sends a PIN, unless it was sent, whatever the card said to another.
 func (w *work) accepts(ctx context.Context, ref app.PasswordRef, value *secret.Bytes) error {
 	p, err := w.pin(ctx, ref)
 	if err != nil {
 		return err
 	}
-	w.access.Policy.Renewed(p)
+	w.access.Policy.Another(p)
 	return w.access.Policy.Given(value).Send(ctx, p, w.verify(ref))
 }
 

@@ -82,6 +82,9 @@ type Card struct {
 	app      *app.Card
 	access   key.Access
 	identity card.Identity
+	// asked is how often somebody was asked who takes time: what was read of the
+	// card before may not be true any more.
+	asked int
 }
 
 func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, error) {
@@ -94,7 +97,12 @@ func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, erro
 	}
 	line.Note(p.Remember)
 	line.Same(p.Same)
-	return &Card{line: line, app: p, access: o.Access}, nil
+	c := &Card{line: line, app: p, access: o.Access}
+	line.Stale(func() {
+		c.asked++
+		p.Forget()
+	})
+	return c, nil
 }
 
 func lacks() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/card"
@@ -14,9 +15,10 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// found is what Survey saw.
+// found is what Survey saw, when somebody was asked for the asked-th time.
 type found struct {
 	status app.Status
+	asked  int
 }
 
 // Survey looks what is on the card, and whether it can be erased. A card with a
@@ -32,12 +34,12 @@ func (c *Card) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, er
 	if err != nil {
 		return nil, key.Explain(err, "init", untouched)
 	}
-	report := card.InitReport{Application: name, PINs: "new", Lost: []string{}, Erased: status.Structure}
+	report := card.InitReport{Application: name, PINs: "new", Lost: contents(status.Directory), Erased: status.Structure}
 	if status.Directory != nil {
 		if _, err := c.read(ctx); err != nil {
 			return nil, key.Explain(err, "init", untouched)
 		}
-		report.Serial, report.Lost = c.identity.Serial, contents(status.Directory)
+		report.Serial = c.identity.Serial
 	}
 	if err := c.app.Prepare(ctx, status); err != nil {
 		return nil, key.Explain(err, "init", untouched)
@@ -49,7 +51,7 @@ func (c *Card) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, er
 	}
 	return &card.Survey{
 		Options: o, Question: c.question(status, report), Report: report,
-		Needs: c.needs(status), Found: found{status},
+		Needs: c.needs(status), Found: found{status, c.asked},
 	}, nil
 }
 
@@ -66,7 +68,10 @@ func triesOf(p app.PIN) pin.Tries {
 // and sets the first PINs.
 func (c *Card) Initialise(ctx context.Context, s *card.Survey, given map[secret.Name]*secret.Bytes) (card.InitReport, error) {
 	report, state := s.Report, untouched
-	status := s.Found.(found).status
+	status, err := c.confirmed(ctx, s.Found.(found))
+	if err != nil {
+		return report, key.Explain(err, "init", untouched)
+	}
 	first := app.First{
 		Label: s.Options.Label, Serial: newSerial(), PIN: given[secret.PIN], PUK: given[secret.PUK], SOPIN: given[secret.SOPIN],
 	}
@@ -77,7 +82,7 @@ func (c *Card) Initialise(ctx context.Context, s *card.Survey, given map[secret.
 		first.Current = current
 		return c.app.Create(ctx, status, first, func(now string) { state = now })
 	}
-	err := c.permit(ctx, status, given, create)
+	err = c.permit(ctx, status, given, create)
 	if err == nil {
 		err = c.app.Check(ctx, first)
 	}
@@ -89,6 +94,19 @@ func (c *Card) Initialise(ctx context.Context, s *card.Survey, given map[secret.
 	}
 	report.Serial = c.identity.Serial
 	return report, nil
+}
+
+// confirmed is the status of the card, looked at again if somebody was asked
+// meanwhile: only what the question named is lost.
+func (c *Card) confirmed(ctx context.Context, was found) (app.Status, error) {
+	if was.asked == c.asked {
+		return was.status, nil
+	}
+	now, err := c.app.Status(ctx)
+	if err == nil && !slices.Equal(contents(now.Directory), contents(was.status.Directory)) {
+		err = changedMeanwhile("what is on the card has changed since the question")
+	}
+	return now, err
 }
 
 // permit has the card erased with the PIN that it asks for, by the policy. Where
@@ -132,6 +150,9 @@ func newSerial() string {
 
 func contents(d *app.Directory) []string {
 	lost := []string{}
+	if d == nil {
+		return lost
+	}
 	for _, k := range d.Keys {
 		lost = append(lost, fmt.Sprintf("key PKCS15.%X (%s, %q)", k.ID, k.Algorithm(), k.Label))
 	}

@@ -21,6 +21,14 @@ type place struct {
 	card *Card
 	ref  key.Reference
 	id   []byte
+	seen *seen // nil where it was not looked at
+}
+
+// seen is the key in a place, as it was when somebody was asked for the asked-th
+// time.
+type seen struct {
+	fingerprint string // empty for none
+	asked       int
 }
 
 func (k *place) Reference() key.Reference { return k.ref }
@@ -29,6 +37,40 @@ func (k *place) Reference() key.Reference { return k.ref }
 // directory where the card has no public half for it. What an interrupted
 // Generate or Import left is no key: nobody knows its public half.
 func (k *place) Occupant(ctx context.Context) (*key.Occupant, error) {
+	occupant, err := k.occupant(ctx)
+	if err == nil {
+		k.saw(occupant)
+	}
+	return occupant, err
+}
+
+func (k *place) saw(there *key.Occupant) {
+	k.seen = &seen{asked: k.card.asked}
+	if there != nil {
+		k.seen.fingerprint = there.Fingerprint
+	}
+}
+
+// unchanged refuses a key that is not the one that was looked at: another program
+// may have written to the card while somebody was asked.
+func (k *place) unchanged(ctx context.Context) error {
+	was := k.seen
+	if was == nil || was.asked == k.card.asked {
+		return nil
+	}
+	if _, err := k.Occupant(ctx); err != nil || k.seen.fingerprint == was.fingerprint {
+		return err
+	}
+	k.seen = was
+	return changedMeanwhile(k.ref.String() + ": the key has changed since it was looked at")
+}
+
+func changedMeanwhile(what string) error {
+	return problem.New(problem.Refused, "%s", what).
+		Because("Another program wrote to the card meanwhile. %s", untouched).Hint("cardctl info")
+}
+
+func (k *place) occupant(ctx context.Context) (*key.Occupant, error) {
 	private, err := k.private(ctx)
 	if err != nil || private == nil {
 		return nil, err
@@ -94,6 +136,7 @@ func (k *place) Public(ctx context.Context) (crypto.PublicKey, error) {
 			Because("There is a private key, and neither a public key nor a certificate with its ID.").
 			Hint("write the certificate with pkcs15-init, or replace the key")
 	}
+	k.saw(&key.Occupant{Fingerprint: pubkey.Fingerprint(public)})
 	return public, nil
 }
 
@@ -107,8 +150,8 @@ func (k *place) PIN(ctx context.Context, p key.Purpose) (pin.PIN, error) {
 	return k.card.pin(own), nil
 }
 
-// with has the PIN for a purpose sent, by the policy; own is that PIN as the
-// card knows it.
+// with has the PIN for a purpose sent, by the policy, unless the key has become
+// another one meanwhile; own is that PIN as the card knows it.
 func (k *place) with(ctx context.Context, p key.Purpose, use func(own app.PIN, value *secret.Bytes) error) error {
 	own, err := k.card.app.PINFor(ctx, k.id, p == key.ToStore)
 	if err != nil {
@@ -118,7 +161,12 @@ func (k *place) with(ctx context.Context, p key.Purpose, use func(own app.PIN, v
 	if err != nil {
 		return err
 	}
-	return k.card.access.Policy.Send(ctx, counted, func(_ context.Context, value *secret.Bytes) error { return use(own, value) })
+	return k.card.access.Policy.Send(ctx, counted, func(ctx context.Context, value *secret.Bytes) error {
+		if err := k.unchanged(ctx); err != nil {
+			return err
+		}
+		return use(own, value)
+	})
 }
 
 // Holder is what programs know the card by.

@@ -8,6 +8,7 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // HoldsChain is true: a certificate is an object as any other.
@@ -78,6 +79,9 @@ func (k *place) PutCertificate(ctx context.Context, leaf []byte, chain [][]byte)
 	stored, err := k.needed(ctx)
 	if err != nil {
 		return err
+	}
+	if stored.Public != nil && !pubkey.Same(stored.Public, parsed.PublicKey) {
+		return changedMeanwhile(what + ": the key has changed since it was looked at")
 	}
 	there := k.contents.Certificates
 	old, err := k.certificate(ctx)

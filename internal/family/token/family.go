@@ -82,12 +82,15 @@ type Token struct {
 	access  key.Access
 	session *p11.Session
 	seen    p11.Token
+	// asked is how often somebody was asked who takes time.
+	asked int
 }
 
 func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, error) {
 	module, uri := line.Token()
 	t := &Token{line: line, module: module, uri: uri, access: o.Access}
 	line.OnClose(func() error { return t.session.Close() })
+	line.Stale(func() { t.asked++ })
 	return t, nil
 }
 

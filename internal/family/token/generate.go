@@ -157,6 +157,12 @@ func (k *place) replaced(ctx context.Context) (*p11.StoredKey, error) {
 	return old, nil
 }
 
+// changedMeanwhile is the error of what is not there any more as somebody saw it.
+func changedMeanwhile(what string) error {
+	return problem.New(problem.Refused, "%s", what).
+		Because("Another program wrote to the token meanwhile. %s", tokenUntouched).Hint("cardctl info")
+}
+
 func (k *place) taken(by *p11.StoredKey) error {
 	p := problem.New(problem.Refused, "there is a key with this ID or label")
 	if by.Public == nil {
@@ -205,6 +211,9 @@ func (k *place) Delete(ctx context.Context) error {
 	stored, err := k.needed(ctx)
 	if err != nil {
 		return key.Explain(err, what, tokenUntouched)
+	}
+	if k.seen != nil && !pubkey.Same(stored.Public, k.seen) {
+		return changedMeanwhile(what + ": the key has changed since it was looked at")
 	}
 	k.forget()
 	k.seen = nil

@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/card"
@@ -14,10 +15,12 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// found is what Survey saw: the token, and the label that it will have.
+// found is what Survey saw, when somebody was asked for the asked-th time: the token,
+// and the label that it will have.
 type found struct {
 	token p11.Token
 	label string
+	asked int
 }
 
 // Survey finds the token: the one that the URI names; where it names none, the
@@ -53,7 +56,7 @@ func (t *Token) survey(ctx context.Context, of p11.Token, o card.InitOptions) (*
 	needs, err := t.needs(ctx, of)
 	t.announcePad(of)
 	return &card.Survey{
-		Options: o, Question: question(of, label, report.Lost), Report: report, Needs: needs, Found: found{of, label},
+		Options: o, Question: question(of, label, report.Lost), Report: report, Needs: needs, Found: found{of, label, t.asked},
 	}, err
 }
 
@@ -105,6 +108,9 @@ func (t *Token) Initialise(ctx context.Context, s *card.Survey, given map[secret
 	was := s.Found.(found)
 	var made p11.Token
 	err := t.access.Policy.Given(given[secret.SOPIN]).Send(ctx, t.officer(was.token), func(ctx context.Context, so *secret.Bytes) (err error) {
+		if err := t.confirmed(ctx, was, report.Lost); err != nil {
+			return err
+		}
 		made, err = t.module.InitToken(ctx, was.token, so, was.label, true)
 		return err
 	})
@@ -121,6 +127,25 @@ func (t *Token) Initialise(ctx context.Context, s *card.Survey, given map[secret
 	}
 	report.URI = made.URI
 	return report, nil
+}
+
+// confirmed looks again at a token after somebody was asked: only what the question
+// named is lost, and what the token does not show.
+func (t *Token) confirmed(ctx context.Context, was found, lost []string) error {
+	if t.asked == was.asked {
+		return nil
+	}
+	var now card.InitReport
+	err := t.look(ctx, was.token, &now)
+	if err == nil && !sameElements(now.Lost, lost) {
+		err = changedMeanwhile("what is on the token has changed since the question")
+	}
+	return err
+}
+
+// sameElements compares lists of what tokens have in no order.
+func sameElements(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // officer is the SO PIN that C_InitToken takes: the token's own, or the first.
