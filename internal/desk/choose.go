@@ -52,11 +52,11 @@ func (d *Desk) Open(ctx context.Context) (*Line, error) {
 
 // OpenIn opens a line to the card in the reader of this name.
 func (d *Desk) OpenIn(ctx context.Context, reader string) (*Line, error) {
-	d.saw(reader)
 	l := &Line{desk: d, reader: reader}
 	if err := l.connect(ctx); err != nil {
 		return nil, err
 	}
+	d.saw(reader) // what was typed may be something else in the place of a name
 	return l, nil
 }
 

@@ -76,6 +76,9 @@ type Desk struct {
 	Seen func(name string)
 	// Detail is told what those want to know who asked for more.
 	Detail func(format string, args ...any)
+	// NotLetGo is told why a card was not let go after the work on it was done;
+	// where it is nil, that is an error of the work.
+	NotLetGo func(error)
 }
 
 // Simulated are simulated cards by name.

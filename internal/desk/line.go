@@ -178,6 +178,18 @@ func (l *Line) Close() error {
 	return errors.Join(err, l.LetGo())
 }
 
+// Done ends the line after the work that came to this error. Where the work is done,
+// a failure of letting the card go does not undo it: Desk.NotLetGo is told, and
+// the result stands.
+func (l *Line) Done(work error) error {
+	err := l.Close()
+	if err == nil || work != nil || l.desk.NotLetGo == nil {
+		return errors.Join(work, err)
+	}
+	l.desk.NotLetGo(err)
+	return nil
+}
+
 // Asker lets the card go before somebody is asked who takes time.
 func (l *Line) Asker(ask secret.Asker) secret.Asker {
 	return func(ctx context.Context, r secret.Request) (*secret.Bytes, error) {
