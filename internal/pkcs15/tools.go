@@ -186,15 +186,6 @@ func (t Tools) child(ctx context.Context, p runner.Program) (runner.Result, erro
 	return runner.Result{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Exit: cmd.ProcessState.ExitCode()}, nil
 }
 
-// installed refuses to begin where a program is missing.
-func (t Tools) installed(program string) error {
-	if t.Run != nil {
-		return nil
-	}
-	_, err := t.find(program)
-	return err
-}
-
 func (t Tools) find(program string) (string, error) {
 	look := t.Find
 	if look == nil {
