@@ -179,6 +179,13 @@ func TestAnotherValueIsNoneThatWasSent(t *testing.T) {
 	}
 }
 
+// TestFewTriesAreShown: a person is told before the PIN is typed.
+func TestFewTriesAreShown(t *testing.T) {
+	if few := Few(); few.Note() == "" || !few.Known() || few.Last() || !Left(1).FewerThan(few) || Left(3).FewerThan(few) {
+		t.Errorf("%+v: %q", few, few.Note())
+	}
+}
+
 // TestJudge: the counter says whether a PIN was wrong, not the answer alone.
 func TestJudge(t *testing.T) {
 	for name, test := range map[string]struct {
