@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,13 +74,23 @@ func runInfo(ctx context.Context, env *session, o *infoOptions) error {
 	}
 	info := cardInfo{
 		Reader: found.Place, Card: found.Card, Keys: found.Keys,
-		Certificates: []certstore.Stored{}, PINs: found.PINs, Facts: found.Facts,
+		Certificates: []certstore.Stored{}, PINs: found.PINs, Facts: withCount(found.Facts),
 	}
 	for _, stored := range found.Certificates {
 		described := certstore.Describe(stored.Value, stored.Public)
 		info.Certificates = append(info.Certificates, certstore.Stored{Ref: stored.Ref, Certificate: described, SerializedID: stored.SerializedID})
 	}
 	return env.result("CardInfo", info, func(s *output.Sheet) { info.text(s, found.Looked, env.Now()) })
+}
+
+// withCount adds the number of signatures, which every document has: 0 of a card that
+// does not count them.
+func withCount(facts []inventory.Fact) []inventory.Fact {
+	const field = "signatureCount"
+	if slices.ContainsFunc(facts, func(f inventory.Fact) bool { return f.Field == field }) {
+		return facts
+	}
+	return append(facts, inventory.Fact{Field: field, Value: 0})
 }
 
 // readOnly is what a workflow gets that needs no secret.

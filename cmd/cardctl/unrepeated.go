@@ -69,6 +69,9 @@ func (r *repetition) text(text string) string {
 func (r *repetition) places(text string) map[string]string {
 	instead := map[string]string{}
 	add := func(word, place string) {
+		if utf8.RuneCountInString(word) >= leastSecret && r.allows(word) {
+			return // nor is a part of it a secret
+		}
 		for _, piece := range append(pieces(word), tails(word)...) {
 			for _, written := range []string{piece, strings.Trim(strconv.Quote(piece), `"`)} {
 				if containsFold(text, written) && !r.allows(piece) {

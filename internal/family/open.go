@@ -294,6 +294,22 @@ func (w Wanted) first(ctx context.Context, here At, apps []string) (card.Card, e
 			lacking = err
 		}
 	}
+	return w.without(ctx, here, lacking)
+}
+
+// without is a card that has none of the applications with a PIN: one that it has
+// says which PINs there are.
+func (w Wanted) without(ctx context.Context, here At, lacking error) (card.Card, error) {
+	for _, app := range (Wanted{Takes: w.Takes}).candidates() {
+		f, _ := ByApp(app)
+		if w.Role == "" || slices.Contains(f.Roles, w.Role) {
+			continue
+		}
+		c, err := f.Open(ctx, here.Line, card.Opening{App: app, Access: here.Keys})
+		if !errors.Is(err, card.ErrLacks) {
+			return c, err
+		}
+	}
 	return nil, lacking
 }
 

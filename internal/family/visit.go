@@ -35,7 +35,9 @@ func visitCard(ctx context.Context, here At, app string, visit func(context.Cont
 	if err != nil {
 		return found, err
 	}
+	var more []card.Family // that may have more to tell
 	for _, f := range families {
+		told := false
 		for _, name := range f.Apps {
 			if f.Open == nil || app != "" && app != name || app == "" && !found.Has(name) {
 				continue
@@ -48,10 +50,15 @@ func visitCard(ctx context.Context, here At, app string, visit func(context.Cont
 				return found, err
 			}
 			err = visit(ctx, c)
-			found.Add(c.Identity()) // as far as reading it told
+			identity := c.Identity() // as far as reading it told
+			found.Add(identity)
+			told = told || identity.State != "" // so that there is no serial
 			if err != nil {
 				return found, err
 			}
+		}
+		if !told {
+			more = append(more, f)
 		}
 	}
 	if app != "" && !slices.ContainsFunc(families, func(f card.Family) bool { return slices.Contains(f.Apps, app) }) {
@@ -64,5 +71,5 @@ func visitCard(ctx context.Context, here At, app string, visit func(context.Cont
 		found.Add(c.Identity())
 		return found, err
 	}
-	return found, describe(ctx, here.Line, families, &found)
+	return found, describe(ctx, here.Line, more, &found)
 }

@@ -8,6 +8,7 @@ package cardinit
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
@@ -66,14 +67,22 @@ func initialise(ctx context.Context, here family.At, able card.Initialiser, o Op
 		return card.InitReport{}, err
 	}
 	if err := here.Access.Confirm.Ask(ctx, "%s", survey.Question); err != nil {
-		return survey.Report, err
+		return survey.Report, untouched(here, err)
 	}
 	given, err := ask(ctx, here, survey.Needs)
 	defer wipe(given)
 	if err != nil {
-		return survey.Report, err
+		return survey.Report, untouched(here, err)
 	}
 	return able.Initialise(ctx, survey, given)
+}
+
+// untouched says that nothing was changed yet.
+func untouched(here family.At, err error) error {
+	if explained, ok := problem.Explained(err, "init", fmt.Sprintf("Nothing on the %s was changed.", here.Kind())); ok {
+		return explained
+	}
+	return err
 }
 
 // ask gets the secrets before anything is changed.

@@ -66,7 +66,7 @@ func (r *room) at() family.At {
 		r.question = q.Asked()
 		return r.refused
 	}
-	return family.At{Access: desk.Access{Confirm: confirm}, Keys: key.Access{Policy: pin.New(ask, pin.Allow{})}}
+	return family.At{Line: &desk.Line{}, Access: desk.Access{Confirm: confirm}, Keys: key.Access{Policy: pin.New(ask, pin.Allow{})}}
 }
 
 func need(name secret.Name) card.Need {

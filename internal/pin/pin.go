@@ -139,5 +139,5 @@ func (p PIN) CheckLength(value *secret.Bytes) error {
 	case p.Max == 0:
 		length = problem.New(problem.Usage, "the %s must have at least %d bytes", p.Name(), max(p.Min, 1))
 	}
-	return length.Because("What was given is too %s; it was not sent to the card.", tooWhat)
+	return length.Because("What was given is too %s; it was not sent.", tooWhat)
 }

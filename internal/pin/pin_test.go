@@ -179,6 +179,24 @@ func TestAnotherValueIsNoneThatWasSent(t *testing.T) {
 	}
 }
 
+// TestAWrongPINOfACardThatTellsNoTries: it is one all the same.
+func TestAWrongPINOfACardThatTellsNoTries(t *testing.T) {
+	w := newWorld()
+	w.left = Unknown()
+	err := w.policy(Allow{UnknownTries: true}).Send(t.Context(), w.pin(), func(context.Context, *secret.Bytes) error { return status(0x6982) })
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != problem.PINIncorrect || p.TriesLeft != nil {
+		t.Error(err)
+	}
+}
+
+// TestFewTriesAreShown: a person is told before the PIN is typed.
+func TestFewTriesAreShown(t *testing.T) {
+	if few := Few(); few.Note() == "" || !few.Known() || few.Last() || !Left(1).FewerThan(few) || Left(3).FewerThan(few) {
+		t.Errorf("%+v: %q", few, few.Note())
+	}
+}
+
 // TestJudge: the counter says whether a PIN was wrong, not the answer alone.
 func TestJudge(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -230,6 +230,8 @@ func judge(ctx context.Context, what PIN, before Tries, err error) (refused bool
 			left = now
 		case gone(failed) && !called:
 			return false, failed
+		case failed == nil && !called && !now.Known() && notVerified(err):
+			return true, what.wrong(now, err)
 		}
 	}
 	if called {
@@ -252,6 +254,13 @@ func calledWrong(err error) (left Tries, cause error, called bool) {
 		return Left(*told.TriesLeft), err, true
 	}
 	return Unknown(), err, true
+}
+
+// notVerified is the answer of a card that does not count aloud to a wrong PIN:
+// there is nothing else that VERIFY would need.
+func notVerified(err error) bool {
+	var refused *iso7816.StatusError
+	return errors.As(err, &refused) && refused.INS == iso7816.InsVerify && refused.Status == iso7816.StatusSecurityNotSatisfied
 }
 
 func gone(err error) bool { return problem.Gone(err) || errors.Is(err, iso7816.ErrCardRemoved) }

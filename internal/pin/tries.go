@@ -15,6 +15,7 @@ const (
 	unknown triesState = iota
 	counted
 	several
+	few
 )
 
 // Left is a number that the card told.
@@ -22,6 +23,9 @@ func Left(n int) Tries { return Tries{left: n, state: counted} }
 
 // Several is more than one, of a token that does not count aloud.
 func Several() Tries { return Tries{state: several} }
+
+// Few is more than one, of such a token that was given a wrong PIN last.
+func Few() Tries { return Tries{state: few} }
 
 // Unknown is what nothing tells. It is not enough for a PIN to be sent.
 func Unknown() Tries { return Tries{} }
@@ -51,7 +55,7 @@ func (t Tries) FewerThan(before Tries) bool {
 	switch {
 	case t.state == counted && before.state == counted:
 		return t.left < before.left
-	case t.state == counted && before.state == several:
+	case t.state == counted && (before.state == several || before.state == few):
 		return t.left <= 1
 	}
 	return false
@@ -65,6 +69,8 @@ func (t Tries) uncounted(before Tries) bool {
 // Note is what a person at a prompt has to know, nothing where nothing is told.
 func (t Tries) Note() string {
 	switch {
+	case t.state == few:
+		return "it was wrong before, few tries are left"
 	case t.state != counted:
 		return ""
 	case t.left == 1:

@@ -85,6 +85,8 @@ type Card struct {
 	// asked is how often somebody was asked who takes time: what was read of the
 	// card before may not be true any more.
 	asked int
+	// blank says that there was no structure when the card was read last.
+	blank bool
 }
 
 func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, error) {
@@ -100,6 +102,7 @@ func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, erro
 	c := &Card{line: line, app: p, access: o.Access}
 	line.Stale(func() {
 		c.asked++
+		c.blank = false
 		p.Forget()
 	})
 	return c, nil
@@ -118,9 +121,12 @@ func (c *Card) Identity() card.Identity { return c.identity }
 // read reads the directory, nil where the card is not initialised, and notes what
 // it tells of the card.
 func (c *Card) read(ctx context.Context) (*app.Directory, error) {
+	if c.blank {
+		return nil, nil
+	}
 	d, err := c.app.Token(ctx)
 	if problem.Is(err, problem.NotFound) {
-		c.identity.State = "not initialised"
+		c.identity.State, c.blank = "not initialised", true
 		return nil, nil
 	}
 	if err != nil {

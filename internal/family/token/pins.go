@@ -73,6 +73,9 @@ func (c counter) tries(ctx context.Context) (pin.Tries, error) {
 	if !c.certain {
 		return askOpenSC(ctx, c.of, c.r, c.env)
 	}
+	if state.CountLow {
+		return pin.Few(), nil
+	}
 	return pin.Several(), nil
 }
 
