@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -158,7 +159,45 @@ func (env *session) start(cmd *cobra.Command, args []string) error {
 		env.stop = stop
 		cmd.SetContext(ctx)
 	}
+	world := *env.Env
+	world.Out = stoppable{cmd.Context(), env.Out}
+	env.Env = &world
 	return env.openTrace(cmd.Context())
+}
+
+// stoppable is a stream that may be a pipe which nobody reads: writing to it ends
+// soon after the command is to end.
+type stoppable struct {
+	ctx context.Context
+	to  io.Writer
+}
+
+// lastChance is how long a stream may take that is written to when the command is
+// to end: what was done should be told.
+const lastChance = time.Second
+
+func (s stoppable) Write(p []byte) (int, error) {
+	type written struct {
+		n   int
+		err error
+	}
+	done := make(chan written, 1)
+	own := bytes.Clone(p) // the caller may use p again while it is still written
+	go func() {
+		n, err := s.to.Write(own)
+		done <- written{n, err}
+	}()
+	select {
+	case w := <-done:
+		return w.n, w.err
+	case <-s.ctx.Done():
+	}
+	select {
+	case w := <-done:
+		return w.n, w.err
+	case <-time.After(lastChance):
+		return 0, s.ctx.Err()
+	}
 }
 
 // close ends what was begun for the command.
@@ -189,8 +228,8 @@ func (env *session) result(kind string, document any, text func(*output.Sheet)) 
 
 // notWritten is a result that nobody takes.
 func notWritten(err error) error {
-	if err == nil {
-		return nil
+	if stopped, ok := problem.Explained(err, "", "The work is done, and its result was not taken from stdout."); ok {
+		return stopped
 	}
 	return problem.Wrap(problem.Failed, err, "the result cannot be written to stdout").
 		Because("The work is done; what takes its result does not [%s].", err).

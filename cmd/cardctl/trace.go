@@ -16,6 +16,7 @@ import (
 type trace struct {
 	name   string
 	to     io.Writer
+	file   *os.File // to close; nil for stderr
 	failed error
 }
 
@@ -43,15 +44,15 @@ func (env *session) openTrace(ctx context.Context) error {
 		}
 		return problem.Wrap(problem.Failed, err, "cannot write the trace")
 	}
-	env.trace = &trace{name: name, to: f}
+	env.trace = &trace{name: name, to: stoppable{ctx, f}, file: f}
 	return nil
 }
 
 // close ends the trace, and says if it is not whole.
 func (t *trace) close() error {
 	err := t.failed
-	if f, ok := t.to.(*os.File); ok && t.name != "stderr" {
-		err = errors.Join(err, f.Close())
+	if t.file != nil {
+		err = errors.Join(err, t.file.Close())
 	}
 	if err == nil {
 		return nil

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +13,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/terminal"
 )
 
 // A trace is for its owner alone, also where the file was there before, and never
@@ -121,5 +126,56 @@ func TestPipesThatNobodyReads(t *testing.T) {
 			t.Errorf("%q: %+v", command, r)
 		}
 		stop()
+	}
+}
+
+// A pipe that nobody reads holds no command up, neither for its result nor for its
+// trace: it ends with the timeout, and what is done is said.
+func TestPipesThatAreFull(t *testing.T) {
+	d := newDesk(t, "OTHER=654321")
+	d.must("init", "--yes")
+	trace := filepath.Join(t.TempDir(), "trace")
+	if err := syscall.Mkfifo(trace, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	full, err := os.OpenFile(trace, os.O_RDWR|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = full.Close() }()
+	for _, size := range []int{4096, 1} { // to the last byte, which a write of 4096 leaves
+		for err == nil {
+			_, err = syscall.Write(int(full.Fd()), make([]byte, size))
+		}
+		err = nil
+	}
+	nobody, pipe := io.Pipe()
+	defer func() { _ = nobody.Close() }()
+	for name, test := range map[string]struct {
+		out  io.Writer
+		args []string
+		says string
+	}{
+		"result": {pipe, nil, "work is done"},
+		"trace":  {io.Discard, []string{"--trace", trace}, "gave up"},
+	} {
+		var errs bytes.Buffer
+		env := &Env{
+			In: strings.NewReader(""), Out: test.out, Err: &errs, Now: time.Now,
+			Environ:  []string{"CARDCTL_STATE_DIR=" + d.state},
+			terminal: terminal.New(terminal.Options{Plain: true}), modules: desk.NewModules(),
+		}
+		ended := make(chan int, 1)
+		go func() {
+			ended <- run(t.Context(), env, append([]string{"info", "-r", "sim:desk", "--timeout", "300ms"}, test.args...))
+		}()
+		select {
+		case status := <-ended:
+			if status != 1 || !strings.Contains(errs.String(), test.says) {
+				t.Errorf("%s: exit status %d\n%s", name, status, errs.String())
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: it waits for ever", name)
+		}
 	}
 }

@@ -201,7 +201,13 @@ func values(f *pflag.Flag) []string {
 
 // argumentName is what the usage calls the argument.
 func argumentName(cmd *cobra.Command, i int) string {
-	names := slices.DeleteFunc(strings.Fields(cmd.Use)[1:], func(word string) bool { return strings.ToUpper(word) != word })
+	var names []string
+	words := strings.Fields(cmd.Use)
+	for at, word := range words[1:] {
+		if strings.ToUpper(word) == word && !strings.HasPrefix(words[at], "--") { // not the value of a flag
+			names = append(names, word)
+		}
+	}
 	if i < len(names) {
 		return names[i]
 	}

@@ -97,7 +97,7 @@ func (e *Error) Reason() string {
 	if errors.As(e.Cause, &inner) {
 		return inner.Reason()
 	}
-	return e.Cause.Error()
+	return Sentence(e.Cause.Error())
 }
 
 func (e *Error) Error() string {
