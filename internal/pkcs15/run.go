@@ -114,7 +114,7 @@ func (c *Card) openSC(ctx context.Context) (Version, error) {
 	return c.version, err
 }
 
-// askVersion asks for the version, once, while the card is released.
+// askVersion asks for the version, once.
 func (c *Card) askVersion(ctx context.Context) (err error) {
 	if !c.versionKnown {
 		c.version, err = c.tools.Version(ctx)
