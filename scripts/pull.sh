@@ -23,6 +23,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/go.sh
 . scripts/lib/pcscd.sh
 
+readonly in_process=(./cmd/cardctl ./internal/family/openpgp ./test/opensc) # need no daemon
+
 rows=$(mktemp)
 log=$(mktemp)
 
@@ -58,20 +60,20 @@ failed=0
 need build >&2
 need_go >&2
 case ${1:-} in
-'') pull -run '^Test(Pulled|LiedTo|Swapped)' ./cmd/cardctl ;;
+'') pull -run '^Test(Pulled|LiedTo|Swapped)' "${in_process[@]}" ;;
 --daemon)
-	pull -run '^Test(Pulled|LiedTo|Swapped)' ./cmd/cardctl
+	pull -run '^Test(Pulled|LiedTo|Swapped)' "${in_process[@]}"
 	on_daemon -run '^Test.*PulledOnTheWay$' ./test/pkcs15
 	;;
 --interrupted) PULL_EVERY=1 on_daemon -run '^TestInterrupted' ./test/hardening ;;
 --swapped)
 	export PULL_EVERY=1
-	pull -run '^TestSwapped' ./cmd/cardctl
+	pull -run '^TestSwapped' "${in_process[@]}"
 	on_daemon -run '^TestSwapped' ./test/hardening
 	;;
 --every)
 	export PULL_EVERY=1
-	pull -run '^Test(Pulled|LiedTo|Swapped)' ./cmd/cardctl
+	pull -run '^Test(Pulled|LiedTo|Swapped)' "${in_process[@]}"
 	on_daemon -run '^Test.*PulledOnTheWay$' ./test/pkcs15
 	on_daemon -run '^Test(Interrupted|Swapped)' ./test/hardening
 	;;

@@ -48,7 +48,7 @@ func (env *session) chooseKey(ctx context.Context) (string, error) {
 	if env.flags.noInput || !env.terminal.Available() {
 		return "", missing
 	}
-	keys, err := env.keyChoices(ctx, nil)
+	keys, err := env.keysOf(ctx, true)
 	switch {
 	case err != nil:
 		return "", err
@@ -86,10 +86,17 @@ func (env *session) serialChoices(ctx context.Context, _ *cobra.Command) ([]choi
 // keyChoices are the keys of the card that is meant now, and its empty places;
 // those of every token where a module is named.
 func (env *session) keyChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+	return env.keysOf(ctx, false)
+}
+
+// keysOf has the line to the card kept for the command, where a person chooses.
+func (env *session) keysOf(ctx context.Context, keep bool) ([]choice, error) {
 	if env.flags.module != "" {
 		return env.tokenKeyChoices(ctx)
 	}
-	places, err := inventory.Keys(ctx, env.desk(), env.readOnly())
+	d := env.desk()
+	d.Keep = keep
+	places, err := inventory.Keys(ctx, d, env.readOnly())
 	return keysAsChoices(places), err
 }
 

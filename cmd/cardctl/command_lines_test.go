@@ -110,7 +110,7 @@ func (l lineage) mistake(flags []*pflag.Flag, canary string) []string {
 	source := []string{"env", "file", "fd", "stdin", "command", "pinentry", "prompt", "pass", "ENV", "env:", "text"}[l.IntN(11)]
 	between := []string{":", " ", "=", "/", ",", "", "==", ": ", "= ", "-", "\t", "\n", "\u00a0", ";", "=\"", "='"}[l.IntN(16)]
 	dash := []string{"-", "--", "---", "—", "–", "−", "‐", "-–", "", "/", "+", " --", "\u00a0--"}[l.IntN(13)]
-	switch l.IntN(10) {
+	switch l.IntN(11) {
 	case 0:
 		return []string{canary}
 	case 1:
@@ -125,8 +125,32 @@ func (l lineage) mistake(flags []*pflag.Flag, canary string) []string {
 		return []string{"--" + name + "=" + canary}
 	case 8:
 		return []string{"-" + string("rmokqvyphxD"[l.IntN(11)]) + between + canary}
+	case 9:
+		return []string{"--reader", "sim:" + canary}
 	default:
 		return []string{dash + name, source, canary}
+	}
+}
+
+// cobra repeats on the process's own stderr a line that it cannot complete; so it
+// gets none of those.
+func TestLinesThatAreNotCompleted(t *testing.T) {
+	env := newSession(newEnv())
+	for line, want := range map[string]bool{
+		"gen-key --777312=":          false,
+		"gen-key --pin:777312=":      false,
+		"gen-key -x=777312":          false,
+		"gen-key --777312= ":         false,
+		"gen-key --pin=":             true,
+		"gen-key --admin-pin=777312": true,
+		"gen-key --key=O":            true,
+		"gen-key --a":                true,
+		"gen-key --key ":             true,
+		"gen-k":                      true,
+	} {
+		if got := env.completable(append([]string{cobra.ShellCompRequestCmd}, strings.Split(line, " ")...)); got != want {
+			t.Errorf("%q: %v", line, got)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,8 +58,9 @@ const completionTime = 3 * time.Second
 // choices are what can be meant, as it is now; cmd has the flags that were typed.
 type choices func(ctx context.Context, cmd *cobra.Command) ([]choice, error)
 
-// completable reports whether the line before the word to complete can be read.
-// Of one that cannot, cobra offers nothing, and repeats it on stderr.
+// completable reports whether the line before the word to complete can be read, and
+// the flag in that word if there is one with a value. Of a line that cannot, cobra
+// offers nothing, and repeats it on stderr.
 func (env *session) completable(args []string) bool {
 	if len(args) < 2 {
 		return true
@@ -68,6 +70,9 @@ func (env *session) completable(args []string) bool {
 	cmd, rest, err := root.Find(args[1 : len(args)-1])
 	if err != nil {
 		return false
+	}
+	if last := args[len(args)-1]; strings.HasPrefix(last, "-") && strings.Contains(last, "=") {
+		rest = append(slices.Clone(rest), last)
 	}
 	err = cmd.ParseFlags(rest)
 	var missing *pflag.ValueRequiredError // it is what the shell asks for

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -20,7 +21,10 @@ func (env *session) desk() *desk.Desk {
 	return &desk.Desk{
 		OpenReaders: env.openReaders, Simulated: env.simulated(), Modules: env.modules,
 		Timeout: env.flags.timeout, Identify: inventory.Serials, Trace: env.traceTo(),
-		ChildEnv: children, RunProgram: env.programs, StateDir: env.stateDir, Detail: env.detail, Seen: func(name string) { env.there = append(env.there, name) },
+		ChildEnv: children, RunProgram: env.programs, StateDir: env.stateDir, Detail: env.detail,
+		Seen:     func(name string) { env.there = append(env.there, name) },
+		NotLetGo: func(err error) { env.notLetGo = errors.Join(env.notLetGo, notLetGo(err)) },
+		Kept:     &env.kept,
 		Meant: desk.Selection{
 			Reader: env.flags.reader, Serial: env.flags.serial, Module: env.flags.module,
 			ReaderTyped: env.given("reader"), ModuleTyped: env.given("module"),

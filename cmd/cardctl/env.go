@@ -57,7 +57,9 @@ type session struct {
 
 	flags    sharedFlags
 	progress *output.Progress
+	kept     desk.Kept // a card that a person chose a key of
 	trace    *trace
+	notLetGo error    // of a card, after its work was done
 	childEnv []string // for child processes, without the secrets of the command
 	stop     context.CancelFunc
 
@@ -165,11 +167,11 @@ func (env *session) close() error {
 	if env.stop != nil {
 		env.stop()
 	}
-	var err error
+	err := env.notLetGo
 	if env.trace != nil {
-		err = env.trace.close()
+		err = errors.Join(err, env.trace.close())
 	}
-	return errors.Join(err, env.terminal.Close())
+	return errors.Join(err, env.kept.Close(), env.terminal.Close())
 }
 
 // result writes what the command came to: as a document of this kind, or as
@@ -193,6 +195,13 @@ func notWritten(err error) error {
 	return problem.Wrap(problem.Failed, err, "the result cannot be written to stdout").
 		Because("The work is done; what takes its result does not [%s].", err).
 		Hint("cardctl info")
+}
+
+// notLetGo is a card or a token that was not let go after the work on it.
+func notLetGo(err error) error {
+	return problem.Wrap(problem.Failed, err, "the card was not let go").
+		Because("The command did its work, and its result stands; the card may still take the PIN for verified [%s].", err).
+		Hint("take the card out and put it in again, then: cardctl info")
 }
 
 // silent says that Err is for errors alone.

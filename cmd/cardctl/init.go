@@ -27,12 +27,15 @@ func newInitCmd(env *session) *cobra.Command {
 		Long: `Erase a card, and give it its first PINs: --pin and --admin-pin are what it
 shall have afterwards. What will be lost is shown, and has to be confirmed.
 
-A card that was used wants its admin PIN as --current-admin-pin. Without it both
-PINs are blocked first, which is the other way to erase an OpenPGP card.
+A used OpenPGP card needs its admin PIN as --current-admin-pin. A wrong one ends
+the command, and nothing is erased. If you omit it, and confirm, both PINs are
+blocked first, which is the other way to erase such a card. If init was
+interrupted, run the same command again to finish.
 
 A PKCS#15 card, --app pkcs15, gets --pin and --puk, and --so-pin where it has
 one. Where it wants its SO PIN, or without one its user PIN, to be erased, that
-is --current-so-pin; without the flag the new one is tried.
+is --current-so-pin; without the flag the new one is tried. A used IsoApplet
+does not report the tries of its PUK, which needs --allow-unknown-tries.
 
 A PKCS#11 token, --app pkcs11, gets --so-pin and --pin. A MUSCLE applet, --app
 muscle, is set up: once, with --pin, --so-pin and --puk.`,

@@ -23,7 +23,8 @@ func newSetPINCmd(env *session) *cobra.Command {
 		Use:   "set-pin " + cardinit.WhichPIN(),
 		Short: "Set or change a PIN",
 		Long: `Set or change a PIN: the old one is given by its own flag, the new one by
---new-pin. The resetting code of an OpenPGP card is set with its admin PIN.`,
+--new-pin. The resetting code of an OpenPGP card is set with its admin PIN. If
+the card does not accept the old PIN, nothing is changed.`,
 		Example: `  cardctl set-pin user
   cardctl set-pin admin --admin-pin env:OLD --new-pin env:NEW
   cardctl set-pin reset-code --admin-pin prompt --new-pin prompt

@@ -42,6 +42,7 @@ func TestSwappedPKCS15Card(t *testing.T) {
 				"gen-key in the place of another":     {before: withKey, command: "gen-key -k PKCS15.45 -a p256 --replace $F15", secrets: pin},
 				"import-key":                          {before: fresh, command: "import-key -k PKCS15.45 $W/key.pem", secrets: pin},
 				"gen-csr":                             {before: withFile, command: "gen-csr -k PKCS15.45 --subject CN=a", secrets: pin},
+				"gen-csr, the key is chosen":          {before: withFile, command: "gen-csr --subject CN=a", secrets: pin},
 				"import-cert":                         {before: withFile, command: "import-cert -k PKCS15.45 $W/a.pem", secrets: pin},
 				"import-cert in the place of another": {before: another, command: "import-cert -k PKCS15.45 $W/b.pem", secrets: pin},
 				"delete-cert":                         {before: withCert, command: "delete-cert -k PKCS15.45", secrets: pin},

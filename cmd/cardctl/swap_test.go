@@ -445,12 +445,17 @@ func (p *person) sit() {
 			return
 		}
 		seen += string(buffer[:n])
+		if strings.HasSuffix(seen, leave) {
+			return
+		}
 		if !strings.HasSuffix(seen, ": ") {
 			continue
 		}
 		typed := "y"
 		switch {
 		case strings.HasSuffix(seen, "[y/N]: "):
+		case strings.Contains(seen, "Which key? ["):
+			typed = "1"
 		case strings.Contains(seen, "Repeat "):
 			typed = last
 		case len(p.secrets) == 0:
@@ -466,10 +471,14 @@ func (p *person) sit() {
 	}
 }
 
+// leave on the terminal has nobody sit there any more.
+const leave = "\x00"
+
 func (p *person) end() {
+	_, _ = p.terminal.WriteString(leave)
+	p.left.Wait()
 	_ = p.terminal.Close()
 	_ = p.hand.Close()
-	p.left.Wait()
 }
 
 // secretSource is what programs get secrets from, in their order.
@@ -583,6 +592,8 @@ func TestSwappedOpenPGPCard(t *testing.T) {
 			before: append(slices.Clone(initialised), "set-pin reset-code --new-pin env:RESET_CODE"), command: "unblock-pin", secrets: []string{"reset-code", "new-pin"},
 		},
 		"import-key in the place of another":  {before: withKey, command: "import-key -k OPENPGP.3 --replace $F $W/key.pem", secrets: []string{"admin-pin"}},
+		"gen-key, the key is chosen":          {before: initialised, command: "gen-key", secrets: []string{"admin-pin"}},
+		"gen-csr, the key is chosen":          {before: append(slices.Clone(initialised), "gen-key -k OPENPGP.1"), command: "gen-csr --subject CN=a", secrets: []string{"pin"}},
 		"import-cert":                         {before: withCert[:len(withCert)-1], command: "import-cert -k OPENPGP.3 $W/a.pem", secrets: []string{"admin-pin"}},
 		"import-cert in the place of another": {before: another, command: "import-cert -k OPENPGP.3 $W/b.pem", secrets: []string{"admin-pin"}},
 		"delete-cert":                         {before: withCert, command: "delete-cert -k OPENPGP.3", secrets: []string{"admin-pin"}},

@@ -21,7 +21,8 @@ func newUnblockPINCmd(env *session) *cobra.Command {
 		Short: "Give a blocked PIN its tries back, and a new value",
 		Long: `Give a blocked user PIN its tries back, and a new value. An OpenPGP card wants
 --reset-code or --admin-pin, which is asked for where neither is given; a
-PKCS#15 card --puk, a PKCS#11 token --so-pin.`,
+PKCS#15 card --puk, a PKCS#11 token --so-pin. An IsoApplet does not report the
+tries of its PUK, which needs --allow-unknown-tries.`,
 		Example: `  cardctl unblock-pin user
   cardctl unblock-pin user --reset-code env:CODE --new-pin env:NEW
   cardctl unblock-pin user --puk env:PUK --new-pin env:NEW

@@ -72,9 +72,11 @@ func (r *repetition) places(text string) map[string]string {
 		if utf8.RuneCountInString(word) >= leastSecret && r.allows(word) {
 			return // nor is a part of it a secret
 		}
-		for _, piece := range append(pieces(word), word, strings.Trim(strconv.Quote(word), `"`)) {
-			if containsFold(text, piece) && !r.allows(piece) {
-				instead[piece] = place
+		for _, piece := range append(pieces(word), tails(word)...) {
+			for _, written := range []string{piece, strings.Trim(strconv.Quote(piece), `"`)} {
+				if containsFold(text, written) && !r.allows(piece) {
+					instead[written] = place
+				}
 			}
 		}
 	}
@@ -160,13 +162,27 @@ func vocabulary(cmd *cobra.Command) map[string]bool {
 // pieces are the parts of a word between what separates a flag from its value,
 // and one directory from the next, without dashes of any kind in front.
 func pieces(word string) []string {
-	parts := strings.FieldsFunc(word, func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(`=:/\,;|"'`, r)
-	})
+	parts := strings.FieldsFunc(word, separates)
 	for i, part := range parts {
 		parts[i] = strings.TrimLeftFunc(part, func(r rune) bool { return unicode.Is(unicode.Pd, r) })
 	}
 	return parts
+}
+
+func separates(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(`=:/\,;|"'`, r)
+}
+
+// tails are a word, and what follows each separator in it: sim:NAME has one NAME,
+// whatever that looks like.
+func tails(word string) []string {
+	all := []string{word}
+	for i, r := range word {
+		if separates(r) {
+			all = append(all, word[i+utf8.RuneLen(r):])
+		}
+	}
+	return all
 }
 
 // values are what was given to a flag; secrets have sources of their own.

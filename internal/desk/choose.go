@@ -12,8 +12,12 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// Open opens a line to the card that is meant, or to the only one there is.
+// Open opens a line to the card that is meant, or to the only one there is: the one
+// that was kept, if there is one.
 func (d *Desk) Open(ctx context.Context) (*Line, error) {
+	if l := d.Kept.take(d); l != nil {
+		return l, nil
+	}
 	if strings.HasPrefix(d.Meant.Reader, SimulatedPrefix) {
 		return d.openSimulated(ctx)
 	}
@@ -48,11 +52,11 @@ func (d *Desk) Open(ctx context.Context) (*Line, error) {
 
 // OpenIn opens a line to the card in the reader of this name.
 func (d *Desk) OpenIn(ctx context.Context, reader string) (*Line, error) {
-	d.saw(reader)
 	l := &Line{desk: d, reader: reader}
 	if err := l.connect(ctx); err != nil {
 		return nil, err
 	}
+	d.saw(reader) // what was typed may be something else in the place of a name
 	return l, nil
 }
 

@@ -55,6 +55,10 @@ type Desk struct {
 	// Timeout is how long a card that another program holds is waited for; 0
 	// for the usual time.
 	Timeout time.Duration
+	// Kept may have a line that Open gives, before it looks for a card; nil for
+	// none. Keep has a line to a card put there when it is closed.
+	Kept *Kept
+	Keep bool
 	// Meant is which card or token the user means.
 	Meant Selection
 	// Identify tells the serials of the card on a line, for Selection.Serial.
@@ -72,6 +76,9 @@ type Desk struct {
 	Seen func(name string)
 	// Detail is told what those want to know who asked for more.
 	Detail func(format string, args ...any)
+	// NotLetGo is told why a card was not let go after the work on it was done;
+	// where it is nil, that is an error of the work.
+	NotLetGo func(error)
 }
 
 // Simulated are simulated cards by name.

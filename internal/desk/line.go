@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -26,6 +25,7 @@ type Line struct {
 
 	connection  iso7816.Connection
 	transmitter iso7816.Transmitter
+	held        bool // nobody else works on the card
 	channel     *iso7816.Channel // nil while the line is let go
 	// note reads what the card is compared by, same compares it with the one
 	// that was named and makes the application ready again.
@@ -91,6 +91,7 @@ func (l *Line) Channel(ctx context.Context) (*iso7816.Channel, error) {
 	if err := l.take(ctx); err != nil {
 		return nil, err
 	}
+	l.held = true
 	channel := l.newChannel()
 	l.channel = channel
 	if l.same == nil {
@@ -132,11 +133,11 @@ func Changed(place, why string, cause error) error {
 
 // Release lets the card go, without a verified PIN. Channel takes it again.
 func (l *Line) Release() error {
-	if l.channel == nil {
+	if !l.held {
 		return nil
 	}
-	verified := l.channel.Verified()
-	l.channel = nil
+	verified := l.channel != nil && l.channel.Verified()
+	l.channel, l.held = nil, false
 	if err := l.connection.Release(verified); err != nil && !errors.Is(err, iso7816.ErrCardRemoved) {
 		return fmt.Errorf("let go of the card in %s: %w", l.reader, err)
 	}
@@ -151,7 +152,7 @@ func (l *Line) LetGo() error {
 	}
 	verified := l.channel != nil && l.channel.Verified()
 	connection := l.connection
-	l.connection, l.channel = nil, nil
+	l.connection, l.channel, l.held = nil, nil, false
 	if err := connection.Close(verified); err != nil {
 		return fmt.Errorf("let go of the card in %s: %w", l.reader, err)
 	}
@@ -161,7 +162,8 @@ func (l *Line) LetGo() error {
 // OnClose has something ended with the line, before it.
 func (l *Line) OnClose(end func() error) { l.closing = append(l.closing, end) }
 
-// Close ends the line: the card is let go, without a verified PIN.
+// Close ends the line, unless its desk keeps it: the card is let go, without a
+// verified PIN.
 func (l *Line) Close() error {
 	var err error
 	for _, end := range slices.Backward(l.closing) {
@@ -170,13 +172,28 @@ func (l *Line) Close() error {
 	if l.closing = nil; l.module != nil {
 		return errors.Join(err, l.module.Close())
 	}
+	if l.desk.Keep {
+		return errors.Join(err, l.desk.Kept.keep(l))
+	}
 	return errors.Join(err, l.LetGo())
+}
+
+// Done ends the line after the work that came to this error. Where the work is done,
+// a failure of letting the card go does not undo it: Desk.NotLetGo is told, and
+// the result stands.
+func (l *Line) Done(work error) error {
+	err := l.Close()
+	if err == nil || work != nil || l.desk.NotLetGo == nil {
+		return errors.Join(work, err)
+	}
+	l.desk.NotLetGo(err)
+	return nil
 }
 
 // Asker lets the card go before somebody is asked who takes time.
 func (l *Line) Asker(ask secret.Asker) secret.Asker {
 	return func(ctx context.Context, r secret.Request) (*secret.Bytes, error) {
-		r.Waiting = both(r.Waiting, func() error { return l.pause(ctx) })
+		r.Waiting = both(r.Waiting, func() error { return l.Pause(ctx) })
 		return ask(ctx, r)
 	}
 }
@@ -184,13 +201,13 @@ func (l *Line) Asker(ask secret.Asker) secret.Asker {
 // Confirm lets the card go before a person is asked.
 func (l *Line) Confirm(confirm Confirm) Confirm {
 	return func(ctx context.Context, q Question) error {
-		q.Waiting = both(q.Waiting, func() error { return l.pause(ctx) })
+		q.Waiting = both(q.Waiting, func() error { return l.Pause(ctx) })
 		return confirm(ctx, q)
 	}
 }
 
-// pause lets the card go, and knows it again afterwards.
-func (l *Line) pause(ctx context.Context) error {
+// Pause lets the card go, and knows it again afterwards.
+func (l *Line) Pause(ctx context.Context) error {
 	if l.channel != nil && l.note != nil {
 		if err := l.note(ctx); err != nil {
 			return err
@@ -225,15 +242,10 @@ func (l *Line) connect(ctx context.Context) error {
 
 // use puts what every line wants before a connection.
 func (l *Line) use(connection iso7816.Connection) {
-	l.connection, l.transmitter = connection, connection
+	l.connection, l.transmitter, l.held = connection, connection, true
 	if l.desk.Trace != nil {
 		l.transmitter = iso7816.NewTracer(connection, l.desk.Trace)
 	}
-}
-
-// Traced puts a trace before a card.
-func Traced(to io.Writer) func(iso7816.Transmitter) iso7816.Transmitter {
-	return func(card iso7816.Transmitter) iso7816.Transmitter { return iso7816.NewTracer(card, to) }
 }
 
 func (l *Line) newChannel() *iso7816.Channel {

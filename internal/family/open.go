@@ -58,7 +58,7 @@ func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access,
 		return err
 	}
 	here := at(line, a)
-	return errors.Join(func() error {
+	return line.Done(func() error {
 		c, err := f.Open(ctx, line, card.Opening{App: f.Apps[0], Named: true, Access: here.Keys})
 		if err != nil {
 			return about(ref.String(), err)
@@ -68,7 +68,7 @@ func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access,
 			return err
 		}
 		return work(ctx, here, k)
-	}(), line.Close())
+	}())
 }
 
 // Name adds the ID, in hex, and the label of a new key to a reference, where keys
@@ -154,7 +154,7 @@ func WithLine(ctx context.Context, d *desk.Desk, a desk.Access, work func(contex
 		return err
 	}
 	d.Tell("using the card in %s", line.Place())
-	return errors.Join(work(ctx, at(line, a)), line.Close())
+	return line.Done(work(ctx, at(line, a)))
 }
 
 // withMeant opens the line to what is meant: a card, or a token, which is opened
@@ -183,7 +183,7 @@ func withMeant(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work 
 		return err
 	}
 	d.Tell("using the card in %s", line.Place())
-	return errors.Join(work(ctx, at(line, a), nil), line.Close())
+	return line.Done(work(ctx, at(line, a), nil))
 }
 
 func withToken(ctx context.Context, d *desk.Desk, a desk.Access, work func(context.Context, At, card.Card) error) error {
@@ -197,13 +197,13 @@ func withToken(ctx context.Context, d *desk.Desk, a desk.Access, work func(conte
 	}
 	here := at(line, a)
 	f := tokens()
-	return errors.Join(func() error {
+	return line.Done(func() error {
 		c, err := f.Open(ctx, line, card.Opening{App: f.Apps[0], Named: true, Access: here.Keys})
 		if err != nil {
 			return err
 		}
 		return work(ctx, here, c)
-	}(), line.Close())
+	}())
 }
 
 // TokenPIN is the user PIN of the token of a session.

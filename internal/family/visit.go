@@ -22,6 +22,9 @@ func Visit(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, visit fun
 			return err
 		}
 		found, err = visitCard(ctx, here, strings.ToLower(d.Meant.App), visit)
+		if err == nil && d.Keep {
+			err = here.Line.Pause(ctx)
+		}
 		return err
 	})
 	return found, place, err

@@ -134,8 +134,7 @@ func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
 		return nil // no such place on this card, or nothing in it
 	}
 	stored := Certificate{Ref: ref, Value: value, Public: public}
-	holder, err := k.Holder(ctx)
-	stored.SerializedID = holder.SerializedID
+	stored.SerializedID, err = k.SerializedID(ctx)
 	i.Certificates = append(i.Certificates, stored)
 	return err
 }

@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/cardctl/cardctl/internal/card"
@@ -61,7 +60,7 @@ func look(ctx context.Context, d *desk.Desk, p desk.Place) Reader {
 	}
 	r.ATR = fmt.Sprintf("%X", line.ATR())
 	found, err := Identify(ctx, line)
-	if r.Err = errors.Join(err, line.Close()); r.Err == nil {
+	if r.Err = line.Done(err); r.Err == nil {
 		r.Card = &found
 	}
 	return r

@@ -1,6 +1,9 @@
 package iso7816
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // What a command carries is taken for a secret unless the instruction is listed
 // here. A new instruction is blank in a trace until somebody decides that it
@@ -67,8 +70,23 @@ func publicAnswer(c Command) bool {
 		return true
 	case interindustry(c.CLA) && c.INS == InsPerformSecurityOp:
 		return c.P1 == 0x9E
+	case interindustry(c.CLA) && privateObject(c):
+		return false
 	}
 	return publicInstruction(c)
+}
+
+// privateObject reports whether a data object is read that a PIN may protect: the
+// private ones of the OpenPGP application (4.4.1), and the printed information of a
+// PIV card, where ykman keeps a management key.
+func privateObject(c Command) bool {
+	switch c.INS {
+	case InsGetData:
+		return c.P1 == 0x01 && c.P2 >= 0x01 && c.P2 <= 0x04
+	case InsGetData | 1:
+		return bytes.HasSuffix(c.Data, []byte{0x5F, 0xC1, 0x09})
+	}
+	return false
 }
 
 // publicInstruction reports whether what a command carries both ways is public

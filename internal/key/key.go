@@ -37,6 +37,9 @@ type Key interface {
 	// Holder is what programs know card and key by.
 	Holder(ctx context.Context) (Holder, error)
 
+	// SerializedID names the certificate to OpenVPN; empty where it is not known.
+	SerializedID(ctx context.Context) (string, error)
+
 	// Signer signs with the key on the card. The PIN is asked for and
 	// verified at the first signature.
 	Signer(ctx context.Context) (crypto.Signer, error)
@@ -111,8 +114,6 @@ type Holder struct {
 	Token string
 	// URI names the token or key where it is reached through a module.
 	URI string
-	// SerializedID names the certificate to OpenVPN; empty where it is not known.
-	SerializedID string
 	// ShownInstead is the key whose certificate some versions of OpenSC show
 	// where they do not show that of this one; empty for none.
 	ShownInstead string

@@ -138,7 +138,7 @@ func (m *Module) SetPIN(ctx context.Context, t Token, r Role, old, replacement *
 		return t, err
 	}
 	err = s.setPIN(ctx, r, old, replacement)
-	return m.afterPIN(ctx, t, r, s.closedAfter(err))
+	return m.afterPIN(ctx, t, r, err, s.Close())
 }
 
 func (s *Session) initPIN(ctx context.Context, userPIN *secret.Bytes) error {
@@ -180,16 +180,7 @@ func (m *Module) asOfficer(ctx context.Context, t Token, soPIN *secret.Bytes, wo
 	if err == nil {
 		err = work(s)
 	}
-	return m.afterPIN(ctx, t, on, s.closedAfter(err))
-}
-
-// closedAfter closes the session; how that went is told where there is nothing
-// worse.
-func (s *Session) closedAfter(err error) error {
-	if cerr := s.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	return m.afterPIN(ctx, t, on, err, s.Close())
 }
 
 // openToWrite opens a session that is bound to the token: where that is another
@@ -208,26 +199,34 @@ func (m *Module) openToWrite(ctx context.Context, t Token) (*Session, error) {
 	return &Session{module: m, token: t, handle: handle, canWrite: true}, nil
 }
 
-// afterPIN reads the token again after a PIN was set.
-func (m *Module) afterPIN(ctx context.Context, t Token, r Role, err error) (Token, error) {
+// afterPIN reads the token again after a PIN was set, and its session ended. What
+// fails from here on does not undo it.
+func (m *Module) afterPIN(ctx context.Context, t Token, r Role, err, ending error) (Token, error) {
 	if err != nil {
 		return t, err
 	}
 	now, err := m.Look(ctx, t)
 	switch {
 	case err != nil:
-		var p *problem.Error
-		if !errors.As(err, &p) {
-			return t, err
-		}
-		told := *p
-		told.Why, told.Cause = problem.Sentences("The token confirmed the new PIN, and could not be looked at afterwards.", p.Reason()), err
-		return t, &told
+		return t, confirmed("The token confirmed the new PIN, and could not be looked at afterwards.", err)
 	case r == User && (!now.UserPIN.Initialized || now.UserPIN.Locked):
 		return now, problem.New(problem.Failed, "the token confirmed a new user PIN, and did not keep it").
 			Because("It says that the user PIN is: %s.", now.UserPIN)
+	case ending != nil:
+		return now, confirmed("The token confirmed the new PIN, and its session did not end.", ending)
 	}
 	return now, nil
+}
+
+// confirmed is a failure after a PIN was set.
+func confirmed(what string, err error) error {
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		return uncertainError{err}
+	}
+	told := *p
+	told.Why, told.Cause = problem.Sentences(what, p.Reason()), uncertainError{err}
+	return &told
 }
 
 // refresh reads what is in the token's slot now.

@@ -52,6 +52,18 @@ type First struct {
 	Current  *secret.Bytes // the value of Status.Erasing now
 }
 
+// Ready refuses a card or a machine on which OpenSC cannot initialise it. Nothing
+// is known of the card yet that it could be compared by, when it is let go for that.
+func (c *Card) Ready(ctx context.Context) error {
+	if err := c.seen(); err != nil {
+		return err
+	}
+	if err := c.Close(); err != nil {
+		return err
+	}
+	return c.askVersion(ctx)
+}
+
 // Prepare refuses what is known not to work on this card, before anything is
 // changed.
 func (c *Card) Prepare(ctx context.Context, s Status) error {

@@ -144,12 +144,12 @@ func TestTheLineFindsAnotherCard(t *testing.T) {
 func TestACardThatIsGoneAfterAProgram(t *testing.T) {
 	for _, exit := range []int{0, 1} {
 		r := &reader{card: appletWith("")}
-		c, err := Open(t.Context(), r, Tools{Run: func(_ context.Context, p Program) (Result, error) {
+		c, err := Open(t.Context(), r, Tools{Run: func(_ context.Context, p runner.Program) (runner.Result, error) {
 			if p.Name == "opensc-tool" {
-				return Result{Stdout: []byte("OpenSC 0.26.0 [gcc]")}, nil
+				return runner.Result{Stdout: []byte("OpenSC 0.26.0 [gcc]")}, nil
 			}
 			r.ch, r.err = nil, problem.New(problem.CardRemoved, "nothing is in the reader")
-			return Result{Exit: exit}, nil
+			return runner.Result{Exit: exit}, nil
 		}})
 		if err != nil {
 			t.Fatal(err)

@@ -9,9 +9,18 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// PINFor is the PIN that a key asks for, or, toWrite, the one with which
-// certificates are written beside it; with the tries that are left.
+// PINFor is PINOf with the tries that are left.
 func (c *Card) PINFor(ctx context.Context, id []byte, toWrite bool) (PIN, error) {
+	own, err := c.PINOf(ctx, id, toWrite)
+	if err == nil {
+		own.TriesLeft, err = c.Tries(ctx, own)
+	}
+	return own, err
+}
+
+// PINOf is the PIN that a key asks for, or, toWrite, the one with which
+// certificates are written beside it.
+func (c *Card) PINOf(ctx context.Context, id []byte, toWrite bool) (PIN, error) {
 	k, err := c.Key(ctx, id)
 	if err != nil {
 		return PIN{}, err
@@ -37,8 +46,7 @@ func (c *Card) PINFor(ctx context.Context, id []byte, toWrite bool) (PIN, error)
 				Because("Its entry names PIN %q, and a wrong guess would cost a try.", k.AuthID).Hint("pkcs15-tool --dump")
 		}
 	}
-	own.TriesLeft, err = c.Tries(ctx, own)
-	return own, err
+	return own, nil
 }
 
 // pinOf is the PIN that a key is protected by: the one that its entry names, or

@@ -18,13 +18,13 @@ func (c *Card) tool(ctx context.Context, job call) ([]byte, error) {
 	if err := c.seen(); err != nil {
 		return nil, err
 	}
-	if _, err := c.openSC(ctx); err != nil {
-		return nil, err
-	}
 	if err := c.remember(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.Close(); err != nil {
+		return nil, err
+	}
+	if err := c.askVersion(ctx); err != nil {
 		return nil, err
 	}
 	what := job.String()
@@ -110,9 +110,17 @@ func (c *Card) openSC(ctx context.Context) (Version, error) {
 	if err := c.Close(); err != nil {
 		return c.version, err
 	}
-	v, err := c.tools.Version(ctx)
-	c.version, c.versionKnown = v, err == nil
-	return v, err
+	err := c.askVersion(ctx)
+	return c.version, err
+}
+
+// askVersion asks for the version, once, while the card is released.
+func (c *Card) askVersion(ctx context.Context) (err error) {
+	if !c.versionKnown {
+		c.version, err = c.tools.Version(ctx)
+		c.versionKnown = err == nil
+	}
+	return err
 }
 
 // failure is the failure of a program that is in err, nil for others.

@@ -11,7 +11,7 @@ type Meaning struct {
 func Codes() []Meaning {
 	return []Meaning{
 		{Failed, "anything not below, a `--timeout` among it"},
-		{Usage, "wrong flags; a secret is missing and nobody can be asked; a PIN too short or too long to be sent"},
+		{Usage, "wrong flags; a secret is missing and nobody can be asked, or cannot have been meant; a PIN too short or too long to be sent"},
 		{NotFound, "no reader, card, token, key, certificate or file there; or several where one was meant"},
 		{PINIncorrect, "a wrong PIN, with the tries left"},
 		{KeysIncorrect, "wrong card keys"},

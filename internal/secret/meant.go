@@ -49,6 +49,8 @@ func refusal(b []byte) error {
 		return unmeant("it has more than one line", "A secret is one line with one line end at most.")
 	case !utf8.Valid(b):
 		return unmeant("it is not UTF-8", "A secret is text in UTF-8, such as ASCII.")
+	case bytes.ContainsRune(b, utf8.RuneError):
+		return unmeant("it holds the replacement character", "A program wrote it in place of one that it could not read.")
 	case bytes.IndexFunc(b, unicode.IsControl) >= 0:
 		return unmeant("it holds a control character", "Nobody can type one, such as NUL or a tab, where the card asks for it.")
 	case bytes.IndexFunc(b, invisible) >= 0:
@@ -72,11 +74,11 @@ func unmeant(what, why string) error {
 func lineEnd(r rune) bool { return r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029' }
 
 // invisible characters are what text that is copied from a page or a dialog
-// brings along (Unicode's category Cf). Two of them join letters, and people type
-// them.
+// brings along (Unicode's category Cf, and fillers). Two of them join letters, and
+// people type them.
 func invisible(r rune) bool {
 	const joiner, nonJoiner = '\u200D', '\u200C'
-	return unicode.Is(unicode.Cf, r) && r != joiner && r != nonJoiner
+	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point) && r != joiner && r != nonJoiner
 }
 
 func blank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }

@@ -42,6 +42,8 @@ var unmeantSecrets = map[string]string{
 	"a zero-width blank":        "648219\u200b",
 	"a zero-width blank inside": "648\u200b219",
 	"a joiner at the end":       "648219\u200d",
+	"a filler":                  "648\u3164219",
+	"a character that is lost":  "stra\uFFFDe",
 	"a mark of direction":       "\u200e648219",
 	"an override of direction":  "648\u202e219",
 	"only blanks":               "   ",

@@ -88,6 +88,10 @@ func (p *proof) fromCard(ctx context.Context, test *Options, here family.At, k k
 	if p11.HoldsCard(test.Module) {
 		letGo = here.Line.LetGo
 	}
+	test.There = func(ctx context.Context) error {
+		_, err := here.Line.Channel(ctx)
+		return errors.Join(err, letGo())
+	}
 	if tries := test.PIN.Tries; tries != nil {
 		test.PIN.Tries = func(ctx context.Context, again bool) (pin.Tries, error) {
 			left, err := tries(ctx, again)

@@ -107,6 +107,11 @@ func (r *run) openModule(ctx context.Context) bool {
 func (r *run) findToken(ctx context.Context) bool {
 	return r.check(ctx, "token", func() (string, error) {
 		s, err := r.at.find(ctx, r.module, p11.Wanted{Reader: r.o.Reader, Serial: r.o.Holder.Serial, Token: r.o.Holder.Token, URI: r.o.URI, Public: r.public()})
+		if problem.Is(err, problem.NotFound) && r.o.There != nil {
+			if gone := r.o.There(ctx); problem.Gone(gone) {
+				err = gone
+			}
+		}
 		if err != nil {
 			return "", err
 		}

@@ -35,6 +35,9 @@ type Options struct {
 	// know it by. Both are empty for a token that the URI alone finds.
 	Reader string
 	Holder key.Holder
+	// There looks whether the card is still there, and the same, where a module does
+	// not show it; nil for a token.
+	There func(ctx context.Context) error
 	// URI names token and key; the zero URI leaves it to the others.
 	URI p11.URI
 	// Public is the key as the card itself tells it, Certificate the

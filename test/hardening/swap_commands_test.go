@@ -300,3 +300,53 @@ func TestSwappedWithATwinInTheOtherReader(t *testing.T) {
 	}
 	stack.Held(t, "swapped", "OpenPGP", "smoke-test, a twin in the other reader", "daemon", points, held)
 }
+
+// TestSwappedBeforeTheLogin has a twin in the reader when the module is about to send
+// the PIN, after the tries left were looked at; with PULL_EVERY before each command of
+// smoke-test.
+func TestSwappedBeforeTheLogin(t *testing.T) {
+	d := newSwapDesk(t)
+	card := d.prepare(swapKinds()[0], "0BADCAFE")
+	smokeTest := func(t *testing.T, reader *cardsim.Reader) stack.Result {
+		t.Helper()
+		line := stack.NewLine(t, 0)
+		pull := line.Insert(reader)
+		r := d.in(t).Try("cardctl", "smoke-test", "-k", "OPENPGP.3", "--module", "opensc", "-o", "json")
+		line.Await(true)
+		pull()
+		return r
+	}
+	reader := cardsim.NewReader(twinOf(t, card))
+	if r := smokeTest(t, reader); r.Exit != 0 {
+		t.Fatal(r)
+	}
+	sent := reader.Stays()[0].Sent()
+	login := 1 + slices.IndexFunc(sent, func(apdu []byte) bool { return apdu[1] == iso7816.InsVerify && len(apdu) > 5 })
+	moments := []int{login - 1, login, login + 1}
+	if everySwap() {
+		moments = nil
+		for n := range sent {
+			moments = append(moments, n+1)
+		}
+	}
+	points, held := 0, 0
+	for _, n := range moments {
+		points++
+		if t.Run(fmt.Sprintf("before command %d of %d", n, len(sent)), func(t *testing.T) {
+			reader := cardsim.NewReader(twinOf(t, card))
+			reader.SwapAt(cardsim.BeforeAPDU(n), twinOf(t, card))
+			r := smokeTest(t, reader)
+			stays := reader.Stays()
+			if len(stays) != 2 || r.Exit != 10 && r.Exit != 0 || r.Exit == 0 && n <= login {
+				t.Fatalf("%d cards\n%v", len(stays), r)
+			}
+			if stays[1].Changed() {
+				t.Error("the card that came was changed")
+			}
+			d.in(t).onlyRead(stays[1])
+		}) {
+			held++
+		}
+	}
+	stack.Held(t, "swapped", "OpenPGP", "smoke-test, before a command", "daemon", points, held)
+}

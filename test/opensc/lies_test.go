@@ -11,6 +11,7 @@ import (
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/test/opensc"
+	"github.com/cardctl/cardctl/test/stack"
 )
 
 // triesOf are the counters in a card's state, which a wrong PIN changes.
@@ -31,18 +32,27 @@ func TestLiedTo(t *testing.T) {
 		for _, j := range jobs {
 			t.Run(application+" "+j.name, func(t *testing.T) {
 				t.Parallel()
-				points, prepared := 0, states{}
+				points, held, prepared := 0, 0, states{}
 				for _, status := range cardsim.Lies() {
 					for _, done := range []bool{true, false} {
-						for n := 1; prepared.lieAt(t, application, j, n, cardsim.Lie(n, status, done), fmt.Sprintf("%04X, done: %v", uint16(status), done)); n++ {
-							points++
+						for n, more := 1, true; more; n++ {
+							what := fmt.Sprintf("%04X, done: %v", uint16(status), done)
+							ok := t.Run(fmt.Sprintf("command %d, %s", n, what), func(t *testing.T) {
+								more = prepared.lieAt(t, application, j, n, cardsim.Lie(n, status, done), what)
+							})
+							if more {
+								points++
+							}
+							if more && ok {
+								held++
+							}
 						}
 					}
 				}
 				if points < 100 {
 					t.Errorf("%d points are too few", points)
 				}
-				t.Logf("%d points", points)
+				stack.Held(t, "lied to", names[application], j.name, "in process", points, held)
 			})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,13 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/test/opensc"
+	"github.com/cardctl/cardctl/test/stack"
+)
+
+// names are the kinds of cards, and on what a job is done, as tables have them.
+var (
+	names = map[string]string{"pkcs15": "IsoApplet", "myeid": "MyEID"}
+	on    = map[string]string{"": "on a blank card", "ours": ""}
 )
 
 // kept is a card whose state can be read.
@@ -136,19 +144,24 @@ func TestSwapped(t *testing.T) {
 			for _, j := range work {
 				t.Run(application+" "+label+" "+j.name, func(t *testing.T) {
 					t.Parallel()
-					points, prepared := 0, states{}
+					points, held, prepared := 0, 0, states{}
 					for _, handle := range []bool{true, false} {
 						if label == "" && application == "pkcs15" && !handle {
 							continue // nothing tells two blank applets apart
 						}
-						for n := 1; prepared.swapAt(t, application, label, j, handle, n); n++ {
-							points++
+						for n, more := 1, true; more; n++ {
+							ok := t.Run(fmt.Sprintf("moment %d, handle: %v", n, handle), func(t *testing.T) {
+								more = prepared.swapAt(t, application, label, j, handle, n)
+							})
+							if more {
+								points++
+							}
+							if more && ok {
+								held++
+							}
 						}
 					}
-					if points == 0 {
-						t.Error("the card was never free")
-					}
-					t.Logf("%d points", points)
+					stack.Held(t, "swapped", names[application], strings.TrimSpace(j.name+" "+on[label]), "in process", points, held)
 				})
 			}
 		}

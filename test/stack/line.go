@@ -23,9 +23,6 @@ type Line struct {
 	reader     int
 	connection iso7816.Connection
 	channel    *iso7816.Channel
-
-	// Instead, where it is not nil, answers in the place of the card.
-	Instead iso7816.Transmitter
 }
 
 // NewLine is a line to virtual reader 0 or 1.
@@ -56,12 +53,8 @@ func (l *Line) Channel(ctx context.Context) (*iso7816.Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	var card iso7816.Transmitter = connection
-	if l.Instead != nil {
-		card = l.Instead
-	}
 	l.connection = connection
-	l.channel = iso7816.NewChannel(card, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
+	l.channel = iso7816.NewChannel(connection, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
 	return l.channel, nil
 }
 

@@ -30,6 +30,9 @@ func (c *Card) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, er
 		return nil, problem.New(problem.NotSupported, "a PKCS#15 card has no factory PINs").
 			Because("It cannot be used before its PIN is set.").Hint("--pin prompt --puk prompt")
 	}
+	if err := c.app.Ready(ctx); err != nil {
+		return nil, key.Explain(err, "init", untouched)
+	}
 	status, err := c.app.Status(ctx)
 	if err != nil {
 		return nil, key.Explain(err, "init", untouched)

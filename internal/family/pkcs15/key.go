@@ -143,11 +143,11 @@ func (k *place) Public(ctx context.Context) (crypto.PublicKey, error) {
 // PIN is the one that protects the key, or the one that certificates are written
 // with.
 func (k *place) PIN(ctx context.Context, p key.Purpose) (pin.PIN, error) {
-	own, err := k.card.app.PINFor(ctx, k.id, p == key.ToStore)
+	own, err := k.card.app.PINOf(ctx, k.id, p == key.ToStore)
 	if err != nil {
 		return pin.PIN{}, k.explain(err, "")
 	}
-	return k.card.counted(ctx, own)
+	return k.card.pin(own), nil
 }
 
 // with has the PIN for a purpose sent, by the policy, unless the key has become
@@ -178,12 +178,27 @@ func (k *place) Holder(ctx context.Context) (key.Holder, error) {
 	h := key.Holder{
 		Card: k.card.holder(), Serial: k.card.identity.Serial, Driver: k.card.app.Driver(), SeveralPINs: d != nil && userPINs(d) > 1,
 	}
-	token, err := k.card.app.ModuleToken(ctx, k.id)
-	if err == nil && token != nil {
-		named := p11.Token{Manufacturer: token.Manufacturer, Model: token.Model, Serial: token.Serial, Label: token.Label}
-		h.Token, h.SerializedID = named.Label, named.SerializedID(k.id)
+	if h.SeveralPINs {
+		h.Token, _, err = k.moduleToken(ctx)
 	}
-	return h, k.explain(err, "")
+	return h, err
+}
+
+// SerializedID is that of the token which OpenSC's module makes of the key's PIN.
+func (k *place) SerializedID(ctx context.Context) (string, error) {
+	_, id, err := k.moduleToken(ctx)
+	return id, err
+}
+
+// moduleToken is what OpenSC's module calls the token of the key's PIN, and the
+// certificate on it; empty where that is not certain.
+func (k *place) moduleToken(ctx context.Context) (label, serializedID string, err error) {
+	token, err := k.card.app.ModuleToken(ctx, k.id)
+	if err != nil || token == nil {
+		return "", "", k.explain(err, "")
+	}
+	named := p11.Token{Manufacturer: token.Manufacturer, Model: token.Model, Serial: token.Serial, Label: token.Label}
+	return named.Label, named.SerializedID(k.id), nil
 }
 
 // userPINs is how many PINs a card has that OpenSC's module makes a token of.
@@ -256,7 +271,7 @@ func (k *place) make(ctx context.Context, spec key.Spec, check func(context.Cont
 	if err != nil {
 		return nil, err
 	}
-	state := ""
+	removed := false
 	err = k.with(ctx, key.ToMake, func(p app.PIN, pin *secret.Bytes) error {
 		n.PIN = p
 		if old != nil && check != nil {
@@ -264,19 +279,30 @@ func (k *place) make(ctx context.Context, spec key.Spec, check func(context.Cont
 				return err
 			}
 		}
-		state = lookAgain
 		if old != nil {
 			if err := k.card.app.DeleteObjects(ctx, app.KindKey, k.id, p, pin); err != nil {
 				return err
 			}
-			state = "The key that was in its place is gone. " + lookAgain
+			removed = true
 		}
 		return put(n, pin)
 	})
-	if err != nil {
-		return nil, k.explain(err, state)
+	switch {
+	case err == nil:
+		return k.readBack(ctx)
+	case removed:
+		return nil, k.explain(err, "The key that was in its place is gone. "+lookAgain)
 	}
-	return k.readBack(ctx)
+	return nil, k.explain(err, stateAfter(err))
+}
+
+// stateAfter is what is known of the card after something that would have changed
+// it.
+func stateAfter(err error) string {
+	if app.Unsettled(err) {
+		return lookAgain
+	}
+	return untouched
 }
 
 // usages are what the new key is for: what was asked for, or else what its
@@ -326,5 +352,8 @@ func (k *place) Delete(ctx context.Context) error {
 	err := k.with(ctx, key.ToMake, func(p app.PIN, pin *secret.Bytes) error {
 		return k.card.app.DeleteObjects(ctx, app.KindKey, k.id, p, pin)
 	})
-	return k.explain(err, "")
+	if err != nil {
+		return k.explain(err, stateAfter(err))
+	}
+	return nil
 }

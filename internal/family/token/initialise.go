@@ -114,13 +114,13 @@ func (t *Token) Initialise(ctx context.Context, s *card.Survey, given map[secret
 		made, err = t.module.InitToken(ctx, was.token, so, was.label, true)
 		return err
 	})
-	if p11.Uncertain(err) {
-		state = "What is on the token now, cardctl list-tokens shows; the same command again goes on from there."
-	}
 	if err == nil {
 		report.Serial, t.seen = made.Serial, made
 		state = "The token is blank and has no user PIN; the same command again completes it."
 		made, err = t.module.InitPIN(ctx, made, given[secret.SOPIN], given[secret.PIN])
+	}
+	if p11.Uncertain(err) {
+		state = "What is on the token now, cardctl list-tokens shows; the same command again goes on from there."
 	}
 	if err != nil {
 		return report, key.Explain(err, "init", state)

@@ -205,14 +205,18 @@ func (k *place) PIN(context.Context, key.Purpose) (pin.PIN, error) {
 func (k *place) pin() pin.PIN { return PIN(k.token.module, k.session, k.token.line.ChildEnv()) }
 
 // Holder is what programs know the token and its key by.
-func (k *place) Holder(ctx context.Context) (key.Holder, error) {
+func (k *place) Holder(context.Context) (key.Holder, error) {
 	t := k.session.Token()
-	h := key.Holder{Card: holder(t), Serial: t.Serial, URI: k.ref.String()}
+	return key.Holder{Card: holder(t), Serial: t.Serial, URI: k.ref.String()}, nil
+}
+
+// SerializedID is that of the certificate on this token.
+func (k *place) SerializedID(ctx context.Context) (string, error) {
 	c, err := k.certificate(ctx)
-	if err == nil && c != nil {
-		h.SerializedID = t.SerializedID(c.ID)
+	if err != nil || c == nil {
+		return "", err
 	}
-	return h, err
+	return k.session.Token().SerializedID(c.ID), nil
 }
 
 // Algorithms are those that the token makes.
