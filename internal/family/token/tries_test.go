@@ -21,7 +21,7 @@ func TestTriesByTheFlags(t *testing.T) {
 	}{
 		"locked":                            {certain: true, state: p11.PINState{Locked: true}, want: pin.Left(0)},
 		"the last one":                      {certain: true, state: p11.PINState{FinalTry: true}, want: pin.Left(1)},
-		"was wrong before":                  {certain: true, state: p11.PINState{CountLow: true}, want: pin.Several()},
+		"was wrong before":                  {certain: true, state: p11.PINState{CountLow: true}, want: pin.Few()},
 		"no flag":                           {certain: true, want: pin.Several()},
 		"locked, by OpenSC's module":        {state: p11.PINState{Locked: true}, want: pin.Left(0)},
 		"the last one, by OpenSC's module":  {state: p11.PINState{FinalTry: true}, want: pin.Left(1)},
