@@ -25,7 +25,7 @@ type Line struct {
 
 	connection  iso7816.Connection
 	transmitter iso7816.Transmitter
-	held        bool // nobody else works on the card
+	held        bool             // nobody else works on the card
 	channel     *iso7816.Channel // nil while the line is let go
 	// note reads what the card is compared by, same compares it with the one
 	// that was named and makes the application ready again.

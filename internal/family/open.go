@@ -256,6 +256,13 @@ func (w Wanted) open(ctx context.Context, here At, app string) (card.Card, error
 		return w.first(ctx, here, candidates)
 	}
 	found, _, err := probe(ctx, here.Line, w.looked(candidates))
+	if err == nil && w.Role == "" && shared(found) {
+		var more card.Identity
+		more, _, err = probe(ctx, here.Line, func(_ int, p card.Probe) bool {
+			return slices.Contains(candidates, p.App) && !found.Has(p.App)
+		})
+		found.Add(more)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -278,6 +285,13 @@ func (w Wanted) looked(candidates []string) func(int, card.Probe) bool {
 	return func(family int, p card.Probe) bool {
 		return slices.Contains(candidates, p.App) && (family == 0 || p.Beside || w.Role != "")
 	}
+}
+
+// shared reports whether there is an applet that others share a card with.
+func shared(found card.Identity) bool {
+	return slices.ContainsFunc(All(), func(f card.Family) bool {
+		return slices.ContainsFunc(f.Probes, func(p card.Probe) bool { return p.Beside && found.Has(p.App) })
+	})
 }
 
 // first opens the first of several applications that the card has. The error is

@@ -89,3 +89,22 @@ func TestWithLine(t *testing.T) {
 		}
 	}
 }
+
+// TestAnAppletBesideAnotherIsNotErasedUnnamed: what a card has several of is named,
+// whichever of them the secrets would fit.
+func TestAnAppletBesideAnotherIsNotErasedUnnamed(t *testing.T) {
+	for _, applications := range [][]string{{"pkcs15", "muscle"}, {"openpgp", "pkcs15"}, {"openpgp", "pkcs15", "muscle"}} {
+		w := Wanted{Takes: []string{"openpgp", "pkcs15", "muscle", "pkcs11"}, One: true}
+		err := WithCard(t.Context(), deskWith(t, applications...), w, desk.Access{}, func(context.Context, At, card.Card) error { return nil })
+		var p *problem.Error
+		if !errors.As(err, &p) || p.Code != problem.NotFound {
+			t.Errorf("%v: %v", applications, err)
+			continue
+		}
+		for _, name := range applications {
+			if !strings.Contains(p.Why, name) {
+				t.Errorf("%s is not named: %v", name, err)
+			}
+		}
+	}
+}

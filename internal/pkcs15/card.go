@@ -76,7 +76,7 @@ func (c *Card) recognise(ctx context.Context, ch *iso7816.Channel) error {
 		c.driver, c.name = newIsoApplet(c, a), "IsoApplet"
 		return nil
 	}
-	if iso7816.StatusOf(err) == 0 {
+	if iso7816.StatusOf(err) == 0 && !errors.Is(err, errMalformed) { // there are cards that select everything
 		return err
 	}
 	m, err := selectMyEID(ctx, ch)
