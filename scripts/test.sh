@@ -69,7 +69,7 @@ part_build() {
 }
 
 part_tests() {
-	covered_test -count=1 . ./test/... # they ask and run go, which the test cache does not see
+	covered_test -count=1 -timeout 30m . ./test/... # they ask and run go, which the test cache does not see
 	covered_test ./cmd/... ./internal/...
 }
 
