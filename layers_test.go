@@ -17,32 +17,56 @@ import (
 const module = "github.com/cardctl/cardctl/"
 
 // The leaves that every package may import.
-var leaves = []string{"internal/problem", "internal/secret"}
+var leaves = []string{
+	"internal/problem", "internal/secret", "internal/pubkey", "internal/input", "internal/output", "internal/terminal", "internal/pkcs12",
+	"internal/runner",
+}
+
+// What the layers have in common: a command may import workflows and the desk, a
+// workflow what works on keys and cards of any family, a family the contract that
+// it fulfils.
+var (
+	workflows = []string{
+		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/applet",
+		"internal/inventory", "internal/doctor", "internal/simulate",
+	}
+	anyCard  = []string{"internal/desk", "internal/family", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
+	contract = []string{"internal/desk", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
+)
 
 // layers says what a package may import of this module besides the leaves.
-// It stands in the order of the way of the data: command, workflow, key, card
+// It stands in the order of the way of the data: command, workflow, family, card
 // application, transport, leaf.
 var layers = map[string][]string{
-	"cmd/cardctl": {
-		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/applet", "internal/inventory", "internal/doctor",
-		"internal/key", "internal/gp", "internal/p11", "internal/pkcs15", "internal/pcsc", "internal/cardsim", "internal/iso7816", "internal/terminal", "internal/output",
-	},
+	"cmd/cardctl": append(slices.Clone(workflows), "internal/desk"),
 
-	"internal/init":      {"internal/key", "internal/openpgp", "internal/p11", "internal/pkcs15", "internal/iso7816"},
-	"internal/keygen":    {"internal/key", "internal/pkcs12"},
-	"internal/csr":       {},
-	"internal/certstore": {"internal/key", "internal/pkcs12"},
-	"internal/smoke":     {"internal/p11", "internal/key"},
-	"internal/applet":    {"internal/gp", "internal/iso7816"},
-	"internal/inventory": {"internal/key", "internal/openpgp", "internal/gp", "internal/p11", "internal/pkcs15", "internal/iso7816"},
-	"internal/doctor":    {},
+	"internal/init":      anyCard,
+	"internal/keygen":    anyCard,
+	"internal/csr":       anyCard,
+	"internal/certstore": anyCard,
+	"internal/inventory": append(slices.Clone(anyCard), "internal/p11"),
+	"internal/smoke":     append(slices.Clone(anyCard), "internal/p11"),
+	"internal/doctor":    append(slices.Clone(anyCard), "internal/p11", "internal/pcsc"),
+	"internal/applet":    append(slices.Clone(anyCard), "internal/gp", "internal/family/javacard"),
+	"internal/simulate":  {"internal/desk", "internal/cardsim", "internal/gp", "internal/iso7816"},
 
-	"internal/key": {"internal/openpgp", "internal/p11", "internal/pkcs15", "internal/iso7816"},
+	"internal/family": append(slices.Clone(contract), "internal/p11",
+		"internal/family/openpgp", "internal/family/piv", "internal/family/pkcs15", "internal/family/javacard", "internal/family/token"),
+	"internal/family/openpgp":  append(slices.Clone(contract), "internal/openpgp"),
+	"internal/family/piv":      contract,
+	"internal/family/pkcs15":   append(slices.Clone(contract), "internal/pkcs15", "internal/p11"), // p11: how a module calls the token
+	"internal/family/javacard": append(slices.Clone(contract), "internal/gp"),
+	"internal/family/token":    append(slices.Clone(contract), "internal/p11", "internal/pkcs15"), // pkcs15: the tries that OpenSC's module does not tell
+
+	"internal/card": {"internal/desk", "internal/key", "internal/pin", "internal/iso7816"},
+	"internal/key":  {"internal/pin", "internal/iso7816"},
+	"internal/pin":  {"internal/iso7816"},
+	"internal/desk": {"internal/pcsc", "internal/cardsim", "internal/p11", "internal/iso7816"},
 
 	"internal/openpgp": {"internal/iso7816"},
 	"internal/gp":      {"internal/iso7816"},
 	"internal/p11":     {},
-	"internal/pkcs15":  {"internal/iso7816"}, // what OpenSC does not tell or do: tries left, erasing an IsoApplet
+	"internal/pkcs15":  {"internal/iso7816"}, // what OpenSC does not tell or do
 
 	"internal/pcsc":    {"internal/iso7816"},
 	"internal/cardsim": {"internal/iso7816"},
@@ -51,6 +75,9 @@ var layers = map[string][]string{
 	"internal/pkcs12":   {},
 	"internal/secret":   {},
 	"internal/problem":  {},
+	"internal/pubkey":   {},
+	"internal/input":    {},
+	"internal/runner":   {},
 	"internal/output":   {},
 	"internal/terminal": {},
 }

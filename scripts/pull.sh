@@ -1,19 +1,29 @@
 #!/usr/bin/env bash
-# Pulls the card out at every command, and every write, of every workflow that
-# changes a card, and prints how many times all was well afterwards: nothing lost
-# that was there, no PIN burned, info says what is there, and the same command
-# again completes.
+# Does the worst to every workflow, at every point of it, and prints at how many
+# points the promise held. The card is pulled out at every command and every write
+# (nothing lost that was there, no PIN burned, info says what is there, the same
+# command again completes); its answer is replaced by a status word that does not
+# say whether the command was carried out (nothing untrue is said, no PIN sent
+# twice, no key lost); another card or a twin comes whenever the card is free
+# (nothing is written to it, no PIN reaches it); the program is ended by a signal
+# (the next command works at once).
 #
-#   ./scripts/pull.sh            OpenPGP and Java cards in process: a minute
-#   ./scripts/pull.sh --daemon   PKCS#15 cards and OpenSC through the PC/SC daemon
-#                                too, at a part of the commands: minutes
-#   ./scripts/pull.sh --every    the same at every command: hours
+#   ./scripts/pull.sh                what works in process: minutes
+#   ./scripts/pull.sh --daemon       the same, and PKCS#15 cards and OpenSC through
+#                                    the PC/SC daemon, at a part of the points
+#   ./scripts/pull.sh --interrupted  INT, TERM and KILL at every command, over T=0
+#                                    and T=1, through the daemon
+#   ./scripts/pull.sh --swapped      other cards and twins, in process and through
+#                                    the daemon
+#   ./scripts/pull.sh --every        everything at every point: hours
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/say.sh
 . scripts/lib/packages.sh
 . scripts/lib/go.sh
 . scripts/lib/pcscd.sh
+
+readonly in_process=(./cmd/cardctl ./internal/family/openpgp ./test/opensc) # need no daemon
 
 rows=$(mktemp)
 log=$(mktemp)
@@ -26,32 +36,48 @@ trap clean_up EXIT
 
 # pull runs tests, which write a row for each workflow.
 pull() {
-	PULL_TABLE=$rows go test -count=1 -timeout 12h "$@" >"$log" 2>&1 || failed=1
+	HELD_TABLE=$rows go test -count=1 -timeout 12h "$@" >"$log" 2>&1 || failed=1
 	((failed == 0)) || cat "$log" >&2
 }
 
+# on_daemon starts the daemon, once, and pulls on it.
+on_daemon() {
+	need card token test >&2
+	start_pcscd >&2
+	pull -tags stack "$@"
+}
+
 table() {
-	say '| card | workflow | how it was reached | points | recovered |'
-	say '|---|---|---|---:|---:|'
+	say '| what | card | workflow | how it was reached | points | held |'
+	say '|---|---|---|---|---:|---:|'
 	sort "$rows" | awk -F'\t' '
-		{ printf "| %s | %s | %s | %d | %d |\n", $1, $2, $3, $4, $5; points += $4; recovered += $5 }
-		END { printf "| all | | | %d | %d |\n", points, recovered }
+		{ printf "| %s | %s | %s | %s | %d | %d |\n", $1, $2, $3, $4, $5, $6; points += $5; held += $6 }
+		END { printf "| all | | | | %d | %d |\n", points, held }
 	'
 }
 
 failed=0
-case ${1:-} in
-'' | --daemon) ;;
---every) export PULL_EVERY=1 ;;
-*) die "usage: $0 [--daemon|--every]" ;;
-esac
 need build >&2
 need_go >&2
-pull -run '^TestPulled' ./cmd/cardctl
-if (($# > 0)); then
-	need card token test >&2
-	start_pcscd >&2
-	pull -tags stack -run '^Test.*PulledOnTheWay$' ./test/pkcs15
-fi
+case ${1:-} in
+'') pull -run '^Test(Pulled|LiedTo|Swapped)' "${in_process[@]}" ;;
+--daemon)
+	pull -run '^Test(Pulled|LiedTo|Swapped)' "${in_process[@]}"
+	on_daemon -run '^Test.*PulledOnTheWay$' ./test/pkcs15
+	;;
+--interrupted) PULL_EVERY=1 on_daemon -run '^TestInterrupted' ./test/hardening ;;
+--swapped)
+	export PULL_EVERY=1
+	pull -run '^TestSwapped' "${in_process[@]}"
+	on_daemon -run '^TestSwapped' ./test/hardening
+	;;
+--every)
+	export PULL_EVERY=1
+	pull -run '^Test(Pulled|LiedTo|Swapped)' "${in_process[@]}"
+	on_daemon -run '^Test.*PulledOnTheWay$' ./test/pkcs15
+	on_daemon -run '^Test(Interrupted|Swapped)' ./test/hardening
+	;;
+*) die "usage: $0 [--daemon|--interrupted|--swapped|--every]" ;;
+esac
 table
-((failed == 0)) || die "not every pull was recovered from."
+((failed == 0)) || die "not every point held."

@@ -1,7 +1,14 @@
 #!/usr/bin/env bash
-# Every check and every test: installs what is missing (Debian), lints, builds
-# and tests with and without cgo, then the tests on the real PC/SC daemon with
-# GnuPG, OpenSC and OpenSSL as judges, and the demo.
+# Every check and every test, or some of them:
+#
+#   ./scripts/test.sh              all parts, as CI does
+#   ./scripts/test.sh --list       what the parts are
+#   ./scripts/test.sh PART...      these parts
+#   ./scripts/test.sh stack NAME   of the tests on the PC/SC daemon those that go test -run NAME takes
+#   ./scripts/test.sh quick        what one runs while working: at most three minutes
+#
+# Installs what is missing (Debian), and stops what it started. Where it is root, the
+# tests on the daemon run side by side, each package in a room of its own.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/say.sh
@@ -9,24 +16,49 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/go.sh
 . scripts/lib/pcscd.sh
 . scripts/lib/coverage.sh
-trap stop_pcscd EXIT
+. scripts/lib/jobs.sh
 
-lint() {
+# In the order in which they run: name | what it is.
+readonly PARTS='
+lint|gofmt, vet, staticcheck, shellcheck, mandoc
+build|the program, with cgo and without
+tests|all tests that need no daemon
+races|the tests of what runs beside something else, with the race detector
+nocgo|the tests without cgo
+stack|the tests on the PC/SC daemon, with GnuPG, OpenSC, SoftHSM2 and OpenSSL
+bench|APDUs, memory and start-up beside others, with nothing else running
+coverage|how much of internal/ the parts before it run, 85 % at least
+demo|the demo, twice, and of each family
+dependencies|sums of the modules, and known vulnerabilities
+package|all packages: built twice, compared, looked into, installed, removed
+'
+# Beside them, and not of the whole.
+readonly QUICK='quick|gofmt, vet, and all tests that need no daemon'
+
+# names prints the names of all parts.
+names() { sed -n 's/|.*//p' <<<"$PARTS"; }
+
+# about says what a part is.
+about() { sed -n "s/^$1|//p" <<<"$PARTS$QUICK"; }
+
+formatted() {
 	local unformatted
 	unformatted=$(gofmt -l .)
 	[[ -z $unformatted ]] || die "gofmt would change:" "$unformatted"
+}
+
+part_lint() {
+	formatted
 	go vet ./...
-	go vet -tags stack ./...
+	go vet -tags stack,packages ./...
 	CGO_ENABLED=0 go vet ./...
 	go tool staticcheck ./...
-	go tool staticcheck -tags stack ./test/... ./internal/pcsc/...
-	go vet -tags packages ./test/packages/
-	go tool staticcheck -tags packages ./test/packages/
+	go tool staticcheck -tags stack,packages ./test/... ./internal/pcsc/...
 	shellcheck -x scripts/*.sh scripts/*/*.sh test/*/testdata/*.sh .ci/run
 	mandoc -T lint -W all man/*
 }
 
-build() {
+part_build() {
 	local bin
 	bin=$(mktemp -d)
 	go build -trimpath -o "$bin/cardctl" ./cmd/cardctl
@@ -36,50 +68,189 @@ build() {
 	rm -r "$bin"
 }
 
+part_tests() {
+	covered_test -count=1 -timeout 30m . ./test/... # they ask and run go, which the test cache does not see
+	covered_test ./cmd/... ./internal/...
+}
+
+part_quick() {
+	formatted
+	go vet ./...
+	go vet -tags stack,packages ./...
+	part_tests
+}
+
+part_races() {
+	go test -race ./internal/{certstore,output,p11,pcsc,pkcs12,pkcs15,secret,smoke,terminal}
+	go test -race -run '^(TestTimeoutAndInterrupt|TestBusySimulatedCard|TestWaitWantsTheCardThatIsNamed|TestPrompts|TestMovingTerminal|TestSignals)$' ./cmd/cardctl
+}
+
+part_nocgo() { CGO_ENABLED=0 go test ./...; }
+
+readonly MEASURES=./test/bench # has nothing beside it
+readonly LONGEST=./test/pkcs15 # is taken to pieces, and these begin first
+readonly PIECES=3
+readonly LONG=(./test/judges ./test/provision ./test/docs) # begin next
+
+# tests_of prints the names of the tests of a package that go test -run NAME takes.
+tests_of() {
+	sed -n 's/^func \(Test[[:alnum:]_]*\)(.*/\1/p' "$1"/*_test.go | grep -vxF TestMain | grep -E -- "${2%%/*}" || true
+}
+
+# stack_packages prints those with tests of the build tag stack, the long ones first.
+stack_packages() {
+	{
+		printf '%s\n' "${LONG[@]}"
+		grep -rl --include='*_test.go' '^//go:build.*\<stack\>' . | xargs dirname | sort
+	} | awk '!seen[$0]++'
+}
+
+room= # what tests are put into a room with, where rooms can be made
+
+# look_for_rooms says why the tests are not run side by side, where they are not.
+look_for_rooms() {
+	local trouble
+	[[ -z $room ]] || return 0
+	if ((EUID != 0)); then
+		say "One after the other: only root can give each package a PC/SC daemon of its own."
+	elif ! trouble=$(scripts/lib/room.sh true 2>&1); then
+		say "One after the other, for a room with a PC/SC daemon of its own cannot be made here:" "$trouble"
+	else
+		room=$PWD/scripts/lib/room.sh
+		return 0
+	fi
+	jobs_at_once=1
+}
+
+# on_daemon [--more-readers] PACKAGE [FLAG...] tests a package on the PC/SC daemon, with
+# flags of go test: in a room, beside what runs already, where rooms can be made.
+on_daemon() {
+	local more=()
+	if [[ $1 == --more-readers ]]; then
+		more=("$1")
+		shift
+	fi
+	if [[ -n $room ]]; then
+		job "$*" covered_test -tags stack -count=1 -timeout 20m -exec "'$room' ${more[*]}" "${@:2}" "$1"
+	else
+		start_pcscd "${more[@]#--}"
+		job "$*" covered_test -tags stack -count=1 -timeout 20m "${@:2}" "$1"
+	fi
+}
+
+# daemon_ends waits for the tests on the daemon.
+daemon_ends() {
+	jobs_end
+	stop_pcscd
+}
+
+part_stack() {
+	local packages package piece found=
+	packages=$(stack_packages)
+	look_for_rooms
+	if [[ -z $test_name ]]; then
+		for ((piece = 0; piece < PIECES; piece++)); do
+			on_daemon "$LONGEST" -run "^($(tests_of "$LONGEST" . | awk -v n="$PIECES" -v i="$piece" 'NR % n == i' | paste -sd '|'))\$"
+		done
+		packages=$(grep -vxF -e "$LONGEST" -e "$MEASURES" <<<"$packages")
+	fi
+	for package in $packages; do
+		if [[ -z $test_name ]]; then
+			on_daemon "$package"
+		elif [[ -n $(tests_of "$package" "$test_name") ]]; then
+			on_daemon "$package" -v -run "$test_name"
+			found=yes
+		fi
+	done
+	daemon_ends
+	[[ -z $test_name || -n $found ]] || die "no test on the PC/SC daemon is called $test_name."
+}
+
+part_bench() {
+	look_for_rooms
+	on_daemon "$MEASURES"
+	daemon_ends
+	BENCH_READERS=4 on_daemon --more-readers "$MEASURES" -run '^TestStartUp$'
+	daemon_ends
+}
+
+part_coverage() { check_coverage 85; }
+
+part_demo() {
+	local family
+	scripts/demo.sh
+	for family in scripts/demo/*.sh; do
+		scripts/demo.sh --family "$(basename "$family" .sh)"
+	done
+}
+
+part_dependencies() { scripts/dependencies.sh; }
+
+part_package() { scripts/package.sh; }
+
+times=  # a line for each part that ended
+part=   # the one that runs
+began=0 # when, in seconds
+
+run_part() {
+	part=$1
+	began=$SECONDS
+	heading "$part: $(about "$part")"
+	"part_$part"
+	part_ends passed
+}
+
+part_ends() {
+	local line
+	printf -v line '%-14s %3d:%02d  %s' "$part" $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) "$1"
+	say "$line"
+	times+=$line$'\n'
+	part=
+}
+
+at_end() {
+	jobs_stop
+	stop_pcscd
+	forget_coverage
+	[[ -z $part ]] || part_ends failed
+	[[ -n $times ]] || return 0
+	heading "Times, in minutes"
+	printf '%s%-14s %3d:%02d\n' "$times" "all" $((SECONDS / 60)) $((SECONDS % 60))
+}
+
+usage() { die "$1" "./scripts/test.sh [PART...], ./scripts/test.sh stack NAME, ./scripts/test.sh --list"; }
+
+is_part() { grep -qxF -- "$1" <<<"$(names)"$'\n'quick; }
+
+if [[ ${1-} == --list ]]; then
+	tr '|' '\t' <<<"${PARTS#?}$QUICK" | expand -t 15
+	exit
+fi
+test_name=
+if [[ $# -eq 2 && $1 == stack ]] && ! is_part "$2"; then
+	test_name=$2
+	set -- stack
+fi
+for name in "$@"; do
+	is_part "$name" || usage "there is no part $name."
+done
+chosen=" ${*:-$(names | xargs)} "
+
+trap at_end EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+if [[ $chosen == *' coverage '* ]]; then
+	[[ $chosen == *' tests '* && $chosen == *' stack '* ]] || usage "coverage is of what tests and stack run: name these too."
+	count_coverage
+fi
+
 heading "Tools"
 need build card token test
 need_go
 say "$(go version)"
-
-heading "Lint: gofmt, vet, staticcheck, shellcheck, mandoc"
-lint
-
-heading "Build, with cgo and without"
-build
-
-heading "Tests"
-go test -count=1 . # the layers: what it asks go list for, the test cache does not see
-covered_test ./...
-
-heading "Tests for races, of what runs beside something else"
-go test -race ./internal/{certstore,output,p11,pcsc,pkcs12,pkcs15,secret,smoke,terminal}
-go test -race -run '^(TestTimeoutAndInterrupt|TestBusySimulatedCard|TestWaitWantsTheCardThatIsNamed|TestPrompts|TestMovingTerminal|TestSignals)$' ./cmd/cardctl
-
-heading "Tests without cgo"
-CGO_ENABLED=0 go test ./...
-
-heading "Tests on the PC/SC daemon, with GnuPG, OpenSC and OpenSSL"
-start_pcscd
-covered_test -tags stack -count=1 -p 1 ./internal/pcsc/ ./test/...
-stop_pcscd
-
-heading "Start-up beside OpenSC, with four readers"
-start_pcscd more-readers
-BENCH_READERS=4 go test -tags stack -count=1 -run '^TestStartUp$' ./test/bench
-stop_pcscd
-
-heading "How much of internal/ the tests run"
-check_coverage 85
-
-heading "The demo, twice, and of each family"
-scripts/demo.sh
-for family in scripts/demo/*.sh; do
-	scripts/demo.sh --family "$(basename "$family" .sh)"
+for name in $(names) quick; do
+	[[ $chosen != *" $name "* ]] || run_part "$name"
 done
-
-heading "Dependencies"
-scripts/dependencies.sh
-
-scripts/package.sh
-
 heading "All passed"

@@ -18,7 +18,7 @@ type typed struct {
 }
 
 // given says that a flag was typed, and does not come from the environment.
-func (env *Env) given(flag string) bool {
+func (env *session) given(flag string) bool {
 	return env.typed.cmd != nil && env.typed.cmd.Flags().Changed(flag)
 }
 
@@ -30,7 +30,7 @@ var withoutFlag = regexp.MustCompile(`^(?:leave|leave out|the same command witho
 
 // literal makes a hint what can be typed: flags become the whole command, and
 // commands are for the card that was named.
-func (env *Env) literal(try string) string {
+func (env *session) literal(try string, may *repetition) string {
 	if same := sameCommand.FindStringSubmatch(try); same != nil {
 		try = same[1]
 	}
@@ -40,16 +40,16 @@ func (env *Env) literal(try string) string {
 		}
 	}
 	if without := withoutFlag.FindStringSubmatch(try); without != nil && env.given(without[1]) {
-		return env.again("", without[1])
+		return env.again("", may, without[1])
 	}
 	if strings.HasPrefix(try, "--") {
-		return env.again(try)
+		return env.again(try, may)
 	}
-	return env.sameCard(try)
+	return env.sameCard(try, may)
 }
 
 // flagOf is the flag for a PIN that was wrong, empty where the command has none.
-func (env *Env) flagOf(pin string) string {
+func (env *session) flagOf(pin string) string {
 	if env.typed.cmd == nil {
 		return ""
 	}
@@ -64,8 +64,9 @@ func (env *Env) flagOf(pin string) string {
 	return ""
 }
 
-// again is the command that was run, with other flags, and without some.
-func (env *Env) again(flags string, without ...string) string {
+// again is the command that was run, with other flags, and without some. It
+// names the places of words that may not be repeated.
+func (env *session) again(flags string, may *repetition, without ...string) string {
 	words := []string{strings.TrimSpace("cardctl " + env.command)}
 	if env.typed.cmd == nil {
 		if env.object != "" {
@@ -73,7 +74,10 @@ func (env *Env) again(flags string, without ...string) string {
 		}
 		return strings.Join(append(words, flags), " ")
 	}
-	for _, arg := range env.typed.args {
+	for i, arg := range env.typed.args {
+		if !may.allows(arg) {
+			arg = argumentName(env.typed.cmd, i)
+		}
 		words = append(words, quoted(arg))
 	}
 	given := strings.Fields(flags)
@@ -82,15 +86,18 @@ func (env *Env) again(flags string, without ...string) string {
 	}
 	env.typed.cmd.Flags().Visit(func(f *pflag.Flag) {
 		if !slices.Contains(given, "--"+f.Name) && !slices.Contains(without, f.Name) {
-			words = append(words, setting(f)...)
+			words = append(words, setting(f, may)...)
 		}
 	})
 	return strings.TrimSpace(strings.Join(words, " ") + " " + flags)
 }
 
 // setting is a flag as it is given.
-func setting(f *pflag.Flag) []string {
+func setting(f *pflag.Flag, may *repetition) []string {
 	name := "--" + f.Name
+	if slices.ContainsFunc(values(f), func(value string) bool { return !may.allows(value) }) {
+		return []string{name, placeholder(f)}
+	}
 	if values, ok := f.Value.(pflag.SliceValue); ok {
 		var words []string
 		for _, value := range values.GetSlice() {
@@ -120,7 +127,7 @@ var onCards = []string{"info", "init", "set-pin", "unblock-pin", "gen-key", "imp
 	"import-cert", "export-cert", "export-key", "delete-cert", "delete-key", "smoke-test", "applet"}
 
 // sameCard lets a hint name the card that the command was given.
-func (env *Env) sameCard(try string) string {
+func (env *session) sameCard(try string, may *repetition) string {
 	rest, isCommand := strings.CutPrefix(try, "cardctl ")
 	verb, _, _ := strings.Cut(rest, " ")
 	verb = strings.TrimRight(verb, ",;")
@@ -128,7 +135,7 @@ func (env *Env) sameCard(try string) string {
 		return try
 	}
 	for _, name := range []string{"serial", "reader"} {
-		if f := env.typed.cmd.Flags().Lookup(name); f != nil && f.Changed && f.Value.String() != "" && !strings.Contains(rest, "--"+name) {
+		if f := env.typed.cmd.Flags().Lookup(name); f != nil && f.Changed && f.Value.String() != "" && may.allows(f.Value.String()) && !strings.Contains(rest, "--"+name) {
 			rest = "--" + name + " " + quoted(f.Value.String()) + " " + rest
 		}
 	}

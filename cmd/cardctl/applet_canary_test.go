@@ -67,7 +67,7 @@ var canaryCommands = []string{
 	"+ applet install $W/new.cap --card-keys env:OLD --dry-run",
 	"+ applet install $W/new.cap --card-keys env:OLD --security-level c-decryption --load-hash",
 	"- applet install $W/new.cap --card-keys env:OLD",
-	"+ applet install $W/new.cap --card-keys env:OLD --replace -o json",
+	"+ applet install $W/new.cap --card-keys env:OLD --replace --yes -o json",
 	"- applet install $W/large.cap --card-keys env:OLD",
 	"- applet install $W/new.cap --card-keys env:OLD --parameters 0G",
 	"- applet delete F000000002 --yes --card-keys env:OLD",
@@ -96,7 +96,7 @@ func TestKeysAppearNowhere(t *testing.T) {
 			}
 			for name := range canaryScripts {
 				mark := map[bool]string{true: "+", false: "-"}[name == "good"]
-				d.check(fmt.Sprintf("%s applet script $W/%s.gpsh --retry-keys", mark, strings.ReplaceAll(name, " ", "-")))
+				d.check(fmt.Sprintf("%s applet script $W/%s.gpsh --retry-keys --yes", mark, strings.ReplaceAll(name, " ", "-")))
 			}
 			start := d.save()
 			set := "applet set-keys --new-card-keys env:NEW --keys-file $W/n.keys --yes --retry-keys --card-keys env:OLD --security-level c-decryption"

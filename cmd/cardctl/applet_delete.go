@@ -14,7 +14,7 @@ type appletDeleteOptions struct {
 	withApplets bool
 }
 
-func newAppletDeleteCmd(env *Env) *cobra.Command {
+func newAppletDeleteCmd(env *session) *cobra.Command {
 	var o appletDeleteOptions
 	cmd := &cobra.Command{
 		Use:   "delete AID",
@@ -34,31 +34,21 @@ lets that go too.`,
 	return cmd
 }
 
-type appletDeleteReport struct {
-	Reader string `json:"reader"`
-	*applet.Deletion
-}
-
-func runAppletDelete(ctx context.Context, env *Env, o *appletDeleteOptions, text string) error {
-	options := applet.DeleteOptions{WithApplets: o.withApplets, Confirm: env.confirm}
-	var err error
-	if options.AID, err = parseAID("AID", text); err != nil {
+func runAppletDelete(ctx context.Context, env *session, o *appletDeleteOptions, aid string) error {
+	options, err := applet.DeleteWish{Domain: o.domain.wish(), AID: aid, WithApplets: o.withApplets}.Parse()
+	if err != nil {
 		return err
 	}
-	if options.Access, err = o.domain.access(env); err != nil {
+	access, err := o.domain.secrets.access(env)
+	if err != nil {
 		return err
 	}
-	var report appletDeleteReport
-	err = env.withDomain(ctx, options.Access, func(ctx context.Context, reader string, a applet.Access) error {
-		report.Reader, options.Access = reader, a
-		report.Deletion, err = applet.Delete(ctx, options)
-		return err
-	})
+	report, err := applet.Delete(ctx, env.desk(), access, options)
 	if err != nil {
 		return err
 	}
 	return env.result("AppletDeleted", report, func(s *output.Sheet) {
 		s.Heading("Deleted from the card in " + report.Reader)
-		s.Field("deleted", joinAIDs(report.Deleted))
+		s.Field("deleted", applet.Join(report.Deleted))
 	})
 }

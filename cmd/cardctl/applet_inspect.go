@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 
@@ -10,7 +11,7 @@ import (
 	"github.com/cardctl/cardctl/internal/output"
 )
 
-func newAppletInspectCmd(env *Env) *cobra.Command {
+func newAppletInspectCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "inspect FILE",
 		Short: "Show what is in a CAP or IJC file",
@@ -19,7 +20,7 @@ Java Card version that it needs, what it imports, and what is loaded. No card is
 needed.`,
 		Example: "  cardctl applet inspect IsoApplet.cap\n  cardctl applet inspect IsoApplet.cap -o json",
 		Args:    oneArg("the CAP or IJC file"),
-		RunE:    func(_ *cobra.Command, args []string) error { return runAppletInspect(env, args[0]) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return runAppletInspect(cmd.Context(), env, args[0]) },
 	}
 }
 
@@ -28,8 +29,8 @@ type appletFileReport struct {
 	*applet.Report
 }
 
-func runAppletInspect(env *Env, path string) error {
-	f, err := readApplet(env, path)
+func runAppletInspect(ctx context.Context, env *session, path string) error {
+	f, err := readApplet(ctx, env, path)
 	if err != nil {
 		return err
 	}
@@ -40,7 +41,7 @@ func runAppletInspect(env *Env, path string) error {
 func (r *appletFileReport) text(s *output.Sheet) {
 	s.Heading("Package " + packageText(r.Package))
 	s.Field("format", fmt.Sprintf("%s %s", r.Format, r.CAPVersion))
-	s.Field("applets", joinAIDs(r.Applets))
+	s.Field("applets", applet.Join(r.Applets))
 	if len(r.Applets) == 0 {
 		s.Field("applets", "none, it is a library")
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/output"
 )
 
-func newAppletListCmd(env *Env) *cobra.Command {
+func newAppletListCmd(env *session) *cobra.Command {
 	var f domainFlags
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -25,40 +25,34 @@ life cycle states and privileges.`,
 	return cmd
 }
 
-type appletListReport struct {
-	Reader string `json:"reader"`
-	*applet.Listing
-}
-
-func runAppletList(ctx context.Context, env *Env, f *domainFlags) error {
-	access, err := f.access(env)
+func runAppletList(ctx context.Context, env *session, f *domainFlags) error {
+	wanted, err := f.wish().Parse()
 	if err != nil {
 		return err
 	}
-	var report appletListReport
-	err = env.withDomain(ctx, access, func(ctx context.Context, reader string, a applet.Access) error {
-		report.Reader = reader
-		report.Listing, err = applet.List(ctx, a)
-		return err
-	})
+	access, err := f.secrets.access(env)
 	if err != nil {
 		return err
 	}
-	return env.result("AppletList", report, report.text)
+	listing, err := applet.List(ctx, env.desk(), access, wanted)
+	if err != nil {
+		return err
+	}
+	return env.result("AppletList", listing, func(s *output.Sheet) { listingText(s, listing) })
 }
 
-func (r *appletListReport) text(s *output.Sheet) {
-	s.Heading("Java card in " + r.Reader)
-	s.Field("state", r.State)
-	s.Field("secure channel", r.Protocol)
-	s.Field("key version", keyVersionText(r.KeyVersion))
+func listingText(s *output.Sheet, l *applet.Listing) {
+	s.Heading("Java card in " + l.Reader)
+	s.Field("state", l.State)
+	s.Field("secure channel", l.Protocol)
+	s.Field("key version", applet.KeyVersionText(l.KeyVersion))
 	for _, part := range []struct {
 		name  string
 		items []applet.Item
 	}{
-		{"Security domain", r.Domains},
-		{"Application", r.Applications},
-		{"Package", r.Packages},
+		{"Security domain", l.Domains},
+		{"Application", l.Applications},
+		{"Package", l.Packages},
 	} {
 		for _, i := range part.items {
 			s.Gap()
@@ -67,11 +61,11 @@ func (r *appletListReport) text(s *output.Sheet) {
 			s.Field("state", i.State)
 			s.Field("privileges", strings.Join(i.Privileges, ", "))
 			s.Field("package", i.Package.String())
-			s.Field("applets", joinAIDs(i.Modules))
+			s.Field("applets", applet.Join(i.Modules))
 			s.Field("belongs to", i.Domain.String())
 		}
 	}
-	if len(r.Applications)+len(r.Packages) == 0 {
+	if len(l.Applications)+len(l.Packages) == 0 {
 		s.Gap()
 		s.Heading("No applications, no packages")
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/cardctl/cardctl/internal/output"
 )
 
-func newAppletScriptCmd(env *Env) *cobra.Command {
+func newAppletScriptCmd(env *session) *cobra.Command {
 	var f domainFlags
 	var withApplets bool
 	cmd := &cobra.Command{
@@ -22,6 +22,8 @@ func newAppletScriptCmd(env *Env) *cobra.Command {
 it names. FILE is - for stdin. A command or an option that is not known ends it
 before anything is sent to the card. The keys are those in the script, and
 ${NAME} in it is a variable of the environment.
+
+A script that deletes something or replaces card keys has to be confirmed.
 
 Unlike GPShell, delete leaves a package alone that something was installed from,
 but for --with-applets. A security domain with another of the known AIDs than
@@ -61,29 +63,25 @@ type scriptCommand struct {
 	Output  []string `json:"output"`
 }
 
-func runAppletScript(ctx context.Context, env *Env, f *domainFlags, withApplets bool, file string) error {
-	text, err := env.readFile(file, applet.MaxScript)
+func runAppletScript(ctx context.Context, env *session, f *domainFlags, withApplets bool, file string) error {
+	text, err := env.readFile(ctx, file, applet.MaxScript)
 	if err != nil {
 		return err
 	}
-	options := applet.ScriptOptions{WithApplets: withApplets}
+	options := applet.ScriptOptions{WithApplets: withApplets, RetryKeys: f.retryKeys}
 	if options.Script, err = applet.ParseScript(text, env.Getenv); err != nil {
 		return about(err, file)
 	}
 	if file != "-" {
 		options.Dir = filepath.Dir(file)
 	}
-	access, err := f.guarded(env)
+	access, err := f.secrets.access(env)
 	if err != nil {
 		return err
 	}
 	report := scriptReport{Commands: []scriptCommand{}}
 	options.Report = func(e applet.ScriptEvent) { report.add(env, e) }
-	err = env.withDomain(ctx, access, func(ctx context.Context, reader string, a applet.Access) error {
-		report.Reader, options.Access = reader, a
-		return applet.RunScript(ctx, options)
-	})
-	if err != nil {
+	if report.Reader, err = applet.RunScript(ctx, env.desk(), access, options); err != nil {
 		return err
 	}
 	if report.unwritten != nil {
@@ -95,7 +93,7 @@ func runAppletScript(ctx context.Context, env *Env, f *domainFlags, withApplets 
 // add keeps what happens for the document, or shows it at once: what a script
 // said before it failed counts. Its commands are progress, what they say is the
 // result.
-func (r *scriptReport) add(env *Env, e applet.ScriptEvent) {
+func (r *scriptReport) add(env *session, e applet.ScriptEvent) {
 	last := len(r.Commands) - 1
 	switch {
 	case e.Text == "":

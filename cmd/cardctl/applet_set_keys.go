@@ -23,14 +23,15 @@ type appletSetKeysOptions struct {
 // maxKeyVersion is the greatest version that keys can be given.
 const maxKeyVersion = 0x7F
 
-func newAppletSetKeysCmd(env *Env) *cobra.Command {
+func newAppletSetKeysCmd(env *session) *cobra.Command {
 	var o appletSetKeysOptions
 	cmd := &cobra.Command{
 		Use:   "set-keys --keys-file FILE",
 		Short: "Replace the keys of a Java card",
 		Long: `Replace the keys of a Java card by those of --new-card-keys, or by random ones
 with --generate. They are in FILE, which only you can read, before the card has
-them, and the card has proved that it has them before success is said.
+them, and the card has proved that it has them before success is said. FILE
+stays unless the card refused the keys.
 
 FILE is what opens the card from then on: --card-keys file:FILE. Who loses it
 has lost the card.`,
@@ -53,28 +54,21 @@ has lost the card.`,
 	return cmd
 }
 
-type cardKeysReport struct {
-	Reader string `json:"reader"`
-	*applet.KeyReport
-}
-
-func runAppletSetKeys(ctx context.Context, env *Env, o *appletSetKeysOptions) error {
+func runAppletSetKeys(ctx context.Context, env *session, o *appletSetKeysOptions) error {
 	if o.newVersion > maxKeyVersion {
 		return problem.New(problem.Usage, "--new-key-version %d", o.newVersion).Because("It is 1 to %d.", maxKeyVersion)
 	}
-	access, err := o.domain.access(env)
+	domain, err := o.domain.wish().Parse()
 	if err != nil {
 		return err
 	}
-	options := applet.SetKeysOptions{
-		Generate: o.generate, NewDefault: o.domain.secrets.sources[secret.NewCardKeys].NamesWellKnown(),
-		Version: o.newVersion, Add: o.add, File: o.keysFile, Confirm: env.confirm,
-	}
-	var report cardKeysReport
-	err = env.withDomain(ctx, access, func(ctx context.Context, reader string, a applet.Access) error {
-		report.Reader, options.Access = reader, a
-		report.KeyReport, err = applet.SetKeys(ctx, options)
+	access, err := o.domain.secrets.access(env)
+	if err != nil {
 		return err
+	}
+	report, err := applet.SetKeys(ctx, env.desk(), access, applet.SetKeysOptions{
+		Domain: domain, Generate: o.generate, NewDefault: o.domain.secrets.sources[secret.NewCardKeys].NamesWellKnown(),
+		Version: o.newVersion, Add: o.add, File: o.keysFile,
 	})
 	if err != nil {
 		return err

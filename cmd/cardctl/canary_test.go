@@ -19,7 +19,7 @@ var canaries = []string{userPIN, adminPIN, "904412", "27182818", "27182818284590
 
 // leftBy is all that a command left: its output, and every file but the simulated
 // cards, scripts and files of keys.
-func (d *desk) leftBy(r result) map[string][]byte {
+func (d *testDesk) leftBy(r result) map[string][]byte {
 	d.t.Helper()
 	seen := map[string][]byte{"stdout": []byte(r.stdout), "stderr": []byte(r.stderr)}
 	err := filepath.WalkDir(d.state, func(path string, entry fs.DirEntry, err error) error {
@@ -38,7 +38,7 @@ func (d *desk) leftBy(r result) map[string][]byte {
 
 // checkSecrets looks for secrets, and for their bytes in hex, in all that a
 // command left.
-func (d *desk) checkSecrets(what string, r result) {
+func (d *testDesk) checkSecrets(what string, r result) {
 	d.t.Helper()
 	for where, content := range d.leftBy(r) {
 		upper := bytes.ToUpper(content)

@@ -2,16 +2,15 @@ package main
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/inventory"
-	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
 // choice is one of several things that can be meant: what to type for it, and
@@ -21,7 +20,7 @@ type choice struct{ value, is string }
 // readerChoices are the readers that are there now, and the simulated cards. A
 // reader whose name has spaces is offered by its index as well: of several names
 // that begin alike, bash types the beginning without quotes.
-func (env *Env) readerChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+func (env *session) readerChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
 	list, err := env.listReaders(ctx, false)
 	if err != nil {
 		return nil, err
@@ -43,13 +42,13 @@ func (env *Env) readerChoices(ctx context.Context, _ *cobra.Command) ([]choice, 
 }
 
 // chooseKey asks which of the keys that are there now is meant.
-func (env *Env) chooseKey(ctx context.Context) (string, error) {
+func (env *session) chooseKey(ctx context.Context) (string, error) {
 	missing := problem.New(problem.Usage, "which key?").
-		Because("--key is missing.").Hint("--key OPENPGP.3")
+		Because("--key is missing.").Hint("--key %s", inventory.ExampleKey())
 	if env.flags.noInput || !env.terminal.Available() {
 		return "", missing
 	}
-	keys, err := env.keyChoices(ctx, nil)
+	keys, err := env.keysOf(ctx, true)
 	switch {
 	case err != nil:
 		return "", err
@@ -70,7 +69,7 @@ func (env *Env) chooseKey(ctx context.Context) (string, error) {
 }
 
 // serialChoices are the serials of the cards that are there now.
-func (env *Env) serialChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+func (env *session) serialChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
 	list, err := env.listReaders(ctx, false)
 	if err != nil {
 		return nil, err
@@ -86,92 +85,53 @@ func (env *Env) serialChoices(ctx context.Context, _ *cobra.Command) ([]choice, 
 
 // keyChoices are the keys of the card that is meant now, and its empty places;
 // those of every token where a module is named.
-func (env *Env) keyChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+func (env *session) keyChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+	return env.keysOf(ctx, false)
+}
+
+// keysOf has the line to the card kept for the command, where a person chooses.
+func (env *session) keysOf(ctx context.Context, keep bool) ([]choice, error) {
 	if env.flags.module != "" {
 		return env.tokenKeyChoices(ctx)
 	}
-	found, _, _, err := env.inspect(ctx, &applicationFlags{})
-	if err != nil {
-		return nil, err
-	}
+	d := env.desk()
+	d.Keep = keep
+	places, err := inventory.Keys(ctx, d, env.readOnly())
+	return keysAsChoices(places), err
+}
+
+func (env *session) tokenKeyChoices(ctx context.Context) ([]choice, error) {
+	places, err := inventory.TokenKeys(ctx, env.desk(), env.readOnly())
+	return keysAsChoices(places), err
+}
+
+func keysAsChoices(places []inventory.KeyPlace) []choice {
 	var choices []choice
-	if found.Card.Has("openpgp") {
-		choices = []choice{{"OPENPGP.1", "signature"}, {"OPENPGP.2", "decryption"}, {"OPENPGP.3", "authentication"}}
-		for i := range choices {
-			choices[i].is += ", " + describeKey(found.Keys, choices[i].value)
-		}
+	for _, p := range places {
+		choices = append(choices, choice{p.Ref, p.Is})
 	}
-	for _, k := range found.Keys {
-		if !slices.ContainsFunc(choices, func(c choice) bool { return c.value == k.Ref }) {
-			choices = append(choices, labelled(k))
-		}
-	}
-	return choices, nil
-}
-
-func (env *Env) tokenKeyChoices(ctx context.Context) ([]choice, error) {
-	var choices []choice
-	err := env.withModule(ctx, p11.URI{}, func(ctx context.Context, m *p11.Module) error {
-		tokens, err := m.Tokens(ctx)
-		if err != nil {
-			return err
-		}
-		for _, t := range tokens {
-			uri, err := p11.ParseURI(t.URI)
-			if err != nil {
-				return err
-			}
-			found, err := inventory.InspectToken(ctx, m, uri)
-			if err != nil {
-				continue // another token may have keys to show
-			}
-			for _, k := range found.Keys {
-				choices = append(choices, labelled(k))
-			}
-		}
-		return nil
-	})
-	return choices, err
-}
-
-func labelled(k inventory.Key) choice {
-	return choice{k.Ref, strings.TrimSpace(k.Algorithm + " " + k.Label)}
-}
-
-func describeKey(keys []inventory.Key, ref string) string {
-	for _, k := range keys {
-		if k.Ref == ref {
-			return k.Algorithm
-		}
-	}
-	return "empty"
+	return choices
 }
 
 // algorithmChoices are the algorithms that the place can have which --key names.
-func (env *Env) algorithmChoices(ctx context.Context, cmd *cobra.Command) ([]choice, error) {
-	able := key.Algorithms()
+func (env *session) algorithmChoices(ctx context.Context, cmd *cobra.Command) ([]choice, error) {
 	reference, err := cmd.Flags().GetString("key")
 	if err != nil {
 		return nil, err
 	}
-	if ref, err := key.ParseReference(reference); err == nil {
-		err := env.withKey(ctx, ref, key.Access{Now: env.Now, Notify: env.progress.Show}, func(ctx context.Context, k openKey) (err error) {
-			able, err = key.Able(ctx, k.Key)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
+	able, err := keygen.Algorithms(ctx, env.desk(), env.readOnly(), reference)
+	if err != nil {
+		return nil, err
 	}
 	var choices []choice
 	for _, a := range able {
-		choices = append(choices, choice{value: string(a)})
+		choices = append(choices, choice{value: a})
 	}
 	return choices, nil
 }
 
 // tokenChoices are the tokens of the modules.
-func (env *Env) tokenChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+func (env *session) tokenChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
 	list, err := env.listTokens(ctx)
 	if err != nil {
 		return nil, err
@@ -186,21 +146,17 @@ func (env *Env) tokenChoices(ctx context.Context, _ *cobra.Command) ([]choice, e
 }
 
 // moduleChoices are the PKCS#11 modules that are installed now.
-func (env *Env) moduleChoices(context.Context, *cobra.Command) ([]choice, error) {
+func (env *session) moduleChoices(context.Context, *cobra.Command) ([]choice, error) {
 	var choices []choice
-	for _, m := range p11.DefaultPlaces().Installed() {
+	for _, m := range inventory.InstalledModules() {
 		choices = append(choices, choice{m.Name, m.Path})
 	}
 	return choices, nil
 }
 
 // simulatedChoices are the simulated cards.
-func (env *Env) simulatedChoices(context.Context, *cobra.Command) ([]choice, error) {
-	store, err := env.simulatedCards()
-	if err != nil {
-		return nil, err
-	}
-	list, err := store.List()
+func (env *session) simulatedChoices(context.Context, *cobra.Command) ([]choice, error) {
+	list, err := simulate.List(env.store())
 	if err != nil {
 		return nil, err
 	}

@@ -2,22 +2,25 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/gp"
-	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/applet"
+	cardinit "github.com/cardctl/cardctl/internal/init"
+	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
 var shells = []string{"bash", "zsh", "fish", "powershell"}
 
-func newCompletionCmd(env *Env) *cobra.Command {
+func newCompletionCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion " + strings.Join(shells, "|"),
 		Short: "Write the completion script of a shell",
@@ -34,7 +37,7 @@ for completions, see the examples.`,
 	}
 }
 
-func runCompletion(env *Env, root *cobra.Command, shell string) error {
+func runCompletion(env *session, root *cobra.Command, shell string) error {
 	switch shell {
 	case "bash":
 		return root.GenBashCompletionV2(env.Out, true)
@@ -55,23 +58,44 @@ const completionTime = 3 * time.Second
 // choices are what can be meant, as it is now; cmd has the flags that were typed.
 type choices func(ctx context.Context, cmd *cobra.Command) ([]choice, error)
 
+// completable reports whether the line before the word to complete can be read, and
+// the flag in that word if there is one with a value. Of a line that cannot, cobra
+// offers nothing, and repeats it on stderr.
+func (env *session) completable(args []string) bool {
+	if len(args) < 2 {
+		return true
+	}
+	aside := *env
+	root := newRootCmd(&aside)
+	cmd, rest, err := root.Find(args[1 : len(args)-1])
+	if err != nil {
+		return false
+	}
+	if last := args[len(args)-1]; strings.HasPrefix(last, "-") && strings.Contains(last, "=") {
+		rest = append(slices.Clone(rest), last)
+	}
+	err = cmd.ParseFlags(rest)
+	var missing *pflag.ValueRequiredError // it is what the shell asks for
+	return err == nil || errors.As(err, &missing)
+}
+
 // flagChoices are what flags can be, by their names.
-func (env *Env) flagChoices() map[string]choices {
+func (env *session) flagChoices() map[string]choices {
 	return map[string]choices{
 		"reader": env.readerChoices, "serial": env.serialChoices, "module": env.moduleChoices,
 		"key": env.keyChoices, "algorithm": env.algorithmChoices, "token": env.tokenChoices,
 		"output":         words(formatText, formatJSON),
-		"app":            words("openpgp", appPKCS15, appPKCS11),
-		"usage":          words(string(key.Sign), string(key.Decrypt), string(key.Derive)),
+		"app":            words(cardinit.Apps()...),
+		"usage":          words(keygen.Usages()...),
 		"digest":         words("sha256", "sha384", "sha512"),
-		"privileges":     words(gp.PrivilegeNames()...),
-		"secure-channel": words(cardsim.SecureChannels()...),
+		"privileges":     words(applet.PrivilegeNames()...),
+		"secure-channel": words(simulate.SecureChannels()...),
 	}
 }
 
 // completeFlags lets the shell offer what the flags of a command can be, and of
 // those under it.
-func (env *Env) completeFlags(cmd *cobra.Command) {
+func (env *session) completeFlags(cmd *cobra.Command) {
 	offered := env.flagChoices()
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		if what := offered[f.Name]; what != nil {
@@ -85,7 +109,7 @@ func (env *Env) completeFlags(cmd *cobra.Command) {
 
 // complete offers to the shell what begins with what was typed. What cannot be
 // looked at now is not offered: there is nobody to tell why.
-func (env *Env) complete(offered choices) cobra.CompletionFunc {
+func (env *session) complete(offered choices) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if env.flags.complete(cmd, env.Getenv) != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -99,7 +123,8 @@ func (env *Env) complete(offered choices) cobra.CompletionFunc {
 		}
 		var completions []cobra.Completion
 		for _, c := range found {
-			if len(c.value) >= len(typed) && strings.EqualFold(c.value[:len(typed)], typed) {
+			// What cannot be typed is not offered: a card's label may hold anything.
+			if c.value == output.Lines(c.value) && !strings.Contains(c.value, "\n") && len(c.value) >= len(typed) && strings.EqualFold(c.value[:len(typed)], typed) {
 				completions = append(completions, cobra.CompletionWithDesc(c.value, output.Line(c.is)))
 			}
 		}

@@ -15,7 +15,7 @@ type deleteCertOptions struct {
 	secrets secretFlags
 }
 
-func newDeleteCertCmd(env *Env) *cobra.Command {
+func newDeleteCertCmd(env *session) *cobra.Command {
 	var o deleteCertOptions
 	cmd := &cobra.Command{
 		Use:     "delete-cert --key REF",
@@ -32,23 +32,12 @@ func newDeleteCertCmd(env *Env) *cobra.Command {
 	return cmd
 }
 
-type deleteCertReport struct {
-	Reader string `json:"reader"`
-	storedCertificate
-}
-
-func runDeleteCert(ctx context.Context, env *Env, o *deleteCertOptions) error {
+func runDeleteCert(ctx context.Context, env *session, o *deleteCertOptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
 	}
-	var report deleteCertReport
-	report.Ref = ref.String()
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		report.Reader = k.place
-		report.Certificate, err = certstore.Delete(ctx, k, env.confirm)
-		return err
-	})
+	report, err := certstore.Delete(ctx, env.desk(), access, ref)
 	if err != nil {
 		return err
 	}

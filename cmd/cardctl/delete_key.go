@@ -16,7 +16,7 @@ type deleteKeyOptions struct {
 	secrets     secretFlags
 }
 
-func newDeleteKeyCmd(env *Env) *cobra.Command {
+func newDeleteKeyCmd(env *session) *cobra.Command {
 	var o deleteKeyOptions
 	cmd := &cobra.Command{
 		Use:   "delete-key --key REF --fingerprint FP",
@@ -38,18 +38,13 @@ there is a question, or --yes.`,
 	return cmd
 }
 
-func runDeleteKey(ctx context.Context, env *Env, o *deleteKeyOptions) error {
+func runDeleteKey(ctx context.Context, env *session, o *deleteKeyOptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
 	}
 	var report keyReport
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		report.Reader = k.place
-		report.Report, err = keygen.Delete(ctx, k, o.fingerprint, env.confirm)
-		return err
-	})
-	if err != nil {
+	if report.Report, err = keygen.Delete(ctx, env.desk(), access, ref, o.fingerprint); err != nil {
 		return err
 	}
 	return env.result("KeyDeleted", report, func(s *output.Sheet) { report.text(s, "Deleted the key ") })

@@ -97,7 +97,7 @@ func documents(t *testing.T) []string {
 // for something, and arguments that are left out are no mistake.
 func understood(line string) error {
 	words := shellWords(line)[1:]
-	root := newRootCmd(newEnv())
+	root := newRootCmd(newSession(newEnv()))
 	cmd, rest, err := root.Find(words)
 	if err != nil {
 		return err

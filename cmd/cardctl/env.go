@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,16 +14,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
-	"github.com/cardctl/cardctl/internal/p11"
-	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/terminal"
 )
 
-// Env is all that a run of the program has of the world around it, and what
-// its flags say.
+// Env is all that a run of the program has of the world around it. It is not
+// changed by a run.
 //
 // What goes where: results to Out, nothing else. Errors, notes and progress to
 // Err, where with -o json there is an error's document or nothing. Prompts to
@@ -31,25 +31,46 @@ type Env struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Environ  []string // as os.Environ gives it
-	Now      func() time.Time
+	// Descriptors are those that were handed to the process besides In, Out and Err.
+	Descriptors []int
+	Now         func() time.Time
 
 	// live says that Err is a terminal on which things may move.
 	live     bool
 	terminal *terminal.Terminal
 	// openReaders reaches the PC/SC daemon.
-	openReaders func(context.Context, pcsc.Options) (readers, error)
-	// connectSimulated connects to a simulated card in this process.
-	connectSimulated func(ctx context.Context, name string) (iso7816.Connection, error)
+	openReaders desk.OpenReaders
+	// cards are simulated cards in the place of this user's.
+	cards desk.Simulated
+	// modules are the PKCS#11 modules that are loaded.
+	modules *desk.Modules
+	// programs runs those of OpenSC; nil for child processes.
+	programs runner.Func
+
+	// unsetenv takes a variable from the process; nil where it is not ours.
+	unsetenv func(name string) error
+}
+
+// session is one run of the program: its world, what its flags say, and what has
+// become of it so far.
+type session struct {
+	*Env
 
 	flags    sharedFlags
 	progress *output.Progress
-	trace    *os.File
+	kept     desk.Kept // a card that a person chose a key of
+	trace    *trace
+	notLetGo error    // of a card, after its work was done
 	childEnv []string // for child processes, without the secrets of the command
 	stop     context.CancelFunc
 
 	// command is what is run, object what it is run on.
 	command, object string
+	about           *cobra.Command // the command that is run, or that a mistake is about
+	words           []string       // the command line as it was typed
 	typed           typed
+	// there are the readers, and the serials of cards, that errors may name.
+	there []string
 	// started says that the flags are known and the command's own work begins.
 	started bool
 }
@@ -58,15 +79,18 @@ type Env struct {
 func newEnv() *Env {
 	environ := os.Environ()
 	plain := terminal.Plain(environ)
-	env := &Env{
+	return &Env{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: environ, Now: time.Now,
+		unsetenv:    os.Unsetenv,
 		live:        !plain && terminal.IsTerminal(os.Stderr),
 		terminal:    terminal.New(terminal.Options{Plain: plain}),
-		openReaders: openPCSC,
-		progress:    output.NewProgress(io.Discard, false),
+		openReaders: desk.OpenPCSC, modules: desk.NewModules(),
 	}
-	env.connectSimulated = env.connectCardsim
-	return env
+}
+
+// newSession is a run that has not begun.
+func newSession(env *Env) *session {
+	return &session{Env: env, progress: output.NewProgress(io.Discard, false)}
 }
 
 // Getenv returns the value of a variable, empty where it is not set.
@@ -77,6 +101,16 @@ func (env *Env) Getenv(name string) string {
 		}
 	}
 	return ""
+}
+
+// withhold takes from the process every variable that its children do not get:
+// a PKCS#11 module starts programs of its own. Environ keeps them.
+func (env *Env) withhold(childEnv []string) {
+	for _, entry := range env.Environ {
+		if name, _, _ := strings.Cut(entry, "="); env.unsetenv != nil && !slices.Contains(childEnv, entry) {
+			_ = env.unsetenv(name) // it was set, so its name is one
+		}
+	}
 }
 
 // stateDir is where things are remembered between runs: CARDCTL_STATE_DIR, or
@@ -97,12 +131,13 @@ func (env *Env) stateDir() (string, error) {
 }
 
 // name notes what is run.
-func (env *Env) name(cmd *cobra.Command) {
+func (env *session) name(cmd *cobra.Command) {
 	_, env.command, _ = strings.Cut(cmd.CommandPath(), " ")
+	env.about = cmd
 }
 
 // start is what comes before the work of every command.
-func (env *Env) start(cmd *cobra.Command, args []string) error {
+func (env *session) start(cmd *cobra.Command, args []string) error {
 	env.name(cmd)
 	env.typed = typed{cmd, args}
 	if err := env.flags.complete(cmd, env.Getenv); err != nil {
@@ -118,31 +153,69 @@ func (env *Env) start(cmd *cobra.Command, args []string) error {
 		env.progress = output.NewProgress(env.Err, env.live)
 	}
 	env.working()
-	cmd.SetContext(p11.WithLastWords(cmd.Context(), env.lastWords))
+	cmd.SetContext(desk.WithLastWords(cmd.Context(), env.lastWords))
 	if env.flags.timeout > 0 {
 		ctx, stop := context.WithTimeout(cmd.Context(), env.flags.timeout)
 		env.stop = stop
 		cmd.SetContext(ctx)
 	}
-	return nil
+	world := *env.Env
+	world.Out = stoppable{cmd.Context(), env.Out}
+	env.Env = &world
+	return env.openTrace(cmd.Context())
+}
+
+// stoppable is a stream that may be a pipe which nobody reads: writing to it ends
+// soon after the command is to end.
+type stoppable struct {
+	ctx context.Context
+	to  io.Writer
+}
+
+// lastChance is how long a stream may take that is written to when the command is
+// to end: what was done should be told.
+const lastChance = time.Second
+
+func (s stoppable) Write(p []byte) (int, error) {
+	type written struct {
+		n   int
+		err error
+	}
+	done := make(chan written, 1)
+	own := bytes.Clone(p) // the caller may use p again while it is still written
+	go func() {
+		n, err := s.to.Write(own)
+		done <- written{n, err}
+	}()
+	select {
+	case w := <-done:
+		return w.n, w.err
+	case <-s.ctx.Done():
+	}
+	select {
+	case w := <-done:
+		return w.n, w.err
+	case <-time.After(lastChance):
+		return 0, s.ctx.Err()
+	}
 }
 
 // close ends what was begun for the command.
-func (env *Env) close() error {
+func (env *session) close() error {
 	env.progress.Done()
 	if env.stop != nil {
 		env.stop()
 	}
-	var err error
+	err := env.notLetGo
 	if env.trace != nil {
-		err = env.trace.Close()
+		err = errors.Join(err, env.trace.close())
 	}
-	return errors.Join(err, env.terminal.Close())
+	return errors.Join(err, env.kept.Close(), env.terminal.Close())
 }
 
 // result writes what the command came to: as a document of this kind, or as
 // text.
-func (env *Env) result(kind string, document any, text func(*output.Sheet)) error {
+func (env *session) result(kind string, document any, text func(*output.Sheet)) error {
 	env.progress.Done()
 	if env.flags.output == formatJSON {
 		return notWritten(output.WriteDocument(env.Out, kind, document))
@@ -155,19 +228,26 @@ func (env *Env) result(kind string, document any, text func(*output.Sheet)) erro
 
 // notWritten is a result that nobody takes.
 func notWritten(err error) error {
-	if err == nil {
-		return nil
+	if stopped, ok := problem.Explained(err, "", "The work is done, and its result was not taken from stdout."); ok {
+		return stopped
 	}
 	return problem.Wrap(problem.Failed, err, "the result cannot be written to stdout").
 		Because("The work is done; what takes its result does not [%s].", err).
 		Hint("cardctl info")
 }
 
+// notLetGo is a card or a token that was not let go after the work on it.
+func notLetGo(err error) error {
+	return problem.Wrap(problem.Failed, err, "the card was not let go").
+		Because("The command did its work, and its result stands; the card may still take the PIN for verified [%s].", err).
+		Hint("take the card out and put it in again, then: cardctl info")
+}
+
 // silent says that Err is for errors alone.
-func (env *Env) silent() bool { return env.flags.quiet || env.flags.output == formatJSON }
+func (env *session) silent() bool { return env.flags.quiet || env.flags.output == formatJSON }
 
 // note tells the user something that is no result.
-func (env *Env) note(format string, args ...any) {
+func (env *session) note(format string, args ...any) {
 	if env.silent() {
 		return
 	}
@@ -177,37 +257,17 @@ func (env *Env) note(format string, args ...any) {
 }
 
 // working shows that the command goes on, if that takes longer.
-func (env *Env) working() { env.progress.Working(env.command) }
+func (env *session) working() { env.progress.Working(env.command) }
 
 // detail is a note for those who asked for more.
-func (env *Env) detail(format string, args ...any) {
+func (env *session) detail(format string, args ...any) {
 	if env.flags.verbose {
 		env.note(format, args...)
 	}
 }
 
-// tracer puts the trace before a card where one is wanted.
-func (env *Env) tracer(card iso7816.Transmitter) (iso7816.Transmitter, func() error, error) {
-	none := func() error { return nil }
-	switch {
-	case env.flags.trace == "":
-		return card, none, nil
-	case env.flags.trace == "-":
-		t := iso7816.NewTracer(card, env.Err)
-		return t, t.Err, nil
-	case env.trace == nil:
-		f, err := os.OpenFile(env.flags.trace, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-		if err != nil {
-			return nil, none, problem.Wrap(problem.Failed, err, "cannot write the trace")
-		}
-		env.trace = f
-	}
-	t := iso7816.NewTracer(card, env.trace)
-	return t, t.Err, nil
-}
-
 // red colours text where a person sees it and has nothing against it.
-func (env *Env) red(text string) string {
+func (env *session) red(text string) string {
 	if !env.live {
 		return text
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,25 +11,30 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/terminal"
 )
 
-// desk runs the whole command tree in process, on a simulated card that faults
+// testDesk runs the whole command tree in process, on a simulated card that faults
 // can be asked for.
-type desk struct {
+type testDesk struct {
 	t     *testing.T
 	state string
 	vars  []string
 	// readers are those of the PC/SC daemon; nil for no daemon.
-	readers readers
+	readers desk.Readers
 	// live says that stderr is a terminal.
 	live bool
 	// connect reaches simulated cards another way, where it is not nil.
 	connect func(context.Context, string) (iso7816.Connection, error)
+	// programs runs those of OpenSC, where it is not nil.
+	programs runner.Func
+	// open is the terminal of somebody who can be asked; nil for nobody.
+	open func() (in, out *os.File, err error)
 }
 
 // The PINs of the cards in these tests.
@@ -40,9 +44,9 @@ const (
 )
 
 // newDesk makes a card called desk.
-func newDesk(t *testing.T, vars ...string) *desk {
+func newDesk(t *testing.T, vars ...string) *testDesk {
 	t.Helper()
-	d := &desk{t: t, state: t.TempDir(), vars: append([]string{
+	d := &testDesk{t: t, state: t.TempDir(), vars: append([]string{
 		"CARDCTL_READER=sim:desk", "CARDCTL_PIN=" + userPIN, "CARDCTL_ADMIN_PIN=" + adminPIN,
 	}, vars...)}
 	d.must("sim", "create", "desk")
@@ -57,35 +61,38 @@ type result struct {
 	traffic cardsim.Traffic
 }
 
-// run runs a command. Nobody can be asked.
-func (d *desk) run(ctx context.Context, args []string, faults ...cardsim.Fault) result {
+// run runs a command. Nobody can be asked unless there is a terminal.
+func (d *testDesk) run(ctx context.Context, args []string, faults ...cardsim.Fault) result {
 	var out, errs bytes.Buffer
 	var cards []*cardsim.Card
+	open := d.open
+	if open == nil {
+		open = func() (in, out *os.File, err error) { return nil, nil, os.ErrNotExist }
+	}
 	env := &Env{
 		In: strings.NewReader(""), Out: &out, Err: &errs, Now: time.Now,
 		Environ:  append([]string{"CARDCTL_STATE_DIR=" + d.state}, d.vars...),
-		terminal: terminal.New(terminal.Options{Open: func() (in, out *os.File, err error) { return nil, nil, os.ErrNotExist }}),
-		progress: output.NewProgress(io.Discard, false), live: d.live,
+		terminal: terminal.New(terminal.Options{Plain: true, Open: open}), programs: d.programs,
+		live: d.live, modules: desk.NewModules(),
 	}
-	env.openReaders = func(context.Context, pcsc.Options) (readers, error) {
+	env.openReaders = func(context.Context, pcsc.Options) (desk.Readers, error) {
 		if d.readers == nil {
 			return nil, problem.New(problem.NotFound, "no PC/SC daemon")
 		}
 		return d.readers, nil
 	}
-	env.connectSimulated = env.connectCardsim
 	if d.connect != nil {
-		env.connectSimulated = d.connect
+		env.cards = connectOver{newSession(env).store(), d.connect}
 	}
 	if len(faults) > 0 {
-		env.connectSimulated = func(ctx context.Context, name string) (iso7816.Connection, error) {
+		env.cards = connectOver{newSession(env).store(), func(ctx context.Context, name string) (iso7816.Connection, error) {
 			c, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name, faults...)
 			if err != nil {
-				return nil, simulatedProblem(err, name)
+				return nil, desk.SimulatedProblem(err, name)
 			}
 			cards = append(cards, c)
-			return holdSimulated(ctx, c)
-		}
+			return desk.HoldSimulated(ctx, c)
+		}}
 	}
 	r := result{exit: run(ctx, env, args), stdout: out.String(), stderr: errs.String()}
 	for _, c := range cards {
@@ -95,8 +102,18 @@ func (d *desk) run(ctx context.Context, args []string, faults ...cardsim.Fault) 
 	return r
 }
 
+// connectOver are simulated cards that are reached another way.
+type connectOver struct {
+	desk.Simulated
+	connect func(context.Context, string) (iso7816.Connection, error)
+}
+
+func (c connectOver) Connect(ctx context.Context, name string) (iso7816.Connection, error) {
+	return c.connect(ctx, name)
+}
+
 // must runs a command that has to succeed.
-func (d *desk) must(args ...string) result {
+func (d *testDesk) must(args ...string) result {
 	d.t.Helper()
 	r := d.run(context.Background(), args)
 	if r.exit != 0 {
@@ -106,7 +123,7 @@ func (d *desk) must(args ...string) result {
 }
 
 // info is what cardctl info says.
-func (d *desk) info() cardInfo {
+func (d *testDesk) info() cardInfo {
 	d.t.Helper()
 	var info cardInfo
 	if err := json.Unmarshal([]byte(d.must("info", "-o", "json").stdout), &info); err != nil {
@@ -116,10 +133,10 @@ func (d *desk) info() cardInfo {
 }
 
 // file is where the state of the card is.
-func (d *desk) file() string { return filepath.Join(d.state, "sim", "desk.json") }
+func (d *testDesk) file() string { return filepath.Join(d.state, "sim", "desk.json") }
 
 // save and restore keep what is on the card.
-func (d *desk) save() []byte {
+func (d *testDesk) save() []byte {
 	d.t.Helper()
 	state, err := os.ReadFile(d.file())
 	if err != nil {
@@ -128,7 +145,7 @@ func (d *desk) save() []byte {
 	return state
 }
 
-func (d *desk) restore(state []byte) {
+func (d *testDesk) restore(state []byte) {
 	d.t.Helper()
 	if err := os.WriteFile(d.file(), state, 0o600); err != nil {
 		d.t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -24,7 +24,7 @@ func exitStatus(code problem.Code) int {
 		return 3
 	case problem.PINIncorrect, problem.KeysIncorrect:
 		return 4
-	case problem.PINBlocked:
+	case problem.PINBlocked, problem.TriesUnknown:
 		return 5
 	case problem.CardBusy:
 		return 6
@@ -34,7 +34,7 @@ func exitStatus(code problem.Code) int {
 		return 8
 	case problem.Refused:
 		return 9
-	case problem.CardRemoved:
+	case problem.CardRemoved, problem.CardChanged:
 		return 10
 	case problem.Interrupted:
 		return 130
@@ -81,7 +81,7 @@ func meaning(code problem.Code) string {
 }
 
 // diagnose turns what a command came back with into what the user is told.
-func (env *Env) diagnose(err error) *problem.Error {
+func (env *session) diagnose(err error) *problem.Error {
 	p := env.classify(err)
 	told := *p
 	told.What, told.Why = p.What, p.Reason()
@@ -94,8 +94,8 @@ func (env *Env) diagnose(err error) *problem.Error {
 	if strings.HasSuffix(told.What, told.Why) {
 		told.Why = ""
 	}
-	if status := iso7816.StatusOf(err); status != 0 && !strings.Contains(told.What+told.Why, fmt.Sprintf("%04X", uint16(status))) {
-		told.Why = strings.TrimSpace(fmt.Sprintf("%s [%s]", strings.TrimSuffix(told.Why, "."), status))
+	if status, text := desk.StatusOf(err); status != "" && !strings.Contains(told.What+told.Why, status) {
+		told.Why = strings.TrimSpace(fmt.Sprintf("%s [%s]", strings.TrimSuffix(told.Why, "."), text))
 	}
 	told.Why = problem.Sentence(told.Why)
 	var path *fs.PathError
@@ -109,13 +109,16 @@ func (env *Env) diagnose(err error) *problem.Error {
 	case told.Try == "":
 		told.Try = next(p.Code, env.command)
 	}
-	told.Try = env.literal(told.Try)
+	may := env.repetition(p.Code)
+	told.What, told.Why = may.text(told.What), may.text(told.Why)
+	told.Try = env.literal(may.text(told.Try), may)
+	told.Cause = nil // what it says is said
 	return &told
 }
 
 // subject puts in front of what failed the command and what it is run on,
 // unless that is said already.
-func (env *Env) subject(what string) string {
+func (env *session) subject(what string) string {
 	if env.object != "" && strings.HasPrefix(what, env.command+" "+env.object) {
 		return what
 	}
@@ -130,7 +133,7 @@ func (env *Env) subject(what string) string {
 	return what
 }
 
-func (env *Env) classify(err error) *problem.Error {
+func (env *session) classify(err error) *problem.Error {
 	var p *problem.Error
 	isProblem := errors.As(err, &p)
 	switch {
@@ -144,13 +147,9 @@ func (env *Env) classify(err error) *problem.Error {
 			Hint("--timeout %s", max(10*env.flags.timeout, 30*time.Second))
 	case isProblem:
 		return p
-	case errors.Is(err, iso7816.ErrCardRemoved):
-		return problem.Wrap(problem.CardRemoved, err, "the card was removed").
-			Because("The card or its reader went away in the middle of the work.")
-	case errors.Is(err, iso7816.ErrCardReset):
-		return problem.Wrap(problem.CardBusy, err, "the card was reset by another program").
-			Because("What had been verified and selected on it is gone.").
-			Hint("the same command again")
+	}
+	if p, known := desk.Lost(err); known {
+		return p
 	}
 	// The outermost clause is what failed, the others are why.
 	what, why, _ := strings.Cut(err.Error(), ": ")
@@ -175,7 +174,7 @@ type errorReport struct {
 
 // fail tells the user in three lines, or in one document, and returns the exit
 // status.
-func (env *Env) fail(err error) int {
+func (env *session) fail(err error) int {
 	p := env.diagnose(err)
 	status := exitStatus(p.Code)
 	if env.flags.output == formatJSON {

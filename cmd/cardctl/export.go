@@ -1,12 +1,12 @@
 package main
 
 import (
+	"context"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
-	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -55,9 +55,9 @@ func (e *exported) in(format string) []byte {
 
 // write writes the result to the file, or to stdout. With -o json the document,
 // which holds it as well, goes to stdout.
-func (f *exportFlags) write(env *Env, kind string, e *exported, document any) error {
+func (f *exportFlags) write(ctx context.Context, env *session, kind string, e *exported, document any) error {
 	if f.out != "" && f.out != "-" {
-		if err := output.WriteFile(f.out, e.in(f.format), 0o666); err != nil {
+		if err := env.writeFile(ctx, f.out, e.in(f.format)); err != nil {
 			return problem.Wrap(problem.Failed, err, "cannot write "+f.out)
 		}
 		e.File = f.out

@@ -15,7 +15,7 @@ type exportCertOptions struct {
 	secrets secretFlags
 }
 
-func newExportCertCmd(env *Env) *cobra.Command {
+func newExportCertCmd(env *session) *cobra.Command {
 	var o exportCertOptions
 	cmd := &cobra.Command{
 		Use:   "export-cert --key REF",
@@ -34,11 +34,11 @@ func newExportCertCmd(env *Env) *cobra.Command {
 }
 
 type exportCertReport struct {
-	storedCertificate
+	certstore.Stored
 	exported
 }
 
-func runExportCert(ctx context.Context, env *Env, o *exportCertOptions) error {
+func runExportCert(ctx context.Context, env *session, o *exportCertOptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
@@ -46,19 +46,10 @@ func runExportCert(ctx context.Context, env *Env, o *exportCertOptions) error {
 	if err := o.file.check(); err != nil {
 		return err
 	}
-	report := exportCertReport{storedCertificate: storedCertificate{Ref: ref.String()}}
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		der, err := certstore.Export(ctx, k)
-		if err != nil {
-			return err
-		}
-		public, err := publicOrNone(ctx, k)
-		report.Certificate = certstore.Describe(der, public)
-		report.exported = exported{DER: der, PEM: string(certstore.EncodePEM(der))}
-		return err
-	})
+	stored, der, err := certstore.Export(ctx, env.desk(), access, ref)
 	if err != nil {
 		return err
 	}
-	return o.file.write(env, "Certificate", &report.exported, &report)
+	report := exportCertReport{stored, exported{DER: der, PEM: string(certstore.EncodePEM(der))}}
+	return o.file.write(ctx, env, "Certificate", &report.exported, &report)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/certstore"
-	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -18,7 +18,7 @@ type exportKeyOptions struct {
 	secrets secretFlags
 }
 
-func newExportKeyCmd(env *Env) *cobra.Command {
+func newExportKeyCmd(env *session) *cobra.Command {
 	var o exportKeyOptions
 	cmd := &cobra.Command{
 		Use:   "export-key --key REF",
@@ -38,14 +38,11 @@ func newExportKeyCmd(env *Env) *cobra.Command {
 }
 
 type exportKeyReport struct {
-	Ref         string `json:"ref"`
-	Algorithm   string `json:"algorithm"`
-	Fingerprint string `json:"fingerprint"`
-	Keygrip     string `json:"keygrip"`
+	certstore.PublicKey
 	exported
 }
 
-func runExportKey(ctx context.Context, env *Env, o *exportKeyOptions) error {
+func runExportKey(ctx context.Context, env *session, o *exportKeyOptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
@@ -53,27 +50,15 @@ func runExportKey(ctx context.Context, env *Env, o *exportKeyOptions) error {
 	if err := o.file.check(); err != nil {
 		return err
 	}
-	report := exportKeyReport{Ref: ref.String()}
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		public, err := k.Public(ctx)
-		if err != nil {
-			return err
-		}
-		occupant, err := k.Occupant(ctx)
-		if err != nil {
-			return err
-		}
-		if occupant != nil {
-			report.Fingerprint = occupant.Fingerprint
-		}
-		report.Algorithm, report.Keygrip = string(key.AlgorithmOf(public)), key.Keygrip(public)
-		report.exported, err = o.encode(public, report.Fingerprint)
-		return err
-	})
+	told, public, err := certstore.ExportKey(ctx, env.desk(), access, ref)
 	if err != nil {
 		return err
 	}
-	return o.file.write(env, "PublicKey", &report.exported, &report)
+	report := exportKeyReport{PublicKey: told}
+	if report.exported, err = o.encode(public, told.Fingerprint); err != nil {
+		return err
+	}
+	return o.file.write(ctx, env, "PublicKey", &report.exported, &report)
 }
 
 // encode writes the key in every form it has; the one that is asked for must
@@ -87,24 +72,10 @@ func (o *exportKeyOptions) encode(public crypto.PublicKey, comment string) (e ex
 		return e, err
 	}
 	e.PEM = string(text)
-	line, err := certstore.ExportPublicKey(public, certstore.SSH, comment)
+	line, err := certstore.ExportPublicKey(public, certstore.SSH, output.Line(comment))
 	if problem.Is(err, problem.NotSupported) && o.file.format != string(certstore.SSH) {
 		return e, nil
 	}
 	e.SSH = string(line)
 	return e, err
-}
-
-// readOnly is the access of commands that need no secret.
-func (env *Env) readOnly() key.Access {
-	return key.Access{Now: env.Now, Notify: env.progress.Show}
-}
-
-// publicOrNone is the public key of a slot, nil where that is empty.
-func publicOrNone(ctx context.Context, k key.Key) (crypto.PublicKey, error) {
-	public, err := k.Public(ctx)
-	if problem.Is(err, problem.NotFound) {
-		return nil, nil
-	}
-	return public, err
 }

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // sharedFlags are those that every command has.
@@ -62,9 +65,8 @@ func (f *sharedFlags) complete(cmd *cobra.Command, getenv func(string) string) e
 	}
 	switch {
 	case f.output != formatText && f.output != formatJSON:
-		wrong := f.output
 		f.output = formatText
-		return problem.New(problem.Usage, "no output format %q", wrong).Because("There are text and json.")
+		return problem.New(problem.Usage, "unknown output format").Because("Valid formats: text, json.").Hint("--output json")
 	case f.timeout < 0:
 		return problem.New(problem.Usage, "a timeout of %s is in the past", f.timeout).Because("It is counted from now on.")
 	case f.quiet && f.verbose:
@@ -94,21 +96,14 @@ func wantsJSON(args []string) bool {
 // flagProblem is what a flag error is called. The arguments themselves are not
 // repeated: one of them may be a PIN that was meant for another place.
 func flagProblem(cmd *cobra.Command, err error) error {
-	p := problem.New(problem.Usage, "%s", err.Error())
+	p := problem.New(problem.Usage, "the flags cannot be read")
 	var unknown *pflag.NotExistError
 	var invalid *pflag.InvalidValueError
 	var missing *pflag.ValueRequiredError
 	var malformed *pflag.InvalidSyntaxError
 	switch {
-	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
-		p = problem.New(problem.Usage, "unknown flag -%s", unknown.GetSpecifiedName()).
-			Because("There is none of this name in %s.", cmd.CommandPath())
 	case errors.As(err, &unknown):
-		p = problem.New(problem.Usage, "unknown flag --%s", unknown.GetSpecifiedName()).
-			Because("There is none of this name in %s.", cmd.CommandPath())
-		if similar := similarFlag(cmd, unknown.GetSpecifiedName()); similar != "" {
-			p.Because("There is --%s.", similar)
-		}
+		p = unknownFlag(cmd, unknown)
 	case errors.As(err, &invalid):
 		f := invalid.GetFlag()
 		p = problem.New(problem.Usage, "the value of --%s is not a %s", f.Name, kindOf(f))
@@ -119,6 +114,48 @@ func flagProblem(cmd *cobra.Command, err error) error {
 		p = problem.New(problem.Usage, "a flag that is malformed").Because("It has the form --name value or --name=value.")
 	}
 	return p
+}
+
+// unknownFlag says which flag was probably meant. What was typed may hold its
+// value: -admin-pin=VALUE is taken for a flag of one letter, and --admin-pin:VALUE
+// for the name of another.
+func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) *problem.Error {
+	typed := unknown.GetSpecifiedName()
+	letters := unknown.GetSpecifiedShortnames()
+	if f := flagIn(cmd, letters); f != nil {
+		return problem.New(problem.Usage, "--%s has two dashes", f.Name).
+			Because("With one dash each letter is a flag of its own.").Hint("--%s %s", f.Name, placeholder(f))
+	}
+	if f := flagIn(cmd, typed); f != nil {
+		return problem.New(problem.Usage, "--%s is followed by neither a blank nor =", f.Name).
+			Because("A flag has the form --name value or --name=value.").Hint("--%s %s", f.Name, placeholder(f))
+	}
+	p := problem.New(problem.Usage, "unknown flag").Because("There is none of this name in %s.", cmd.CommandPath())
+	if similar := similarFlag(cmd, typed); letters == "" && similar != "" {
+		p.Because("There is --%s.", similar)
+	}
+	return p
+}
+
+// flagIn is the flag whose name text begins with, if something else follows.
+func flagIn(cmd *cobra.Command, text string) *pflag.Flag {
+	end := strings.IndexFunc(text, func(r rune) bool { return r != '-' && (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	if end < 0 {
+		end = len(text)
+	}
+	if f := cmd.Flags().Lookup(text[:end]); f != nil && !f.Hidden {
+		return f
+	}
+	return nil
+}
+
+// placeholder is what stands for a flag's value in a hint.
+func placeholder(f *pflag.Flag) string {
+	if _, ok := f.Value.(*secret.Flag); ok {
+		return "env:NAME"
+	}
+	name, _ := pflag.UnquoteUsage(f)
+	return strings.ToUpper(name)
 }
 
 func kindOf(f *pflag.Flag) string {
@@ -174,7 +211,7 @@ func distance(a, b string) int {
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return problem.New(problem.Usage, "no argument is wanted, and there %s", count(len(args), "is one", "are %d")).
-			Because("There are only flags to %s.", cmd.CommandPath())
+			Because("There are only flags to %s.%s", cmd.CommandPath(), otherDash(args))
 	}
 	return nil
 }
@@ -186,7 +223,7 @@ func oneArg(what string) cobra.PositionalArgs {
 			return nil
 		}
 		return problem.New(problem.Usage, "one argument is wanted, and there %s", count(len(args), "is one that is empty", "are %d")).
-			Because("It is %s.", what)
+			Because("It is %s.%s", what, otherDash(args))
 	}
 }
 
@@ -198,6 +235,17 @@ func atMostOneArg(what string) cobra.PositionalArgs {
 		}
 		return oneArg(what)(cmd, args)
 	}
+}
+
+// otherDash explains words that look like flags: programs that write texts make
+// other dashes of two hyphens.
+func otherDash(args []string) string {
+	for _, arg := range args {
+		if first, _ := utf8.DecodeRuneInString(arg); first != '-' && unicode.Is(unicode.Pd, first) {
+			return " One begins with another dash; a flag begins with two hyphens."
+		}
+	}
+	return ""
 }
 
 func count(n int, one, many string) string {

@@ -5,7 +5,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/csr"
-	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -19,7 +18,7 @@ type genCSROptions struct {
 	secrets    secretFlags
 }
 
-func newGenCSRCmd(env *Env) *cobra.Command {
+func newGenCSRCmd(env *session) *cobra.Command {
 	var o genCSROptions
 	cmd := &cobra.Command{
 		Use:   "gen-csr --key REF --subject DN",
@@ -59,14 +58,11 @@ OpenSSL does, /C=XY/O=Snake Oil, Ltd/CN=me.`,
 }
 
 type requestReport struct {
-	Ref        string `json:"ref"`
-	Subject    string `json:"subject"`
-	SelfSigned bool   `json:"selfSigned"`
-	Algorithm  string `json:"algorithm"`
+	csr.Made
 	exported
 }
 
-func runGenCSR(ctx context.Context, env *Env, o *genCSROptions) error {
+func runGenCSR(ctx context.Context, env *session, o *genCSROptions) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
@@ -75,30 +71,12 @@ func runGenCSR(ctx context.Context, env *Env, o *genCSROptions) error {
 	if err != nil {
 		return err
 	}
-	report := requestReport{Ref: ref.String(), Subject: request.Subject.String(), SelfSigned: o.selfSigned}
-	var der []byte
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		signer, err := k.Signer(ctx)
-		if err != nil {
-			return err
-		}
-		report.Algorithm = string(key.AlgorithmOf(signer.Public()))
-		if o.selfSigned {
-			der, err = csr.BuildSelfSigned(ctx, signer, request, o.days, env.Now())
-		} else {
-			der, err = csr.Build(ctx, signer, request)
-		}
-		return err
-	})
+	made, err := csr.Sign(ctx, env.desk(), access, ref, request, o.days, env.Now())
 	if err != nil {
 		return err
 	}
-	text := csr.PEMRequest(der)
-	if o.selfSigned {
-		text = csr.PEMCertificate(der)
-	}
-	report.exported = exported{DER: der, PEM: string(text)}
-	return o.file.write(env, "CertificateRequest", &report.exported, &report)
+	report := requestReport{made, exported{DER: made.DER, PEM: string(made.PEM())}}
+	return o.file.write(ctx, env, "CertificateRequest", &report.exported, &report)
 }
 
 // parse reads what does not need the card.

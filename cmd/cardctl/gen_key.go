@@ -2,27 +2,23 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/cardctl/cardctl/internal/certstore"
-	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
 type genKeyOptions struct {
-	key       string
-	algorithm string
-	usage     []string
-	label, id string
-	replace   string
-	secrets   secretFlags
+	wish    keygen.Wish
+	secrets secretFlags
 }
 
-func newGenKeyCmd(env *Env) *cobra.Command {
+func newGenKeyCmd(env *session) *cobra.Command {
 	var o genKeyOptions
 	cmd := &cobra.Command{
 		Use:     "gen-key --key REF",
@@ -38,10 +34,9 @@ func newGenKeyCmd(env *Env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return runGenKey(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
-	keyFlag(flags, &o.key)
-	flags.StringVarP(&o.algorithm, "algorithm", "a", "", "`algorithm`; p256 where the card can, else rsa2048")
-	newKeyFlags(flags, &o.usage, &o.label, &o.id)
-	replaceFlag(flags, &o.replace)
+	keyFlag(flags, &o.wish.Key)
+	flags.StringVarP(&o.wish.Algorithm, "algorithm", "a", "", "`algorithm`; p256 where the card can, else rsa2048")
+	newKeyFlags(flags, &o.wish)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.addLastTry(flags)
@@ -49,59 +44,31 @@ func newGenKeyCmd(env *Env) *cobra.Command {
 }
 
 type keyReport struct {
-	Reader string `json:"reader"`
 	keygen.Report
 	// Certificate came with an imported key and is on the token too.
 	Certificate *certstore.Certificate `json:"certificate,omitempty"`
 }
 
-func runGenKey(ctx context.Context, env *Env, o *genKeyOptions) error {
-	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
+func runGenKey(ctx context.Context, env *session, o *genKeyOptions) error {
+	ref, access, err := env.parseKeyAccess(ctx, o.wish.Key, &o.secrets)
 	if err != nil {
 		return err
 	}
-	spec, ref, err := newKeySpec(ref, o.usage, o.label, o.id)
-	if err != nil {
-		return err
-	}
-	if o.algorithm != "" {
-		if spec.Algorithm, err = key.ParseAlgorithm(o.algorithm); err != nil {
-			return err
-		}
-	}
+	wish := o.wish
+	wish.Key = ref
 	var report keyReport
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		report.Reader = k.place
-		report.Report, err = keygen.Generate(ctx, k, keygen.Options{Spec: spec, Replace: o.replace})
-		return err
-	})
-	if err != nil {
+	if report.Report, err = keygen.Generate(ctx, env.desk(), access, wish); err != nil {
 		return err
 	}
 	return env.result("KeyGenerated", report, func(s *output.Sheet) { report.text(s, "Made the key ") })
 }
 
 // newKeyFlags are what a new key shall be, made or brought.
-func newKeyFlags(flags *pflag.FlagSet, usage *[]string, label, id *string) {
-	flags.StringSliceVar(usage, "usage", nil, "what the key is `for`: sign, decrypt, derive")
-	flags.StringVar(label, "label", "", "`label` of the key, where it can have one")
-	flags.StringVar(id, "id", "", "`ID` of the key in hex, on a PKCS#11 token")
-}
-
-func newKeySpec(ref key.Reference, usage []string, label, id string) (key.Spec, key.Reference, error) {
-	spec := key.Spec{}
-	for _, word := range usage {
-		u, err := key.ParseUsage(word)
-		if err != nil {
-			return spec, ref, err
-		}
-		spec.Usage = append(spec.Usage, u)
-	}
-	if ref.Application != key.PKCS11 {
-		spec.Label, label = label, ""
-	}
-	ref, err := key.NameInToken(ref, id, label)
-	return spec, ref, err
+func newKeyFlags(flags *pflag.FlagSet, w *keygen.Wish) {
+	flags.StringSliceVar(&w.Usage, "usage", nil, "what the key is `for`: "+strings.Join(keygen.Usages(), ", "))
+	flags.StringVar(&w.Label, "label", "", "`label` of the key, where it can have one")
+	flags.StringVar(&w.ID, "id", "", "`ID` of the key in hex, on a PKCS#11 token")
+	flags.StringVar(&w.Replace, "replace", "", "overwrite the key with this `fingerprint`")
 }
 
 func (r *keyReport) text(s *output.Sheet, done string) {

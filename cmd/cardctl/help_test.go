@@ -28,7 +28,7 @@ func TestHelpFits(t *testing.T) {
 			look(child)
 		}
 	}
-	look(newRootCmd(newEnv()))
+	look(newRootCmd(newSession(newEnv())))
 	for line := range strings.Lines(theWay) {
 		if width := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > output.Width {
 			t.Errorf("%d columns: %s", width, line)

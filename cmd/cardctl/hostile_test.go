@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
@@ -89,10 +90,10 @@ var cardCommands = map[string][]string{
 	},
 	"gp": {
 		"list-readers", "info", "applet list --card-keys default", "applet list --card-keys default --security-level c-decryption",
-		"applet install $W/new.cap --card-keys default", "applet install $W/there.cap --replace --card-keys default",
+		"applet install $W/new.cap --card-keys default", "applet install $W/there.cap --replace --yes --card-keys default",
 		"applet delete F000000001 --with-applets --yes --card-keys default",
 		"applet set-keys --generate --keys-file $W/new.keys --yes --card-keys default",
-		"applet script $W/job.gpsh",
+		"applet script $W/job.gpsh --yes",
 	},
 	"muscle": {"list-readers", "info", "init --app muscle --yes"},
 	"pkcs15": {"list-readers", "info", "export-cert -k PKCS15.45", "export-key -k PKCS15.45", "gen-csr -k PKCS15.45 --subject CN=a", "init --app pkcs15 --yes"},
@@ -189,7 +190,7 @@ func hostileDesk(t *testing.T, kind string) javaDesk {
 	return d
 }
 
-func (d *desk) writeFile(name string, content []byte) {
+func (d *testDesk) writeFile(name string, content []byte) {
 	d.t.Helper()
 	if err := os.WriteFile(filepath.Join(d.state, name), content, 0o600); err != nil {
 		d.t.Fatal(err)
@@ -198,14 +199,14 @@ func (d *desk) writeFile(name string, content []byte) {
 
 // hostile runs a command on a card that is hostile from some command on, and
 // says how many it was sent.
-func (d *desk) hostile(command []string, from int, answer func(int, []byte) []byte) (result, int) {
+func (d *testDesk) hostile(command []string, from int, answer func(int, []byte) []byte) (result, int) {
 	asked := 0
 	d.connect = func(ctx context.Context, name string) (iso7816.Connection, error) {
 		card, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name)
 		if err != nil {
-			return nil, simulatedProblem(err, name)
+			return nil, desk.SimulatedProblem(err, name)
 		}
-		connection, err := holdSimulated(ctx, card)
+		connection, err := desk.HoldSimulated(ctx, card)
 		if err != nil {
 			return nil, err
 		}

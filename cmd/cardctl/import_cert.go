@@ -4,8 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"io"
-	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +21,7 @@ type importCertOptions struct {
 	secrets      secretFlags
 }
 
-func newImportCertCmd(env *Env) *cobra.Command {
+func newImportCertCmd(env *session) *cobra.Command {
 	var o importCertOptions
 	cmd := &cobra.Command{
 		Use:   "import-cert --key REF FILE",
@@ -48,13 +47,8 @@ the key is taken. A certificate of another key is refused.`,
 	return cmd
 }
 
-type importCertReport struct {
-	Reader string `json:"reader"`
-	certstore.Report
-}
-
 // runImportCert reads all files before it looks at the card.
-func runImportCert(ctx context.Context, env *Env, o *importCertOptions, file string) error {
+func runImportCert(ctx context.Context, env *session, o *importCertOptions, file string) error {
 	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
 	if err != nil {
 		return err
@@ -74,27 +68,22 @@ func runImportCert(ctx context.Context, env *Env, o *importCertOptions, file str
 	if err != nil {
 		return err
 	}
-	var report importCertReport
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		report.Reader = k.place
-		report.Report, err = certstore.Import(ctx, k, append(certificates, chain...), certstore.Options{
-			Now: env.Now(), AllowExpired: o.allowExpired, Roots: roots, Confirm: env.confirm,
-		})
-		return err
+	report, err := certstore.Import(ctx, env.desk(), access, ref, append(certificates, chain...), certstore.Options{
+		Now: env.Now(), AllowExpired: o.allowExpired, Roots: roots,
 	})
 	if err != nil {
 		return err
 	}
-	return env.result("CertificateImported", report, func(s *output.Sheet) { report.text(s, env) })
+	return env.result("CertificateImported", report, func(s *output.Sheet) { importedText(s, &report, env.Now()) })
 }
 
-func (r *importCertReport) text(s *output.Sheet, env *Env) {
+func importedText(s *output.Sheet, r *certstore.Report, now time.Time) {
 	done := "Wrote the certificate of "
 	if r.Unchanged {
 		done = "This is already the certificate of "
 	}
 	s.Heading(done + r.Ref + " in " + r.Reader)
-	certificateText(s, &r.Certificate, env.Now())
+	certificateText(s, &r.Certificate, now)
 	if r.Replaced != nil {
 		s.Field("replaced", r.Replaced.Subject+r.Replaced.Unreadable)
 	}
@@ -107,11 +96,11 @@ func (r *importCertReport) text(s *output.Sheet, env *Env) {
 }
 
 // readCertificates reads a file, or stdin for -; no name is no certificate.
-func (env *Env) readCertificates(ctx context.Context, file string, ask secret.Asker) ([]*x509.Certificate, error) {
+func (env *session) readCertificates(ctx context.Context, file string, ask secret.Asker) ([]*x509.Certificate, error) {
 	if file == "" {
 		return nil, nil
 	}
-	data, err := env.readFile(file, certstore.MaxFile)
+	data, err := env.readFile(ctx, file, certstore.MaxFile)
 	if err != nil {
 		return nil, err
 	}
@@ -128,31 +117,4 @@ func about(err error, file string) error {
 		file = "stdin"
 	}
 	return problem.Wrap(problem.Failed, err, file)
-}
-
-// readFile reads a file, or stdin for -, and one byte more than limit where it
-// is longer, for its reader to see.
-func (env *Env) readFile(file string, limit int64) ([]byte, error) {
-	if file == "-" {
-		data, err := io.ReadAll(io.LimitReader(env.In, limit+1))
-		if err != nil {
-			return nil, problem.Wrap(problem.Failed, err, "cannot read stdin")
-		}
-		return data, nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		p := problem.Wrap(problem.Failed, err, "cannot read "+file)
-		if os.IsNotExist(err) {
-			p.Code = problem.NotFound
-			p.Because("There is no such file.").Hint("cardctl %s --help", env.command)
-		}
-		return nil, p
-	}
-	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, problem.Wrap(problem.Failed, err, "cannot read "+file)
-	}
-	return data, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/keygen"
@@ -13,14 +12,11 @@ import (
 )
 
 type importKeyOptions struct {
-	key       string
-	usage     []string
-	label, id string
-	replace   string
-	secrets   secretFlags
+	wish    keygen.Wish
+	secrets secretFlags
 }
 
-func newImportKeyCmd(env *Env) *cobra.Command {
+func newImportKeyCmd(env *session) *cobra.Command {
 	var o importKeyOptions
 	cmd := &cobra.Command{
 		Use:   "import-key --key REF FILE",
@@ -35,9 +31,8 @@ DER; FILE is - for stdin. A key that is there is not overwritten, unless
 		RunE: func(cmd *cobra.Command, args []string) error { return runImportKey(cmd.Context(), env, &o, args[0]) },
 	}
 	flags := cmd.Flags()
-	keyFlag(flags, &o.key)
-	newKeyFlags(flags, &o.usage, &o.label, &o.id)
-	replaceFlag(flags, &o.replace)
+	keyFlag(flags, &o.wish.Key)
+	newKeyFlags(flags, &o.wish)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.add(flags, secret.Password, "password of the file")
@@ -45,49 +40,36 @@ DER; FILE is - for stdin. A key that is there is not overwritten, unless
 	return cmd
 }
 
-// replaceFlag is --replace.
-func replaceFlag(flags *pflag.FlagSet, fingerprint *string) {
-	flags.StringVar(fingerprint, "replace", "", "overwrite the key with this `fingerprint`")
-}
-
 // runImportKey reads the file before it looks at the card.
-func runImportKey(ctx context.Context, env *Env, o *importKeyOptions, file string) error {
-	ref, access, err := env.parseKeyAccess(ctx, o.key, &o.secrets)
+func runImportKey(ctx context.Context, env *session, o *importKeyOptions, file string) error {
+	ref, access, err := env.parseKeyAccess(ctx, o.wish.Key, &o.secrets)
 	if err != nil {
 		return err
 	}
 	if err := oneReader(&o.secrets, file); err != nil {
 		return err
 	}
-	data, err := env.readFile(file, keygen.MaxFile)
+	data, err := env.readFile(ctx, file, keygen.MaxFile)
 	if err != nil {
 		return err
 	}
 	defer secret.Wipe(data)
-	spec, ref, err := newKeySpec(ref, o.usage, o.label, o.id)
-	if err != nil {
-		return err
-	}
 	private, certificates, err := keygen.ParsePrivateKey(ctx, data, access.Ask)
 	if err != nil {
 		return about(err, file)
 	}
+	wish := o.wish
+	wish.Key = ref
 	var report keyReport
-	err = env.withKey(ctx, ref, access, func(ctx context.Context, k openKey) error {
-		report.Reader = k.place
-		report.Report, err = keygen.Import(ctx, k, private, keygen.Options{Spec: spec, Replace: o.replace})
-		if err != nil || len(certificates) == 0 || !k.HoldsChain() {
-			return err
-		}
-		// A place with room for the whole chain gets what the file has.
-		stored, err := certstore.Import(ctx, k, certificates, certstore.Options{Now: env.Now(), AllowExpired: true, Confirm: env.confirm})
-		report.Certificate, certificates = &stored.Certificate, nil
-		return err
-	})
-	if err != nil {
+	var stored *certstore.Report
+	beside := certstore.Beside(certificates, &stored, certstore.Options{Now: env.Now(), AllowExpired: true})
+	if report.Report, err = keygen.Import(ctx, env.desk(), access, private, wish, beside); err != nil {
 		return err
 	}
-	if len(certificates) > 0 {
+	switch {
+	case stored != nil:
+		report.Certificate = &stored.Certificate
+	case len(certificates) > 0:
 		env.note("The file has a certificate too: cardctl import-cert --key %s %s", ref, file)
 	}
 	return env.result("KeyImported", report, func(s *output.Sheet) {

@@ -2,27 +2,26 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/inventory"
-	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/output"
-	"github.com/cardctl/cardctl/internal/p11"
-	"github.com/cardctl/cardctl/internal/pkcs15"
 )
 
 type infoOptions struct {
 	application applicationFlags
 }
 
-func newInfoCmd(env *Env) *cobra.Command {
+func newInfoCmd(env *session) *cobra.Command {
 	var o infoOptions
 	cmd := &cobra.Command{
 		Use:   "info",
@@ -38,111 +37,77 @@ for OpenSC's module.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runInfo(cmd.Context(), env, &o) },
 	}
-	o.application.add(cmd.Flags())
-	o.application.reads = true
+	o.application.add(cmd.Flags(), inventory.Apps())
 	return cmd
 }
 
 type cardInfo struct {
-	Reader         string                `json:"reader"`
-	Card           inventory.Card        `json:"card"`
-	Cardholder     *inventory.Cardholder `json:"cardholder,omitempty"`
-	Keys           []inventory.Key       `json:"keys"`
-	Certificates   []storedCertificate   `json:"certificates"`
-	PINs           []inventory.PIN       `json:"pins"`
-	SignatureCount int                   `json:"signatureCount"`
-	// CardKeys is "factory" for a Java card with the keys that it came with,
-	// "test" for one that was opened here with the well-known test keys.
-	CardKeys applet.KnownKeys `json:"cardKeys,omitempty"`
-	// JavaCard is what a Java card tells of its security domain.
-	JavaCard *applet.DomainInfo `json:"javaCard,omitempty"`
+	Reader       string             `json:"reader"`
+	Card         inventory.Card     `json:"card"`
+	Keys         []inventory.Key    `json:"keys"`
+	Certificates []certstore.Stored `json:"certificates"`
+	PINs         []inventory.PIN    `json:"pins"`
+	// Facts are fields of their own in the document.
+	Facts []inventory.Fact `json:"-"`
 }
 
-type storedCertificate struct {
-	Ref string `json:"ref"`
-	certstore.Certificate
-	SerializedID string `json:"serializedId,omitempty"`
+// MarshalJSON puts the facts beside the fields that every card has.
+func (i cardInfo) MarshalJSON() ([]byte, error) {
+	type fields cardInfo
+	document, err := json.Marshal(fields(i))
+	for _, f := range i.Facts {
+		var field []byte
+		if err == nil {
+			field, err = json.Marshal(map[string]any{f.Field: f.Value})
+		}
+		if err == nil {
+			document = append(append(document[:len(document)-1], ','), field[1:]...)
+		}
+	}
+	return document, err
 }
 
-func runInfo(ctx context.Context, env *Env, o *infoOptions) error {
-	found, place, domain, err := env.inspect(ctx, &o.application)
+func runInfo(ctx context.Context, env *session, o *infoOptions) error {
+	found, err := inventory.Inspect(ctx, o.application.desk(env), env.readOnly())
 	if err != nil {
 		return err
 	}
 	info := cardInfo{
-		Reader: place, Card: found.Card, Cardholder: found.Cardholder, Keys: found.Keys,
-		Certificates: []storedCertificate{}, PINs: found.PINs, SignatureCount: found.SignatureCount, JavaCard: domain,
-	}
-	if domain != nil {
-		info.CardKeys = domain.KnownKeys
+		Reader: found.Place, Card: found.Card, Keys: found.Keys,
+		Certificates: []certstore.Stored{}, PINs: found.PINs, Facts: withCount(found.Facts),
 	}
 	for _, stored := range found.Certificates {
 		described := certstore.Describe(stored.Value, stored.Public)
-		info.Certificates = append(info.Certificates, storedCertificate{stored.Ref, described, stored.SerializedID})
+		info.Certificates = append(info.Certificates, certstore.Stored{Ref: stored.Ref, Certificate: described, SerializedID: stored.SerializedID})
 	}
-	return env.result("CardInfo", info, func(s *output.Sheet) { info.text(s, env.Now()) })
+	return env.result("CardInfo", info, func(s *output.Sheet) { info.text(s, found.Looked, env.Now()) })
 }
 
-// inspect reads what is on the card or token that is meant, and tells where that
-// is, and what a Java card tells of its security domain.
-func (env *Env) inspect(ctx context.Context, meant *applicationFlags) (found inventory.Info, place string, domain *applet.DomainInfo, err error) {
-	found = inventory.Info{Keys: []inventory.Key{}, PINs: []inventory.PIN{}}
-	if strings.EqualFold(meant.app, appPKCS15) {
-		err := env.withCard(ctx, func(ctx context.Context, c *card) (err error) {
-			found.Card, err = inventory.Identify(ctx, c.Channel)
-			return err
-		})
-		if err != nil {
-			return found, "", nil, err
-		}
+// withCount adds the number of signatures, which every document has: 0 of a card that
+// does not count them.
+func withCount(facts []inventory.Fact) []inventory.Fact {
+	const field = "signatureCount"
+	if slices.ContainsFunc(facts, func(f inventory.Fact) bool { return f.Field == field }) {
+		return facts
 	}
-	onPKCS15 := func(ctx context.Context, c *pkcs15.Card) error { return inventory.InspectPKCS15(ctx, c, &found) }
-	_, place, err = meant.run(ctx, env, works{
-		onCard: func(ctx context.Context, c *card) (err error) {
-			if found, err = inventory.Inspect(ctx, c.Channel); err == nil {
-				domain, err = env.domainOf(ctx, c, found.Card)
-			}
-			return err
-		},
-		onPKCS15: onPKCS15,
-		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
-			found, err = inventory.InspectToken(ctx, m, uri)
-			return err
-		},
-	})
-	if err == nil && meant.app == "" && found.Card.Has(appPKCS15) {
-		err = env.withPKCS15(ctx, func(ctx context.Context, c *pkcs15.Card, _ string) error { return onPKCS15(ctx, c) })
-	}
-	return found, place, domain, err
+	return append(facts, inventory.Fact{Field: field, Value: 0})
 }
 
-// domainOf is what a Java card tells of its security domain; no key is tried.
-func (env *Env) domainOf(ctx context.Context, c *card, found inventory.Card) (*applet.DomainInfo, error) {
-	if !found.Has("gp") {
-		return nil, nil
-	}
-	dir, err := env.stateDir()
-	if err != nil {
-		return nil, err
-	}
-	return applet.DescribeDomain(ctx, applet.Access{Channel: c.Channel, StateDir: dir})
+// readOnly is what a workflow gets that needs no secret.
+func (env *session) readOnly() desk.Access {
+	return desk.Access{Now: env.Now, Notify: env.progress.Show}
 }
 
-func (i *cardInfo) text(s *output.Sheet, now time.Time) {
+// text shows what is on the card; looked says that its applications were opened.
+func (i *cardInfo) text(s *output.Sheet, looked bool, now time.Time) {
 	s.Heading(describeCard(&i.Card) + " in " + i.Reader)
 	for _, a := range i.Card.Applications {
 		s.Field(strings.TrimSpace(a.Name+" "+a.Version), a.AID)
 	}
-	switch i.CardKeys {
-	case applet.KeysOfFactory:
-		s.Field("card keys", "those that it came with, which others may know: cardctl applet set-keys changes them")
-	case applet.KeysOfTests:
-		s.Field("card keys", "the test keys, which everybody knows: cardctl applet set-keys changes them")
-	}
-	if h := i.Cardholder; h != nil {
-		s.Field("cardholder", h.Name)
-		s.Field("login", h.Login)
-		s.Field("URL", h.URL)
+	for _, f := range i.Facts {
+		for _, line := range f.Brief {
+			s.Field(line.Label, line.Value)
+		}
 	}
 	for n := range i.Keys {
 		s.Gap()
@@ -158,16 +123,31 @@ func (i *cardInfo) text(s *output.Sheet, now time.Time) {
 	}
 	if len(i.Keys)+len(i.Certificates) == 0 {
 		s.Gap()
-		s.Heading("No keys, no certificates")
+		s.Heading(nothing(looked))
 	}
 	if len(i.PINs) > 0 {
 		s.Gap()
 		s.Heading("PINs")
 		s.Table(pinRows(i.PINs)...)
 	}
-	if i.JavaCard != nil {
-		domainText(s, i.JavaCard)
+	for _, f := range i.Facts {
+		for _, line := range f.Lines {
+			if line.Value == "" {
+				s.Gap()
+				s.Heading(line.Label)
+			} else {
+				s.Field(line.Label, line.Value)
+			}
+		}
 	}
+}
+
+// nothing is what an empty list means.
+func nothing(looked bool) string {
+	if looked {
+		return "No keys, no certificates"
+	}
+	return "cardctl cannot look for keys and certificates on this card"
 }
 
 func keyText(s *output.Sheet, k *inventory.Key) {
@@ -176,21 +156,13 @@ func keyText(s *output.Sheet, k *inventory.Key) {
 	s.Field("fingerprint", k.Fingerprint)
 	s.Field("keygrip", k.Keygrip)
 	s.Field("label", k.Label)
-	s.Field("usage", usageText(k.Usage))
+	s.Field("usage", strings.Join(k.Usage, ", "))
 	if k.Created != nil {
 		s.Field("created", output.Time(*k.Created))
 	}
 	if k.Touch {
 		s.Field("touch", "has to be confirmed by a touch of the card")
 	}
-}
-
-func usageText(usage []key.Usage) string {
-	words := make([]string, len(usage))
-	for i, u := range usage {
-		words[i] = string(u)
-	}
-	return strings.Join(words, ", ")
 }
 
 func certificateText(s *output.Sheet, c *certstore.Certificate, now time.Time) {
@@ -231,7 +203,7 @@ func pinRows(pins []inventory.PIN) [][]string {
 			state = "not set"
 		}
 		tries := strconv.Itoa(p.TriesLeft)
-		if p.TriesLeft == inventory.UnknownTries {
+		if p.TriesLeft < 0 {
 			tries = "not told"
 		}
 		rows = append(rows, []string{p.Name, tries, fmt.Sprintf("%d to %d", p.MinLength, p.MaxLength), state})

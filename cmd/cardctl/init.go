@@ -8,8 +8,6 @@ import (
 
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/output"
-	"github.com/cardctl/cardctl/internal/p11"
-	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -21,7 +19,7 @@ type initOptions struct {
 	secrets     secretFlags
 }
 
-func newInitCmd(env *Env) *cobra.Command {
+func newInitCmd(env *session) *cobra.Command {
 	var o initOptions
 	cmd := &cobra.Command{
 		Use:   "init",
@@ -29,12 +27,15 @@ func newInitCmd(env *Env) *cobra.Command {
 		Long: `Erase a card, and give it its first PINs: --pin and --admin-pin are what it
 shall have afterwards. What will be lost is shown, and has to be confirmed.
 
-A card that was used wants its admin PIN as --current-admin-pin. Without it both
-PINs are blocked first, which is the other way to erase an OpenPGP card.
+A used OpenPGP card needs its admin PIN as --current-admin-pin. A wrong one ends
+the command, and nothing is erased. If you omit it, and confirm, both PINs are
+blocked first, which is the other way to erase such a card. If init was
+interrupted, run the same command again to finish.
 
 A PKCS#15 card, --app pkcs15, gets --pin and --puk, and --so-pin where it has
 one. Where it wants its SO PIN, or without one its user PIN, to be erased, that
-is --current-so-pin; without the flag the new one is tried.
+is --current-so-pin; without the flag the new one is tried. A used IsoApplet
+does not report the tries of its PUK, which needs --allow-unknown-tries.
 
 A PKCS#11 token, --app pkcs11, gets --so-pin and --pin. A MUSCLE applet, --app
 muscle, is set up: once, with --pin, --so-pin and --puk.`,
@@ -48,9 +49,7 @@ muscle, is set up: once, with --pin, --so-pin and --puk.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runInit(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
-	o.application.add(flags)
-	o.application.takes = append(o.application.takes, "muscle")
-	flags.Lookup("app").Usage = "`application`, where the card holds more than one: openpgp, pkcs15, muscle, pkcs11"
+	o.application.add(flags, cardinit.Apps())
 	flags.StringVar(&o.label, "label", "", "`label` of the token, where it has one")
 	flags.BoolVar(&o.factoryPINs, "factory-pins", false, "leave the PINs of the factory")
 	o.secrets.add(flags, secret.PIN, "user PIN that the card shall have")
@@ -63,12 +62,7 @@ muscle, is set up: once, with --pin, --so-pin and --puk.`,
 	return cmd
 }
 
-type initReport struct {
-	Reader string `json:"reader"`
-	cardinit.Report
-}
-
-func runInit(ctx context.Context, env *Env, o *initOptions) error {
+func runInit(ctx context.Context, env *session, o *initOptions) error {
 	if o.factoryPINs && (o.secrets.flagGiven(secret.PIN) || o.secrets.flagGiven(secret.AdminPIN)) {
 		return problem.New(problem.Usage, "--factory-pins and new PINs contradict each other").
 			Because("With --factory-pins the card keeps the PINs that it comes with.")
@@ -77,32 +71,14 @@ func runInit(ctx context.Context, env *Env, o *initOptions) error {
 	if err != nil {
 		return err
 	}
-	o.application.app = strings.ToLower(o.application.app)
-	options := cardinit.Options{
-		Application: o.application.app, Label: o.label, FactoryPINs: o.factoryPINs,
-		Access: access, Confirm: env.confirm,
-	}
-	var report initReport
-	kind, place, err := o.application.run(ctx, env, works{
-		onCard: func(ctx context.Context, c *card) (err error) {
-			report.Report, err = cardinit.Initialise(ctx, c.Channel, options)
-			return err
-		},
-		onPKCS15: func(ctx context.Context, c *pkcs15.Card) (err error) {
-			report.Report, err = cardinit.InitialisePKCS15(ctx, c, options)
-			return err
-		},
-		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (err error) {
-			report.Report, err = cardinit.InitialiseToken(ctx, m, uri, options)
-			return err
-		},
+	report, err := cardinit.Initialise(ctx, o.application.desk(env), access, cardinit.Options{
+		Label: o.label, FactoryPINs: o.factoryPINs, Given: o.secrets.named(),
 	})
 	if err != nil {
 		return err
 	}
-	report.Reader = place
 	return env.result("Initialised", report, func(s *output.Sheet) {
-		s.Heading(output.Line("Initialised " + kind + " " + report.Serial + " in " + report.Reader))
+		s.Heading(output.Line("Initialised " + report.Kind + " " + report.Serial + " in " + report.Reader))
 		if len(report.Lost) > 0 {
 			s.Field("lost", strings.Join(report.Lost, ", "))
 		}

@@ -1,18 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/inventory"
-	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/output"
-	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -20,7 +18,7 @@ type listReadersOptions struct {
 	wait bool
 }
 
-func newListReadersCmd(env *Env) *cobra.Command {
+func newListReadersCmd(env *session) *cobra.Command {
 	var o listReadersOptions
 	cmd := &cobra.Command{
 		Use:   "list-readers",
@@ -40,11 +38,7 @@ type readerList struct {
 }
 
 type readerReport struct {
-	Index       int             `json:"index"`
-	Name        string          `json:"name"`
-	CardPresent bool            `json:"cardPresent"`
-	ATR         string          `json:"atr,omitempty"`
-	Card        *inventory.Card `json:"card,omitempty"`
+	inventory.Reader
 	// Problem is why a card that is there could not be looked at.
 	Problem *readerProblem `json:"problem,omitempty"`
 }
@@ -55,7 +49,7 @@ type readerProblem struct {
 	Hint    string       `json:"hint"`
 }
 
-func runListReaders(ctx context.Context, env *Env, o *listReadersOptions) error {
+func runListReaders(ctx context.Context, env *session, o *listReadersOptions) error {
 	list, err := env.listReaders(ctx, o.wait)
 	if err != nil {
 		return err
@@ -70,181 +64,41 @@ func runListReaders(ctx context.Context, env *Env, o *listReadersOptions) error 
 	})
 }
 
-func (env *Env) listReaders(ctx context.Context, wait bool) ([]readerReport, error) {
-	name, simulated := strings.CutPrefix(env.flags.reader, simulatedPrefix)
-	var list []readerReport
-	var unreachable error
-	if !simulated {
-		list, unreachable = env.listReal(ctx, wait)
-		if unreachable != nil && (wait || !problem.Is(unreachable, problem.NotFound) && !problem.Is(unreachable, problem.NotSupported)) {
-			return nil, unreachable
-		}
+func (env *session) listReaders(ctx context.Context, wait bool) ([]readerReport, error) {
+	if wait {
+		env.progress.Show("waiting for a card")
+		defer env.progress.Done()
 	}
-	if simulated || env.flags.reader == "" {
-		found, err := env.listSimulated(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range found {
-			r.Index = len(list)
-			list = append(list, r)
-		}
+	found, unreachable, err := inventory.Readers(ctx, env.desk(), wait)
+	if err != nil {
+		return nil, err
 	}
 	if unreachable != nil {
-		if len(list) == 0 {
-			return nil, unreachable
-		}
 		env.note("Simulated cards only: %s", env.classify(unreachable).Error())
 	}
-	return list, nil
-}
-
-// listReal lists the readers of PC/SC that --reader and --serial leave.
-func (env *Env) listReal(ctx context.Context, wait bool) ([]readerReport, error) {
-	from, err := env.openReaders(ctx, pcsc.Options{BusyTimeout: env.flags.timeout})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = from.Close() }()
-	if wait {
-		if err := env.canWait(ctx, from); err != nil {
-			return nil, err
-		}
-		if err := env.waitForCard(ctx, from); err != nil {
-			return nil, err
-		}
-	}
-	all, err := from.Readers(ctx)
-	if err != nil {
-		return nil, err
-	}
-	wanted := ""
-	if env.flags.reader != "" {
-		reader, err := chooseReader(all, env.flags.reader)
-		if err != nil {
-			return nil, err
-		}
-		wanted = reader.Name
-	}
 	var list []readerReport
-	for i, r := range all {
-		if wanted != "" && r.Name != wanted {
-			continue
-		}
-		report := env.look(ctx, from, r)
-		report.Index = i
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if env.isWanted(&report) {
-			list = append(list, report)
-		}
+	for _, r := range found {
+		list = append(list, readerReport{r, env.readerProblem(r.Err)})
 	}
 	return list, nil
 }
 
-// canWait refuses a name that several readers have: no card would end that. One
-// that none has may be of a reader that is plugged in later.
-func (env *Env) canWait(ctx context.Context, from readers) error {
-	name := env.flags.reader
-	if _, err := strconv.Atoi(name); err == nil || name == "" {
+// readerProblem is why a card could not be looked at; nil for none.
+func (env *session) readerProblem(err error) *readerProblem {
+	if err == nil {
 		return nil
 	}
-	list, err := from.Readers(ctx)
-	if err != nil {
-		return err
-	}
-	if matching := readersCalled(list, name); len(matching) > 1 {
-		return severalReaders(matching, name)
-	}
-	return nil
-}
-
-// waitForCard waits until a card is where --reader says, and has the serial
-// that --serial says. A card that was looked at is not looked at again while
-// it stays where it is.
-func (env *Env) waitForCard(ctx context.Context, from readers) error {
-	env.progress.Show("waiting for a card")
-	defer env.progress.Done()
-	others := map[string]bool{}
-	_, err := from.WaitForCard(ctx, func(r pcsc.Reader) bool {
-		switch {
-		case !r.CardPresent:
-			delete(others, r.Name)
-			return false
-		case others[r.Name] || !env.isNamed(ctx, from, r):
-			return false
-		case env.flags.serial == "":
-			return true
-		}
-		report := env.look(ctx, from, r)
-		others[r.Name] = report.Problem == nil
-		return env.isWanted(&report)
-	})
-	return err
-}
-
-// isNamed reports whether a reader is the one that --reader names now.
-func (env *Env) isNamed(ctx context.Context, from readers, r pcsc.Reader) bool {
-	if env.flags.reader == "" || r.Name == env.flags.reader {
-		return true
-	}
-	list, err := from.Readers(ctx)
-	if err != nil {
-		return false
-	}
-	named, err := chooseReader(list, env.flags.reader)
-	return err == nil && named.Name == r.Name
-}
-
-// isWanted reports whether a card is the one that --serial names.
-func (env *Env) isWanted(r *readerReport) bool {
-	return env.flags.serial == "" || r.Card != nil && hasSerial(r.Card.Serial, env.flags.serial)
-}
-
-// look says what is in a reader. What goes wrong with one card is no reason
-// not to list the others.
-func (env *Env) look(ctx context.Context, from readers, r pcsc.Reader) readerReport {
-	report := readerReport{Name: r.Name, CardPresent: r.CardPresent, ATR: fmt.Sprintf("%X", r.ATR)}
-	if !r.CardPresent {
-		return report
-	}
-	connection, err := from.Connect(ctx, r.Name)
-	return env.lookAt(ctx, report, connection, err)
-}
-
-// lookAt identifies the card at the end of a connection that was tried.
-func (env *Env) lookAt(ctx context.Context, report readerReport, connection iso7816.Connection, err error) readerReport {
-	var c *card
-	if err == nil {
-		report.ATR = fmt.Sprintf("%X", connection.ATR())
-		c, err = env.open(report.Name, connection)
-	}
-	if err == nil {
-		var found inventory.Card
-		found, err = env.identifyCard(ctx, c)
-		if err = errors.Join(err, c.close()); err == nil {
-			report.Card = &found
-		}
-	}
-	if err != nil {
-		p := env.classify(err)
-		hint := p.Try
-		if hint == "" {
-			hint = next(p.Code, env.command)
-		}
-		report.Problem = &readerProblem{p.Code, p.Error(), hint}
-	}
-	return report
+	p := env.classify(err)
+	return &readerProblem{p.Code, p.Error(), cmp.Or(p.Try, next(p.Code, env.command))}
 }
 
 // nothingListed says why the list is empty.
-func (env *Env) nothingListed() error {
+func (env *session) nothingListed() error {
 	if env.flags.serial != "" {
 		return problem.New(problem.NotFound, "no card %s", env.flags.serial).
 			Because("No card that is there has this serial.").Hint("cardctl list-readers")
 	}
-	return errNoReader()
+	return desk.NoReader()
 }
 
 func (r *readerReport) text(s *output.Sheet) {

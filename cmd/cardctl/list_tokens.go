@@ -4,21 +4,16 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/output"
-	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// defaultModule is the PKCS#11 module that is used where none is named.
-const defaultModule = "opensc"
-
-func newListTokensCmd(env *Env) *cobra.Command {
+func newListTokensCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list-tokens",
 		Short: "List PKCS#11 tokens",
@@ -32,23 +27,16 @@ mechanisms, and the URI of RFC 7512. A module that does not work is named.`,
 }
 
 type tokenList struct {
-	Modules []listedModule `json:"modules"`
-	Tokens  []listedToken  `json:"tokens"`
+	Modules []listedModule          `json:"modules"`
+	Tokens  []inventory.ListedToken `json:"tokens"`
 }
 
 type listedModule struct {
-	Name        string         `json:"name"`
-	Path        string         `json:"path,omitempty"`
-	Description string         `json:"description,omitempty"`
-	Problem     *readerProblem `json:"problem,omitempty"` // why it could not be used
+	inventory.ListedModule
+	Problem *readerProblem `json:"problem,omitempty"` // why it could not be used
 }
 
-type listedToken struct {
-	Module string `json:"module"` // the path of the module that shows it
-	p11.Token
-}
-
-func runListTokens(ctx context.Context, env *Env) error {
+func runListTokens(ctx context.Context, env *session) error {
 	list, err := env.listTokens(ctx)
 	if err != nil {
 		return err
@@ -61,67 +49,22 @@ func runListTokens(ctx context.Context, env *Env) error {
 	return env.result("TokenList", list, list.text)
 }
 
-// listTokens fails for a broken module only where that one was named.
-func (env *Env) listTokens(ctx context.Context) (*tokenList, error) {
-	list := &tokenList{Modules: []listedModule{}, Tokens: []listedToken{}}
-	names := env.moduleNames()
-	for _, name := range names {
-		listing, err := env.listModule(ctx, name, len(names))
-		if err != nil && (env.flags.module != "" || ctx.Err() != nil) {
-			return nil, err
+func (env *session) listTokens(ctx context.Context) (*tokenList, error) {
+	modules, tokens, err := inventory.Tokens(ctx, env.desk())
+	if err != nil {
+		return nil, err
+	}
+	list := &tokenList{Modules: []listedModule{}, Tokens: append([]inventory.ListedToken{}, tokens...)}
+	for _, m := range modules {
+		shown := listedModule{ListedModule: m}
+		if m.Err != nil {
+			p := env.diagnose(m.Err)
+			shown.Problem = &readerProblem{p.Code, p.Error(), p.Try}
 		}
-		m := listedModule{Name: name, Path: listing.Path, Description: listing.Description}
-		if err != nil {
-			p := env.diagnose(err)
-			m.Problem = &readerProblem{p.Code, p.Error(), p.Try}
-		}
-		list.Modules = append(list.Modules, m)
-		for _, t := range listing.Tokens {
-			if env.flags.serial == "" || hasSerial(t.Serial, env.flags.serial) {
-				list.Tokens = append(list.Tokens, listedToken{listing.Path, t})
-			}
-		}
+		list.Modules = append(list.Modules, shown)
 	}
 	return list, nil
 }
-
-// longestModule is what a module may take where nobody named it.
-const longestModule = 5 * time.Second
-
-// listModule lists one of so many modules; one that hangs leaves time for the
-// others.
-func (env *Env) listModule(ctx context.Context, name string, of int) (p11.Listing, error) {
-	if env.flags.module == "" {
-		longest := longestModule
-		if all := env.flags.timeout; all > 0 {
-			longest = min(longest, all/time.Duration(of+1))
-		}
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, longest)
-		defer stop()
-	}
-	return p11.ListTokens(ctx, name)
-}
-
-// moduleNames is the module that --module names, else every one that is known
-// and can be loaded without harm.
-func (env *Env) moduleNames() []string {
-	if env.flags.module != "" {
-		return []string{env.flags.module}
-	}
-	var names []string
-	places := p11.DefaultPlaces()
-	for _, m := range places.Installed() {
-		if !takesCard(m.Path) {
-			names = append(names, m.Path)
-		}
-	}
-	return append(names, places.Missing()...)
-}
-
-// takesCard is for Scute: loading it starts GnuPG's agent, which takes the card
-// to itself.
-func takesCard(module string) bool { return strings.Contains(filepath.Base(module), "scute") }
 
 func (l *tokenList) text(s *output.Sheet) {
 	for i, m := range l.Modules {
@@ -136,13 +79,13 @@ func (l *tokenList) text(s *output.Sheet) {
 		for n := range l.Tokens {
 			if l.Tokens[n].Module == m.Path {
 				s.Gap()
-				tokenText(s, &l.Tokens[n].Token)
+				tokenText(s, &l.Tokens[n])
 			}
 		}
 	}
 }
 
-func tokenText(s *output.Sheet, t *p11.Token) {
+func tokenText(s *output.Sheet, t *inventory.ListedToken) {
 	s.Heading(cmp.Or(t.Label, "(no label)"))
 	s.Field("in", t.SlotDescription)
 	s.Field("model", strings.TrimSpace(t.Manufacturer+" "+t.Model))

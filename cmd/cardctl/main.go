@@ -7,8 +7,9 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
+
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 func main() { os.Exit(mainStatus()) }
@@ -16,9 +17,7 @@ func main() { os.Exit(mainStatus()) }
 // mainStatus lets the card go in order on every way out but SIGKILL. A second
 // signal ends the program at once.
 func mainStatus() int {
-	// There is one card, and one call to a module at a time. More processors
-	// only hand it from thread to thread, which takes longer than the call.
-	runtime.GOMAXPROCS(1)
+	descriptors := secret.InheritedDescriptors() // before anything else is opened
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -27,5 +26,8 @@ func mainStatus() int {
 	// A pipe that nobody reads is an error to report, not the end.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
-	return run(ctx, newEnv(), os.Args[1:])
+	env := newEnv()
+	env.Descriptors = descriptors
+	env.withhold(secret.FilterEnv(env.Environ))
+	return run(ctx, env, os.Args[1:])
 }

@@ -32,21 +32,23 @@ type seat struct {
 // lines. Standard input and output are none, so that only the terminal can ask.
 func sit(t *testing.T, state string, args ...string) *seat {
 	t.Helper()
-	return sitAt(t, "dumb", state, args...)
+	return sitAt(t, []string{"TERM=dumb"}, state, args...)
 }
 
-// sitAt is sit at a terminal of another kind.
-func sitAt(t *testing.T, kind, state string, args ...string) *seat {
+// sitAt is sit at a terminal of another kind, which variables tell of.
+func sitAt(t *testing.T, terminal []string, state string, args ...string) *seat {
 	t.Helper()
 	s := &seat{t: t, cmd: exec.Command("cardctl", args...), watched: make(chan struct{})}
-	s.cmd.Env = append(os.Environ(), "CARDCTL_STATE_DIR="+state, "CARDCTL_READER=sim:desk", "TERM="+kind,
-		"CARDCTL_PIN=", "CARDCTL_ADMIN_PIN=", "CARDCTL_NEW_PIN=", "PCSCLITE_CSOCK_NAME=/nonexistent")
+	s.cmd.Env = append(os.Environ(), "CARDCTL_STATE_DIR="+state, "CARDCTL_READER=sim:desk",
+		"CARDCTL_PIN=", "CARDCTL_ADMIN_PIN=", "CARDCTL_NEW_PIN=", "PCSCLITE_CSOCK_NAME=/nonexistent",
+		"DESK_PIN="+userPIN, "DESK_ADMIN_PIN="+adminPIN)
+	s.cmd.Env = append(s.cmd.Env, terminal...)
 	s.cmd.Stdin, s.cmd.Stdout = strings.NewReader(""), &s.stdout
-	terminal, tty, err := pty.Open()
+	person, tty, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.terminal = terminal
+	s.terminal = person
 	s.cmd.Stderr = tty
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 2} // stderr
 	if err := s.cmd.Start(); err != nil {
@@ -54,7 +56,7 @@ func sitAt(t *testing.T, kind, state string, args ...string) *seat {
 	}
 	_ = tty.Close()
 	go s.watch()
-	t.Cleanup(func() { _ = terminal.Close() })
+	t.Cleanup(func() { _ = person.Close() })
 	return s
 }
 
@@ -110,6 +112,7 @@ func (s *seat) leaves(status int) {
 }
 
 func TestPrompts(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	run := func(args ...string) {
 		t.Helper()
@@ -166,24 +169,24 @@ func TestPrompts(t *testing.T) {
 // choices, a spinner while the card works, colour; and none of it where that is
 // not wanted or the terminal cannot.
 func TestMovingTerminal(t *testing.T) {
+	t.Parallel()
+	moving := []string{"TERM=xterm"}
 	state := t.TempDir()
 	sit(t, state, "sim", "create", "desk", "--latency", "120ms").leaves(0)
-	t.Setenv("DESK_PIN", userPIN)
-	t.Setenv("DESK_ADMIN_PIN", adminPIN)
 	pins := []string{"--pin", "env:DESK_PIN", "--admin-pin", "env:DESK_ADMIN_PIN"}
 
-	s := sitAt(t, "xterm", state, append([]string{"init"}, pins...)...)
+	s := sitAt(t, moving, state, append([]string{"init"}, pins...)...)
 	s.answer("[y/N]", "\r")
 	s.leaves(9)
 	if !strings.Contains(s.screen(), "\x1b[31;1m") {
 		t.Errorf("the error has no colour: %q", s.screen())
 	}
-	s = sitAt(t, "xterm", state, append([]string{"init"}, pins...)...)
+	s = sitAt(t, moving, state, append([]string{"init"}, pins...)...)
 	s.answer("init 0s", "")
 	s.answer("[y/N]", "\x1b[B\r")
 	s.leaves(0)
 
-	s = sitAt(t, "xterm", state, "gen-key", "--admin-pin", "env:DESK_ADMIN_PIN")
+	s = sitAt(t, moving, state, "gen-key", "--admin-pin", "env:DESK_ADMIN_PIN")
 	s.answer("OPENPGP.3  authentication, empty", "\x1b[B\x1b[B\r")
 	s.answer("making the key on the card", "")
 	s.leaves(0)
@@ -191,11 +194,8 @@ func TestMovingTerminal(t *testing.T) {
 		t.Errorf("stdout is %q", s.stdout.String())
 	}
 
-	for _, kind := range []string{"dumb", "xterm"} {
-		if kind == "xterm" {
-			t.Setenv("NO_COLOR", "1")
-		}
-		s = sitAt(t, kind, state, "gen-csr", "--subject", "CN=me", "--pin", "env:DESK_PIN")
+	for _, terminal := range [][]string{{"TERM=dumb"}, {"TERM=xterm", "NO_COLOR=1"}} {
+		s = sitAt(t, terminal, state, "gen-csr", "--subject", "CN=me", "--pin", "env:DESK_PIN")
 		s.answer("Which key? [1-3]:", "3\r")
 		s.leaves(0)
 		if strings.Contains(s.screen(), "\x1b") {
@@ -207,6 +207,7 @@ func TestMovingTerminal(t *testing.T) {
 // TestSignals end a command that is at work: with 130, and a card that is let
 // go.
 func TestSignals(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	for _, args := range [][]string{{"sim", "create", "desk", "--latency", "40ms"}, {"info"}} {
 		sit(t, state, args...).leaves(0)

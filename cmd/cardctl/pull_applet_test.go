@@ -19,7 +19,7 @@ import (
 const testKey = "404142434445464748494A4B4C4D4E4F"
 
 // javaDesk is a desk with a Java card, some files, and a package on the card.
-type javaDesk struct{ *desk }
+type javaDesk struct{ *testDesk }
 
 // newJavaDesk makes the card with these flags too, for short APDUs.
 func newJavaDesk(t *testing.T, made ...string) javaDesk {
@@ -57,7 +57,7 @@ func (d javaDesk) keysFile() string { return filepath.Join(d.state, "new.keys") 
 // what is remembered of failed ones.
 func (d javaDesk) restore(state []byte) {
 	d.t.Helper()
-	d.desk.restore(state)
+	d.testDesk.restore(state)
 	d.forgetKeys()
 }
 
@@ -147,10 +147,10 @@ var appletPulls = map[string]appletPull{
 		command:    "applet install $W/new.cap --card-keys default",
 		afterwards: []string{onlyOld, "F00000000101 F000000001 F000000002", bothOn},
 		done:       bothOn,
-		again:      map[int]string{9: "applet install $W/new.cap --card-keys default --replace"},
+		again:      map[int]string{9: "applet install $W/new.cap --card-keys default --replace --yes"},
 	},
 	"applet install in the place of another": {
-		command:    "applet install $W/there.cap --card-keys default --replace",
+		command:    "applet install $W/there.cap --card-keys default --replace --yes",
 		afterwards: []string{onlyOld, "", "F000000001"},
 		done:       onlyOld,
 	},
@@ -213,7 +213,7 @@ func TestPulledJavaCard(t *testing.T) {
 						t.Errorf("the card was never missed when pulled %s", moment)
 					}
 				}
-				stack.Pulled(t, "Java card, "+card, name, "in process", points, recovered)
+				stack.Held(t, "pulled out", "Java card, "+card, name, "in process", points, recovered)
 			})
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/test/stack"
 )
 
@@ -35,7 +36,7 @@ type pull struct {
 	// refused when the same command is run again.
 	alreadyDone string
 	// done is what has to be true in the end.
-	done func(*testing.T, *desk, cardInfo)
+	done func(*testing.T, *testDesk, cardInfo)
 }
 
 var initialised = []string{"init --yes"}
@@ -62,7 +63,9 @@ var pulls = map[string]pull{
 	},
 	"set-pin reset-code": {
 		before: initialised, command: "set-pin reset-code", vars: []string{"CARDCTL_NEW_PIN=27182818"},
-		done: func(t *testing.T, d *desk, _ cardInfo) { d.must("unblock-pin", "--reset-code", "env:CARDCTL_NEW_PIN") },
+		done: func(t *testing.T, d *testDesk, _ cardInfo) {
+			d.must("unblock-pin", "--reset-code", "env:CARDCTL_NEW_PIN")
+		},
 	},
 	"gen-key": {
 		before: initialised, command: "gen-key -k OPENPGP.3", done: usableKey,
@@ -103,7 +106,7 @@ var pulls = map[string]pull{
 	},
 }
 
-func initialisedCard(t *testing.T, d *desk, info cardInfo) {
+func initialisedCard(t *testing.T, d *testDesk, info cardInfo) {
 	if len(info.Keys)+len(info.Certificates) > 0 {
 		t.Errorf("left over: %+v", info)
 	}
@@ -116,7 +119,7 @@ func initialisedCard(t *testing.T, d *desk, info cardInfo) {
 	d.must("set-pin", "admin", "--new-pin", "env:CARDCTL_ADMIN_PIN")
 }
 
-func usableKey(t *testing.T, d *desk, info cardInfo) {
+func usableKey(t *testing.T, d *testDesk, info cardInfo) {
 	for _, k := range info.Keys {
 		if strings.Trim(k.Fingerprint, "0") == "" || k.Created == nil {
 			t.Errorf("unfinished: %+v", k)
@@ -125,8 +128,8 @@ func usableKey(t *testing.T, d *desk, info cardInfo) {
 	d.must("gen-csr", "-k", "OPENPGP.3", "--subject", "CN=usable")
 }
 
-func certificateOf(subject string) func(*testing.T, *desk, cardInfo) {
-	return func(t *testing.T, _ *desk, info cardInfo) {
+func certificateOf(subject string) func(*testing.T, *testDesk, cardInfo) {
+	return func(t *testing.T, _ *testDesk, info cardInfo) {
 		if len(info.Certificates) != 1 || info.Certificates[0].Subject != subject || !info.Certificates[0].MatchesKey {
 			t.Errorf("certificates: %+v", info.Certificates)
 		}
@@ -186,14 +189,14 @@ func TestPulledCard(t *testing.T) {
 					t.Errorf("the card was never missed when pulled %s", moment)
 				}
 			}
-			stack.Pulled(t, "OpenPGP", name, "in process", points, recovered)
+			stack.Held(t, "pulled out", "OpenPGP", name, "in process", points, recovered)
 		})
 	}
 }
 
 // recover looks at what the card and the user have after a pull, and does the
 // same again.
-func (p pull) recover(t *testing.T, at string, d *desk, command []string, r result, told cardInfo, inside bool) {
+func (p pull) recover(t *testing.T, at string, d *testDesk, command []string, r result, told cardInfo, inside bool) {
 	t.Helper()
 	if r.exit == 10 {
 		p.checkError(t, at, r)
@@ -203,14 +206,14 @@ func (p pull) recover(t *testing.T, at string, d *desk, command []string, r resu
 }
 
 // in is the same desk in a test of its own.
-func (d *desk) in(t *testing.T) *desk {
+func (d *testDesk) in(t *testing.T) *testDesk {
 	other := *d
 	other.t = t
 	return &other
 }
 
 // writeKey makes a file with a private key.
-func (d *desk) writeKey(name string) {
+func (d *testDesk) writeKey(name string) {
 	d.t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -226,9 +229,12 @@ func (d *desk) writeKey(name string) {
 }
 
 // words are the arguments of a command line: $W is a directory for files, $F
-// the fingerprint of OPENPGP.3.
-func (d *desk) words(line string) []string {
+// the fingerprint of OPENPGP.3, $F15 that of PKCS15.45.
+func (d *testDesk) words(line string) []string {
 	line = strings.ReplaceAll(line, "$W", d.state)
+	if strings.Contains(line, "$F15") {
+		line = strings.ReplaceAll(line, "$F15", fingerprintOf(d.info(), "PKCS15.45"))
+	}
 	if strings.Contains(line, "$F") {
 		line = strings.ReplaceAll(line, "$F", fingerprintOf(d.info(), "OPENPGP.3"))
 	}
@@ -260,7 +266,7 @@ func (p pull) checkKept(t *testing.T, at string, before, now cardInfo, inside bo
 		}
 	}
 	for _, c := range before.Certificates {
-		kept := slices.ContainsFunc(now.Certificates, func(other storedCertificate) bool { return other.SHA256 == c.SHA256 })
+		kept := slices.ContainsFunc(now.Certificates, func(other certstore.Stored) bool { return other.SHA256 == c.SHA256 })
 		if !kept && !slices.Contains(p.replaces, "certificate "+c.Ref) {
 			t.Errorf("%s: the certificate %s is lost", at, c.Ref)
 		}
@@ -275,7 +281,7 @@ func (p pull) checkKept(t *testing.T, at string, before, now cardInfo, inside bo
 
 // again runs the same command, which has to complete. Where the card took a
 // new PIN just before it was pulled, the old one is refused, once.
-func (p pull) again(t *testing.T, at string, d *desk, command []string) {
+func (p pull) again(t *testing.T, at string, d *testDesk, command []string) {
 	t.Helper()
 	r := d.run(context.Background(), command)
 	switch {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
@@ -39,12 +42,42 @@ func TestCardForgetsThePIN(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			connection, err := holdSimulated(ctx, card)
+			connection, err := desk.HoldSimulated(ctx, card)
 			return watchedCard{connection, &reset}, err
 		}
 		d.run(context.Background(), d.words(line))
 		if d.connect = nil; reset != want {
 			t.Errorf("%s: reset %v", line, reset)
 		}
+	}
+}
+
+// stuckCard cannot be let go at the end.
+type stuckCard struct{ iso7816.Connection }
+
+func (c stuckCard) Close(reset bool) error {
+	return errors.Join(c.Connection.Close(reset), errors.New("the reader said no"))
+}
+
+// A card that is not let go after a change hides neither the change nor the failure;
+// one that is not let go after a failure does not hide that.
+func TestResultOfACardThatIsNotLetGo(t *testing.T) {
+	d := newDesk(t, "OTHER=654321", "WRONG=111111")
+	d.must("init", "--yes")
+	d.connect = func(ctx context.Context, name string) (iso7816.Connection, error) {
+		card, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name)
+		if err != nil {
+			return nil, err
+		}
+		connection, err := desk.HoldSimulated(ctx, card)
+		return stuckCard{connection}, err
+	}
+	r := d.run(t.Context(), d.words("set-pin user --new-pin env:OTHER -o json"))
+	if r.exit != 1 || !strings.Contains(r.stdout, `"kind":"PINChanged"`) || !strings.Contains(r.stderr, `result stands`) || !strings.Contains(r.stderr, "the reader said no") {
+		t.Errorf("%+v", r)
+	}
+	r = d.run(t.Context(), d.words("set-pin user --pin env:WRONG --new-pin env:OTHER"))
+	if r.exit != 4 || r.stdout != "" || strings.Contains(r.stderr, "stands") {
+		t.Errorf("%+v", r)
 	}
 }

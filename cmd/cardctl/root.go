@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -30,14 +29,23 @@ All commands: cardctl --help. When something does not work: cardctl doctor.
 `
 
 // run is the whole program but for the process around it.
-func run(ctx context.Context, env *Env, args []string) int {
+func run(ctx context.Context, world *Env, args []string) int {
+	env := newSession(world)
 	root := newRootCmd(env)
+	env.words, env.about = args, root
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		if !env.completable(args) {
+			_, _ = fmt.Fprintf(env.Out, ":%d\n", cobra.ShellCompDirectiveError) // for a shell, which hears no error
+			return 0
+		}
 		env.completeFlags(root) // takes as long as all commands do
 	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err = errors.Join(err, env.close()); err == nil {
+	if closing := env.close(); err == nil {
+		err = closing // what failed before is more important
+	}
+	if err == nil {
 		return 0
 	}
 	if !env.started {
@@ -49,7 +57,7 @@ func run(ctx context.Context, env *Env, args []string) int {
 	return env.fail(err)
 }
 
-func newRootCmd(env *Env) *cobra.Command {
+func newRootCmd(env *session) *cobra.Command {
 	var showVersion bool
 	root := &cobra.Command{
 		Use:   "cardctl",
@@ -104,7 +112,7 @@ failed, are remembered in CARDCTL_STATE_DIR, else in ~/.local/state/cardctl.`,
 
 // nameOnMistake lets errors about arguments, which come before anything runs,
 // say which command they are about.
-func nameOnMistake(env *Env, cmd *cobra.Command) {
+func nameOnMistake(env *session, cmd *cobra.Command) {
 	check := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		env.name(cmd)
@@ -115,7 +123,7 @@ func nameOnMistake(env *Env, cmd *cobra.Command) {
 	}
 }
 
-func commands(env *Env) []*cobra.Command {
+func commands(env *session) []*cobra.Command {
 	return []*cobra.Command{
 		newListReadersCmd(env),
 		newListTokensCmd(env),
@@ -145,7 +153,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	p := problem.New(problem.Usage, "there is no command %q", strings.TrimPrefix(cmd.CommandPath()+" ", "cardctl ")+args[0])
+	p := problem.New(problem.Usage, "there is no such command")
 	similar := cmd.SuggestionsFor(args[0])
 	if len(similar) == 0 {
 		return p.Because("The commands there are: %s --help.", cmd.CommandPath()).Hint("%s --help", cmd.CommandPath())

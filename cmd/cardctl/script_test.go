@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 			_, _ = syscall.Setsid()
 			os.Exit(mainStatus())
 		},
+		"pinentry": pinentry,
 	})
 }
 

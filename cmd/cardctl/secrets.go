@@ -6,7 +6,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -14,9 +15,10 @@ import (
 // secretFlags are the flags of one command that say where its secrets come
 // from.
 type secretFlags struct {
-	sources      map[secret.Name]*secret.Flag
-	given        map[secret.Name]*pflag.Flag
-	allowLastTry bool
+	sources              map[secret.Name]*secret.Flag
+	given                map[secret.Name]*pflag.Flag
+	order                []secret.Name
+	lastTry, untoldTries bool
 }
 
 // add makes a flag for each name; usage says which secret it is.
@@ -27,11 +29,35 @@ func (s *secretFlags) add(flags *pflag.FlagSet, name secret.Name, usage string) 
 	s.sources[name] = new(secret.Flag)
 	flags.Var(s.sources[name], string(name), "where the "+usage+" comes from")
 	s.given[name] = flags.Lookup(string(name))
+	s.order = append(s.order, name)
 }
 
 // addLastTry is for commands that send a PIN which has a counter.
 func (s *secretFlags) addLastTry(flags *pflag.FlagSet) {
-	flags.BoolVar(&s.allowLastTry, "allow-last-try", false, "send a PIN even when one try is left")
+	flags.BoolVar(&s.lastTry, "allow-last-try", false, "send a PIN even when one try is left")
+	flags.BoolVar(&s.untoldTries, "allow-unknown-tries", false, "send a PIN even when the tries left are unknown")
+}
+
+// named are the secrets whose flags were given, in the order of the help.
+func (s *secretFlags) named() []secret.Name {
+	var names []secret.Name
+	for _, name := range s.order {
+		if s.flagGiven(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// inEnvironment are the secrets whose variables are set.
+func (s *secretFlags) inEnvironment(env *session) []secret.Name {
+	var names []secret.Name
+	for _, name := range s.order {
+		if env.Getenv(name.Variable()) != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // flagGiven reports whether a flag was given for the secret.
@@ -40,7 +66,7 @@ func (s *secretFlags) flagGiven(name secret.Name) bool { return s.given[name].Ch
 // readsStdin reports whether a secret comes from stdin.
 func (s *secretFlags) readsStdin() bool {
 	for _, f := range s.sources {
-		if f.String() == "stdin" {
+		if f.String() == "stdin" || f.String() == "fd:0" {
 			return true
 		}
 	}
@@ -48,10 +74,10 @@ func (s *secretFlags) readsStdin() bool {
 }
 
 // resolver checks the flags and returns what finds the secrets.
-func (s *secretFlags) resolver(env *Env) (*secret.Resolver, error) {
+func (s *secretFlags) resolver(env *session) (*secret.Resolver, error) {
 	r := &secret.Resolver{
 		Sources: map[secret.Name]secret.Source{},
-		Env:     env.Environ, Stdin: env.In, Stderr: env.Err,
+		Env:     env.Environ, Stdin: env.In, Stderr: env.Err, Descriptors: env.Descriptors,
 		Terminal: env.terminal, NoInput: env.flags.noInput,
 	}
 	for name, f := range s.sources {
@@ -62,12 +88,13 @@ func (s *secretFlags) resolver(env *Env) (*secret.Resolver, error) {
 		r.Sources[name] = source
 	}
 	env.childEnv = r.ChildEnv()
+	env.withhold(env.childEnv)
 	return r, nil
 }
 
 // asker checks the flags and returns what hands out the secrets, having shown
 // what a person has to know before one is sent: the tries left.
-func (s *secretFlags) asker(env *Env) (secret.Asker, error) {
+func (s *secretFlags) asker(env *session) (secret.Asker, error) {
 	r, err := s.resolver(env)
 	if err != nil {
 		return nil, err
@@ -86,13 +113,16 @@ func (s *secretFlags) asker(env *Env) (secret.Asker, error) {
 	}, nil
 }
 
-// access is what a key needs for its work.
-func (s *secretFlags) access(env *Env) (key.Access, error) {
+// access is what a workflow needs of the person at the desk.
+func (s *secretFlags) access(env *session) (desk.Access, error) {
 	ask, err := s.asker(env)
 	if err != nil {
-		return key.Access{}, err
+		return desk.Access{}, err
 	}
-	return key.Access{Ask: ask, AllowLastTry: s.allowLastTry, Now: env.Now, Notify: env.progress.Show}, nil
+	return desk.Access{
+		Ask: ask, Confirm: env.confirm, AllowLastTry: s.lastTry, AllowUnknownTries: s.untoldTries,
+		Now: env.Now, Notify: env.progress.Show,
+	}, nil
 }
 
 // keyFlag is --key.
@@ -101,10 +131,10 @@ func keyFlag(flags *pflag.FlagSet, reference *string) {
 }
 
 // parseKeyAccess reads --key, and the flags that say how to get at it.
-func (env *Env) parseKeyAccess(ctx context.Context, reference string, s *secretFlags) (key.Reference, key.Access, error) {
+func (env *session) parseKeyAccess(ctx context.Context, reference string, s *secretFlags) (string, desk.Access, error) {
 	ref, err := env.parseKey(ctx, reference)
 	if err != nil {
-		return ref, key.Access{}, err
+		return ref, desk.Access{}, err
 	}
 	access, err := s.access(env)
 	return ref, access, err
@@ -112,18 +142,18 @@ func (env *Env) parseKeyAccess(ctx context.Context, reference string, s *secretF
 
 // parseKey reads --key and lets errors name the key. Where it is missing, a
 // person at the terminal may choose.
-func (env *Env) parseKey(ctx context.Context, reference string) (key.Reference, error) {
+func (env *session) parseKey(ctx context.Context, reference string) (string, error) {
 	if reference == "" {
 		var err error
 		if reference, err = env.chooseKey(ctx); err != nil {
-			return key.Reference{}, err
+			return "", err
 		}
 	}
-	ref, err := key.ParseReference(reference)
+	ref, err := inventory.ParseReference(reference)
 	if err != nil {
-		return key.Reference{}, err
+		return "", err
 	}
-	env.object = ref.String()
+	env.object = ref
 	return ref, nil
 }
 

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	cardinit "github.com/cardctl/cardctl/internal/init"
-	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/p11"
-	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -17,24 +17,25 @@ type setPINOptions struct {
 	secrets     secretFlags
 }
 
-func newSetPINCmd(env *Env) *cobra.Command {
+func newSetPINCmd(env *session) *cobra.Command {
 	var o setPINOptions
 	cmd := &cobra.Command{
-		Use:   "set-pin user|admin|so|puk|reset-code",
+		Use:   "set-pin " + cardinit.WhichPIN(),
 		Short: "Set or change a PIN",
 		Long: `Set or change a PIN: the old one is given by its own flag, the new one by
---new-pin. The resetting code of an OpenPGP card is set with its admin PIN.`,
+--new-pin. The resetting code of an OpenPGP card is set with its admin PIN. If
+the card does not accept the old PIN, nothing is changed.`,
 		Example: `  cardctl set-pin user
   cardctl set-pin admin --admin-pin env:OLD --new-pin env:NEW
   cardctl set-pin reset-code --admin-pin prompt --new-pin prompt
   cardctl set-pin so --app pkcs11 --token desk --module softhsm2 \
       --so-pin env:OLD --new-pin env:NEW`,
-		Args:      oneArg(whichPIN),
-		ValidArgs: []string{"user", "admin", "so", "puk", "reset-code"},
+		Args:      oneArg("the PIN to set: " + strings.Join(cardinit.Roles(), ", ")),
+		ValidArgs: cardinit.Roles(),
 		RunE:      func(cmd *cobra.Command, args []string) error { return runSetPIN(cmd.Context(), env, &o, args[0]) },
 	}
 	flags := cmd.Flags()
-	o.application.add(flags)
+	o.application.add(flags, cardinit.PINApps())
 	o.secrets.add(flags, secret.PIN, "user PIN that the card has")
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN that the card has")
 	o.secrets.add(flags, secret.SOPIN, "SO PIN that the token has")
@@ -44,24 +45,21 @@ func newSetPINCmd(env *Env) *cobra.Command {
 	return cmd
 }
 
-func runSetPIN(ctx context.Context, env *Env, o *setPINOptions, which string) error {
-	pin, err := parsePIN(which)
-	if err != nil {
-		return err
-	}
+func runSetPIN(ctx context.Context, env *session, o *setPINOptions, which string) error {
 	access, err := o.secrets.access(env)
 	if err != nil {
 		return err
 	}
-	return env.changePIN(ctx, &o.application, "Set", pinChange{
-		onCard: func(ctx context.Context, ch *iso7816.Channel) (cardinit.PINReport, error) {
-			return cardinit.SetPIN(ctx, ch, pin, access)
-		},
-		onPKCS15: func(ctx context.Context, c *pkcs15.Card) (cardinit.PINReport, error) {
-			return cardinit.SetPKCS15PIN(ctx, c, pin, access)
-		},
-		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (cardinit.PINReport, error) {
-			return cardinit.SetTokenPIN(ctx, m, uri, pin, access)
-		},
+	report, err := cardinit.SetPIN(ctx, o.application.desk(env), access, which, o.secrets.named())
+	if err != nil {
+		return err
+	}
+	return env.changed("Set", report)
+}
+
+// changed tells what was done to a PIN.
+func (env *session) changed(done string, r cardinit.PINReport) error {
+	return env.result("PINChanged", r, func(s *output.Sheet) {
+		s.Heading(fmt.Sprintf("%s the %s PIN of %s %s in %s", done, r.PIN, r.Kind, r.Serial, r.Reader))
 	})
 }

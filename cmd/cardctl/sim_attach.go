@@ -2,20 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 
-	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
 type simAttachOptions struct {
 	address string
 }
 
-func newSimAttachCmd(env *Env) *cobra.Command {
+func newSimAttachCmd(env *session) *cobra.Command {
 	var o simAttachOptions
 	cmd := &cobra.Command{
 		Use:   "attach NAME",
@@ -28,63 +25,24 @@ vsmartcard-vpcd; its second one waits at localhost:35964.`,
 		ValidArgsFunction: env.complete(env.simulatedChoices),
 		RunE:              func(cmd *cobra.Command, args []string) error { return runSimAttach(cmd.Context(), env, &o, args[0]) },
 	}
-	cmd.Flags().StringVar(&o.address, "address", cardsim.DefaultAddress, "`address` where the virtual reader waits")
+	cmd.Flags().StringVar(&o.address, "address", simulate.DefaultAddress, "`address` where the virtual reader waits")
 	return cmd
 }
 
 // runSimAttach ends without an error when it is interrupted.
-func runSimAttach(ctx context.Context, env *Env, o *simAttachOptions, name string) error {
-	store, err := env.simulatedCards()
-	if err != nil {
-		return err
-	}
-	c, err := store.Open(name)
-	if err != nil {
-		return simulatedProblem(err, name)
-	}
-	traced, err := env.tap(c)
-	if err != nil {
-		return errors.Join(err, c.Close())
-	}
-	var written error
-	err = c.Attach(ctx, o.address, func() { written = env.tellAttached(store, name, o.address) })
-	err = errors.Join(err, written)
-	if failed := traced(); failed != nil {
-		err = errors.Join(err, problem.Wrap(problem.Failed, failed, "cannot write the trace"))
-	}
-	switch {
-	case errors.Is(err, cardsim.ErrNoReader):
-		err = problem.Wrap(problem.NotFound, err, "no virtual reader at "+o.address).
-			Because("Nobody waits for a card there: the PC/SC daemon does not run, or has no virtual reader.").
-			Hint("cardctl doctor; the virtual reader is in the Debian package vsmartcard-vpcd")
-	case errors.Is(err, cardsim.ErrReaderOccupied):
-		err = problem.Wrap(problem.CardBusy, err, "the virtual reader at "+o.address+" does not take the card").
-			Because("Another card is in it, or the PC/SC daemon stands still.").
-			Hint("cardctl sim attach %s --address localhost:35964", name)
-	}
-	return errors.Join(err, c.Close())
+func runSimAttach(ctx context.Context, env *session, o *simAttachOptions, name string) error {
+	return simulate.Attach(ctx, env.store(), simulate.Attachment{
+		Name: name, Address: o.address, Trace: env.traceTo(),
+		Attached: func(c simulate.Card) error { return env.tellAttached(c, o.address) },
+	})
 }
 
 // tellAttached says that the reader has the card: as a note, or as a document.
-func (env *Env) tellAttached(store *cardsim.Store, name, address string) error {
-	if env.flags.output != formatJSON {
-		env.note("%s is attached at %s", name, address)
-		env.progress.Done()
-		return nil
+func (env *session) tellAttached(c simulate.Card, address string) error {
+	if env.flags.output == formatJSON {
+		return env.result("SimulatedCard", c, nil)
 	}
-	info, err := findInfo(store, name)
-	if err != nil {
-		return err
-	}
-	return env.result("SimulatedCard", describeSimulated(info), nil)
-}
-
-// tap writes a trace of what every program sends to the card.
-func (env *Env) tap(c *cardsim.Card) (traced func() error, err error) {
-	c.Tap(func(wire iso7816.Transmitter) iso7816.Transmitter {
-		var listened iso7816.Transmitter
-		listened, traced, err = env.tracer(wire)
-		return listened
-	})
-	return traced, err
+	env.note("%s is attached at %s", c.Name, address)
+	env.progress.Done()
+	return nil
 }

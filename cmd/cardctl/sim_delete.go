@@ -2,14 +2,14 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
-func newSimDeleteCmd(env *Env) *cobra.Command {
+func newSimDeleteCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:               "delete NAME",
 		Short:             "Delete a simulated card with all that is on it",
@@ -20,22 +20,12 @@ func newSimDeleteCmd(env *Env) *cobra.Command {
 	}
 }
 
-func runSimDelete(ctx context.Context, env *Env, name string) error {
-	store, err := env.simulatedCards()
+func runSimDelete(ctx context.Context, env *session, name string) error {
+	c, err := simulate.Delete(ctx, env.store(), name, env.confirm)
 	if err != nil {
 		return err
 	}
-	info, err := findInfo(store, name)
-	if err != nil {
-		return err
-	}
-	if err := env.confirm(ctx, fmt.Sprintf("Delete the simulated card %s with its keys and certificates?", name)); err != nil {
-		return err
-	}
-	if err := store.Delete(name); err != nil {
-		return simulatedProblem(err, name)
-	}
-	return env.result("SimulatedCard", describeSimulated(info), func(s *output.Sheet) {
+	return env.result("SimulatedCard", c, func(s *output.Sheet) {
 		s.Heading("Deleted the simulated card " + name)
 	})
 }

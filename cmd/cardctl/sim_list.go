@@ -7,9 +7,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/simulate"
 )
 
-func newSimListCmd(env *Env) *cobra.Command {
+func newSimListCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
 		Short:   "List the simulated cards",
@@ -19,24 +20,16 @@ func newSimListCmd(env *Env) *cobra.Command {
 	}
 }
 
-func runSimList(env *Env) error {
-	store, err := env.simulatedCards()
+func runSimList(env *session) error {
+	list, err := simulate.List(env.store())
 	if err != nil {
 		return err
-	}
-	infos, err := store.List()
-	if err != nil {
-		return err
-	}
-	list := make([]simulatedCard, len(infos))
-	for i, info := range infos {
-		list[i] = describeSimulated(info)
 	}
 	if len(list) == 0 {
 		env.note("There is no simulated card. Make one: cardctl sim create NAME")
 	}
 	document := struct {
-		Cards []simulatedCard `json:"cards"`
+		Cards []simulate.Card `json:"cards"`
 	}{list}
 	return env.result("SimulatedCardList", document, func(s *output.Sheet) {
 		for _, c := range list {

@@ -4,17 +4,12 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/certstore"
-	"github.com/cardctl/cardctl/internal/inventory"
-	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
-	"github.com/cardctl/cardctl/internal/p11"
-	"github.com/cardctl/cardctl/internal/pkcs15"
-	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/internal/smoke"
 )
@@ -27,7 +22,7 @@ type smokeTestOptions struct {
 	secrets    secretFlags
 }
 
-func newSmokeTestCmd(env *Env) *cobra.Command {
+func newSmokeTestCmd(env *session) *cobra.Command {
 	var o smokeTestOptions
 	cmd := &cobra.Command{
 		Use:   "smoke-test --key REF",
@@ -64,19 +59,29 @@ type smokeTests struct {
 	Passed bool           `json:"passed"`
 }
 
-func runSmokeTest(ctx context.Context, env *Env, o *smokeTestOptions) error {
+func runSmokeTest(ctx context.Context, env *session, o *smokeTestOptions) error {
 	if len(o.keys) == 0 {
 		o.keys = []string{""} // a person may choose
 	}
-	var tests []smoke.Options
-	for _, reference := range o.keys {
-		test, err := o.prepareKey(ctx, env, reference)
-		if err != nil {
+	refs := make([]string, len(o.keys))
+	for i, reference := range o.keys {
+		var err error
+		if refs[i], err = env.parseKey(ctx, reference); err != nil {
 			return err
 		}
-		tests = append(tests, test)
 	}
-	reports, failed := smoke.RunAll(ctx, tests)
+	access, err := o.secrets.access(env)
+	if err != nil {
+		return err
+	}
+	test, err := o.prepare(ctx, env, access)
+	if err != nil {
+		return err
+	}
+	reports, failed := smoke.Prove(ctx, env.desk(), access, refs, test)
+	if len(reports) == 0 {
+		return failed
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -85,7 +90,6 @@ func runSmokeTest(ctx context.Context, env *Env, o *smokeTestOptions) error {
 			break
 		}
 	}
-	var err error
 	if len(reports) == 1 {
 		err = env.result("SmokeTest", reports[0], func(s *output.Sheet) { smokeText(s, &reports[0]) })
 	} else {
@@ -98,42 +102,18 @@ func runSmokeTest(ctx context.Context, env *Env, o *smokeTestOptions) error {
 	return failed
 }
 
-// prepareKey reads a reference, and from the card what the module has to show.
-func (o *smokeTestOptions) prepareKey(ctx context.Context, env *Env, reference string) (smoke.Options, error) {
-	ref, err := env.parseKey(ctx, reference)
-	if err != nil {
-		return smoke.Options{}, err
-	}
-	test, err := o.prepare(ctx, env, ref)
-	if err != nil {
-		return test, err
-	}
-	if ref.Application == key.PKCS11 {
-		test.URI, err = p11.ParseURI(ref.ID)
-	} else {
-		err = env.readForTest(ctx, ref, &test)
-	}
-	return test, err
-}
-
 // prepare is what does not need the card.
-func (o *smokeTestOptions) prepare(ctx context.Context, env *Env, ref key.Reference) (smoke.Options, error) {
-	ask, err := o.secrets.asker(env)
+func (o *smokeTestOptions) prepare(ctx context.Context, env *session, access desk.Access) (smoke.Options, error) {
+	chain, err := env.readCertificates(ctx, o.chain, access.Ask)
 	if err != nil {
 		return smoke.Options{}, err
 	}
-	chain, err := env.readCertificates(ctx, o.chain, ask)
-	if err != nil {
-		return smoke.Options{}, err
-	}
-	authorities, err := env.readCertificates(ctx, o.ca, ask)
+	authorities, err := env.readCertificates(ctx, o.ca, access.Ask)
 	if err != nil {
 		return smoke.Options{}, err
 	}
 	test := smoke.Options{
-		Module: env.flags.module, Key: ref.String(), Chain: chain,
-		Ask: ask, AllowLastTry: o.secrets.allowLastTry, Notify: env.progress.Show,
-		TLS: o.tls, TLSConnect: o.tlsConnect, Now: env.Now,
+		Module: env.flags.module, Chain: chain, TLS: o.tls, TLSConnect: o.tlsConnect, Stored: certstore.ExportFrom,
 		Progress: func(c smoke.Check) { env.detail("%s %s: %s", c.Result, c.Name, c.Detail) },
 	}
 	if len(authorities) > 0 {
@@ -143,80 +123,6 @@ func (o *smokeTestOptions) prepare(ctx context.Context, env *Env, ref key.Refere
 		}
 	}
 	return test, nil
-}
-
-// readForTest reads from the card what the module has to show, and lets it go.
-func (env *Env) readForTest(ctx context.Context, ref key.Reference, test *smoke.Options) error {
-	if strings.HasPrefix(env.flags.reader, simulatedPrefix) {
-		return problem.New(problem.NotSupported, "a PKCS#11 module does not see a simulated card in process").
-			Because("It sees the cards of the PC/SC daemon.").
-			Hint("cardctl sim attach %s, then the same command with --reader of the virtual reader", strings.TrimPrefix(env.flags.reader, simulatedPrefix))
-	}
-	reader := ""
-	err := env.withKey(ctx, ref, env.readOnly(), func(ctx context.Context, k openKey) (err error) {
-		reader, test.Driver = k.place, key.CardDriver(k.Key)
-		if test.Serial, err = key.Serial(ctx, k.Key); err != nil {
-			return err
-		}
-		if test.DerivedPIN, err = key.DerivesPIN(ctx, k.Key); err != nil {
-			return err
-		}
-		if test.Public, err = k.Public(ctx); err != nil {
-			return err
-		}
-		test.Certificate, err = certificateOrNone(ctx, k)
-		return err
-	})
-	if ref.Application == key.PKCS15 {
-		test.Holder = "PKCS#15 card " + test.Serial
-		test.Tries = env.pkcs15PINTries
-		return err
-	}
-	test.Holder, test.SharedPIN = "OpenPGP card "+test.Serial, ref.Application == key.OpenPGP
-	test.Tries = func(ctx context.Context) (int, error) { return env.userPINTries(ctx, reader) }
-	return err
-}
-
-// certificateOrNone is the certificate of a key, nil where there is none, or no
-// place for one.
-func certificateOrNone(ctx context.Context, k key.Key) (*x509.Certificate, error) {
-	der, err := certstore.Export(ctx, k)
-	if problem.Is(err, problem.NotFound) || problem.Is(err, problem.NotSupported) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return x509.ParseCertificate(der)
-}
-
-// userPINTries asks the card in a reader how many tries the user PIN has left.
-func (env *Env) userPINTries(ctx context.Context, reader string) (int, error) {
-	tries := 0
-	err := env.withCardIn(ctx, reader, func(ctx context.Context, c *card) error {
-		pins, err := inventory.PINs(ctx, c.Channel)
-		tries = userTries(pins)
-		return err
-	})
-	return tries, err
-}
-
-func (env *Env) pkcs15PINTries(ctx context.Context) (tries int, err error) {
-	err = env.withPKCS15(ctx, func(ctx context.Context, c *pkcs15.Card, _ string) error {
-		pins, err := inventory.PKCS15PINs(ctx, c)
-		tries = userTries(pins)
-		return err
-	})
-	return tries, err
-}
-
-func userTries(pins []inventory.PIN) int {
-	for _, p := range pins {
-		if p.Name == "user" {
-			return p.TriesLeft
-		}
-	}
-	return 0
 }
 
 func smokeText(s *output.Sheet, r *smoke.Report) {

@@ -2,15 +2,10 @@ package main
 
 import (
 	"context"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	cardinit "github.com/cardctl/cardctl/internal/init"
-	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/p11"
-	"github.com/cardctl/cardctl/internal/pkcs15"
-	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -19,14 +14,15 @@ type unblockPINOptions struct {
 	secrets     secretFlags
 }
 
-func newUnblockPINCmd(env *Env) *cobra.Command {
+func newUnblockPINCmd(env *session) *cobra.Command {
 	var o unblockPINOptions
 	cmd := &cobra.Command{
 		Use:   "unblock-pin [user|so]",
 		Short: "Give a blocked PIN its tries back, and a new value",
 		Long: `Give a blocked user PIN its tries back, and a new value. An OpenPGP card wants
 --reset-code or --admin-pin, which is asked for where neither is given; a
-PKCS#15 card --puk, a PKCS#11 token --so-pin.`,
+PKCS#15 card --puk, a PKCS#11 token --so-pin. An IsoApplet does not report the
+tries of its PUK, which needs --allow-unknown-tries.`,
 		Example: `  cardctl unblock-pin user
   cardctl unblock-pin user --reset-code env:CODE --new-pin env:NEW
   cardctl unblock-pin user --puk env:PUK --new-pin env:NEW
@@ -37,7 +33,7 @@ PKCS#15 card --puk, a PKCS#11 token --so-pin.`,
 		RunE:      func(cmd *cobra.Command, args []string) error { return runUnblockPIN(cmd.Context(), env, &o, args) },
 	}
 	flags := cmd.Flags()
-	o.application.add(flags)
+	o.application.add(flags, cardinit.PINApps())
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.ResetCode, "resetting code")
 	o.secrets.add(flags, secret.PUK, "PUK of a PKCS#15 card")
@@ -47,57 +43,18 @@ PKCS#15 card --puk, a PKCS#11 token --so-pin.`,
 	return cmd
 }
 
-func runUnblockPIN(ctx context.Context, env *Env, o *unblockPINOptions, args []string) error {
-	pin := cardinit.User
+func runUnblockPIN(ctx context.Context, env *session, o *unblockPINOptions, args []string) error {
+	which := "user"
 	if len(args) == 1 {
-		var err error
-		if pin, err = parsePIN(args[0]); err != nil {
-			return err
-		}
-	}
-	with, err := o.with(env)
-	if err != nil {
-		return err
+		which = args[0]
 	}
 	access, err := o.secrets.access(env)
 	if err != nil {
 		return err
 	}
-	return env.changePIN(ctx, &o.application, "Unblocked", pinChange{
-		onCard: func(ctx context.Context, ch *iso7816.Channel) (cardinit.PINReport, error) {
-			return cardinit.UnblockPIN(ctx, ch, pin, with, access)
-		},
-		onPKCS15: func(ctx context.Context, c *pkcs15.Card) (cardinit.PINReport, error) {
-			if !slices.ContainsFunc([]secret.Name{secret.AdminPIN, secret.ResetCode, secret.SOPIN}, o.secrets.flagGiven) {
-				with = secret.PUK // nothing else is asked for, and such a card has nothing else
-			}
-			return cardinit.UnblockPKCS15PIN(ctx, c, pin, with, access)
-		},
-		onToken: func(ctx context.Context, m *p11.Module, uri p11.URI) (cardinit.PINReport, error) {
-			return cardinit.UnblockTokenPIN(ctx, m, uri, pin, with, access)
-		},
-	})
-}
-
-// with is the secret that unblocks: the one whose flag is given, else the one
-// that the environment holds.
-func (o *unblockPINOptions) with(env *Env) (secret.Name, error) {
-	if isToken, _, err := o.application.isToken(env); err != nil || isToken {
-		return secret.SOPIN, err
+	report, err := cardinit.UnblockPIN(ctx, o.application.desk(env), access, which, o.secrets.named(), o.secrets.inEnvironment(env))
+	if err != nil {
+		return err
 	}
-	if o.secrets.flagGiven(secret.PUK) || o.application.app == appPKCS15 {
-		return secret.PUK, nil
-	}
-	admin, code := o.secrets.flagGiven(secret.AdminPIN), o.secrets.flagGiven(secret.ResetCode)
-	if admin && code {
-		return "", problem.New(problem.Usage, "--admin-pin and --reset-code are two ways to do the same").
-			Because("One of them is enough.")
-	}
-	if !admin && !code {
-		code = env.Getenv(secret.AdminPIN.Variable()) == "" && env.Getenv(secret.ResetCode.Variable()) != ""
-	}
-	if code {
-		return secret.ResetCode, nil
-	}
-	return secret.AdminPIN, nil
+	return env.changed("Unblocked", report)
 }

@@ -24,7 +24,7 @@ type versionReport struct {
 	PKCS11    bool   `json:"pkcs11"`
 }
 
-func newVersionCmd(env *Env) *cobra.Command {
+func newVersionCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Show the version, and what this build can do",
@@ -34,7 +34,7 @@ func newVersionCmd(env *Env) *cobra.Command {
 	}
 }
 
-func runVersion(env *Env) error {
+func runVersion(env *session) error {
 	report := versionReport{
 		Version: version, Commit: commit, Date: date,
 		GoVersion: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,

@@ -2,26 +2,23 @@ package applet
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/family/javacard"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// Access is how a card is reached and with which keys.
-type Access struct {
-	Channel *iso7816.Channel
-
-	// ISD is the AID of the security domain; nil to look for the issuer's.
+// Domain says which security domain of a card is meant, with which keys it is
+// opened, and how.
+type Domain struct {
+	// ISD is its AID; nil to look for the issuer's.
 	ISD gp.AID
 
-	// Ask gives secret.CardKeys, as gp.ParseKeySet reads them. DefaultKeys
-	// takes the well-known test keys instead.
-	Ask         secret.Asker
+	// DefaultKeys takes the well-known test keys. Without it somebody is asked for
+	// secret.CardKeys, as gp.ParseKeySet reads them.
 	DefaultKeys bool
 
 	Diversification gp.Diversification
@@ -36,52 +33,85 @@ type Access struct {
 	// Protocol overrides what the card says of itself; zero for not.
 	Protocol gp.Protocol
 
-	// StateDir is where it is remembered on which cards keys failed; "" for
-	// nowhere.
-	StateDir string
-
 	// RetryKeys tries keys although some failed on this card before.
 	RetryKeys bool
+}
 
-	// Now is the clock; nil is time.Now.
-	Now func() time.Time
+// level is the security level of sessions.
+func (o Domain) level() gp.Level {
+	if o.Level == gp.LevelNone {
+		return gp.LevelMAC
+	}
+	return o.Level
 }
 
 // card is a card with a secure channel open to its security domain.
 type card struct {
-	access Access
+	at     family.At
+	wanted Domain
+	ch     *iso7816.Channel // nil while the card is let go
 	domain *gp.SecurityDomain
-	keys   *gp.KeySet
-	guard  *guard
+	keys   *gp.KeySet // nil for a script, which brings its own
+	guard  *javacard.Guard
 }
 
-// connect selects the security domain, gets the keys and opens a secure
-// channel.
-func connect(ctx context.Context, a Access) (*card, error) {
-	d, err := gp.Discover(ctx, a.Channel, a.ISD)
-	if err != nil {
-		return nil, err
-	}
-	c := &card{access: a, domain: d, guard: newGuard(a)}
-	if err := c.guard.permit(ctx, d); err != nil {
-		return nil, err
-	}
-	if c.keys, err = a.keys(ctx); err != nil {
-		return nil, err
-	}
-	if err := c.open(ctx, c.keys, a.KeyVersion); err != nil {
-		c.close()
-		return nil, err
-	}
-	return c, nil
+// withCard opens the line to the card that is meant, and works on it.
+func withCard(ctx context.Context, d *desk.Desk, a desk.Access, o Domain, work func(context.Context, *card) error) error {
+	return family.WithLine(ctx, d, a, func(ctx context.Context, at family.At) error {
+		c := &card{at: at, wanted: o}
+		var err error
+		if c.guard, err = javacard.NewGuard(at.Line, o.RetryKeys, at.Access.Now); err != nil {
+			return err
+		}
+		if c.ch, err = at.Line.Channel(ctx); err != nil {
+			return err
+		}
+		at.Line.Note(c.pause)
+		at.Line.Same(c.same)
+		defer c.close()
+		return work(ctx, c)
+	})
 }
 
-// keys are the keys of the card, or the master keys they are made of.
-func (a Access) keys(ctx context.Context) (*gp.KeySet, error) {
-	if a.DefaultKeys {
-		return gp.DefaultKeySet(), nil
+// connect selects the security domain, gets the keys and opens a secure channel.
+func (c *card) connect(ctx context.Context) error {
+	if err := c.discover(ctx); err != nil {
+		return err
 	}
-	text, err := a.Ask(ctx, secret.Request{Name: secret.CardKeys, Label: "card keys (one, or ENC:MAC:DEK, in hexadecimal)"})
+	if err := c.guard.Permit(ctx, c.domain); err != nil {
+		return err
+	}
+	if err := c.getKeys(ctx); err != nil {
+		return err
+	}
+	if err := c.take(ctx); err != nil {
+		return err
+	}
+	return c.open(ctx)
+}
+
+// discover selects the security domain, unless that was done before.
+func (c *card) discover(ctx context.Context) (err error) {
+	if err := c.take(ctx); err != nil || c.domain != nil {
+		return err
+	}
+	c.domain, err = gp.Discover(ctx, c.ch, c.wanted.ISD)
+	return err
+}
+
+// getKeys gets the keys of the card, or the master keys they are made of.
+func (c *card) getKeys(ctx context.Context) (err error) {
+	if c.wanted.DefaultKeys {
+		c.keys = gp.DefaultKeySet()
+		return nil
+	}
+	c.keys, err = c.ask(ctx, secret.Request{Name: secret.CardKeys, Label: "card keys (one, or ENC:MAC:DEK, in hexadecimal)"})
+	return err
+}
+
+// ask asks for keys; if that takes time, the card is let go.
+func (c *card) ask(ctx context.Context, r secret.Request) (*gp.KeySet, error) {
+	text, err := c.at.Access.Ask(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -89,73 +119,59 @@ func (a Access) keys(ctx context.Context) (*gp.KeySet, error) {
 	return gp.ParseKeySet(text)
 }
 
-// open opens the secure channel and keeps account of whether that worked.
-func (c *card) open(ctx context.Context, keys *gp.KeySet, version byte) error {
-	return c.openAs(ctx, gp.Credentials{
-		Keys: keys, Diversification: c.access.Diversification, KeyVersion: version, KeyIndex: c.access.KeyIndex,
-		Level: c.access.level(), Protocol: c.access.Protocol,
+// open opens the secure channel.
+func (c *card) open(ctx context.Context) error {
+	return c.guard.Open(ctx, c.domain, gp.Credentials{
+		Keys: c.keys, Diversification: c.wanted.Diversification, KeyVersion: c.wanted.KeyVersion, KeyIndex: c.wanted.KeyIndex,
+		Level: c.wanted.level(), Protocol: c.wanted.Protocol,
 	})
-}
-
-// level is the security level of sessions.
-func (a Access) level() gp.Level {
-	if a.Level == gp.LevelNone {
-		return gp.LevelMAC
-	}
-	return a.Level
-}
-
-func (c *card) openAs(ctx context.Context, credentials gp.Credentials) error {
-	credentials.Confirm = c.guard.confirm
-	err := c.domain.Open(ctx, credentials)
-	if errors.Is(err, errSerialNeeded) {
-		if err = c.guard.identify(ctx, c.domain); err == nil {
-			err = c.domain.Open(ctx, credentials)
-		}
-	}
-	switch {
-	case err == nil:
-		if err := c.guard.forget(ctx, c.domain); err != nil {
-			return err
-		}
-		return c.notice(ctx, credentials)
-	case errors.Is(err, gp.ErrCardCryptogram), errors.Is(err, gp.ErrHostRefused):
-		return c.wrongKeys(ctx, err)
-	case iso7816.StatusOf(err) == iso7816.StatusReferenceNotFound && credentials.KeyVersion != 0, errors.Is(err, gp.ErrKeyVersion):
-		p := problem.New(problem.NotFound, "the card has no keys of version %d", credentials.KeyVersion).
-			Because("%s", problem.Sentence(err.Error())).Hint("the same command without --key-version, or with another")
-		p.Cause = err
-		return p
-	}
-	return err
-}
-
-// wrongKeys remembers the failure and words it.
-func (c *card) wrongKeys(ctx context.Context, err error) error {
-	why := "The card cannot prove that it has these keys, so it was not asked to check them, and counted nothing."
-	if errors.Is(err, gp.ErrHostRefused) {
-		why = fmt.Sprintf("It answered EXTERNAL AUTHENTICATE with %04X, and counts that; after a few it locks itself for good.", uint16(iso7816.StatusOf(err)))
-	}
-	if remembered := c.guard.remember(context.WithoutCancel(ctx), c.domain, err.Error()); remembered != nil {
-		why = problem.Sentences(why, "This could not be written down:", problem.Sentence(remembered.Error()))
-	}
-	p := problem.New(problem.KeysIncorrect, "the card keys are wrong").Because("%s", why).
-		Hint("the same command with the right --card-keys, the right --diversification if the card needs one, and --retry-keys")
-	p.Cause = err
-	return p
 }
 
 // reopen begins anew: what the card held open is dropped.
 func (c *card) reopen(ctx context.Context) error {
-	version := c.access.KeyVersion
 	if err := c.domain.Reselect(ctx); err != nil {
 		return err
 	}
-	return c.open(ctx, c.keys, version)
+	return c.open(ctx)
 }
 
 // close wipes the keys.
 func (c *card) close() {
-	c.domain.Close()
+	if c.domain != nil {
+		c.domain.Close()
+	}
 	c.keys.Wipe()
+}
+
+// pause notes which card this is, and ends the secure channel, before the card is
+// let go.
+func (c *card) pause(ctx context.Context) error {
+	if err := c.discover(ctx); err != nil {
+		return err
+	}
+	if err := c.guard.Pause(ctx, c.domain); err != nil {
+		return err
+	}
+	c.ch = nil
+	return nil
+}
+
+// take holds the card again if it was let go: the same one, with the security
+// domain selected.
+func (c *card) take(ctx context.Context) (err error) {
+	c.ch, err = c.at.Line.Channel(ctx)
+	return err
+}
+
+// same compares the card with the one that was let go, and selects the security
+// domain on it.
+func (c *card) same(ctx context.Context, ch *iso7816.Channel) error {
+	if c.domain == nil {
+		return nil // it was never looked at
+	}
+	domain, err := c.guard.Again(ctx, ch, c.domain.AID())
+	if err == nil {
+		c.domain = domain
+	}
+	return err
 }

@@ -8,11 +8,33 @@ package applet
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 )
+
+// unchanged is the state of a card that nothing was sent to that changes it, or
+// that refused it.
+const unchanged = "Nothing on the card was changed."
+
+// deleted is the state of a card that something was deleted from, for sure.
+func deleted(list []gp.AID) string {
+	switch len(list) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("%s is deleted, with the keys and data in it.", list[0])
+	}
+	return fmt.Sprintf("%s are deleted, with the keys and data in them.", aids(list))
+}
+
+// mayBeDeleted is the state of a card that did not say whether it deleted
+// something.
+func mayBeDeleted(list ...gp.AID) string {
+	return fmt.Sprintf("It is not known whether the card deleted %s; cardctl applet list shows what is on it.", aids(list))
+}
 
 // explain turns an error of the card into what the user is told. What says
 // what was being done; state, where it is not empty, what is on the card now.
@@ -54,7 +76,7 @@ func explain(err error, what, state string) error {
 	return p
 }
 
-// statusProblem words a command that the card refused.
+// statusProblem words a command that the card did not answer by success.
 func statusProblem(p *problem.Error, err error, what, state string) {
 	var refused *gp.CommandError
 	if !errors.As(err, &refused) {
@@ -63,11 +85,14 @@ func statusProblem(p *problem.Error, err error, what, state string) {
 	p.What = what + ": " + refused.Error()
 	why := "The card gives no other reason."
 	switch refused.Status {
-	case iso7816.StatusNoSpace, iso7816.StatusMemoryFailure:
+	case iso7816.StatusNoSpace:
 		why = "The card has no room for it."
 		_ = p.Hint("cardctl applet list")
+	case iso7816.StatusMemoryFailure:
+		why = "Its memory is full, or failed."
+		_ = p.Hint("cardctl applet list")
 	case iso7816.StatusSecurityNotSatisfied:
-		why = "The security domain does not let these keys do it."
+		why = "The security domain does not accept it with these keys, or at this security level."
 	case iso7816.StatusINSNotSupported, iso7816.StatusCLANotSupported, iso7816.StatusFunctionNotSupported:
 		p.Code, why = problem.NotSupported, "The card does not know this command."
 	case iso7816.StatusReferenceNotFound, iso7816.StatusFileNotFound:

@@ -4,43 +4,40 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // DeleteOptions is what Delete shall do.
 type DeleteOptions struct {
-	Access Access
+	Domain Domain
 	AID    gp.AID
 
 	// WithApplets deletes what was installed from a package with it.
 	WithApplets bool
-
-	// Confirm asks before anything is deleted; an error from it ends the
-	// work. nil asks nobody.
-	Confirm func(ctx context.Context, question string) error
 }
 
 // Deletion is what Delete did: what is gone, in order.
 type Deletion struct {
+	Reader  string   `json:"reader"`
 	Deleted []gp.AID `json:"deleted"`
 }
 
-// Delete removes an application, or a package. Nothing goes that was not
+// Delete removes an application, or a package, from the card that is meant. Nothing goes that was not
 // named: a package with instances needs WithApplets. After it, the card does
 // not have what was deleted.
-func Delete(ctx context.Context, o DeleteOptions) (*Deletion, error) {
+func Delete(ctx context.Context, d *desk.Desk, a desk.Access, o DeleteOptions) (*Deletion, error) {
 	const what = "applet delete"
 	if err := o.AID.Check(); err != nil {
 		return nil, problem.Wrap(problem.Usage, err, what)
 	}
-	c, err := connect(ctx, o.Access)
-	if err != nil {
-		return nil, explain(err, what, "Nothing on the card was changed.")
-	}
-	defer c.close()
-	w := &deletion{card: c, o: o, done: &Deletion{Deleted: []gp.AID{}}, state: "Nothing on the card was changed."}
-	return w.done, explain(w.run(ctx), what, w.state)
+	done := &Deletion{Deleted: []gp.AID{}}
+	return done, withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) error {
+		done.Reader = c.at.Place
+		w := &deletion{card: c, o: o, done: done, state: unchanged}
+		return explain(w.run(ctx), what, w.state)
+	})
 }
 
 // deletion is one run of Delete.
@@ -49,53 +46,77 @@ type deletion struct {
 	o     DeleteOptions
 	done  *Deletion
 	state string
+
+	registry          // what is on the card
+	victims  []gp.AID // what has to be deleted, in order
+	related  bool     // the card has to find the instances of the package itself
 }
 
-func (w *deletion) run(ctx context.Context) (err error) {
-	r := &registry{}
-	if r.applications, err = w.domain.Status(ctx, gp.Application, nil); err != nil {
+func (w *deletion) run(ctx context.Context) error {
+	if err := w.connect(ctx); err != nil {
 		return err
 	}
-	if r.files, err = w.domain.Status(ctx, gp.LoadFile, nil); err != nil {
+	if err := w.confirm(ctx, w.look); err != nil {
 		return err
 	}
-	victims, related, err := w.victims(r)
-	if err != nil {
-		return err
-	}
-	if w.o.Confirm != nil {
-		question := fmt.Sprintf("Delete %s from the card?", aids(victims))
-		if related {
-			question = fmt.Sprintf("Delete the package %s and everything that was installed from it?", w.o.AID)
-		}
-		if err := w.o.Confirm(ctx, question); err != nil {
-			return err
-		}
-	}
-	for _, aid := range victims {
-		if err := w.domain.Delete(ctx, aid, related); err != nil {
+	for _, aid := range w.victims {
+		known, err := w.delete(ctx, w.kindOf(aid), aid, w.related)
+		if err != nil {
+			if !known {
+				w.state = problem.Sentences(deleted(w.done.Deleted), mayBeDeleted(aid))
+			}
 			return err
 		}
 		w.done.Deleted = append(w.done.Deleted, aid)
-		w.state = fmt.Sprintf("%s is deleted.", aids(w.done.Deleted))
+		w.state = deleted(w.done.Deleted)
 	}
-	return w.verify(ctx, find(r.files, w.o.AID) != nil)
+	return w.verify(ctx)
 }
 
-// victims are what has to be deleted, in order; related says that the card has
+// look reads what is on the card, finds what has to be deleted, and words the
+// question.
+func (w *deletion) look(ctx context.Context) (_ func(string) string, err error) {
+	if w.applications, err = w.domain.Status(ctx, gp.Application, nil); err != nil {
+		return nil, err
+	}
+	if w.files, err = w.domain.Status(ctx, gp.LoadFile, nil); err != nil {
+		return nil, err
+	}
+	if w.victims, w.related, err = w.choose(); err != nil {
+		return nil, err
+	}
+	what := aids(w.victims)
+	if w.related {
+		what = fmt.Sprintf("the package %s and everything that was installed from it", w.o.AID)
+	}
+	return func(card string) string {
+		return fmt.Sprintf("Delete %s from %s? The keys and data in it are lost.", what, card)
+	}, nil
+}
+
+// kindOf is where the card lists something: a package that has the AID of an
+// application is not what was named.
+func (w *deletion) kindOf(aid gp.AID) gp.Kind {
+	if find(w.applications, aid) != nil {
+		return gp.Application
+	}
+	return gp.LoadFile
+}
+
+// choose finds what has to be deleted, in order; related says that the card has
 // to find the instances of the package itself, because it does not tell them.
-func (w *deletion) victims(r *registry) (victims []gp.AID, related bool, err error) {
+func (w *deletion) choose() (victims []gp.AID, related bool, err error) {
 	if w.o.AID.Equal(w.domain.AID()) {
 		return nil, false, problem.New(problem.Refused, "%s is the security domain itself", w.o.AID)
 	}
-	if find(r.applications, w.o.AID) != nil {
+	if find(w.applications, w.o.AID) != nil {
 		return []gp.AID{w.o.AID}, false, nil
 	}
-	if find(r.files, w.o.AID) == nil {
+	if find(w.files, w.o.AID) == nil {
 		return nil, false, problem.New(problem.NotFound, "the card has no application and no package %s", w.o.AID).
 			Hint("cardctl applet list")
 	}
-	instances, told := r.instancesOf(w.o.AID)
+	instances, told := w.instancesOf(w.o.AID)
 	if len(instances) > 0 && !w.o.WithApplets {
 		return nil, false, problem.New(problem.Refused, "the package %s has instances", w.o.AID).
 			Because("They are %s.", aids(instances)).
@@ -108,12 +129,8 @@ func (w *deletion) victims(r *registry) (victims []gp.AID, related bool, err err
 }
 
 // verify reads back that it is gone.
-func (w *deletion) verify(ctx context.Context, file bool) error {
-	kind := gp.Application
-	if file {
-		kind = gp.LoadFile
-	}
-	entries, err := w.domain.Status(ctx, kind, w.o.AID)
+func (w *deletion) verify(ctx context.Context) error {
+	entries, err := w.domain.Status(ctx, w.kindOf(w.o.AID), w.o.AID)
 	if err == nil && find(entries, w.o.AID) != nil {
 		err = problem.New(problem.Failed, "the card confirmed the deletion and still has %s", w.o.AID)
 	}

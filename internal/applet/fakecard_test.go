@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -28,6 +31,8 @@ type fakeCard struct {
 	apps     []fakeApp
 	announce bool // takes extended length
 	silent   bool // does not say what it speaks when it is selected
+	alone    bool // deletes a package only without what belongs to it
+	imported bool // has packages that others import
 	careless bool // finds out late that a package is there already
 	twin     byte // the serial in the key diversification data, 0 for its own
 	longest  int  // of the command data it takes, 0 for any
@@ -282,11 +287,21 @@ func (c *fakeCard) remove(cmd iso7816.Command) uint16 {
 	if i < 0 {
 		return 0x6A88
 	}
+	var others []fakeApp
 	for _, a := range c.apps {
-		if bytes.Equal(a.file, aid) && cmd.P2&0x80 == 0 {
+		switch {
+		case !bytes.Equal(a.file, aid):
+			others = append(others, a)
+		case c.alone && cmd.P2&0x80 != 0:
+			return 0x6A86
+		case cmd.P2&0x80 == 0:
 			return 0x6985
 		}
 	}
+	if c.imported {
+		return 0x6985
+	}
+	c.apps = others
 	c.memory += c.files[i].size
 	c.files = append(c.files[:i:i], c.files[i+1:]...)
 	return 0x9000
@@ -311,18 +326,133 @@ func (c *fakeCard) putKey(cmd iso7816.Command) ([]byte, uint16) {
 	return answer, 0x9000
 }
 
+// slot is a reader with a card that can be another one, or taken out.
+type slot struct {
+	card  iso7816.Transmitter
+	reset func()
+	long  bool // the card announces extended length
+	// gone says that the card was taken out since, whatever is there now.
+	gone bool
+}
+
+func (r *slot) List() ([]cardsim.Info, error) { return nil, nil }
+
+func (r *slot) Connect(context.Context, string) (iso7816.Connection, error) {
+	return &connection{slot: r}, nil
+}
+
+// connection is one to the card in a reader.
+type connection struct {
+	*slot
+	released bool
+}
+
+func (c *connection) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
+	if c.released {
+		return nil, iso7816.ErrReleased
+	}
+	return c.card.Transmit(ctx, apdu)
+}
+
+func (c *connection) ATR() []byte {
+	functions := byte(0x00)
+	if c.long {
+		functions = 0x40
+	}
+	return []byte{0x3B, 0x05, 0x80, 0x73, 0x00, 0x00, functions}
+}
+
+func (c *connection) Release(reset bool) error {
+	c.released = true
+	return c.Close(reset)
+}
+
+func (c *connection) Resume(context.Context) error {
+	if c.gone {
+		return iso7816.ErrCardRemoved
+	}
+	c.released = false
+	return nil
+}
+
+func (c *connection) Close(reset bool) error {
+	if reset {
+		c.reset()
+	}
+	return nil
+}
+
+// reach is how a person with keys reaches the card in a reader.
+type reach struct {
+	*slot
+	desk   *desk.Desk
+	person desk.Access
+	domain Domain
+}
+
 // access reaches the card with keys as a person would type them.
-func (c *fakeCard) access(keys string, state string) Access {
-	c.open, c.loading = false, nil
-	return Access{
-		Channel: iso7816.NewChannel(c, iso7816.Capabilities{ExtendedLength: c.announce}), StateDir: state,
-		Ask: func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
-			if r.Name != secret.CardKeys && r.Name != secret.NewCardKeys {
-				return nil, errors.New("asked for " + string(r.Name))
-			}
-			return secret.New([]byte(keys)), nil
+func (c *fakeCard) access(keys string, state string) reach {
+	r := &slot{card: c, long: c.announce, reset: func() { c.open, c.loading = false, nil }}
+	r.reset()
+	return reach{
+		slot: r,
+		desk: &desk.Desk{
+			Simulated: r, Meant: desk.Selection{Reader: "sim:desk"}, Detail: func(string, ...any) {},
+			StateDir: func() (string, error) { return state, nil },
+		},
+		person: desk.Access{
+			Now:     time.Now,
+			Confirm: func(context.Context, desk.Question) error { return nil },
+			Ask: func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
+				if r.Name != secret.CardKeys && r.Name != secret.NewCardKeys {
+					return nil, errors.New("asked for " + string(r.Name))
+				}
+				return secret.New([]byte(keys)), nil
+			},
 		},
 	}
+}
+
+// confirmed has another one say yes.
+func (r reach) confirmed(by desk.Confirm) reach {
+	r.person.Confirm = by
+	return r
+}
+
+// withTestKeys opens the card with the well-known test keys.
+func (r reach) withTestKeys() reach {
+	r.domain.DefaultKeys = true
+	return r
+}
+
+// insisting tries keys although some failed.
+func (r reach) insisting() reach {
+	r.domain.RetryKeys = true
+	return r
+}
+
+func (r reach) list(t *testing.T) (*Listing, error) {
+	return List(t.Context(), r.desk, r.person, r.domain)
+}
+
+func (r reach) install(t *testing.T, o InstallOptions) (*Plan, error) {
+	o.Domain = r.domain
+	return Install(t.Context(), r.desk, r.person, o)
+}
+
+func (r reach) delete(t *testing.T, o DeleteOptions) (*Deletion, error) {
+	o.Domain = r.domain
+	return Delete(t.Context(), r.desk, r.person, o)
+}
+
+func (r reach) setKeys(t *testing.T, o SetKeysOptions) (*KeyReport, error) {
+	o.Domain = r.domain
+	return SetKeys(t.Context(), r.desk, r.person, o)
+}
+
+func (r reach) runScript(t *testing.T, o ScriptOptions) error {
+	_, err := RunScript(t.Context(), r.desk, r.person, o)
+	return err
 }
 
 const defaultKey = "404142434445464748494A4B4C4D4E4F"

@@ -2,16 +2,17 @@ package applet
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha1"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -63,8 +64,14 @@ func errExtended() error {
 }
 
 // ReadFile reads a CAP or IJC file. A file that is none is a problem.Mismatch.
-func ReadFile(path string) (*File, error) {
-	data, err := readBounded(path)
+func ReadFile(ctx context.Context, path string) (*File, error) {
+	data, err := input.File(ctx, path, maxFile)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil, err
+	}
+	if err == nil && len(data) > maxFile {
+		err = badFile("it has more than %d MiB", maxFile>>20)
+	}
 	if err == nil {
 		var f *File
 		if f, err = Parse(data); err == nil {
@@ -79,19 +86,6 @@ func ReadFile(path string) (*File, error) {
 		return nil, problem.Wrap(problem.NotFound, err, path)
 	}
 	return nil, problem.Wrap(problem.Failed, err, path)
-}
-
-func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = badFile("it has more than %d MiB", maxFile>>20)
-	}
-	return data, err
 }
 
 // Parse reads the bytes of a CAP or IJC file.

@@ -156,21 +156,22 @@ func TestReport(t *testing.T) {
 	if err := os.WriteFile(path, sample().cap(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Inspect(path)
+	f, err := ReadFile(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	r := f.Report()
 	if r.JavaCard != "2.2.2" || r.Package.Name != "test.demo" || r.Imports[0].Name != "javacard.framework" || r.LoadSizeFull != r.LoadSize+103 ||
 		len(r.SHA1) != 40 || len(r.SHA256) != 64 || r.CAPVersion.String() != "2.2" || r.Applets[0].String() != "F00000000101" {
 		t.Errorf("%+v", r)
 	}
-	if _, err := Inspect(filepath.Join(t.TempDir(), "none.cap")); !problem.Is(err, problem.NotFound) {
+	if _, err := ReadFile(t.Context(), filepath.Join(t.TempDir(), "none.cap")); !problem.Is(err, problem.NotFound) {
 		t.Error(err)
 	}
 	if err := os.WriteFile(path, make([]byte, maxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Inspect(path); !problem.Is(err, problem.Mismatch) {
+	if _, err := ReadFile(t.Context(), path); !problem.Is(err, problem.Mismatch) {
 		t.Error(err)
 	}
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family/javacard"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -18,26 +21,24 @@ const (
 	mediumBlock = 2048
 )
 
-// Install loads a file and installs applets from it. Everything is checked
+// Install loads a file onto the card that is meant, and installs applets from it. Everything is checked
 // before the card is changed. What a failed step leaves on the card is removed
 // again; where that fails too, the error says what is there. A plan is also
 // returned with an error, once there was one.
-func Install(ctx context.Context, o InstallOptions) (*Plan, error) {
+func Install(ctx context.Context, d *desk.Desk, a desk.Access, o InstallOptions) (*Plan, error) {
 	const what = "applet install"
 	p, err := o.check()
 	if err != nil {
 		return nil, explain(err, what, "")
 	}
-	if p.Blocks, err = gp.FewestLoadBlocks(p.LoadSize, lengths(o.Access.Channel)[0], o.Access.level()); err != nil {
-		return p, explain(err, what, "Nothing was sent to the card.")
-	}
-	c, err := connect(ctx, o.Access)
-	if err != nil {
-		return p, explain(err, what, "Nothing on the card was changed.")
-	}
-	defer c.close()
-	w := &installation{card: c, o: &o, plan: p, state: "Nothing on the card was changed."}
-	return p, explain(w.run(ctx), what, w.state)
+	return p, withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) error {
+		p.Reader = c.at.Place
+		if p.Blocks, err = gp.FewestLoadBlocks(p.LoadSize, lengths(c.ch)[0], o.Domain.level()); err != nil {
+			return explain(err, what, "Nothing was sent to the card.")
+		}
+		w := &installation{card: c, o: &o, plan: p, state: unchanged}
+		return explain(w.run(ctx), what, w.state)
+	})
 }
 
 // installation is one run of Install.
@@ -53,6 +54,7 @@ type installation struct {
 	loaded    bool // the package is on the card, at least in part
 	complete  bool // and the card confirmed it
 	installed []gp.AID
+	gone      []gp.AID // what was replaced and is deleted
 }
 
 func (w *installation) step(name string, sent int) {
@@ -67,7 +69,10 @@ func (w *installation) step(name string, sent int) {
 }
 
 func (w *installation) run(ctx context.Context) error {
-	if err := w.look(ctx); err != nil || w.o.DryRun {
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	if err := w.confirm(ctx, w.look); err != nil || w.o.DryRun {
 		return err
 	}
 	if err := w.clear(ctx); err != nil {
@@ -88,11 +93,37 @@ func (w *installation) run(ctx context.Context) error {
 	return nil
 }
 
-// look reads what is on the card and holds the plan against it. One applet in
+// question asks whether what is in the way may be deleted. What is known to be
+// scarce is said, because the card may refuse the new package when the old one is
+// gone.
+func (w *installation) question() func(card string) string {
+	room := ""
+	if m := w.plan.Memory; m != nil && m.NonVolatile < w.plan.LoadSize && !mostOf16Bits(m.NonVolatile) {
+		room = fmt.Sprintf(" The new package needs %d bytes and %d are free: it fits only if this frees enough.", w.plan.LoadSize, m.NonVolatile)
+	}
+	what := aids(w.plan.Deletes)
+	return func(card string) string {
+		return fmt.Sprintf("Delete %s from %s, and install the package %s in their place? The keys and data in them are lost.%s", what, card, w.plan.Package.AID, room)
+	}
+}
+
+// look compares the plan with the card, and words what has to be asked. One applet in
 // short APDUs is so common that no command is sent which can be saved: that the
 // package is there the applications tell that were installed from it, and else
-// the card, which refuses INSTALL [for load] then.
-func (w *installation) look(ctx context.Context) (err error) {
+// the card, which refuses INSTALL [for load] then. Nothing is asked where nothing
+// is replaced.
+func (w *installation) look(ctx context.Context) (question func(card string) string, err error) {
+	if err := w.compare(ctx); err != nil {
+		return nil, err
+	}
+	if w.o.DryRun || len(w.plan.Deletes) == 0 {
+		return nil, nil
+	}
+	return w.question(), nil
+}
+
+// compare reads what is on the card and holds the plan against it.
+func (w *installation) compare(ctx context.Context) (err error) {
 	w.step("looking at the card", 0)
 	if w.applications, err = w.domain.Status(ctx, gp.Application, nil); err != nil {
 		return err
@@ -107,10 +138,10 @@ func (w *installation) look(ctx context.Context) (err error) {
 		return err
 	}
 	w.plan.Domain = w.domain.AID()
-	if w.plan.Blocks, err = w.domain.Session().LoadBlocks(w.plan.LoadSize, lengths(w.access.Channel)[0]); err != nil {
+	if w.plan.Blocks, err = w.domain.Session().LoadBlocks(w.plan.LoadSize, lengths(w.ch)[0]); err != nil {
 		return err
 	}
-	if w.o.DryRun || w.commandToSpare() || !w.looked && w.domain.Reads() == 0 {
+	if w.o.DryRun || len(w.plan.Deletes) > 0 || w.commandToSpare() || !w.looked && w.domain.Reads() == 0 {
 		return w.room(ctx)
 	}
 	return nil // the card says itself when it is full
@@ -132,7 +163,7 @@ func (w *installation) room(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.plan.Memory = &MemoryReport{NonVolatile: memory.NonVolatile, Volatile: memory.Volatile}
+	w.plan.Memory = &javacard.Memory{NonVolatile: memory.NonVolatile, Volatile: memory.Volatile}
 	if len(w.plan.Deletes) == 0 && memory.NonVolatile < w.plan.LoadSize && !mostOf16Bits(memory.NonVolatile) {
 		return problem.New(problem.Failed, "the card has no room for it").
 			Because("The package needs %d bytes, and %d are free.", w.plan.LoadSize, memory.NonVolatile).
@@ -147,7 +178,7 @@ func mostOf16Bits(n int) bool { return n == 0x7FFF || n == 0xFFFF }
 // commandToSpare reports whether a command more does not show: of a library
 // nothing is installed, of several applets many, and long blocks are few.
 func (w *installation) commandToSpare() bool {
-	return len(w.plan.Instances) != 1 || lengths(w.access.Channel)[0] > mediumBlock
+	return len(w.plan.Instances) != 1 || lengths(w.ch)[0] > mediumBlock
 }
 
 // lengths are the lengths of LOAD command data to try, the greatest first.
@@ -162,22 +193,79 @@ func lengths(ch *iso7816.Channel) []int {
 	return []int{longBlock, mediumBlock, iso7816.MaxShortData}
 }
 
-// clear deletes what shall be replaced: the instances, then the package.
+// clear deletes what shall be replaced: at once where that is nothing but the
+// package and all that was installed from it, and else one after the other.
 func (w *installation) clear(ctx context.Context) error {
-	for i, aid := range w.plan.Deletes {
-		w.step("deleting", 0)
-		if err := w.domain.Delete(ctx, aid, false); err != nil {
+	instances, told := w.instancesOf(w.plan.Package.AID)
+	if told && len(instances) > 0 && len(instances)+1 == len(w.plan.Deletes) {
+		err := w.clearAtOnce(ctx)
+		switch iso7816.StatusOf(err) {
+		case iso7816.StatusWrongP1P2, iso7816.StatusFunctionNotSupported, iso7816.StatusWrongOffset: // not known to the card
+		default:
 			return err
 		}
-		w.state = fmt.Sprintf("Of what was to be replaced, %s is deleted.", aids(w.plan.Deletes[:i+1]))
+	}
+	for _, aid := range w.plan.Deletes {
+		w.step("deleting", 0)
+		known, err := w.delete(ctx, w.plan.kindOf(aid), aid, false)
+		if err != nil {
+			if !known {
+				w.state = problem.Sentences(deleted(w.gone), mayBeDeleted(aid))
+			}
+			return err
+		}
+		w.gone = append(w.gone, aid)
+		w.state = deleted(w.gone)
 	}
 	return nil
+}
+
+// clearAtOnce deletes the package with its instances by one command, which a card
+// refuses as a whole, as for a package that another one imports: the instances
+// stay then. After an answer that leaves something open, what is not there any more
+// is deleted.
+func (w *installation) clearAtOnce(ctx context.Context) error {
+	w.step("deleting", 0)
+	err := w.domain.Delete(ctx, w.plan.Package.AID, true)
+	if iso7816.Refused(err) {
+		return err
+	}
+	w.gone = w.plan.Deletes
+	if err != nil {
+		left, looked := w.left(ctx)
+		if looked != nil {
+			w.gone, w.state = nil, mayBeDeleted(w.plan.Deletes...)
+			return err
+		}
+		w.gone = slices.DeleteFunc(slices.Clone(w.plan.Deletes), func(aid gp.AID) bool { return find(left, aid) != nil })
+		if len(w.gone) == 0 {
+			return err
+		}
+	}
+	w.state = deleted(w.gone)
+	if len(w.gone) < len(w.plan.Deletes) {
+		return err
+	}
+	return nil
+}
+
+// left is what is on the card now.
+func (w *installation) left(ctx context.Context) ([]gp.Entry, error) {
+	if err := w.reopen(ctx); err != nil {
+		return nil, err
+	}
+	applications, err := w.domain.Status(ctx, gp.Application, nil)
+	if err != nil {
+		return nil, err
+	}
+	files, err := w.domain.Status(ctx, gp.LoadFile, nil)
+	return append(applications, files...), err
 }
 
 // load sends the package, with the longest blocks that the card takes.
 func (w *installation) load(ctx context.Context) error {
 	var err error
-	for i, length := range lengths(w.access.Channel) {
+	for i, length := range lengths(w.ch) {
 		if i > 0 {
 			// A card may announce more than it takes. What it saw of
 			// the refused command is not known, so all begins anew.
@@ -192,13 +280,15 @@ func (w *installation) load(ctx context.Context) error {
 	return err
 }
 
-// tooLong tells a card that does not take blocks of this length: it refuses the
-// first, and not for want of memory.
+// tooLong tells a card that does not take blocks of this length: it does not
+// accept the first, and not for want of memory. An only block that was not plainly
+// refused may have been loaded.
 func tooLong(err error) bool {
 	var load *gp.LoadError
 	status := iso7816.StatusOf(err)
 	return errors.As(err, &load) && load.Sent == 0 && status != 0 &&
-		status != iso7816.StatusNoSpace && status != iso7816.StatusMemoryFailure
+		status != iso7816.StatusNoSpace && status != iso7816.StatusMemoryFailure &&
+		(load.Blocks > 1 || iso7816.Refused(err))
 }
 
 func (w *installation) loadIn(ctx context.Context, length int) error {
@@ -275,7 +365,7 @@ func (w *installation) install(ctx context.Context) error {
 			File: w.plan.Package.AID, Module: i.Applet, AID: i.AID, Privileges: w.o.Privileges,
 			Parameters: gp.InstallParameters(w.o.Parameters, memory, nil),
 		})
-		if iso7816.StatusOf(err) == 0 { // what was refused is not ours to delete
+		if !iso7816.Refused(err) { // what was refused is not ours to delete
 			w.installed = append(w.installed, i.AID)
 		}
 		if err != nil {

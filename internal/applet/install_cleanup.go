@@ -18,10 +18,7 @@ const cleanUpTime = 30 * time.Second
 // cleanUp removes what this run put on the card, after cause. Where that does
 // not work, the state says what stayed and how to remove it.
 func (w *installation) cleanUp(ctx context.Context, cause error) error {
-	replaced := ""
-	if len(w.plan.Deletes) > 0 {
-		replaced = "What was to be replaced is deleted."
-	}
+	replaced := deleted(w.gone)
 	if !w.loaded {
 		return cause
 	}
@@ -34,16 +31,17 @@ func (w *installation) cleanUp(ctx context.Context, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 	defer cancel()
 	w.step("cleaning up", 0)
-	if w.remove(ctx) == nil {
+	if w.remove(ctx, cause) == nil {
 		w.state = problem.Sentences(replaced, "What was loaded is removed again.")
 	}
 	return w.sized(ctx, cause)
 }
 
 // remove deletes the instances of this run, then the package. What is not
-// there needs no deletion.
-func (w *installation) remove(ctx context.Context) error {
-	if w.domain.Session() == nil || !w.domain.Session().Open() {
+// there needs no deletion. After an answer that leaves something open, the card
+// and this side may not agree on the secure channel.
+func (w *installation) remove(ctx context.Context, cause error) error {
+	if w.domain.Session() == nil || !w.domain.Session().Open() || !iso7816.Refused(cause) {
 		if err := w.reopen(ctx); err != nil {
 			return err
 		}
@@ -54,7 +52,7 @@ func (w *installation) remove(ctx context.Context) error {
 		return w.absent(ctx, w.plan.Package.AID, errors.New("the package is on the card"))
 	}
 	for _, aid := range append(append([]gp.AID{}, w.installed...), w.plan.Package.AID) {
-		err := w.domain.Delete(ctx, aid, false)
+		_, err := w.delete(ctx, w.plan.kindOf(aid), aid, false)
 		switch iso7816.StatusOf(err) {
 		case iso7816.StatusReferenceNotFound, iso7816.StatusFileNotFound, iso7816.StatusWrongData:
 			err = w.absent(ctx, aid, err)
@@ -68,11 +66,7 @@ func (w *installation) remove(ctx context.Context) error {
 
 // absent reports whether what could not be deleted is not on the card.
 func (w *installation) absent(ctx context.Context, aid gp.AID, refused error) error {
-	kind := gp.Application
-	if aid.Equal(w.plan.Package.AID) {
-		kind = gp.LoadFile
-	}
-	entries, err := w.domain.Status(ctx, kind, aid)
+	entries, err := w.domain.Status(ctx, w.plan.kindOf(aid), aid)
 	if err == nil && find(entries, aid) != nil {
 		return refused
 	}

@@ -1,6 +1,7 @@
 package applet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -8,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
-	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -21,8 +22,8 @@ func TestInstall(t *testing.T) {
 	size := len(f.LoadFile(false, false))
 	n := (size + 4 + 246) / 247
 	var last Progress
-	p, err := Install(t.Context(), InstallOptions{
-		Access: card.access(defaultKey, t.TempDir()), File: f, Parameters: []byte{1, 2}, LoadHash: "auto",
+	p, err := card.access(defaultKey, t.TempDir()).install(t, InstallOptions{
+		File: f, Parameters: []byte{1, 2}, LoadHash: "auto",
 		Progress: func(p Progress) {
 			if p.Total > 0 {
 				last = p
@@ -38,7 +39,7 @@ func TestInstall(t *testing.T) {
 	if len(card.apps) != 1 || len(card.files) != 1 || card.files[0].size != size {
 		t.Errorf("%+v", card)
 	}
-	l, err := List(t.Context(), card.access(defaultKey, ""))
+	l, err := card.access(defaultKey, "").list(t)
 	if err != nil || len(l.Applications) != 1 || len(l.Packages) != 1 || len(l.Domains) != 1 || l.KeyVersion != 255 || l.State != "OP_READY" {
 		t.Errorf("%+v, %v", l, err)
 	}
@@ -56,7 +57,7 @@ func TestInstallKeepsCount(t *testing.T) {
 	} {
 		card := newFakeCard(t)
 		change(card)
-		p, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, t.TempDir()), File: large().file(t)})
+		p, err := card.access(defaultKey, t.TempDir()).install(t, InstallOptions{File: large().file(t)})
 		if err != nil || card.count > p.Blocks+8 {
 			t.Errorf("%s: %d commands for %d blocks, %v", name, card.count, p.Blocks, err)
 		}
@@ -65,7 +66,7 @@ func TestInstallKeepsCount(t *testing.T) {
 
 func TestListTakesFewCommands(t *testing.T) {
 	card := newFakeCard(t)
-	if _, err := List(t.Context(), card.access(defaultKey, t.TempDir())); err != nil || card.count > 8 {
+	if _, err := card.access(defaultKey, t.TempDir()).list(t); err != nil || card.count > 8 {
 		t.Errorf("%d commands, %v", card.count, err)
 	}
 }
@@ -81,7 +82,7 @@ func TestInstallInExtendedLength(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			card := newFakeCard(t)
 			card.announce, card.longest = true, test.longest
-			_, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: f})
+			_, err := card.access(defaultKey, "").install(t, InstallOptions{File: f})
 			if err != nil || len(card.apps) != 1 || card.count > test.most {
 				t.Errorf("%d commands, at most %d: %v", card.count, test.most, err)
 			}
@@ -126,18 +127,19 @@ func TestInstallRefusals(t *testing.T) {
 			c.apps = []fakeApp{{aid: unhex(c.t, "F0000000DA"), file: unhex(c.t, "A0000001515350"), privileges: []byte{0xC1}}}
 			c.refuse[0xE6] = 0x6A80
 		}, problem.NotSupported, "F0000000DA verifies a signature"},
-		"wrong keys":        {sample(), func(o *InstallOptions, c *fakeCard) { o.Access = c.access(defaultKey[2:]+"00", "") }, problem.KeysIncorrect, "wrong"},
-		"keys that are not": {sample(), func(o *InstallOptions, c *fakeCard) { o.Access = c.access("secretsecret", "") }, problem.Usage, "hexadecimal"},
-		"no such version":   {sample(), func(o *InstallOptions, _ *fakeCard) { o.Access.KeyVersion = 5 }, problem.NotFound, "version 5"},
+		"wrong keys":      {sample(), func(_ *InstallOptions, c *fakeCard) { c.keys[0] = bytes.Clone(c.keys[0]); c.keys[0][0] ^= 0x80 }, problem.KeysIncorrect, "wrong"},
+		"no such version": {sample(), func(o *InstallOptions, _ *fakeCard) { o.Domain.KeyVersion = 5 }, problem.NotFound, "version 5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			card := newFakeCard(t)
-			o := InstallOptions{Access: card.access(defaultKey, ""), File: test.file.file(t)}
+			o := InstallOptions{File: test.file.file(t)}
 			test.change(&o, card)
 			files, apps := len(card.files), len(card.apps)
-			_, err := Install(t.Context(), o)
+			r := card.access(defaultKey, "")
+			r.domain = o.Domain
+			_, err := r.install(t, o)
 			var p *problem.Error
-			if !errors.As(err, &p) || p.Code != test.code || !strings.Contains(p.Error()+p.Try, test.text) || strings.Contains(p.Error(), "secretsecret") {
+			if !errors.As(err, &p) || p.Code != test.code || !strings.Contains(p.Error()+p.Try, test.text) {
 				t.Errorf("%v", err)
 			}
 			log := strings.Join(card.log, " ")
@@ -148,17 +150,51 @@ func TestInstallRefusals(t *testing.T) {
 	}
 }
 
+// TestKeysThatAreNot sees that what was given for keys is not repeated.
+func TestKeysThatAreNot(t *testing.T) {
+	card := newFakeCard(t)
+	_, err := card.access("secretsecret", "").install(t, InstallOptions{File: sample().file(t)})
+	if !problem.Is(err, problem.Usage) || !strings.Contains(err.Error(), "hexadecimal") || strings.Contains(err.Error(), "secretsecret") {
+		t.Error(err)
+	}
+}
+
 func TestReplace(t *testing.T) {
 	card := newFakeCard(t)
 	o := InstallOptions{File: sample().file(t), Replace: true}
 	for range 2 {
-		o.Access = card.access(defaultKey, "")
-		if _, err := Install(t.Context(), o); err != nil {
+		if _, err := card.access(defaultKey, "").install(t, o); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if len(card.files) != 1 || len(card.apps) != 1 {
 		t.Errorf("%+v", card)
+	}
+	card.alone = true
+	if _, err := card.access(defaultKey, "").install(t, o); err != nil || len(card.files) != 1 || len(card.apps) != 1 {
+		t.Errorf("a card that deletes one thing at a time: %+v, %v", card, err)
+	}
+}
+
+// TestReplaceLosesNothingThatStays has a package that another one imports: it
+// cannot be deleted, so its instances are not either.
+func TestReplaceLosesNothingThatStays(t *testing.T) {
+	card := withSample(t)
+	card.imported = true
+	_, err := card.access(defaultKey, "").install(t, InstallOptions{File: sample().file(t), Replace: true})
+	if err == nil || !strings.Contains(err.Error(), unchanged) || len(card.apps) != 1 || len(card.files) != 1 {
+		t.Errorf("%v, %+v", err, card)
+	}
+}
+
+// TestReplaceSaysWhatIsGone has a card that refuses the new package when the old
+// one is deleted.
+func TestReplaceSaysWhatIsGone(t *testing.T) {
+	card := withSample(t)
+	card.refuse[0xE8] = 0x6A80
+	_, err := card.access(defaultKey, "").install(t, InstallOptions{File: sample().file(t), Replace: true})
+	if err == nil || !strings.Contains(err.Error(), "F00000000101, F000000001 are deleted, with the keys and data in them. What was loaded is removed again.") || len(card.files) != 0 {
+		t.Errorf("%v, %+v", err, card)
 	}
 }
 
@@ -166,7 +202,7 @@ func TestSeveralApplets(t *testing.T) {
 	two := sample()
 	two.applets = []string{"F00000000101", "F00000000102"}
 	card, f := newFakeCard(t), two.file(t)
-	p, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: f, Applets: f.Applets, Instances: []gp.AID{unhex(t, "F0000000AA01")}})
+	p, err := card.access(defaultKey, "").install(t, InstallOptions{File: f, Applets: f.Applets, Instances: []gp.AID{unhex(t, "F0000000AA01")}})
 	if err != nil || len(card.apps) != 2 || p.Instances[0].AID.String() != "F0000000AA01" || p.Instances[1].AID.String() != "F00000000102" {
 		t.Errorf("%+v, %v", p, err)
 	}
@@ -174,12 +210,12 @@ func TestSeveralApplets(t *testing.T) {
 
 func TestDryRun(t *testing.T) {
 	card := newFakeCard(t)
-	p, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: sample().file(t), DryRun: true})
+	p, err := card.access(defaultKey, "").install(t, InstallOptions{File: sample().file(t), DryRun: true})
 	if err != nil || len(card.files) != 0 || p.Memory == nil || p.Blocks == 0 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	card.memory = 100
-	_, err = Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: sample().file(t), DryRun: true})
+	_, err = card.access(defaultKey, "").install(t, InstallOptions{File: sample().file(t), DryRun: true})
 	if !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "100 are free") {
 		t.Error(err)
 	}
@@ -197,7 +233,7 @@ func TestFailedStepsAreCleanedUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			card := newFakeCard(t)
 			test.change(card)
-			_, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: large().file(t)})
+			_, err := card.access(defaultKey, "").install(t, InstallOptions{File: large().file(t)})
 			if err == nil || len(card.files) != 0 || len(card.apps) != 0 || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(test.text)) ||
 				!strings.Contains(err.Error(), "removed again") {
 				t.Errorf("%v", err)
@@ -207,15 +243,15 @@ func TestFailedStepsAreCleanedUp(t *testing.T) {
 	card := newFakeCard(t)
 	hook := &refuseSecond{fakeCard: card}
 	a := card.access(defaultKey, "")
-	a.Channel = iso7816.NewChannel(hook, iso7816.Capabilities{})
-	_, err := Install(t.Context(), InstallOptions{Access: a, File: sample().file(t)})
+	a.card = hook
+	_, err := a.install(t, InstallOptions{File: sample().file(t)})
 	if err == nil || len(card.files) != 0 || !strings.Contains(err.Error(), "removed again") || !strings.Contains(err.Error(), "install and make selectable") {
 		t.Errorf("%v, %+v", err, card.files)
 	}
 	card.refuse[0xE4] = 0x6985
 	a = card.access(defaultKey, "")
-	a.Channel = iso7816.NewChannel(&refuseSecond{fakeCard: card}, iso7816.Capabilities{})
-	_, err = Install(t.Context(), InstallOptions{Access: a, File: sample().file(t)})
+	a.card = &refuseSecond{fakeCard: card}
+	_, err = a.install(t, InstallOptions{File: sample().file(t)})
 	if err == nil || len(card.files) != 1 || !strings.Contains(err.Error(), "cardctl applet delete F000000001 --with-applets") {
 		t.Errorf("%v", err)
 	}
@@ -240,7 +276,7 @@ func TestPulledEverywhere(t *testing.T) {
 		card := newFakeCard(t)
 		state := t.TempDir()
 		install := func() error {
-			_, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, state), File: f, Replace: true})
+			_, err := card.access(defaultKey, state).install(t, InstallOptions{File: f, Replace: true})
 			return err
 		}
 		card.pulled = at
@@ -252,17 +288,17 @@ func TestPulledEverywhere(t *testing.T) {
 		if !problem.Is(err, problem.CardRemoved) {
 			t.Fatalf("pulled at %d: %v", at, err)
 		}
-		if _, err := List(t.Context(), card.access(defaultKey, state)); err != nil {
+		if _, err := card.access(defaultKey, state).list(t); err != nil {
 			t.Fatalf("pulled at %d, list: %v", at, err)
 		}
 		if err := install(); err != nil || len(card.apps) != 1 || len(card.files) != 1 {
 			t.Fatalf("pulled at %d, again: %v, %+v", at, err, card)
 		}
 		card.pulled = at
-		_, err = Delete(t.Context(), DeleteOptions{Access: card.access(defaultKey, state), AID: f.Package.AID, WithApplets: true})
+		_, err = card.access(defaultKey, state).delete(t, DeleteOptions{AID: f.Package.AID, WithApplets: true})
 		card.pulled = -1
 		if err != nil {
-			_, err = Delete(t.Context(), DeleteOptions{Access: card.access(defaultKey, state), AID: f.Package.AID, WithApplets: true})
+			_, err = card.access(defaultKey, state).delete(t, DeleteOptions{AID: f.Package.AID, WithApplets: true})
 			if err != nil && !problem.Is(err, problem.NotFound) || len(card.files) != 0 || len(card.apps) != 0 {
 				t.Fatalf("pulled at %d, delete again: %v", at, err)
 			}
@@ -275,13 +311,13 @@ func TestDelete(t *testing.T) {
 	f := sample().file(t)
 	install := func() {
 		t.Helper()
-		if _, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: f}); err != nil {
+		if _, err := card.access(defaultKey, "").install(t, InstallOptions{File: f}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	install()
 	remove := func(aid gp.AID, with bool) error {
-		_, err := Delete(t.Context(), DeleteOptions{Access: card.access(defaultKey, ""), AID: aid, WithApplets: with})
+		_, err := card.access(defaultKey, "").delete(t, DeleteOptions{AID: aid, WithApplets: with})
 		return err
 	}
 	if err := remove(f.Package.AID, false); !problem.Is(err, problem.Refused) || len(card.files) != 1 || !strings.Contains(err.Error(), "F00000000101") {
@@ -305,8 +341,8 @@ func TestDelete(t *testing.T) {
 	}
 	refused := problem.New(problem.Refused, "no")
 	install()
-	_, err := Delete(t.Context(), DeleteOptions{Access: card.access(defaultKey, ""), AID: f.Package.AID, WithApplets: true,
-		Confirm: func(context.Context, string) error { return refused }})
+	_, err := card.access(defaultKey, "").confirmed(func(context.Context, desk.Question) error { return refused }).
+		delete(t, DeleteOptions{AID: f.Package.AID, WithApplets: true})
 	if !problem.Is(err, problem.Refused) || len(card.files) != 1 {
 		t.Error(err)
 	}
@@ -320,28 +356,24 @@ func TestGuard(t *testing.T) {
 		card := newFakeCard(t)
 		card.serial = serial
 		wrong := strings.Repeat("11", 16)
-		if _, err := List(t.Context(), card.access(wrong, state)); !problem.Is(err, problem.KeysIncorrect) {
+		if _, err := card.access(wrong, state).list(t); !problem.Is(err, problem.KeysIncorrect) {
 			t.Fatal(err)
 		}
-		if _, err := List(t.Context(), card.access(defaultKey, state)); !problem.Is(err, problem.PINBlocked) || card.failed > 0 {
+		if _, err := card.access(defaultKey, state).list(t); !problem.Is(err, problem.PINBlocked) || card.failed > 0 {
 			t.Errorf("a second try: %v", err)
 		}
 		other := newFakeCard(t)
 		other.serial = 7
-		if _, err := List(t.Context(), other.access(defaultKey, state)); err != nil {
+		if _, err := other.access(defaultKey, state).list(t); err != nil {
 			t.Errorf("another card: %v", err)
 		}
-		insist := card.access(wrong, state)
-		insist.RetryKeys = true
-		if _, err := List(t.Context(), insist); !problem.Is(err, problem.KeysIncorrect) {
+		if _, err := card.access(wrong, state).insisting().list(t); !problem.Is(err, problem.KeysIncorrect) {
 			t.Error(err)
 		}
-		insist = card.access(defaultKey, state)
-		insist.RetryKeys = true
-		if _, err := List(t.Context(), insist); err != nil {
+		if _, err := card.access(defaultKey, state).insisting().list(t); err != nil {
 			t.Error(err)
 		}
-		if _, err := List(t.Context(), card.access(defaultKey, state)); err != nil {
+		if _, err := card.access(defaultKey, state).list(t); err != nil {
 			t.Errorf("after the right keys: %v", err)
 		}
 		entries, _ := os.ReadDir(filepath.Join(state, "card-keys"))
@@ -357,7 +389,7 @@ func TestGuard(t *testing.T) {
 func TestCleaningUpLeavesOthersAlone(t *testing.T) {
 	card := newFakeCard(t)
 	card.files, card.careless = []fakeFile{{aid: unhex(t, "F000000001")}}, true
-	_, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, ""), File: sample().file(t)})
+	_, err := card.access(defaultKey, "").install(t, InstallOptions{File: sample().file(t)})
 	if err == nil || len(card.files) != 1 || !strings.Contains(err.Error(), "may be on the card") {
 		t.Errorf("%v, %+v", err, card.files)
 	}
@@ -368,21 +400,21 @@ func TestCleaningUpLeavesOthersAlone(t *testing.T) {
 func TestOthersCardsCostNothing(t *testing.T) {
 	state, other := t.TempDir(), newFakeCard(t)
 	other.serial = 7
-	if _, err := List(t.Context(), other.access("00112233445566778899AABBCCDDEEFF", state)); !problem.Is(err, problem.KeysIncorrect) {
+	if _, err := other.access("00112233445566778899AABBCCDDEEFF", state).list(t); !problem.Is(err, problem.KeysIncorrect) {
 		t.Fatal(err)
 	}
 	card, f := newFakeCard(t), large().file(t)
-	p, err := Install(t.Context(), InstallOptions{Access: card.access(defaultKey, state), File: f})
+	p, err := card.access(defaultKey, state).install(t, InstallOptions{File: f})
 	if err != nil || card.count > p.Blocks+8 || p.Memory == nil {
 		t.Errorf("%d commands for %d blocks, %+v, %v", card.count, p.Blocks, p, err)
 	}
 	// One whose key diversification data are the same is told by its serial.
 	twin := newFakeCard(t)
 	twin.twin = 7
-	if _, err := List(t.Context(), twin.access(defaultKey, state)); err != nil {
+	if _, err := twin.access(defaultKey, state).list(t); err != nil {
 		t.Error(err)
 	}
-	if _, err := List(t.Context(), other.access(defaultKey, state)); !problem.Is(err, problem.PINBlocked) || other.failed > 0 {
+	if _, err := other.access(defaultKey, state).list(t); !problem.Is(err, problem.PINBlocked) || other.failed > 0 {
 		t.Errorf("the other card: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 )
 
@@ -28,6 +29,8 @@ type Item struct {
 
 // Listing is what is on a card.
 type Listing struct {
+	Reader string `json:"reader"`
+
 	// Protocol is the secure channel that was spoken, KeyVersion the
 	// version of the keys, 255 for those that the card came with.
 	Protocol   string `json:"protocol"`
@@ -40,21 +43,22 @@ type Listing struct {
 	Packages     []Item `json:"packages"`
 }
 
-// List says what is on the card.
-func List(ctx context.Context, a Access) (*Listing, error) {
-	l, err := list(ctx, a)
-	return l, explain(err, "applet list", "")
+// List says what is on the card that is meant.
+func List(ctx context.Context, d *desk.Desk, a desk.Access, o Domain) (l *Listing, err error) {
+	err = withCard(ctx, d, a, o, func(ctx context.Context, c *card) (err error) {
+		l, err = c.list(ctx)
+		return explain(err, "applet list", "")
+	})
+	return l, err
 }
 
-func list(ctx context.Context, a Access) (*Listing, error) {
-	c, err := connect(ctx, a)
-	if err != nil {
+func (c *card) list(ctx context.Context) (*Listing, error) {
+	if err := c.connect(ctx); err != nil {
 		return nil, err
 	}
-	defer c.close()
 	session := c.domain.Session()
 	l := &Listing{
-		Protocol: session.Protocol.String(), KeyVersion: session.KeyVersion, State: "unknown",
+		Reader: c.at.Place, Protocol: session.Protocol.String(), KeyVersion: session.KeyVersion, State: "unknown",
 		Domains: []Item{}, Applications: []Item{}, Packages: []Item{},
 	}
 	issuer, err := optional(c.domain.Status(ctx, gp.IssuerDomain, nil))

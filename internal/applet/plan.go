@@ -5,13 +5,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/family/javacard"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // InstallOptions is what Install shall do.
 type InstallOptions struct {
-	Access Access
+	Domain Domain
 	File   *File
 
 	// Applets are the applets to install, and Instances the AIDs that they
@@ -51,20 +52,15 @@ type Progress struct {
 
 // Plan is what an installation will do, or did.
 type Plan struct {
-	Package   Package        `json:"package"`
-	Instances []InstancePlan `json:"instances"`
-	Deletes   []gp.AID       `json:"deletes"` // before the package is loaded
-	LoadSize  int            `json:"loadSize"`
-	Blocks    int            `json:"blocks"`
-	Domain    gp.AID         `json:"domain,omitempty"`
-	Memory    *MemoryReport  `json:"memory,omitempty"`
-	DryRun    bool           `json:"dryRun"`
-}
-
-// MemoryReport is the free memory of a card in bytes, as it tells it.
-type MemoryReport struct {
-	NonVolatile int `json:"nonVolatile"`
-	Volatile    int `json:"volatile"`
+	Reader    string           `json:"reader"`
+	Package   Package          `json:"package"`
+	Instances []InstancePlan   `json:"instances"`
+	Deletes   []gp.AID         `json:"deletes"` // before the package is loaded
+	LoadSize  int              `json:"loadSize"`
+	Blocks    int              `json:"blocks"`
+	Domain    gp.AID           `json:"domain,omitempty"`
+	Memory    *javacard.Memory `json:"memory,omitempty"`
+	DryRun    bool             `json:"dryRun"`
 }
 
 // InstancePlan is one application to install.
@@ -161,8 +157,17 @@ func (f *File) forPlatform() bool {
 	return !slices.ContainsFunc(f.Imports, func(p Package) bool { return !platform(p.AID) })
 }
 
+// kindOf is where the card lists something that the plan is about.
+func (p *Plan) kindOf(aid gp.AID) gp.Kind {
+	if aid.Equal(p.Package.AID) {
+		return gp.LoadFile
+	}
+	return gp.Application
+}
+
 // compare holds the plan against what is on the card.
 func (p *Plan) compare(r *registry, f *File, replace bool) error {
+	p.Deletes = []gp.AID{}
 	for _, missing := range f.Imports {
 		there := find(r.files, missing.AID)
 		if there == nil && platform(missing.AID) {
@@ -179,12 +184,7 @@ func (p *Plan) compare(r *registry, f *File, replace bool) error {
 	belongs, _ := r.instancesOf(p.Package.AID)
 	if len(belongs) > 0 || find(r.files, p.Package.AID) != nil {
 		if !replace {
-			why := "Nothing was installed from it."
-			if len(belongs) > 0 {
-				why = "It has the instances " + aids(belongs) + "."
-			}
-			return problem.New(problem.Refused, "the package %s is already on the card", p.Package.AID).Because("%s", why).
-				Hint("the same command with --replace")
+			return p.inTheWay(belongs)
 		}
 		p.Deletes = append(append(p.Deletes, belongs...), p.Package.AID)
 	}
@@ -211,6 +211,23 @@ func (p *Plan) compare(r *registry, f *File, replace bool) error {
 		return problem.New(problem.Refused, "an application on the card has the AID of the package, %s", p.Package.AID)
 	}
 	return nil
+}
+
+// inTheWay is a package that is on the card already. --replace is the way on only
+// where it deletes nothing that was not named.
+func (p *Plan) inTheWay(belongs []gp.AID) error {
+	in := problem.New(problem.Refused, "the package %s is already on the card", p.Package.AID)
+	if len(belongs) == 0 {
+		return in.Because("Nothing was installed from it.").Hint("the same command with --replace")
+	}
+	others := slices.DeleteFunc(slices.Clone(belongs), func(aid gp.AID) bool {
+		return slices.ContainsFunc(p.Instances, func(i InstancePlan) bool { return i.AID.Equal(aid) })
+	})
+	if len(others) == 0 {
+		return in.Because("It has the instances %s.", aids(belongs)).Hint("the same command with --replace")
+	}
+	return in.Because("It has the instances %s. Replacing the package would delete %s too, with the keys and data in it.", aids(belongs), aids(others)).
+		Hint("cardctl applet list")
 }
 
 func aids(list []gp.AID) string {

@@ -42,15 +42,6 @@ type ComponentReport struct {
 	Loaded bool   `json:"loaded"`
 }
 
-// Inspect reads a CAP or IJC file and says what is in it. No card is needed.
-func Inspect(path string) (*Report, error) {
-	f, err := ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return f.Report(), nil
-}
-
 // Report says what is in the file.
 func (f *File) Report() *Report {
 	data := f.LoadFile(false, false)

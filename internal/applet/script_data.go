@@ -39,7 +39,7 @@ func (r *scriptRun) send(ctx context.Context, c *command) error {
 	}
 	var answer []byte
 	if c.number("-sc") == 0 {
-		answer, err = gp.Transmit(ctx, r.access.Channel, cmd)
+		answer, err = gp.Transmit(ctx, r.ch, cmd)
 	} else {
 		answer, err = r.domain.Transmit(ctx, cmd)
 	}

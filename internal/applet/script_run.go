@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -15,9 +16,10 @@ import (
 
 // ScriptOptions is how a script is run.
 type ScriptOptions struct {
-	// Access is the card; the keys are the script's own.
-	Access Access
 	Script *Script
+
+	// RetryKeys tries the script's keys although some failed on this card before.
+	RetryKeys bool
 
 	// Dir is where files are looked for that are not where the process is:
 	// the directory of the script. "" for nowhere.
@@ -39,17 +41,28 @@ type ScriptEvent struct {
 	Text    string // "" when the command begins
 }
 
-// RunScript runs a GPShell script. The files that it names are read and
-// checked before the first command, and the reader is the one that was chosen
-// outside the script.
-func RunScript(ctx context.Context, o ScriptOptions) error {
+// RunScript runs a GPShell script on the card that is meant, whatever reader the
+// script names, and tells where that is. The files that it names are read and
+// checked before the first command.
+func RunScript(ctx context.Context, d *desk.Desk, a desk.Access, o ScriptOptions) (place string, err error) {
+	err = withCard(ctx, d, a, Domain{RetryKeys: o.RetryKeys}, func(ctx context.Context, c *card) error {
+		place = c.at.Place
+		return (&scriptRun{card: c, o: o, files: map[string]*File{}}).runAll(ctx)
+	})
+	return place, err
+}
+
+// runAll runs one command after the other.
+func (r *scriptRun) runAll(ctx context.Context) error {
 	const what = "applet script"
-	r := &scriptRun{card: &card{access: o.Access, guard: newGuard(o.Access)}, o: o, files: map[string]*File{}}
-	defer r.close()
+	o := &r.o
 	for i := range o.Script.commands {
-		if err := r.readFile(&o.Script.commands[i]); err != nil {
+		if err := r.readFile(ctx, &o.Script.commands[i]); err != nil {
 			return explain(err, fmt.Sprintf("%s: line %d", what, o.Script.commands[i].line), "Nothing was sent to the card.")
 		}
+	}
+	if err := r.confirm(ctx, r.look); err != nil {
+		return explain(err, what, unchanged)
 	}
 	for i := range o.Script.commands {
 		c := &o.Script.commands[i]
@@ -68,7 +81,11 @@ func RunScript(ctx context.Context, o ScriptOptions) error {
 			err = nil
 		}
 		if err != nil {
-			return explain(err, fmt.Sprintf("%s: line %d: %s", what, c.line, c.name), r.state)
+			state := r.state
+			if c.changes() && unclear(err) {
+				state = problem.Sentences(state, "It is not known whether the card did it; cardctl applet list shows what is on the card.")
+			}
+			return explain(err, fmt.Sprintf("%s: line %d: %s", what, c.line, c.name), state)
 		}
 	}
 	return nil
@@ -91,6 +108,26 @@ type scriptRun struct {
 	state      string
 }
 
+// look words the question for what the script destroys, which it says itself.
+func (r *scriptRun) look(context.Context) (func(string) string, error) {
+	var list []string
+	for i := range r.o.Script.commands {
+		c := &r.o.Script.commands[i]
+		if c.name == "exit" {
+			break
+		}
+		if what := c.destroys(); what != "" {
+			list = append(list, fmt.Sprintf("%s (line %d)", what, c.line))
+		}
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return func(card string) string {
+		return fmt.Sprintf("Run the script on %s? It %s. The keys and data in what is deleted are lost.", card, strings.Join(list, ", "))
+	}, nil
+}
+
 func (r *scriptRun) close() {
 	if r.domain != nil {
 		r.domain.Close()
@@ -104,7 +141,7 @@ func (r *scriptRun) say(text string) {
 }
 
 // readFile reads the CAP or IJC file of a command.
-func (r *scriptRun) readFile(c *command) error {
+func (r *scriptRun) readFile(ctx context.Context, c *command) error {
 	name, ok := c.options["-file"]
 	if !ok || r.files[name] != nil {
 		return nil
@@ -113,7 +150,7 @@ func (r *scriptRun) readFile(c *command) error {
 	if _, err := os.Stat(path); err != nil && r.o.Dir != "" && !filepath.IsAbs(path) {
 		path = filepath.Join(r.o.Dir, name)
 	}
-	f, err := ReadFile(path)
+	f, err := ReadFile(ctx, path)
 	if problem.Is(err, problem.NotFound) {
 		return problem.Wrap(problem.NotFound, err, name).Because("There is no such file.").
 			Hint("files are looked for here and beside the script")
@@ -122,7 +159,7 @@ func (r *scriptRun) readFile(c *command) error {
 		return err
 	}
 	r.files[name] = f
-	if _, err := gp.FewestLoadBlocks(len(f.LoadFile(false, false)), lengths(r.access.Channel)[0], c.level); err != nil {
+	if _, err := gp.FewestLoadBlocks(len(f.LoadFile(false, false)), lengths(r.ch)[0], c.level); err != nil {
 		return err
 	}
 	if applet := c.aid("-aid"); applet != nil && c.name == "install" && !f.hasApplet(applet) {
@@ -208,11 +245,11 @@ func (r *scriptRun) run(ctx context.Context, c *command) error {
 func (r *scriptRun) selectDomain(ctx context.Context, aid gp.AID) (err error) {
 	r.close()
 	r.otherISD = false
-	r.domain, err = gp.Discover(ctx, r.access.Channel, aid)
+	r.domain, err = gp.Discover(ctx, r.ch, aid)
 	if iso7816.StatusOf(err) == 0 || !gp.IsIssuerAID(aid) {
 		return err
 	}
-	issuer, discovered := gp.Discover(ctx, r.access.Channel, nil)
+	issuer, discovered := gp.Discover(ctx, r.ch, nil)
 	if errors.Is(discovered, gp.ErrNoSecurityDomain) {
 		return err
 	}
@@ -225,7 +262,7 @@ func (r *scriptRun) selectDomain(ctx context.Context, aid gp.AID) (err error) {
 }
 
 func (r *scriptRun) openChannel(ctx context.Context, c *command) error {
-	if err := r.guard.permit(ctx, r.domain); err != nil {
+	if err := r.guard.Permit(ctx, r.domain); err != nil {
 		return keysOfScript(err)
 	}
 	keys, err := c.keys()
@@ -244,7 +281,7 @@ func (r *scriptRun) openChannel(ctx context.Context, c *command) error {
 	} else if len(own) == 0 && len(r.told) > 0 { // an application that is no security domain does not tell
 		credentials.Protocol = r.told[0]
 	}
-	return keysOfScript(r.openAs(ctx, credentials))
+	return keysOfScript(r.guard.Open(ctx, r.domain, credentials))
 }
 
 // keysOfScript says of keys that failed where a script has others.
@@ -326,7 +363,7 @@ func (r *scriptRun) install(ctx context.Context, c *command) error {
 func (r *scriptRun) load(ctx context.Context, f *File) error {
 	file := f.LoadFile(false, false)
 	err := r.domain.Load(ctx, file, iso7816.MaxShortData, nil)
-	if longest := lengths(r.access.Channel)[0]; errors.Is(err, gp.ErrTooManyBlocks) && longest > iso7816.MaxShortData {
+	if longest := lengths(r.ch)[0]; errors.Is(err, gp.ErrTooManyBlocks) && longest > iso7816.MaxShortData {
 		return r.domain.Load(ctx, file, longest, nil)
 	}
 	return err

@@ -42,7 +42,7 @@ func TestRunScript(t *testing.T) {
 	card := newFakeCard(t)
 	var said strings.Builder
 	for range 2 {
-		err = RunScript(t.Context(), ScriptOptions{Access: card.access("", t.TempDir()), Script: s, Dir: dir, Report: func(e ScriptEvent) {
+		err = card.access("", t.TempDir()).runScript(t, ScriptOptions{Script: s, Dir: dir, Report: func(e ScriptEvent) {
 			said.WriteString(e.Command + " " + e.Text + "\n")
 		}})
 		if err != nil || len(card.apps) != 1 || len(card.files) != 1 {
@@ -75,7 +75,7 @@ get_data -identifier 9F7F
 		t.Fatal(err)
 	}
 	card := newFakeCard(t)
-	if err := RunScript(t.Context(), ScriptOptions{Access: card.access("", ""), Script: s}); err != nil || card.version != 1 {
+	if err := card.access("", "").runScript(t, ScriptOptions{Script: s}); err != nil || card.version != 1 {
 		t.Errorf("version %d, %v", card.version, err)
 	}
 	if strings.Contains(strings.Join(card.log, " "), "CA9F") {
@@ -130,7 +130,7 @@ func TestScriptFilesAreReadFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	card := newFakeCard(t)
-	err = RunScript(t.Context(), ScriptOptions{Access: card.access("", ""), Script: s, Dir: t.TempDir()})
+	err = card.access("", "").runScript(t, ScriptOptions{Script: s, Dir: t.TempDir()})
 	if !problem.Is(err, problem.NotFound) || card.count > 0 || !strings.Contains(err.Error(), "line 3") {
 		t.Errorf("%d commands, %v", card.count, err)
 	}
@@ -143,7 +143,7 @@ func TestScriptRespectsTheGuard(t *testing.T) {
 	}
 	card, state := newFakeCard(t), t.TempDir()
 	for _, code := range []problem.Code{problem.KeysIncorrect, problem.PINBlocked} {
-		if err := RunScript(t.Context(), ScriptOptions{Access: card.access("", state), Script: s}); !problem.Is(err, code) {
+		if err := card.access("", state).runScript(t, ScriptOptions{Script: s}); !problem.Is(err, code) {
 			t.Error(err)
 		}
 	}

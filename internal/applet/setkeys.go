@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -16,9 +17,9 @@ import (
 
 // SetKeysOptions is what SetKeys shall do.
 type SetKeysOptions struct {
-	Access Access
+	Domain Domain
 
-	// Generate makes random keys. Without it they come from Access.Ask as
+	// Generate makes random keys. Without it somebody is asked for
 	// secret.NewCardKeys, or are the well-known test keys with NewDefault.
 	Generate, NewDefault bool
 
@@ -31,13 +32,11 @@ type SetKeysOptions struct {
 	// File is where the new keys are written before the card gets them, as
 	// gp.ParseKeySet reads them, with mode 0600. It must not be there yet.
 	File string
-
-	// Confirm asks before the card is changed; nil asks nobody.
-	Confirm func(ctx context.Context, question string) error
 }
 
 // KeyReport is what SetKeys did.
 type KeyReport struct {
+	Reader  string `json:"reader"`
 	Version byte   `json:"version"`
 	Cipher  string `json:"cipher"`
 	Bits    int    `json:"bits"`
@@ -47,10 +46,10 @@ type KeyReport struct {
 	CheckValues [3]string `json:"checkValues"`
 }
 
-// SetKeys replaces the keys of the card's security domain. They are in a file
+// SetKeys replaces the keys of the security domain of the card that is meant. They are in a file
 // before the card has them, and the card has proved that it has them when
 // SetKeys returns without an error.
-func SetKeys(ctx context.Context, o SetKeysOptions) (*KeyReport, error) {
+func SetKeys(ctx context.Context, d *desk.Desk, a desk.Access, o SetKeysOptions) (report *KeyReport, err error) {
 	const what = "applet set-keys"
 	if o.File == "" {
 		return nil, problem.New(problem.Usage, "%s: no file for the new keys", what).
@@ -61,14 +60,12 @@ func SetKeys(ctx context.Context, o SetKeysOptions) (*KeyReport, error) {
 			Because("It may hold keys that the card has already, from a set-keys that was cut short.").
 			Hint("cardctl applet list --card-keys file:%s, which works where the card has them; else --keys-file with another name", o.File)
 	}
-	c, err := connect(ctx, o.Access)
-	if err != nil {
-		return nil, explain(err, what, "Nothing on the card was changed.")
-	}
-	defer c.close()
-	w := &keyChange{card: c, o: o, state: "The card has its old keys."}
-	report, err := w.run(ctx)
-	return report, explain(err, what, w.state)
+	err = withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) (err error) {
+		w := &keyChange{card: c, o: o, state: unchanged}
+		report, err = w.start(ctx)
+		return explain(err, what, w.state)
+	})
+	return report, err
 }
 
 // keyChange is one run of SetKeys.
@@ -76,42 +73,66 @@ type keyChange struct {
 	*card
 	o     SetKeysOptions
 	state string
+
+	fresh            *gp.KeySet
+	replace, version byte // as PUT KEY wants them
 }
 
-func (w *keyChange) run(ctx context.Context) (*KeyReport, error) {
-	session := w.domain.Session()
-	replace, version := w.versions(session.KeyVersion)
-	fresh, err := w.newKeys(ctx, session.Protocol)
-	if err != nil {
+// start gets all the keys before the secure channel is opened: it would not last
+// while somebody is asked.
+func (w *keyChange) start(ctx context.Context) (_ *KeyReport, err error) {
+	defer func() { w.fresh.Wipe() }()
+	if w.fresh, err = w.newKeys(ctx); err != nil {
 		return nil, err
 	}
-	defer fresh.Wipe()
-	values, err := fresh.CheckValues(session.Protocol.Cipher())
-	if err != nil {
+	if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
-	if w.o.Confirm != nil {
-		question := fmt.Sprintf("Give the card new keys of version %d in place of those of version %d?", version, session.KeyVersion)
-		if replace == 0 {
-			question = fmt.Sprintf("Give the card new keys of version %d? (It now uses those of version %d.)", version, session.KeyVersion)
-		}
-		if err := w.o.Confirm(ctx, question); err != nil {
+	w.state = "The card has its old keys."
+	return w.run(ctx)
+}
+
+func (w *keyChange) run(ctx context.Context) (_ *KeyReport, err error) {
+	protocol := w.domain.Session().Protocol
+	if w.o.Generate {
+		if w.fresh, err = generate(w.keys.Length(), protocol); err != nil {
 			return nil, err
 		}
 	}
-	if err := writeKeys(w.o.File, fresh); err != nil {
+	values, err := w.fresh.CheckValues(protocol.Cipher())
+	if err != nil {
 		return nil, err
 	}
-	if err := w.put(ctx, fresh, replace, version); err != nil {
+	if err := w.confirm(ctx, w.look); err != nil {
 		return nil, err
 	}
-	if err := w.prove(ctx, fresh, version); err != nil {
+	if err := writeKeys(w.o.File, w.fresh); err != nil {
+		return nil, err
+	}
+	if err := w.put(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.prove(ctx); err != nil {
 		return nil, err
 	}
 	w.state = ""
 	return &KeyReport{
-		Version: version, Cipher: session.Protocol.Cipher().String(), Bits: fresh.Length() * 8, File: w.o.File,
+		Reader: w.at.Place, Version: w.version, Cipher: protocol.Cipher().String(), Bits: w.fresh.Length() * 8, File: w.o.File,
 		CheckValues: [3]string{values[0].String(), values[1].String(), values[2].String()},
+	}, nil
+}
+
+// look sees which keys the card uses, and words the question.
+func (w *keyChange) look(context.Context) (func(string) string, error) {
+	current := w.domain.Session().KeyVersion
+	w.replace, w.version = w.versions(current)
+	old := fmt.Sprintf("The keys of version %d that it uses now open it no more.", current)
+	if w.o.Add {
+		old = fmt.Sprintf("It keeps those of version %d that it uses now.", current)
+	}
+	version := w.version
+	return func(card string) string {
+		return fmt.Sprintf("Give %s new keys of version %d? %s", card, version, old)
 	}, nil
 }
 
@@ -132,19 +153,15 @@ func (w *keyChange) versions(current byte) (replace, version byte) {
 	return replace, version
 }
 
-func (w *keyChange) newKeys(ctx context.Context, p gp.Protocol) (*gp.KeySet, error) {
+// newKeys are the new keys that do not depend on the card.
+func (w *keyChange) newKeys(ctx context.Context) (*gp.KeySet, error) {
 	switch {
 	case w.o.NewDefault:
 		return gp.DefaultKeySet(), nil
 	case w.o.Generate:
-		return generate(w.keys.Length(), p)
+		return nil, nil
 	}
-	text, err := w.access.Ask(ctx, secret.Request{Name: secret.NewCardKeys, Label: "new card keys (one, or ENC:MAC:DEK, in hexadecimal)", New: true})
-	if err != nil {
-		return nil, err
-	}
-	defer text.Wipe()
-	return gp.ParseKeySet(text)
+	return w.ask(ctx, secret.Request{Name: secret.NewCardKeys, Label: "new card keys (one, or ENC:MAC:DEK, in hexadecimal)", New: true})
 }
 
 // generate makes random keys; one key three times for a protocol that has one
@@ -203,36 +220,62 @@ func syncDirectory(path string) error {
 	return d.Close()
 }
 
-// put gives the card the keys. Where it refuses, the file goes too: it would
-// hold keys of no card.
-func (w *keyChange) put(ctx context.Context, fresh *gp.KeySet, replace, version byte) error {
-	w.state = fmt.Sprintf("The card has its old keys or the new ones, version %d, which are in %s.", version, w.o.File)
-	err := w.domain.PutKeys(ctx, fresh, replace, version)
-	var refused *gp.CommandError
-	if errors.As(err, &refused) {
+// put gives the card the keys. Where it surely refused them, the file goes too: it
+// would hold keys of no card. After every other answer the file stays, and the
+// card is asked for a proof of what it has.
+func (w *keyChange) put(ctx context.Context) error {
+	w.state = fmt.Sprintf("The card has its old keys or the new ones, version %d, which are in %s.", w.version, w.o.File)
+	err := w.domain.PutKeys(ctx, w.fresh, w.replace, w.version)
+	switch {
+	case err == nil:
+		w.state = fmt.Sprintf("The card took the new keys, version %d, which are in %s.", w.version, w.o.File)
+		return nil
+	case iso7816.Refused(err):
 		w.state = "The card has its old keys."
 		if err := os.Remove(w.o.File); err != nil {
 			w.state = fmt.Sprintf("The card has its old keys; those in %s are of no card.", w.o.File)
 		}
+		return err
 	}
-	return err
+	return w.found(ctx, err)
+}
+
+// found asks the card for a proof of its keys, after an answer to PUT KEY that
+// leaves open which it has. No keys are tried. With the new ones the work goes on.
+func (w *keyChange) found(ctx context.Context, unclear error) error {
+	if w.domain.Reselect(ctx) != nil {
+		return unclear
+	}
+	if has, err := w.domain.Has(ctx, w.credentials(w.fresh, w.version)); err != nil {
+		return unclear
+	} else if has {
+		w.state = fmt.Sprintf("The card has the new keys, version %d, which are in %s.", w.version, w.o.File)
+		return nil
+	}
+	old := w.credentials(w.keys, w.wanted.KeyVersion)
+	old.Diversification = w.wanted.Diversification
+	if has, err := w.domain.Has(ctx, old); err == nil && has {
+		w.state = fmt.Sprintf("The card has its old keys; those in %s are not on it.", w.o.File)
+	}
+	return unclear
+}
+
+func (w *keyChange) credentials(keys *gp.KeySet, version byte) gp.Credentials {
+	return gp.Credentials{Keys: keys, KeyVersion: version, KeyIndex: w.wanted.KeyIndex, Level: w.wanted.level(), Protocol: w.wanted.Protocol}
 }
 
 // prove opens a secure channel with the new keys.
-func (w *keyChange) prove(ctx context.Context, fresh *gp.KeySet, version byte) error {
-	w.state = fmt.Sprintf("The card took the new keys, version %d, which are in %s.", version, w.o.File)
+func (w *keyChange) prove(ctx context.Context) error {
 	if err := w.domain.Reselect(ctx); err != nil {
 		return err
 	}
-	credentials := gp.Credentials{
-		Keys: fresh, KeyVersion: version, KeyIndex: w.access.KeyIndex, Level: w.access.level(), Protocol: w.access.Protocol,
-	}
+	credentials := w.credentials(w.fresh, w.version)
 	err := w.domain.Open(ctx, credentials)
 	if err == nil {
-		return w.notice(ctx, credentials)
+		return w.guard.Notice(ctx, w.domain, credentials)
 	}
-	if errors.Is(err, gp.ErrCardCryptogram) || errors.Is(err, gp.ErrHostRefused) || iso7816.StatusOf(err) != 0 {
-		p := problem.New(problem.Failed, "the card took the new keys and does not authenticate with them").
+	if errors.Is(err, gp.ErrCardCryptogram) || iso7816.StatusOf(err) != 0 {
+		p := problem.New(problem.Failed, "the card did not prove that it has the new keys").
 			Because("%s", problem.Sentence(err.Error())).
 			Hint("cardctl applet list with the keys in %s, and else with the old ones", w.o.File)
 		p.Cause = err

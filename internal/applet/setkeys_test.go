@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -15,9 +16,7 @@ func TestSetKeys(t *testing.T) {
 	const fresh = "A0A1A2A3A4A5A6A7A8A9AAABACADAEAF:B0B1B2B3B4B5B6B7B8B9BABBBCBDBEBF:C0C1C2C3C4C5C6C7C8C9CACBCCCDCECF"
 	card, dir := newFakeCard(t), t.TempDir()
 	file := filepath.Join(dir, "keys")
-	o := SetKeysOptions{Access: card.access(fresh, ""), File: file}
-	o.Access.DefaultKeys = true
-	r, err := SetKeys(t.Context(), o)
+	r, err := card.access(fresh, "").withTestKeys().setKeys(t, SetKeysOptions{File: file})
 	if err != nil || r.Version != 1 || card.version != 1 || r.Cipher != "DES" || r.Bits != 128 {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -26,19 +25,19 @@ func TestSetKeys(t *testing.T) {
 	if err != nil || strings.TrimSpace(string(text)) != fresh || info.Mode().Perm() != 0o600 {
 		t.Errorf("%s %v %v", text, info.Mode(), err)
 	}
-	if _, err := List(t.Context(), card.access(fresh, "")); err != nil {
+	if _, err := card.access(fresh, "").list(t); err != nil {
 		t.Error(err)
 	}
-	o = SetKeysOptions{Access: card.access(fresh, ""), File: filepath.Join(dir, "generated"), Generate: true}
-	if r, err = SetKeys(t.Context(), o); err != nil || r.Version != 1 {
+	o := SetKeysOptions{File: filepath.Join(dir, "generated"), Generate: true}
+	if r, err = card.access(fresh, "").setKeys(t, o); err != nil || r.Version != 1 {
 		t.Fatal(err)
 	}
 	text, _ = os.ReadFile(o.File)
-	if _, err := List(t.Context(), card.access(string(text), "")); err != nil {
+	if _, err := card.access(string(text), "").list(t); err != nil {
 		t.Error(err)
 	}
-	o = SetKeysOptions{Access: card.access(string(text), ""), File: filepath.Join(dir, "back"), NewDefault: true, Version: 2}
-	if r, err = SetKeys(t.Context(), o); err != nil || r.Version != 2 || r.CheckValues[0] != "8BAF47" {
+	o = SetKeysOptions{File: filepath.Join(dir, "back"), NewDefault: true, Version: 2}
+	if r, err = card.access(string(text), "").setKeys(t, o); err != nil || r.Version != 2 || r.CheckValues[0] != "8BAF47" {
 		t.Errorf("%+v %v", r, err)
 	}
 }
@@ -56,19 +55,21 @@ func TestSetKeysRefusals(t *testing.T) {
 		"no file":              {SetKeysOptions{Generate: true}, problem.Usage},
 		"a file that is there": {SetKeysOptions{Generate: true, File: there}, problem.Refused},
 		"no directory":         {SetKeysOptions{Generate: true, File: filepath.Join(dir, "none", "keys")}, problem.Failed},
-		"not confirmed":        {SetKeysOptions{Generate: true, File: filepath.Join(dir, "a"), Confirm: func(context.Context, string) error { return problem.New(problem.Refused, "no") }}, problem.Refused},
+		"not confirmed":        {SetKeysOptions{Generate: true, File: filepath.Join(dir, "a")}, problem.Refused},
 		"keys of 24 bytes":     {SetKeysOptions{File: filepath.Join(dir, "b")}, problem.Usage},
 	} {
-		test.o.Access = card.access(defaultKey+defaultKey[:16], "")
-		test.o.Access.DefaultKeys = true
-		_, err := SetKeys(t.Context(), test.o)
+		r := card.access(defaultKey+defaultKey[:16], "").withTestKeys()
+		if name == "not confirmed" {
+			r = r.confirmed(func(context.Context, desk.Question) error { return problem.New(problem.Refused, "no") })
+		}
+		_, err := r.setKeys(t, test.o)
 		if !problem.Is(err, test.code) || strings.Contains(strings.Join(card.log, " "), "D8") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	card.refuse[0xD8] = 0x6A80
-	o := SetKeysOptions{Access: card.access(defaultKey, ""), File: filepath.Join(dir, "c"), Generate: true}
-	_, err := SetKeys(t.Context(), o)
+	o := SetKeysOptions{File: filepath.Join(dir, "c"), Generate: true}
+	_, err := card.access(defaultKey, "").setKeys(t, o)
 	if err == nil || !strings.Contains(err.Error(), "has its old keys") {
 		t.Error(err)
 	}
@@ -83,9 +84,9 @@ func TestPulledWhileKeysChange(t *testing.T) {
 	for at := 0; ; at++ {
 		card := newFakeCard(t)
 		file := filepath.Join(t.TempDir(), "keys")
-		o := SetKeysOptions{Access: card.access(defaultKey, ""), File: file, Generate: true}
+		r := card.access(defaultKey, "")
 		card.pulled = at
-		_, err := SetKeys(t.Context(), o)
+		_, err := r.setKeys(t, SetKeysOptions{File: file, Generate: true})
 		card.pulled = -1
 		if err == nil {
 			return
@@ -101,7 +102,7 @@ func TestPulledWhileKeysChange(t *testing.T) {
 			}
 			keys = string(text)
 		}
-		if _, err := List(t.Context(), card.access(keys, "")); err != nil {
+		if _, err := card.access(keys, "").list(t); err != nil {
 			t.Errorf("pulled at %d: %v", at, err)
 		}
 	}

@@ -3,58 +3,64 @@ package applet
 import (
 	"path/filepath"
 	"testing"
+
+	"github.com/cardctl/cardctl/internal/family/javacard"
 )
 
 // TestCardKeys has a card whose test keys are known by what it says, and one of
 // which it is known because it was opened with them here.
 func TestCardKeys(t *testing.T) {
 	card, state := newFakeCard(t), t.TempDir()
-	want := func(when string, want KnownKeys) {
+	want := func(when string, want javacard.KnownKeys) {
 		t.Helper()
-		if got, err := CardKeys(t.Context(), card.access("", state)); err != nil || got != want {
+		line, err := card.access("", state).desk.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := javacard.CardKeys(t.Context(), line); err != nil || got != want {
 			t.Errorf("%s: %q, %v", when, got, err)
 		}
 	}
 	list := func(keys string) {
 		t.Helper()
-		if _, err := List(t.Context(), card.access(keys, state)); err != nil {
+		if _, err := card.access(keys, state).list(t); err != nil {
 			t.Fatal(err)
 		}
 	}
 	list(defaultKey)
-	want("keys of the factory", KeysOfFactory)
+	want("keys of the factory", javacard.KeysOfFactory)
 	card.version = 0x20
-	want("before it was opened", KeysNotKnown)
+	want("before it was opened", javacard.KeysNotKnown)
 	list(defaultKey)
-	want("opened with the test keys", KeysOfTests)
+	want("opened with the test keys", javacard.KeysOfTests)
 	card.count = 0
 	list(defaultKey)
 	if card.count > 6 {
 		t.Errorf("the second time costs %d commands", card.count)
 	}
 	card.serial = 2
-	want("another card", KeysNotKnown)
+	want("another card", javacard.KeysNotKnown)
 	card.serial, card.version = 1, 0x21
-	want("other keys", KeysNotKnown)
+	want("other keys", javacard.KeysNotKnown)
 	card.version = 0x20
 
-	o := SetKeysOptions{Access: card.access(defaultKey, state), File: filepath.Join(t.TempDir(), "keys"), Generate: true}
-	if _, err := SetKeys(t.Context(), o); err != nil {
+	o := SetKeysOptions{File: filepath.Join(t.TempDir(), "keys"), Generate: true}
+	if _, err := card.access(defaultKey, state).setKeys(t, o); err != nil {
 		t.Fatal(err)
 	}
-	want("after set-keys", KeysNotKnown)
-	o = SetKeysOptions{Access: card.access(readKeys(t, o.File), state), File: filepath.Join(t.TempDir(), "keys"), NewDefault: true}
-	if _, err := SetKeys(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
-	want("after set-keys to the test keys", KeysOfTests)
-
+	want("after set-keys", javacard.KeysNotKnown)
 	keys := o.File
-	o = SetKeysOptions{Access: card.access(defaultKey, ""), File: filepath.Join(t.TempDir(), "keys"), Generate: true}
-	if _, err := SetKeys(t.Context(), o); err != nil {
-		t.Fatalf("%s: %v", keys, err)
+	o = SetKeysOptions{File: filepath.Join(t.TempDir(), "keys"), NewDefault: true}
+	if _, err := card.access(readKeys(t, keys), state).setKeys(t, o); err != nil {
+		t.Fatal(err)
 	}
-	want("changed elsewhere", KeysOfTests)
+	want("after set-keys to the test keys", javacard.KeysOfTests)
+
+	o = SetKeysOptions{File: filepath.Join(t.TempDir(), "keys"), Generate: true}
+	if _, err := card.access(defaultKey, "").setKeys(t, o); err != nil {
+		t.Fatal(err)
+	}
+	want("changed elsewhere", javacard.KeysOfTests)
 	list(readKeys(t, o.File))
-	want("opened with others", KeysNotKnown)
+	want("opened with others", javacard.KeysNotKnown)
 }

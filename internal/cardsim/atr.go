@@ -1,8 +1,8 @@
 package cardsim
 
 // atr is the answer to reset (ISO/IEC 7816-3, 8.2): direct convention, T=1
-// only, 3 and 5 V, and the historical bytes of the first application that has
-// any.
+// only, or T=0 only, which has neither the bytes of T=1 nor a check byte, and the
+// historical bytes of the first application that has any.
 func (c *Card) atr() []byte {
 	historical := []byte{0x80} // COMPACT-TLV objects, none of them
 	for _, app := range c.apps {
@@ -10,6 +10,13 @@ func (c *Card) atr() []byte {
 			historical = h
 			break
 		}
+	}
+	if c.profile.t0 {
+		return append([]byte{
+			0x3B,
+			0x50 | byte(len(historical)), // T0: TA1 and TC1 follow
+			0x18, 0xFF,                   // as below
+		}, historical...)
 	}
 	atr := []byte{
 		0x3B,
@@ -21,7 +28,7 @@ func (c *Card) atr() []byte {
 		0xFE,                         // TA3: IFSC of 254 bytes
 		0x75,                         // TB3: BWI 7, CWI 5
 		0x1F,                         // TD3: TA4 follows, T=15
-		0x03,                         // TA4: clock stop not supported, classes A and B
+		0x03,                         // TA4: clock stop not supported, classes A and B (3 and 5 V)
 	}
 	atr = append(atr, historical...)
 	check := byte(0)

@@ -68,6 +68,7 @@ type Card struct {
 	link    link
 
 	powered    bool
+	removals   int         // how often it lost its power
 	connection *connection // who holds the card in process
 	attached   bool
 	closed     bool
@@ -93,14 +94,20 @@ type Traffic struct {
 // medium is where the state of a card is kept.
 type medium interface {
 	write(state []byte) error
+	// suspend lets other processes have the card until resume, which returns
+	// the state in which they left it, or nil if they could not have it.
+	suspend()
+	resume(name string) ([]byte, error)
 	close() error
 }
 
 // memory keeps nothing beyond the life of the Card, which holds the state.
 type memory struct{}
 
-func (memory) write([]byte) error { return nil }
-func (memory) close() error       { return nil }
+func (memory) write([]byte) error            { return nil }
+func (memory) suspend()                      {}
+func (memory) resume(string) ([]byte, error) { return nil, nil }
+func (memory) close() error                  { return nil }
 
 // NewCard returns a card in the state of the factory that is kept in memory
 // only.
@@ -218,7 +225,7 @@ func (c *Card) Connect(ctx context.Context) (iso7816.Connection, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.free(); err != nil {
+	if err := c.take(); err != nil {
 		return nil, err
 	}
 	if !c.powered {
@@ -226,8 +233,43 @@ func (c *Card) Connect(ctx context.Context) (iso7816.Connection, error) {
 			return nil, err
 		}
 	}
-	c.connection = &connection{card: c, atr: c.atr()}
+	c.connection = &connection{card: c, atr: c.atr(), removals: c.removals}
 	return c.connection, nil
+}
+
+// take makes sure that nobody else uses the card, in this process or another.
+func (c *Card) take() error {
+	if err := c.free(); err != nil {
+		return err
+	}
+	state, err := c.medium.resume(c.name)
+	switch {
+	case errors.Is(err, errReplaced):
+		c.powerOff()
+		return fmt.Errorf("simulated card %s: %w: %w", c.name, iso7816.ErrCardRemoved, err)
+	case err != nil:
+		return err
+	case state == nil || bytes.Equal(state, c.persisted):
+		return nil
+	}
+	return c.reload(state)
+}
+
+// reload goes on with the state in which another process left the card, which
+// was reset by that. A card with another number is another card.
+func (c *Card) reload(state []byte) error {
+	before := c.settings
+	c.persisted = state
+	if err := c.load(); err != nil {
+		c.powerOff()
+		return err
+	}
+	if c.settings.Serial != before.Serial || c.settings.Profile != before.Profile {
+		c.powerOff()
+		return fmt.Errorf("simulated card %s: %w: it is %s now", c.name, iso7816.ErrCardRemoved, c.settings.Serial)
+	}
+	c.reset()
+	return nil
 }
 
 // free reports who uses the card, if anybody does.
@@ -270,6 +312,7 @@ func (c *Card) powerOn() error {
 func (c *Card) powerOff() {
 	c.reset()
 	c.powered = false
+	c.removals++
 	c.connection = nil
 }
 
@@ -314,7 +357,7 @@ func (c *Card) transmit(apdu []byte) ([]byte, error) {
 	if c.faults.removedBefore(c.traffic.APDUs) {
 		c.powerOff()
 	} else if answer == nil {
-		answer = c.execute(apdu)
+		answer = c.faults.said(c.traffic.APDUs, c.execute(apdu))
 		c.recover()
 		if c.faults.removedAfter(c.traffic.APDUs) {
 			c.powerOff()
@@ -340,7 +383,7 @@ func (c *Card) selectApplication(cmd iso7816.Command) ([]byte, iso7816.Status) {
 	c.deselect()
 	c.current = app
 	data, status := app.selected(cmd.P2)
-	if cmd.Ne == 0 && !c.impliesLe() {
+	if cmd.Ne == 0 && !c.impliesLe() && !c.profile.t0 {
 		data = nil // no Le, no control information, and nothing left over
 	}
 	return data, status

@@ -79,6 +79,20 @@ func TestGarbage(t *testing.T) {
 	h.expect("00CA004F00", 0x9000)
 }
 
+// TestLie has a card that says of a command that it carried out, and of one that
+// it did not, what it says of both.
+func TestLie(t *testing.T) {
+	for _, done := range []bool{true, false} {
+		for _, status := range Lies() {
+			h := opened(t, "", Lie(3, status, done))
+			h.admin()
+			h.expect(putName, status)
+			h.nameIs(map[bool]string{true: "A"}[done])
+			h.expect(putName, 0x9000)
+		}
+	}
+}
+
 func TestDelay(t *testing.T) {
 	h := opened(t, "", Delay(10*time.Millisecond))
 	start := time.Now()
@@ -98,7 +112,9 @@ func (f *failing) write([]byte) error {
 	return nil
 }
 
-func (*failing) close() error { return nil }
+func (*failing) suspend()                      {}
+func (*failing) resume(string) ([]byte, error) { return nil, nil }
+func (*failing) close() error                  { return nil }
 
 func TestWriteFailureChangesNothing(t *testing.T) {
 	state, err := manufacture(Options{})

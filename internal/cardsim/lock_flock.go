@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// lock is held while a card is open.
+// lock is held while a card is open, except while it is suspended.
 type lock struct {
-	f *os.File
+	f         *os.File
+	suspended bool
 }
 
 // acquire takes the lock or says who has it. Whoever only asks who has it
@@ -72,8 +73,46 @@ func takeAndSign(f *os.File, path string) error {
 func (l *lock) remove() { _ = os.Remove(l.f.Name()) }
 
 func (l *lock) release() {
-	_ = l.f.Truncate(0)
+	if !l.suspended {
+		_ = l.f.Truncate(0)
+	}
 	_ = l.f.Close() // gives the lock free
+}
+
+// suspend gives the lock free until resume. The file stays open, so that no
+// other one can be taken for it.
+func (l *lock) suspend() {
+	if l.suspended {
+		return
+	}
+	_ = l.f.Truncate(0)
+	l.suspended = syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN) == nil
+}
+
+// isSuspended reports whether others may have had the lock.
+func (l *lock) isSuspended() bool { return l.suspended }
+
+// resume takes the lock again, or says who has it. It is errReplaced if its file
+// does not exist any more: the card was deleted.
+func (l *lock) resume(name string) error {
+	const tries, pause = 5, 10 * time.Millisecond
+	path := l.f.Name()
+	err := syscall.Flock(int(l.f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for i := 0; errors.Is(err, syscall.EWOULDBLOCK) && i < tries; i++ {
+		time.Sleep(pause)
+		err = syscall.Flock(int(l.f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return &BusyError{Name: name, PID: readPID(path)}
+	case err != nil:
+		return fmt.Errorf("lock simulated card %s: %w", name, err)
+	}
+	l.suspended = false
+	if err := takeAndSign(l.f, path); err != nil {
+		return errReplaced
+	}
+	return nil
 }
 
 // holder says whether somebody has the lock.

@@ -42,6 +42,14 @@ func (l *lock) release() { _ = os.Remove(l.path) }
 // remove is for release, which follows.
 func (l *lock) remove() {}
 
+// suspend keeps the lock: here a file of a deleted card cannot be told from the
+// next one's. Other processes get the card when it is closed.
+func (l *lock) suspend() {}
+
+func (l *lock) isSuspended() bool { return false }
+
+func (l *lock) resume(string) error { return nil }
+
 // holder says whether somebody has the lock.
 func holder(path string) (busy bool, pid int) {
 	data, err := os.ReadFile(path)

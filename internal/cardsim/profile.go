@@ -17,6 +17,7 @@ type profile struct {
 	version uint16
 
 	// Transport: what the card does, and what its historical bytes say.
+	t0                      bool // T=0: an answer to a command with data comes by GET RESPONSE
 	chaining                bool
 	extendedLength          bool
 	announcesExtendedLength bool
@@ -161,6 +162,10 @@ func profiles() []profile {
 		}),
 		quirk("strict-lengths", "signs ECDSA digests of the curve's length and Ed25519 messages of 1024 bytes at most", func(p *profile) {
 			p.strictLengths = true
+		}),
+		quirk("t0", "speaks T=0: no extended length, and every answer to a command with data is fetched", func(p *profile) {
+			p.t0 = true
+			p.extendedLength, p.announcesExtendedLength = false, false
 		}),
 		quirk("exact-le-6cxx", "answers 6Cxx unless Le is the exact length", func(p *profile) {
 			p.exactLe = true

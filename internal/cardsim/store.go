@@ -206,6 +206,22 @@ type file struct {
 
 func (f *file) write(state []byte) error { return writeAtomically(f.path, state) }
 
+func (f *file) suspend() { f.lock.suspend() }
+
+func (f *file) resume(name string) ([]byte, error) {
+	if !f.lock.isSuspended() {
+		return nil, nil
+	}
+	if err := f.lock.resume(name); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(f.path)
+}
+
+// errReplaced is a card that was deleted, and perhaps made anew, while others
+// could have it.
+var errReplaced = errors.New("the simulated card was deleted")
+
 func (f *file) close() error {
 	f.lock.release()
 	return nil

@@ -31,6 +31,17 @@ func TestATR(t *testing.T) {
 	}
 }
 
+// TestT0 is a card that speaks T=0 only: its ATR has neither bytes of T=1 nor a
+// check byte, and what answers a command with data is fetched.
+func TestT0(t *testing.T) {
+	h := insert(t, "t0")
+	equal(t, "ATR", h.conn.ATR(), unhex(t, "3B5A18FF"+"0031C573C00180059000"))
+	h.expect(selectOpenPGP, 0x6114)
+	equal(t, "FCI", h.expect("00C0000014", 0x9000), unhex(t, "6F128410D276000124010304FFFE123456780000"))
+	h.expect("00A4040C06D27600012401", 0x9000) // asks for none
+	h.expect("00CA004F000000", 0x6700)         // extended length
+}
+
 func TestClassByte(t *testing.T) {
 	for _, test := range []struct {
 		apdu string

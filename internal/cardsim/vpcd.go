@@ -45,6 +45,11 @@ const firstMessage = 5 * time.Second
 // iso7816.ErrCardRemoved. When the reader has noticed the card, attached is
 // called, if it is not nil.
 func (c *Card) Attach(ctx context.Context, address string, attached func()) error {
+	return c.attach(ctx, address, attached, func([]byte) {})
+}
+
+// attach is Attach, with what is told of every message after it was answered.
+func (c *Card) attach(ctx context.Context, address string, attached func(), done func(message []byte)) error {
 	if err := c.occupy(); err != nil {
 		return err
 	}
@@ -64,7 +69,7 @@ func (c *Card) Attach(ctx context.Context, address string, attached func()) erro
 	if tcp != nil {
 		_ = tcp.SetNoDelay(true) // which is Go's default, and matters here
 	}
-	if err := c.serve(ctx, conn, tcp, attached); ctx.Err() == nil {
+	if err := c.serve(ctx, conn, tcp, attached, done); ctx.Err() == nil {
 		return fmt.Errorf("attach to %s: %w", address, err)
 	}
 	return nil
@@ -73,7 +78,7 @@ func (c *Card) Attach(ctx context.Context, address string, attached func()) erro
 func (c *Card) occupy() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.free(); err != nil {
+	if err := c.take(); err != nil {
 		return err
 	}
 	c.attached = true
@@ -88,7 +93,7 @@ func (c *Card) vacate() {
 }
 
 // serve answers the reader's messages.
-func (c *Card) serve(ctx context.Context, conn net.Conn, tcp *net.TCPConn, attached func()) error {
+func (c *Card) serve(ctx context.Context, conn net.Conn, tcp *net.TCPConn, attached func(), done func([]byte)) error {
 	_ = conn.SetReadDeadline(time.Now().Add(c.noticed))
 	for first := true; ; first = false {
 		acknowledgeAtOnce(tcp)
@@ -110,12 +115,12 @@ func (c *Card) serve(ctx context.Context, conn net.Conn, tcp *net.TCPConn, attac
 		if err != nil {
 			return err
 		}
-		if answer == nil {
-			continue
+		if answer != nil {
+			if err := writeMessage(conn, answer); err != nil {
+				return fmt.Errorf("the virtual reader went away: %w", err)
+			}
 		}
-		if err := writeMessage(conn, answer); err != nil {
-			return fmt.Errorf("the virtual reader went away: %w", err)
-		}
+		done(message)
 	}
 }
 

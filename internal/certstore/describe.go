@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Certificate is what there is to say of a certificate.
@@ -56,7 +57,7 @@ func describe(c *x509.Certificate, pub crypto.PublicKey) Certificate {
 	return Certificate{
 		Subject: nameOf(c.RawSubject, c.Subject), Issuer: nameOf(c.RawIssuer, c.Issuer),
 		SerialNumber: serialOf(c), NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(),
-		SHA256: fingerprint(c.Raw), MatchesKey: pub != nil && key.SamePublic(publicKeyOf(c), pub),
+		SHA256: fingerprint(c.Raw), MatchesKey: pub != nil && pubkey.Same(publicKeyOf(c), pub),
 	}
 }
 

@@ -10,13 +10,15 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// Export is the certificate of a key in DER. Where the card has PEM text, as
+// ExportFrom is the certificate of a key in DER. Where the card has PEM text, as
 // other programs leave it there, the DER in it is returned.
-func Export(ctx context.Context, k key.Key) ([]byte, error) {
+func ExportFrom(ctx context.Context, k key.Key) ([]byte, error) {
 	stored, err := k.Certificate(ctx)
 	if err != nil {
 		return nil, err
@@ -41,9 +43,9 @@ func errNoCertificate() error {
 		Because("The place for it is empty.").Hint("cardctl info")
 }
 
-// Delete removes the certificate of a key, after confirm has agreed to it, and
+// DeleteOn removes the certificate of a key, after confirm has agreed to it, and
 // looks whether it is gone.
-func Delete(ctx context.Context, k key.Key, ask func(ctx context.Context, question string) error) (Certificate, error) {
+func DeleteOn(ctx context.Context, k key.Key, ask desk.Confirm) (Certificate, error) {
 	stored, err := k.Certificate(ctx)
 	if err != nil {
 		return Certificate{}, err
@@ -59,15 +61,32 @@ func Delete(ctx context.Context, k key.Key, ask func(ctx context.Context, questi
 	if err := confirm(ctx, ask, question); err != nil {
 		return deleted, err
 	}
-	if err := k.DeleteCertificate(ctx); err != nil {
-		return deleted, err
+	return deleted, remove(ctx, k)
+}
+
+// remove removes and reads back, whatever the card answered.
+func remove(ctx context.Context, k key.Key) error {
+	cause := k.DeleteCertificate(ctx)
+	if cause != nil && (problem.Gone(cause) || iso7816.Refused(cause)) {
+		return cause
 	}
-	there, err := k.ReadBackCertificate(ctx)
-	if err == nil && len(there) > 0 {
-		err = problem.New(problem.Failed, "the certificate is still on the card").
-			Because("The card accepted its removal and did not remove it.")
+	if cause == nil {
+		there, err := k.ReadBackCertificate(ctx)
+		if err == nil && len(there) > 0 {
+			err = problem.New(problem.Failed, "the certificate is still on the card").
+				Because("The card accepted its removal and did not remove it.")
+		}
+		return err
 	}
-	return deleted, err
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer stop()
+	switch there, err := k.ReadBackCertificate(ctx); {
+	case err != nil:
+		return withState(cause, "Whether the certificate is still on the card could not be read.")
+	case len(there) > 0:
+		return withState(cause, "The certificate is still on the card.")
+	}
+	return withState(cause, "The certificate is not on the card any more.")
 }
 
 // Format is how a public key is written.
@@ -79,15 +98,6 @@ const (
 	DER Format = "der" // SubjectPublicKeyInfo, RFC 5280, 4.1.2.7
 	SSH Format = "ssh" // one line of authorized_keys, sshd(8)
 )
-
-// ParseFormat reads what a user types after --format.
-func ParseFormat(s string) (Format, error) {
-	switch f := Format(strings.ToLower(s)); f {
-	case PEM, DER, SSH:
-		return f, nil
-	}
-	return "", problem.New(problem.Usage, "%q is not a format", s).Because("The formats are pem, der and ssh.")
-}
 
 // ExportPublicKey writes a public key, in PEM where the format is empty. The
 // comment is for SSH only.

@@ -33,7 +33,7 @@ func TestExport(t *testing.T) {
 		{"other text", []byte("hello"), problem.Mismatch},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			der, err := Export(t.Context(), &fakeKey{stored: test.stored})
+			der, err := ExportFrom(t.Context(), &fakeKey{stored: test.stored})
 			if test.code != "" {
 				wantProblem(t, err, test.code)
 				return
@@ -49,7 +49,7 @@ func TestDelete(t *testing.T) {
 	p := fixtures()
 	k := &fakeKey{pub: p.signer.Public(), stored: p.leaf.Raw}
 	var question string
-	deleted, err := Delete(t.Context(), k, yes(&question))
+	deleted, err := DeleteOn(t.Context(), k, yes(&question))
 	if err != nil || k.stored != nil || deleted.Subject != `CN=leaf,O=Snake Oil\, Ltd` || !deleted.MatchesKey {
 		t.Errorf("%+v, %v", deleted, err)
 	}
@@ -60,12 +60,12 @@ func TestDelete(t *testing.T) {
 
 func TestDeleteRefuses(t *testing.T) {
 	p := fixtures()
-	_, err := Delete(t.Context(), &fakeKey{}, nil)
+	_, err := DeleteOn(t.Context(), &fakeKey{}, nil)
 	wantProblem(t, err, problem.NotFound)
 
 	for _, confirm := range []func(k *fakeKey) error{
-		func(k *fakeKey) error { _, err := Delete(t.Context(), k, no); return err },
-		func(k *fakeKey) error { _, err := Delete(t.Context(), k, nil); return err },
+		func(k *fakeKey) error { _, err := DeleteOn(t.Context(), k, no); return err },
+		func(k *fakeKey) error { _, err := DeleteOn(t.Context(), k, nil); return err },
 	} {
 		k := &fakeKey{pub: p.signer.Public(), stored: p.leaf.Raw}
 		wantProblem(t, confirm(k), problem.Refused)
@@ -75,7 +75,7 @@ func TestDeleteRefuses(t *testing.T) {
 	}
 
 	var question string
-	_, err = Delete(t.Context(), &fakeKey{stored: p.leaf.Raw, keep: true}, yes(&question))
+	_, err = DeleteOn(t.Context(), &fakeKey{stored: p.leaf.Raw, keep: true}, yes(&question))
 	wantProblem(t, err, problem.Failed, "still on the card")
 }
 
@@ -114,14 +114,6 @@ func TestSSHHasNoKeyAgreement(t *testing.T) {
 	if text, err := ExportPublicKey(x.PublicKey(), PEM, ""); err != nil || !strings.Contains(string(text), "PUBLIC KEY") {
 		t.Errorf("%s, %v", text, err)
 	}
-}
-
-func TestParseFormat(t *testing.T) {
-	if f, err := ParseFormat("SSH"); f != SSH || err != nil {
-		t.Errorf("%s, %v", f, err)
-	}
-	_, err := ParseFormat("gpg")
-	wantProblem(t, err, problem.Usage, "pem, der and ssh")
 }
 
 func TestDescribe(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -39,7 +40,9 @@ type fakeKey struct {
 	keep bool
 }
 
-func (k *fakeKey) Reference() key.Reference { return key.Reference{Application: key.OpenPGP, ID: "3"} }
+func (k *fakeKey) Reference() key.Reference {
+	return key.Reference{Family: "openpgp", ID: "3", Text: "OPENPGP.3"}
+}
 
 func (k *fakeKey) Public(ctx context.Context) (crypto.PublicKey, error) {
 	if k.pub == nil {
@@ -155,14 +158,16 @@ func nobody(context.Context, secret.Request) (*secret.Bytes, error) {
 }
 
 // yes confirms and notes the question.
-func yes(question *string) func(context.Context, string) error {
-	return func(_ context.Context, q string) error {
-		*question = q
+func yes(question *string) desk.Confirm {
+	return func(_ context.Context, q desk.Question) error {
+		*question = q.Asked()
 		return nil
 	}
 }
 
-func no(context.Context, string) error { return problem.New(problem.Refused, "nobody confirmed") }
+func no(context.Context, desk.Question) error {
+	return problem.New(problem.Refused, "nobody confirmed")
+}
 
 func subjects(certificates []*x509.Certificate) []string {
 	var list []string

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -24,13 +25,14 @@ type Options struct {
 	// to one of them. Without any, nothing is verified.
 	Roots []*x509.Certificate
 
-	// Confirm is asked before another certificate is overwritten. It returns
-	// nil for yes, and a problem.Refused where nobody confirms.
-	Confirm func(ctx context.Context, question string) error
+	// Confirm is asked before another certificate is overwritten.
+	Confirm desk.Confirm
 }
 
 // Report is what Import did.
 type Report struct {
+	// Reader is where the card is.
+	Reader      string      `json:"reader"`
 	Ref         string      `json:"ref"`
 	Certificate Certificate `json:"certificate"`
 
@@ -46,10 +48,10 @@ type Report struct {
 	ChainOmitted int  `json:"chainOmitted"`
 }
 
-// Import writes the one of the certificates that is for the key to the card.
+// ImportOn writes the one of the certificates that is for the key to the card.
 // Everything that can be checked is checked before, and what was written is
 // read back. A failure says what is on the card after it.
-func Import(ctx context.Context, k key.Key, certificates []*x509.Certificate, o Options) (Report, error) {
+func ImportOn(ctx context.Context, k key.Key, certificates []*x509.Certificate, o Options) (Report, error) {
 	pub, err := k.Public(ctx)
 	if err != nil {
 		return Report{}, err
@@ -177,11 +179,11 @@ func reason(err error) string {
 	return err.Error()
 }
 
-func confirm(ctx context.Context, ask func(context.Context, string) error, question string) error {
+func confirm(ctx context.Context, ask desk.Confirm, question string) error {
 	if ask == nil {
 		return problem.New(problem.Refused, "nobody confirmed").Because("%s", question)
 	}
-	return ask(ctx, question)
+	return ask.Ask(ctx, "%s", question)
 }
 
 func questionReplace(r Report) string {

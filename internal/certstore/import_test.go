@@ -18,7 +18,7 @@ import (
 func TestImportWritesTheMatchingCertificate(t *testing.T) {
 	p := fixtures()
 	k := &fakeKey{pub: p.signer.Public(), limit: 2048}
-	report, err := Import(t.Context(), k, certificates(p.root, p.stranger, p.leaf, p.issuer), Options{Now: now, Roots: certificates(p.root)})
+	report, err := ImportOn(t.Context(), k, certificates(p.root, p.stranger, p.leaf, p.issuer), Options{Now: now, Roots: certificates(p.root)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestImportWritesTheMatchingCertificate(t *testing.T) {
 func TestImportStoresTheChainWhereThereIsRoom(t *testing.T) {
 	p := fixtures()
 	k := &fakeKey{pub: p.signer.Public(), holds: true}
-	report, err := Import(t.Context(), k, certificates(p.root, p.leaf, p.issuer, p.otherRoot), Options{Now: now})
+	report, err := ImportOn(t.Context(), k, certificates(p.root, p.leaf, p.issuer, p.otherRoot), Options{Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestImportChecksBeforeItWrites(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			test.o.Now = now
 			before := test.key.stored
-			_, err := Import(t.Context(), test.key, test.in, test.o)
+			_, err := ImportOn(t.Context(), test.key, test.in, test.o)
 			wantProblem(t, err, test.code, test.words...)
 			if slices.Contains(test.key.did, "write") || !bytes.Equal(test.key.stored, before) {
 				t.Errorf("the card was written to: %v", test.key.did)
@@ -92,7 +92,7 @@ func TestImportOutsideTheValidityDates(t *testing.T) {
 	for _, leaf := range []*x509.Certificate{p.expired, p.future} {
 		k := &fakeKey{pub: p.signer.Public()}
 		o := Options{Now: now, AllowExpired: true, Roots: certificates(p.root)}
-		if _, err := Import(t.Context(), k, certificates(leaf, p.issuer), o); err != nil || !bytes.Equal(k.stored, leaf.Raw) {
+		if _, err := ImportOn(t.Context(), k, certificates(leaf, p.issuer), o); err != nil || !bytes.Equal(k.stored, leaf.Raw) {
 			t.Errorf("%s: %v", leaf.Subject, err)
 		}
 	}
@@ -101,7 +101,7 @@ func TestImportOutsideTheValidityDates(t *testing.T) {
 func TestImportOfTheSameCertificateDoesNothing(t *testing.T) {
 	p := fixtures()
 	k := &fakeKey{pub: p.signer.Public(), stored: p.leaf.Raw}
-	report, err := Import(t.Context(), k, certificates(p.leaf), Options{Now: now, Confirm: no})
+	report, err := ImportOn(t.Context(), k, certificates(p.leaf), Options{Now: now, Confirm: no})
 	if err != nil || !report.Unchanged || !slices.Equal(k.did, []string{"read"}) {
 		t.Errorf("%+v, %v, did %v", report, err, k.did)
 	}
@@ -122,7 +122,7 @@ func TestImportNamesWhatItReplaces(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			k := &fakeKey{pub: p.signer.Public(), stored: test.stored}
 			var question string
-			report, err := Import(t.Context(), k, certificates(p.leaf), Options{Now: now, Confirm: yes(&question)})
+			report, err := ImportOn(t.Context(), k, certificates(p.leaf), Options{Now: now, Confirm: yes(&question)})
 			if err != nil || report.Replaced == nil || !bytes.Equal(k.stored, p.leaf.Raw) {
 				t.Fatalf("%+v, %v", report, err)
 			}
@@ -180,7 +180,7 @@ func TestAFailedWriteSaysWhatIsOnTheCard(t *testing.T) {
 				return test.put(k, leaf)
 			}
 			var question string
-			_, err := Import(t.Context(), k, certificates(p.leaf), Options{Now: now, Confirm: yes(&question)})
+			_, err := ImportOn(t.Context(), k, certificates(p.leaf), Options{Now: now, Confirm: yes(&question)})
 			wantProblem(t, err, test.code, test.want)
 			if !bytes.Equal(k.stored, test.left) {
 				t.Errorf("%d bytes are on the card, want %d", len(k.stored), len(test.left))
@@ -199,7 +199,7 @@ func TestAnInterruptedWriteLooksAtTheCard(t *testing.T) {
 		return ctx.Err()
 	}
 	var question string
-	_, err := Import(ctx, k, certificates(p.leaf), Options{Now: now, Confirm: yes(&question)})
+	_, err := ImportOn(ctx, k, certificates(p.leaf), Options{Now: now, Confirm: yes(&question)})
 	wantProblem(t, err, problem.Interrupted, "has been written back")
 	if !errors.Is(err, context.Canceled) || !bytes.Equal(k.stored, p.older.Raw) {
 		t.Errorf("error %v, %d bytes on the card", err, len(k.stored))
@@ -211,7 +211,7 @@ func TestACanceledImportWritesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	k := &fakeKey{pub: p.signer.Public()}
-	if _, err := Import(ctx, k, certificates(p.leaf), Options{Now: now}); !errors.Is(err, context.Canceled) || slices.Contains(k.did, "write") {
+	if _, err := ImportOn(ctx, k, certificates(p.leaf), Options{Now: now}); !errors.Is(err, context.Canceled) || slices.Contains(k.did, "write") {
 		t.Errorf("error %v, did %v", err, k.did)
 	}
 }
@@ -253,7 +253,7 @@ func TestPickForAKeyAgreementKey(t *testing.T) {
 func TestReportInJSON(t *testing.T) {
 	p := fixtures()
 	k := &fakeKey{pub: p.signer.Public()}
-	report, err := Import(t.Context(), k, certificates(p.leaf, p.issuer), Options{Now: now})
+	report, err := ImportOn(t.Context(), k, certificates(p.leaf, p.issuer), Options{Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestReportInJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"ref":"OPENPGP.3","certificate":{"subject":"CN=leaf,O=Snake Oil\\, Ltd","issuer":"CN=issuer,O=Snake Oil\\, Ltd",` +
+	want := `{"reader":"","ref":"OPENPGP.3","certificate":{"subject":"CN=leaf,O=Snake Oil\\, Ltd","issuer":"CN=issuer,O=Snake Oil\\, Ltd",` +
 		`"serialNumber":"AB04","notBefore":"2025-05-04T03:02:01Z","notAfter":"2027-05-04T03:02:01Z","sha256":"` + fingerprint(p.leaf.Raw) +
 		`","matchesKey":true},"unchanged":false,"chainStored":false,"chainOmitted":1}`
 	if string(document) != want {

@@ -6,8 +6,8 @@ import (
 	"crypto/x509"
 	"strings"
 
-	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // maxChain is how many issuers Pick follows.
@@ -18,7 +18,7 @@ const maxChain = 10
 // has signed the one before. None is a problem.Mismatch.
 func Pick(certificates []*x509.Certificate, pub crypto.PublicKey) (leaf *x509.Certificate, issuers []*x509.Certificate, err error) {
 	for _, c := range certificates {
-		if key.SamePublic(publicKeyOf(c), pub) && (leaf == nil || c.NotBefore.After(leaf.NotBefore)) {
+		if pubkey.Same(publicKeyOf(c), pub) && (leaf == nil || c.NotBefore.After(leaf.NotBefore)) {
 			leaf = c
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 // afterwards is the time there is to look at the card, and to put back what
 // was on it, after a write that failed or was interrupted.
-const afterwards = 10 * time.Second
+const afterwards = 4 * time.Second
 
 // write writes and reads back.
 func write(ctx context.Context, k key.Key, old, leaf []byte, chain [][]byte) error {
@@ -29,7 +29,7 @@ func write(ctx context.Context, k key.Key, old, leaf []byte, chain [][]byte) err
 		cause = problem.New(problem.Failed, "the certificate on the card is not the one that was written").
 			Because("%d of %d bytes came back, or others: the card may have less room than it says.", len(there), len(leaf))
 	}
-	if problem.Is(cause, problem.CardRemoved) {
+	if problem.Gone(cause) {
 		return withState(cause, removedState(old))
 	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), afterwards)

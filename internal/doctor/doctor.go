@@ -1,7 +1,7 @@
 // Package doctor looks for what keeps cards from working on this machine: the
 // PC/SC daemon, permissions, drivers, programs in the way, PKCS#11 modules. It
-// changes nothing and talks to no card itself. What it looks at is handed in, so that
-// it knows of files and lists, and not of PC/SC or PKCS#11.
+// changes nothing. What it looks at is handed to the checks, so that they know of
+// files and lists, and not of PC/SC or PKCS#11; Examine hands in what is there.
 package doctor
 
 import (
@@ -58,12 +58,12 @@ type ModuleStatus struct {
 	Err        error
 }
 
-// JavaCard is a Java card that could be looked at. KnownKeys says that its
+// ManagedCard is a card that is managed with keys and could be looked at. KnownKeys says that its
 // security domain has keys that others may know: those that it came with, or
 // the test keys of blank cards.
-type JavaCard struct {
-	Reader    string
-	KnownKeys bool
+type ManagedCard struct {
+	Reader, Kind string
+	KnownKeys    bool
 }
 
 // Probe is the machine, as far as it is looked at.
@@ -85,8 +85,8 @@ type Probe struct {
 	// Holders lists the programs that are connected to the service.
 	Holders func(context.Context) []Process
 
-	// JavaCards looks at the Java cards that no program uses.
-	JavaCards func(context.Context) []JavaCard
+	// ManagedCards looks at the cards of this kind that no program uses.
+	ManagedCards func(context.Context) []ManagedCard
 
 	// Modules lists the PKCS#11 modules.
 	Modules func(context.Context) []ModuleStatus

@@ -41,8 +41,8 @@ func healthy() Probe {
 		},
 		Dial:    func(context.Context, string) error { return nil },
 		Holders: func(context.Context) []Process { return nil },
-		JavaCards: func(context.Context) []JavaCard {
-			return []JavaCard{{Reader: "ACME Reader 1 00 00"}}
+		ManagedCards: func(context.Context) []ManagedCard {
+			return []ManagedCard{{Reader: "ACME Reader 1 00 00", Kind: "Java card"}}
 		},
 		Modules: func(context.Context) []ModuleStatus {
 			return []ModuleStatus{{Name: "opensc", Path: "/lib/opensc-pkcs11.so", Tokens: 1}}
@@ -118,10 +118,12 @@ func TestChecks(t *testing.T) {
 		{"no reader", func(p *Probe) { p.Readers = readers() }, "readers", Warn, "no reader", "plug"},
 
 		{"keys of the factory", func(p *Probe) {
-			p.JavaCards = func(context.Context) []JavaCard { return []JavaCard{{Reader: "A"}, {"B", true}, {"C", true}} }
+			p.ManagedCards = func(context.Context) []ManagedCard {
+				return []ManagedCard{{"A", "Java card", false}, {"B", "Java card", true}, {"C", "Java card", true}}
+			}
 		}, "card-keys", Warn, "in: B; C", "set-keys"},
-		{"no Java card", func(p *Probe) { p.JavaCards = func(context.Context) []JavaCard { return nil } },
-			"card-keys", Skip, "no Java card", ""},
+		{"no Java card", func(p *Probe) { p.ManagedCards = func(context.Context) []ManagedCard { return nil } },
+			"card-keys", Skip, "no card that is managed with keys", ""},
 
 		{"no card", func(p *Probe) { p.Readers = readers(Reader{Name: "A"}) }, "cards", Warn, "no card", "--wait"},
 		{"mute card", func(p *Probe) { p.Readers = readers(Reader{Name: "A", CardPresent: true, Mute: true}) },

@@ -14,7 +14,6 @@ var ErrNoSecurityDomain = errors.New("the card has no security domain that can b
 type SecurityDomain struct {
 	ch        *iso7816.Channel
 	aid       AID
-	locked    bool
 	protocols []Protocol
 	session   *Session
 	noTLV     bool // GET STATUS knows only the old format
@@ -49,7 +48,7 @@ func selectDomain(ctx context.Context, ch *iso7816.Channel, aid AID) (*SecurityD
 	d := &SecurityDomain{ch: ch, aid: aid}
 	fci, err := ch.Select(ctx, aid)
 	if status := iso7816.StatusOf(err); status == 0x6283 || status == 0x6285 {
-		d.locked, err = true, nil
+		err = nil // locked or terminated, and selected all the same
 	}
 	if err != nil {
 		return nil, named(err, "SELECT")
@@ -87,9 +86,6 @@ func (d *SecurityDomain) confirm(ctx context.Context) error {
 // selected; nil where neither is known.
 func (d *SecurityDomain) AID() AID { return d.aid }
 
-// Locked reports whether the card told that it is locked or terminated.
-func (d *SecurityDomain) Locked() bool { return d.locked }
-
 // Reads is how many data objects were asked for.
 func (d *SecurityDomain) Reads() int { return d.reads }
 
@@ -119,12 +115,9 @@ func (d *SecurityDomain) Protocols(ctx context.Context) ([]Protocol, error) {
 // Open opens a secure channel. One that is open is closed before.
 func (d *SecurityDomain) Open(ctx context.Context, c Credentials) error {
 	d.Close()
-	var told []Protocol
-	if c.Protocol.SCP == 0 {
-		var err error
-		if told, err = d.Protocols(ctx); err != nil {
-			return err
-		}
+	told, err := d.told(ctx, c)
+	if err != nil {
+		return err
 	}
 	s, err := open(ctx, d.ch, d.aid, told, c)
 	if err != nil {
@@ -132,6 +125,34 @@ func (d *SecurityDomain) Open(ctx context.Context, c Credentials) error {
 	}
 	d.session = s
 	return nil
+}
+
+// told is what the domain announces, unless the credentials say it.
+func (d *SecurityDomain) told(ctx context.Context, c Credentials) ([]Protocol, error) {
+	if c.Protocol.SCP != 0 {
+		return nil, nil
+	}
+	return d.Protocols(ctx)
+}
+
+// Has reports whether the card proves in its answer to INITIALIZE UPDATE that it
+// has these keys. They are not tried: the card is not authenticated, and counts
+// nothing. A secure channel that is open is closed before.
+func (d *SecurityDomain) Has(ctx context.Context, c Credentials) (bool, error) {
+	d.Close()
+	told, err := d.told(ctx, c)
+	if err != nil {
+		return false, err
+	}
+	p, err := propose(ctx, d.ch, told, c)
+	switch {
+	case errors.Is(err, ErrKeyVersion), c.KeyVersion != 0 && iso7816.StatusOf(err) == iso7816.StatusReferenceNotFound:
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	defer p.Close()
+	return p.proved(), nil
 }
 
 // Reselect selects the domain again, which ends its secure channel on the card

@@ -123,18 +123,11 @@ func TestManagement(t *testing.T) {
 		"install, privileges of three bytes": {"80E604001C05A00000000106A0000000010106A0000000010103800400 02C9000000", func(ctx context.Context, d *SecurityDomain) error {
 			return d.InstallForInstall(ctx, Instance{File: file, Module: app, AID: app, Privileges: 0x800400, Parameters: InstallParameters(nil, Memory{}, nil)})
 		}},
-		"make selectable": {"80E608000D000006A00000000101010000 0000", func(ctx context.Context, d *SecurityDomain) error { return d.MakeSelectable(ctx, app, 0) }},
-		"extradition":     {"80E610001408A0000001510000000006A0000000010100000000", func(ctx context.Context, d *SecurityDomain) error { return d.Extradite(ctx, app, sd) }},
-		"personalization": {"80E620000C000006A0000000010100000000", func(ctx context.Context, d *SecurityDomain) error { return d.InstallForPersonalization(ctx, app) }},
-		"registry update": {"80E640000D000006A000000001010104000000", func(ctx context.Context, d *SecurityDomain) error {
-			return d.UpdateRegistry(ctx, app, nil, 0x040000, nil)
-		}},
+		"make selectable":                {"80E608000D000006A00000000101010000 0000", func(ctx context.Context, d *SecurityDomain) error { return d.MakeSelectable(ctx, app, 0) }},
+		"personalization":                {"80E620000C000006A0000000010100000000", func(ctx context.Context, d *SecurityDomain) error { return d.InstallForPersonalization(ctx, app) }},
 		"delete":                         {"80E40000084F06A0000000010100", func(ctx context.Context, d *SecurityDomain) error { return d.Delete(ctx, app, false) }},
 		"delete with what belongs to it": {"80E40080074F05A00000000100", func(ctx context.Context, d *SecurityDomain) error { return d.Delete(ctx, file, true) }},
 		"delete a key":                   {"80E4000006D00101D2010400", func(ctx context.Context, d *SecurityDomain) error { return d.DeleteKey(ctx, 1, 4) }},
-		"lock": {"80F0408306A00000000101", func(ctx context.Context, d *SecurityDomain) error {
-			return d.SetStatus(ctx, StatusOfApplication, 0x83, app)
-		}},
 		"store data": {"80E2880002AABB", func(ctx context.Context, d *SecurityDomain) error {
 			_, err := d.StoreData(ctx, StoreDGI, []byte{0xAA, 0xBB}, false)
 			return err
@@ -150,10 +143,12 @@ func TestManagement(t *testing.T) {
 }
 
 func TestCommandErrorNamesTheCommand(t *testing.T) {
-	ch, _ := scripted(t, "80E40000084F06A0000000010100 > 6985")
-	err := (&SecurityDomain{ch: ch}).Delete(t.Context(), AID{0xA0, 0, 0, 0, 1, 1}, false)
-	if iso7816.StatusOf(err) != 0x6985 || !strings.Contains(err.Error(), "refused DELETE [6985 ") {
-		t.Error(err)
+	for status, want := range map[string]string{"6A88": "refused DELETE [6A88 ", "6985": "answered DELETE with [6985 "} {
+		ch, _ := scripted(t, "80E40000084F06A0000000010100 > "+status)
+		err := (&SecurityDomain{ch: ch}).Delete(t.Context(), AID{0xA0, 0, 0, 0, 1, 1}, false)
+		if iso7816.StatusOf(err) == 0 || !strings.Contains(err.Error(), want) {
+			t.Error(err)
+		}
 	}
 }
 

@@ -22,7 +22,6 @@ const (
 	insDelete               = 0xE4
 	insInstall              = 0xE6
 	insLoad                 = 0xE8
-	insSetStatus            = 0xF0
 	insGetStatus            = 0xF2
 )
 
@@ -48,8 +47,9 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
-// CommandError is a command that the card refused. It unwraps to the
-// *iso7816.StatusError.
+// CommandError is a command that the card answered by something else than
+// success. Only where it is iso7816.Refused is it sure that the card did nothing.
+// It unwraps to the *iso7816.StatusError.
 type CommandError struct {
 	// Command is its name in the specification: "INSTALL [for load]".
 	Command string
@@ -58,7 +58,11 @@ type CommandError struct {
 }
 
 func (e *CommandError) Error() string {
-	return fmt.Sprintf("the card refused %s [%04X %s]", e.Command, uint16(e.Status), Meaning(e.Status))
+	said := "answered " + e.Command + " with"
+	if iso7816.Refused(e) {
+		said = "refused " + e.Command
+	}
+	return fmt.Sprintf("the card %s [%04X %s]", said, uint16(e.Status), Meaning(e.Status))
 }
 
 func (e *CommandError) Unwrap() error { return e.cause }

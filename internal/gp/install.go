@@ -11,9 +11,7 @@ const (
 	forLoad            = 0x02
 	forInstall         = 0x04
 	forMakeSelectable  = 0x08
-	forExtradition     = 0x10
 	forPersonalization = 0x20
-	forRegistryUpdate  = 0x40
 )
 
 // Memory is limits in bytes for what is loaded or installed; 0 is not sent.
@@ -146,34 +144,9 @@ func (d *SecurityDomain) MakeSelectable(ctx context.Context, application AID, p 
 	return err
 }
 
-// Extradite is INSTALL [for extradition] (11.5.2.3.4): the application will
-// belong to domain.
-func (d *SecurityDomain) Extradite(ctx context.Context, application, domain AID) error {
-	_, err := d.install(ctx, "extradition", forExtradition, append(extraditionData(application, domain), 0))
-	return err
-}
-
-// extraditionData is the data field without the token.
-func extraditionData(application, domain AID) []byte {
-	return fields(domain, nil, application, nil, nil)
-}
-
-// UpdateRegistry is INSTALL [for registry update] (11.5.2.3.5). domain is the
-// new security domain of the application, or nil.
-func (d *SecurityDomain) UpdateRegistry(ctx context.Context, application, domain AID, p Privileges, parameters []byte) error {
-	_, err := d.install(ctx, "registry update", forRegistryUpdate, fields(domain, nil, application, p.bytes(), parameters, nil))
-	return err
-}
-
 // InstallForPersonalization is INSTALL [for personalization] (11.5.2.3.6): the
 // STORE DATA that follow are for the application.
 func (d *SecurityDomain) InstallForPersonalization(ctx context.Context, application AID) error {
 	_, err := d.install(ctx, "personalization", forPersonalization, fields(nil, nil, application, nil, nil, nil))
 	return err
-}
-
-// TokenData is what a token of delegated management signs (C.4): P1 and P2 of
-// INSTALL, and its data field without the token, with the length of that.
-func TokenData(p1 byte, data []byte) []byte {
-	return append(iso7816.AppendLength([]byte{p1, 0}, len(data)), data...)
 }

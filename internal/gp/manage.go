@@ -32,24 +32,6 @@ func (d *SecurityDomain) DeleteKey(ctx context.Context, id, version byte) error 
 	return err
 }
 
-// StatusTarget is what SET STATUS changes (11.10.2.1). Its value is P1.
-type StatusTarget byte
-
-// The targets of SET STATUS.
-const (
-	StatusOfCard         StatusTarget = 0x80
-	StatusOfApplication  StatusTarget = 0x40
-	StatusOfDomainAndAll StatusTarget = 0x60
-)
-
-// SetStatus is SET STATUS (11.10). aid is nil for the card.
-func (d *SecurityDomain) SetStatus(ctx context.Context, target StatusTarget, state LifeCycle, aid AID) error {
-	_, err := d.send(ctx, "SET STATUS", iso7816.Command{
-		CLA: classGP, INS: insSetStatus, P1: byte(target), P2: byte(state), Data: aid,
-	})
-	return err
-}
-
 // Data formats of STORE DATA, bits of P1 (11.11.2.1).
 const (
 	StoreEncrypted byte = 0x60

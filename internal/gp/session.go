@@ -26,6 +26,11 @@ var (
 	// card counts it.
 	ErrHostRefused = errors.New("the card refused the authentication")
 
+	// ErrHostUnclear is an EXTERNAL AUTHENTICATE with an answer that says
+	// neither that the keys are right nor that they are wrong. The card may
+	// have counted it.
+	ErrHostUnclear = errors.New("the card did not say whether it accepts the authentication")
+
 	// ErrSessionClosed is a command after its session ended.
 	ErrSessionClosed = errors.New("the secure channel is closed")
 )
@@ -127,6 +132,32 @@ func protocolOf(u *InitializeUpdate, forced Protocol, told []Protocol) (Protocol
 // open opens a secure channel with the security domain that is selected. The
 // card's cryptogram is checked before the card is asked to check ours.
 func open(ctx context.Context, ch *iso7816.Channel, aid []byte, told []Protocol, c Credentials) (*Session, error) {
+	p, err := propose(ctx, ch, told, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.authenticate(ctx, aid); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p.Session, nil
+}
+
+// proposal is a session that the card has answered to, and that is not
+// authenticated.
+type proposal struct {
+	*Session
+	update *InitializeUpdate
+	host   []byte
+}
+
+// proved reports whether the card has shown that it has the keys.
+func (p *proposal) proved() bool {
+	return equal(p.update.Cryptogram, p.messaging.cardCryptogram(p.host, p.update.Challenge))
+}
+
+// propose is the first half of open: the card has answered, and counted nothing.
+func propose(ctx context.Context, ch *iso7816.Channel, told []Protocol, c Credentials) (*proposal, error) {
 	size := challengeLength
 	for _, t := range append([]Protocol{c.Protocol}, told...) {
 		if t.s16() {
@@ -144,7 +175,7 @@ func open(ctx context.Context, ch *iso7816.Channel, aid []byte, told []Protocol,
 	if status := iso7816.StatusOf(err); c.HostChallenge == nil && len(host) != longLength && len(told) == 0 &&
 		(status == iso7816.StatusWrongLength || status == iso7816.StatusWrongData) {
 		// It may want the challenge of S16, and did not tell before.
-		return open(ctx, ch, aid, []Protocol{{SCP: 3, I: optionS16}}, c)
+		return propose(ctx, ch, []Protocol{{SCP: 3, I: optionS16}}, c)
 	}
 	if err != nil {
 		return nil, err
@@ -162,7 +193,7 @@ func open(ctx context.Context, ch *iso7816.Channel, aid []byte, told []Protocol,
 		if _, err := rand.Read(c.HostChallenge); err != nil {
 			return nil, fmt.Errorf("host challenge: %w", err)
 		}
-		return open(ctx, ch, aid, told, c)
+		return propose(ctx, ch, told, c)
 	}
 	if len(host) != len(u.Challenge) {
 		return nil, malformed("%s with a card challenge of %d bytes", p, len(u.Challenge))
@@ -171,11 +202,7 @@ func open(ctx context.Context, ch *iso7816.Channel, aid []byte, told []Protocol,
 	if err != nil {
 		return nil, err
 	}
-	if err := s.authenticate(ctx, u, aid, host); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
+	return &proposal{s, u, host}, nil
 }
 
 func newSession(ch *iso7816.Channel, u *InitializeUpdate, p Protocol, c Credentials, host []byte) (*Session, error) {
@@ -210,10 +237,11 @@ func newSession(ch *iso7816.Channel, u *InitializeUpdate, p Protocol, c Credenti
 
 // authenticate checks the card, then is EXTERNAL AUTHENTICATE (D.4.2, E.5.2;
 // Amendment D, 7.1.2).
-func (s *Session) authenticate(ctx context.Context, u *InitializeUpdate, aid, host []byte) error {
-	if !equal(u.Cryptogram, s.messaging.cardCryptogram(host, u.Challenge)) {
+func (p *proposal) authenticate(ctx context.Context, aid []byte) error {
+	if !p.proved() {
 		return ErrCardCryptogram
 	}
+	s, u := p.Session, p.update
 	if s.Protocol.pseudoRandom() && aid != nil {
 		s.ChallengeVerified = equal(u.Challenge, s.messaging.pseudoRandomChallenge(u.Sequence, aid))
 		// Cards that announce SCP02 with i=4x to 7x and answer a random
@@ -224,15 +252,17 @@ func (s *Session) authenticate(ctx context.Context, u *InitializeUpdate, aid, ho
 	}
 	cmd := iso7816.Command{
 		CLA: classGP, INS: insExternalAuthenticate, P1: byte(s.Level),
-		Data: s.messaging.hostCryptogram(host, u.Challenge),
+		Data: s.messaging.hostCryptogram(p.host, u.Challenge),
 	}
 	_, err := s.ch.SendProtected(ctx, s.messaging.wrap(cmd, CMAC), false)
 	err = named(err, "EXTERNAL AUTHENTICATE")
-	var refused *CommandError
-	if errors.As(err, &refused) {
+	switch status := iso7816.StatusOf(err); {
+	case status == 0:
+		return err
+	case status == StatusAuthenticationError || iso7816.Refused(err):
 		return fmt.Errorf("%w: %w", ErrHostRefused, err)
 	}
-	return err
+	return fmt.Errorf("%w: %w", ErrHostUnclear, err)
 }
 
 // Close ends the session on this side and wipes its keys. The card ends it

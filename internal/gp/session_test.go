@@ -332,19 +332,48 @@ func TestChallengeOfSCP02(t *testing.T) {
 	}
 }
 
-// TestHostRefused is a card that has the keys and still does not want us.
+// TestHostRefused is a card that has the keys and still does not want us, or
+// does not say.
 func TestHostRefused(t *testing.T) {
-	card, keys := newFakeCard(t, Protocol{3, 0x70}, 16)
-	card.spoil = func(ins byte, answer []byte) []byte {
-		if ins == 0x82 {
-			return []byte{0x69, 0x82}
+	for status, want := range map[iso7816.Status]error{
+		0x6300: ErrHostRefused, 0x6982: ErrHostRefused, 0x6983: ErrHostRefused,
+		0x6310: ErrHostUnclear, 0x63C1: ErrHostUnclear, 0x6985: ErrHostUnclear, 0x6F00: ErrHostUnclear, 0x6C10: ErrHostUnclear,
+	} {
+		card, keys := newFakeCard(t, Protocol{3, 0x70}, 16)
+		card.spoil = func(ins byte, answer []byte) []byte {
+			if ins == 0x82 {
+				return []byte{byte(status >> 8), byte(status)}
+			}
+			return answer
 		}
-		return answer
+		d := discover(t, card, iso7816.Capabilities{})
+		err := d.Open(t.Context(), Credentials{Keys: keys, Level: LevelMAC})
+		if !errors.Is(err, want) || iso7816.StatusOf(err) != status {
+			t.Error(err)
+		}
 	}
-	d := discover(t, card, iso7816.Capabilities{})
-	err := d.Open(t.Context(), Credentials{Keys: keys, Level: LevelMAC})
-	if !errors.Is(err, ErrHostRefused) || iso7816.StatusOf(err) != 0x6982 {
-		t.Error(err)
+}
+
+// TestHas asks cards which keys they have: nothing that they count is sent.
+func TestHas(t *testing.T) {
+	for _, p := range []Protocol{{1, 0x05}, {2, 0x15}, {3, 0x70}} {
+		card, keys := newFakeCard(t, p, 16)
+		card.spoil = func(ins byte, answer []byte) []byte {
+			if ins == 0x82 {
+				t.Error("EXTERNAL AUTHENTICATE was sent")
+			}
+			return answer
+		}
+		d := discover(t, card, iso7816.Capabilities{})
+		if has, err := d.Has(t.Context(), Credentials{Keys: keys, Level: LevelMAC}); !has || err != nil {
+			t.Errorf("%s: the card's keys: %v, %v", p, has, err)
+		}
+		if has, err := d.Has(t.Context(), Credentials{Keys: DefaultKeySet(), Level: LevelMAC}); has || err != nil {
+			t.Errorf("%s: other keys: %v, %v", p, has, err)
+		}
+		if d.Session() != nil {
+			t.Errorf("%s: a session is open", p)
+		}
 	}
 }
 

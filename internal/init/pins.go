@@ -2,165 +2,119 @@ package cardinit
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"strings"
 
-	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// PIN is one of a card's PINs, as users name it.
-type PIN string
-
-// The PINs of the command line's contract.
-const (
-	User      PIN = "user"
-	Admin     PIN = "admin"
-	SO        PIN = "so"
-	PUK       PIN = "puk"
-	ResetCode PIN = "reset-code"
-)
-
-// label is the PIN in a question.
-func (p PIN) label() string {
-	if p == ResetCode {
-		return "resetting code"
-	}
-	return string(p) + " PIN"
-}
-
 // PINReport is what SetPIN and UnblockPIN did.
 type PINReport struct {
-	Serial string `json:"serial"`
-	PIN    PIN    `json:"pin"`
+	// Reader is where the card is; Kind what it is called.
+	Reader string   `json:"reader"`
+	Kind   string   `json:"-"`
+	Serial string   `json:"serial"`
+	PIN    pin.Role `json:"pin"`
 }
 
-const (
-	pinUnchanged = "The PIN is the old one."
-	pinUnknown   = "Whether the card took the new PIN is not known: the tries left, which cardctl info shows, do not change by looking."
-)
-
-// afterChange is what the PIN is when the command that changes it has failed: the
-// old one, where the card answered.
-func afterChange(err error) string {
-	if iso7816.StatusOf(err) != 0 || problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) {
-		return pinUnchanged
+// Roles are the PINs that a user can name.
+func Roles() []string {
+	var names []string
+	for _, role := range pin.Roles() {
+		names = append(names, string(role))
 	}
-	return pinUnknown
+	return names
 }
 
-// SetPIN changes a PIN, or sets the resetting code.
-func SetPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, access key.Access) (PINReport, error) {
-	what := "set-pin " + string(pin)
-	card, report, err := open(ctx, ch, pin, what)
-	if err != nil {
-		return report, err
-	}
-	state := pinUnchanged
-	change := func(ref openpgp.PasswordRef, old *secret.Bytes) error {
-		replacement, err := askNew(ctx, card, access, secret.NewPIN, ref, "new "+pin.label())
+// PINApps are the names in --app of what has PINs that can be changed.
+func PINApps() []string {
+	return family.Apps(func(f card.Family) bool { return f.Open != nil && f.Example != "" })
+}
+
+// SetPIN changes a PIN of the card that is meant, or sets its resetting code.
+func SetPIN(ctx context.Context, d *desk.Desk, a desk.Access, which string, given []secret.Name) (PINReport, error) {
+	return change(ctx, d, a, which, given, "set-pin", func(ctx context.Context, c card.Card, role pin.Role) (pin.Change, error) {
+		able, ok := c.(card.PINSetter)
+		if !ok {
+			return pin.Change{}, problem.New(problem.NotSupported, "the PINs of this card cannot be changed")
+		}
+		return able.SetPIN(ctx, role)
+	})
+}
+
+// UnblockPIN gives a PIN of the card that is meant its tries back and a new
+// value, by a secret that the user names, or that the environment has, or else by
+// the one that the card usually takes.
+func UnblockPIN(ctx context.Context, d *desk.Desk, a desk.Access, which string, given, environment []secret.Name) (PINReport, error) {
+	return change(ctx, d, a, which, given, "unblock-pin", func(ctx context.Context, c card.Card, role pin.Role) (pin.Change, error) {
+		able, ok := c.(card.Unblocker)
+		if !ok {
+			return pin.Change{}, problem.New(problem.NotSupported, "the PINs of this card cannot be unblocked")
+		}
+		by, err := by(able.UnblockedBy(), given, environment)
 		if err != nil {
-			return err
+			return pin.Change{}, err
 		}
-		defer replacement.Wipe()
-		if ref == openpgp.ResettingCode {
-			err = card.PutResettingCode(ctx, replacement)
-		} else {
-			err = card.ChangeReferenceData(ctx, ref, old, replacement)
-		}
-		state = afterChange(err)
-		return err
-	}
-	switch pin {
-	case User:
-		err = key.WithPassword(ctx, card, openpgp.PW1, secret.PIN, access, func(old *secret.Bytes) error {
-			return change(openpgp.PW1, old)
-		})
-	case Admin:
-		err = key.WithPassword(ctx, card, openpgp.PW3, secret.AdminPIN, access, func(old *secret.Bytes) error {
-			return change(openpgp.PW3, old)
-		})
-	case ResetCode:
-		if err = key.Unlock(ctx, card, openpgp.PW3, access); err == nil {
-			err = change(openpgp.ResettingCode, nil)
-		}
-	}
-	return report, key.Explain(err, what, state)
+		return able.UnblockPIN(ctx, role, by)
+	})
 }
 
-// UnblockPIN gives the user PIN its tries back and a new value, by the admin
-// PIN or the resetting code.
-func UnblockPIN(ctx context.Context, ch *iso7816.Channel, pin PIN, with secret.Name, access key.Access) (PINReport, error) {
-	what := "unblock-pin " + string(pin)
-	card, report, err := open(ctx, ch, pin, what)
-	if err != nil {
-		return report, err
-	}
-	if pin != User || with != secret.AdminPIN && with != secret.ResetCode {
-		return report, problem.New(problem.NotSupported, "%s: an OpenPGP card cannot do that", what).
-			Because("The user PIN is unblocked with --admin-pin or --reset-code; a blocked admin PIN is the end of the card's contents.").
-			Hint("cardctl unblock-pin user --admin-pin prompt --new-pin prompt")
-	}
-	state := pinUnchanged
-	unblock := func(send func(*secret.Bytes) error) error {
-		replacement, err := askNew(ctx, card, access, secret.NewPIN, openpgp.PW1, "new user PIN")
-		if err != nil {
-			return err
+// by is the secret that unblocks.
+func by(ways, given, environment []secret.Name) (secret.Name, error) {
+	var named []secret.Name
+	for _, name := range given {
+		if name != secret.NewPIN {
+			named = append(named, name)
 		}
-		defer replacement.Wipe()
-		err = send(replacement)
-		state = afterChange(err)
-		return err
 	}
-	if with == secret.ResetCode {
-		err = key.WithPassword(ctx, card, openpgp.ResettingCode, secret.ResetCode, access, func(code *secret.Bytes) error {
-			return unblock(func(replacement *secret.Bytes) error {
-				return card.ResetRetryCounterByCode(ctx, code, replacement)
-			})
-		})
-	} else if err = key.Unlock(ctx, card, openpgp.PW3, access); err == nil {
-		err = unblock(func(replacement *secret.Bytes) error { return card.ResetRetryCounter(ctx, replacement) })
-	}
-	return report, key.Explain(err, what, state)
-}
-
-func open(ctx context.Context, ch *iso7816.Channel, pin PIN, what string) (*openpgp.Card, PINReport, error) {
-	report := PINReport{PIN: pin}
-	switch pin {
-	case User, Admin, ResetCode, SO, PUK:
-	default:
-		return nil, report, problem.New(problem.Usage, "%q is not a PIN", string(pin)).
-			Because("The PINs are user, admin, so, puk and reset-code.")
-	}
-	card, err := openpgp.Select(ctx, ch)
 	switch {
-	case err != nil:
-		return nil, report, key.Explain(err, what, "")
-	case pin == SO, pin == PUK:
-		return nil, report, problem.New(problem.NotSupported, "%s: an OpenPGP card has no such PIN", what).
-			Because("It has user, admin and reset-code.")
+	case len(named) > 1:
+		return "", problem.New(problem.Usage, "--%s and --%s are two ways to do the same", named[0], named[1]).
+			Because("One of them is enough.")
+	case len(named) == 1:
+		return named[0], nil
 	}
-	data, err := card.ApplicationRelatedData(ctx)
-	if err != nil {
-		return nil, report, key.Explain(err, what, "")
+	for _, way := range ways {
+		for _, name := range environment {
+			if name == way {
+				return way, nil
+			}
+		}
 	}
-	report.Serial = data.AID.Serial()
-	return card, report, nil
+	return ways[0], nil
 }
 
-// askNew asks for a PIN that is to be set and checks its length. A terminated
-// card tells no limits; its PINs are checked when it is started again.
-func askNew(ctx context.Context, card *openpgp.Card, access key.Access, name secret.Name, ref openpgp.PasswordRef, label string) (*secret.Bytes, error) {
-	note := fmt.Sprintf("at least %d characters", ref.MinLength())
-	pin, err := access.Ask(ctx, secret.Request{Name: name, Label: label, Note: note, New: true})
-	if err != nil || card.Terminated() {
-		return pin, err
+func change(ctx context.Context, d *desk.Desk, a desk.Access, which string, given []secret.Name, verb string,
+	how func(context.Context, card.Card, pin.Role) (pin.Change, error)) (PINReport, error) {
+	role, err := pin.ParseRole(which)
+	report := PINReport{PIN: role}
+	if err != nil {
+		return report, err
 	}
-	if err := key.CheckLength(ctx, card, ref, pin); err != nil {
-		pin.Wipe()
-		return nil, err
-	}
-	return pin, nil
+	what := verb + " " + which
+	w := family.Wanted{Takes: PINApps(), Role: role, Given: given, One: true}
+	err = family.WithCard(ctx, d, w, a, func(ctx context.Context, here family.At, c card.Card) error {
+		report.Reader, report.Kind = here.Place, here.Kind()
+		change, err := how(ctx, c, role)
+		report.Serial = c.Identity().Serial // which finding the PIN may have told
+		if err != nil {
+			return key.Explain(err, what, "")
+		}
+		err = here.Keys.Policy.Change(ctx, change)
+		var told *pin.StateError
+		if errors.As(err, &told) {
+			return key.Explain(told.Unwrap(), what, told.State)
+		}
+		return key.Explain(err, what, "")
+	})
+	return report, err
 }
+
+// WhichPIN is how help names the argument.
+func WhichPIN() string { return strings.Join(Roles(), "|") }

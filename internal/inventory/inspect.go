@@ -1,3 +1,5 @@
+// Package inventory tells what is on a card without any PIN: which card it is,
+// which applications it has, and every key, certificate and PIN they show.
 package inventory
 
 import (
@@ -5,30 +7,35 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
-	"fmt"
 	"time"
 
-	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/pin"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Card, Application and Fact are what a card tells of itself.
+type (
+	Card        = card.Identity
+	Application = card.Application
+	Fact        = card.Fact
 )
 
 // Info is everything that can be read of a card without a PIN.
 type Info struct {
-	Card           Card
-	Cardholder     *Cardholder
-	Keys           []Key
-	Certificates   []Certificate
-	PINs           []PIN
-	SignatureCount int // signatures made with OPENPGP.1
-}
-
-// Cardholder is what an OpenPGP card says of the person it belongs to.
-type Cardholder struct {
-	Name  string `json:"name,omitempty"`
-	Login string `json:"login,omitempty"`
-	URL   string `json:"url,omitempty"` // where the public key is found
+	Place        string
+	Card         card.Identity
+	Keys         []Key
+	Certificates []Certificate
+	PINs         []PIN
+	// Facts are what else its applications tell.
+	Facts []card.Fact
+	// Looked says that an application was opened: only then an empty list means
+	// that there is nothing.
+	Looked bool
 }
 
 // Key is a key on the card.
@@ -40,13 +47,12 @@ type Key struct {
 	Created     *time.Time `json:"created,omitempty"`
 	PublicKey   string     `json:"publicKey,omitempty"` // SubjectPublicKeyInfo in PEM
 	Touch       bool       `json:"touch,omitempty"`
-	// Label and Usage are those of a token, Usage as it tells without a login.
-	Label string      `json:"label,omitempty"`
-	Usage []key.Usage `json:"usage,omitempty"`
+	Label       string     `json:"label,omitempty"`
+	Usage       []string   `json:"usage,omitempty"`
 }
 
 // Certificate is what is stored in the place of a certificate, and the public
-// key of the slot, nil where that is empty.
+// key of the place, nil where that is empty.
 type Certificate struct {
 	Ref    string
 	Value  []byte
@@ -56,7 +62,7 @@ type Certificate struct {
 }
 
 // PIN is the state of a PIN; lengths are in bytes. An unset one has no tries
-// and is not blocked; a token may not tell them (UnknownTries).
+// and is not blocked; TriesLeft is -1 where it is not told.
 type PIN struct {
 	Name      string `json:"name"`
 	TriesLeft int    `json:"triesLeft"`
@@ -66,94 +72,109 @@ type PIN struct {
 	Set       bool   `json:"set"`
 }
 
-// Inspect reads the whole card.
-func Inspect(ctx context.Context, ch *iso7816.Channel) (Info, error) {
-	card, pgp, err := identify(ctx, ch)
-	info := Info{Card: card, Keys: []Key{}, Certificates: []Certificate{}, PINs: []PIN{}}
-	if err != nil || pgp == nil || pgp.Terminated() {
-		return info, err
-	}
-	data, err := pgp.ApplicationRelatedData(ctx)
-	if err != nil {
-		return info, explain(err)
-	}
-	info.Card.describe(data.AID)
-	info.PINs = pins(&data.Passwords)
-	for _, slot := range openpgp.Slots() {
-		if err := info.inspectSlot(ctx, pgp, data, slot); err != nil {
-			return info, explain(err)
-		}
-	}
-	return info, explain(info.inspectCardholder(ctx, pgp))
+// Apps are the names in --app of what can be looked into.
+func Apps() []string {
+	return family.Apps(func(f card.Family) bool { return f.Open != nil && f.Example != "" })
 }
 
-func (i *Info) inspectSlot(ctx context.Context, pgp *openpgp.Card, data *openpgp.ApplicationRelatedData, slot openpgp.Slot) error {
-	ref := key.Reference{Application: key.OpenPGP, ID: fmt.Sprint(int(slot))}.String()
-	var public crypto.PublicKey
-	told := data.Key(slot)
-	if told.State != openpgp.KeyAbsent {
-		var err error
-		public, err = pgp.PublicKey(ctx, slot)
-		if err != nil && !errors.Is(err, openpgp.ErrNoKey) && !errors.Is(err, errors.ErrUnsupported) {
+// Inspect reads the whole card, or token, that is meant.
+func Inspect(ctx context.Context, d *desk.Desk, a desk.Access) (Info, error) {
+	info := Info{Keys: []Key{}, Certificates: []Certificate{}, PINs: []PIN{}}
+	var err error
+	info.Card, info.Place, err = family.Visit(ctx, d, family.Wanted{Takes: Apps(), Reads: true}, a, info.visit)
+	return info, err
+}
+
+func (i *Info) visit(ctx context.Context, c card.Card) error {
+	i.Looked = true
+	pins, err := c.PINs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range pins {
+		shown, err := describePIN(ctx, p)
+		if err != nil {
 			return err
 		}
-		if err == nil || errors.Is(err, errors.ErrUnsupported) {
-			i.Keys = append(i.Keys, describeKey(ref, told, public))
+		i.PINs = append(i.PINs, shown)
+	}
+	keys, err := c.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := i.inspectKey(ctx, k); err != nil {
+			return err
 		}
 	}
-	if !data.HasCertificate(slot) {
-		return nil
-	}
-	value, err := pgp.Certificate(ctx, slot)
-	if iso7816.StatusOf(err) != 0 {
-		return nil // no such place on this card
-	}
-	if len(value) > 0 {
-		i.Certificates = append(i.Certificates, Certificate{Ref: ref, Value: value, Public: public})
-	}
+	facts, err := c.Facts(ctx)
+	i.Facts = append(i.Facts, facts...)
 	return err
 }
 
-func describeKey(ref string, told *openpgp.KeyData, public crypto.PublicKey) Key {
-	k := Key{Ref: ref, Algorithm: told.Attributes.Name(), Fingerprint: fmt.Sprintf("%X", told.Fingerprint[:]), Touch: told.Touch}
-	if !told.Created.IsZero() {
-		k.Created = &told.Created
+func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
+	ref := k.Reference().String()
+	occupant, err := k.Occupant(ctx)
+	if err != nil {
+		return err
+	}
+	var public crypto.PublicKey
+	if occupant != nil {
+		public, err = k.Public(ctx)
+		if err != nil && stops(ctx, err) {
+			return err
+		}
+		i.Keys = append(i.Keys, describe(ref, occupant, public))
+	}
+	value, err := k.Certificate(ctx)
+	switch {
+	case err != nil && stops(ctx, err):
+		return err
+	case err != nil || len(value) == 0:
+		return nil // no such place on this card, or nothing in it
+	}
+	stored := Certificate{Ref: ref, Value: value, Public: public}
+	stored.SerializedID, err = k.SerializedID(ctx)
+	i.Certificates = append(i.Certificates, stored)
+	return err
+}
+
+// stops reports whether nothing more can be read of the card after err; what is
+// wrong with one thing on it does not hide the others.
+func stops(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || problem.Gone(err) || problem.Is(err, problem.CardBusy)
+}
+
+func describe(ref string, o *key.Occupant, public crypto.PublicKey) Key {
+	k := Key{Ref: ref, Algorithm: string(o.Algorithm), Fingerprint: o.Fingerprint, Touch: o.Touch, Label: o.Label}
+	for _, u := range o.Usage {
+		k.Usage = append(k.Usage, string(u))
+	}
+	if !o.Created.IsZero() {
+		k.Created = &o.Created
 	}
 	if public == nil {
 		return k
 	}
-	k.describePublic(public)
-	return k
-}
-
-func (k *Key) describePublic(public crypto.PublicKey) {
 	k.Keygrip = key.Keygrip(public)
 	if der, err := x509.MarshalPKIXPublicKey(public); err == nil {
 		k.PublicKey = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	}
+	return k
 }
 
-func pins(status *openpgp.PasswordStatus) []PIN {
-	pin := func(name string, ref openpgp.PasswordRef, p openpgp.Password, set bool) PIN {
-		return PIN{name, p.TriesLeft, ref.MinLength(), p.MaxLength, set && p.TriesLeft == 0, set}
+func describePIN(ctx context.Context, p pin.PIN) (PIN, error) {
+	shown := PIN{Name: string(p.Role), MinLength: p.Min, MaxLength: p.Max, Set: !p.Unset, TriesLeft: pin.Unknown().Number()}
+	if p.Label != "" {
+		shown.Name += "-" + p.Label
 	}
-	return []PIN{
-		pin("user", openpgp.PW1, status.PW1, true),
-		// A resetting code that was never set shows no tries, as a blocked one does.
-		pin("reset-code", openpgp.ResettingCode, status.RC, status.RC.TriesLeft > 0),
-		pin("admin", openpgp.PW3, status.PW3, true),
+	if p.Tries == nil {
+		return shown, nil
 	}
-}
-
-func (i *Info) inspectCardholder(ctx context.Context, pgp *openpgp.Card) error {
-	holder, err := pgp.Cardholder(ctx)
+	left, err := p.Tries(ctx, false)
 	if err != nil {
-		return err
+		return shown, err
 	}
-	if holder != (openpgp.Cardholder{}) {
-		c := Cardholder(holder)
-		i.Cardholder = &c
-	}
-	i.SignatureCount, err = pgp.SignatureCount(ctx)
-	return err
+	shown.TriesLeft, shown.Blocked = left.Number(), left.None() && !p.Unset
+	return shown, nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -23,32 +25,49 @@ func newCard(t *testing.T, profile string, faults ...cardsim.Fault) *cardsim.Car
 	return card
 }
 
-func session(t *testing.T, card *cardsim.Card, use func(*iso7816.Channel)) {
-	t.Helper()
-	conn, err := card.Connect(t.Context())
-	if err != nil {
-		t.Fatal(err)
+// box is where the only simulated card is.
+type box struct{ card *cardsim.Card }
+
+func (b box) Connect(ctx context.Context, _ string) (iso7816.Connection, error) {
+	return b.card.Connect(ctx)
+}
+func (b box) List() ([]cardsim.Info, error) { return nil, nil }
+
+// deskWith is a desk whose only card this is.
+func deskWith(card *cardsim.Card) *desk.Desk {
+	return &desk.Desk{
+		Simulated: box{card}, Meant: desk.Selection{Reader: desk.SimulatedPrefix + "desk"}, Detail: func(string, ...any) {},
 	}
-	defer func() { _ = conn.Close(true) }()
-	use(iso7816.NewChannel(conn, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(conn.ATR()))))
+}
+
+func access() desk.Access {
+	return desk.Access{
+		Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
+			return secret.New([]byte("12345678")), nil
+		},
+		Now:    time.Now,
+		Notify: func(string) {},
+	}
 }
 
 func TestIdentify(t *testing.T) {
 	for profile, version := range map[string]string{"": "3.4", "openpgp-2.0": "2.0", "exact-le-6cxx": "3.4", "extended-length-refused": "3.4"} {
 		t.Run(profile, func(t *testing.T) {
 			card := newCard(t, profile)
-			session(t, card, func(ch *iso7816.Channel) {
-				got, err := Identify(t.Context(), ch)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got.Type != "OpenPGP card" || !strings.HasSuffix(got.Serial, "12345678") || len(got.Serial) != 12 {
-					t.Errorf("%+v", got)
-				}
-				if len(got.Applications) != 1 || got.Applications[0].Version != version || len(got.Applications[0].AID) != 32 {
-					t.Errorf("%+v", got.Applications)
-				}
-			})
+			line, err := deskWith(card).Open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := Identify(t.Context(), line)
+			if err := errors.Join(err, line.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if got.Type != "OpenPGP card" || !strings.HasSuffix(got.Serial, "12345678") || len(got.Serial) != 12 {
+				t.Errorf("%+v", got)
+			}
+			if len(got.Applications) != 1 || got.Applications[0].Version != version || len(got.Applications[0].AID) != 32 {
+				t.Errorf("%+v", got.Applications)
+			}
 			if n := card.Traffic().APDUs; profile == "" && n > 8 {
 				t.Errorf("%d APDUs, 8 are enough", n)
 			}
@@ -65,23 +84,21 @@ func TestInspectAFullCard(t *testing.T) {
 				fill(t, card, ref, algorithm)
 			}
 			before := card.Traffic().APDUs
-			session(t, card, func(ch *iso7816.Channel) {
-				info, err := Inspect(t.Context(), ch)
-				if err != nil {
-					t.Fatal(err)
+			info, err := Inspect(t.Context(), deskWith(card), access())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(info.Keys) != 3 || len(info.Certificates) != 3 || len(info.PINs) != 3 {
+				t.Fatalf("%+v", info)
+			}
+			for i, k := range info.Keys {
+				if k.Algorithm != string(algorithms[k.Ref]) || len(k.Keygrip) != 40 || k.Created == nil || !strings.HasPrefix(k.PublicKey, "-----BEGIN PUBLIC KEY") {
+					t.Errorf("%+v", k)
 				}
-				if len(info.Keys) != 3 || len(info.Certificates) != 3 || len(info.PINs) != 3 {
-					t.Fatalf("%+v", info)
+				if c := info.Certificates[i]; string(c.Value) != "certificate of "+k.Ref || c.Public == nil {
+					t.Errorf("%+v", c)
 				}
-				for i, k := range info.Keys {
-					if k.Algorithm != string(algorithms[k.Ref]) || len(k.Keygrip) != 40 || k.Created == nil || !strings.HasPrefix(k.PublicKey, "-----BEGIN PUBLIC KEY") {
-						t.Errorf("%+v", k)
-					}
-					if c := info.Certificates[i]; string(c.Value) != "certificate of "+k.Ref || c.Public == nil {
-						t.Errorf("%+v", c)
-					}
-				}
-			})
+			}
 			if n := card.Traffic().APDUs - before; profile == "" && n > 24 {
 				t.Errorf("%d APDUs, 24 are enough", n)
 			}
@@ -91,47 +108,29 @@ func TestInspectAFullCard(t *testing.T) {
 
 func fill(t *testing.T, card *cardsim.Card, ref string, algorithm key.Algorithm) {
 	t.Helper()
-	parsed, err := key.ParseReference(ref)
+	err := family.WithKey(t.Context(), deskWith(card), ref, access(), func(ctx context.Context, _ family.At, k key.Key) error {
+		if _, err := k.Generate(ctx, key.Spec{Algorithm: algorithm}); err != nil {
+			return err
+		}
+		return k.PutCertificate(ctx, []byte("certificate of "+ref), nil)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	access := key.Access{
-		Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
-			return secret.New([]byte("12345678")), nil
-		},
-		Now:    time.Now,
-		Notify: func(string) {},
-	}
-	session(t, card, func(ch *iso7816.Channel) {
-		k, err := key.Open(t.Context(), ch, parsed, access)
-		if err == nil {
-			_, err = k.Generate(t.Context(), key.Spec{Algorithm: algorithm})
-		}
-		if err == nil {
-			err = k.PutCertificate(t.Context(), []byte("certificate of "+ref), nil)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
 }
 
 func TestInspectOfHostileCards(t *testing.T) {
 	for _, profile := range []string{"endless-61xx", "truncated-templates", "garbage-templates"} {
-		session(t, newCard(t, profile), func(ch *iso7816.Channel) {
-			if _, err := Inspect(t.Context(), ch); err == nil {
-				t.Errorf("%s: no error", profile)
-			}
-		})
+		if _, err := Inspect(t.Context(), deskWith(newCard(t, profile)), access()); err == nil {
+			t.Errorf("%s: no error", profile)
+		}
 	}
 }
 
 func TestInspectOfACardThatIsPulled(t *testing.T) {
 	for n := 1; n <= 12; n++ {
-		session(t, newCard(t, "", cardsim.RemoveBefore(n)), func(ch *iso7816.Channel) {
-			if _, err := Inspect(t.Context(), ch); !errors.Is(err, iso7816.ErrCardRemoved) {
-				t.Errorf("at APDU %d: %v", n, err)
-			}
-		})
+		if _, err := Inspect(t.Context(), deskWith(newCard(t, "", cardsim.RemoveBefore(n))), access()); !errors.Is(err, iso7816.ErrCardRemoved) {
+			t.Errorf("at APDU %d: %v", n, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package iso7816
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,10 @@ const (
 // ErrAnswerTooLong is a card that goes on answering 61xx.
 var ErrAnswerTooLong = errors.New("the card's answer has no end")
 
+// ErrAnswerLost is a command that the card ended normally, and whose answer it
+// then did not hand over.
+var ErrAnswerLost = errors.New("the card did not hand over its answer")
+
 // Channel sends commands of any length to a card and gathers their answers.
 // It is not safe for concurrent use.
 type Channel struct {
@@ -23,6 +28,7 @@ type Channel struct {
 	can      Capabilities
 	learned  learned
 	verified bool
+	selected []byte // what SELECT chose, while nothing but GET DATA was sent since
 }
 
 // learned is what a card has shown about what it announces.
@@ -66,8 +72,12 @@ func (c *Channel) Send(ctx context.Context, cmd Command) ([]byte, error) {
 	if (carriesPIN(cmd.INS) || cmd.INS == InsExternalAuthenticate) && len(cmd.Data) > 0 {
 		c.verified = true
 	}
+	if cmd.INS != InsGetData {
+		c.selected = nil
+	}
 	answer, status, err := c.deliver(ctx, cmd)
 	if err != nil {
+		c.selected = nil
 		return nil, fmt.Errorf("%s: %w", InstructionName(cmd.INS), err)
 	}
 	if status != StatusOK {
@@ -76,13 +86,16 @@ func (c *Channel) Send(ctx context.Context, cmd Command) ([]byte, error) {
 	return answer, nil
 }
 
-// SendProtected sends a command under secure messaging, in one APDU of the
-// length asked for and in no other way: its MAC was computed over that form. It
-// is sent once, for the card may have carried it out whatever it answers, and
-// counts its MACs. As after a PIN, the card has to be reset before others get it.
+// SendProtected sends a command under secure messaging, once, in one APDU of the
+// length asked for and in no other way: its MAC was computed over that form and
+// its place in the session. As after a PIN, the card has to be reset before
+// others get it.
 func (c *Channel) SendProtected(ctx context.Context, cmd Command, extended bool) ([]byte, error) {
-	c.verified = true
-	answer, status, err := c.once(ctx, cmd, extended)
+	c.verified, c.selected = true, nil
+	answer, status, err := c.transmit(ctx, cmd, extended) // and not again
+	if err == nil {
+		answer, status, err = c.fetch(ctx, cmd, answer, status)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("a protected command: %w", err)
 	}
@@ -97,20 +110,24 @@ func carriesPIN(ins byte) bool {
 }
 
 // deliver chooses how the command travels. A way that was announced and is
-// refused before any data was taken is given up for good.
+// refused before the card can have carried anything out is given up for good: by
+// the length or the class of the only APDU, or of the first of a chain. What
+// carries a PIN goes out in one way only.
 func (c *Channel) deliver(ctx context.Context, cmd Command) ([]byte, Status, error) {
-	if len(cmd.Data) <= MaxShortData {
-		if cmd.Ne <= MaxShortNe || !c.can.ExtendedLength || carriesPIN(cmd.INS) {
-			return c.exchange(ctx, shorten(cmd), false)
-		}
+	short := len(cmd.Data) <= MaxShortData
+	switch {
+	case short && (cmd.Ne <= MaxShortNe || !c.can.ExtendedLength || carriesPIN(cmd.INS)):
+		return c.exchange(ctx, shorten(cmd), false)
+	case carriesPIN(cmd.INS):
+		return c.exchange(ctx, cmd, true)
+	case short:
 		answer, status, err := c.exchange(ctx, cmd, true)
 		if err != nil || !refusesExtended(status) {
 			return answer, status, err
 		}
 		c.giveUpExtended()
 		return c.exchange(ctx, shorten(cmd), false)
-	}
-	if c.can.ExtendedLength && c.fits(cmd) || !c.can.Chaining {
+	case c.can.ExtendedLength && c.fits(cmd) || !c.can.Chaining:
 		answer, status, err := c.exchange(ctx, cmd, true)
 		if err != nil || !refusesExtended(status) {
 			return answer, status, err
@@ -118,11 +135,12 @@ func (c *Channel) deliver(ctx context.Context, cmd Command) ([]byte, Status, err
 		c.giveUpExtended()
 		if !c.can.Chaining {
 			// Neither way is announced or left: the one not tried may work.
-			return c.chain(ctx, cmd)
+			answer, status, _, err := c.chain(ctx, cmd)
+			return answer, status, err
 		}
 	}
-	answer, status, err := c.chain(ctx, cmd)
-	if err == nil && status == StatusChainingNotSupported {
+	answer, status, begun, err := c.chain(ctx, cmd)
+	if err == nil && !begun && refusesChaining(status) {
 		c.can.Chaining, c.learned.noChaining = false, true
 		return c.exchange(ctx, cmd, true)
 	}
@@ -147,74 +165,67 @@ func refusesExtended(s Status) bool {
 	return s == StatusWrongLength || s == StatusCLANotSupported
 }
 
+func refusesChaining(s Status) bool {
+	return s == StatusChainingNotSupported || s == StatusCLANotSupported
+}
+
 // chain sends the data in blocks of short commands (ISO/IEC 7816-4, 5.3.3).
-// A block refused ends the chain.
-func (c *Channel) chain(ctx context.Context, cmd Command) ([]byte, Status, error) {
+// A block refused ends the chain; begun says that the card took one before.
+func (c *Channel) chain(ctx context.Context, cmd Command) (answer []byte, status Status, begun bool, err error) {
 	block := cmd
 	block.CLA |= ClassChaining
 	block.Ne = 0
 	rest := cmd.Data
-	for first := true; len(rest) > MaxShortData; first = false {
+	for len(rest) > MaxShortData {
 		block.Data, rest = rest[:chainBlock], rest[chainBlock:]
-		answer, status, err := c.exchange(ctx, block, false)
-		if err != nil {
-			return nil, 0, err
+		answer, status, err = c.exchange(ctx, block, false)
+		if err != nil || status != StatusOK {
+			return answer, status, begun, err
 		}
-		if status != StatusOK {
-			if first && status == StatusCLANotSupported {
-				status = StatusChainingNotSupported
-			}
-			return answer, status, nil
-		}
+		begun = true
 	}
 	last := shorten(cmd)
 	last.Data = rest
-	return c.exchange(ctx, last, false)
+	answer, status, err = c.exchange(ctx, last, false)
+	return answer, status, begun, err
 }
 
-// exchange sends one command APDU, once more with the card's Le where it
-// answers 6Cxx, and fetches the rest of the answer.
+// exchange sends one command APDU, once more with the card's Le if it answers
+// 6Cxx to a command that may be repeated, and fetches the rest of the answer.
 func (c *Channel) exchange(ctx context.Context, cmd Command, extended bool) ([]byte, Status, error) {
 	answer, status, err := c.transmit(ctx, cmd, extended)
-	if err != nil {
-		return nil, 0, err
-	}
-	if status>>8 == 0x6C {
+	if err == nil && status>>8 == 0x6C && cmd.mayRepeat() {
 		cmd.Ne = shortNe(byte(status))
-		if answer, status, err = c.transmit(ctx, cmd, false); err != nil {
-			return nil, 0, err
-		}
+		answer, status, err = c.transmit(ctx, cmd, false)
 	}
-	return c.rest(ctx, cmd, answer, status)
-}
-
-// once sends one command APDU, whatever it answers, and fetches the rest of the
-// answer.
-func (c *Channel) once(ctx context.Context, cmd Command, extended bool) ([]byte, Status, error) {
-	answer, status, err := c.transmit(ctx, cmd, extended)
 	if err != nil {
 		return nil, 0, err
 	}
-	return c.rest(ctx, cmd, answer, status)
+	return c.fetch(ctx, cmd, answer, status)
 }
 
-// rest fetches the rest of an answer while the card answers 61xx. A card that
-// refuses the rest did not refuse the command: that is an error of its own.
-func (c *Channel) rest(ctx context.Context, cmd Command, answer []byte, status Status) ([]byte, Status, error) {
-	for round := 0; status>>8 == 0x61; round++ {
+// fetch gets the rest of an answer while the card says 61xx, which is a normal
+// end of the command (ISO/IEC 7816-4, 5.6). What a command did not ask for stays
+// on the card: over T=0, cards offer it to every SELECT.
+func (c *Channel) fetch(ctx context.Context, cmd Command, answer []byte, status Status) ([]byte, Status, error) {
+	if cmd.Ne == 0 && status>>8 == 0x61 {
+		return answer, StatusOK, nil
+	}
+	fetching := false
+	for round := 0; status>>8 == 0x61 || fetching && status>>8 == 0x6C; round++ {
+		fetching = true
 		next := Command{CLA: cmd.CLA & classChannel, INS: InsGetResponse, Ne: shortNe(byte(status))}
-		var part []byte
-		var err error
-		if part, status, err = c.transmit(ctx, next, false); err != nil {
+		part, now, err := c.transmit(ctx, next, false)
+		if err != nil {
 			return nil, 0, err
 		}
-		if len(part) == 0 && status>>8 == 0x61 || round >= maxGetResponses || len(answer)+len(part) > maxAnswer {
+		if len(part) == 0 && now>>8 == 0x61 || round >= maxGetResponses || len(answer)+len(part) > maxAnswer {
 			return nil, 0, ErrAnswerTooLong
 		}
-		answer = append(answer, part...)
-		if kind := status >> 8; kind != 0x61 && kind > 0x63 && status != StatusOK {
-			return nil, 0, &StatusError{Status: status, INS: InsGetResponse}
-		}
+		answer, status = append(answer, part...), now
+	}
+	if fetching && status>>8 >= 0x64 && status != StatusOK {
+		return nil, 0, fmt.Errorf("%w: %s was answered [%s]", ErrAnswerLost, InstructionName(InsGetResponse), status)
 	}
 	return answer, status, nil
 }
@@ -242,5 +253,13 @@ func (c *Channel) transmit(ctx context.Context, cmd Command, extended bool) ([]b
 // Select selects an application by its AID or the beginning of it
 // (ISO/IEC 7816-4, 11.2.2) and returns the file control information, if any.
 func (c *Channel) Select(ctx context.Context, aid []byte) ([]byte, error) {
-	return c.Send(ctx, Command{INS: InsSelect, P1: 0x04, Data: aid, Ne: MaxShortNe})
+	answer, err := c.Send(ctx, Command{INS: InsSelect, P1: 0x04, Data: aid, Ne: MaxShortNe})
+	if err == nil {
+		c.selected = bytes.Clone(aid)
+	}
+	return answer, err
 }
+
+// Selected reports whether the card is as Select of this AID left it: nothing
+// was sent since but what reads data objects.
+func (c *Channel) Selected(aid []byte) bool { return c.selected != nil && bytes.Equal(c.selected, aid) }

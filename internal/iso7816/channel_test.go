@@ -246,12 +246,17 @@ func (a *alternating) Transmit(context.Context, []byte) ([]byte, error) {
 // TestProtectedCommandsTravelInOneForm sees that a refused length is not tried
 // in another one: the card would see a wrong MAC.
 func TestProtectedCommandsTravelInOneForm(t *testing.T) {
-	card := &script{t, []string{"84E80000000100 > 6700", "84E80000020102 > 6103", "00C0000003 > AABBCC9000"}}
+	card := &script{t, []string{
+		"84E80000000100 > 6700", "84F2000002010200 > 6C03", "84E8000002010200 > 6103", "00C0000003 > AABBCC9000",
+	}}
 	ch := NewChannel(card, Capabilities{ExtendedLength: true, Chaining: true})
 	if _, err := ch.SendProtected(t.Context(), Command{CLA: 0x84, INS: 0xE8, Ne: 0x100}, true); StatusOf(err) != StatusWrongLength {
 		t.Error(err)
 	}
-	answer, err := ch.SendProtected(t.Context(), Command{CLA: 0x84, INS: 0xE8, Data: []byte{1, 2}}, false)
+	if _, err := ch.SendProtected(t.Context(), Command{CLA: 0x84, INS: 0xF2, Data: []byte{1, 2}, Ne: 256}, false); StatusOf(err) != 0x6C03 {
+		t.Error(err)
+	}
+	answer, err := ch.SendProtected(t.Context(), Command{CLA: 0x84, INS: 0xE8, Data: []byte{1, 2}, Ne: 256}, false)
 	if err != nil || len(answer) != 3 || !ch.Verified() || !ch.Capabilities().ExtendedLength {
 		t.Errorf("%X, %v", answer, err)
 	}

@@ -44,7 +44,7 @@ func (a answerer) Transmit(context.Context, []byte) ([]byte, error) { return a, 
 func FuzzTracer(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"0020008206313233343536", "9000"}, {"00200082000006313233343536", "9000"}, {"0020008209313233", "6700"},
-		{"102C008103AABBCC", "9000"}, {"80D8018103018010", "9000"}, {"B02A000002AABB", "9000"}, {"002A808602AABB00", "CCDD9000"}, {"00", ""},
+		{"102C008103AABBCC", "9000"}, {"80D8018103018010", "9000"}, {"B02A000002AABB", "9000"}, {"002A808602AABB00", "CCDD9000"}, {"00", ""}, {"0121008203AABBCC", "9000"},
 	} {
 		f.Add(decode(f, seed[0]), decode(f, seed[1]))
 	}
@@ -61,7 +61,8 @@ func FuzzTracer(f *testing.F) {
 			return
 		}
 		switch command[1] {
-		case InsVerify, InsChangeReferenceData, InsResetRetryCounter, InsPutDataOdd:
+		case InsVerify, InsVerify | 1, InsChangeReferenceData, InsChangeReferenceData | 1, InsResetRetryCounter, InsResetRetryCounter | 1,
+			InsPutDataOdd, 0xD6, 0xD7, 0xDC, 0xDD, 0x87, 0xFF:
 			c, _, err := ParseCommand(command)
 			want := fmt.Sprintf("> %X%s", command[:4], blank)
 			if err == nil && len(c.Data) == 0 {

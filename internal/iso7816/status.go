@@ -152,14 +152,9 @@ func StatusOf(err error) Status {
 // only answer after which nothing on the card has changed: a warning, an
 // execution error, 6985, 6F00, a 61xx or 6Cxx that nobody asked for, a status
 // word of the card's own and no answer at all also come from cards that did
-// what they were told. A card that refuses the rest of its answer, to GET
-// RESPONSE, did not refuse the command that the answer belongs to.
+// what they were told.
 func Refused(err error) bool {
-	var e *StatusError
-	if !errors.As(err, &e) || e.INS == InsGetResponse {
-		return false
-	}
-	switch e.Status {
+	switch StatusOf(err) {
 	case StatusWrongLength, StatusChannelNotSupported, statusMessagingNotSupported, StatusChainingNotSupported,
 		statusWrongFileKind, StatusSecurityNotSatisfied, StatusPINBlocked, StatusReferenceUnusable,
 		statusMessagingMissing, statusMessagingWrong,

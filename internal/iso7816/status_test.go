@@ -1,7 +1,6 @@
 package iso7816
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -25,31 +24,9 @@ func TestRefusedIsOnlyWhatProvesThatNothingWasDone(t *testing.T) {
 			t.Errorf("%s: refused %v", s, !refusals[s])
 		}
 	}
-	rest := &StatusError{Status: StatusINSNotSupported, INS: InsGetResponse}
-	for _, err := range []error{nil, ErrCardRemoved, ErrCardReset, errors.New("[6A80]"), rest} {
+	for _, err := range []error{nil, ErrCardRemoved, ErrCardReset, ErrAnswerLost, errors.New("[6A80]")} {
 		if Refused(err) {
 			t.Errorf("%v is taken for a refusal", err)
 		}
-	}
-}
-
-// TestARefusedRestIsNoRefusal has a card that answers 61xx, so that the command
-// is carried out, and then refuses the rest: nothing is sent again, and it is not
-// taken for a refusal.
-func TestARefusedRestIsNoRefusal(t *testing.T) {
-	card := &script{t: t, steps: []string{"00DA005E01AA > 617D", "00C000007D > 6700"}}
-	_, err := NewChannel(card, Capabilities{Chaining: true}).Send(context.Background(), Command{INS: InsPutData, P2: 0x5E, Data: []byte{0xAA}})
-	if StatusOf(err) != StatusWrongLength || Refused(err) || len(card.steps) > 0 {
-		t.Errorf("%v, refused: %v, left: %v", err, Refused(err), card.steps)
-	}
-}
-
-// TestAProtectedCommandIsSentOnce has a card that answers 6Cxx under secure
-// messaging.
-func TestAProtectedCommandIsSentOnce(t *testing.T) {
-	card := &script{t: t, steps: []string{"84D8008101AA00 > 6C10"}}
-	_, err := NewChannel(card, Capabilities{}).SendProtected(context.Background(), Command{CLA: 0x84, INS: 0xD8, P2: 0x81, Data: []byte{0xAA}, Ne: 256}, false)
-	if StatusOf(err) != 0x6C10 || Refused(err) {
-		t.Errorf("%v", err)
 	}
 }

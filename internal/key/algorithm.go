@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/problem"
@@ -76,4 +77,11 @@ func AlgorithmOf(pub crypto.PublicKey) Algorithm {
 		}
 	}
 	return "unknown"
+}
+
+// RSABits is the length of the modulus of an RSA algorithm in bits.
+func (a Algorithm) RSABits() (bits int, ok bool) {
+	digits, ok := strings.CutPrefix(string(a), "rsa")
+	bits, err := strconv.Atoi(digits)
+	return bits, ok && err == nil
 }

@@ -1,8 +1,7 @@
-// Package key is the bridge from a key reference that a user types to the card
-// application that holds the key. It knows the grammar of references and, for
-// each application, how to do with it what every workflow needs. What is
-// allowed to be overwritten, and what is compared before, is the workflows'
-// business.
+// Package key is what every key of every card and token can do and tells about
+// itself, and the words for it: references, algorithms, usages. How a key is
+// used on its card is its family's business; what is allowed to be
+// overwritten, and what is compared before, the workflows'.
 package key
 
 import (
@@ -10,29 +9,53 @@ import (
 	"crypto"
 	"time"
 
-	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/pin"
 )
 
-// Key is one key slot of a card or token. Its methods verify the PIN they
-// need, once, when they need it; every fact is read from the card once.
+// Key is one place for a key on a card or token; it may be empty. Its methods
+// send the PIN they need, once, when they need it, by the Policy of Access;
+// every fact is read from the card once.
 type Key interface {
 	Reference() Reference
 
-	// Occupant tells what is in the slot, nil where it is empty.
+	// Occupant tells what is in the place, nil where it is empty. A key that
+	// is there and cannot be read is an Occupant with what is known.
 	Occupant(ctx context.Context) (*Occupant, error)
 
 	// Public is the public key as the card tells it; a problem.NotFound
-	// where the slot is empty.
+	// where the place is empty.
 	Public(ctx context.Context) (crypto.PublicKey, error)
+
+	// Algorithms are those that the place can have, as far as card or token
+	// tell without a PIN.
+	Algorithms(ctx context.Context) ([]Algorithm, error)
+
+	// PIN is the one that opens the key for a purpose, of several the right
+	// one.
+	PIN(ctx context.Context, p Purpose) (pin.PIN, error)
+
+	// Holder is what programs know card and key by.
+	Holder(ctx context.Context) (Holder, error)
+
+	// SerializedID names the certificate to OpenVPN; empty where it is not known.
+	SerializedID(ctx context.Context) (string, error)
 
 	// Signer signs with the key on the card. The PIN is asked for and
 	// verified at the first signature.
 	Signer(ctx context.Context) (crypto.Signer, error)
 
-	// Generate makes a key on the card, over whatever is in the slot.
+	// Decrypt decrypts an RSA ciphertext: PKCS#1 v1.5, or RSAES-OAEP with
+	// *rsa.OAEPOptions where the card can.
+	Decrypt(ctx context.Context, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error)
+
+	// Derive agrees on a secret with a peer's public key of the same curve
+	// (ECDH): the x-coordinate, or the 32 bytes of X25519.
+	Derive(ctx context.Context, peer crypto.PublicKey) ([]byte, error)
+
+	// Generate makes a key on the card, over whatever is in the place.
 	Generate(ctx context.Context, spec Spec) (*Generated, error)
 
-	// Import puts a private key on the card, over whatever is in the slot:
+	// Import puts a private key on the card, over whatever is in the place:
 	// *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or
 	// *ecdh.PrivateKey.
 	Import(ctx context.Context, private crypto.PrivateKey, spec Spec) (*Generated, error)
@@ -64,7 +87,45 @@ type Key interface {
 	DeleteCertificate(ctx context.Context) error
 }
 
-// Occupant is the key that is in a slot.
+// Purpose is what a PIN opens a key for.
+type Purpose int
+
+// The purposes.
+const (
+	ToUse   Purpose = iota // sign, decrypt, derive
+	ToMake                 // generate, import, delete
+	ToStore                // write and remove its certificate
+)
+
+// Holder is what programs know a card and its key by.
+type Holder struct {
+	// Card is what a person calls it: "OpenPGP card 000F12345678".
+	Card string
+	// Place is what the place of the key is for, where it is for one thing:
+	// "signature".
+	Place string
+	// Serial is the serial number, as info shows it.
+	Serial string
+	// Driver is OpenSC's name for the driver of the card; empty where it is not
+	// known.
+	Driver string
+	// Token is the label of the token that OpenSC's module makes of the PIN of the
+	// key; empty where it is not known.
+	Token string
+	// URI names the token or key where it is reached through a module.
+	URI string
+	// ShownInstead is the key whose certificate some versions of OpenSC show
+	// where they do not show that of this one; empty for none.
+	ShownInstead string
+	// SeveralPINs says that the card has other user PINs than that of the key, and
+	// that a module may make a token of each.
+	SeveralPINs bool
+	// SharedPIN says that all tokens that a module makes of the card have this
+	// one PIN.
+	SharedPIN bool
+}
+
+// Occupant is the key that is in a place.
 type Occupant struct {
 	// Fingerprint is what --replace has to name: upper-case hex. For OpenPGP
 	// the 20 bytes of RFC 4880, 12.2.
@@ -76,6 +137,11 @@ type Occupant struct {
 	// not, because the card was pulled out between the two. Generate with the
 	// same algorithm, and Import of the same key, complete it.
 	Unfinished bool
+	// Label and Usage are what the card keeps with the key; Touch says that each
+	// use has to be confirmed by a touch of the card.
+	Label string
+	Usage []Usage
+	Touch bool
 }
 
 // Generated is what was put on the card by Generate or Import, as read back.
@@ -87,10 +153,9 @@ type Generated struct {
 
 // Access is what a key needs from its caller to do its work.
 type Access struct {
-	Ask secret.Asker
-	// AllowLastTry permits a PIN to be sent when one try is left.
-	AllowLastTry bool
-	Now          func() time.Time
+	// Policy sends the PINs.
+	Policy *pin.Policy
+	Now    func() time.Time
 	// Notify tells the user that the card waits: for a touch, for a key
 	// generation.
 	Notify func(message string)

@@ -2,15 +2,15 @@ package keygen
 
 import (
 	"context"
-	"fmt"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// Delete removes the key that the fingerprint names, once confirm agrees, and
+// DeleteOn removes the key that the fingerprint names, once confirm agrees, and
 // tells what it was. Another key in the slot is a problem.Refused.
-func Delete(ctx context.Context, k key.Key, fingerprint string, confirm func(ctx context.Context, question string) error) (Report, error) {
+func DeleteOn(ctx context.Context, k key.Key, fingerprint string, confirm desk.Confirm) (Report, error) {
 	occupant, err := k.Occupant(ctx)
 	switch {
 	case err != nil:
@@ -19,7 +19,7 @@ func Delete(ctx context.Context, k key.Key, fingerprint string, confirm func(ctx
 		return Report{}, problem.New(problem.NotFound, "there is no key to delete")
 	case plain(fingerprint) != plain(occupant.Fingerprint):
 		return Report{}, problem.New(problem.Refused, "the key to delete is another one").
-			Because("--fingerprint names %s; there is %s.", plain(fingerprint), inWords(occupant)).
+			Because("--fingerprint names %s; there is %s.", other(plain(fingerprint), occupant), inWords(occupant)).
 			Hint("cardctl info")
 	}
 	public, err := k.Public(ctx)
@@ -30,7 +30,7 @@ func Delete(ctx context.Context, k key.Key, fingerprint string, confirm func(ctx
 	if err != nil {
 		return Report{}, err
 	}
-	if err := confirm(ctx, fmt.Sprintf("Delete %s? It cannot be brought back.", inWords(occupant))); err != nil {
+	if err := confirm.Ask(ctx, "Delete %s? It cannot be brought back.", inWords(occupant)); err != nil {
 		return Report{}, err
 	}
 	return r, k.Delete(ctx)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -22,7 +23,7 @@ func TestDelete(t *testing.T) {
 		"there is none":         {&fakeKey{}, oldFingerprint, true, problem.NotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Delete(t.Context(), test.key, test.fingerprint, func(context.Context, string) error {
+			_, err := DeleteOn(t.Context(), test.key, test.fingerprint, func(context.Context, desk.Question) error {
 				if !test.confirmed {
 					return problem.New(problem.Refused, "no")
 				}

@@ -33,7 +33,9 @@ type fakeKey struct {
 	fails error
 }
 
-func (k *fakeKey) Reference() key.Reference { return key.Reference{Application: key.OpenPGP, ID: "3"} }
+func (k *fakeKey) Reference() key.Reference {
+	return key.Reference{Family: "openpgp", ID: "3", Text: "OPENPGP.3"}
+}
 
 func (k *fakeKey) Occupant(ctx context.Context) (*key.Occupant, error) {
 	return k.occupant, ctx.Err()

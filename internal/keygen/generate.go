@@ -12,6 +12,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Options are what the user decides.
@@ -26,6 +27,8 @@ type Options struct {
 
 // Report is what is in the slot afterwards.
 type Report struct {
+	// Reader is where the card is.
+	Reader      string        `json:"reader"`
 	Ref         string        `json:"ref"`
 	Algorithm   key.Algorithm `json:"algorithm"`
 	Fingerprint string        `json:"fingerprint"` // upper-case hex
@@ -44,10 +47,10 @@ type Report struct {
 	StaleCertificate string `json:"staleCertificate,omitempty"`
 }
 
-// Generate makes a key on the card. A slot with a key in it is a
+// GenerateOn makes a key on the card. A slot with a key in it is a
 // problem.Refused unless Options.Replace names that key. A key that an
 // interrupted command left unfinished is completed by the same command.
-func Generate(ctx context.Context, k key.Key, o Options) (Report, error) {
+func GenerateOn(ctx context.Context, k key.Key, o Options) (Report, error) {
 	occupant, err := k.Occupant(ctx)
 	if err != nil {
 		return Report{}, err
@@ -72,9 +75,9 @@ func completes(occupant *key.Occupant, o Options) bool {
 	return occupant != nil && occupant.Unfinished && (o.Algorithm == "" || o.Algorithm == occupant.Algorithm)
 }
 
-// Import puts a private key on the card, with the same rule for a slot with a
+// ImportOn puts a private key on the card, with the same rule for a slot with a
 // key in it. Where it is this very key, nothing is done.
-func Import(ctx context.Context, k key.Key, private crypto.PrivateKey, o Options) (Report, error) {
+func ImportOn(ctx context.Context, k key.Key, private crypto.PrivateKey, o Options) (Report, error) {
 	public, err := publicOf(private)
 	if err != nil {
 		return Report{}, err
@@ -88,7 +91,7 @@ func Import(ctx context.Context, k key.Key, private crypto.PrivateKey, o Options
 		if err != nil && !problem.Is(err, problem.NotFound) {
 			return Report{}, err
 		}
-		if err == nil && key.SamePublic(there, public) {
+		if err == nil && pubkey.Same(there, public) {
 			if !occupant.Unfinished {
 				return unchanged(k, occupant, there)
 			}
@@ -102,7 +105,7 @@ func Import(ctx context.Context, k key.Key, private crypto.PrivateKey, o Options
 	if err != nil {
 		return Report{}, err
 	}
-	if !key.SamePublic(made.Public, public) {
+	if !pubkey.Same(made.Public, public) {
 		return Report{}, problem.New(problem.Mismatch, "the key on the card is not the one that was sent").
 			Because("The card tells another public key. Do not use this slot.")
 	}
@@ -151,7 +154,7 @@ func staleCertificate(ctx context.Context, k key.Key, public crypto.PublicKey) s
 	switch {
 	case err != nil:
 		return "(not readable)"
-	case key.SamePublic(certificate.PublicKey, public):
+	case pubkey.Same(certificate.PublicKey, public):
 		return ""
 	}
 	return certificate.Subject.String()

@@ -14,11 +14,12 @@ import (
 
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 func TestGenerateInAnEmptySlot(t *testing.T) {
 	k := &fakeKey{}
-	report, err := Generate(t.Context(), k, Options{Spec: key.Spec{Algorithm: key.P256}})
+	report, err := GenerateOn(t.Context(), k, Options{Spec: key.Spec{Algorithm: key.P256}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func TestGenerateInAnEmptySlot(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`{"ref":"OPENPGP.3","algorithm":"p256","fingerprint":"` + newFingerprint + `","keygrip":"` + key.Keygrip(keys().fresh.Public()) + `"`,
+		`{"reader":"","ref":"OPENPGP.3","algorithm":"p256","fingerprint":"` + newFingerprint + `","keygrip":"` + key.Keygrip(keys().fresh.Public()) + `"`,
 		`"created":"2026-05-04T03:02:01Z","publicKey":"-----BEGIN PUBLIC KEY-----\n`,
 		`"unchanged":false}`,
 	} {
@@ -61,10 +62,10 @@ func TestOverwritingNeedsTheFingerprint(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			for verb, run := range map[string]func(k *fakeKey) (Report, error){
 				"generate": func(k *fakeKey) (Report, error) {
-					return Generate(t.Context(), k, Options{Replace: test.replace})
+					return GenerateOn(t.Context(), k, Options{Replace: test.replace})
 				},
 				"import": func(k *fakeKey) (Report, error) {
-					return Import(t.Context(), k, keys().fresh, Options{Replace: test.replace})
+					return ImportOn(t.Context(), k, keys().fresh, Options{Replace: test.replace})
 				},
 			} {
 				k := test.key()
@@ -102,12 +103,12 @@ func TestGenerateCompletesWhatWasInterrupted(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			k := unfinished()
-			report, err := Generate(t.Context(), k, test.o)
+			report, err := GenerateOn(t.Context(), k, test.o)
 			if test.code != "" {
 				wantProblem(t, err, test.code)
 				return
 			}
-			if err != nil || report.Replaced != "" || !key.SamePublic(k.public, keys().old.Public()) {
+			if err != nil || report.Replaced != "" || !pubkey.Same(k.public, keys().old.Public()) {
 				t.Errorf("%+v, %v", report, err)
 			}
 		})
@@ -116,7 +117,7 @@ func TestGenerateCompletesWhatWasInterrupted(t *testing.T) {
 
 func TestImportOfTheSameKey(t *testing.T) {
 	k := occupied()
-	report, err := Import(t.Context(), k, keys().old, Options{})
+	report, err := ImportOn(t.Context(), k, keys().old, Options{})
 	if err != nil || !report.Unchanged || report.Fingerprint != oldFingerprint || report.Keygrip == "" || report.PublicKey == "" {
 		t.Errorf("%+v, %v", report, err)
 	}
@@ -125,7 +126,7 @@ func TestImportOfTheSameKey(t *testing.T) {
 	}
 
 	k = unfinished()
-	report, err = Import(t.Context(), k, keys().old, Options{Replace: oldFingerprint})
+	report, err = ImportOn(t.Context(), k, keys().old, Options{Replace: oldFingerprint})
 	if err != nil || report.Unchanged || report.Replaced != "" || !slices.Equal(k.did, []string{"import"}) {
 		t.Errorf("unfinished: %+v, %v, did %v", report, err, k.did)
 	}
@@ -133,26 +134,26 @@ func TestImportOfTheSameKey(t *testing.T) {
 
 func TestImportComparesWhatTheCardHas(t *testing.T) {
 	k := &fakeKey{lie: keys().old.Public()}
-	_, err := Import(t.Context(), k, keys().fresh, Options{})
+	_, err := ImportOn(t.Context(), k, keys().fresh, Options{})
 	wantProblem(t, err, problem.Mismatch, "not the one that was sent")
 }
 
 func TestImportOfNoKey(t *testing.T) {
-	_, err := Import(t.Context(), &fakeKey{}, "a string", Options{})
+	_, err := ImportOn(t.Context(), &fakeKey{}, "a string", Options{})
 	wantProblem(t, err, problem.NotSupported)
 }
 
 func TestTheCardsErrorsComeThrough(t *testing.T) {
 	failed := problem.New(problem.PINIncorrect, "the admin PIN is wrong").WithTries(2)
-	_, err := Generate(t.Context(), &fakeKey{fails: failed}, Options{})
+	_, err := GenerateOn(t.Context(), &fakeKey{fails: failed}, Options{})
 	wantProblem(t, err, problem.PINIncorrect)
-	_, err = Import(t.Context(), &fakeKey{fails: failed}, keys().fresh, Options{})
+	_, err = ImportOn(t.Context(), &fakeKey{fails: failed}, keys().fresh, Options{})
 	wantProblem(t, err, problem.PINIncorrect)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	k := &fakeKey{}
-	if _, err := Generate(ctx, k, Options{}); !errors.Is(err, context.Canceled) || len(k.did) != 0 {
+	if _, err := GenerateOn(ctx, k, Options{}); !errors.Is(err, context.Canceled) || len(k.did) != 0 {
 		t.Errorf("canceled: %v, did %v", err, k.did)
 	}
 }
@@ -178,7 +179,7 @@ func TestReplacingNamesTheCertificateThatStays(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			k := occupied()
 			k.certificate = test.certificate
-			report, err := Generate(t.Context(), k, Options{Replace: oldFingerprint})
+			report, err := GenerateOn(t.Context(), k, Options{Replace: oldFingerprint})
 			if err != nil || report.StaleCertificate != test.want {
 				t.Errorf("%q, %v, want %q", report.StaleCertificate, err, test.want)
 			}
@@ -186,13 +187,13 @@ func TestReplacingNamesTheCertificateThatStays(t *testing.T) {
 	}
 	// A card is not read for what cannot be there.
 	k := &fakeKey{}
-	if _, err := Generate(t.Context(), k, Options{}); err != nil || slices.Contains(k.did, "certificate") {
+	if _, err := GenerateOn(t.Context(), k, Options{}); err != nil || slices.Contains(k.did, "certificate") {
 		t.Errorf("did %v, %v", k.did, err)
 	}
 	// The key that comes may be the one of the certificate.
 	k = occupied()
 	k.public, k.certificate = keys().fresh.Public(), self("Floppy Head")
-	if report, err := Import(t.Context(), k, keys().old, Options{Replace: oldFingerprint}); err != nil || report.StaleCertificate != "" {
+	if report, err := ImportOn(t.Context(), k, keys().old, Options{Replace: oldFingerprint}); err != nil || report.StaleCertificate != "" {
 		t.Errorf("%+v, %v", report, err)
 	}
 }

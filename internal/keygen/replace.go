@@ -25,8 +25,17 @@ func mayWrite(k key.Key, occupant *key.Occupant, replace string) error {
 			Hint("--replace %s", occupant.Fingerprint)
 	}
 	return problem.New(problem.Refused, "the key to replace is another one").
-		Because("--replace names %s; in %s there is %s.", named, k.Reference(), inWords(occupant)).
+		Because("--replace names %s; in %s there is %s.", other(named, occupant), k.Reference(), inWords(occupant)).
 		Hint("cardctl info")
+}
+
+// other is a fingerprint that is not the occupant's. What is not as long may be
+// no fingerprint, but a secret in the wrong place.
+func other(named string, occupant *key.Occupant) string {
+	if len(named) == len(plain(occupant.Fingerprint)) {
+		return named
+	}
+	return "something else"
 }
 
 func inWords(o *key.Occupant) string {

@@ -45,8 +45,13 @@ func ParseAttributes(b []byte) (Attributes, error) {
 	return a, nil
 }
 
-// Algorithm is the public-key algorithm identifier.
-func (a Attributes) Algorithm() int { return int(a[0]) }
+// Algorithm is the public-key algorithm identifier, 0 where it is not known.
+func (a Attributes) Algorithm() int {
+	if len(a) == 0 {
+		return 0
+	}
+	return int(a[0])
+}
 
 // RSABits is the length of the modulus in bits, 0 where the key is not RSA.
 func (a Attributes) RSABits() int {
@@ -76,7 +81,7 @@ func (a Attributes) ImportFormat() byte {
 
 // Curve is the curve of the key; false for RSA and for curves not known here.
 func (a Attributes) Curve() (Curve, bool) {
-	if a.Algorithm() == AlgorithmRSA {
+	if a.Algorithm() == AlgorithmRSA || len(a) == 0 {
 		return Curve{}, false
 	}
 	oid := bytes.TrimSuffix(a[1:], []byte{0xFF})
@@ -95,6 +100,9 @@ func (a Attributes) Name() string {
 	}
 	if curve, ok := a.Curve(); ok {
 		return curve.Name
+	}
+	if len(a) == 0 {
+		return "unknown"
 	}
 	return fmt.Sprintf("unknown (%X)", []byte(a))
 }

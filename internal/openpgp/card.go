@@ -34,21 +34,25 @@ type Card struct {
 	data       *ApplicationRelatedData
 	kdf        *KDF
 	verified   map[PasswordRef]bool
-	current    int // the occurrence of 7F21 that SELECT DATA chose, or unknown
+	current    int  // the occurrence of 7F21 that SELECT DATA chose, or unknown
+	lent       Slot // what INTERNAL AUTHENTICATE uses, 0 for its own key
 }
 
-// Select selects the application (7.2.1). A card in termination state is
-// selected too: Terminated tells.
+// Select selects the application (7.2.1), unless it was just selected. A card in
+// termination state is selected too: Terminated tells.
 func Select(ctx context.Context, ch *iso7816.Channel) (*Card, error) {
 	c := &Card{ch: ch, verified: map[PasswordRef]bool{}}
+	if ch.Selected(AID()) {
+		return c, nil
+	}
+	const notSelectable iso7816.Status = 0x6999 // of Java Cards
 	_, err := ch.Select(ctx, AID())
-	var refused *iso7816.StatusError
-	switch {
+	switch status := iso7816.StatusOf(err); {
 	case err == nil:
-	case iso7816.StatusOf(err) == iso7816.StatusTerminated:
+	case status == iso7816.StatusTerminated:
 		c.terminated = true
-	case errors.As(err, &refused):
-		return nil, fmt.Errorf("%w [%s]", ErrNotOpenPGP, refused.Status)
+	case iso7816.Refused(err) || status == notSelectable:
+		return nil, fmt.Errorf("%w [%s]", ErrNotOpenPGP, status)
 	default:
 		return nil, err
 	}
@@ -61,6 +65,26 @@ func (c *Card) Terminated() bool { return c.terminated }
 
 // Forget drops what was remembered of the card's data, after a write to it.
 func (c *Card) Forget() { c.data = nil }
+
+// ReadApplicationID reads DO 4F (4.2.1).
+func (c *Card) ReadApplicationID(ctx context.Context) (ApplicationID, error) {
+	raw, err := c.GetData(ctx, 0x4F)
+	if err != nil {
+		return ApplicationID{}, err
+	}
+	return ParseApplicationID(template(raw, 0x4F))
+}
+
+// NamesOpenPGP reports whether the answer to SELECT (7.2.1) is that of an OpenPGP
+// application: the name in its control information begins with AID.
+func NamesOpenPGP(answer []byte) bool {
+	for _, outer := range []iso7816.Tag{0x6F, 0x62, 0x64} {
+		if name, ok := iso7816.FindTLV(template(answer, outer), 0x84); ok && bytes.HasPrefix(name, AID()) {
+			return true
+		}
+	}
+	return false
+}
 
 // ApplicationRelatedData reads DO 6E (4.4.1), once.
 func (c *Card) ApplicationRelatedData(ctx context.Context) (*ApplicationRelatedData, error) {

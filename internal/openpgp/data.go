@@ -83,10 +83,12 @@ type PasswordStatus struct {
 	PW3     Password
 }
 
-// Password is the state of one password. Lengths are in bytes.
+// Password is the state of one password. Lengths are in bytes. Where the card
+// does not tell them, Known is false.
 type Password struct {
 	MaxLength int
 	TriesLeft int
+	Known     bool
 }
 
 // Status returns the part for one password.
@@ -101,7 +103,9 @@ func (s *PasswordStatus) Status(ref PasswordRef) Password {
 	}
 }
 
-// ParseApplicationRelatedData reads the answer to GET DATA 6E.
+// ParseApplicationRelatedData reads the answer to GET DATA 6E. A part that is not
+// there, or is not what it should be, hides no other: it is not known then. Only
+// the application identifier has to be there.
 func ParseApplicationRelatedData(raw []byte) (*ApplicationRelatedData, error) {
 	objects := map[iso7816.Tag][]byte{}
 	for _, part := range []iso7816.Tag{0x6E, 0x73} {
@@ -121,25 +125,19 @@ func ParseApplicationRelatedData(raw []byte) (*ApplicationRelatedData, error) {
 	if d.AID, err = ParseApplicationID(objects[0x4F]); err != nil {
 		return nil, err
 	}
-	if err := d.parseCapabilities(objects[0xC0], objects[0x7F66]); err != nil {
-		return nil, err
-	}
-	if err := d.Passwords.parse(objects[0xC4]); err != nil {
-		return nil, err
-	}
+	d.parseCapabilities(objects[0xC0], objects[0x7F66])
+	d.Passwords, _ = ParsePasswordStatus(objects[0xC4])
 	for _, slot := range Slots() {
-		if err := d.Key(slot).parse(slot, objects); err != nil {
-			return nil, err
-		}
+		d.Key(slot).parse(slot, objects)
 	}
 	return d, nil
 }
 
 // parseCapabilities reads DO C0, whose last four bytes version 3 uses
 // otherwise than version 2, and DO 7F66, which version 3 has for them.
-func (d *ApplicationRelatedData) parseCapabilities(c0, lengths []byte) error {
+func (d *ApplicationRelatedData) parseCapabilities(c0, lengths []byte) {
 	if len(c0) < 10 {
-		return fmt.Errorf("%w: %d bytes of extended capabilities", ErrMalformed, len(c0))
+		return
 	}
 	d.Extended = ExtendedCapabilities{
 		KeyImport:            c0[0]&0x20 != 0,
@@ -152,36 +150,30 @@ func (d *ApplicationRelatedData) parseCapabilities(c0, lengths []byte) error {
 		d.Extended.KDF = false
 		d.lengths.MaxCommand = int(binary.BigEndian.Uint16(c0[6:8]))
 		d.lengths.MaxAnswer = int(binary.BigEndian.Uint16(c0[8:10]))
-		return nil
+		return
 	}
 	d.Extended.MSE = c0[9] == 1
 	list, err := iso7816.ParseTLVs(lengths)
 	if err != nil || len(list) < 2 || len(list[0].Value) != 2 || len(list[1].Value) != 2 {
-		return nil // optional, and only a hint
+		return // optional, and only a hint
 	}
 	d.lengths.MaxCommand = int(binary.BigEndian.Uint16(list[0].Value))
 	d.lengths.MaxAnswer = int(binary.BigEndian.Uint16(list[1].Value))
-	return nil
 }
 
-func (s *PasswordStatus) parse(c4 []byte) error {
+// ParsePasswordStatus reads DO C4.
+func ParsePasswordStatus(c4 []byte) (PasswordStatus, error) {
 	if len(c4) < 7 {
-		return fmt.Errorf("%w: %d bytes of password status", ErrMalformed, len(c4))
+		return PasswordStatus{}, fmt.Errorf("%w: %d bytes of password status", ErrMalformed, len(c4))
 	}
 	const lengthBits = 0x7F // the high bit tells the PIN block format
-	s.Several = c4[0] != 0
-	s.PW1 = Password{int(c4[1] & lengthBits), int(c4[4])}
-	s.RC = Password{int(c4[2] & lengthBits), int(c4[5])}
-	s.PW3 = Password{int(c4[3] & lengthBits), int(c4[6])}
-	return nil
+	password := func(i int) Password { return Password{int(c4[1+i] & lengthBits), int(c4[4+i]), true} }
+	return PasswordStatus{Several: c4[0] != 0, PW1: password(0), RC: password(1), PW3: password(2)}, nil
 }
 
-func (k *KeyData) parse(slot Slot, objects map[iso7816.Tag][]byte) error {
+func (k *KeyData) parse(slot Slot, objects map[iso7816.Tag][]byte) {
 	i := int(slot) - 1
-	var err error
-	if k.Attributes, err = ParseAttributes(objects[slot.attributesTag()]); err != nil {
-		return fmt.Errorf("%s key: %w", slot, err)
-	}
+	k.Attributes, _ = ParseAttributes(objects[slot.attributesTag()])
 	if all := objects[0xC5]; len(all) >= 20*(i+1) {
 		copy(k.Fingerprint[:], all[20*i:])
 	}
@@ -198,5 +190,4 @@ func (k *KeyData) parse(slot Slot, objects map[iso7816.Tag][]byte) error {
 	if uif := objects[0xD6+iso7816.Tag(i)]; len(uif) > 0 {
 		k.Touch = uif[0] != 0
 	}
-	return nil
 }

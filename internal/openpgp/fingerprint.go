@@ -88,7 +88,11 @@ func appendMPI(b, n []byte) []byte {
 
 // PutFingerprint writes DO C7, C8 or C9 (4.4.3.4).
 func (c *Card) PutFingerprint(ctx context.Context, slot Slot, fingerprint [20]byte) error {
-	return c.PutData(ctx, slot.fingerprintTag(), fingerprint[:])
+	err := c.PutData(ctx, slot.fingerprintTag(), fingerprint[:])
+	if err == nil && c.data != nil {
+		c.data.Key(slot).Fingerprint = fingerprint
+	}
+	return err
 }
 
 // PutCreated writes the generation time, DO CE, CF or D0, in seconds (4.4.1).

@@ -116,7 +116,7 @@ func TestParseApplicationRelatedData(t *testing.T) {
 	if third.State != KeyAbsent || third.Attributes.Name() != "p256" || !third.Created.IsZero() {
 		t.Errorf("%+v", third)
 	}
-	if p := data.Passwords; p.PW1 != (Password{32, 3}) || p.RC != (Password{32, 0}) || p.PW3 != (Password{32, 3}) || p.Several {
+	if p := data.Passwords; p.PW1 != (Password{32, 3, true}) || p.RC != (Password{32, 0, true}) || p.PW3 != (Password{32, 3, true}) || p.Several {
 		t.Errorf("%+v", p)
 	}
 	if e := data.Extended; !e.KDF || !e.KeyImport || !e.AlgorithmsChangeable || !e.MSE || e.MaxCertificate != 0x0800 {

@@ -27,6 +27,6 @@ func (c *Card) Activate(ctx context.Context) error {
 }
 
 func (c *Card) reset(terminated bool) {
-	c.terminated, c.data, c.kdf, c.current = terminated, nil, nil, 0
+	c.terminated, c.data, c.kdf, c.current, c.lent = terminated, nil, nil, 0, 0
 	clear(c.verified)
 }

@@ -3,8 +3,8 @@ package openpgp
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -63,21 +63,42 @@ func (c *Card) Verify(ctx context.Context, ref PasswordRef, password *secret.Byt
 // Verified reports whether Verify has accepted this password.
 func (c *Card) Verified(ref PasswordRef) bool { return c.verified[ref] }
 
-// Block sends wrong passwords until the card blocks PW1 or PW3, which lets
-// TERMINATE DF pass without PW3 (7.2.16). It sends at most 255.
-func (c *Card) Block(ctx context.Context, ref PasswordRef, tries int) error {
-	wrong := bytes.Repeat([]byte{0x40}, 8)
-	for range min(max(tries, 1), 255) {
-		_, err := c.ch.Send(ctx, iso7816.Command{INS: iso7816.InsVerify, P2: byte(ref), Data: wrong})
-		var refused *iso7816.StatusError
-		if err != nil && !errors.As(err, &refused) {
-			return err
-		}
-		if iso7816.StatusOf(err) == iso7816.StatusPINBlocked {
-			return nil
-		}
+// Guess sends VERIFY with a password that is meant to be wrong, of a length that
+// the card counts. It is the one command that may be repeated, for it is how a
+// card gets its passwords blocked, which lets TERMINATE DF pass without PW3
+// (7.2.16).
+func (c *Card) Guess(ctx context.Context, ref PasswordRef, length int) error {
+	wrong := bytes.Repeat([]byte{0x40}, length)
+	_, err := c.ch.Send(ctx, iso7816.Command{INS: iso7816.InsVerify, P2: byte(ref), Data: wrong})
+	return err
+}
+
+// GuessLengths are the lengths of passwords that the card may count as wrong
+// ones, the likeliest first.
+func (c *Card) GuessLengths(ctx context.Context) ([]int, error) {
+	kdf, err := c.readKDF(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	lengths := []int{8, 32, 64}
+	if kdf.newHash == nil {
+		return lengths, nil
+	}
+	size := kdf.newHash().Size()
+	return append([]int{size}, slices.DeleteFunc(lengths, func(n int) bool { return n == size })...), nil
+}
+
+// PasswordStatus reads DO C4 (4.4.3.5) anew.
+func (c *Card) PasswordStatus(ctx context.Context) (PasswordStatus, error) {
+	raw, err := c.GetData(ctx, 0xC4)
+	if err != nil {
+		return PasswordStatus{}, err
+	}
+	now, err := ParsePasswordStatus(template(raw, 0xC4))
+	if err == nil && c.data != nil {
+		c.data.Passwords = now
+	}
+	return now, err
 }
 
 // ChangeReferenceData is CHANGE REFERENCE DATA (7.2.3) of PW1 or PW3. A wrong
@@ -132,51 +153,16 @@ func (c *Card) PutResettingCode(ctx context.Context, code *secret.Bytes) error {
 }
 
 // sendPassword sends a command whose refusal may be a wrong password. Cards
-// differ in the status word, so where it does not carry the tries left they
-// are read.
+// differ in the status word: what is no *PasswordError may be one all the same,
+// and PasswordStatus tells.
 func (c *Card) sendPassword(ctx context.Context, ref PasswordRef, cmd iso7816.Command) error {
 	_, err := c.ch.Send(ctx, cmd)
 	status := iso7816.StatusOf(err)
-	if status == 0 {
-		return err
-	}
 	if left, ok := status.TriesLeft(); ok {
-		c.remember(ref, left)
 		return &PasswordError{Ref: ref, TriesLeft: left, Cause: err}
 	}
-	switch status {
-	case iso7816.StatusPINBlocked:
-		c.remember(ref, 0)
+	if status == iso7816.StatusPINBlocked {
 		return &PasswordError{Ref: ref, TriesLeft: 0, Cause: err}
-	case iso7816.StatusSecurityNotSatisfied, iso7816.StatusConditionsNotSatisfied, iso7816.StatusWrongData, 0x6300:
-		raw, readErr := c.GetData(ctx, 0xC4)
-		if readErr != nil && iso7816.StatusOf(readErr) == 0 {
-			return fmt.Errorf("reading the tries left after [%s]: %w", status, readErr)
-		}
-		var now PasswordStatus
-		if readErr != nil || now.parse(template(raw, 0xC4)) != nil {
-			return err
-		}
-		left := now.Status(ref).TriesLeft
-		if c.data == nil || left < c.data.Passwords.Status(ref).TriesLeft {
-			c.remember(ref, left)
-			return &PasswordError{Ref: ref, TriesLeft: left, Cause: err}
-		}
 	}
 	return err
-}
-
-// remember keeps the tries left in what was read of the card.
-func (c *Card) remember(ref PasswordRef, left int) {
-	if c.data == nil {
-		return
-	}
-	switch ref {
-	case PW3:
-		c.data.Passwords.PW3.TriesLeft = left
-	case ResettingCode:
-		c.data.Passwords.RC.TriesLeft = left
-	default:
-		c.data.Passwords.PW1.TriesLeft = left
-	}
 }

@@ -33,12 +33,18 @@ func (c *Card) spendPW1() {
 
 // UseForAuthentication makes INTERNAL AUTHENTICATE use the key of a slot:
 // MANAGE SECURITY ENVIRONMENT (7.2.18). It holds until the application is
-// selected again.
+// selected again, and is sent once.
 func (c *Card) UseForAuthentication(ctx context.Context, slot Slot) error {
+	if c.lent == slot {
+		return nil
+	}
 	_, err := c.ch.Send(ctx, iso7816.Command{
 		INS: iso7816.InsManageSecurity, P1: 0x41, P2: Authentication.controlReference(),
 		Data: []byte{0x83, 0x01, byte(slot)},
 	})
+	if err == nil {
+		c.lent = slot
+	}
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"unicode/utf16"
 )
 
 // Schema is the version of every JSON document. Within it a field once
@@ -41,7 +42,8 @@ func WriteDocument(w io.Writer, kind string, v any) error {
 	return err
 }
 
-// marshal leaves <, > and & as they are: distinguished names hold them.
+// marshal leaves <, > and & as they are: distinguished names hold them. What does
+// not print is escaped, for documents are shown on terminals too.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -49,5 +51,25 @@ func marshal(v any) ([]byte, error) {
 	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
-	return bytes.TrimSpace(b.Bytes()), nil
+	return escaped(bytes.TrimSpace(b.Bytes())), nil
+}
+
+// escaped writes as \uXXXX what does not print. Outside of strings, JSON is ASCII.
+func escaped(document []byte) []byte {
+	if bytes.IndexFunc(document, unprintable) < 0 {
+		return document
+	}
+	var b bytes.Buffer
+	for _, r := range string(document) {
+		switch {
+		case !unprintable(r):
+			b.WriteRune(r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.Bytes()
 }

@@ -1,9 +1,12 @@
 package output
 
 import (
+	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode"
+	"unicode/utf8"
 )
 
 // FuzzSheet prints texts that came from a card: they make no lines of their own
@@ -28,6 +31,19 @@ func FuzzSheet(f *testing.F) {
 		}
 		if strings.Contains(Line(value), "\n") {
 			t.Errorf("%q", Line(value))
+		}
+		var document bytes.Buffer
+		if err := WriteDocument(&document, "K", map[string]string{"v": value}); err != nil {
+			t.Fatal(err)
+		}
+		var back struct{ V string }
+		if err := json.Unmarshal(document.Bytes(), &back); err != nil || back.V != strings.ToValidUTF8(value, "\ufffd") && utf8.ValidString(value) {
+			t.Fatalf("%q becomes %q, %v", value, back.V, err)
+		}
+		for _, r := range strings.TrimSuffix(document.String(), "\n") + strings.ReplaceAll(Lines(value), "\n", "") {
+			if !unicode.IsPrint(r) {
+				t.Fatalf("%q: %q", value, document.String())
+			}
 		}
 	})
 }

@@ -16,8 +16,12 @@ func TestWriteDocument(t *testing.T) {
 		v    any
 		want string
 	}{
-		"fields follow":   {map[string]any{"a": 1}, `{"schema":"cardctl/v1","kind":"K","a":1}`},
-		"no fields":       {struct{}{}, `{"schema":"cardctl/v1","kind":"K"}`},
+		"fields follow": {map[string]any{"a": 1}, `{"schema":"cardctl/v1","kind":"K","a":1}`},
+		"no fields":     {struct{}{}, `{"schema":"cardctl/v1","kind":"K"}`},
+		"what does not print": {
+			map[string]any{"label": "a\x1b[2J\x7f\u009b\u202e\u200b\u2028\ufeff\u00a0\U000e0001ä€😀"},
+			`{"schema":"cardctl/v1","kind":"K","label":"a\u001b[2J\u007f\u009b\u202e\u200b\u2028\ufeff\u00a0\udb40\udc01ä€😀"}`,
+		},
 		"nothing escaped": {map[string]any{"dn": "CN=<a&b>"}, `{"schema":"cardctl/v1","kind":"K","dn":"CN=<a&b>"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -72,6 +76,12 @@ PINs
 
 func TestLine(t *testing.T) {
 	if got := Line("two\nlines\tand\x07 a\xff bell"); got != `two lines and\a a� bell` {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestLines(t *testing.T) {
+	if got := Lines("a \x1b[31m\u202eb\n  c\u009b \u2028d: "); got != "a \\x1b[31m\\u202eb\n  c\\u009b \\u2028d: " {
 		t.Errorf("got %q", got)
 	}
 }

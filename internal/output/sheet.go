@@ -43,7 +43,7 @@ func (s *Sheet) Gap() {
 // goes on in the next line; an empty one is left out.
 func (s *Sheet) Field(label, value string) {
 	if value != "" {
-		s.fields = append(s.fields, [2]string{label, printable(value)})
+		s.fields = append(s.fields, [2]string{printable(label), printable(value)})
 	}
 }
 
@@ -146,6 +146,15 @@ func printable(s string) string {
 }
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
+
+// Lines makes text printable that may hold anything; its lines stay lines.
+func Lines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n")
+}
 
 // Line makes one printable line of text that may hold anything.
 func Line(text string) string {

@@ -33,11 +33,11 @@ func (s *Session) WriteCertificate(ctx context.Context, certificate *x509.Certif
 		{pkcs11.CKA_SUBJECT, certificate.RawSubject}, {pkcs11.CKA_ISSUER, certificate.RawIssuer},
 		{pkcs11.CKA_SERIAL_NUMBER, serial}, {pkcs11.CKA_VALUE, bytes.Clone(certificate.Raw)},
 	}
-	return change(ctx, s, "C_CreateObject", func() (StoredCertificate, error) {
-		o, err := s.create(template)
-		if err != nil {
-			return StoredCertificate{}, err
-		}
+	o, err := change(ctx, s, "C_CreateObject", func() (object, error) { return s.create(template) })
+	if err != nil {
+		return StoredCertificate{}, err
+	}
+	return readBack(ctx, s, func() (StoredCertificate, error) {
 		v, err := s.read(o, certificateAttributes)
 		return newStoredCertificate(o, v), err
 	})
@@ -46,7 +46,7 @@ func (s *Session) WriteCertificate(ctx context.Context, certificate *x509.Certif
 // ReadCertificate reads a certificate again, nil where it is not there any
 // more.
 func (s *Session) ReadCertificate(ctx context.Context, c StoredCertificate) ([]byte, error) {
-	return change(ctx, s, "C_GetAttributeValue", func() ([]byte, error) {
+	return readBack(ctx, s, func() ([]byte, error) {
 		value, err := s.module.library.attribute(s.handle, c.handle, pkcs11.CKA_VALUE)
 		if CodeOf(err) == pkcs11.CKR_OBJECT_HANDLE_INVALID {
 			return nil, nil

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Contents is what a token shows now. Before the login most tokens hide their
@@ -152,7 +154,7 @@ func (k *StoredKey) addPrivate(o object, v values) {
 // keyFor is the key with this public key, which is added where it is new.
 func (c *Contents) keyFor(public crypto.PublicKey) *StoredKey {
 	for i := range c.Keys {
-		if SamePublicKey(c.Keys[i].Public, public) {
+		if pubkey.Same(c.Keys[i].Public, public) {
 			return &c.Keys[i]
 		}
 	}
@@ -207,7 +209,7 @@ func (c *Contents) hiddenKeys() {
 func (c *Contents) certificatesOf(k *StoredKey) []StoredCertificate {
 	var own []StoredCertificate
 	for _, certificate := range c.Certificates {
-		if certificate.parsed != nil && SamePublicKey(certificate.parsed.PublicKey, k.Public) ||
+		if certificate.parsed != nil && pubkey.Same(certificate.parsed.PublicKey, k.Public) ||
 			len(k.ID) > 0 && bytes.Equal(certificate.ID, k.ID) {
 			own = append(own, certificate)
 		}
@@ -280,7 +282,7 @@ func (s *Session) URI(k StoredKey) URI {
 
 // Matches reports whether the certificate is for the key.
 func (c StoredCertificate) Matches(public crypto.PublicKey) bool {
-	return c.parsed != nil && SamePublicKey(c.parsed.PublicKey, public)
+	return c.parsed != nil && pubkey.Same(c.parsed.PublicKey, public)
 }
 
 // Parsed is the certificate, nil where the object holds none.

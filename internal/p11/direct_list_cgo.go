@@ -11,8 +11,8 @@ typedef ck_ulong (*get_slot_list_function)(ck_byte, ck_ulong *, ck_ulong *);
 typedef ck_ulong (*get_mechanism_list_function)(ck_ulong, ck_ulong *, ck_ulong *);
 typedef ck_ulong (*find_objects_function)(ck_ulong, ck_ulong *, ck_ulong, ck_ulong *);
 
-static ck_ulong list_slots(struct functions *f, ck_ulong *list, ck_ulong *count) {
-	return ((get_slot_list_function)f->function[GET_SLOT_LIST])(1, list, count);
+static ck_ulong list_slots(struct functions *f, ck_byte with_token, ck_ulong *list, ck_ulong *count) {
+	return ((get_slot_list_function)f->function[GET_SLOT_LIST])(with_token, list, count);
 }
 
 static ck_ulong list_mechanisms(struct functions *f, ck_ulong slot, ck_ulong *list, ck_ulong *count) {
@@ -56,9 +56,13 @@ func listed(function string, ask func(list, count *C.ck_ulong) C.ck_ulong) ([]C.
 	return nil, &CallError{Function: function, Code: pkcs11.CKR_GENERAL_ERROR}
 }
 
-// slots are those with a token in.
-func (d direct) slots() ([]uint, error) {
-	list, err := listed("C_GetSlotList", func(list, count *C.ck_ulong) C.ck_ulong { return C.list_slots(d.list, list, count) })
+func (d direct) slots() ([]uint, error)    { return d.listSlots(1) }
+func (d direct) allSlots() ([]uint, error) { return d.listSlots(0) }
+
+func (d direct) listSlots(withToken C.ck_byte) ([]uint, error) {
+	list, err := listed("C_GetSlotList", func(list, count *C.ck_ulong) C.ck_ulong {
+		return C.list_slots(d.list, withToken, list, count)
+	})
 	slots := make([]uint, len(list))
 	for i, slot := range list {
 		slots[i] = uint(slot)

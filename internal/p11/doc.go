@@ -1,7 +1,8 @@
 // Package p11 reaches keys through PKCS#11 modules: it finds and loads a
 // module, tells what tokens and objects it shows, logs in once, signs and
 // decrypts with a key that was matched by its public half, makes and removes keys
-// and certificates, and initialises tokens. It alone knows
+// and certificates, and initialises tokens. Whatever changes a token or carries a
+// PIN is sent to the token that was chosen, and a PIN once. It alone knows
 // miekg/pkcs11; a build without cgo has everything but the loading and says so
 // at run time (problem.NotSupported).
 //

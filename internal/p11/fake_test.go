@@ -14,7 +14,9 @@ import (
 	"math/bits"
 	"sync"
 	"testing"
+	"time"
 
+	policy "github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
 )
@@ -24,10 +26,20 @@ import (
 type fake struct {
 	writer // what the fake of its own cannot do
 
-	mu     sync.Mutex
+	mu          sync.Mutex
+	initialized Code // what C_Initialize answers
+	// empty are the descriptions of slots without a token; repeats lists slots
+	// twice.
+	empty   []string
+	repeats bool
+
 	tokens []*fakeToken
 	calls  []string
 	hang   map[string]chan struct{} // closed to let the call of that name go on
+	// at are what happens when a call of that name begins, once, and atCall when
+	// that many calls were made.
+	at     map[string]func()
+	atCall map[int]func()
 	// pulled is the card taken out: calls fail as OpenSC lets them.
 	pulled bool
 
@@ -63,14 +75,24 @@ func (f *fake) sessionState(s session) (uint, error) {
 	return pkcs11.CKS_RO_USER_FUNCTIONS, nil
 }
 
+// swap puts another token into a slot. The sessions of the one that was there end.
+func (f *fake) swap(slot uint, other *fakeToken) {
+	for _, open := range f.sessions {
+		open.ended = open.ended || open.token == f.tokens[slot]
+	}
+	f.tokens[slot] = other
+}
+
 type fakeToken struct {
 	info       tokenInfo
+	place      string               // the description of its slot, "reader" if empty
 	mechanisms map[MechanismID]uint // with the flags of CK_MECHANISM_INFO
 	objects    []fakeObject
 
 	pin      string
 	tries    int
 	accepted int  // PINs
+	touched  int  // PINs and changes that it was sent
 	wrong    Code // what a wrong PIN is answered with
 }
 
@@ -82,6 +104,7 @@ type fakeObject struct {
 type fakeSession struct {
 	token    *fakeToken
 	loggedIn bool
+	officer  bool // it is the SO who is logged in
 	ended    bool
 	// pending is the key and mechanism between C_SignInit and C_Sign, and
 	// authenticated whether C_Login came in between.
@@ -94,6 +117,12 @@ func (f *fake) called(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, name)
+	for _, happens := range []func(){f.at[name], f.atCall[len(f.calls)]} {
+		if happens != nil {
+			delete(f.at, name)
+			happens()
+		}
+	}
 	if wait := f.hang[name]; wait != nil {
 		f.mu.Unlock()
 		<-wait
@@ -113,13 +142,20 @@ func (f *fake) count(name string) int {
 	return n
 }
 
-func (f *fake) initialize() error { f.called("C_Initialize"); return nil }
-func (f *fake) finalize() error   { f.called("C_Finalize"); return nil }
+func (f *fake) initialize() error {
+	if f.called("C_Initialize"); f.initialized != pkcs11.CKR_OK {
+		return &CallError{"C_Initialize", f.initialized}
+	}
+	return nil
+}
+
+func (f *fake) finalize() error { f.called("C_Finalize"); return nil }
 func (f *fake) info() (libraryInfo, error) {
 	return libraryInfo{manufacturer: "Snake Oil", description: "fake", major: 2, minor: 1}, nil
 }
 
 func (f *fake) slots() ([]uint, error) {
+	f.called("C_GetSlotList")
 	if f.pulled {
 		return nil, nil
 	}
@@ -127,12 +163,35 @@ func (f *fake) slots() ([]uint, error) {
 	for i := range slots {
 		slots[i] = uint(i)
 	}
+	if f.repeats {
+		slots = append(slots, slots...)
+	}
 	return slots, nil
 }
 
-func (f *fake) slotInfo(uint) (slotInfo, error) { return slotInfo{description: "reader"}, nil }
+func (f *fake) allSlots() ([]uint, error) {
+	slots, err := f.slots()
+	for i := range f.empty {
+		slots = append(slots, uint(len(f.tokens)+i))
+	}
+	return slots, err
+}
+
+func (f *fake) slotInfo(slot uint) (slotInfo, error) {
+	switch i := int(slot) - len(f.tokens); {
+	case i >= len(f.empty):
+		return slotInfo{}, &CallError{"C_GetSlotInfo", pkcs11.CKR_SLOT_ID_INVALID}
+	case i >= 0:
+		return slotInfo{description: f.empty[i]}, nil
+	}
+	if place := f.tokens[slot].place; place != "" {
+		return slotInfo{description: place}, nil
+	}
+	return slotInfo{description: "reader"}, nil
+}
 
 func (f *fake) tokenInfo(slot uint) (tokenInfo, error) {
+	f.called("C_GetTokenInfo")
 	t := f.tokens[slot]
 	info := t.info
 	if t.tries == 1 {
@@ -183,6 +242,7 @@ func (f *fake) login(s session, user uint, pin []byte) error {
 		return err
 	}
 	t := open.token
+	t.touched++
 	if open.loggedIn && user == pkcs11.CKU_USER {
 		return &CallError{"C_Login", pkcs11.CKR_USER_ALREADY_LOGGED_IN}
 	}
@@ -404,12 +464,62 @@ func privateHalf(key crypto.Signer, id string, more map[uint][]byte) fakeObject 
 // startFake loads the fake as a module.
 func startFake(t *testing.T, tokens ...*fakeToken) (*Module, *fake) {
 	t.Helper()
-	f := &fake{tokens: tokens, hang: make(map[string]chan struct{})}
+	f := &fake{tokens: tokens, hang: make(map[string]chan struct{}), at: make(map[string]func())}
 	m, err := start(t.Context(), "/usr/lib/fake.so", func(string) (library, error) { return f, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m, f
+}
+
+// login is what a login needs from its caller.
+type login struct {
+	Ask secret.Asker
+	// Tries reads them from the card; nil for what the token tells.
+	Tries                           func(context.Context) (int, error)
+	AllowLastTry, AllowUnknownTries bool
+	SharedPIN                       bool
+	Notify                          func(message string)
+}
+
+// logIn logs in as the user by the policy for PINs, as keys of tokens do.
+func logIn(ctx context.Context, s *Session, l login) error {
+	if !s.token.LoginRequired {
+		return nil
+	}
+	s.OnPINPad(l.Notify)
+	own := policy.PIN{
+		Role: policy.User, Secret: secret.PIN, Holder: "token " + s.token.Label,
+		Min: int(s.token.MinPINLength), Max: int(s.token.MaxPINLength), Pad: s.token.PINPad,
+		Tries: func(ctx context.Context, _ bool) (policy.Tries, error) {
+			if l.Tries != nil {
+				left, err := l.Tries(ctx)
+				if left >= 0 {
+					return policy.Left(left), err
+				}
+				return policy.Unknown(), err
+			}
+			state, err := s.PINState(ctx, User)
+			if left := state.Tries(); left != SeveralTries {
+				return policy.Left(left), err
+			}
+			return policy.Several(), err
+		},
+	}
+	sends := policy.New(l.Ask, policy.Allow{LastTry: l.AllowLastTry, UnknownTries: l.AllowUnknownTries})
+	err := sends.Send(ctx, own, func(ctx context.Context, value *secret.Bytes) error { return s.LoginWith(ctx, User, value) })
+	if err == nil && l.SharedPIN {
+		s.SharePIN()
+	}
+	return err
+}
+
+// passes is told that a person took her time.
+func passes(r secret.Request) {
+	if r.Waiting != nil {
+		_ = r.Waiting()
+	}
+	time.Sleep(time.Minute)
 }
 
 func answer(pin string) secret.Asker {

@@ -28,7 +28,7 @@ type writable struct {
 func startWritable(t *testing.T, token *fakeToken) (*Module, *writable) {
 	t.Helper()
 	f := &writable{
-		fake:   &fake{tokens: []*fakeToken{token}, hang: make(map[string]chan struct{})},
+		fake:   &fake{tokens: []*fakeToken{token}, hang: make(map[string]chan struct{}), at: make(map[string]func())},
 		faults: make(map[string]Code), soPIN: "87654321", soTries: 3,
 	}
 	m, err := start(t.Context(), "/usr/lib/fake.so", func(string) (library, error) { return f, nil })
@@ -47,10 +47,10 @@ func (f *writable) fails(function string) error {
 }
 
 func (f *writable) tokenInfo(slot uint) (tokenInfo, error) {
-	if err := f.fails("C_GetTokenInfo"); err != nil {
-		return tokenInfo{}, err
-	}
 	info, err := f.fake.tokenInfo(slot)
+	if code, ok := f.faults["C_GetTokenInfo"]; ok {
+		return tokenInfo{}, &CallError{"C_GetTokenInfo", code}
+	}
 	switch f.soTries {
 	case 0:
 		info.flags |= pkcs11.CKF_SO_PIN_LOCKED
@@ -61,20 +61,30 @@ func (f *writable) tokenInfo(slot uint) (tokenInfo, error) {
 }
 
 func (f *writable) slots() ([]uint, error) {
-	if err := f.fails("C_GetSlotList"); err != nil {
-		return nil, err
+	slots, err := f.fake.slots()
+	if code, ok := f.faults["C_GetSlotList"]; ok {
+		return nil, &CallError{"C_GetSlotList", code}
 	}
-	return f.fake.slots()
+	return slots, err
 }
 
 func (f *writable) login(s session, user uint, pin []byte) error {
+	if code, ok := f.faults["C_Login"]; ok {
+		f.called("C_Login")
+		return &CallError{"C_Login", code}
+	}
 	if user != pkcs11.CKU_SO {
 		return f.fake.login(s, user, pin)
 	}
-	if err := f.fails("C_Login"); err != nil {
+	f.called("C_Login")
+	open, err := f.live("C_Login", s)
+	if err != nil {
 		return err
 	}
-	return f.checkSO("C_Login", pin)
+	open.token.touched++
+	err = f.checkSO("C_Login", pin)
+	open.officer = err == nil
+	return err
 }
 
 func (f *writable) checkSO(function string, pin []byte) error {
@@ -88,11 +98,25 @@ func (f *writable) checkSO(function string, pin []byte) error {
 	return &CallError{function, pkcs11.CKR_PIN_INCORRECT}
 }
 
+// change is the token that a session changes.
+func (f *writable) change(function string, s session) (*fakeToken, error) {
+	open, err := f.live(function, s)
+	if err != nil {
+		return nil, err
+	}
+	open.token.touched++
+	return open.token, nil
+}
+
 func (f *writable) destroyObject(s session, o object) error {
 	if err := f.fails("C_DestroyObject"); err != nil {
 		return err
 	}
-	f.sessions[s].token.objects[o] = fakeObject{attributes: map[uint][]byte{}}
+	open, err := f.change("C_DestroyObject", s)
+	if err != nil {
+		return err
+	}
+	open.objects[o] = fakeObject{attributes: map[uint][]byte{}}
 	return nil
 }
 
@@ -101,6 +125,7 @@ func (f *writable) initToken(slot uint, pin []byte, label string) error {
 		return err
 	}
 	t := f.tokens[slot]
+	t.touched++
 	if t.info.flags&pkcs11.CKF_TOKEN_INITIALIZED != 0 {
 		if err := f.checkSO("C_InitToken", pin); err != nil {
 			return err
@@ -129,7 +154,10 @@ func (f *writable) initPIN(s session, pin []byte) error {
 	if err := f.fails("C_InitPIN"); err != nil {
 		return err
 	}
-	t := f.sessions[s].token
+	t, err := f.change("C_InitPIN", s)
+	if err != nil {
+		return err
+	}
 	t.pin, t.tries = string(pin), 3
 	t.info.flags |= pkcs11.CKF_USER_PIN_INITIALIZED
 	return nil
@@ -139,7 +167,17 @@ func (f *writable) setPIN(s session, old, replacement []byte) error {
 	if err := f.fails("C_SetPIN"); err != nil {
 		return err
 	}
-	t := f.sessions[s].token
+	t, err := f.change("C_SetPIN", s)
+	if err != nil {
+		return err
+	}
+	if f.sessions[s].officer {
+		if err := f.checkSO("C_SetPIN", old); err != nil {
+			return err
+		}
+		f.soPIN = string(replacement)
+		return nil
+	}
 	if string(old) != t.pin {
 		t.tries--
 		return &CallError{"C_SetPIN", t.wrong}
@@ -175,7 +213,11 @@ func (f *writable) createObject(s session, template []objectAttribute) (object, 
 	if f.refusesFalse && slices.ContainsFunc(template, isFalseUsage) {
 		return 0, &CallError{"C_CreateObject", pkcs11.CKR_ATTRIBUTE_TYPE_INVALID}
 	}
-	return f.sessions[s].token.store(template), nil
+	t, err := f.change("C_CreateObject", s)
+	if err != nil {
+		return 0, err
+	}
+	return t.store(template), nil
 }
 
 func isFalseUsage(a objectAttribute) bool {
@@ -186,8 +228,11 @@ func (f *writable) setAttribute(s session, o object, a objectAttribute) error {
 	if err := f.fails("C_SetAttributeValue"); err != nil {
 		return err
 	}
-	f.sessions[s].token.objects[o].attributes[a.kind] = a.value.([]byte)
-	return nil
+	t, err := f.change("C_SetAttributeValue", s)
+	if err == nil {
+		t.objects[o].attributes[a.kind] = a.value.([]byte)
+	}
+	return err
 }
 
 func (f *writable) generateKeyPair(s session, m mechanism, public, private []objectAttribute) (object, object, error) {
@@ -205,7 +250,10 @@ func (f *writable) generateKeyPair(s session, m mechanism, public, private []obj
 	if err != nil {
 		return 0, 0, err
 	}
-	t := f.sessions[s].token
+	t, err := f.change("C_GenerateKeyPair", s)
+	if err != nil {
+		return 0, 0, err
+	}
 	publicKey := t.store(append(slices.Clone(public), value...))
 	privateKey := t.store(private)
 	t.objects[privateKey].private = key

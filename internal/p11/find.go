@@ -7,17 +7,25 @@ import (
 	"crypto/x509"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Wanted says which key is looked for, by any of these. A label is no proof
 // of anything and counts only where the URI has one.
 type Wanted struct {
+	// Reader is the PC/SC name of the reader that the card is in, where it was
+	// looked at there: of two cards with one serial number it is that one.
+	Reader string
 	// Serial is the card's serial number in hex digits. An OpenPGP card's is
 	// 12 of them, manufacturer and number.
 	Serial string
+	// Token is the label of the token that has the PIN of the key, where the
+	// module may make several of a card and calls one so.
+	Token string
 	// URI names the token, the key (id, object), or both.
 	URI URI
 	// Public is the public half of the key.
@@ -33,7 +41,7 @@ func (w Wanted) namesKey() bool {
 
 // isKey reports whether an object with these attributes belongs to the key.
 func (w Wanted) isKey(public crypto.PublicKey, id []byte, label string) bool {
-	if !w.namesKey() || w.Public != nil && !SamePublicKey(public, w.Public) {
+	if !w.namesKey() || w.Public != nil && !pubkey.Same(public, w.Public) {
 		return false
 	}
 	if want, ok := w.URI.Get(AttrID); ok && want != string(id) {
@@ -69,14 +77,21 @@ func (m *Module) Find(ctx context.Context, w Wanted) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	here, err := m.ofReader(ctx, w.Reader, tokens)
+	if err != nil {
+		return nil, err
+	}
 	var candidates []Token
-	for _, t := range tokens {
+	for _, t := range here {
 		if t.Initialized && m.matches(w.URI, t) && (w.Serial == "" || t.isCard(w.Serial)) {
 			candidates = append(candidates, t)
 		}
 	}
 	if len(candidates) == 0 {
 		return nil, m.noToken(w, tokens)
+	}
+	if named := slices.DeleteFunc(slices.Clone(candidates), func(t Token) bool { return t.Label != w.Token }); len(named) > 0 {
+		candidates = named
 	}
 	return m.choose(ctx, w, candidates)
 }
@@ -125,10 +140,11 @@ func (m *Module) choose(ctx context.Context, w Wanted, candidates []Token) (*Ses
 	return chosen, nil
 }
 
-// sameCard reports whether the tokens are parts of one card.
+// sameCard reports whether the tokens are parts of one card, which is in one
+// reader.
 func sameCard(tokens []Token) bool {
 	for _, t := range tokens {
-		if t.Serial != tokens[0].Serial || t.Manufacturer != tokens[0].Manufacturer {
+		if t.Serial != tokens[0].Serial || t.Manufacturer != tokens[0].Manufacturer || t.SlotDescription != tokens[0].SlotDescription {
 			return false
 		}
 	}
@@ -137,7 +153,10 @@ func sameCard(tokens []Token) bool {
 
 func (m *Module) noToken(w Wanted, tokens []Token) error {
 	what := problem.New(problem.NotFound, "%s shows no such token", m.name())
-	if w.Serial != "" {
+	switch {
+	case w.Reader != "":
+		what = problem.New(problem.NotFound, "%s does not show the card in the reader %q", m.name(), w.Reader)
+	case w.Serial != "":
 		what = problem.New(problem.NotFound, "%s does not show the card %s", m.name(), w.Serial)
 	}
 	if len(tokens) == 0 {
@@ -168,7 +187,7 @@ func (s *Session) look(ctx context.Context, w Wanted) error {
 		if !w.isKey(o.public, o.id, o.label) {
 			continue
 		}
-		if s.found.Public != nil && !SamePublicKey(s.found.Public, o.public) {
+		if s.found.Public != nil && !pubkey.Same(s.found.Public, o.public) {
 			return problem.New(problem.NotFound, "%s: the URI names several keys of the token %q", s.module.name(), s.token.Label).
 				Because("They have the same ID or label, and different public keys.").
 				Hint("pkcs11-tool --module %s --list-objects", s.module.path)

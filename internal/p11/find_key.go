@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/miekg/pkcs11"
 )
 
@@ -52,7 +53,7 @@ func (s *Session) only(keys []*Key) (*Key, error) {
 	switch {
 	case keys[0].public == nil:
 		return nil, s.untold()
-	case len(keys) > 1 && !SamePublicKey(keys[0].told, keys[1].told):
+	case len(keys) > 1 && !pubkey.Same(keys[0].told, keys[1].told):
 		return nil, problem.New(problem.NotFound, "the token %q has several private keys with the same ID", s.token.Label).
 			Because("Only one of them belongs to the public key, and the token does not tell which.").
 			Hint("pkcs11-tool --module %s --login --list-objects", s.module.path)
@@ -153,7 +154,7 @@ func (s *Session) privatesAmong(k StoredKey, having ...objectAttribute) ([]*Key,
 			return nil, err
 		}
 		told := v.publicKey()
-		if SamePublicKey(told, k.Public) ||
+		if pubkey.Same(told, k.Public) ||
 			told == nil && len(having) > 0 && isOfKind(k.Public, v.number(pkcs11.CKA_KEY_TYPE)) {
 			keys = append(keys, s.newKey(o, v, k.Public))
 		}

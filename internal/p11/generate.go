@@ -132,7 +132,7 @@ func (s *Session) create(template []objectAttribute) (object, error) {
 // finish reads the new key back, and gives it the ID of its public key where
 // it has only a provisional one.
 func (s *Session) finish(ctx context.Context, made pair, n NewKey, id []byte) (StoredKey, error) {
-	public, err := change(ctx, s, "C_GetAttributeValue", func() (crypto.PublicKey, error) {
+	public, err := readBack(ctx, s, func() (crypto.PublicKey, error) {
 		v, err := s.read(made.public, publicAttributes)
 		if err != nil {
 			return nil, err
@@ -150,7 +150,7 @@ func (s *Session) finish(ctx context.Context, made pair, n NewKey, id []byte) (S
 			return StoredKey{}, s.undo(ctx, err, made.private, made.public)
 		}
 	}
-	return change(ctx, s, "C_GetAttributeValue", func() (StoredKey, error) {
+	return readBack(ctx, s, func() (StoredKey, error) {
 		k := StoredKey{Public: public, HasPublic: true, publics: []object{made.public}}
 		v, err := s.read(made.private, privateAttributes)
 		k.addPrivate(made.private, v)

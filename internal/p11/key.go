@@ -106,7 +106,7 @@ func (k *Key) operate(ctx context.Context, name string, begin func() error, end 
 			return end()
 		})
 	}
-	return callWithPIN(ctx, k.session.module, name, k.session.pin, func(pin []byte) ([]byte, error) {
+	return withPIN(ctx, k.session, name, func(pin []byte) ([]byte, error) {
 		if err := begin(); err != nil {
 			return nil, err
 		}

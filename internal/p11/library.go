@@ -8,7 +8,8 @@ type library interface {
 	finalize() error
 	info() (libraryInfo, error)
 
-	slots() ([]uint, error) // those with a token in
+	slots() ([]uint, error)    // those with a token in
+	allSlots() ([]uint, error) // and those without one
 	slotInfo(slot uint) (slotInfo, error)
 	tokenInfo(slot uint) (tokenInfo, error)
 	mechanisms(slot uint) ([]MechanismID, error)

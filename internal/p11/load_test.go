@@ -19,6 +19,7 @@ import (
 // moduleSource is a module whose functions return what the compiler is told:
 // INITIALIZE and LIST are expressions.
 const moduleSource = `
+#include <stdlib.h>
 #include <unistd.h>
 typedef unsigned long rv;
 static rv initialize(void *args) { return INITIALIZE; }
@@ -155,5 +156,18 @@ func TestModuleThatCannotLock(t *testing.T) {
 	// It gets as far as 5, CKR_GENERAL_ERROR, once it is not asked to lock.
 	if _, err := p11.Load(t.Context(), path); p11.CodeOf(err).Name() != "CKR_GENERAL_ERROR" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// OpenSC looks for its driver while it starts.
+func TestDriverIsForTheModule(t *testing.T) {
+	path := compile(t, moduleSource, `-DINITIALIZE=(getenv("OPENSC_DRIVER")?0x30:5)`, "-DLIST=&list")
+	for driver, want := range map[string]string{"openpgp": "CKR_DEVICE_ERROR", "": "CKR_GENERAL_ERROR"} {
+		if _, err := p11.LoadFor(t.Context(), path, driver); p11.CodeOf(err).Name() != want {
+			t.Errorf("driver %q: %v", driver, err)
+		}
+	}
+	if _, err := p11.Load(t.Context(), path); p11.CodeOf(err).Name() != "CKR_GENERAL_ERROR" {
+		t.Errorf("bound for ever: %v", err)
 	}
 }

@@ -1,138 +1,110 @@
 package p11
 
 import (
+	"bytes"
 	"context"
+	"errors"
 
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
 )
 
-// Login is what a login needs from the caller.
-type Login struct {
-	Ask secret.Asker
-	// Holder says at a prompt whose PIN it is: "OpenPGP card 000F12345678".
-	Holder string
-	// Tries reads from the card how many tries the PIN has left. It may be
-	// nil: then the token's flags have to do, which tell less.
-	Tries func(ctx context.Context) (int, error)
-	// AllowLastTry permits the PIN to be sent when one try is left.
-	AllowLastTry bool
-	// SharedPIN says that all tokens of the card have this one PIN. Those of
-	// an OpenPGP card do: they are PW1 by its two numbers.
-	SharedPIN bool
-	// DerivedPIN says that the card takes its PINs in key derived format
-	// (OpenPGP, DO F9). No module that takes the PIN is known to make it: a
-	// right PIN would count as a wrong one.
-	DerivedPIN bool
-	// Notify tells the user that the PIN is to be typed at the reader. It may
-	// be nil.
-	Notify func(message string)
-}
-
-// Login logs in as the user, once: a wrong PIN is not tried again. The tries
-// left are looked at before the PIN is asked for, and its length before it is
-// sent. A token that wants no login gets none.
-func (s *Session) Login(ctx context.Context, l Login) error {
-	m := s.module
-	t, err := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.state(s.token.Slot) })
-	if err != nil {
-		return err
-	}
-	t.Mechanisms = s.token.Mechanisms
-	s.token, s.notify = t, l.Notify
-	if !t.LoginRequired || s.loggedIn {
+// LoginWith is one C_Login on the token that the session was opened for. The PIN
+// is nil where it is typed at the reader; a copy of one that the user has is kept
+// while the session lasts, and the caller wipes his own. It does not look at the
+// tries left: PINState does. A PIN that was not accepted ends it: the session
+// sends none after that, whatever the answer was. Such an error has a *PINError
+// in its chain.
+func (s *Session) LoginWith(ctx context.Context, r Role, pin *secret.Bytes) error {
+	if s.loggedIn && r == User {
 		return nil
 	}
-	if l.DerivedPIN && !t.PINPad {
-		return problem.New(problem.NotSupported, "%s: the user PIN cannot be sent through this module", m.name()).
-			Because("The card takes its PINs in key derived format (KDF), and the module does not make it: the card would count a right PIN as a wrong one.").
-			Hint("--module scute, which leaves the PIN to GnuPG, or switch the format off with kdf-setup off in gpg --card-edit")
+	if s.refusal != nil {
+		return s.refusal
 	}
-	before, err := l.triesLeft(ctx, t)
-	if err != nil {
-		return err
+	if !s.isRecent() {
+		if err := s.ready(ctx); err != nil {
+			return err
+		}
+		if s.loggedIn && r == User { // again, in a session that had ended
+			return nil
+		}
 	}
-	if err := before.check(m.name(), l.AllowLastTry); err != nil {
-		return err
-	}
-	if t.PINPad {
-		return s.loginResult(ctx, l, before, s.loginAtReader(ctx))
-	}
-	pin, err := l.Ask(ctx, secret.Request{Name: secret.PIN, Label: l.label(t), Note: before.note()})
-	if err != nil {
-		return err
-	}
-	if err := checkLength(pin, t); err != nil {
-		pin.Wipe()
-		return err
-	}
-	err = s.login(ctx, pin)
-	if err != nil {
-		pin.Wipe()
-	} else {
-		s.pin, s.sharedPIN = pin, l.SharedPIN
-	}
-	return s.loginResult(ctx, l, before, err)
+	return s.send(ctx, r, pin)
 }
 
-// loginAtReader has the PIN typed there.
-func (s *Session) loginAtReader(ctx context.Context) error {
-	if s.notify != nil {
-		s.notify("Type the PIN of the token " + s.token.Label + " at the reader.")
-	}
-	return s.login(ctx, nil)
-}
+// SharePIN says that all tokens of the card have this one PIN: Key may take it
+// to those that show the key too. Those of an OpenPGP card have: they are PW1 by
+// its two numbers.
+func (s *Session) SharePIN() { s.sharedPIN = true }
 
-// login sends the PIN. A session that the token ended while the user looked for
-// it is opened again: what an ended session is sent, the token did not count.
-func (s *Session) login(ctx context.Context, pin *secret.Bytes) error {
-	send := func() error {
-		_, err := callWithPIN(ctx, s.module, "C_Login", pin, func(pin []byte) (struct{}, error) {
-			return struct{}{}, s.module.library.login(s.handle, pkcs11.CKU_USER, pin)
-		})
-		return err
-	}
-	err := send()
-	if CodeOf(err).isLost() && s.reopen(ctx) == nil {
-		err = send()
-	}
-	return err
-}
+// OnPINPad has the user told that a PIN is to be typed at the reader.
+func (s *Session) OnPINPad(notify func(message string)) { s.notify = notify }
 
-// loginResult makes of what C_Login returned what the user can act on.
-func (s *Session) loginResult(ctx context.Context, l Login, before tries, err error) error {
-	code := CodeOf(err)
-	if err == nil || code == pkcs11.CKR_USER_ALREADY_LOGGED_IN {
-		s.loggedIn = true
+// send sends the PIN, once.
+func (s *Session) send(ctx context.Context, r Role, pin *secret.Bytes) error {
+	if s.token.PINPad && s.notify != nil {
+		s.notify("Type the PIN of the token " + onPrompt(s.token.Label) + " at the reader.")
+	}
+	_, err := callWithPIN(ctx, s.module, "C_Login", pin, func(pin []byte) (struct{}, error) {
+		return struct{}{}, s.module.library.login(s.handle, uint(r), pin)
+	})
+	switch {
+	case err == nil:
+		s.accept(r, pin)
 		return nil
+	case CodeOf(err) == pkcs11.CKR_USER_ALREADY_LOGGED_IN:
+		s.loggedIn = true // and nothing was said of the PIN
+		return nil
+	case !begun(err):
+		return err // nothing was sent
 	}
-	s.refused = true
-	if err := s.judge(ctx, err); code == pkcs11.CKR_OK || problem.Is(err, problem.CardRemoved) {
-		return err
-	}
-	after, triesErr := l.triesLeft(ctx, s.token)
-	if triesErr != nil {
-		after = tries{}
-	}
-	return after.explain(s.module.name(), before, err)
+	s.refusal = s.module.pinFailed(ctx, s.token, r, "C_Login", err)
+	return s.refusal
 }
 
-// loginAgain is the login that a key with CKA_ALWAYS_AUTHENTICATE wants between
-// the beginning and the end of every operation. It is part of a call.
+// accept keeps the PIN of a user who is logged in.
+func (s *Session) accept(r Role, pin *secret.Bytes) {
+	s.loggedIn = true
+	s.touch()
+	if r == User && pin != s.pin && pin.Len() > 0 {
+		s.pin.Wipe()
+		s.pin = secret.New(bytes.Clone(pin.Reveal()))
+	}
+}
+
+// withPIN makes a call that logs in for one use of a key
+// (CKA_ALWAYS_AUTHENTICATE) with the PIN that this token accepted. Once a login
+// ended otherwise, there is none any more.
+func withPIN[T any](ctx context.Context, s *Session, function string, f func(pin []byte) (T, error)) (T, error) {
+	var none T
+	switch {
+	case s.refusal != nil:
+		return none, s.refusal
+	case s.pin.Len() == 0 && !s.token.PINPad:
+		return none, problem.New(problem.Failed, "the token %q wants the PIN for every use of this key", s.token.Label).
+			Because("The program was logged in already, so that it has no PIN that this token accepted.").
+			Hint("run the command again")
+	}
+	if !s.isRecent() {
+		if err := s.same(ctx); err != nil {
+			return none, err
+		}
+	}
+	value, err := callWithPIN(ctx, s.module, function, s.pin, f)
+	var failed *CallError
+	if err == nil {
+		s.touch()
+	} else if begun(err) && (!errors.As(err, &failed) || failed.Function == "C_Login") {
+		s.refusal = err
+	}
+	return value, err
+}
+
+// loginAgain is the login between the beginning and the end of an operation. It
+// is part of a call.
 func (s *Session) loginAgain(pin []byte) error {
-	if s.refused {
-		return &CallError{Function: "C_Login", Code: pkcs11.CKR_PIN_INCORRECT}
-	}
 	const contextSpecific = 2 // CKU_CONTEXT_SPECIFIC
-	err := s.module.library.login(s.handle, contextSpecific, pin)
-	s.refused = err != nil && !CodeOf(err).isLost()
-	return err
-}
-
-func (l Login) label(t Token) string {
-	if l.Holder != "" {
-		return "user PIN of " + l.Holder
-	}
-	return "user PIN of token " + t.Label
+	return s.module.library.login(s.handle, contextSpecific, pin)
 }

@@ -19,9 +19,9 @@ import (
 const closeTimeout = 3 * time.Second
 
 // Module is a loaded and initialised PKCS#11 module. Several may be loaded at
-// once. Its calls are made one at a time, and each ends with its context: a
-// call that does not come back by then is left behind, and the module is of no
-// further use.
+// once, and one may be used by several at once. Its calls are made one at a time,
+// and each ends with its context: a call that does not come back by then is left
+// behind, and the module is of no further use.
 type Module struct {
 	path    string
 	library library
@@ -29,30 +29,11 @@ type Module struct {
 
 	// owned says that it was not initialised by somebody else in the process.
 	owned bool
+	// release gives it back to the Modules that it is of.
+	release func() error
 
 	turn chan struct{}
 	lost atomic.Bool
-}
-
-// Load finds the module that name stands for (Places.Locate), looks whether
-// the file can be one (Inspect), loads and initialises it. Name is a path, a
-// name of the command line's contract or one that p11-kit knows. Errors are
-// problem.NotFound for a module that is not there, problem.Mismatch for a file
-// that is no module, and problem.Failed for one that does not start.
-func Load(ctx context.Context, name string) (*Module, error) {
-	var places Places // a path needs none, and looking for them takes a while
-	if !isPath(name) {
-		places = DefaultPlaces()
-	}
-	path, err := places.Locate(name)
-	if err != nil {
-		return nil, err
-	}
-	if err := Inspect(path); err != nil {
-		return nil, err
-	}
-	expectCrash(ctx, path)
-	return start(ctx, path, openLibrary)
 }
 
 func start(ctx context.Context, path string, open func(path string) (library, error)) (*Module, error) {
@@ -90,9 +71,17 @@ func (m *Module) Description() string {
 	return fmt.Sprintf("%s %d.%d (%s)", trim(m.about.description), m.about.major, m.about.minor, trim(m.about.manufacturer))
 }
 
-// Close finalises the module, unless somebody else in the process initialised
-// it. Sessions have to be closed before. It takes three seconds at most.
+// Close is for each who loaded the module, once. The last one finalises it,
+// unless somebody else in the process initialised it. Sessions have to be closed
+// before. It takes three seconds at most.
 func (m *Module) Close() error {
+	if m.release != nil {
+		return m.release()
+	}
+	return m.finalise()
+}
+
+func (m *Module) finalise() error {
 	if m.lost.Load() || !m.owned {
 		return nil
 	}
@@ -137,7 +126,7 @@ func call[T any](ctx context.Context, m *Module, function string, f func() (T, e
 		return r.value, m.explain(r.err)
 	case <-ctx.Done():
 		m.lost.Store(true)
-		return none, m.gaveUp(ctx, function)
+		return none, m.unanswered(ctx, function)
 	}
 }
 
@@ -146,12 +135,7 @@ func call[T any](ctx context.Context, m *Module, function string, f func() (T, e
 func callWithPIN[T any](ctx context.Context, m *Module, function string, pin *secret.Bytes, f func(pin []byte) (T, error)) (T, error) {
 	value := bytes.Clone(pin.Reveal())
 	var taken atomic.Bool
-	defer func() {
-		if taken.CompareAndSwap(false, true) {
-			secret.Wipe(value)
-		}
-	}()
-	return call(ctx, m, function, func() (T, error) {
+	result, err := call(ctx, m, function, func() (T, error) {
 		if !taken.CompareAndSwap(false, true) {
 			var none T
 			return none, context.Canceled
@@ -159,6 +143,13 @@ func callWithPIN[T any](ctx context.Context, m *Module, function string, pin *se
 		defer secret.Wipe(value)
 		return f(value)
 	})
+	if taken.CompareAndSwap(false, true) { // it was not sent, and never will be
+		secret.Wipe(value)
+		if begun(err) {
+			err = m.gaveUp(ctx, function)
+		}
+	}
+	return result, err
 }
 
 // gaveUp is the error for a call that outlasted its context.
@@ -169,6 +160,17 @@ func (m *Module) gaveUp(ctx context.Context, function string) error {
 	return problem.New(problem.Failed, "%s: %s did not come back in time", m.name(), function).
 		Because("The module hangs, or waits for a reader, a card or another program.").
 		Hint("cardctl doctor")
+}
+
+// unanswered is gaveUp for a call that the module is still at.
+func (m *Module) unanswered(ctx context.Context, function string) error {
+	err := m.gaveUp(ctx, function)
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		return noAnswer{err}
+	}
+	p.Cause = noAnswer{ctx.Err()}
+	return p
 }
 
 func (m *Module) removed(failed *CallError) error {

@@ -3,6 +3,7 @@ package p11
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/problem"
@@ -136,16 +137,20 @@ func unknownAttribute(name string) error {
 
 func (m *Module) severalTokens(tokens []Token) error {
 	var list []string
-	for _, t := range tokens {
-		if t.Initialized {
-			list = append(list, t.URI)
-		} else {
+	for i, t := range tokens {
+		isTwin := func(other Token) bool { return other.Initialized && other.URI == t.URI }
+		switch {
+		case !t.Initialized:
 			list = append(list, fmt.Sprintf("pkcs11:slot-id=%d (not initialised)", t.Slot))
+		case slices.ContainsFunc(slices.Concat(tokens[:i], tokens[i+1:]), isTwin):
+			list = append(list, fmt.Sprintf("%s;slot-id=%d", t.URI, t.Slot))
+		default:
+			list = append(list, t.URI)
 		}
 	}
 	return problem.New(problem.NotFound, "%s has several tokens, and one has to be named", m.name()).
 		Because("They are %s.", strings.Join(list, ", ")).
-		Hint("name one of them in the URI: pkcs11:token=LABEL or pkcs11:serial=SERIAL")
+		Hint("name one of them in the URI: pkcs11:token=LABEL or pkcs11:serial=SERIAL, and slot-id=N where they have the same")
 }
 
 func (m *Module) notInitialized(t Token) *problem.Error {

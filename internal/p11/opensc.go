@@ -1,26 +1,18 @@
 package p11
 
-import (
-	"context"
-	"os"
-)
+import "os"
 
 // driverVariable is where OpenSC looks, when it is initialised, for the one card
-// driver that it shall use.
+// driver that it is to use.
 const driverVariable = "OPENSC_DRIVER"
 
-// LoadFor is Load for work on one card of which OpenSC's name for its driver is
-// known; empty for Load. OpenSC then asks the card nothing for other drivers,
-// which takes some 26 commands, and takes a card with several applications for
-// the one that is meant. Other modules do not look. What the user has in the
-// environment goes before.
-func LoadFor(ctx context.Context, name, driver string) (*Module, error) {
+// bindDriver binds OpenSC to a driver when it is initialised next, before free is
+// called. It does not where the user has bound it. No more than one may do so at
+// once; programs that are started meanwhile do not get it.
+func bindDriver(driver string) (free func(), bound bool) {
 	if _, set := os.LookupEnv(driverVariable); set || driver == "" {
-		return Load(ctx, name)
+		return func() {}, false
 	}
-	if err := os.Setenv(driverVariable, driver); err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.Unsetenv(driverVariable) }()
-	return Load(ctx, name)
+	setForModules(driverVariable, driver)
+	return func() { unsetForModules(driverVariable) }, true
 }

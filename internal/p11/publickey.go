@@ -8,7 +8,6 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -134,15 +133,4 @@ func keyType(public crypto.PublicKey) (uint, bool) {
 		return pkcs11.CKK_EC, true
 	}
 	return 0, false
-}
-
-// SamePublicKey compares what the keys are, not how Go holds them: a P-256 key
-// may be an ecdsa or an ecdh one.
-func SamePublicKey(a, b crypto.PublicKey) bool {
-	if a == nil || b == nil {
-		return false
-	}
-	derA, errA := x509.MarshalPKIXPublicKey(a)
-	derB, errB := x509.MarshalPKIXPublicKey(b)
-	return errA == nil && errB == nil && bytes.Equal(derA, derB)
 }

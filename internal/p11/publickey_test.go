@@ -13,6 +13,8 @@ import (
 	"encoding/hex"
 	"math/big"
 	"testing"
+
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 func der(t *testing.T, v any) []byte {
@@ -71,7 +73,7 @@ func TestECPublicKey(t *testing.T) {
 				"bit string": der(t, asn1.BitString{Bytes: test.point, BitLength: 8 * len(test.point)}),
 			} {
 				got, err := ecPublicKey(params, point)
-				if err != nil || !SamePublicKey(got, test.want) {
+				if err != nil || !pubkey.Same(got, test.want) {
 					t.Errorf("%s, %x, %s: got %v, %v", test.name, params, form, got, err)
 				}
 			}
@@ -109,23 +111,6 @@ func make1(n int) []byte {
 	b := make([]byte, n)
 	b[0] = 1
 	return b
-}
-
-func TestSamePublicKey(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	asECDH, err := key.PublicKey.ECDH()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !SamePublicKey(&key.PublicKey, asECDH) {
-		t.Error("one key, held in two ways, is two")
-	}
-	if SamePublicKey(nil, nil) || SamePublicKey(&key.PublicKey, nil) || SamePublicKey("a", "a") {
-		t.Error("what is no key is the same key")
-	}
 }
 
 func FuzzPublicKeyAttributes(f *testing.F) {

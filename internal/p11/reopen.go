@@ -31,14 +31,11 @@ func (s *Session) reopen(ctx context.Context) error {
 		return s.ended()
 	}
 	s.reopened = true
-	now, err := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.state(s.token.Slot) })
-	switch {
-	case err != nil:
+	if err := s.openAgain(ctx); err != nil {
 		return err
-	case now.Serial != s.token.Serial || now.Label != s.token.Label || now.Initialized != s.token.Initialized:
-		return m.wentAway(s.token, nil)
 	}
-	if err := s.openAgain(ctx); err != nil || !s.loggedIn {
+	// After that: the session is bound to the token that is seen now.
+	if err := s.same(ctx); err != nil || !s.loggedIn {
 		return err
 	}
 	state, err := call(ctx, m, "C_GetSessionInfo", func() (uint, error) { return m.library.sessionState(s.handle) })
@@ -46,16 +43,13 @@ func (s *Session) reopen(ctx context.Context) error {
 		return err
 	}
 	s.loggedIn = false
-	switch pin := now.UserPIN; {
-	case s.refused, pin.CountLow, pin.FinalTry, pin.Locked:
+	switch pin := s.token.UserPIN; {
+	case s.refusal != nil, pin.CountLow, pin.FinalTry, pin.Locked:
 		return s.ended()
-	case now.PINPad:
-		err = s.loginAtReader(ctx)
-	default:
-		err = s.login(ctx, s.pin)
+	case s.pin.Len() == 0 && !s.token.PINPad: // the program was logged in before
+		return s.ended()
 	}
-	s.loggedIn, s.refused = err == nil, err != nil
-	return err
+	return s.LoginWith(ctx, User, s.pin)
 }
 
 func (s *Session) openAgain(ctx context.Context) error {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -24,19 +23,23 @@ type Session struct {
 	closed   bool
 	canWrite bool
 	loggedIn bool
-	// pin is kept while the session lasts, for keys that want it again for
-	// every use (CKA_ALWAYS_AUTHENTICATE), and for the card's other tokens
-	// where it is theirs too.
+	// seen is when the token was last seen to be the one that is meant, by a
+	// look at it or an answer of its session.
+	seen time.Time
+	// pin is the one that the token accepted. It is kept while the session
+	// lasts, for keys that want it again for every use
+	// (CKA_ALWAYS_AUTHENTICATE), and for the card's other tokens where it is
+	// theirs too.
 	pin       *secret.Bytes
 	sharedPIN bool
-	// notify is that of the login.
-	notify func(message string)
+	notify    func(message string)
 	// reopened says that the token ended the session once.
 	reopened bool
 	// judged is the last failure that was looked into.
 	judged *CallError
-	// refused says that a PIN was wrong in this session: none is sent again.
-	refused bool
+	// refusal is what became of a PIN that was not accepted in this session:
+	// none is sent again.
+	refusal error
 }
 
 func (m *Module) open(ctx context.Context, t Token) (*Session, error) {
@@ -85,27 +88,41 @@ func (s *Session) end(ctx context.Context) error {
 	if CodeOf(err).isLost() {
 		return nil // the token ended it, and the login with it
 	}
-	if err = s.judge(ctx, err); problem.Is(err, problem.CardRemoved) {
+	if err = s.judge(ctx, err); isElsewhere(err) {
 		return nil
 	}
 	return err
 }
 
+func (s *Session) touch() { s.seen = time.Now() }
+
 // judge finds out whether an error that may mean anything means that the card
 // was taken out. Modules have no common code for that, OpenSC returns
 // CKR_GENERAL_ERROR, and a reader takes its time to notice.
 func (s *Session) judge(ctx context.Context, err error) error {
-	const looks, pause = 8, 100 * time.Millisecond
 	var failed *CallError
-	if !errors.As(err, &failed) || !failed.Code.isVague() || failed == s.judged {
+	if !errors.As(err, &failed) || failed == s.judged || isTold(err) {
 		return err
 	}
 	s.judged = failed
+	return s.module.judge(ctx, s.token, err)
+}
+
+// judge looks for the token in its slot.
+func (m *Module) judge(ctx context.Context, t Token, err error) error {
+	const looks, pause = 8, 100 * time.Millisecond
+	var failed *CallError
+	if !errors.As(err, &failed) || !failed.Code.isVague() {
+		return err
+	}
+	if _, lookErr := m.Look(ctx, t); isElsewhere(lookErr) {
+		return because(lookErr, failed)
+	}
 	for range looks {
 		// OpenSC keeps its answer to C_GetTokenInfo, and looks only here.
-		slots, listErr := call(ctx, s.module, "C_GetSlotList", s.module.library.slots)
-		if listErr == nil && !slices.Contains(slots, s.token.Slot) {
-			return s.module.removed(failed)
+		slots, listErr := call(ctx, m, "C_GetSlotList", m.library.slots)
+		if listErr == nil && !slices.Contains(slots, t.Slot) {
+			return m.removed(failed)
 		}
 		select {
 		case <-time.After(pause):
@@ -124,7 +141,7 @@ func (s *Session) LoggedIn() bool { return s.loggedIn }
 // where that is on another token with a PIN of its own; else next is closed.
 func (s *Session) Continue(ctx context.Context, next *Session) (bool, error) {
 	places := append([]Token{next.token}, next.others...)
-	here := slices.IndexFunc(places, func(t Token) bool { return t.Slot == s.token.Slot && t.Serial == s.token.Serial })
+	here := slices.IndexFunc(places, func(t Token) bool { return t.Slot == s.token.Slot && t.identity() == s.token.identity() })
 	if here < 0 && !(s.sharedPIN && sameCard([]Token{s.token, next.token})) {
 		return false, nil
 	}
@@ -152,11 +169,9 @@ func (s *Session) moveOn(ctx context.Context) error {
 	}
 	s.token, s.handle, s.others, s.loggedIn = next.token, next.handle, s.others[1:], false
 	if s.token.LoginRequired {
-		if err := s.login(ctx, s.pin); err != nil {
-			s.refused = true
+		if err := s.LoginWith(ctx, User, s.pin); err != nil {
 			return err
 		}
-		s.loggedIn = true
 	}
 	return s.look(ctx, s.wanted)
 }

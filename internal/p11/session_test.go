@@ -60,12 +60,15 @@ func TestLoginLooksAtTheTriesFirst(t *testing.T) {
 			token.tries, token.wrong = test.tries, test.wrong
 			m, f := startFake(t, token)
 			s := find(t, m, Wanted{Serial: "1"})
-			pin := secret.New([]byte(test.pin))
-			l := Login{AllowLastTry: test.allowLast, Ask: func(context.Context, secret.Request) (*secret.Bytes, error) { return pin, nil }}
+			pin, asked := secret.New([]byte(test.pin)), false
+			l := login{AllowLastTry: test.allowLast, Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
+				asked = true
+				return pin, nil
+			}}
 			if test.told != unread {
 				l.Tries = func(context.Context) (int, error) { return token.tries, nil }
 			}
-			err := s.Login(t.Context(), l)
+			err := logIn(t.Context(), s, l)
 			if test.code == "" && err != nil || test.code != "" && !problem.Is(err, test.code) {
 				t.Errorf("got %v", err)
 			}
@@ -79,7 +82,7 @@ func TestLoginLooksAtTheTriesFirst(t *testing.T) {
 				}
 			}
 			_ = s.Close()
-			if test.sent > 0 && pin.Len() != 0 {
+			if asked && pin.Len() != 0 || s.pin.Len() != 0 {
 				t.Error("the PIN was not wiped")
 			}
 			if want := f.count("C_Login"); test.code == "" && f.count("C_Logout") != want {
@@ -96,7 +99,7 @@ func TestPINPadGetsNoPIN(t *testing.T) {
 	m, _ := startFake(t, token)
 	s := find(t, m, Wanted{Serial: "1"})
 	told := ""
-	err := s.Login(t.Context(), Login{
+	err := logIn(t.Context(), s, login{
 		Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
 			t.Error("a PIN was asked for")
 			return nil, errors.New("nobody there")
@@ -108,22 +111,13 @@ func TestPINPadGetsNoPIN(t *testing.T) {
 	}
 }
 
-func TestDerivedPINIsNotSentPlain(t *testing.T) {
-	m, f := startFake(t, newFakeToken("card", "1"))
-	s := find(t, m, Wanted{Serial: "1"})
-	err := s.Login(t.Context(), Login{DerivedPIN: true, Ask: answer("246813")})
-	if !problem.Is(err, problem.NotSupported) || f.count("C_Login") != 0 {
-		t.Errorf("%v, %d logins", err, f.count("C_Login"))
-	}
-}
-
 func TestTokenWithoutLogin(t *testing.T) {
 	token := newFakeToken("card", "1")
 	token.info.flags &^= pkcs11.CKF_LOGIN_REQUIRED
 	token.objects = []fakeObject{publicHalf(t, fakeP256(), "1"), privateHalf(fakeP256(), "1", nil)}
 	m, f := startFake(t, token)
 	s := find(t, m, Wanted{Public: fakeP256().Public()})
-	if err := s.Login(t.Context(), Login{}); err != nil {
+	if err := logIn(t.Context(), s, login{}); err != nil {
 		t.Error(err)
 	}
 	if _, err := s.Key(t.Context()); err != nil || f.count("C_Login") != 0 {
@@ -145,7 +139,7 @@ func TestOneCardIsSeveralTokens(t *testing.T) {
 	for _, shared := range []bool{true, false} {
 		m, f := startFake(t, openPGPCard(t)...)
 		s := find(t, m, Wanted{Serial: "FFFE12345678", Public: fakeP256().Public()})
-		if err := s.Login(t.Context(), Login{Ask: answer("246813"), SharedPIN: shared}); err != nil {
+		if err := logIn(t.Context(), s, login{Ask: answer("246813"), SharedPIN: shared}); err != nil {
 			t.Fatal(err)
 		}
 		key, err := s.Key(t.Context())
@@ -164,6 +158,22 @@ func TestOneCardIsSeveralTokens(t *testing.T) {
 		}
 		if err := s.Close(); err != nil || f.count("C_Logout") != 2 || f.count("C_OpenSession") != f.count("C_CloseSession") {
 			t.Errorf("%v, calls %q", err, f.calls)
+		}
+	}
+}
+
+// The token that has the PIN of the key is taken where it is known, and shows the
+// key too.
+func TestTheTokenOfTheKeysPIN(t *testing.T) {
+	for label, want := range map[string]string{
+		"": "card (PIN 01)", "card (PIN 01)": "card (PIN 01)", "card (PIN 02)": "card (PIN 02)", "a label of another module": "card (PIN 01)",
+	} {
+		one, two := newFakeToken("card (PIN 01)", "1"), newFakeToken("card (PIN 02)", "1")
+		one.objects = []fakeObject{publicHalf(t, fakeP256(), "1")}
+		two.objects = []fakeObject{publicHalf(t, fakeP256(), "1"), privateHalf(fakeP256(), "1", nil)}
+		m, _ := startFake(t, one, two)
+		if s := find(t, m, Wanted{Serial: "1", Token: label, Public: fakeP256().Public()}); s.Token().Label != want {
+			t.Errorf("%q: found %q", label, s.Token().Label)
 		}
 	}
 }
@@ -207,7 +217,7 @@ func TestKeyThatIsNotItsID(t *testing.T) {
 			token.objects = test.objects
 			m, _ := startFake(t, token)
 			s := find(t, m, Wanted{Public: fakeRSA().Public()})
-			if err := s.Login(t.Context(), Login{Ask: answer("246813")}); err != nil {
+			if err := logIn(t.Context(), s, login{Ask: answer("246813")}); err != nil {
 				t.Fatal(err)
 			}
 			_, err := s.Key(t.Context())
@@ -223,7 +233,7 @@ func unlocked(t *testing.T, token *fakeToken, public crypto.PublicKey) (*Key, *S
 	t.Helper()
 	m, f := startFake(t, token)
 	s := find(t, m, Wanted{Public: public})
-	if err := s.Login(t.Context(), Login{Ask: answer("246813")}); err != nil {
+	if err := logIn(t.Context(), s, login{Ask: answer("246813")}); err != nil {
 		t.Fatal(err)
 	}
 	key, err := s.Key(t.Context())
@@ -260,6 +270,28 @@ func TestKeyThatWantsThePINEveryTime(t *testing.T) {
 	}
 	if f.count("C_Login") != logins+1 {
 		t.Errorf("a PIN that was wrong was sent %d times", f.count("C_Login")-logins)
+	}
+}
+
+// Where the program was logged in before, no PIN is known to be right, and none
+// and nothing is sent in its place.
+func TestKeyThatWantsAPINThatNobodyHas(t *testing.T) {
+	token := newFakeToken("card", "1")
+	always := map[uint][]byte{pkcs11.CKA_ALWAYS_AUTHENTICATE: {1}}
+	token.objects = []fakeObject{publicHalf(t, fakeP256(), "1"), privateHalf(fakeP256(), "1", always)}
+	m, f := startFake(t, token)
+	f.keptLogin = true
+	s := find(t, m, Wanted{Serial: "1", Public: fakeP256().Public()})
+	if err := s.LoginWith(t.Context(), User, secret.New([]byte("000000"))); err != nil || !s.LoggedIn() {
+		t.Fatal(err)
+	}
+	key, err := s.Key(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("message"))
+	if _, err := key.Signer(t.Context()).Sign(nil, digest[:], crypto.SHA256); !problem.Is(err, problem.Failed) || f.count("C_Login") != 1 {
+		t.Errorf("%v: %q", err, f.calls)
 	}
 }
 
@@ -347,10 +379,25 @@ func TestCardPulled(t *testing.T) {
 	}
 }
 
+func TestCardSwapped(t *testing.T) {
+	token := newFakeToken("card", "1")
+	token.objects = []fakeObject{publicHalf(t, fakeP256(), "1"), privateHalf(fakeP256(), "1", nil)}
+	key, s, f := unlocked(t, token, fakeP256().Public())
+	f.swap(0, newFakeToken("card", "2"))
+	digest := sha256.Sum256([]byte("message"))
+	_, err := key.Signer(t.Context()).Sign(nil, digest[:], crypto.SHA256)
+	if !problem.Is(err, problem.CardChanged) || !problemSays(err, `The slot holds the token "card" (serial "2") now.`) {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Close(); err != nil || f.tokens[0].touched > 0 {
+		t.Errorf("%v, the other was sent %d", err, f.tokens[0].touched)
+	}
+}
+
 func TestCardPulledAtTheLogin(t *testing.T) {
 	m, f := startFake(t, newFakeToken("card", "1"))
 	s := find(t, m, Wanted{Serial: "1"})
-	err := s.Login(t.Context(), Login{
+	err := logIn(t.Context(), s, login{
 		Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
 			f.pulled = true
 			return secret.New([]byte("246813")), nil
@@ -372,7 +419,7 @@ func TestInterruptedLogin(t *testing.T) {
 	m, f := startFake(t, newFakeToken("card", "1"))
 	s := find(t, m, Wanted{Serial: "1"})
 	ctx, cancel := context.WithCancel(t.Context())
-	err := s.Login(ctx, Login{Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
+	err := logIn(ctx, s, login{Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
 		cancel()
 		return secret.New([]byte("246813")), nil
 	}})

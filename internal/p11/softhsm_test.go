@@ -14,17 +14,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/test/softhsm"
 )
-
-func ask(pin string) secret.Asker {
-	return func(context.Context, secret.Request) (*secret.Bytes, error) { return secret.New([]byte(pin)), nil }
-}
 
 func load(t *testing.T) *p11.Module {
 	t.Helper()
@@ -40,6 +38,14 @@ func load(t *testing.T) *p11.Module {
 	return m
 }
 
+// login logs in as the user.
+func login(t *testing.T, s *p11.Session, value string) error {
+	t.Helper()
+	pin := secret.New([]byte(value))
+	defer pin.Wipe()
+	return s.LoginWith(t.Context(), p11.User, pin)
+}
+
 // unlock finds the wanted key and logs in.
 func unlock(t *testing.T, m *p11.Module, w p11.Wanted, pin string) (*p11.Session, *p11.Key) {
 	t.Helper()
@@ -52,7 +58,7 @@ func unlock(t *testing.T, m *p11.Module, w p11.Wanted, pin string) (*p11.Session
 			t.Error(err)
 		}
 	})
-	if err := s.Login(t.Context(), p11.Login{Ask: ask(pin)}); err != nil {
+	if err := login(t, s, pin); err != nil {
 		t.Fatal(err)
 	}
 	key, err := s.Key(t.Context())
@@ -265,7 +271,7 @@ func TestKeyIsFoundByItsPublicKey(t *testing.T) {
 	public := key.Public()
 
 	s, again := unlock(t, m, p11.Wanted{Public: public}, two.PIN)
-	if s.Token().Label != "two" || !p11.SamePublicKey(again.Public(), public) {
+	if s.Token().Label != "two" || !pubkey.Same(again.Public(), public) {
 		t.Errorf("found %q", s.Token().Label)
 	}
 	if _, err := m.Find(t.Context(), p11.Wanted{Serial: "000F12345678", Public: public}); !problem.Is(err, problem.NotFound) {
@@ -276,7 +282,7 @@ func TestKeyIsFoundByItsPublicKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.Login(t.Context(), p11.Login{Ask: ask(one.PIN)}); err != nil {
+	if err := login(t, s, one.PIN); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Key(t.Context()); !problem.Is(err, problem.NotFound) {
@@ -317,21 +323,12 @@ func TestWrongPINIsNotTriedTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	asked := 0
-	wrong := func(context.Context, secret.Request) (*secret.Bytes, error) {
-		asked++
-		return secret.New([]byte("wrong-pin")), nil
-	}
-	err = s.Login(t.Context(), p11.Login{Ask: wrong})
+	err = login(t, s, "wrong-pin")
 	if !problem.Is(err, problem.PINIncorrect) || p11.CodeOf(err).Name() != "CKR_PIN_INCORRECT" {
 		t.Errorf("got %v", err)
 	}
-	if asked != 1 {
-		t.Errorf("asked %d times", asked)
-	}
-	err = s.Login(t.Context(), p11.Login{Ask: ask("abc")})
-	if !problem.Is(err, problem.Usage) {
-		t.Errorf("a short PIN was sent: %v", err)
+	if err := login(t, s, token.PIN); !problem.Is(err, problem.PINIncorrect) {
+		t.Errorf("another PIN was sent after a wrong one: %v", err)
 	}
 }
 
@@ -356,6 +353,64 @@ func TestModulesSideBySide(t *testing.T) {
 	if _, err := first.Tokens(t.Context()); err != nil {
 		t.Errorf("finalised by one who had not initialised it: %v", err)
 	}
+}
+
+// Several cards are worked on at once, with one module in the process.
+func TestTwoTokensAtOnce(t *testing.T) {
+	modules := p11.NewModules()
+	var all sync.WaitGroup
+	var tokens []softhsm.Token
+	for _, label := range []string{"left", "right"} {
+		token := softhsm.New(t, label)
+		token.Generate(t, "EC:prime256v1", 1, "key")
+		tokens = append(tokens, token)
+	}
+	for _, token := range tokens {
+		all.Go(func() {
+			for range 3 {
+				if err := signWith(t.Context(), modules, token); err != nil {
+					t.Errorf("%s: %v", token.Label, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// signWith signs with the key of a token, from loading the module to closing it.
+func signWith(ctx context.Context, modules *p11.Modules, token softhsm.Token) (err error) {
+	m, err := modules.Load(ctx, "softhsm2", "")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	s, err := m.Open(ctx, p11.URI{Path: []p11.Attribute{{Name: p11.AttrToken, Value: token.Label}, {Name: p11.AttrID, Value: "\x01"}}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.LoginWith(ctx, p11.User, secret.New([]byte(token.PIN))); err != nil {
+		return err
+	}
+	contents, err := s.Contents(ctx)
+	if err != nil {
+		return err
+	}
+	key, err := s.KeyOf(ctx, contents.Keys[0])
+	if err != nil {
+		return err
+	}
+	for range 10 {
+		message := []byte("snake oil for " + token.Label)
+		signature, err := key.Sign(ctx, key.Schemes()[0], message)
+		if err != nil {
+			return err
+		}
+		if err := key.Schemes()[0].Verify(key.Public(), message, signature); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func TestCanceledBeforeLoading(t *testing.T) {

@@ -13,11 +13,10 @@ import (
 // CKR_GENERAL_ERROR or CKR_USER_NOT_LOGGED_IN to many things, the token is
 // asked for its state.
 func (s *Session) Explain(ctx context.Context, err error) error {
-	err = s.module.explainOn(ctx, s.token, err)
-	if judged := s.judge(ctx, err); problem.Is(judged, problem.CardRemoved) {
-		return s.module.wentAway(s.token, err)
+	if isTold(err) {
+		return err
 	}
-	return err
+	return s.judge(ctx, s.module.explainOn(ctx, s.token, err))
 }
 
 // explainOn makes a problem of what a call on a token returned; was is the
@@ -27,18 +26,23 @@ func (m *Module) explainOn(ctx context.Context, was Token, err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	if failed.Code.isGone() && !failed.Code.isVague() {
-		return m.wentAway(was, err)
-	}
 	if p := m.plainly(was, failed.Code); p != nil {
 		p.Cause = err
 		return p
 	}
-	if !failed.Code.hidesState() {
+	if !failed.Code.hidesState() && !failed.Code.isGone() {
 		return err
 	}
-	now, stateErr := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.state(was.Slot) })
-	if p := m.byState(was, now, stateErr, failed.Code); p != nil {
+	now, lookErr := m.Look(ctx, was)
+	switch {
+	case isElsewhere(lookErr): // it says what is there now
+		return because(lookErr, err)
+	case failed.Code.isGone() && !failed.Code.isVague():
+		return m.wentAway(was, err)
+	case lookErr != nil:
+		return err
+	}
+	if p := m.byState(was, now, failed.Code); p != nil {
 		p.Cause = err
 		return p
 	}
@@ -91,16 +95,21 @@ func (c Code) hidesState() bool {
 	return c.isVague() || c == pkcs11.CKR_USER_NOT_LOGGED_IN || c == pkcs11.CKR_ARGUMENTS_BAD
 }
 
+// because is a problem with another cause.
+func because(err, cause error) error {
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		return err
+	}
+	told := *p
+	told.Cause = cause
+	return &told
+}
+
 // byState is what the token's state says of a vague return value, nil where it
 // says nothing.
-func (m *Module) byState(was, now Token, err error, code Code) *problem.Error {
+func (m *Module) byState(was, now Token, code Code) *problem.Error {
 	switch {
-	case CodeOf(err).isGone(), err == nil && now.Serial != was.Serial:
-		return m.wentAway(was, err)
-	case err != nil:
-		return nil
-	case was.Initialized && !now.Initialized:
-		return m.notInitialized(now)
 	case now.UserPIN.Locked:
 		return problem.New(problem.PINBlocked, "the user PIN of the token %q is blocked [%s]", was.Label, code.Name()).WithTries(0).
 			Because("It was entered wrongly too often.").
@@ -141,8 +150,26 @@ func (s *Session) writable(ctx context.Context) error {
 	return err
 }
 
-// change makes one call that changes the token.
+// change makes one call that changes the token, if it is still the same.
 func change[T any](ctx context.Context, s *Session, function string, f func() (T, error)) (T, error) {
+	if err := s.same(ctx); err != nil {
+		var none T
+		return none, err
+	}
 	value, err := call(ctx, s.module, function, f)
+	if err == nil {
+		s.touch()
+		return value, nil
+	}
+	open := leavesOpen(err)
+	if err = s.Explain(ctx, err); open {
+		err = doubted(err, function)
+	}
+	return value, err
+}
+
+// readBack reads what a change made.
+func readBack[T any](ctx context.Context, s *Session, f func() (T, error)) (T, error) {
+	value, err := call(ctx, s.module, "C_GetAttributeValue", f)
 	return value, s.Explain(ctx, err)
 }

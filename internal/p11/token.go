@@ -2,8 +2,11 @@ package p11
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/miekg/pkcs11"
 )
@@ -72,20 +75,6 @@ type Listing struct {
 	Tokens      []Token `json:"tokens"`
 }
 
-// ListTokens loads the module that name stands for, and tells which tokens are
-// in its slots.
-func ListTokens(ctx context.Context, name string) (Listing, error) {
-	m, err := Load(ctx, name)
-	if err != nil {
-		return Listing{}, err
-	}
-	tokens, err := m.Tokens(ctx)
-	if cerr := m.Close(); err == nil {
-		err = cerr
-	}
-	return Listing{Path: m.Path(), Description: m.Description(), Tokens: tokens}, err
-}
-
 // Tokens are the tokens in the slots of the module, in the module's order.
 func (m *Module) Tokens(ctx context.Context) ([]Token, error) {
 	return m.present(ctx, func(slot uint) (Token, error) {
@@ -104,7 +93,10 @@ func (m *Module) present(ctx context.Context, read func(slot uint) (Token, error
 		return nil, err
 	}
 	tokens := make([]Token, 0, len(slots))
-	for _, slot := range slots {
+	for i, slot := range slots {
+		if slices.Contains(slots[:i], slot) { // a slot is one, however often it is listed
+			continue
+		}
 		t, err := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return read(slot) })
 		switch {
 		case CodeOf(err).isGone(): // pulled out since the list was made
@@ -263,6 +255,15 @@ func sameVersion(version string, major, minor byte) bool {
 // trim takes off what pads the fixed-length strings of PKCS#11: blanks, or in
 // careless modules zeros.
 func trim(s string) string { return strings.TrimRight(s, " \x00") }
+
+// onPrompt is what a token says of itself as a prompt can show it: control
+// characters, and those that change the direction of writing, as Go escapes them.
+func onPrompt(s string) string {
+	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return s
+	}
+	return strings.Trim(strconv.Quote(s), `"`)
+}
 
 // isCard reports whether the token is the card with this serial number, or a
 // part of it. A module has 16 characters for a serial and fills them in its own

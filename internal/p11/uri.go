@@ -117,3 +117,6 @@ func writeAttribute(b *strings.Builder, a Attribute, allowed string) {
 		b.WriteByte(hex[c&0xF])
 	}
 }
+
+// IsURI reports whether a word is meant as a URI of RFC 7512.
+func IsURI(word string) bool { return strings.HasPrefix(word, "pkcs11:") }

@@ -9,9 +9,11 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
 )
@@ -38,7 +40,7 @@ func atWork(t *testing.T, m *Module) *Session {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	if err := s.Login(t.Context(), Login{Ask: answer("246813")}); err != nil {
+	if err := logIn(t.Context(), s, login{Ask: answer("246813")}); err != nil {
 		t.Fatal(err)
 	}
 	if token, err := s.TokenInFull(t.Context()); err != nil || !token.Makes("p256") {
@@ -85,53 +87,53 @@ var works = map[string]struct {
 
 func TestWhatAFailedWriteMeans(t *testing.T) {
 	tests := []struct {
-		name   string
-		code   Code
-		state  func(*writable) // what the token says afterwards
-		want   problem.Code
-		slowly bool // judged by looking several times
+		name  string
+		code  Code
+		state func(*writable) // what the token says afterwards
+		want  problem.Code
 	}{
-		{"full", pkcs11.CKR_DEVICE_MEMORY, nil, problem.Failed, false},
-		{"write-protected", pkcs11.CKR_TOKEN_WRITE_PROTECTED, nil, problem.NotSupported, false},
-		{"read only", pkcs11.CKR_SESSION_READ_ONLY, nil, problem.NotSupported, false},
-		{"removed", pkcs11.CKR_DEVICE_REMOVED, nil, problem.CardRemoved, false},
+		{"full", pkcs11.CKR_DEVICE_MEMORY, nil, problem.Failed},
+		{"write-protected", pkcs11.CKR_TOKEN_WRITE_PROTECTED, nil, problem.NotSupported},
+		{"read only", pkcs11.CKR_SESSION_READ_ONLY, nil, problem.NotSupported},
+		{"removed", pkcs11.CKR_DEVICE_REMOVED, nil, problem.CardRemoved},
 		{"removed, the module says nothing of it", pkcs11.CKR_GENERAL_ERROR, func(f *writable) {
 			f.faults["C_GetTokenInfo"] = pkcs11.CKR_TOKEN_NOT_PRESENT
-		}, problem.CardRemoved, false},
-		{"not recognised, and still there", pkcs11.CKR_TOKEN_NOT_RECOGNIZED, nil, problem.Failed, true},
-		{"another token instead", pkcs11.CKR_SESSION_HANDLE_INVALID, func(f *writable) { f.tokens[0].info.serial = "2" }, problem.CardRemoved, false},
-		{"removed, seen in the list of slots only", pkcs11.CKR_GENERAL_ERROR, func(f *writable) { f.tokens = nil }, problem.CardRemoved, false},
+		}, problem.CardRemoved},
+		{"not recognised, and still there", pkcs11.CKR_TOKEN_NOT_RECOGNIZED, nil, problem.Failed},
+		{"another token instead", pkcs11.CKR_SESSION_HANDLE_INVALID, func(f *writable) { f.tokens[0].info.serial = "2" }, problem.CardChanged},
+		{"removed, seen in the list of slots only", pkcs11.CKR_GENERAL_ERROR, func(f *writable) { f.tokens = nil }, problem.CardRemoved},
 		{"erased by another program", pkcs11.CKR_DEVICE_ERROR, func(f *writable) {
 			f.tokens[0].info.flags &^= pkcs11.CKF_TOKEN_INITIALIZED
-		}, problem.NotFound, true},
-		{"blocked by another program", pkcs11.CKR_USER_NOT_LOGGED_IN, func(f *writable) { f.tokens[0].tries = 0 }, problem.PINBlocked, false},
+		}, problem.CardChanged},
+		{"blocked by another program", pkcs11.CKR_USER_NOT_LOGGED_IN, func(f *writable) { f.tokens[0].tries = 0 }, problem.PINBlocked},
 		{"write-protected, the module says nothing of it", pkcs11.CKR_FUNCTION_FAILED, func(f *writable) {
 			f.tokens[0].info.flags |= pkcs11.CKF_WRITE_PROTECTED
-		}, problem.NotSupported, true},
-		{"a refused attribute", pkcs11.CKR_TEMPLATE_INCOMPLETE, nil, problem.NotSupported, false},
-		{"a curve that it does not know", ckrCurveNotSupported, nil, problem.NotSupported, false},
+		}, problem.NotSupported},
+		{"a refused attribute", pkcs11.CKR_TEMPLATE_INCOMPLETE, nil, problem.NotSupported},
+		{"a curve that it does not know", ckrCurveNotSupported, nil, problem.NotSupported},
 	}
 	for _, test := range tests {
 		for name, w := range works {
-			if test.slowly && name != "generate" {
-				continue
-			}
 			t.Run(test.name+", "+name, func(t *testing.T) {
-				m, f := startWritable(t, newWritableToken())
-				s := atWork(t, m)
-				if err := s.writable(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				f.faults[w.function] = test.code
-				if test.name == "removed, seen in the list of slots only" {
-					f.faults["C_GetTokenInfo"] = pkcs11.CKR_GENERAL_ERROR
-				}
-				if test.state != nil {
-					test.state(f)
-				}
-				if err := w.work(t.Context(), t, m, s); !problem.Is(err, test.want) || CodeOf(err) != test.code {
-					t.Errorf("got %v", err)
-				}
+				synctest.Test(t, func(t *testing.T) {
+					m, f := startWritable(t, newWritableToken())
+					s := atWork(t, m)
+					if err := s.writable(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					f.faults[w.function] = test.code
+					f.at[w.function] = func() {
+						if test.name == "removed, seen in the list of slots only" {
+							f.faults["C_GetTokenInfo"] = pkcs11.CKR_GENERAL_ERROR
+						}
+						if test.state != nil {
+							test.state(f)
+						}
+					}
+					if err := w.work(t.Context(), t, m, s); !problem.Is(err, test.want) || CodeOf(err) != test.code {
+						t.Errorf("got %v", err)
+					}
+				})
 			})
 		}
 	}
@@ -252,20 +254,17 @@ func TestPINsOfATokenThatBlocks(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		token = again(t, m)
-		if err := token.CheckTries(SecurityOfficer, false); !problem.Is(err, problem.PINBlocked) {
-			t.Errorf("the last try: %v", err)
+		if left := token.PIN(SecurityOfficer).Tries(); left != 1 {
+			t.Errorf("the last try: %d", left)
 		}
-		if err := token.CheckTries(SecurityOfficer, true); err != nil {
-			t.Errorf("the last try, allowed: %v", err)
-		}
-		if err := token.CheckTries(User, false); err != nil {
-			t.Errorf("the other PIN: %v", err)
+		if left := token.PIN(User).Tries(); left != SeveralTries {
+			t.Errorf("the other PIN: %d", left)
 		}
 		if _, err := m.SetPIN(t.Context(), token, SecurityOfficer, wrong, fresh); !problem.Is(err, problem.PINBlocked) || f.soTries != 0 {
 			t.Errorf("got %v", err)
 		}
-		if err := again(t, m).CheckTries(SecurityOfficer, true); !problem.Is(err, problem.PINBlocked) {
-			t.Errorf("blocked: %v", err)
+		if left := again(t, m).PIN(SecurityOfficer).Tries(); left != 0 {
+			t.Errorf("blocked: %d", left)
 		}
 	})
 	t.Run("user PIN", func(t *testing.T) {
@@ -276,8 +275,8 @@ func TestPINsOfATokenThatBlocks(t *testing.T) {
 			}
 		}
 		token = again(t, m)
-		if err := token.CheckTries(User, true); !problem.Is(err, problem.PINBlocked) {
-			t.Errorf("blocked: %v", err)
+		if left := token.PIN(User).Tries(); left != 0 {
+			t.Errorf("blocked: %d", left)
 		}
 		if _, err := m.InitPIN(t.Context(), token, pin(t, "87654321"), pin(t, "135790")); err != nil || f.tokens[0].pin != "135790" {
 			t.Errorf("unblock: %v", err)
@@ -287,8 +286,8 @@ func TestPINsOfATokenThatBlocks(t *testing.T) {
 		m, f, _ := open(t)
 		f.tokens[0].info.flags = pkcs11.CKF_SO_PIN_LOCKED // as SoftHSM says
 		blank := again(t, m)
-		if err := blank.CheckTries(SecurityOfficer, false); err != nil {
-			t.Error(err)
+		if left := blank.PIN(SecurityOfficer).Tries(); left == 0 {
+			t.Error("a PIN that it does not have is blocked")
 		}
 		if _, err := m.SetPIN(t.Context(), blank, User, pin(t, "000000"), pin(t, "135790")); !problem.Is(err, problem.NotFound) {
 			t.Errorf("got %v", err)
@@ -318,7 +317,7 @@ func TestX25519Key(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !SamePublicKey(made.Public, private.PublicKey()) || made.Sign || !made.Derive || !bytes.Equal(made.ID, KeyID(private.PublicKey())) {
+	if !pubkey.Same(made.Public, private.PublicKey()) || made.Sign || !made.Derive || !bytes.Equal(made.ID, KeyID(private.PublicKey())) {
 		t.Errorf("got %+v", made)
 	}
 	if _, err := s.GenerateKeyPair(t.Context(), "x25519", NewKey{Derive: true}); !problem.Is(err, problem.NotSupported) || !strings.Contains(err.Error(), "It can make p256") {

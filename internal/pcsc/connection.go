@@ -12,19 +12,23 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// connection is a card within a transaction. It has an application context of
-// its own, so that a call that hangs blocks nothing else.
+// connection is a card within a transaction, except while it is released. It has
+// an application context of its own, so that a call that hangs blocks nothing
+// else.
 type connection struct {
-	reader string
-	answer []byte // answer to reset
+	reader   string
+	answer   []byte // answer to reset
+	patience patience
 
-	turn   sync.Mutex // held while the library works on the card
-	system system
-	card   card
+	turn     sync.Mutex // held while the library works on the card
+	system   system
+	card     card
+	held     bool   // within a transaction
+	fresh    bool   // nothing was sent in this transaction yet
+	closed   bool   // for good
+	inserted uint16 // insertions of the reader when the connection was made
+	removed  bool   // the card was taken out since
 }
-
-// reconnects bounds how often a card that others keep resetting is tried.
-const reconnects = 5
 
 // connect blocks until the transaction has begun. A context that ends is seen
 // between two calls only.
@@ -33,27 +37,26 @@ func connect(ctx context.Context, establish func() (system, error), reader strin
 	if err != nil {
 		return nil, err
 	}
-	c, answer, err := begin(ctx, s, reader)
-	if err != nil {
+	c := &connection{reader: reader, system: s}
+	if err := c.begin(ctx); err != nil {
 		_ = s.release()
 		return nil, err
 	}
-	return &connection{reader: reader, answer: answer, system: s, card: c}, nil
+	return c, nil
 }
 
-// A program that had the card to itself and has just ended keeps it a little
-// longer: the resource manager resets the card first.
+// A program that had the card and has just ended, or was ended, keeps it a
+// little longer: the resource manager resets the card first. Meanwhile the card
+// is not shared, or has no power, or PC/SC lite has not agreed with it on a
+// protocol yet.
 const (
 	lettingGoTime  = time.Second
-	lettingGoPause = 50 * time.Millisecond
+	lettingGoPause = 20 * time.Millisecond
 )
 
 func connectCard(ctx context.Context, s system, reader string) (card, error) {
 	c, err := s.connect(reader)
-	for attempt := 1; errors.Is(err, codeResetCard) && attempt < reconnects; attempt++ {
-		c, err = s.connect(reader)
-	}
-	for start := time.Now(); errors.Is(err, codeSharingViolation) && time.Since(start) < lettingGoTime; {
+	for end := settled(ctx); (unsettled(err) || errors.Is(err, codeSharingViolation)) && time.Now().Before(end); {
 		if rest(ctx, lettingGoPause) != nil {
 			break
 		}
@@ -62,37 +65,90 @@ func connectCard(ctx context.Context, s system, reader string) (card, error) {
 	return c, err
 }
 
-func begin(ctx context.Context, s system, reader string) (card, []byte, error) {
-	c, err := connectCard(ctx, s, reader)
-	if err != nil {
-		return nil, nil, err
+// settled is when the card should be usable: in time to say that it is not,
+// before ctx ends.
+func settled(ctx context.Context) time.Time {
+	now := time.Now()
+	end, limited := ctx.Deadline()
+	if half := end.Sub(now) / 2; limited && half < lettingGoTime {
+		return now.Add(half)
 	}
-	err = ctx.Err()
-	if err == nil {
-		err = lock(c)
-	}
-	var answer []byte
-	if err == nil {
-		answer, err = c.atr()
-	}
-	if err != nil {
-		_ = c.disconnect(false)
-		return nil, nil, err
-	}
-	return c, answer, nil
+	return now.Add(lettingGoTime)
 }
 
-// lock begins the transaction. That the card was reset in the meantime does
-// not matter: nothing had been selected.
-func lock(c card) error {
-	err := c.beginTransaction()
-	for attempt := 1; errors.Is(err, codeResetCard) && attempt < reconnects; attempt++ {
-		if err := c.reconnect(); err != nil {
-			return err
+// unsettled reports whether err is that of a card that is being reset.
+func unsettled(err error) bool {
+	for _, c := range []code{codeResetCard, codeProtocolMismatch, codeUnpoweredCard, codeUnresponsiveCard} {
+		if errors.Is(err, c) {
+			return true
 		}
-		err = c.beginTransaction()
+	}
+	return false
+}
+
+// settle does something with a card of which nothing is expected yet, and, while
+// the card is being reset, does it again. The transaction goes on; a call that
+// fails so did not reach the card.
+func settle(ctx context.Context, c card, f func() error) error {
+	err := f()
+	for end := settled(ctx); unsettled(err) && time.Now().Before(end); {
+		if err = reconnect(ctx, c); err == nil {
+			err = f()
+		}
+		if unsettled(err) && rest(ctx, lettingGoPause) != nil {
+			break
+		}
 	}
 	return err
+}
+
+// reconnect acknowledges a reset. PC/SC lite refuses that while another program
+// is in a transaction.
+func reconnect(ctx context.Context, c card) error {
+	err := c.reconnect()
+	for errors.Is(err, codeSharingViolation) && rest(ctx, lettingGoPause) == nil {
+		err = c.reconnect()
+	}
+	return err
+}
+
+func (c *connection) begin(ctx context.Context) error {
+	card, err := connectCard(ctx, c.system, c.reader)
+	if err != nil {
+		return err
+	}
+	if c.answer, err = lock(ctx, card); err == nil {
+		c.inserted, err = insertions(c.system, c.reader)
+	}
+	if err != nil {
+		_ = card.disconnect(false)
+		return err
+	}
+	c.card, c.held, c.fresh = card, true, true
+	return nil
+}
+
+// lock begins the transaction, and returns the answer to reset. That the card was
+// reset in the meantime does not matter: nothing is taken to be selected.
+func lock(ctx context.Context, c card) (atr []byte, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := settle(ctx, c, c.beginTransaction); err != nil {
+		return nil, err
+	}
+	// PC/SC lite opens the lock of a program that was killed before it resets
+	// the card. So a reset may be under way still, and what is sent now be lost
+	// with it. It is over when the reader has answered something else.
+	c.sync()
+	err = settle(ctx, c, func() error {
+		atr, err = c.atr()
+		return err
+	})
+	if err != nil {
+		_ = c.endTransaction(false)
+	}
+	return atr, err
 }
 
 func (c *connection) ATR() []byte { return slices.Clone(c.answer) }
@@ -113,24 +169,41 @@ func (c *connection) Transmit(ctx context.Context, apdu []byte) ([]byte, error) 
 			defer secret.Wipe(own)
 			c.turn.Lock()
 			defer c.turn.Unlock()
-			return c.transmit(own)
+			return c.transmit(ctx, own)
 		},
 		func(answer []byte, _ error) { secret.Wipe(answer) })
 	return answer, err
 }
 
-func (c *connection) transmit(apdu []byte) ([]byte, error) {
-	if c.card.protocolT0() {
-		apdu = tpdu(apdu)
+func (c *connection) transmit(ctx context.Context, apdu []byte) ([]byte, error) {
+	if !c.held {
+		return nil, iso7816.ErrReleased
 	}
-	answer, err := c.card.transmit(apdu)
+	var answer []byte
+	send := func() (err error) {
+		form := apdu
+		if c.card.protocolT0() {
+			form = tpdu(apdu)
+		}
+		answer, err = c.card.transmit(form)
+		return err
+	}
+	var err error
+	if c.fresh {
+		err = settle(ctx, c.card, send)
+	} else {
+		err = send()
+	}
+	c.fresh = false
 	if err == nil && len(answer) < 2 {
 		// Less than a status word is what some drivers return when the
 		// card goes away in the middle.
 		err = codeNotTransacted
 	}
 	if err != nil {
-		return nil, c.transmitError(err)
+		err = c.transmitError(err)
+		c.removed = c.removed || errors.Is(err, iso7816.ErrCardRemoved)
+		return nil, err
 	}
 	// The library's buffer has room for 64 KiB, and may hold a secret.
 	defer secret.Wipe(answer)
@@ -155,9 +228,9 @@ func (c *connection) transmitError(err error) error {
 		return err
 	}
 	switch reason {
-	case codeResetCard:
+	case codeResetCard, codeProtocolMismatch:
 		return fmt.Errorf("%w [%w]", iso7816.ErrCardReset, reason)
-	case codeRemovedCard, codeNoSmartCard, codeReaderUnavailable, codeUnknownReader, codeNoService, codeServiceStopped:
+	case codeRemovedCard, codeNoSmartCard, codeReaderUnavailable, codeUnknownReader, codeInvalidHandle, codeNoService, codeServiceStopped:
 		return fmt.Errorf("%w [%w]", iso7816.ErrCardRemoved, reason)
 	}
 	if c.gone() {
@@ -206,9 +279,18 @@ func (c *connection) Close(reset bool) error {
 }
 
 func (c *connection) close(reset bool) error {
-	// A second reset is needed only where the first could not be made.
-	failed := c.card.endTransaction(reset)
-	err := c.card.disconnect(reset && failed != nil)
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	// A second reset is needed only where the first could not be made, and is
+	// not for another card that is in the reader now.
+	failed := iso7816.ErrReleased
+	if c.held {
+		c.held = false
+		failed = c.card.endTransaction(reset)
+	}
+	err := c.card.disconnect(reset && failed != nil && !c.swapped())
 	if released := c.system.release(); err == nil {
 		err = released
 	}

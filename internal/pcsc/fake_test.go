@@ -122,6 +122,9 @@ type fakeCard struct {
 	log       []string
 	t0        bool
 	beginErrs []error
+	againErrs []error // of reconnect
+	atrErrs   []error
+	sendErrs  []error       // of transmit, before the card gets anything
 	begin     chan struct{} // where set, beginTransaction waits for it
 	work      chan struct{} // where set, transmit waits for it
 	sent      [][]byte
@@ -145,30 +148,39 @@ func (c *fakeCard) calls() []string {
 }
 
 func (c *fakeCard) protocolT0() bool     { return c.t0 }
-func (c *fakeCard) atr() ([]byte, error) { return []byte{0x3B, 0x00}, nil }
+func (c *fakeCard) atr() ([]byte, error) { return []byte{0x3B, 0x00}, c.next(&c.atrErrs) }
+func (c *fakeCard) sync()                {}
 
 func (c *fakeCard) beginTransaction() error {
 	if c.begin != nil {
 		<-c.begin
 	}
 	c.note("begin")
+	return c.next(&c.beginErrs)
+}
+
+// next is the first of a list of errors, which loses it.
+func (c *fakeCard) next(list *[]error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.beginErrs) == 0 {
+	if len(*list) == 0 {
 		return nil
 	}
-	err := c.beginErrs[0]
-	c.beginErrs = c.beginErrs[1:]
+	err := (*list)[0]
+	*list = (*list)[1:]
 	return err
 }
 
 func (c *fakeCard) endTransaction(reset bool) error { c.note(named("end", reset)); return c.endErr }
-func (c *fakeCard) reconnect() error                { c.note("reconnect"); return nil }
+func (c *fakeCard) reconnect() error                { c.note("reconnect"); return c.next(&c.againErrs) }
 func (c *fakeCard) disconnect(reset bool) error     { c.note(named("disconnect", reset)); return nil }
 
 func (c *fakeCard) transmit(apdu []byte) ([]byte, error) {
 	if c.work != nil {
 		<-c.work
+	}
+	if err := c.next(&c.sendErrs); err != nil {
+		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

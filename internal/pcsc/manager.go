@@ -134,9 +134,10 @@ func (m *Manager) Connect(ctx context.Context, reader string) (iso7816.Connectio
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	patience := patience{reader: reader, limit: m.options.BusyTimeout, holders: m.holders}
 	// Connecting, too, waits for a transaction to end: PC/SC lite does that
 	// inside the daemon, where nothing can cancel it.
-	waiting, stop := context.WithTimeout(ctx, m.options.BusyTimeout)
+	waiting, stop := context.WithTimeout(ctx, patience.limit)
 	defer stop()
 	c, err := await(waiting,
 		func() (*connection, error) { return connect(waiting, m.establish, reader) },
@@ -145,15 +146,33 @@ func (m *Manager) Connect(ctx context.Context, reader string) (iso7816.Connectio
 				_ = c.Close(false)
 			}
 		})
-	switch {
-	case err == nil:
-		return c, nil
-	case errors.Is(ctx.Err(), context.Canceled):
-		return nil, ctx.Err()
-	case waiting.Err() != nil, errors.Is(err, codeSharingViolation):
-		return nil, (&BusyError{Reader: reader, Holders: m.holders(context.WithoutCancel(ctx))}).Problem()
+	if err != nil {
+		return nil, patience.problem(ctx, waiting, err)
 	}
-	return nil, connectProblem(reader, err)
+	c.patience = patience
+	return c, nil
+}
+
+// patience is how long another program that holds the card is waited for, and
+// who that may be.
+type patience struct {
+	reader  string
+	limit   time.Duration
+	holders func(context.Context) []Process
+}
+
+// problem is what a wait for the card came to, in the user's terms: ctx is that
+// of the caller, waiting the one that ends when patience does.
+func (p patience) problem(ctx, waiting context.Context, err error) error {
+	switch {
+	case err == nil, errors.Is(err, iso7816.ErrCardRemoved):
+		return err
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	case waiting.Err() != nil, errors.Is(err, codeSharingViolation):
+		return (&BusyError{Reader: p.reader, Holders: p.holders(context.WithoutCancel(ctx))}).Problem()
+	}
+	return connectProblem(p.reader, err)
 }
 
 // serviceProblem is err as a problem where it says that the resource manager

@@ -90,10 +90,13 @@ func TestConnect(t *testing.T) {
 		name        string
 		connectErrs []error
 		beginErrs   []error
+		atrErrs     []error
 		want        []string
 	}{
 		{name: "at once", want: []string{"begin"}},
 		{name: "reset while connecting", connectErrs: []error{codeResetCard}, want: []string{"begin"}},
+		{name: "reset of a program that was killed", connectErrs: []error{codeProtocolMismatch, codeUnpoweredCard, codeUnresponsiveCard}, want: []string{"begin"}},
+		{name: "reset behind our lock", atrErrs: []error{codeResetCard, codeProtocolMismatch}, want: []string{"begin", "reconnect", "reconnect"}},
 		{name: "another program lets go", connectErrs: []error{codeSharingViolation, codeSharingViolation}, want: []string{"begin"}},
 		{name: "reset before the transaction", beginErrs: []error{codeResetCard, codeResetCard},
 			want: []string{"begin", "reconnect", "begin", "reconnect", "begin"}},
@@ -101,7 +104,7 @@ func TestConnect(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := newFakeSystem("A")
-			s.connectErrs, s.card.beginErrs = test.connectErrs, test.beginErrs
+			s.connectErrs, s.card.beginErrs, s.card.atrErrs = test.connectErrs, test.beginErrs, test.atrErrs
 			c, err := openFake(t, s).Connect(t.Context(), "A")
 			if err != nil {
 				t.Fatal(err)

@@ -84,8 +84,17 @@ func (c scardCard) atr() ([]byte, error) {
 	if err != nil {
 		return nil, coded(err)
 	}
+	if status.ActiveProtocol != c.card.ActiveProtocol() {
+		return nil, codeProtocolMismatch
+	}
 	return status.Atr, nil
 }
+
+// featureRequest is CM_IOCTL_GET_FEATURE_REQUEST (PC/SC part 10, 2.2): a question
+// to the reader, which waits for its turn there and does not reach the card.
+const featureRequest = 3400
+
+func (c scardCard) sync() { _, _ = c.card.Control(scard.CtlCode(featureRequest), nil) }
 
 func (c scardCard) beginTransaction() error { return coded(c.card.BeginTransaction()) }
 

@@ -24,6 +24,7 @@ var answerToReset = []byte{0x3B, 0x80, 0x80, 0x01, 0x01}
 // takes as long as work is set to.
 type virtualCard struct {
 	connection net.Conn
+	asked      chan struct{} // closed when the reader has noticed the card
 	gone       chan struct{}
 
 	mu       sync.Mutex
@@ -32,17 +33,28 @@ type virtualCard struct {
 	working  bool
 }
 
-// insert puts a card into the virtual reader; the test takes it out again.
+// insert puts a card into the virtual reader; the test takes it out again. The
+// reader may be about to hang up on the card before: then it is done again.
 func insert(t *testing.T) *virtualCard {
 	t.Helper()
-	connection, err := net.Dial("tcp", vpcdAddress)
-	if err != nil {
-		t.Fatalf("no virtual reader waits for a card: %v", err)
+	for range 5 {
+		connection, err := net.Dial("tcp", vpcdAddress)
+		if err != nil {
+			t.Fatalf("no virtual reader waits for a card: %v", err)
+		}
+		c := &virtualCard{connection: connection, asked: make(chan struct{}), gone: make(chan struct{})}
+		go c.serve()
+		select {
+		case <-c.asked:
+			t.Cleanup(c.remove)
+			return c
+		case <-c.gone:
+		case <-time.After(2 * time.Second):
+			c.remove()
+		}
 	}
-	c := &virtualCard{connection: connection, gone: make(chan struct{})}
-	go c.serve()
-	t.Cleanup(c.remove)
-	return c
+	t.Fatal("the virtual reader does not ask for its card")
+	return nil
 }
 
 func (c *virtualCard) remove() {
@@ -52,6 +64,7 @@ func (c *virtualCard) remove() {
 
 func (c *virtualCard) serve() {
 	defer close(c.gone)
+	noticed := sync.OnceFunc(func() { close(c.asked) })
 	for {
 		var length uint16
 		if binary.Read(c.connection, binary.BigEndian, &length) != nil {
@@ -61,6 +74,7 @@ func (c *virtualCard) serve() {
 		if _, err := io.ReadFull(c.connection, message); err != nil {
 			return
 		}
+		noticed()
 		answer := c.answer(message)
 		if answer == nil {
 			continue

@@ -22,7 +22,11 @@ type system interface {
 type card interface {
 	// protocolT0 says that commands go out as T=0 TPDUs.
 	protocolT0() bool
+	// atr is an error if the card was reset or removed, or is not ready to be
+	// spoken to.
 	atr() ([]byte, error)
+	// sync returns when the reader has done what it was told before.
+	sync()
 	beginTransaction() error
 	endTransaction(reset bool) error
 	reconnect() error

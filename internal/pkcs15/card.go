@@ -4,7 +4,7 @@
 // card. An IsoApplet and a MyEID card are read and used directly, which saves the
 // probing of every OpenSC run, and get their certificates so, which keeps the old
 // one until the new one is there; a MyEID card makes its keys so, too. Other cards
-// are reached through OpenSC's tools.
+// are reached through OpenSC's tools. What differs between the three is a driver.
 // What may be overwritten is the callers' business.
 package pkcs15
 
@@ -13,18 +13,16 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
-	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // Line is how a card is reached: by commands of this program, or, while it is
 // released, by other programs.
 type Line interface {
-	// Channel connects to the card, unless it is connected.
+	// Channel connects to the card, unless it is connected. After Release it is
+	// another channel.
 	Channel(ctx context.Context) (*iso7816.Channel, error)
 
 	// Release lets the card go, without a verified PIN. Channel connects
@@ -38,74 +36,64 @@ type Line interface {
 
 // Card is a PKCS#15 card. It is not safe for concurrent use.
 type Card struct {
-	line  Line
-	tools Tools
-	// native is the card itself where this program speaks its protocol, else nil;
-	// applet and myEID are the same card, where it is one of them.
-	native native
-	applet *applet
-	myEID  *myEID
+	line   Line
+	tools  Tools
+	driver driver
 
 	directory *Directory // nil where it has to be read
 	public    map[string]crypto.PublicKey
 	name      string
-	verified  bool // the PIN, on the channel that is open
+	verified  string // the ID of the PIN that is verified on the channel
+
+	channel  *iso7816.Channel // on which the card was looked at
+	identity *Identity        // nil where it was not let go yet
+	serial   string           // that a program of OpenSC gives to the card; empty for none
+	listed   *Identity        // as OpenSC's programs told it; nil where they did not
+	changed  error            // that there is another card, once that was found
 
 	version      Version
 	versionKnown bool
-}
-
-// native is a card that is used by commands of this program.
-type native interface {
-	use(ch *iso7816.Channel)
-	ready(ctx context.Context) error
-
-	directory(ctx context.Context, d *Directory, wanted part) (*Directory, error)
-	tokenInfo(ctx context.Context, d *Directory) error
-	authentication(ctx context.Context, d *Directory) ([]PIN, error)
-	object(ctx context.Context, at location) ([]byte, error)
-
-	tries(ctx context.Context, p PIN) (int, error)
-	verify(ctx context.Context, p PIN, pin *secret.Bytes) error
-	change(ctx context.Context, p PIN, old, replacement *secret.Bytes) error
-	unblock(ctx context.Context, p PIN, puk, replacement *secret.Bytes) error
-
-	writes(d *Directory, id []byte) bool
-	putCertificate(ctx context.Context, d *Directory, n NewCertificate) error
-	removeCertificate(ctx context.Context, d *Directory, id []byte, now time.Time) error
-
-	sign(ctx context.Context, k *PrivateKey, digest []byte, hash crypto.Hash) ([]byte, error)
 }
 
 // Open looks what kind of card it is. There may be no PKCS#15 structure on it
 // yet.
 func Open(ctx context.Context, line Line, tools Tools) (*Card, error) {
 	c := &Card{line: line, tools: tools}
-	ch, err := line.Channel(ctx)
+	var err error
+	if c.channel, err = line.Channel(ctx); err == nil {
+		err = c.recognise(ctx, c.channel)
+	}
 	if err != nil {
-		return nil, err
-	}
-	a, err := selectApplet(ctx, ch)
-	if err == nil {
-		c.native, c.applet, c.name = a, a, "IsoApplet"
-		return c, nil
-	}
-	if iso7816.StatusOf(err) != 0 {
-		var m *myEID
-		if m, err = selectMyEID(ctx, ch); err == nil {
-			c.native, c.myEID, c.name = m, m, m.name()
-			return c, nil
-		}
-	}
-	if iso7816.StatusOf(err) == 0 {
 		return nil, c.explain(err, "looking at the card")
 	}
 	return c, nil
 }
 
+// recognise finds the driver: each is asked for its application in turn.
+func (c *Card) recognise(ctx context.Context, ch *iso7816.Channel) error {
+	a, err := selectApplet(ctx, ch)
+	if err == nil {
+		c.driver, c.name = newIsoApplet(c, a), "IsoApplet"
+		return nil
+	}
+	if iso7816.StatusOf(err) == 0 && !errors.Is(err, errMalformed) { // there are cards that select everything
+		return err
+	}
+	m, err := selectMyEID(ctx, ch)
+	if err == nil {
+		c.driver, c.name, c.identity = newMyEID(c, m), m.name(), m.identity()
+		return nil
+	}
+	c.driver = openSC{c}
+	if iso7816.StatusOf(err) == 0 {
+		return err
+	}
+	return nil
+}
+
 // Close lets the card go.
 func (c *Card) Close() error {
-	c.verified = false
+	c.verified = ""
 	return c.line.Release()
 }
 
@@ -114,22 +102,14 @@ func (c *Card) Name() string { return c.name }
 
 // Driver is OpenSC's name for the driver of the card, empty where it is not
 // known.
-func (c *Card) Driver() string {
-	switch {
-	case c.applet != nil:
-		return appletDriver
-	case c.myEID != nil:
-		return myEIDDriver
-	}
-	return ""
-}
+func (c *Card) Driver() string { return c.driver.facts().driver }
 
 // Known reports whether the card is of a kind that can be told without OpenSC.
-func (c *Card) Known() bool { return c.native != nil }
+func (c *Card) Known() bool { return c.driver.facts().known }
 
 // OnePIN reports whether the card has a single PIN, which is its SO PIN at the
 // same time, and a PUK that is set when the card is initialised.
-func (c *Card) OnePIN() bool { return c.applet != nil }
+func (c *Card) OnePIN() bool { return c.driver.facts().onePIN }
 
 // Forget drops what was read of the card.
 func (c *Card) Forget() { c.directory, c.public = nil, nil }
@@ -155,13 +135,7 @@ func (c *Card) read(ctx context.Context, wanted part) (*Directory, error) {
 	if c.directory != nil && c.directory.has&wanted == wanted {
 		return c.directory, nil
 	}
-	var d *Directory
-	var err error
-	if c.native == nil {
-		d, err = c.list(ctx)
-	} else {
-		err = c.direct(ctx, func() error { d, err = c.native.directory(ctx, c.directory, wanted); return err })
-	}
+	d, err := c.driver.directory(ctx, c.directory, wanted)
 	if errors.Is(err, errNoStructure) {
 		p := problem.New(problem.NotFound, "the card is not initialised").
 			Because("There is no PKCS#15 structure on it yet.").Hint("cardctl init --app pkcs15")
@@ -178,29 +152,10 @@ func (c *Card) read(ctx context.Context, wanted part) (*Directory, error) {
 // Token is a Directory with PINs, label and serial.
 func (c *Card) Token(ctx context.Context) (*Directory, error) {
 	d, err := c.PINs(ctx)
-	if err != nil || c.native == nil || d.named {
+	if err != nil || d.named {
 		return d, err
 	}
-	err = c.direct(ctx, func() error {
-		if err := c.native.ready(ctx); err != nil {
-			return err
-		}
-		return c.native.tokenInfo(ctx, d)
-	})
-	return d, c.explain(err, "reading the card's name")
-}
-
-// direct does something with a native card, connecting to it where necessary.
-func (c *Card) direct(ctx context.Context, do func() error) error {
-	ch, err := c.line.Channel(ctx)
-	if problem.Is(err, problem.NotFound) {
-		return fmt.Errorf("%w (%v)", iso7816.ErrCardRemoved, err) // it was there when it was opened
-	}
-	if err != nil {
-		return err
-	}
-	c.native.use(ch)
-	return do()
+	return d, c.explain(c.driver.tokenInfo(ctx, d), "reading the card's name")
 }
 
 // PublicKey is the public half of a key: of its public key object, or else of
@@ -240,8 +195,8 @@ func (c *Card) readPublic(ctx context.Context, d *Directory, id []byte) (crypto.
 	if err != nil {
 		return nil, err
 	}
-	if raw == nil && c.myEID != nil {
-		return c.publicInKey(ctx, id)
+	if raw == nil {
+		return c.driver.publicInKey(ctx, id)
 	}
 	return publicOfCertificate(raw), nil
 }
@@ -265,23 +220,13 @@ func (c *Card) Certificate(ctx context.Context, id []byte) ([]byte, error) {
 }
 
 // content reads what an object of the directory stands for; nil where its file has
-// gone, as pkcs15-init leaves it where it is interrupted.
+// gone, as pkcs15-init leaves it where it is interrupted. option is that of
+// pkcs15-tool.
 func (c *Card) content(ctx context.Context, at location, option string, id []byte) ([]byte, error) {
 	if at.value != nil {
 		return at.value, nil
 	}
-	if c.native == nil {
-		return c.readObject(ctx, option, id)
-	}
-	var raw []byte
-	err := c.direct(ctx, func() (err error) {
-		raw, err = c.native.object(ctx, at)
-		return err
-	})
-	if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
-		return nil, nil
-	}
-	return raw, err
+	return c.driver.content(ctx, at, option, id)
 }
 
 // withoutPadding cuts what follows the outermost data object.

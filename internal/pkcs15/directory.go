@@ -53,6 +53,10 @@ type PIN struct {
 	SO, Unblocking bool
 	// TriesLeft is -1 where the card does not tell.
 	TriesLeft int
+
+	path        string // of the DF that it belongs to; empty where that is not told
+	unblockedBy string // the ID of its PUK, where that is an object too
+	further     bool   // another PIN of the card has the same role, and comes first
 }
 
 // PrivateKey is a private key object.

@@ -16,6 +16,7 @@ var errNoStructure = errors.New("no PKCS#15 structure")
 // structure where OpenSC's profiles put it.
 type files struct {
 	ch *iso7816.Channel
+	changes
 
 	// enter selects the application.
 	enter func(ctx context.Context) error
@@ -34,6 +35,9 @@ type files struct {
 	// selected. OpenSC leaves the application DF selected, which is tried
 	// first.
 	fresh bool
+
+	// inside says that the application DF is selected, and nothing below it.
+	inside bool
 }
 
 // Files that OpenSC makes.
@@ -56,7 +60,7 @@ const (
 // use goes on with another channel.
 func (a *files) use(ch *iso7816.Channel) {
 	if ch != a.ch {
-		a.ch, a.fresh = ch, true
+		a.ch, a.fresh, a.inside = ch, true, false
 	}
 }
 
@@ -130,14 +134,14 @@ func (a *files) odf(ctx context.Context) ([]directoryFile, error) {
 			return nil, err
 		}
 		if files, parseErr := parseODF(raw); err == nil && parseErr == nil && len(files) > 0 {
-			a.fresh = false
+			a.fresh, a.inside = false, true
 			return files, nil
 		}
 		if err := a.enter(ctx); err != nil {
 			return nil, err
 		}
 	}
-	err := a.selectPath(ctx, id(fileApplication))
+	err := a.selectApplication(ctx)
 	if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
 		return nil, errNoStructure
 	}
@@ -166,6 +170,7 @@ func (a *files) readPINs(ctx context.Context, d *Directory) error {
 			}
 		}
 	}
+	distinguish(d.PINs)
 	return nil
 }
 
@@ -262,6 +267,7 @@ func (a *files) leading(ctx context.Context, path []byte) (content []byte, size 
 // selectSized is SELECT by path from the MF; the answer says how long the file
 // is, in bytes.
 func (a *files) selectSized(ctx context.Context, path []byte) (int, error) {
+	a.inside = false
 	const tagFCI, tagSize, tagSizeInAll = 0x6F, 0x80, 0x81
 	path = bytes.TrimPrefix(path, id(0x3F00))
 	fci, err := a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsSelect, P1: 0x08, Data: path, Ne: iso7816.MaxShortNe})
@@ -293,8 +299,19 @@ func (a *files) readSized(ctx context.Context, size int, enough func([]byte) boo
 	return content, nil
 }
 
+// selectApplication selects the application DF, unless that is selected.
+func (a *files) selectApplication(ctx context.Context) error {
+	if a.inside {
+		return nil
+	}
+	err := a.selectPath(ctx, id(fileApplication))
+	a.inside = err == nil
+	return err
+}
+
 // selectPath is SELECT by path from the MF (ISO/IEC 7816-4, 11.2.2).
 func (a *files) selectPath(ctx context.Context, path []byte) error {
+	a.inside = false
 	path = bytes.TrimPrefix(path, id(0x3F00))
 	_, err := a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsSelect, P1: 0x08, P2: 0x0C, Data: path})
 	return err
@@ -363,5 +380,6 @@ func short(file int) int { return 0x8000 | file&0x1F<<8 }
 // send sends a command whose data may be a secret.
 func (a *files) send(ctx context.Context, ins, p1, p2 byte, data []byte) error {
 	_, err := a.ch.Send(ctx, iso7816.Command{INS: ins, P1: p1, P2: p2, Data: data})
+	a.answered(ins, err)
 	return err
 }

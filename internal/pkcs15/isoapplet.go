@@ -7,6 +7,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -17,6 +18,8 @@ type applet struct {
 	files
 	major, minor byte
 	ecc          bool
+
+	token *Directory // label and serial, as identity read them on this channel
 }
 
 // appletDriver is OpenSC's name for the applet's driver.
@@ -49,6 +52,7 @@ func selectApplet(ctx context.Context, ch *iso7816.Channel) (*applet, error) {
 
 func (a *applet) selectSelf(ctx context.Context) error {
 	const featureExtended, featureECC = 0x01, 0x04
+	a.inside = false
 	answer, err := a.ch.Select(ctx, appletAID())
 	if err == nil && len(answer) == 0 {
 		answer, err = a.laterVersion(ctx)
@@ -79,10 +83,10 @@ func (a *applet) laterVersion(ctx context.Context) ([]byte, error) {
 }
 
 // tries is how many tries the PIN has left: VERIFY without data. It is -1
-// where there is no PIN yet.
-func (a *applet) tries(ctx context.Context, _ PIN) (int, error) {
-	if err := a.ready(ctx); err != nil {
-		return 0, err
+// where there is no PIN yet, and of the PUK, which the applet does not tell.
+func (a *applet) tries(ctx context.Context, p PIN) (int, error) {
+	if p.Unblocking {
+		return -1, nil
 	}
 	_, err := a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsVerify, P2: appletPIN})
 	if left, ok := iso7816.StatusOf(err).TriesLeft(); ok {
@@ -104,9 +108,6 @@ func (a *applet) verify(ctx context.Context, _ PIN, pin *secret.Bytes) error {
 
 // change is CHANGE REFERENCE DATA, both PINs filled up with zeros.
 func (a *applet) change(ctx context.Context, _ PIN, old, replacement *secret.Bytes) error {
-	if err := a.ready(ctx); err != nil {
-		return err
-	}
 	data := make([]byte, 2*appletMaxPIN)
 	defer secret.Wipe(data)
 	copy(data, old.Reveal())
@@ -114,7 +115,6 @@ func (a *applet) change(ctx context.Context, _ PIN, old, replacement *secret.Byt
 	return a.send(ctx, iso7816.InsChangeReferenceData, 0, appletPIN, data)
 }
 
-// unblock is RESET RETRY COUNTER: the PUK, and the new PIN behind it.
 // importable refuses an applet that is built without key import, which refuses
 // PUT DATA as such; one with it misses the key in it. The PIN is verified.
 func (a *applet) importable(ctx context.Context) error {
@@ -132,10 +132,8 @@ func (a *applet) importable(ctx context.Context) error {
 	return nil
 }
 
+// unblock is RESET RETRY COUNTER: the PUK, and the new PIN behind it.
 func (a *applet) unblock(ctx context.Context, _ PIN, puk, replacement *secret.Bytes) error {
-	if err := a.ready(ctx); err != nil {
-		return err
-	}
 	data := append(append(make([]byte, 0, appletPUKLen+appletMaxPIN), puk.Reveal()...), replacement.Reveal()...)
 	defer secret.Wipe(data)
 	return a.send(ctx, iso7816.InsResetRetryCounter, 0, appletPIN, data)
@@ -145,7 +143,7 @@ func (a *applet) unblock(ctx context.Context, _ PIN, puk, replacement *secret.By
 // COMPUTE DIGITAL SIGNATURE). The PIN has to be verified.
 func (a *applet) sign(ctx context.Context, k *PrivateKey, digest []byte, hash crypto.Hash) ([]byte, error) {
 	const algorithmPKCS1 = 0x11
-	info, err := digestInfo(hash, digest)
+	info, err := pubkey.DigestInfo(hash, digest)
 	if err != nil {
 		return nil, err
 	}
@@ -154,14 +152,4 @@ func (a *applet) sign(ctx context.Context, k *PrivateKey, digest []byte, hash cr
 		return nil, err
 	}
 	return a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsPerformSecurityOp, P1: 0x9E, P2: 0x9A, Data: info, Ne: iso7816.MaxShortNe})
-}
-
-// usable refuses an applet that OpenSC's driver takes for one it knows.
-func (a *applet) usable(v Version) error {
-	if a.major == 0 || !v.before(0, 24) {
-		return nil
-	}
-	return problem.New(problem.NotSupported, "OpenSC %s cannot make keys on this IsoApplet", v).
-		Because("The applet speaks version %d.%d of its protocol, and this OpenSC only 0.6.", a.major, a.minor).
-		Hint("install OpenSC 0.24 or later, or an older IsoApplet")
 }

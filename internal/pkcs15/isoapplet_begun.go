@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // fileBegun is a file of our own, which OpenSC's profile has no use for. While a
@@ -16,63 +17,41 @@ const fileBegun = 0x431E
 
 var everybody = []byte{0xFF, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00}
 
-// begin notes on an applet that a key with this ID is about to be put on it. A
-// card that does not take the note works without.
-func (c *Card) begin(ctx context.Context, id []byte) error {
-	if c.applet == nil {
-		return nil
+// putKey notes on the applet that a key is about to be put on it, for the case
+// that it is pulled out between the private key and the public one. A card that
+// does not take the note works without; the key is complete, whether the note can
+// be taken away or not.
+func (d isoApplet) putKey(ctx context.Context, what string, k NewKey, pin *secret.Bytes, job call) error {
+	err := d.in(ctx, func() error { return d.native.begin(ctx, k.ID) })
+	if err != nil && iso7816.StatusOf(err) == 0 {
+		return d.card.explain(err, what)
 	}
-	err := c.direct(ctx, func() error {
-		if err := c.applet.ready(ctx); err != nil {
-			return err
-		}
-		note := iso7816.AppendTLV(nil, tagOctets, id)
-		if err := c.applet.createFile(ctx, fileBegun, len(note), everybody); err != nil {
-			return err
-		}
-		return c.applet.update(ctx, 0, note)
-	})
-	if iso7816.StatusOf(err) != 0 {
-		return nil
+	if err := d.openSC.putKey(ctx, what, k, pin, job); err != nil {
+		return err
 	}
-	return err
+	_ = d.in(ctx, func() error { return d.native.deleteFile(ctx, fileBegun) })
+	return nil
 }
 
-// finish takes the note away. The key is complete, whether that works or not.
-func (c *Card) finish(ctx context.Context) {
-	if c.applet == nil {
-		return
+func begunNote(id []byte) []byte { return iso7816.AppendTLV(nil, tagOctets, id) }
+
+func (a *applet) begin(ctx context.Context, id []byte) error {
+	note := begunNote(id)
+	if err := a.createFile(ctx, fileBegun, len(note), everybody); err != nil {
+		return err
 	}
-	_ = c.direct(ctx, func() error {
-		if err := c.applet.ready(ctx); err != nil {
-			return err
-		}
-		return c.applet.deleteFile(ctx, fileBegun)
-	})
+	return a.update(ctx, 0, note)
 }
 
-// Begun reports whether the private key with this ID is what an interrupted
-// GenerateKey or StoreKey left: it has neither a public key nor a certificate,
-// and it was noted that it was begun.
-func (c *Card) Begun(ctx context.Context, id []byte) (bool, error) {
-	if c.applet == nil {
-		return false, nil
-	}
-	d, err := c.Directory(ctx)
-	if err != nil || d.Key(id) == nil || d.PublicKey(id) != nil || d.Certificate(id) != nil {
+func (d isoApplet) begun(ctx context.Context, id []byte) (bool, error) {
+	found, err := d.card.Directory(ctx)
+	if err != nil || found.Key(id) == nil || found.PublicKey(id) != nil || found.Certificate(id) != nil {
 		return false, err
 	}
-	begun := false
-	err = c.direct(ctx, func() error {
-		if err := c.applet.ready(ctx); err != nil {
-			return err
-		}
-		raw, err := c.applet.file(ctx, path(fileApplication, fileBegun))
-		begun = err == nil && bytes.Equal(raw, iso7816.AppendTLV(nil, tagOctets, id))
-		return err
-	})
+	var raw []byte
+	err = d.in(ctx, func() error { raw, err = d.native.file(ctx, path(fileApplication, fileBegun)); return err })
 	if iso7816.StatusOf(err) != 0 {
 		return false, nil
 	}
-	return begun, c.explain(err, "looking for a key that was begun")
+	return err == nil && bytes.Equal(raw, begunNote(id)), d.card.explain(err, "looking for a key that was begun")
 }

@@ -41,7 +41,7 @@ func (a *applet) certificates() layout {
 
 // deleteFile removes a file of the application DF.
 func (a *applet) deleteFile(ctx context.Context, file int) error {
-	if err := a.selectPath(ctx, id(fileApplication)); err != nil {
+	if err := a.selectApplication(ctx); err != nil {
 		return err
 	}
 	return a.send(ctx, insDeleteFile, 0, 0, id(file))

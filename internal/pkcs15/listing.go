@@ -3,21 +3,11 @@ package pkcs15
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
 )
-
-// list reads the directory with pkcs15-tool.
-func (c *Card) list(ctx context.Context) (*Directory, error) {
-	out, err := c.tool(ctx, call{program: "pkcs15-tool", args: []string{"--dump", "--no-cache"}})
-	if err != nil {
-		return nil, missingStructure(err)
-	}
-	return parseListing(out)
-}
 
 // missingStructure tells a card without PKCS#15 from other failures, by the
 // message that sc_pkcs15_bind leaves.
@@ -28,19 +18,10 @@ func missingStructure(err error) error {
 	return err
 }
 
-// readObject reads a public key or a certificate with pkcs15-tool.
-func (c *Card) readObject(ctx context.Context, option string, id []byte) ([]byte, error) {
-	out, err := c.tool(ctx, call{program: "pkcs15-tool", args: []string{option, hex.EncodeToString(id), "--no-cache"}})
-	if err != nil || option == "--read-public-key" {
-		return out, err
-	}
-	return derOf(out)
-}
-
 // parseListing reads what pkcs15-tool --dump prints: a heading for each object,
 // and indented lines "name : value" below it.
 func parseListing(out []byte) (*Directory, error) {
-	d := &Directory{has: everything}
+	d := &Directory{has: everything, named: true}
 	read := func(string, string) error { return nil }
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, outputLimit+1)
@@ -61,6 +42,7 @@ func parseListing(out []byte) (*Directory, error) {
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("%w: pkcs15-tool: %w", errMalformed, err)
 	}
+	distinguish(d.PINs)
 	return d, d.check()
 }
 
@@ -112,6 +94,12 @@ func (p *PIN) line(name, value string) (err error) {
 		p.Reference, err = leadingNumber(value)
 	case "Tries left":
 		p.TriesLeft, err = leadingNumber(value)
+	case "Path":
+		var path []byte
+		path, err = hex.DecodeString(value)
+		p.path = string(path)
+	case "Auth ID":
+		p.unblockedBy = strings.ToUpper(value)
 	}
 	return err
 }

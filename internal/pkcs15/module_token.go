@@ -16,7 +16,7 @@ type ModuleToken struct{ Manufacturer, Model, Serial, Label string }
 // card that is known through OpenSC's tools alone, and of a certificate without a
 // key where there are several user PINs.
 func (c *Card) ModuleToken(ctx context.Context, id []byte) (*ModuleToken, error) {
-	if c.native == nil {
+	if !c.Known() {
 		return nil, nil
 	}
 	d, err := c.Token(ctx)
@@ -24,12 +24,7 @@ func (c *Card) ModuleToken(ctx context.Context, id []byte) (*ModuleToken, error)
 		return nil, err
 	}
 	if d.entered == nil {
-		err = c.direct(ctx, func() (err error) {
-			if err = c.native.ready(ctx); err == nil {
-				d.entered, err = c.native.authentication(ctx, d)
-			}
-			return err
-		})
+		d.entered, err = c.driver.authentication(ctx, d)
 	}
 	if err != nil {
 		return nil, c.explain(err, "reading the directory of PINs")
@@ -38,31 +33,13 @@ func (c *Card) ModuleToken(ctx context.Context, id []byte) (*ModuleToken, error)
 	if err != nil {
 		return nil, err
 	}
-	pin, certain := tokenPIN(d.entered, key)
-	if !certain || d.Manufacturer == "" || d.Serial == "" || d.Label == "" {
+	pin, certain := pinOf(d.entered, key)
+	if !certain || pin.SO || d.Manufacturer == "" || d.Serial == "" || d.Label == "" {
 		return nil, nil
 	}
 	return &ModuleToken{
 		Manufacturer: moduleText(d.Manufacturer, 32), Model: "PKCS#15", Serial: moduleSerial(d.Serial), Label: moduleLabel(d.Label, pin.Label),
 	}, nil
-}
-
-// tokenPIN is the user PIN that a key is protected by, or the only one.
-func tokenPIN(pins []PIN, key *PrivateKey) (PIN, bool) {
-	var users []PIN
-	for _, p := range pins {
-		if p.SO || p.Unblocking {
-			continue
-		}
-		if key != nil && strings.EqualFold(p.ID, key.AuthID) {
-			return p, true
-		}
-		users = append(users, p)
-	}
-	if len(users) != 1 {
-		return PIN{}, false
-	}
-	return users[0], true
 }
 
 // moduleSerial is a serial in lower-case hex, or the end of it.

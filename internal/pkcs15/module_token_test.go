@@ -37,7 +37,7 @@ func TestTokenPIN(t *testing.T) {
 		"none":               {[]PIN{so}, nil, ""},
 		"a directory is cut": {nil, &PrivateKey{AuthID: "01"}, ""},
 	} {
-		if pin, certain := tokenPIN(test.pins, test.key); pin.Label != test.want || certain != (test.want != "") {
+		if pin, certain := pinOf(test.pins, test.key); pin.Label != test.want || certain != (test.want != "") {
 			t.Errorf("%s: %+v, %v", name, pin, certain)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"math/big"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -18,6 +19,7 @@ import (
 type myEID struct {
 	files
 	version [3]byte
+	serial  [10]byte // of the chip
 
 	rsaBits, ecBits int // the longest keys; 0 where the card was not asked yet
 }
@@ -48,21 +50,31 @@ func pkcs15AID() []byte { return []byte("\xA0\x00\x00\x00\x63PKCS-15") }
 // selectMyEID tells the card by its applet information, for the AID is that of
 // others too.
 func selectMyEID(ctx context.Context, ch *iso7816.Channel) (*myEID, error) {
-	const infoLength, versionAt = 20, 5 // bytes
 	m := &myEID{files: files{ch: ch}}
 	m.enter, m.layout = m.selectSelf, m.certificates()
 	if err := m.selectSelf(ctx); err != nil {
 		return nil, err
 	}
+	return m, m.about(ctx)
+}
+
+// about asks for the applet information.
+func (m *myEID) about(ctx context.Context) error {
+	const length, versionAt, serialAt = 20, 5, 8 // bytes
 	info, err := m.data(ctx, objectAppletInfo)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if len(info) != infoLength {
-		return nil, &iso7816.StatusError{Status: iso7816.StatusReferenceNotFound, INS: iso7816.InsGetData}
+	if len(info) != length {
+		return &iso7816.StatusError{Status: iso7816.StatusReferenceNotFound, INS: iso7816.InsGetData}
 	}
-	m.version = [3]byte(info[versionAt:])
-	return m, nil
+	m.version, m.serial = [3]byte(info[versionAt:]), [10]byte(info[serialAt:])
+	return nil
+}
+
+// identity is the serial of the chip, which stays whatever is done to the card.
+func (m *myEID) identity() *Identity {
+	return &Identity{Kind: "MyEID", Chip: fmt.Sprintf("%X", m.serial)}
 }
 
 func (m *myEID) name() string {
@@ -84,9 +96,6 @@ func (m *myEID) data(ctx context.Context, object int) ([]byte, error) {
 // answered 9000 where the PIN is not needed, or GET DATA. It is 0 where the PIN
 // was never set.
 func (m *myEID) tries(ctx context.Context, p PIN) (int, error) {
-	if err := m.ready(ctx); err != nil {
-		return 0, err
-	}
 	if !p.Unblocking {
 		_, err := m.ch.Send(ctx, iso7816.Command{INS: iso7816.InsVerify, P2: byte(p.Reference)})
 		if left, ok := iso7816.StatusOf(err).TriesLeft(); ok {
@@ -163,7 +172,7 @@ func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, hash cry
 	if k.EC {
 		input = fitted(digest, (k.Bits+7)/8)
 	} else {
-		info, err := digestInfo(hash, digest)
+		info, err := pubkey.DigestInfo(hash, digest)
 		if err != nil {
 			return nil, err
 		}
@@ -182,29 +191,6 @@ func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, hash cry
 		return signature, err
 	}
 	return properSignature(signature)
-}
-
-// publicInKey asks a MyEID card for the public half of a key, which a pulled card
-// may have nowhere else.
-func (c *Card) publicInKey(ctx context.Context, id []byte) (public crypto.PublicKey, err error) {
-	k, err := c.Key(ctx, id)
-	if err != nil || k == nil || len(k.path) == 0 {
-		return nil, err
-	}
-	err = c.direct(ctx, func() error {
-		if err := c.myEID.ready(ctx); err != nil {
-			return err
-		}
-		if err := c.myEID.selectPath(ctx, k.path); err != nil {
-			return err
-		}
-		public, err = c.myEID.public(ctx, k.EC)
-		return err
-	})
-	if iso7816.StatusOf(err) != 0 {
-		return nil, nil // the card does not tell without the PIN
-	}
-	return public, err
 }
 
 // public is GET DATA of the selected key file: modulus and exponent, or the

@@ -27,9 +27,6 @@ const (
 // the MF say, once the card is activated. It is nil where none is asked for.
 func (m *myEID) erasing(ctx context.Context, d *Directory) (*PIN, error) {
 	const tagFCI, tagAccess, tagLifeCycle, activated = 0x6F, 0x86, 0x8A, 0x05 // ISO/IEC 7816-4, 7.4.10
-	if err := m.ready(ctx); err != nil {
-		return nil, err
-	}
 	answer, err := m.ch.Send(ctx, iso7816.Command{INS: iso7816.InsSelect, Data: id(0x3F00), Ne: iso7816.MaxShortNe})
 	if err != nil {
 		return nil, err
@@ -55,35 +52,40 @@ func (m *myEID) erasing(ctx context.Context, d *Directory) (*PIN, error) {
 }
 
 // erasable refuses a card that cannot be erased.
-func (m *myEID) erasable(ctx context.Context, p *PIN, allowLast bool) error {
-	if p == nil {
-		return nil
-	}
+func (m *myEID) erasable(ctx context.Context, p *PIN) error {
 	never := problem.New(problem.NotSupported, "this card can never be erased")
 	if p.Reference == neverReference {
 		return never.Because("It was activated so that nobody may.")
 	}
-	err := p.CheckTries(allowLast)
-	if err == nil || p.TriesLeft > 0 {
-		return err
+	if p.TriesLeft != 0 {
+		return nil
 	}
-	if _, set, infoErr := m.pinInfo(ctx, p.Reference); infoErr == nil && !set {
+	if _, set, err := m.pinInfo(ctx, p.Reference); err == nil && !set {
 		return never.Because("It was activated so that a PIN may, number %d, that was never set.", p.Reference).
 			Hint("cardctl set-pin and cardctl gen-key --replace change what is on it")
 	}
-	if p.SO {
-		return problem.New(problem.PINBlocked, "the SO PIN is blocked").WithTries(0).
-			Because("It was entered wrongly too often, and the card cannot be erased without it.").Hint("%s", p.wayOut())
-	}
-	return err
+	return nil
 }
 
-// createMyEID erases the card, makes a structure with the PINs and activates it.
+func (d myEIDCard) status(ctx context.Context) (Status, error) {
+	s, err := d.card.structure(ctx)
+	if err != nil {
+		return s, err
+	}
+	err = d.in(ctx, func() error { s.Erasing, err = d.native.erasing(ctx, s.Directory); return err })
+	return s, d.card.explain(err, "looking who may erase the card")
+}
+
+func (d myEIDCard) erasable(ctx context.Context, s Status) error {
+	return d.in(ctx, func() error { return d.native.erasable(ctx, s.Erasing) })
+}
+
+// create erases the card, makes a structure with the PINs and activates it.
 // pkcs15-init makes the structure and the PINs in one run. It erases a card that
 // is activated only where it can ask for the SO PIN itself, and locks one
 // without an SO PIN for ever, so that the erasing is done here.
-func (c *Card) createMyEID(ctx context.Context, s Status, f First, progress func(state string)) error {
-	if err := c.eraseMyEID(ctx, s, f); err != nil {
+func (d myEIDCard) create(ctx context.Context, s Status, f First, progress func(state string)) error {
+	if err := d.erase(ctx, s, f); err != nil {
 		return err
 	}
 	progress("The card is erased and has no access control yet; the same command again completes it.")
@@ -96,22 +98,17 @@ func (c *Card) createMyEID(ctx context.Context, s Status, f First, progress func
 	} else {
 		args = append(args, "--no-so-pin")
 	}
-	_, err := c.tool(ctx, call{program: "pkcs15-init", args: args, secrets: secrets})
+	_, err := d.card.tool(ctx, call{program: "pkcs15-init", args: args, secrets: secrets})
 	if err != nil {
-		return c.judge(ctx, err, PIN{TriesLeft: -1}, "creating the PKCS#15 structure")
+		return d.card.judge(ctx, err, PIN{TriesLeft: -1}, "creating the PKCS#15 structure")
 	}
-	err = c.direct(ctx, func() error {
-		if err := c.myEID.ready(ctx); err != nil {
-			return err
-		}
-		return c.myEID.namePIN(ctx)
-	})
+	err = d.in(ctx, func() error { return d.native.namePIN(ctx) })
 	if err != nil {
-		return c.explain(err, "naming the user PIN")
+		return d.card.explain(err, "naming the user PIN")
 	}
 	progress("Whether the card is activated is not known; the same command again completes it.")
-	err = c.direct(ctx, func() error { return c.myEID.send(ctx, insActivate, 0x04, 0, pkcs15AID()) })
-	return c.explain(err, "activating the card")
+	err = d.on(ctx, func() error { return d.native.send(ctx, insActivate, 0x04, 0, pkcs15AID()) })
+	return d.card.explain(err, "activating the card")
 }
 
 // randomPUK is the PUK of an SO PIN, which nobody shall know: the holder of the
@@ -125,10 +122,10 @@ func randomPUK() *secret.Bytes {
 	return secret.New(digits)
 }
 
-// eraseMyEID is INITIALIZE APPLET: everything goes, PINs too. Files may be made
+// erase is INITIALIZE APPLET: everything goes, PINs too. Files may be made
 // with the user PIN then, and the card erased with the SO PIN, or without one
 // with the user PIN.
-func (c *Card) eraseMyEID(ctx context.Context, s Status, f First) error {
+func (d myEIDCard) erase(ctx context.Context, s Status, f First) error {
 	const nobody, allTheRoom = neverReference, 0xFF
 	eraser := byte(myEIDUserPIN)
 	if f.SOPIN != nil {
@@ -140,12 +137,9 @@ func (c *Card) eraseMyEID(ctx context.Context, s Status, f First) error {
 		user<<4 | user, eraser<<4 | nobody, nobody<<4 | nobody,
 		user<<4 | user, user<<4 | nobody, nobody<<4 | nobody,
 	}
-	err := c.direct(ctx, func() error {
-		if err := c.myEID.ready(ctx); err != nil {
-			return err
-		}
+	err := d.in(ctx, func() error {
 		if s.Erasing != nil {
-			err := c.myEID.verify(ctx, *s.Erasing, f.Current)
+			err := d.native.verify(ctx, *s.Erasing, f.Current)
 			if wrong := refused(*s.Erasing, err); wrong != nil {
 				var p *problem.Error
 				if errors.As(wrong, &p) && p.Code != problem.PINBlocked {
@@ -157,9 +151,9 @@ func (c *Card) eraseMyEID(ctx context.Context, s Status, f First) error {
 				return err
 			}
 		}
-		return c.myEID.send(ctx, iso7816.InsPutData, byte(objectInitialise>>8), byte(objectInitialise&0xFF), conditions)
+		return d.native.send(ctx, iso7816.InsPutData, byte(objectInitialise>>8), byte(objectInitialise&0xFF), conditions)
 	})
-	return c.explain(err, "erasing the card")
+	return d.card.explain(err, "erasing the card")
 }
 
 // namePIN gives the user PIN a label of its own: pkcs15-init gave it that of
@@ -190,33 +184,36 @@ func (m *myEID) namePIN(ctx context.Context) error {
 	return m.rewrite(ctx, raw, content)
 }
 
-// checkMyEID looks whether the card is activated and has the PINs that it shall
+// check looks whether the card is activated and has the PINs that it shall
 // have.
-func (c *Card) checkMyEID(ctx context.Context, d *Directory, f First) error {
+func (d myEIDCard) check(ctx context.Context, found *Directory, f First) error {
+	if err := d.openSC.check(ctx, found, f); err != nil {
+		return err
+	}
 	failed := func(what string) error {
 		return problem.New(problem.Failed, "pkcs15-init said that it was done, and %s", what).Hint("the same command again")
 	}
-	if d.UserPIN() == nil || f.SOPIN != nil && d.SOPIN() == nil {
+	if found.UserPIN() == nil || f.SOPIN != nil && found.SOPIN() == nil {
 		return failed("the card has not the PINs that it should have")
 	}
-	err := c.direct(ctx, func() error {
-		eraser, err := c.myEID.erasing(ctx, d)
+	err := d.in(ctx, func() error {
+		eraser, err := d.native.erasing(ctx, found)
 		if err != nil {
 			return err
 		}
 		if eraser == nil {
 			return failed("the card has no access control")
 		}
-		if err := c.myEID.verify(ctx, *d.UserPIN(), f.PIN); err != nil {
+		if err := d.native.verify(ctx, *found.UserPIN(), f.PIN); err != nil {
 			return err
 		}
 		if f.SOPIN == nil {
 			return nil
 		}
-		return c.myEID.verify(ctx, *d.SOPIN(), f.SOPIN)
+		return d.native.verify(ctx, *found.SOPIN(), f.SOPIN)
 	})
 	if refused(PIN{}, err) != nil {
 		return failed("the card has other PINs than it should have")
 	}
-	return c.explain(err, "checking the card")
+	return d.card.explain(err, "checking the card")
 }

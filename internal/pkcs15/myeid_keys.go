@@ -24,10 +24,10 @@ const (
 	firstPublicKey  = 0x5501
 )
 
-// generates reports whether this program can make the key: its directories are
-// where OpenSC puts them, and its PIN is the one that may write to them.
-func (m *myEID) generates(d *Directory, k NewKey) bool {
-	return d.fileOf(dfPrivateKeys) != nil && d.fileOf(dfPublicKeys) != nil && k.PIN.Reference == myEIDUserPIN
+// generates reports whether this program can make keys: the directories are where
+// OpenSC puts them.
+func (m *myEID) generates(d *Directory) bool {
+	return d.fileOf(dfPrivateKeys) != nil && d.fileOf(dfPublicKeys) != nil
 }
 
 // fileOf is the path of the one directory file of a kind, nil where there is

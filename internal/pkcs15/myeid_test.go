@@ -104,9 +104,9 @@ func TestWhoMayEraseAMyEID(t *testing.T) {
 		"activated otherwise":        {answers: map[string]string{selectsMF: "6F088603113FFF8A01059000", asksSO: "63C3"}, tries: 3},
 		"no access conditions":       {answers: map[string]string{selectsMF: "6F038A01079000", asksSO: "63C3"}, tries: 3},
 		"the user PIN":               {answers: map[string]string{selectsMF: "6F088603111FFF8A01079000", asksUser: "63C2"}, tries: 2},
-		"the SO PIN's last try":      {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "63C1"}, tries: 1, code: problem.PINBlocked},
-		"a blocked SO PIN":           {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "6983"}, code: problem.PINBlocked},
-		"one that tells, is blocked": {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "6983", tellsSO: "000A030A00000004049000"}, code: problem.PINBlocked},
+		"the SO PIN's last try":      {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "63C1"}, tries: 1},
+		"a blocked SO PIN":           {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "6983"}},
+		"one that tells, is blocked": {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "6983", tellsSO: "000A030A00000004049000"}},
 		"one that was never set":     {answers: map[string]string{selectsMF: "6F088603113FFF8A01079000", asksSO: "6983", tellsSO: "FFFFFFFFFFFFFFFFFF9000"}, code: problem.NotSupported},
 		"nobody":                     {answers: map[string]string{selectsMF: "6F08860311FFFF8A01079000"}, tries: -1, code: problem.NotSupported},
 	} {
@@ -126,7 +126,7 @@ func TestWhoMayEraseAMyEID(t *testing.T) {
 			t.Errorf("%s: %+v", name, status.Erasing)
 			continue
 		}
-		err = c.myEID.erasable(t.Context(), status.Erasing, false)
+		err = c.driver.erasable(t.Context(), status)
 		if (tt.code == "") != (err == nil) || err != nil && !problem.Is(err, tt.code) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -280,7 +280,8 @@ func FuzzMyEID(f *testing.F) {
 	f.Fuzz(func(t *testing.T, answers []byte) {
 		m := &myEID{files: files{ch: iso7816.NewChannel(&liar{answers}, iso7816.Capabilities{})}}
 		m.enter, m.layout = m.selectSelf, m.certificates()
-		c := &Card{line: scriptedLine{m.ch}, native: m, myEID: m}
+		c := &Card{line: scriptedLine{m.ch}}
+		c.driver = newMyEID(c, m)
 		d, err := c.Directory(t.Context())
 		if err != nil {
 			return

@@ -10,31 +10,117 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// tool runs a program of OpenSC on the card, which is released for it. What
-// was read of the card stays known.
+// tool runs a program of OpenSC on the card, which is released for it. What was
+// read of the card stays known. Right before it the card is looked at, and right
+// after it again: that no other one was in the reader meanwhile cannot be excluded
+// otherwise.
 func (c *Card) tool(ctx context.Context, job call) ([]byte, error) {
-	if c.line.Reader() == "" {
-		return nil, problem.New(problem.NotSupported, "OpenSC does not see this card").
-			Because("It sees the cards of the PC/SC daemon, and this one is used in process.").
-			Hint("cardctl sim attach NAME, then the same command with --reader of the virtual reader")
-	}
-	if _, err := c.openSC(ctx); err != nil {
+	if err := c.seen(); err != nil {
 		return nil, err
 	}
+	if err := c.remember(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.Close(); err != nil {
+		return nil, err
+	}
+	if err := c.askVersion(ctx); err != nil {
+		return nil, err
+	}
+	what := job.String()
 	job.driver = c.Driver()
 	job.args = append([]string{"--reader", c.line.Reader()}, job.args...)
-	return c.tools.run(ctx, job)
+	out, err := c.tools.run(ctx, job)
+	if err != nil && ctx.Err() == nil && failure(err) == nil {
+		return nil, err // it was not started
+	}
+	if err = c.lookAfter(ctx, job, what, err); err != nil && job.changes() && !failure(err).unconnected() {
+		err = unsettled{err}
+	}
+	return out, err
+}
+
+// lookAfter looks at the card after a program has run, which ended with ran. A
+// card that cannot be reached is why the program failed: its own reason is known
+// to mislead.
+func (c *Card) lookAfter(ctx context.Context, job call, what string, ran error) error {
+	if ctx.Err() != nil {
+		return ran
+	}
+	c.serial = job.serial
+	err := c.remember(ctx)
+	switch {
+	case c.changed != nil:
+		c.changed = duringRun(c.changed, what, len(job.secrets) > 0)
+		return c.changed
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil && ran != nil:
+		return goneDuringRun(removed(ran), what)
+	case err != nil:
+		return goneDuringRun(err, what)
+	}
+	if ran == nil {
+		c.serial = ""
+	}
+	return ran
+}
+
+// duringRun is another card that was found after a program had run: nobody knows
+// on which of the two.
+func duringRun(err error, what string, secrets bool) error {
+	p := problem.Wrap(problem.CardChanged, err, "another card came while "+what+" was running")
+	p.Why = p.Reason() + " The program may have worked on either of them, or on none."
+	if secrets {
+		p.Why += " The PIN may have been sent to either, which costs a try of a card that has another one."
+	}
+	return p
+}
+
+// goneDuringRun is a card that was there when a program began, and was gone when it
+// had ended; other errors are as they were.
+func goneDuringRun(err error, what string) error {
+	if !errors.Is(err, iso7816.ErrCardRemoved) && !problem.Is(err, problem.CardRemoved) {
+		return err
+	}
+	return problem.Wrap(problem.CardRemoved, err, "the card was removed while "+what+" was running").
+		Because("What the program was to do may be done, or a part of it.").
+		Hint("put the card back, look at it with cardctl info, and run the command again")
+}
+
+// seen refuses a card that OpenSC's programs do not see.
+func (c *Card) seen() error {
+	if c.line.Reader() != "" {
+		return nil
+	}
+	return problem.New(problem.NotSupported, "OpenSC does not see this card").
+		Because("It sees the cards of the PC/SC daemon, and this one is used in process.").
+		Hint("cardctl sim attach NAME, then the same command with --reader of the virtual reader")
 }
 
 // openSC is the version of OpenSC, asked once. The card is released: even
 // opensc-tool --info waits for who holds it.
 func (c *Card) openSC(ctx context.Context) (Version, error) {
-	if err := c.Close(); err != nil || c.versionKnown {
+	if c.versionKnown {
+		return c.version, nil
+	}
+	if err := c.remember(ctx); err != nil {
 		return c.version, err
 	}
-	v, err := c.tools.Version(ctx)
-	c.version, c.versionKnown = v, err == nil
-	return v, err
+	if err := c.Close(); err != nil {
+		return c.version, err
+	}
+	err := c.askVersion(ctx)
+	return c.version, err
+}
+
+// askVersion asks for the version, once.
+func (c *Card) askVersion(ctx context.Context) (err error) {
+	if !c.versionKnown {
+		c.version, err = c.tools.Version(ctx)
+		c.versionKnown = err == nil
+	}
+	return err
 }
 
 // failure is the failure of a program that is in err, nil for others.
@@ -57,6 +143,7 @@ func (c *Card) explain(err error, what string) error {
 		return err // the caller knows what is on the card
 	}
 	if p := failure(err).refusal(); p != nil {
+		p.Cause = err
 		return p
 	}
 	code, why := problem.Failed, sentence(err.Error())
@@ -64,7 +151,7 @@ func (c *Card) explain(err error, what string) error {
 		why = openSCSays(err)
 	}
 	switch iso7816.StatusOf(err) {
-	case iso7816.StatusNoSpace, iso7816.StatusMemoryFailure:
+	case iso7816.StatusNoSpace:
 		why = "The card has no room for it [" + iso7816.StatusOf(err).String() + "]."
 	case iso7816.StatusINSNotSupported, iso7816.StatusFunctionNotSupported, iso7816.StatusCLANotSupported:
 		code = problem.NotSupported
@@ -76,6 +163,11 @@ func (c *Card) explain(err error, what string) error {
 
 func openSCSays(err error) string { return "OpenSC says: " + err.Error() + "." }
 
+const unknownCard = "Failed to connect to card: Card is invalid or cannot be handled"
+
+// unconnected is a program that did not get as far as the card.
+func (e *toolError) unconnected() bool { return e != nil && e.message == unknownCard }
+
 // refusal is what some of OpenSC's last lines mean, nil for others.
 func (e *toolError) refusal() *problem.Error {
 	if e == nil {
@@ -83,7 +175,7 @@ func (e *toolError) refusal() *problem.Error {
 	}
 	var p *problem.Error
 	switch e.message {
-	case "Failed to connect to card: Card is invalid or cannot be handled":
+	case unknownCard:
 		p = problem.New(problem.NotSupported, "OpenSC does not know this card").
 			Hint("cardctl list-readers shows the applications of each card")
 	case "Failed to store private key: Not allowed":
@@ -92,7 +184,6 @@ func (e *toolError) refusal() *problem.Error {
 	default:
 		return nil
 	}
-	p.Cause = e
 	return p.Because("%s", openSCSays(e))
 }
 
@@ -111,10 +202,10 @@ func (c *Card) judge(ctx context.Context, err error, before PIN, what string) er
 	if err == nil || failed == nil || ctx.Err() != nil {
 		return c.explain(err, what)
 	}
-	c.Forget()
-	if c.gone(ctx) {
-		return removed(err)
+	if errors.Is(err, iso7816.ErrCardRemoved) {
+		return err
 	}
+	c.Forget()
 	d, lookErr := c.PINs(ctx)
 	if errors.Is(lookErr, iso7816.ErrCardRemoved) || problem.Is(lookErr, problem.CardRemoved) {
 		return removed(lookErr)
@@ -123,32 +214,22 @@ func (c *Card) judge(ctx context.Context, err error, before PIN, what string) er
 		if now := d.PIN(before.ID); now != nil {
 			now.TriesLeft, lookErr = c.Tries(ctx, *now)
 			if lookErr == nil && now.TriesLeft >= 0 && now.TriesLeft < before.TriesLeft {
-				return wrongPIN(*now, err)
+				return wrongPIN(*now, failed)
 			}
 		}
 	}
 	if failed.message == "Failed to verify PIN" || failed.message == "PIN code verification failed: PIN code or key incorrect" {
 		before.TriesLeft = -1
-		return wrongPIN(before, err)
+		return wrongPIN(before, failed)
 	}
 	if p := failed.refusal(); p != nil {
+		p.Cause = err
 		return p
 	}
 	p := problem.New(problem.Failed, "%s", what).Because("%s", openSCSays(failed)).
 		Hint("cardctl info shows what is on the card")
 	p.Cause = err
 	return p
-}
-
-// gone reports whether the card cannot be reached any more. A reader takes its
-// time to notice, and a command tells at once.
-func (c *Card) gone(ctx context.Context) bool {
-	ch, err := c.line.Channel(ctx)
-	if err != nil {
-		return ctx.Err() == nil
-	}
-	_, err = ch.Select(ctx, appletAID())
-	return err != nil && iso7816.StatusOf(err) == 0 && ctx.Err() == nil
 }
 
 func removed(cause error) error {
@@ -168,7 +249,7 @@ func wrongPIN(p PIN, cause error) error {
 		e = e.WithTries(p.TriesLeft)
 	}
 	if p.TriesLeft == 0 {
-		e = e.Hint("%s", p.wayOut())
+		e = e.Hint("%s", p.WayOut())
 	}
 	e.Cause = cause
 	return e
@@ -179,17 +260,6 @@ func triesNote(left int) string {
 		return "1 try left"
 	}
 	return fmt.Sprintf("%d tries left", left)
-}
-
-// Name is what users call the PIN.
-func (p PIN) Name() string {
-	switch {
-	case p.Unblocking:
-		return "PUK"
-	case p.SO:
-		return "SO PIN"
-	}
-	return "user PIN"
 }
 
 func derOf(text []byte) ([]byte, error) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -24,6 +25,9 @@ type Tools struct {
 
 	// Find finds a program by its name; nil for the search path.
 	Find func(name string) (string, error)
+
+	// Run runs a program to its end; nil for a child process.
+	Run runner.Func
 }
 
 // The first version of OpenSC that is good enough: older ones do not take
@@ -83,21 +87,26 @@ type call struct {
 	secrets []handover
 	// stdin is what the program reads there; nil for nothing.
 	stdin []byte
-	// file is what stands in the place of the argument filePlace: it goes
-	// through a pipe and never to the disk.
+	// file is what FilePlace stands for.
 	file []byte
 	// driver is OpenSC's name of the card driver, where it is known.
 	driver string
+	// serial is what the card has afterwards, or will have, where the program
+	// erases the card or makes a structure.
+	serial string
 }
+
+// changes reports whether the program changes the card.
+func (c call) changes() bool { return c.program == "pkcs15-init" || len(c.secrets) > 0 }
+
+// String names the run without what is secret or changes nothing.
+func (c call) String() string { return c.program + " " + c.args[0] }
 
 // handover is a secret for an option of a program.
 type handover struct {
 	option string
 	value  *secret.Bytes
 }
-
-// filePlace is the argument that becomes the name of the pipe.
-const filePlace = "\x00file"
 
 // toolError is a program of OpenSC that failed.
 type toolError struct {
@@ -124,45 +133,57 @@ const stopped = 2 * time.Second
 
 // run runs a program to its end and returns what it wrote to standard output.
 func (t Tools) run(ctx context.Context, c call) ([]byte, error) {
-	path, err := t.find(c.program)
-	if err != nil {
-		return nil, err
-	}
-	args := slices.Clone(c.args)
-	env := t.environment(c.driver)
+	p := runner.Program{Name: c.program, Args: slices.Clone(c.args), Env: t.environment(c.driver), Stdin: c.stdin, File: c.file}
 	for i, s := range c.secrets {
 		if bytes.IndexByte(s.value.Reveal(), 0) >= 0 {
 			return nil, problem.New(problem.Usage, "a secret for %s has a zero byte in it", s.option)
 		}
 		name := fmt.Sprintf("PKCS15_SECRET_%d", i)
-		args = append(args, s.option, "env:"+name)
-		env = append(env, name+"="+string(s.value.Reveal()))
+		p.Args = append(p.Args, s.option, "env:"+name)
+		p.Env = append(p.Env, name+"="+string(s.value.Reveal()))
 	}
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = env
+	start := t.Run
+	if start == nil {
+		start = t.child
+	}
+	result, err := start(ctx, p)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, err
+	case result.Exit != 0:
+		return nil, &toolError{c.program, result.Exit, lastLine(result.Stderr, c.secrets)}
+	}
+	return result.Stdout, nil
+}
+
+// child runs a program as a child process without a terminal.
+func (t Tools) child(ctx context.Context, p runner.Program) (runner.Result, error) {
+	path, err := t.find(p.Name)
+	if err != nil {
+		return runner.Result{}, err
+	}
+	cmd := exec.CommandContext(ctx, path, p.Args...)
+	cmd.Env = p.Env
 	cmd.WaitDelay = stopped
-	cmd.Stdin = bytes.NewReader(c.stdin)
+	cmd.Stdin = bytes.NewReader(p.Stdin)
 	detach(cmd)
 	var stdout, stderr limited
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if c.file != nil {
-		feed, err := pipe(cmd, c.file)
+	if p.File != nil {
+		feed, err := pipe(cmd, p.File)
 		if err != nil {
-			return nil, err
+			return runner.Result{}, err
 		}
 		defer feed()
 	}
 	err = cmd.Run()
 	var status *exec.ExitError
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err == nil:
-		return stdout.Bytes(), nil
-	case errors.As(err, &status):
-		return nil, &toolError{c.program, status.ExitCode(), lastLine(stderr.Bytes(), c.secrets)}
+	if err != nil && !errors.As(err, &status) {
+		return runner.Result{}, fmt.Errorf("%s: %w", p.Name, err)
 	}
-	return nil, fmt.Errorf("%s: %w", c.program, err)
+	return runner.Result{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Exit: cmd.ProcessState.ExitCode()}, nil
 }
 
 func (t Tools) find(program string) (string, error) {
@@ -205,7 +226,7 @@ func pipe(cmd *exec.Cmd, content []byte) (end func(), err error) {
 	name := fmt.Sprintf("/dev/fd/%d", firstExtra+len(cmd.ExtraFiles))
 	cmd.ExtraFiles = append(cmd.ExtraFiles, r)
 	for i, a := range cmd.Args {
-		if a == filePlace {
+		if a == runner.FilePlace {
 			cmd.Args[i] = name
 		}
 	}

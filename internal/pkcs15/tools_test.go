@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -50,7 +51,7 @@ func TestVersion(t *testing.T) {
 func TestWhatAProgramGets(t *testing.T) {
 	tools := program(t, `echo "$*"; env; cat; cat "$2"; (: </dev/tty) 2>/dev/null && echo a terminal; true`)
 	out, err := tools.run(t.Context(), call{
-		program: "pkcs15-init", args: []string{"--store", filePlace}, driver: "isoApplet", stdin: []byte("what it reads\n"),
+		program: "pkcs15-init", args: []string{"--store", runner.FilePlace}, driver: "isoApplet", stdin: []byte("what it reads\n"),
 		file: []byte("what is in the pipe\n"), secrets: []handover{{"--pin", secret.New([]byte("246813"))}},
 	})
 	if err != nil {

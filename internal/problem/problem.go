@@ -23,11 +23,13 @@ const (
 	PINIncorrect  Code = "pin-incorrect"
 	KeysIncorrect Code = "keys-incorrect"
 	PINBlocked    Code = "pin-blocked"
+	TriesUnknown  Code = "tries-unknown"
 	CardBusy      Code = "card-busy"
 	NotSupported  Code = "not-supported"
 	Mismatch      Code = "mismatch"
 	Refused       Code = "refused"
 	CardRemoved   Code = "card-removed"
+	CardChanged   Code = "card-changed"
 	Interrupted   Code = "interrupted"
 )
 
@@ -95,7 +97,7 @@ func (e *Error) Reason() string {
 	if errors.As(e.Cause, &inner) {
 		return inner.Reason()
 	}
-	return e.Cause.Error()
+	return Sentence(e.Cause.Error())
 }
 
 func (e *Error) Error() string {
@@ -112,3 +114,7 @@ func Is(err error, code Code) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Code == code
 }
+
+// Gone reports whether err says that the card that was named cannot be reached
+// any more: it was removed, or another is in its place.
+func Gone(err error) bool { return Is(err, CardRemoved) || Is(err, CardChanged) }

@@ -3,6 +3,7 @@
 package secret
 
 import (
+	"bytes"
 	"fmt"
 	"unicode/utf8"
 )
@@ -25,6 +26,14 @@ func (s *Bytes) Reveal() []byte {
 		return nil
 	}
 	return s.b
+}
+
+// Clone is a copy with a life of its own; nil of nil.
+func (s *Bytes) Clone() *Bytes {
+	if s == nil {
+		return nil
+	}
+	return New(bytes.Clone(s.b))
 }
 
 // Len is the length in bytes, 0 for nil.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/exec"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,8 +28,14 @@ func (r *Resolver) child(ctx context.Context, name string, args ...string) *exec
 	return cmd
 }
 
-// runCommand returns the first line that a shell command writes.
-func (r *Resolver) runCommand(ctx context.Context, line string) (*Bytes, error) {
+// runCommand returns what a shell command writes.
+func (r *Resolver) runCommand(ctx context.Context, line string) ([]byte, error) {
+	if !strings.ContainsAny(line, " \t\n;&|<>()$`\"'") {
+		// The shell would repeat a word that it does not know, and it may be a secret.
+		if _, err := exec.LookPath(line); err != nil {
+			return nil, problem.New(problem.Usage, "there is no such program")
+		}
+	}
 	shell, option := "sh", "-c"
 	if runtime.GOOS == "windows" {
 		shell, option = "cmd", "/C"
@@ -44,19 +51,19 @@ func (r *Resolver) runCommand(ctx context.Context, line string) (*Bytes, error) 
 	// A child of the shell may keep the pipe open after the shell is gone.
 	stop := context.AfterFunc(ctx, func() { _ = out.Close() })
 	defer stop()
-	s, err := readLine(out)
+	written, err := readWhole(out)
 	// The rest is read, or the command would fail when it writes on.
 	drain(out)
 	waited := cmd.Wait()
 	if ctx.Err() != nil {
-		s.Wipe()
+		Wipe(written)
 		return nil, ctx.Err()
 	}
 	if waited != nil {
-		s.Wipe()
+		Wipe(written)
 		return nil, exitProblem("the command", waited)
 	}
-	return s, err
+	return written, err
 }
 
 func drain(r io.Reader) {

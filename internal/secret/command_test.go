@@ -19,12 +19,14 @@ func TestCommand(t *testing.T) {
 		name, command, want string // "" for a problem
 	}{
 		{"one line", "echo 123456", "123456"},
-		{"first of several", "printf '123456\\nuser: me\\n'", "123456"},
+		{"several lines", "printf '123456\\nuser: me\\n'", ""},
+		{"two line ends", "echo 123456; echo", ""},
 		{"without newline", "printf 123456", "123456"},
-		{"writes much after it", "echo 123456; seq 100000", "123456"},
+		{"writes much after it", "echo 123456; seq 100000", ""},
 		{"nothing", "true", ""},
 		{"empty line", "echo; echo 123456", ""},
 		{"fails", "echo 123456; exit 3", ""},
+		{"a word that is no program", "a123456", ""},
 		{"not there", "exec /nonexistent/command", ""},
 		{"too long", "head -c 5000 /dev/zero", ""},
 		{"sees no secret", `echo "${CARDCTL_PIN-none} ${MINE-none}"`, "none none"},
@@ -43,8 +45,8 @@ func TestCommand(t *testing.T) {
 			if string(s.Reveal()) != test.want || (err == nil) != (test.want != "") {
 				t.Errorf("%q, %v", s.Reveal(), err)
 			}
-			if err != nil && (!problem.Is(err, problem.Usage) || strings.Contains(err.Error(), "123456")) {
-				t.Error(err)
+			if err != nil && (!problem.Is(err, problem.Usage) || strings.Contains(err.Error()+stderr.String(), "123456")) {
+				t.Error(err, stderr.String())
 			}
 		})
 	}

@@ -14,16 +14,20 @@ func Names() []Name {
 // Variable is the environment variable that holds the secret where its flag is
 // not given: CARDCTL_ADMIN_PIN.
 func (n Name) Variable() string {
-	return "CARDCTL_" + strings.ToUpper(strings.ReplaceAll(string(n), "-", "_"))
+	return prefix + strings.ToUpper(strings.ReplaceAll(string(n), "-", "_"))
 }
 
-// FilterEnv returns env without the variables that hold secrets: those of
-// Names, and those that env: sources name. It is what a child process may get.
+// public are the variables of cardctl that hold no secret. Any other of its
+// variables may be one, also one of a later version or with a slip in its name.
+var public = []string{"READER", "SERIAL", "MODULE", "OUTPUT", "APP", "STATE_DIR", "LEDGER"}
+
+const prefix = "CARDCTL_"
+
+// FilterEnv returns env without the variables that may hold secrets: those of
+// cardctl but for the public ones, and those that env: sources name. It is what a
+// child process may get.
 func FilterEnv(env []string, sources ...Source) []string {
 	var hidden []string
-	for _, n := range Names() {
-		hidden = append(hidden, n.Variable())
-	}
 	for _, s := range sources {
 		if s.kind == kindEnv {
 			hidden = append(hidden, s.argument)
@@ -31,7 +35,11 @@ func FilterEnv(env []string, sources ...Source) []string {
 	}
 	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
-		return slices.ContainsFunc(hidden, func(h string) bool { return sameVariable(name, h) })
+		same := func(other string) bool { return sameVariable(name, other) }
+		if len(name) >= len(prefix) && sameVariable(name[:len(prefix)], prefix) {
+			return !slices.ContainsFunc(public, func(p string) bool { return same(prefix + p) }) || slices.ContainsFunc(hidden, same)
+		}
+		return slices.ContainsFunc(hidden, same)
 	})
 }
 

@@ -2,16 +2,22 @@ package secret
 
 import (
 	"errors"
-	"io"
+	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// readFile reads a whole file, less one end of line. It takes regular files,
-// and pipes, which is what a shell makes of <(command).
-func readFile(path string) (*Bytes, error) {
+// readFile reads a whole file. It takes regular files, and pipes, which is what
+// a shell makes of <(command).
+func (r *Resolver) readFile(path string) ([]byte, error) {
+	if fd, ok := descriptorFile(path); ok && fd != 0 && !slices.Contains(r.Descriptors, fd) {
+		return nil, errNotHanded
+	}
 	// Looking first keeps devices from being opened at all.
 	if info, err := os.Stat(path); err != nil {
 		return nil, openError(err)
@@ -33,17 +39,19 @@ func readFile(path string) (*Bytes, error) {
 	if err := checkReaders(f, info.Mode(), path); err != nil {
 		return nil, err
 	}
-	b := make([]byte, MaxLength+3)
-	n, err := io.ReadFull(f, b)
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return trimmed(b[:n])
-	case err != nil:
-		Wipe(b)
-		return nil, readError(err)
+	return readWhole(f)
+}
+
+// descriptorFile is the descriptor that a path is another name for.
+func descriptorFile(path string) (fd int, ok bool) {
+	dir, name := filepath.Split(filepath.Clean(path))
+	for _, known := range []string{"/dev/fd/", "/proc/self/fd/", fmt.Sprintf("/proc/%d/fd/", os.Getpid()), "/proc/thread-self/fd/"} {
+		if dir == known {
+			fd, err := strconv.Atoi(name)
+			return fd, err == nil
+		}
 	}
-	Wipe(b)
-	return nil, errTooLong
+	return 0, false
 }
 
 func checkMode(mode fs.FileMode) error {

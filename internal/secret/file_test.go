@@ -3,8 +3,10 @@
 package secret
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,9 +23,10 @@ func TestFile(t *testing.T) {
 	}{
 		{"as it is", "123456", 0o600, "123456"},
 		{"one newline is stripped", "123456\n", 0o400, "123456"},
-		{"and not a second", "123456\n\n", 0o600, "123456\n"},
+		{"and not a second", "123456\n\n", 0o600, ""},
 		{"of DOS", "123456\r\n", 0o600, "123456"},
-		{"spaces stay", " 123 456 \n", 0o600, " 123 456 "},
+		{"spaces inside stay", "123 456\n", 0o600, "123 456"},
+		{"spaces around", " 123456 \n", 0o600, ""},
 		{"longest", most + "\r\n", 0o600, most},
 		{"too long", most + "x", 0o600, ""},
 		{"far too long", most + most, 0o600, ""},
@@ -100,8 +103,12 @@ func TestFD(t *testing.T) {
 	if err := read.Close(); err != nil {
 		t.Fatal(err)
 	}
+	inherited := InheritedDescriptors()
+	if !slices.Contains(inherited, fd) {
+		t.Fatalf("%d is not among %v", fd, inherited)
+	}
 	source := Source{kind: kindFD, fd: fd}
-	r := &Resolver{Sources: map[Name]Source{PIN: source, NewPIN: source}}
+	r := &Resolver{Sources: map[Name]Source{PIN: source, NewPIN: source}, Descriptors: inherited}
 	for _, test := range []struct {
 		name Name
 		want string
@@ -117,9 +124,30 @@ func TestFD(t *testing.T) {
 	}
 }
 
-func TestFDClosed(t *testing.T) {
-	r := &Resolver{Sources: sources(t, "pin", "fd:999")}
-	if _, err := r.Ask(t.Context(), Request{Name: PIN}); !problem.Is(err, problem.Usage) {
-		t.Error(err)
+// What was not handed down is not read, though it is open: Go's runtime has files
+// of its own. Their other names are not read either.
+func TestFDThatWasNotHandedDown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "own")
+	if err := os.WriteFile(path, []byte("100000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = own.Close() }()
+	fd := int(own.Fd())
+	inherited := InheritedDescriptors()
+	for _, source := range []string{
+		fmt.Sprintf("fd:%d", fd), "fd:1", "fd:2", "fd:999",
+		fmt.Sprintf("file:/dev/fd/%d", fd), fmt.Sprintf("file:/proc/self/fd/%d", fd), fmt.Sprintf("file:/proc/%d/fd/%d", os.Getpid(), fd),
+	} {
+		r := &Resolver{Sources: sources(t, "pin", source), Descriptors: inherited}
+		if s, err := r.Ask(t.Context(), Request{Name: PIN}); !problem.Is(err, problem.Usage) || s != nil {
+			t.Errorf("%s: %q, %v", source, s.Reveal(), err)
+		}
+	}
+	if again := InheritedDescriptors(); len(again) > 0 {
+		t.Errorf("%v would be handed on to child processes", again)
 	}
 }

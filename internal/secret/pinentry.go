@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"runtime"
 
+	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -61,9 +62,9 @@ func (r *Resolver) pinentryDialogue(a *assuan, q Request) (*Bytes, error) {
 			return nil, err
 		}
 	}
-	description := q.label()
+	description := output.Line(q.label())
 	if q.Note != "" {
-		description += "\n" + q.Note
+		description += "\n" + output.Line(q.Note)
 	}
 	for _, c := range [][2]string{
 		{"SETTITLE", "cardctl"},
@@ -96,7 +97,7 @@ func askTwice(a *assuan, q Request) (*Bytes, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.command("SETDESC", "Repeat "+q.label()); err != nil {
+	if err := a.command("SETDESC", output.Line("Repeat "+q.label())); err != nil {
 		s.Wipe()
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func askFakePinentry(t *testing.T, ctx context.Context, role string, q Request) 
 
 func TestPinentry(t *testing.T) {
 	s, told, err := askFakePinentry(t, t.Context(), "plain", Request{Name: PIN, Label: "user PIN, 100% yours", Note: "3 tries left"})
-	if err != nil || string(s.Reveal()) != "12%34\n" {
+	if err != nil || string(s.Reveal()) != "12%34" {
 		t.Errorf("%q, %v", s.Reveal(), err)
 	}
 	want := []string{
@@ -126,7 +126,7 @@ func TestPinentryNew(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.role, func(t *testing.T) {
 			s, told, err := askFakePinentry(t, t.Context(), test.role, Request{Name: NewPIN, Label: "new PIN", New: true})
-			if (err == nil) != test.ok || test.ok && string(s.Reveal()) != "12%34\n" || !test.ok && !problem.Is(err, problem.Usage) {
+			if (err == nil) != test.ok || test.ok && string(s.Reveal()) != "12%34" || !test.ok && !problem.Is(err, problem.Usage) {
 				t.Errorf("%q, %v", s.Reveal(), err)
 			}
 			if !slices.Contains(told, test.told) {

@@ -1,6 +1,9 @@
 package secret
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Name is which secret is wanted. It is the name of the flag that gives its
 // source, and with CARDCTL_ in front, in upper case and with underscores, the
@@ -44,3 +47,6 @@ type Request struct {
 // it gets. A secret that is missing, where nobody can be asked, is a
 // problem.Usage.
 type Asker func(ctx context.Context, r Request) (*Bytes, error)
+
+// ErrMissing is a secret that nobody gives, and that nobody can be asked for.
+var ErrMissing = errors.New("the secret is missing")

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -35,6 +36,10 @@ type Resolver struct {
 	// Stdin is where the source stdin reads. It is read byte by byte up to
 	// the end of the line, so that what follows stays there for others.
 	Stdin io.Reader
+
+	// Descriptors are what fd: may read besides stdin: those that were handed to
+	// this process.
+	Descriptors []int
 
 	// Stderr is where command: and pinentry write their errors.
 	Stderr io.Writer
@@ -81,12 +86,12 @@ func (r *Resolver) Ask(ctx context.Context, q Request) (*Bytes, error) {
 			return nil, err
 		}
 	}
-	s, err := r.read(ctx, source, q)
-	if err == nil && s.Len() == 0 {
-		err = problem.New(problem.Usage, "it is empty")
-	}
+	raw, err := r.read(ctx, source, q)
 	if err == nil {
-		return s, nil
+		var s *Bytes
+		if s, err = meant(raw); err == nil {
+			return s, nil
+		}
 	}
 	switch {
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
@@ -99,7 +104,7 @@ func (r *Resolver) Ask(ctx context.Context, q Request) (*Bytes, error) {
 
 func (r *Resolver) source(name Name) (source Source, where string, ok bool) {
 	if s := r.Sources[name]; s.kind != kindNone {
-		return s, "--" + string(name) + " " + s.String(), true
+		return s, "--" + string(name) + " " + kindNames[s.kind], true
 	}
 	if value, ok := lookup(r.Env, name.Variable()); ok && value != "" {
 		return Source{kind: kindEnv, argument: name.Variable()}, name.Variable(), true
@@ -117,6 +122,7 @@ func (r *Resolver) missing(q Request) error {
 		why = "--no-input forbids to ask"
 	}
 	p := problem.New(problem.Usage, "%s: not given", q.label()).Hint("--%s env:NAME", q.Name)
+	p.Cause = ErrMissing
 	if r.Sources[q.Name].kind == kindPrompt {
 		return p.Because("--%s is to be typed, and %s. Other sources are env:NAME, file:PATH, fd:N, stdin and command:CMD.", q.Name, why)
 	}
@@ -132,19 +138,17 @@ func (q Request) label() string {
 	return q.Label
 }
 
-func (r *Resolver) read(ctx context.Context, s Source, q Request) (*Bytes, error) {
+// read returns what a source gives, as it stands.
+func (r *Resolver) read(ctx context.Context, s Source, q Request) ([]byte, error) {
 	switch s.kind {
 	case kindEnv:
 		value, ok := lookup(r.Env, s.argument)
 		if !ok {
 			return nil, problem.New(problem.Usage, "the variable is not set")
 		}
-		if len(value) > MaxLength {
-			return nil, errTooLong
-		}
-		return New([]byte(value)), nil
+		return []byte(value), nil
 	case kindFile:
-		return interruptible(ctx, func() (*Bytes, error) { return readFile(s.argument) })
+		return input.Interruptible(ctx, func() ([]byte, error) { return r.readFile(s.argument) }, Wipe)
 	case kindFD:
 		return r.readStream(ctx, func() (io.Reader, error) { return r.file(s.fd) })
 	case kindStdin:
@@ -152,11 +156,14 @@ func (r *Resolver) read(ctx context.Context, s Source, q Request) (*Bytes, error
 	case kindCommand:
 		return r.runCommand(ctx, s.argument)
 	case kindPinentry:
-		return r.askPinentry(ctx, q)
+		return revealed(r.askPinentry(ctx, q))
 	default:
-		return r.prompt(ctx, q)
+		return revealed(r.prompt(ctx, q))
 	}
 }
+
+// revealed are the bytes of a secret, which are not wiped with it.
+func revealed(s *Bytes, err error) ([]byte, error) { return s.Reveal(), err }
 
 // promptAttempts is how often a new secret is asked for when the two times
 // differ.

@@ -81,6 +81,10 @@ func TestAskOrder(t *testing.T) {
 		{name: "variable not set", flag: "env:MINE", env: []string{"CARDCTL_PIN=2"}, code: problem.Usage},
 		{name: "variable empty", flag: "env:MINE", env: []string{"MINE="}, code: problem.Usage},
 		{name: "variable too long", flag: "env:MINE", env: []string{"MINE=" + strings.Repeat("1", MaxLength+1)}, code: problem.Usage},
+		{name: "variable with a line end", flag: "env:MINE", env: []string{"MINE=1\n"}, want: "1"},
+		{name: "variable with two lines", flag: "env:MINE", env: []string{"MINE=1\n2"}, code: problem.Usage},
+		{name: "variable with quotes", env: []string{"CARDCTL_PIN='1'"}, code: problem.Usage},
+		{name: "typed with a blank", terminal: &fakeTerminal{answers: []string{"1 "}}, code: problem.Usage},
 		{name: "typed nothing", terminal: &fakeTerminal{answers: []string{""}}, code: problem.Usage},
 		{name: "interrupted", terminal: &fakeTerminal{err: problem.New(problem.Interrupted, "interrupted")}, code: problem.Interrupted},
 	}
@@ -231,6 +235,39 @@ func TestStdinLimits(t *testing.T) {
 	}
 }
 
+// The rule is the same for every source, and an error repeats nothing of it.
+func TestAskRefusesWhatCannotHaveBeenMeant(t *testing.T) {
+	for name, text := range unmeantSecrets {
+		path := filepath.Join(t.TempDir(), "pin")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		environ := []string{"PATH=" + os.Getenv("PATH")}
+		if !strings.Contains(text, "\x00") {
+			environ = append(environ, "MINE="+text)
+		}
+		for _, source := range []string{"env:MINE", "file:" + path, "command:cat " + path, "prompt"} {
+			r := &Resolver{Env: environ, Sources: sources(t, "pin", source), Terminal: &fakeTerminal{answers: []string{text}}}
+			s, err := r.Ask(t.Context(), Request{Name: PIN, Label: "user PIN"})
+			if !problem.Is(err, problem.Usage) || s != nil || strings.Contains(err.Error(), "648") {
+				t.Errorf("%s by %s: %q, %v", name, source, s.Reveal(), err)
+			}
+		}
+	}
+}
+
+// What a source names may be the secret itself.
+func TestAskRepeatsNoArgument(t *testing.T) {
+	for _, source := range []string{"env:a777312", "file:777312", "fd:7773", "command:777312", "command:exit 7773"} {
+		r := &Resolver{Env: os.Environ(), Sources: sources(t, "pin", source)}
+		_, err := r.Ask(t.Context(), Request{Name: PIN, Label: "user PIN"})
+		var p *problem.Error
+		if !errors.As(err, &p) || p.Code != problem.Usage || strings.Contains(p.What+p.Why+p.Try, "7773") {
+			t.Errorf("%s: %+v", source, p)
+		}
+	}
+}
+
 func TestStdinClosed(t *testing.T) {
 	r := &Resolver{Sources: sources(t, "pin", "stdin")}
 	if _, err := r.Ask(t.Context(), Request{Name: PIN}); !problem.Is(err, problem.Usage) {
@@ -254,7 +291,7 @@ func TestAskCanceled(t *testing.T) {
 }
 
 func TestFilterEnv(t *testing.T) {
-	env := []string{"PATH=/bin", "CARDCTL_PIN=1", "CARDCTL_NEW_PIN=2", "CARDCTL_MANAGEMENT_KEY=3", "CARDCTL_READER=0", "MINE=4", "MINE2=5", "odd"}
+	env := []string{"PATH=/bin", "CARDCTL_PIN=1", "CARDCTL_NEW_PIN=2", "CARDCTL_MANAGEMENT_KEY=3", "CARDCTL_NEWPIN=6", "CARDCTL_READER=0", "MINE=4", "MINE2=5", "odd"}
 	got := FilterEnv(env, Source{kind: kindEnv, argument: "MINE"}, Source{kind: kindFile, argument: "MINE2"})
 	if want := []string{"PATH=/bin", "CARDCTL_READER=0", "MINE2=5", "odd"}; !slices.Equal(got, want) {
 		t.Errorf("%q", got)

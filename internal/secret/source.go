@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,11 @@ const (
 var kindNames = [...]string{
 	kindEnv: "env", kindFile: "file", kindFD: "fd", kindStdin: "stdin",
 	kindCommand: "command", kindPinentry: "pinentry", kindPrompt: "prompt",
+}
+
+// Kinds are the first words of sources.
+func Kinds() []string {
+	return slices.DeleteFunc(slices.Clone(kindNames[:]), func(name string) bool { return name == "" })
 }
 
 // Source says where a secret comes from; it never holds the secret. The zero

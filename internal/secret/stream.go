@@ -4,38 +4,20 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 
+	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
 var errTooLong = problem.New(problem.Usage, "it is longer than %d bytes", MaxLength)
 
-// interruptible runs f, which may block, and returns early when ctx ends; a
-// secret that comes later is wiped.
-func interruptible(ctx context.Context, f func() (*Bytes, error)) (*Bytes, error) {
-	type result struct {
-		s   *Bytes
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		s, err := f()
-		done <- result{s, err}
-	}()
-	select {
-	case r := <-done:
-		return r.s, r.err
-	case <-ctx.Done():
-		go func() { (<-done).s.Wipe() }()
-		return nil, ctx.Err()
-	}
-}
-
 // readStream reads the next line of a stream that may hold several secrets.
-func (r *Resolver) readStream(ctx context.Context, open func() (io.Reader, error)) (*Bytes, error) {
-	return interruptible(ctx, func() (*Bytes, error) {
+func (r *Resolver) readStream(ctx context.Context, open func() (io.Reader, error)) ([]byte, error) {
+	return input.Interruptible(ctx, func() ([]byte, error) {
 		r.turn.Lock()
 		defer r.turn.Unlock()
 		stream, err := open()
@@ -46,20 +28,23 @@ func (r *Resolver) readStream(ctx context.Context, open func() (io.Reader, error
 			return nil, errClosed
 		}
 		return readLine(stream)
-	})
+	}, Wipe)
 }
 
 var errClosed = problem.New(problem.Usage, "it is closed")
 
-// file is the file of an inherited descriptor. It is kept, for the next line,
+// file is the file of a descriptor that was handed to this process: any other
+// number is a file of Go's runtime, or of nobody. It is kept, for the next line,
 // and because Go closes what nobody keeps.
 func (r *Resolver) file(fd int) (io.Reader, error) {
-	if fd == 0 {
+	switch {
+	case fd == 0:
 		return r.Stdin, nil
-	}
-	if runtime.GOOS == "windows" {
+	case runtime.GOOS == "windows":
 		return nil, problem.New(problem.NotSupported, "Windows has no file descriptors").
 			Hint("use env:NAME, file:PATH or stdin")
+	case !slices.Contains(r.Descriptors, fd):
+		return nil, errNotHanded
 	}
 	if f, ok := r.files[fd]; ok {
 		return f, nil
@@ -68,10 +53,6 @@ func (r *Resolver) file(fd int) (io.Reader, error) {
 	if f == nil {
 		return nil, errClosed
 	}
-	if _, err := f.Stat(); err != nil {
-		return nil, errClosed
-	}
-	closeOnExec(fd)
 	if r.files == nil {
 		r.files = map[int]*os.File{}
 	}
@@ -79,17 +60,19 @@ func (r *Resolver) file(fd int) (io.Reader, error) {
 	return f, nil
 }
 
-// readLine reads to the end of a line, and not a byte more.
-func readLine(r io.Reader) (*Bytes, error) {
-	b := make([]byte, 0, MaxLength+2)
+var errNotHanded = problem.New(problem.Usage, "no such file descriptor").
+	Because("It was not open when cardctl was started. A shell opens it by 3<FILE behind the command.")
+
+// readLine reads to the end of a line, which it returns as well, and not a byte
+// more.
+func readLine(r io.Reader) ([]byte, error) {
+	b := make([]byte, 0, MaxLength+len("\r\n")+1)
 	for {
 		n, err := r.Read(b[len(b) : len(b)+1])
 		b = b[:len(b)+n]
 		switch {
-		case n == 1 && b[len(b)-1] == '\n':
-			return trimmed(b)
-		case errors.Is(err, io.EOF) && len(b) > 0:
-			return trimmed(b)
+		case n == 1 && b[len(b)-1] == '\n', errors.Is(err, io.EOF) && len(b) > 0:
+			return b, nil
 		case errors.Is(err, io.EOF):
 			return nil, problem.New(problem.Usage, "no line is left in it")
 		case err != nil:
@@ -102,24 +85,28 @@ func readLine(r io.Reader) (*Bytes, error) {
 	}
 }
 
-// trimmed takes b over, without one end of line.
-func trimmed(b []byte) (*Bytes, error) {
-	if n := len(b); n > 0 && b[n-1] == '\n' {
-		b = b[:n-1]
-		if n > 1 && b[n-2] == '\r' {
-			b = b[:n-2]
-		}
-	}
-	if len(b) > MaxLength {
+// readWhole reads all that there is.
+func readWhole(r io.Reader) ([]byte, error) {
+	b := make([]byte, MaxLength+len("\r\n")+1)
+	n, err := io.ReadFull(r, b)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return b[:n], nil
+	case err != nil:
 		Wipe(b)
-		return nil, errTooLong
+		return nil, readError(err)
 	}
-	return New(b), nil
+	Wipe(b)
+	return nil, errTooLong
 }
 
 func readError(err error) error {
 	if errors.Is(err, os.ErrClosed) {
 		return errClosed
+	}
+	var system *fs.PathError
+	if errors.As(err, &system) {
+		err = system.Err // the path may be a secret in the wrong place
 	}
 	return problem.Wrap(problem.Usage, err, "it cannot be read")
 }

@@ -11,6 +11,7 @@ import (
 // are logged in.
 type bench struct {
 	driver  string // of OpenSC, where the keys agree on one
+	open    func(ctx context.Context, name, driver string) (*p11.Module, error)
 	modules []benchModule
 }
 
@@ -21,9 +22,9 @@ type benchModule struct {
 }
 
 func newBench(all []Options) *bench {
-	b := &bench{driver: all[0].Driver}
+	b := &bench{driver: all[0].Holder.Driver, open: all[0].Load}
 	for _, o := range all {
-		if o.Driver != b.driver {
+		if o.Holder.Driver != b.driver {
 			b.driver = ""
 		}
 	}
@@ -37,7 +38,7 @@ func (b *bench) load(ctx context.Context, name string) (*p11.Module, error) {
 			return known.module, nil
 		}
 	}
-	m, err := p11.LoadFor(ctx, name, b.driver)
+	m, err := b.open(ctx, name, b.driver)
 	if err != nil {
 		return nil, err
 	}

@@ -40,10 +40,10 @@ func TestSeveralKeys(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			asked := 0
 			for i := range test.keys {
-				test.keys[i].Ask = func(context.Context, secret.Request) (*secret.Bytes, error) {
+				test.keys[i].Policy = policy(func(context.Context, secret.Request) (*secret.Bytes, error) {
 					asked++
 					return secret.New([]byte(test.pin)), nil
-				}
+				})
 			}
 			reports, err := smoke.RunAll(t.Context(), test.keys)
 			if test.code == "" && err != nil || test.code != "" && !problem.Is(err, test.code) {
@@ -75,7 +75,9 @@ func TestSeveralKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	if err := s.Login(t.Context(), p11.Login{Ask: ask("000000")}); !problem.Is(err, problem.PINIncorrect) {
+	wrong := secret.New([]byte("000000"))
+	defer wrong.Wipe()
+	if err := s.LoginWith(t.Context(), p11.User, wrong); !problem.Is(err, problem.PINIncorrect) {
 		t.Errorf("somebody is logged in: %v", err)
 	}
 }

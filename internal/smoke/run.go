@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // run is the state between the checks.
@@ -85,7 +88,7 @@ func (r *run) keep(err error) {
 	if r.failed == nil {
 		r.failed = err
 	}
-	if problem.Is(err, problem.CardRemoved) || problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) {
+	if problem.Gone(err) || problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) {
 		r.stopped = true
 	}
 }
@@ -103,7 +106,12 @@ func (r *run) openModule(ctx context.Context) bool {
 
 func (r *run) findToken(ctx context.Context) bool {
 	return r.check(ctx, "token", func() (string, error) {
-		s, err := r.at.find(ctx, r.module, p11.Wanted{Serial: r.o.Serial, URI: r.o.URI, Public: r.public()})
+		s, err := r.at.find(ctx, r.module, p11.Wanted{Reader: r.o.Reader, Serial: r.o.Holder.Serial, Token: r.o.Holder.Token, URI: r.o.URI, Public: r.public()})
+		if problem.Is(err, problem.NotFound) && r.o.There != nil {
+			if gone := r.o.There(ctx); problem.Gone(gone) {
+				err = gone
+			}
+		}
 		if err != nil {
 			return "", err
 		}
@@ -124,7 +132,7 @@ func (r *run) public() crypto.PublicKey {
 func (r *run) checkCertificate(ctx context.Context) {
 	r.check(ctx, "certificate", func() (string, error) {
 		shown, own := r.session.Found().Certificates, r.o.Certificate
-		if own != nil && r.o.Public != nil && !p11.SamePublicKey(own.PublicKey, r.o.Public) {
+		if own != nil && r.o.Public != nil && !pubkey.Same(own.PublicKey, r.o.Public) {
 			return "", problem.New(problem.Mismatch, "the certificate on the card is not for this key").
 				Hint("cardctl info")
 		}
@@ -138,9 +146,9 @@ func (r *run) checkCertificate(ctx context.Context) {
 			missing := problem.New(problem.NotFound, "the module does not show the certificate of this key").
 				Because("The card has it, but programs that use this module do not find it.").
 				Hint("cardctl doctor shows which other modules there are")
-			if strings.HasPrefix(r.o.Key, "OPENPGP.") && r.o.Key != "OPENPGP.3" {
-				missing.Because("%s", missing.Why+" Some versions of OpenSC show only that of OPENPGP.3.").
-					Hint("use OPENPGP.3 for what programs shall find, or another version of the module")
+			if other := r.o.Holder.ShownInstead; other != "" {
+				missing.Because("%s", missing.Why+" Some versions of OpenSC show only that of "+other+".").
+					Hint("use %s for what programs shall find, or another version of the module", other)
 			}
 			return "", missing
 		}
@@ -169,23 +177,66 @@ func (r *run) describe(c *x509.Certificate) string {
 
 func (r *run) login(ctx context.Context) bool {
 	return r.check(ctx, "login", func() (string, error) {
-		before := r.session.LoggedIn()
-		err := r.session.Login(ctx, p11.Login{
-			Ask: r.o.Ask, Holder: r.o.Holder, Tries: r.o.Tries,
-			AllowLastTry: r.o.AllowLastTry, SharedPIN: r.o.SharedPIN, DerivedPIN: r.o.DerivedPIN, Notify: r.o.Notify,
-		})
 		switch t := r.session.Token(); {
-		case err != nil:
-			return "", err
-		case before:
+		case r.session.LoggedIn():
 			return "logged in already", nil
 		case !t.LoginRequired:
 			return "the token wants no login", nil
 		case t.PINPad:
-			return "with the PIN typed at the reader", nil
+			return "with the PIN typed at the reader", r.sendPIN(ctx)
+		case r.o.PIN.Derived:
+			return "", problem.New(problem.NotSupported, "%s: the user PIN cannot be sent through this module", r.report.Module).
+				Because("The card takes its PINs in key derived format (KDF), and the module does not make it: the card would count a right PIN as a wrong one.").
+				Hint("--module scute, which leaves the PIN to GnuPG, or switch the format off with kdf-setup off in gpg --card-edit")
 		}
-		return "with the user PIN", nil
+		return "with the user PIN", r.sendPIN(ctx)
 	})
+}
+
+// sendPIN logs in, by the policy. A PIN that was not accepted ends the run: the
+// card's other tokens may have the same.
+func (r *run) sendPIN(ctx context.Context) error {
+	own, err := r.pin()
+	if err != nil {
+		return err
+	}
+	r.session.OnPINPad(r.o.Notify)
+	err = r.o.Policy.Send(ctx, own, func(ctx context.Context, value *secret.Bytes) error {
+		return r.session.LoginWith(ctx, p11.User, value)
+	})
+	if err == nil && r.o.Holder.SharedPIN {
+		r.session.SharePIN()
+	}
+	r.stopped = r.stopped || err != nil
+	return err
+}
+
+// pin is the PIN that the token takes. What the card itself tells of it goes before
+// what the module does, which is asked where the card tells nothing.
+func (r *run) pin() (pin.PIN, error) {
+	own, told, token := r.o.TokenPIN(r.module, r.session), r.o.PIN, r.session.Token()
+	if told.Tries == nil {
+		return own, nil
+	}
+	if r.o.Holder.SeveralPINs && token.Label != r.o.Holder.Token {
+		return own, problem.New(problem.TriesUnknown, "%s: which of the card's PINs the token %q takes is not known, and none was sent", r.report.Module, token.Label).
+			Because("The key has the %s: sent in the place of another, it would cost that one a try.", told.Name()).
+			Hint("name the token, whose own PIN is asked for then: --key '%s;id=%%45'", token.URI)
+	}
+	modules := own.Tries
+	own.Holder, own.Label, own.Rescue = told.Holder, told.Label, told.Rescue
+	own.Tries = func(ctx context.Context, again bool) (pin.Tries, error) {
+		left, err := told.Tries(ctx, again)
+		if err != nil || left.Known() {
+			return left, err
+		}
+		return modules(ctx, again)
+	}
+	own.Min = max(own.Min, told.Min)
+	if own.Max == 0 || told.Max > 0 && told.Max < own.Max {
+		own.Max = told.Max
+	}
+	return own, nil
 }
 
 func (r *run) findKey(ctx context.Context) bool {

@@ -13,9 +13,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
-	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // DefaultModule is what is loaded where no module is named: the one that
@@ -30,12 +31,13 @@ type Options struct {
 	// Key is how the report calls the key: OPENPGP.3, or its URI.
 	Key string
 
-	// Driver is OpenSC's name for the driver of the card, empty where it is not
-	// known (p11.LoadFor).
-	Driver string
-	// Serial is the serial number of the card, empty where the URI or the
-	// public key alone are to find the token.
-	Serial string
+	// Reader is the reader that the card was looked at in, Holder what programs
+	// know it by. Both are empty for a token that the URI alone finds.
+	Reader string
+	Holder key.Holder
+	// There looks whether the card is still there, and the same, where a module does
+	// not show it; nil for a token.
+	There func(ctx context.Context) error
 	// URI names token and key; the zero URI leaves it to the others.
 	URI p11.URI
 	// Public is the key as the card itself tells it, Certificate the
@@ -43,25 +45,21 @@ type Options struct {
 	// module's word is taken.
 	Public      crypto.PublicKey
 	Certificate *x509.Certificate
+	// Stored reads the certificate of a key from its card, in DER.
+	Stored func(ctx context.Context, k key.Key) ([]byte, error)
 	// Chain are issuers' certificates, which are sent along in TLS.
 	Chain []*x509.Certificate
 
-	// Ask gives the user PIN. It is asked for once.
-	Ask secret.Asker
-	// Holder says at a prompt whose PIN it is: "OpenPGP card 000F12345678".
-	Holder string
-	// Tries reads from the card how many tries the user PIN has left; nil
-	// where there is only the module to know. The card must be free for the
-	// module while Run works, so that Tries connects and lets go.
-	Tries func(ctx context.Context) (int, error)
-	// AllowLastTry permits the PIN to be sent when one try is left.
-	AllowLastTry bool
-	// SharedPIN says that all tokens that the module makes of the card have
-	// this one PIN, as those of an OpenPGP card do.
-	SharedPIN bool
-	// DerivedPIN says that the card takes its PINs in key derived format, as
-	// an OpenPGP card may.
-	DerivedPIN bool
+	// Policy sends the user PIN, once. PIN tells of it what the card itself does;
+	// without Tries there is only the module to know, and TokenPIN is asked. The
+	// card must be free for the module while Run works, so that Tries takes it
+	// and lets it go.
+	Policy   *pin.Policy
+	PIN      pin.PIN
+	TokenPIN func(m *p11.Module, s *p11.Session) pin.PIN
+	// Load loads a module, which its user closes; driver is OpenSC's name for
+	// that of the card.
+	Load func(ctx context.Context, name, driver string) (*p11.Module, error)
 	// Notify tells the user that the PIN is to be typed at the reader. It may
 	// be nil.
 	Notify func(message string)
@@ -143,7 +141,7 @@ func RunAll(ctx context.Context, all []Options) ([]Report, error) {
 		failed, reports[len(reports)-1].Passed = err, false
 	}
 	var p *problem.Error
-	if errors.As(failed, &p) && p.Code == problem.CardRemoved {
+	if errors.As(failed, &p) && problem.Gone(p) {
 		failed = problem.Wrap(p.Code, p, p.What).Because("%s Nothing on the card was changed.", p.Reason())
 	}
 	return reports, failed

@@ -13,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/internal/smoke"
@@ -22,8 +25,18 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(softhsm.Main(m)) }
 
-func ask(pin string) secret.Asker {
-	return func(context.Context, secret.Request) (*secret.Bytes, error) { return secret.New([]byte(pin)), nil }
+// typed sends a PIN that somebody types.
+func typed(value string) *pin.Policy {
+	return policy(func(context.Context, secret.Request) (*secret.Bytes, error) { return secret.New([]byte(value)), nil })
+}
+
+func policy(ask secret.Asker) *pin.Policy { return pin.New(ask, pin.Allow{}) }
+
+// counted is the card's own word for the tries of its PIN.
+func counted(left int) pin.PIN {
+	return pin.PIN{Role: pin.User, Holder: "OpenPGP card 000F12345678", Tries: func(context.Context, bool) (pin.Tries, error) {
+		return pin.Left(left), nil
+	}}
 }
 
 func options(t *testing.T, token softhsm.Token, id string) smoke.Options {
@@ -32,7 +45,10 @@ func options(t *testing.T, token softhsm.Token, id string) smoke.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return smoke.Options{Module: "softhsm2", Key: uri.String(), URI: uri, Ask: ask(token.PIN)}
+	return smoke.Options{
+		Module: "softhsm2", Key: uri.String(), URI: uri, Policy: typed(token.PIN), Load: desk.NewModules().Load,
+		TokenPIN: func(m *p11.Module, s *p11.Session) pin.PIN { return family.TokenPIN(&desk.Desk{}, m, s) },
+	}
 }
 
 // public asks the module for the public key.
@@ -164,15 +180,12 @@ func TestFailures(t *testing.T) {
 		code   problem.Code
 		fails  string
 	}{
-		{"wrong PIN", func(o *smoke.Options) { o.Ask = ask("000000") }, problem.PINIncorrect, "login"},
+		{"wrong PIN", func(o *smoke.Options) { o.Policy = typed("000000") }, problem.PINIncorrect, "login"},
 		{"no module", func(o *smoke.Options) { o.Module = "/nowhere/module.so" }, problem.NotFound, "module"},
-		{"no such card", func(o *smoke.Options) { o.Serial = "000F12345678" }, problem.NotFound, "token"},
-		{"a card with one try", func(o *smoke.Options) {
-			o.Tries = func(context.Context) (int, error) { return 1, nil }
-		}, problem.PINBlocked, "login"},
-		{"a blocked card", func(o *smoke.Options) {
-			o.Tries = func(context.Context) (int, error) { return 0, nil }
-		}, problem.PINBlocked, "login"},
+		{"no such card", func(o *smoke.Options) { o.Holder.Serial = "000F12345678" }, problem.NotFound, "token"},
+		{"a card in another reader", func(o *smoke.Options) { o.Reader = blankSlot(t) }, problem.NotFound, "token"},
+		{"a card with one try", func(o *smoke.Options) { o.PIN = counted(1) }, problem.PINBlocked, "login"},
+		{"a blocked card", func(o *smoke.Options) { o.PIN = counted(0) }, problem.PINBlocked, "login"},
 		{"the card's certificate is not the module's", func(o *smoke.Options) {
 			o.Certificate = ca.Issue(t, good.Public, nil)
 		}, problem.Mismatch, "certificate"},
@@ -214,6 +227,21 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// blankSlot is what the module calls the slot that has no token yet.
+func blankSlot(t *testing.T) string {
+	t.Helper()
+	m, err := p11.Load(t.Context(), "softhsm2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = m.Close() }()
+	blank, err := m.FindToken(t.Context(), p11.URI{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blank.SlotDescription
+}
+
 // A key is not advised instead of itself.
 func TestTheModuleShowsNoCertificate(t *testing.T) {
 	token, ca := softhsm.New(t, "hidden"), softhsm.NewCA(t, "Snake Oil CA")
@@ -221,12 +249,12 @@ func TestTheModuleShowsNoCertificate(t *testing.T) {
 	o := options(t, token, "%03")
 	o.Public = public(t, o)
 	o.Certificate = ca.Issue(t, o.Public, nil)
-	for name, advised := range map[string]bool{"OPENPGP.1": true, "OPENPGP.3": false, "PKCS15.45": false} {
-		o.Key = name
+	for other, advised := range map[string]bool{"OPENPGP.3": true, "": false} {
+		o.Holder.ShownInstead = other
 		_, err := smoke.Run(t.Context(), o)
 		var p *problem.Error
 		if !errors.As(err, &p) || p.Code != problem.NotFound || strings.Contains(p.Try, "use OPENPGP.3") != advised {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%q: %v", other, err)
 		}
 	}
 }
@@ -236,10 +264,10 @@ func TestInterrupted(t *testing.T) {
 	token.Generate(t, "EC:prime256v1", 1, "key")
 	ctx, cancel := context.WithCancel(t.Context())
 	o := options(t, token, "%01")
-	o.Ask = func(context.Context, secret.Request) (*secret.Bytes, error) {
+	o.Policy = policy(func(context.Context, secret.Request) (*secret.Bytes, error) {
 		cancel()
 		return secret.New([]byte(token.PIN)), nil
-	}
+	})
 	report, err := smoke.Run(ctx, o)
 	if err == nil || report.Passed || ctx.Err() == nil {
 		t.Errorf("passed %v, %v", report.Passed, err)

@@ -53,12 +53,12 @@ func (f fancy) confirm(question string) (bool, error) {
 	return index == 1, err
 }
 
-// output ends lines as raw mode wants it, and stays open when what writes to it
+// screen ends lines as raw mode wants it, and stays open when what writes to it
 // is closed. It keeps back the bell: promptui's line editor rings it for every
 // key that is not for a history.
-type output struct{ file *os.File }
+type screen struct{ file *os.File }
 
-func (o output) Write(p []byte) (int, error) {
+func (o screen) Write(p []byte) (int, error) {
 	shown := bytes.ReplaceAll(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n")), []byte("\a"), nil)
 	if _, err := o.file.Write(shown); err != nil {
 		return 0, err
@@ -66,4 +66,4 @@ func (o output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (output) Close() error { return nil }
+func (screen) Close() error { return nil }

@@ -3,6 +3,8 @@ package terminal
 import (
 	"context"
 	"strings"
+
+	"github.com/cardctl/cardctl/internal/output"
 )
 
 // widthUnknown is how wide a terminal is taken to be that does not say it.
@@ -13,7 +15,7 @@ const widthUnknown = 80
 func (t *Terminal) Confirm(ctx context.Context, question string) (bool, error) {
 	confirmed := false
 	err := t.ask(ctx, func() (err error) {
-		confirmed, err = t.asker().confirm(question)
+		confirmed, err = t.asker().confirm(output.Lines(question))
 		return err
 	})
 	return confirmed && err == nil, err
@@ -23,7 +25,7 @@ func (t *Terminal) Confirm(ctx context.Context, question string) (bool, error) {
 func (t *Terminal) Choose(ctx context.Context, question string, items []string) (int, error) {
 	chosen := -1
 	err := t.ask(ctx, func() error {
-		lines := strings.Split(question, "\n")
+		lines := strings.Split(output.Lines(question), "\n")
 		last := len(lines) - 1
 		for _, line := range lines[:last] {
 			if err := t.write(line + "\r\n"); err != nil {
@@ -51,7 +53,7 @@ func (t *Terminal) asker() asker {
 	if t.options.Plain {
 		return plain{in: t.keys(), out: t.out}
 	}
-	return fancy{in: t.keys(), out: output{t.out}}
+	return fancy{in: t.keys(), out: screen{t.out}}
 }
 
 func (t *Terminal) keys() *keys { return &keys{file: t.in} }
@@ -67,12 +69,15 @@ func (t *Terminal) width() int {
 // not wrap.
 func (t *Terminal) cut(line string) string {
 	room := max(t.width()-len("  > "), 1)
-	runes := []rune(strings.ReplaceAll(line, "\n", " "))
+	runes := []rune(oneLine(line))
 	if len(runes) > room {
 		runes = append(runes[:room-1], '…')
 	}
 	return string(runes)
 }
+
+// oneLine makes a line of what may hold anything, such as a card's label.
+func oneLine(text string) string { return output.Lines(strings.ReplaceAll(text, "\n", " ")) }
 
 func (t *Terminal) cutAll(lines []string) []string {
 	short := make([]string, len(lines))

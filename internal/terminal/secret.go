@@ -20,7 +20,7 @@ func (t *Terminal) ReadSecret(ctx context.Context, prompt string) (*secret.Bytes
 	var entered *secret.Bytes
 	err := t.ask(ctx, func() error {
 		line := hiddenLine{in: t.keys(), typed: typed}
-		err := t.write(prompt)
+		err := t.write(oneLine(prompt))
 		if err == nil {
 			err = line.read()
 		}
@@ -73,7 +73,6 @@ func (l *hiddenLine) read() error {
 			if err := l.skipSequence(); err != nil {
 				return err
 			}
-		case key < ' ':
 		case len(l.typed) == cap(l.typed):
 			l.tooLong = true
 		default:

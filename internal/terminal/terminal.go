@@ -1,7 +1,7 @@
 // Package terminal is the terminal the user sits at, reached as /dev/tty or the
 // console so that the standard streams stay free: reading secrets without
 // echo, confirming, choosing. What is asked, and whether it may be, is decided
-// elsewhere.
+// elsewhere. What is shown may come from a card: nothing of it moves the cursor.
 package terminal
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -65,7 +66,7 @@ func (t *Terminal) Show(text string) error {
 	if err := t.open(); err != nil {
 		return err
 	}
-	return t.write(strings.TrimSuffix(text, "\n") + "\n")
+	return t.write(output.Lines(strings.TrimSuffix(text, "\n")) + "\n")
 }
 
 // Close lets the terminal go. It may be asked again: then it is opened again.

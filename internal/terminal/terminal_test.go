@@ -402,3 +402,40 @@ func TestTerminalOfTheProcess(t *testing.T) {
 		t.Errorf("read %q", out.String())
 	}
 }
+
+// What a card is called moves no cursor and hides nothing, however it is asked.
+func TestNothingOfACardControlsTheTerminal(t *testing.T) {
+	const label, shown = "card\x1b[2J\u009b1A\u202e\u200b\u2028\r\x07", `card\x1b[2J\u009b1A\u202e\u200b\u2028\r\a`
+	for name, test := range map[string]struct {
+		keys string
+		ask  func(*Terminal) error
+	}{
+		"a PIN": {"1\r", func(t *Terminal) error {
+			_, err := t.ReadSecret(context.Background(), "PIN of "+label+": ")
+			return err
+		}},
+		"a choice": {"1\r", func(t *Terminal) error {
+			_, err := t.Choose(context.Background(), "Of\n"+label+"?", []string{label, "b"})
+			return err
+		}},
+		"an answer": {"y\r", func(t *Terminal) error { _, err := t.Confirm(context.Background(), "Erase\n"+label+"?"); return err }},
+		"a line":    {"", func(t *Terminal) error { return t.Show("see\n" + label) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			go func() { d.expect("card"); d.press(test.keys) }()
+			if err := test.ask(d.terminal(true)); err != nil {
+				t.Fatal(err)
+			}
+			d.expect("\n") // the end of the line, behind what is shown
+			if !strings.Contains(d.screen(), shown) {
+				t.Errorf("no %q on the screen: %q", shown, d.screen())
+			}
+			for _, raw := range []string{"\x1b[2J", "\u009b", "\u202e", "\u200b", "\u2028", "\x07"} {
+				if strings.Contains(d.screen(), raw) {
+					t.Errorf("%q is on the screen: %q", raw, d.screen())
+				}
+			}
+		})
+	}
+}

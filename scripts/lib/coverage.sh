@@ -1,12 +1,18 @@
 # shellcheck shell=bash
 # How much of the code the tests run, over several runs of go test. Needs say.sh.
 
-coverage_dir= # what the runs leave
+coverage_dir= # what the runs leave, where it is counted
 
-# covered_test runs go test with the arguments, counting the statements of
-# internal/ that are run.
+# count_coverage has the tests that run from now on counted.
+count_coverage() { coverage_dir=$(mktemp -d); }
+
+# covered_test runs go test with the arguments. Where it is counted, it counts
+# the statements of internal/ that are run.
 covered_test() {
-	[[ -n $coverage_dir ]] || coverage_dir=$(mktemp -d)
+	if [[ -z $coverage_dir ]]; then
+		go test "$@"
+		return
+	fi
 	go test -coverpkg=./internal/... "$@" -args -test.gocoverdir="$coverage_dir" | sed -u 's/[[:space:]]*coverage: .*//'
 }
 
@@ -30,8 +36,13 @@ check_coverage() {
 		}
 	' "$profile"
 	total=$(go tool cover -func="$profile" | awk 'END { sub("%", "", $NF); print $NF }')
-	rm -r "$profile" "$coverage_dir"
-	coverage_dir=
+	rm "$profile"
 	awk -v total="$total" -v least="$least" 'BEGIN { exit total < least }' ||
 		die "the tests run $total% of the statements in internal/, and should run $least%."
+}
+
+# forget_coverage removes what was counted.
+forget_coverage() {
+	[[ -z $coverage_dir ]] || rm -rf "$coverage_dir"
+	coverage_dir=
 }

@@ -16,10 +16,11 @@ pid_in_file() { tr -dc '0-9' <"$PCSCD_PID_FILE"; }
 
 pcscd_runs() { [[ -e $PCSCD_PID_FILE && $(cat "/proc/$(pid_in_file)/comm" 2>/dev/null) == pcscd ]]; }
 
-# start_pcscd [more-readers] starts it, with two more virtual readers if told so.
+# start_pcscd [more-readers] starts it, unless that is done, with two more virtual readers if told so.
 # shellcheck disable=SC2120 # it is called without, mostly
 start_pcscd() {
 	local options=(--foreground) log
+	[[ -z $pcscd_job ]] || return 0
 	if has_virtual_readers; then
 		say "Using the PC/SC daemon that runs already"
 		return 0

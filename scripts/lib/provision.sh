@@ -142,13 +142,24 @@ import_certificate() {
 	attempt ctl import-cert --key "$key" "${ca[@]}" "$1"
 }
 
+# without_secrets COMMAND… runs a program of others. It gets none of cardctl's
+# variables, which hold the PINs, nor one that a source of card keys names.
+without_secrets() (
+	local name
+	for name in "${!CARDCTL_@}"; do
+		unset "$name"
+	done
+	[[ ${PROVISION_CARD_KEYS-} != env:* ]] || unset "${PROVISION_CARD_KEYS#env:}"
+	"$@"
+)
+
 # request_certificate FILE has a certificate signed. It is kept, so that one is issued
 # however often what comes after it fails.
 request_certificate() {
 	local mail=()
 	[[ -z ${PROVISION_EMAIL-} ]] || mail=(--email "$PROVISION_EMAIL")
 	step gen-csr ctl gen-csr --key "$key" --subject "$PROVISION_SUBJECT" "${mail[@]}" --out "$scratch/request.pem"
-	attempt sh -c "exec <\"\$1\"; $PROVISION_SIGN" sh "$scratch/request.pem" || fail sign "$?" "$(jq -r .message "$scratch/error")"
+	attempt without_secrets sh -c "exec <\"\$1\"; $PROVISION_SIGN" sh "$scratch/request.pem" || fail sign "$?" "$(jq -r .message "$scratch/error")"
 	[[ -s $scratch/result ]] || fail sign 1 "PROVISION_SIGN wrote no certificate"
 	mv "$scratch/result" "$1"
 	record sign "done"

@@ -5,101 +5,72 @@ package conformance
 import (
 	"context"
 	"os"
+	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
-	cardinit "github.com/cardctl/cardctl/internal/init"
-	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/test/stack"
 )
 
-// throughDaemon are the families whose cards are in a virtual reader of the PC/SC
-// daemon. OpenSC, which writes PKCS#15 cards, sees cards only there.
-var throughDaemon = []family{
-	{"OpenPGP 2.0 through the daemon", func(t *testing.T) *place { return openPGPInReader(t, "openpgp-2.0") }},
-	{"OpenPGP 3.4 through the daemon", func(t *testing.T) *place { return openPGPInReader(t, "openpgp-3.4") }},
-	{"PKCS#15 IsoApplet", func(t *testing.T) *place {
-		return pkcs15InReader(t, "pkcs15", map[secret.Name]string{secret.PIN: "246813", secret.PUK: "1234567890123456"})
-	}},
-	{"PKCS#15 MyEID", func(t *testing.T) *place {
-		return pkcs15InReader(t, "myeid", map[secret.Name]string{secret.PIN: "246813", secret.PUK: "12345678", secret.SOPIN: "87654321"})
-	}},
+// throughDaemon are the kinds whose cards are in a virtual reader of the PC/SC
+// daemon, where OpenSC's own programs see them.
+var throughDaemon = []kind{
+	{"OpenPGP 2.0 through the daemon", "openpgp", func(t *testing.T) *place { return openPGPInReader(t, "openpgp-2.0") }},
+	{"OpenPGP 3.4 through the daemon", "openpgp", func(t *testing.T) *place { return openPGPInReader(t, "openpgp-3.4") }},
+	{"PKCS#15 IsoApplet through the daemon", "pkcs15", func(t *testing.T) *place { return pkcs15InReader(t, "pkcs15", appletPINs()) }},
+	{"PKCS#15 MyEID through the daemon", "pkcs15", func(t *testing.T) *place { return pkcs15InReader(t, "myeid", myEIDPINs()) }},
 }
 
-// insert makes a simulated card and puts it into a virtual reader.
-func insert(t *testing.T, o cardsim.Options) *stack.Line {
+// inserted makes a simulated card and puts it into a virtual reader.
+func inserted(t *testing.T, o cardsim.Options) *reader {
 	t.Helper()
-	const reader = 1
+	const virtual = 1
 	card, err := cardsim.NewCard(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = card.Close() })
-	line := stack.NewLine(t, reader)
-	pull := line.Insert(card)
+	pull := stack.NewLine(t, virtual).Insert(card)
 	t.Cleanup(func() { pull() })
-	return line
+	name := stack.ReaderName(virtual)
+	return &reader{name: name, connect: func(ctx context.Context) (iso7816.Connection, error) {
+		readers, err := pcsc.Open(ctx, pcsc.Options{})
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = readers.Close() }()
+		return readers.Connect(ctx, name)
+	}}
 }
 
 func openPGPInReader(t *testing.T, profile string) *place {
 	t.Helper()
-	line := insert(t, cardsim.Options{Profile: profile})
-	p := openPGP(t, profile)
-	p.open = func(ctx context.Context, ref key.Reference, access key.Access) (key.Key, func() error, error) {
-		ch, err := line.Channel(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		k, err := key.Open(ctx, ch, ref, access)
-		return k, line.Release, err
-	}
-	return p
+	return openPGPIn(inserted(t, cardsim.Options{Profile: profile}))
 }
 
 func pkcs15InReader(t *testing.T, application string, pins map[secret.Name]string) *place {
 	t.Helper()
-	line := insert(t, cardsim.Options{Applications: []string{application}})
-	tools := pkcs15.Tools{Env: os.Environ()}
-	card, err := pkcs15.Open(t.Context(), line, tools)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = cardinit.InitialisePKCS15(t.Context(), card, cardinit.Options{
-		Label: "conformance", Access: key.Access{Ask: known(pins), Now: time.Now, Notify: func(string) {}}, Confirm: yes,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := card.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return &place{
-		ref:  "PKCS15.45",
-		pins: pins,
-		open: func(ctx context.Context, ref key.Reference, access key.Access) (key.Key, func() error, error) {
-			card, err := pkcs15.Open(ctx, line, tools)
-			if err != nil {
-				return nil, nil, err
-			}
-			k, closer, err := key.OpenPKCS15(ctx, card, ref, access)
-			if err != nil {
-				return nil, nil, err
-			}
-			return k, closer.Close, nil
-		},
-	}
+	p := pkcs15In(inserted(t, cardsim.Options{Applications: []string{application}}), pins)
+	p.desk.ChildEnv = os.Environ()
+	initialise(t, p)
+	return p
 }
 
-// known gives the secrets that there are, and none of others.
-func known(pins map[secret.Name]string) secret.Asker {
-	return func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
-		value, ok := pins[r.Name]
-		if !ok {
-			return nil, nil
+// TestTwoUserPINsThroughTheDaemon has OpenSC make the card.
+func TestTwoUserPINsThroughTheDaemon(t *testing.T) {
+	r := inserted(t, cardsim.Options{Applications: []string{"myeid"}})
+	for _, args := range makeTwoPINs() {
+		command := exec.Command("pkcs15-init", append([]string{"--reader", r.name}, args...)...)
+		command.Env = append(os.Environ(), twoPINsEnvironment()...)
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
 		}
-		return secret.New([]byte(value)), nil
 	}
+	p := pkcs15In(r, myEIDPINs())
+	p.ref, p.pins[secret.PIN] = "PKCS15.46", second
+	p.desk.ChildEnv = os.Environ()
+	theOtherIsNone(t, p)
 }

@@ -12,4 +12,6 @@ import (
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
-func TestMain(m *testing.M) { os.Exit(softhsm.Main(m)) }
+func TestMain(m *testing.M) {
+	os.Exit(softhsm.Main(m))
+}

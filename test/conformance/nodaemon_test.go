@@ -3,4 +3,4 @@
 package conformance
 
 // throughDaemon is empty where no PC/SC daemon is meant to run.
-var throughDaemon []family
+var throughDaemon []kind

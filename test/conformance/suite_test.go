@@ -9,19 +9,27 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/csr"
+	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
-// wrongPIN has a length that every family takes.
-const wrongPIN = "wrongpin"
+// wrongPIN and newPIN have a length that every family takes.
+const (
+	wrongPIN = "99999999"
+	newPIN   = "86420864"
+)
 
 // suite is what holds for every key, in this order on a place of its own.
 var suite = []struct {
@@ -35,28 +43,68 @@ var suite = []struct {
 	{"a key is brought", bring},
 	{"a certificate comes and goes", certificates},
 	{"a wrong PIN is sent once", wrong},
+	{"a wrong PIN costs one try", oneTry},
+	{"a blocked PIN is not sent", blocked},
+	{"a PIN is changed and unblocked", changed},
+	{"unknown tries are not enough", unknown},
+	{"a card whose PIN is blocked is made new", again},
 }
 
 func TestConformance(t *testing.T) {
-	for _, family := range append(families, throughDaemon...) {
-		t.Run(family.name, func(t *testing.T) {
+	for _, kind := range append(kinds, throughDaemon...) {
+		t.Run(kind.name, func(t *testing.T) {
 			for _, s := range suite {
-				t.Run(s.name, func(t *testing.T) { s.test(t, family.make(t)) })
+				t.Run(s.name, func(t *testing.T) { s.test(t, kind.make(t)) })
 			}
 		})
 	}
 }
 
+// TestEveryFamilyIsHere has a row for each name in --app that can be opened.
+func TestEveryFamilyIsHere(t *testing.T) {
+	for _, f := range family.All() {
+		rows := kinds
+		if f.Example == "" {
+			rows = keyless
+		}
+		for _, app := range f.Apps {
+			if f.Open != nil && !slices.ContainsFunc(rows, func(k kind) bool { return k.app == app }) {
+				t.Errorf("no row for %s", app)
+			}
+		}
+	}
+}
+
+// TestKeyless has cards that can be opened and have no key: nothing is asked.
+func TestKeyless(t *testing.T) {
+	for _, kind := range keyless {
+		p := kind.make(t)
+		w := family.Wanted{Takes: []string{kind.app}}
+		err := family.WithCard(t.Context(), p.desk, w, p.access(), func(ctx context.Context, _ family.At, c card.Card) error {
+			keys, err := c.Keys(ctx)
+			if identity := c.Identity(); len(keys) > 0 || !identity.Has(kind.app) {
+				t.Errorf("%s: %+v, %v", kind.name, identity, keys)
+			}
+			if _, err := c.Key(ctx, key.Reference{Text: p.ref}); !problem.Is(err, problem.NotSupported) {
+				t.Errorf("%s: %v", kind.name, err)
+			}
+			return err
+		})
+		if err != nil || len(p.asked) > 0 {
+			t.Errorf("%s: %v, asked %v", kind.name, err, p.asked)
+		}
+	}
+}
+
 // generate makes a key by the workflow, and tells what it reports.
-func generate(t *testing.T, p *place, o keygen.Options) (report keygen.Report, err error) {
+func (p *place) generate(t *testing.T, replace string) (keygen.Report, error) {
 	t.Helper()
-	p.use(t, func(k key.Key) { report, err = keygen.Generate(t.Context(), k, o) })
-	return report, err
+	return keygen.Generate(t.Context(), p.desk, p.access(), keygen.Wish{Key: p.ref, Algorithm: p.algorithm, Replace: replace})
 }
 
 func made(t *testing.T, p *place) keygen.Report {
 	t.Helper()
-	report, err := generate(t, p, keygen.Options{})
+	report, err := p.generate(t, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,37 +114,36 @@ func made(t *testing.T, p *place) keygen.Report {
 // occupant is what another run sees in the slot.
 func occupant(t *testing.T, p *place) (o *key.Occupant) {
 	t.Helper()
-	p.use(t, func(k key.Key) {
+	p.look(t, func(ctx context.Context, k key.Key) {
 		var err error
-		if o, err = k.Occupant(t.Context()); err != nil {
+		if o, err = k.Occupant(ctx); err != nil {
 			t.Fatal(err)
 		}
 	})
 	return o
 }
 
-func public(t *testing.T, p *place) (pub crypto.PublicKey) {
+func public(t *testing.T, p *place) crypto.PublicKey {
 	t.Helper()
-	p.use(t, func(k key.Key) {
-		var err error
-		if pub, err = k.Public(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	})
-	return pub
+	_, public, err := certstore.ExportKey(t.Context(), p.desk, p.access(), p.ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public
 }
 
-// request has the key sign a request, which is checked.
-func request(ctx context.Context, k key.Key) error {
-	signer, err := k.Signer(ctx)
+// sign has the key sign a request, which is checked.
+func (p *place) sign(t *testing.T) error {
+	t.Helper()
+	subject, err := csr.ParseName("CN=Floppy Head")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := csr.Sign(t.Context(), p.desk, p.access(), p.ref, csr.Request{Subject: subject}, 0, time.Now())
 	if err != nil {
 		return err
 	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, signer)
-	if err != nil {
-		return err
-	}
-	parsed, err := x509.ParseCertificateRequest(der)
+	parsed, err := x509.ParseCertificateRequest(made.DER)
 	if err != nil {
 		return err
 	}
@@ -105,34 +152,32 @@ func request(ctx context.Context, k key.Key) error {
 
 func signs(t *testing.T, p *place) {
 	t.Helper()
-	p.use(t, func(k key.Key) {
-		if err := request(t.Context(), k); err != nil {
-			t.Error(err)
-		}
-	})
+	if err := p.sign(t); err != nil {
+		t.Error(err)
+	}
 }
 
 func emptySlot(t *testing.T, p *place) {
 	if o := occupant(t, p); o != nil {
 		t.Errorf("there is %+v", o)
 	}
-	p.use(t, func(k key.Key) {
-		if der, err := k.Certificate(t.Context()); der != nil || err != nil {
+	p.look(t, func(ctx context.Context, k key.Key) {
+		if der, err := k.Certificate(ctx); der != nil || err != nil {
 			t.Errorf("certificate %x, %v", der, err)
 		}
-		if _, err := k.Public(t.Context()); !problem.Is(err, problem.NotFound) {
+		if _, err := k.Public(ctx); !problem.Is(err, problem.NotFound) {
 			t.Errorf("Public: %v", err)
 		}
-		if _, err := k.Signer(t.Context()); !problem.Is(err, problem.NotFound) {
-			t.Errorf("Signer: %v", err)
-		}
 	})
+	if err := p.sign(t); !problem.Is(err, problem.NotFound) {
+		t.Errorf("gen-csr: %v", err)
+	}
 }
 
 func makeAndSign(t *testing.T, p *place) {
 	report := made(t, p)
-	if p.asked != 1 {
-		t.Errorf("asked for %d PINs", p.asked)
+	if len(p.asked) != 1 {
+		t.Errorf("asked for %d PINs", len(p.asked))
 	}
 	if report.Ref != p.ref || report.Fingerprint == "" || report.Keygrip == "" {
 		t.Errorf("reported %+v", report)
@@ -140,18 +185,22 @@ func makeAndSign(t *testing.T, p *place) {
 	if o := occupant(t, p); o == nil || o.Fingerprint != report.Fingerprint || o.Algorithm != report.Algorithm || o.Unfinished {
 		t.Errorf("there is %+v, reported was %+v", o, report)
 	}
+	p.asked = nil
 	signs(t, p)
+	if len(p.asked) != 1 {
+		t.Errorf("asked for %d PINs to sign", len(p.asked))
+	}
 }
 
 func occupied(t *testing.T, p *place) {
 	report := made(t, p)
-	p.asked = 0
+	p.asked = nil
 	for _, named := range []string{"", "0000000000000000000000000000000000000000"} {
-		if _, err := generate(t, p, keygen.Options{Replace: named}); !problem.Is(err, problem.Refused) {
+		if _, err := p.generate(t, named); !problem.Is(err, problem.Refused) {
 			t.Errorf("--replace %q: %v", named, err)
 		}
 	}
-	if p.asked > 0 {
+	if len(p.asked) > 0 {
 		t.Error("a PIN was asked for in vain")
 	}
 	if o := occupant(t, p); o == nil || o.Fingerprint != report.Fingerprint {
@@ -161,7 +210,7 @@ func occupied(t *testing.T, p *place) {
 
 func replace(t *testing.T, p *place) {
 	first := made(t, p)
-	second, err := generate(t, p, keygen.Options{Replace: first.Fingerprint})
+	second, err := p.generate(t, first.Fingerprint)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,22 +233,17 @@ var brought = sync.OnceValue(func() *rsa.PrivateKey {
 
 func bring(t *testing.T, p *place) {
 	for i, unchanged := range []bool{false, true} {
-		p.use(t, func(k key.Key) {
-			report, err := keygen.Import(t.Context(), k, brought(), keygen.Options{})
-			if err != nil || report.Unchanged != unchanged || report.Algorithm != key.RSA2048 {
-				t.Errorf("time %d: %+v, %v", i+1, report, err)
-			}
-		})
+		then := func(context.Context, family.At, key.Key) error { return nil }
+		report, err := keygen.Import(t.Context(), p.desk, p.access(), brought(), keygen.Wish{Key: p.ref}, then)
+		if err != nil || report.Unchanged != unchanged || report.Algorithm != key.RSA2048 {
+			t.Errorf("time %d: %+v, %v", i+1, report, err)
+		}
 	}
-	if !key.SamePublic(public(t, p), brought().Public()) {
+	if !pubkey.Same(public(t, p), brought().Public()) {
 		t.Error("another key is there")
 	}
 	signs(t, p)
 }
-
-// yes and no are what a person says to the question whether to overwrite.
-func yes(context.Context, string) error { return nil }
-func no(context.Context, string) error  { return problem.New(problem.Refused, "no") }
 
 func certificates(t *testing.T, p *place) {
 	made(t, p)
@@ -209,65 +253,58 @@ func certificates(t *testing.T, p *place) {
 	foreign := ca.Issue(t, brought().Public(), nil)
 
 	steps := []struct {
-		name    string
-		leaf    *x509.Certificate
-		confirm func(context.Context, string) error
-		code    problem.Code // empty where it works
-		there   *x509.Certificate
+		name   string
+		leaf   *x509.Certificate
+		refuse bool
+		code   problem.Code // empty where it works
+		there  *x509.Certificate
 	}{
-		{"one for another key", foreign, yes, problem.Mismatch, nil},
-		{"the first", first, no, "", first},
-		{"the same", first, no, "", first},
-		{"another, not confirmed", second, no, problem.Refused, first},
-		{"another", second, yes, "", second},
+		{"one for another key", foreign, false, problem.Mismatch, nil},
+		{"the first", first, true, "", first},
+		{"the same", first, true, "", first},
+		{"another, not confirmed", second, true, problem.Refused, first},
+		{"another", second, false, "", second},
 	}
 	for _, step := range steps {
-		p.use(t, func(k key.Key) {
-			_, err := certstore.Import(t.Context(), k, []*x509.Certificate{step.leaf, ca.Certificate},
-				certstore.Options{Now: time.Now(), Confirm: step.confirm, Roots: []*x509.Certificate{ca.Certificate}})
-			if step.code == "" && err != nil || step.code != "" && !problem.Is(err, step.code) {
-				t.Errorf("%s: %v", step.name, err)
-			}
-		})
-		p.use(t, func(k key.Key) {
-			der, err := k.Certificate(t.Context())
-			if err != nil || step.there == nil && der != nil || step.there != nil && !bytes.Equal(der, step.there.Raw) {
-				t.Errorf("after %s: %x, %v", step.name, der, err)
-			}
-		})
+		p.refuse = step.refuse
+		_, err := certstore.Import(t.Context(), p.desk, p.access(), p.ref, []*x509.Certificate{step.leaf, ca.Certificate},
+			certstore.Options{Now: time.Now(), Roots: []*x509.Certificate{ca.Certificate}})
+		if step.code == "" && err != nil || step.code != "" && !problem.Is(err, step.code) {
+			t.Errorf("%s: %v", step.name, err)
+		}
+		_, der, err := certstore.Export(t.Context(), p.desk, p.access(), p.ref)
+		if there := step.there; there == nil && !problem.Is(err, problem.NotFound) || there != nil && (err != nil || !bytes.Equal(der, there.Raw)) {
+			t.Errorf("after %s: %x, %v", step.name, der, err)
+		}
 	}
 	signs(t, p)
 	for _, code := range []problem.Code{"", problem.NotFound} {
-		p.use(t, func(k key.Key) {
-			_, err := certstore.Delete(t.Context(), k, yes)
-			if code == "" && err != nil || code != "" && !problem.Is(err, code) {
-				t.Errorf("delete-cert: %v", err)
-			}
-		})
+		_, err := certstore.Delete(t.Context(), p.desk, p.access(), p.ref)
+		if code == "" && err != nil || code != "" && !problem.Is(err, code) {
+			t.Errorf("delete-cert: %v", err)
+		}
 	}
 	signs(t, p)
 }
 
 func wrong(t *testing.T, p *place) {
-	stranger := p.withPINs(wrongPIN)
-	if _, err := generate(t, stranger, keygen.Options{}); !problem.Is(err, problem.PINIncorrect) {
+	stranger := p.with(wrongPIN)
+	if _, err := stranger.generate(t, ""); !problem.Is(err, problem.PINIncorrect) {
 		t.Errorf("gen-key: %v", err)
 	}
 	if o := occupant(t, p); o != nil {
 		t.Errorf("there is %+v", o)
 	}
 	report := made(t, p)
-	stranger.asked = 0
-	stranger.use(t, func(k key.Key) {
-		if err := request(t.Context(), k); !problem.Is(err, problem.PINIncorrect) {
-			t.Errorf("gen-csr: %v", err)
-		}
-	})
-	if stranger.asked != 1 {
-		t.Errorf("asked %d times", stranger.asked)
+	stranger.asked = nil
+	if err := stranger.sign(t); !problem.Is(err, problem.PINIncorrect) {
+		t.Errorf("gen-csr: %v", err)
+	}
+	if len(stranger.asked) != 1 {
+		t.Errorf("asked %d times", len(stranger.asked))
 	}
 	signs(t, p) // which gives the PIN its tries back
-	if _, err := generate(t, stranger, keygen.Options{Replace: report.Fingerprint}); !problem.Is(err, problem.PINIncorrect) {
+	if _, err := stranger.generate(t, report.Fingerprint); !problem.Is(err, problem.PINIncorrect) {
 		t.Errorf("gen-key --replace: %v", err)
 	}
 	if o := occupant(t, p); o == nil || o.Fingerprint != report.Fingerprint {

@@ -4,6 +4,7 @@ package docs
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"path/filepath"
 	"regexp"
@@ -24,6 +25,8 @@ type world struct {
 	// prepare is run before each example, with the functions of
 	// testdata/world.sh and the example in $EXAMPLE.
 	prepare string
+	// puk is that of a card which takes no other; "" for the one of all.
+	puk string
 }
 
 // worlds are those of the commands by the names of their pages.
@@ -61,13 +64,16 @@ var worlds = map[string]world{
 	"cardctl-version":         {},
 }
 
+// byPUK wants a card that tells the tries of its PUK.
+const byPUK = "unblock-pin user --puk"
+
 // others are the examples, by a part of them, that want another world than the
 // rest of their page.
 var others = map[string]world{
 	"cardctl init --app pkcs15":        {applications: "pkcs15", attached: true},
 	"cardctl sim create":               {},
 	"smoke-test --key OPENPGP.3 --tls": {applications: "openpgp", attached: true, prepare: "certificate"},
-	"unblock-pin user --puk":           {applications: "pkcs15", attached: true, prepare: "pkcs15"},
+	byPUK:                              {applications: "myeid", attached: true, prepare: "myeid", puk: "13579246"},
 	"object=mail":                      {prepare: "token; token_key 45 vpn; token_key 46 mail"},
 	"id=%45":                           {prepare: "token; token_key 45 vpn"},
 }
@@ -137,6 +143,11 @@ func (w world) run(t *testing.T, example string) {
 	if w.applications == "" {
 		desk.Setenv("CARDCTL_MODULE", "softhsm2")
 	}
+	known := maps.Clone(secrets)
+	if w.puk != "" {
+		known["PUK"] = w.puk
+		desk.Setenv("PUK", w.puk)
+	}
 	// A person is asked at the terminal, line by line.
 	desk.Setenv("TERM", "dumb")
 	desk.Setenv("CARDCTL_PIN", "")
@@ -146,7 +157,7 @@ func (w world) run(t *testing.T, example string) {
 		t.Fatal(err)
 	}
 	desk.Run("bash", "-euc", ". "+functions+"\n"+w.prepare)
-	result := desk.AtTerminal(person, "bash", "-eo", "pipefail", "-c", surroundings(t, desk, example))
+	result := desk.AtTerminal(person(known), "bash", "-eo", "pipefail", "-c", surroundings(t, desk, example))
 	if result.Exit != 0 {
 		t.Error(result)
 	}
@@ -223,13 +234,15 @@ var prompts = []struct {
 	{regexp.MustCompile(`(?i)PIN[^\n]*: $`), "PIN", ""},
 }
 
-// person answers what the terminal asks.
-func person(screen string) string {
-	screen = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`).ReplaceAllString(screen, "")
-	for _, p := range prompts {
-		if p.question.MatchString(screen) {
-			return secrets[p.secret] + p.typed + "\r"
+// person answers what the terminal asks, and knows secrets.
+func person(known map[string]string) func(screen string) string {
+	return func(screen string) string {
+		screen = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`).ReplaceAllString(screen, "")
+		for _, p := range prompts {
+			if p.question.MatchString(screen) {
+				return known[p.secret] + p.typed + "\r"
+			}
 		}
+		return ""
 	}
-	return ""
 }

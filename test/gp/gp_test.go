@@ -4,7 +4,6 @@
 package gp
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +11,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -26,7 +27,7 @@ const javaCard = "gp"
 // isoApplet is a CAP file with the AIDs of IsoApplet.
 func isoApplet(t *testing.T) *applet.File {
 	t.Helper()
-	file, err := applet.ReadFile(filepath.Join("..", "..", "internal", "cardsim", "testdata", "IsoApplet.cap"))
+	file, err := applet.ReadFile(t.Context(), filepath.Join("..", "..", "internal", "cardsim", "testdata", "IsoApplet.cap"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,41 +153,62 @@ func session(t *testing.T, card *cardsim.Card, old, fresh []byte, level gp.Level
 	return true
 }
 
-// access is how a workflow gets to the card, with keys from a source.
-func access(ch *iso7816.Channel, state string, key []byte) applet.Access {
-	return applet.Access{
-		Channel: ch, StateDir: state,
+// one is a desk with one card.
+type one struct{ card *cardsim.Card }
+
+func (o one) List() ([]cardsim.Info, error) { return nil, nil }
+
+func (o one) Connect(ctx context.Context, _ string) (iso7816.Connection, error) {
+	return o.card.Connect(ctx)
+}
+
+// deskWith is a desk with a card, and what is remembered in a directory.
+func deskWith(card *cardsim.Card, state string) *desk.Desk {
+	return &desk.Desk{
+		Simulated: one{card}, Meant: desk.Selection{Reader: "sim:java"}, Detail: func(string, ...any) {},
+		StateDir: func() (string, error) { return state, nil },
+	}
+}
+
+// person is somebody with card keys, who says yes.
+func person(keys string) desk.Access {
+	return desk.Access{
+		Now:     time.Now,
+		Confirm: func(context.Context, desk.Question) error { return nil },
 		Ask: func(context.Context, secret.Request) (*secret.Bytes, error) {
-			return secret.New(fmt.Appendf(nil, "%X", key)), nil
+			return secret.New([]byte(keys)), nil
 		},
 	}
 }
+
+// work is a workflow on a card, with a directory for its files.
+type work func(ctx context.Context, d *desk.Desk, a desk.Access, dir string) error
 
 // The card pulled at every APDU of install, delete and set-keys: afterwards the
 // card can be listed with keys that are known, and the same again completes.
 func TestPulled(t *testing.T) {
 	old := counting(16, 0x10)
-	install := func(ctx context.Context, a applet.Access, _ string) error {
-		_, err := applet.Install(ctx, applet.InstallOptions{Access: a, File: isoApplet(t), Replace: true})
+	install := func(ctx context.Context, d *desk.Desk, a desk.Access, _ string) error {
+		_, err := applet.Install(ctx, d, a, applet.InstallOptions{File: isoApplet(t), Replace: true})
 		return err
 	}
-	remove := func(ctx context.Context, a applet.Access, _ string) error {
-		_, err := applet.Delete(ctx, applet.DeleteOptions{Access: a, AID: isoApplet(t).Package.AID, WithApplets: true})
+	remove := func(ctx context.Context, d *desk.Desk, a desk.Access, _ string) error {
+		_, err := applet.Delete(ctx, d, a, applet.DeleteOptions{AID: isoApplet(t).Package.AID, WithApplets: true})
 		return err
 	}
 	for _, work := range []struct {
 		name    string
 		channel string
-		before  func(ctx context.Context, a applet.Access, dir string) error
-		do      func(ctx context.Context, a applet.Access, dir string) error
+		before  work
+		do      work
 	}{
 		{"install", "scp02-55", nil, install},
 		{"replace", "scp03-70", install, install},
 		{"delete", "scp01-15", install, remove},
-		{"set-keys", "scp03-11", nil, func(ctx context.Context, a applet.Access, dir string) error {
+		{"set-keys", "scp03-11", nil, func(ctx context.Context, d *desk.Desk, a desk.Access, dir string) error {
 			file := filepath.Join(dir, "keys")
 			_ = os.Remove(file) // of the attempt before, which left the card as it was
-			_, err := applet.SetKeys(ctx, applet.SetKeysOptions{Access: a, Generate: true, File: file})
+			_, err := applet.SetKeys(ctx, d, a, applet.SetKeysOptions{Generate: true, File: file})
 			return err
 		}},
 	} {
@@ -206,41 +228,33 @@ func TestPulled(t *testing.T) {
 }
 
 // pulled reports whether the work was over before APDU n.
-func pulled(t *testing.T, channel string, old []byte, before, do func(context.Context, applet.Access, string) error, fault func(int) cardsim.Fault, n int) bool {
+func pulled(t *testing.T, channel string, old []byte, before, do work, fault func(int) cardsim.Fault, n int) bool {
 	t.Helper()
-	ctx, dir := t.Context(), t.TempDir()
+	ctx, dir, someone := t.Context(), t.TempDir(), person(fmt.Sprintf("%X", old))
 	o := cardsim.Options{SecureChannel: channel, CardKeys: [][]byte{old}, Serial: "12345678"}
 	offset := 0
 	if before != nil {
 		dry := newCard(t, o)
-		ch, release := connect(t, dry)
-		if err := before(ctx, access(ch, dir, old), dir); err != nil {
+		if err := before(ctx, deskWith(dry, dir), someone, dir); err != nil {
 			t.Fatal(err)
 		}
-		release()
 		offset = dry.Traffic().APDUs
 	}
 	card := newCard(t, o, fault(offset+n))
 	if before != nil {
-		ch, release := connect(t, card)
-		if err := before(ctx, access(ch, dir, old), dir); err != nil {
+		if err := before(ctx, deskWith(card, dir), someone, dir); err != nil {
 			t.Fatal(err)
 		}
-		release()
 	}
-	ch, release := connect(t, card)
-	err := do(ctx, access(ch, dir, old), dir)
-	release()
+	err := do(ctx, deskWith(card, dir), someone, dir)
 	if err == nil {
 		return true
 	}
 	keys := known(t, card, dir, old)
-	ch, release = connect(t, card)
-	defer release()
-	if !bytes.Equal(keys, old) {
+	if keys != fmt.Sprintf("%X", old) {
 		return false // the card has the new keys: there is nothing to repeat
 	}
-	if err := do(ctx, access(ch, dir, old), dir); err != nil && !gone(err) {
+	if err := do(ctx, deskWith(card, dir), someone, dir); err != nil && !gone(err) {
 		t.Fatalf("again: %v", err)
 	}
 	return false
@@ -254,27 +268,18 @@ func gone(err error) bool {
 
 // known lists the card with the old keys or those of the file, and returns
 // which the card has.
-func known(t *testing.T, card *cardsim.Card, dir string, old []byte) []byte {
+func known(t *testing.T, card *cardsim.Card, dir string, old []byte) string {
 	t.Helper()
-	candidates := [][]byte{old}
+	candidates := []string{fmt.Sprintf("%X", old)}
 	if text, err := os.ReadFile(filepath.Join(dir, "keys")); err == nil {
-		candidates = append(candidates, text)
+		candidates = append(candidates, strings.TrimSpace(string(text)))
 	}
 	var last error
-	for i, key := range candidates {
-		ch, release := connect(t, card)
-		a := access(ch, "", key)
-		if i > 0 {
-			a.Ask = func(context.Context, secret.Request) (*secret.Bytes, error) {
-				return secret.New(bytes.Clone(bytes.TrimSpace(key))), nil
-			}
-		}
-		_, last = applet.List(t.Context(), a)
-		release()
-		if last == nil {
-			return key
+	for _, keys := range candidates {
+		if _, last = applet.List(t.Context(), deskWith(card, ""), person(keys), applet.Domain{}); last == nil {
+			return keys
 		}
 	}
 	t.Fatalf("the card cannot be listed with keys that are known: %v", last)
-	return nil
+	return ""
 }

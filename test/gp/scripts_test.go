@@ -156,14 +156,12 @@ func runScript(t *testing.T, card *cardsim.Card, text string, says []string, the
 	if err != nil {
 		t.Fatal(err)
 	}
-	ch, release := connect(t, card)
 	var said strings.Builder
-	err = applet.RunScript(t.Context(), applet.ScriptOptions{
-		Access: applet.Access{Channel: ch, StateDir: t.TempDir()}, Script: script,
+	_, err = applet.RunScript(t.Context(), deskWith(card, t.TempDir()), person(""), applet.ScriptOptions{
+		Script: script,
 		Dir:    filepath.Join("..", "..", "internal", "cardsim", "testdata"),
 		Report: func(e applet.ScriptEvent) { _, _ = fmt.Fprintln(&said, e.Text) },
 	})
-	release()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said.String())
 	}
@@ -180,9 +178,7 @@ func runScript(t *testing.T, card *cardsim.Card, text string, says []string, the
 // contents are the AIDs on a card with the test keys, applications first.
 func contents(t *testing.T, card *cardsim.Card) string {
 	t.Helper()
-	ch, release := connect(t, card)
-	defer release()
-	l, err := applet.List(t.Context(), applet.Access{Channel: ch, DefaultKeys: true})
+	l, err := applet.List(t.Context(), deskWith(card, ""), person(""), applet.Domain{DefaultKeys: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,8 +198,7 @@ func TestScriptDeletesWhatItNames(t *testing.T) {
 		there       string
 	}{{false, "APPLET PACKAGE"}, {true, ""}} {
 		card := newCard(t, cardsim.Options{})
-		ch, release := connect(t, card)
-		if _, err := applet.Install(t.Context(), applet.InstallOptions{Access: applet.Access{Channel: ch, DefaultKeys: true}, File: isoApplet(t)}); err != nil {
+		if _, err := applet.Install(t.Context(), deskWith(card, ""), person(""), applet.InstallOptions{Domain: applet.Domain{DefaultKeys: true}, File: isoApplet(t)}); err != nil {
 			t.Fatal(err)
 		}
 		script, err := applet.ParseScript([]byte(text), func(string) string { return "" })
@@ -211,11 +206,10 @@ func TestScriptDeletesWhatItNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		said := ""
-		err = applet.RunScript(t.Context(), applet.ScriptOptions{
-			Access: applet.Access{Channel: ch}, Script: script, WithApplets: test.withApplets,
+		_, err = applet.RunScript(t.Context(), deskWith(card, ""), person(""), applet.ScriptOptions{
+			Script: script, WithApplets: test.withApplets,
 			Report: func(e applet.ScriptEvent) { said += e.Text },
 		})
-		release()
 		if got := contents(t, card); err != nil || got != scriptWords.Replace(test.there) || strings.Contains(said, "--with-applets") == test.withApplets {
 			t.Errorf("%t: %q, %q, %v", test.withApplets, got, said, err)
 		}

@@ -42,6 +42,7 @@ func TestHostileCardInAReader(t *testing.T) {
 			d.Setenv("CARDCTL_READER", stack.ReaderName(1))
 			d.Setenv("CARDCTL_PIN", canaryPIN)
 			d.Setenv("CARDCTL_ADMIN_PIN", canaryAdmin)
+			d.Setenv("CARDCTL_PUK", canaryPUK)
 			seen := func() bool { return strings.Contains(d.Run("opensc-tool", "--list-readers"), "Yes") }
 			t.Cleanup(func() { d.Eventually("the card is gone", func() bool { return !seen() }) })
 			asked := putHostileCard(t, answer)

@@ -18,9 +18,10 @@ import (
 
 // Secrets that are nowhere by chance.
 const (
-	canaryPIN   = "Kanarie-PIN-73916"
+	canaryPIN   = "Kanarie-PIN-7391"
 	canaryAdmin = "Kanarie-ADM-28450"
 	canaryNew   = "Kanarie-NEW-61583"
+	canaryPUK   = "Kanarie-PUK-2845" // as long as an IsoApplet's
 )
 
 // TestMemoryAfterTheWork stops commands that used PINs when all is done but the

@@ -88,9 +88,15 @@ func TestPKCS15CardAsATokenOfOpenSC(t *testing.T) {
 	if got, want := d.Run("cardctl", "export-cert", "--key", key), d.Run("cardctl", "export-cert", "--key", "PKCS15.45"); got != want {
 		t.Errorf("another certificate:\n%s", got)
 	}
-	d.VerifyRequest(d.Run("cardctl", "gen-csr", "--key", key, "--subject", name))
-	d.Run("cardctl", "smoke-test", "--key", key, "--tls")
-	d.Run("cardctl", "smoke-test", "--key", key, "--key", "PKCS15.45")
+	// OpenSC 0.23 does not ask an IsoApplet for its tries, and nobody else can while
+	// its module has the card.
+	const allowed = "--allow-unknown-tries"
+	if refused := d.Refused("gen-csr", "--key", key, "--subject", name); refused.Exit != 5 || refused.Code != "tries-unknown" || !strings.Contains(refused.Hint, allowed) {
+		t.Errorf("nothing tells the tries left: %+v", refused)
+	}
+	d.VerifyRequest(d.Run("cardctl", "gen-csr", "--key", key, "--subject", name, allowed))
+	d.Run("cardctl", "smoke-test", "--key", key, "--tls", allowed)
+	d.Run("cardctl", "smoke-test", "--key", key, "--key", "PKCS15.45", allowed)
 	if refused := d.Refused("gen-key", "--key", key); refused.Code != "refused" {
 		t.Errorf("a key with the ID of the first: %+v", refused)
 	}

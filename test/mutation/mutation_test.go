@@ -77,7 +77,7 @@ func (m mutation) run(t *testing.T, root string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-vet=off", "-run", "^"+m.test+"$", "./"+m.pkg)
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-failfast", "-vet=off", "-run", "^"+m.test+"$", "./"+m.pkg)
 	cmd.Dir = root
 	// The tests that build the program build the mutated one.
 	cmd.Env = append(cmd.Environ(), "GOFLAGS=-overlay="+filepath.Join(dir, "overlay"))

@@ -6,17 +6,20 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"encoding/pem"
 	"os"
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/csr"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
 	cardinit "github.com/cardctl/cardctl/internal/init"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/keygen"
-	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/test/stack"
@@ -30,18 +33,74 @@ const (
 	reader  = 1
 )
 
-// deafen makes the card none that this program speaks to, so that OpenSC's tools
-// do everything; or gives it its voice back.
-func (b *bench) deafen(yes bool) {
-	b.line.Instead = nil
-	if yes {
-		b.line.Instead = deaf{}
-	}
+// deafen makes the card none that this program knows, so that OpenSC's tools do
+// everything; or gives it its voice back.
+func (b *bench) deafen(yes bool) { b.deaf = yes }
+
+// connection is the card as this program sees it.
+type connection struct {
+	iso7816.Connection
+	bench *bench
 }
 
-type deaf struct{}
+func (c connection) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
+	if c.bench.deaf {
+		return []byte{0x6A, 0x82}, nil
+	}
+	answer, err := c.Connection.Transmit(ctx, apdu)
+	c.bench.removed = c.bench.removed || wasRemoved(err)
+	return answer, err
+}
 
-func (deaf) Transmit(context.Context, []byte) ([]byte, error) { return []byte{0x6A, 0x82}, nil }
+type service = desk.Readers
+
+// readers are those of the PC/SC daemon.
+type readers struct {
+	service
+	bench *bench
+}
+
+func (r readers) Connect(ctx context.Context, name string) (iso7816.Connection, error) {
+	c, err := r.service.Connect(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return connection{c, r.bench}, nil
+}
+
+func (b *bench) openReaders(ctx context.Context, o pcsc.Options) (desk.Readers, error) {
+	r, err := pcsc.Open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return readers{r, b}, nil
+}
+
+// inProcess are the cards of a desk that are in no reader: the one of the bench.
+type inProcess struct{ bench *bench }
+
+func (p inProcess) Connect(ctx context.Context, _ string) (iso7816.Connection, error) {
+	c, err := p.bench.local.Connect(ctx)
+	p.bench.removed = p.bench.removed || wasRemoved(err)
+	if err != nil {
+		return nil, err
+	}
+	return connection{c, p.bench}, nil
+}
+
+func (inProcess) List() ([]cardsim.Info, error) { return nil, nil }
+
+// at is the desk that the workflows work on.
+func (b *bench) at() *desk.Desk {
+	d := &desk.Desk{
+		OpenReaders: b.openReaders, Simulated: inProcess{b}, Modules: desk.NewModules(), ChildEnv: b.env,
+		Meant: desk.Selection{Reader: stack.ReaderName(reader), App: "pkcs15"},
+	}
+	if b.local != nil {
+		d.Meant.Reader = desk.SimulatedPrefix + "card"
+	}
+	return d
+}
 
 // bench is a desk with a PKCS#15 card in its reader.
 type bench struct {
@@ -50,9 +109,16 @@ type bench struct {
 	card  *stack.Card
 	wire  *stack.Wire
 	line  *stack.Line
-	local *localLine // where the card is in process, for a while
+	local *cardsim.Card // where the card is in process, for a while
 	pins  map[secret.Name]string
-	tools pkcs15.Tools
+	env   []string // of OpenSC's programs
+	// allowed are unknown tries: an IsoApplet does not tell those of its PUK, and a
+	// deaf card none.
+	allowed bool
+	// deaf says that the card answers this program nothing.
+	deaf bool
+	// removed says that the card was found to be gone.
+	removed bool
 	// asked are the secrets that were asked for.
 	asked []secret.Name
 }
@@ -66,9 +132,9 @@ func newBench(t *testing.T) *bench {
 
 func benchWithoutCard(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, desk: stack.NewDesk(t), pins: map[secret.Name]string{secret.PIN: userPIN, secret.PUK: puk, secret.NewPIN: newPIN}}
+	b := &bench{t: t, allowed: true, desk: stack.NewDesk(t), pins: map[secret.Name]string{secret.PIN: userPIN, secret.PUK: puk, secret.NewPIN: newPIN}}
 	b.line = stack.NewLine(t, reader)
-	b.tools.Env = os.Environ()
+	b.env = os.Environ()
 	b.desk.Setenv("PIN", userPIN)
 	b.desk.Setenv("PUK", puk)
 	b.desk.Setenv("OPENSC_DRIVER", "isoApplet")
@@ -82,38 +148,24 @@ func (b *bench) ask(_ context.Context, r secret.Request) (*secret.Bytes, error) 
 		if r.Optional {
 			return nil, nil
 		}
-		return nil, problem.New(problem.Usage, "nobody has %s", r.Name)
+		return nil, problem.Wrap(problem.Usage, secret.ErrMissing, "nobody has "+string(r.Name))
 	}
 	return secret.New([]byte(value)), nil
 }
 
-func (b *bench) access() key.Access {
-	return key.Access{Ask: b.ask, Now: time.Now, Notify: func(string) {}}
-}
-
-// open opens the card anew, as every command does.
-func (b *bench) open() *pkcs15.Card {
-	b.t.Helper()
-	card, err := pkcs15.Open(b.t.Context(), b.at(), b.tools)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return card
-}
-
-// done lets the card go, as every command does at its end.
-func (b *bench) done() {
-	b.t.Helper()
-	if err := b.at().Release(); err != nil {
-		b.t.Fatal(err)
+func (b *bench) access() desk.Access {
+	return desk.Access{
+		Ask: b.ask, Confirm: func(context.Context, desk.Question) error { return nil },
+		AllowUnknownTries: b.allowed, Now: time.Now, Notify: func(string) {},
 	}
 }
 
 func (b *bench) init() (cardinit.Report, error) {
-	defer b.done()
-	return cardinit.InitialisePKCS15(b.t.Context(), b.open(), cardinit.Options{
-		Label: "desk", Access: b.access(), Confirm: func(context.Context, string) error { return nil },
-	})
+	var given []secret.Name
+	for name := range b.pins {
+		given = append(given, name)
+	}
+	return cardinit.Initialise(b.t.Context(), b.at(), b.access(), cardinit.Options{Label: "desk", Given: given})
 }
 
 func (b *bench) mustInit() {
@@ -126,16 +178,7 @@ func (b *bench) mustInit() {
 // key does something with a key.
 func (b *bench) key(ref string, work func(key.Key) error) error {
 	b.t.Helper()
-	defer b.done()
-	parsed, err := key.ParseReference(ref)
-	if err != nil {
-		return err
-	}
-	k, _, err := key.OpenPKCS15(b.t.Context(), b.open(), parsed, b.access())
-	if err != nil {
-		return err
-	}
-	return work(k)
+	return family.WithKey(b.t.Context(), b.at(), ref, b.access(), func(_ context.Context, _ family.At, k key.Key) error { return work(k) })
 }
 
 func (b *bench) mustKey(ref string, work func(key.Key) error) {
@@ -148,7 +191,7 @@ func (b *bench) mustKey(ref string, work func(key.Key) error) {
 func (b *bench) generate(ref string, spec key.Spec) (report keygen.Report) {
 	b.t.Helper()
 	b.mustKey(ref, func(k key.Key) (err error) {
-		report, err = keygen.Generate(b.t.Context(), k, keygen.Options{Spec: spec})
+		report, err = keygen.GenerateOn(b.t.Context(), k, keygen.Options{Spec: spec})
 		return err
 	})
 	return report
@@ -157,31 +200,19 @@ func (b *bench) generate(ref string, spec key.Spec) (report keygen.Report) {
 // request has the key sign a certificate request, in PEM in a file.
 func (b *bench) request(ref, file string) {
 	b.t.Helper()
-	b.mustKey(ref, func(k key.Key) error {
-		signer, err := k.Signer(b.t.Context())
-		if err != nil {
-			return err
-		}
-		subject, err := csr.ParseName("CN=Floppy Head,O=Snake Oil,C=XY")
-		if err != nil {
-			return err
-		}
-		der, err := csr.Build(b.t.Context(), signer, csr.Request{Subject: subject})
-		if err == nil {
-			b.desk.Write(file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), 0o600)
-		}
-		return err
-	})
+	subject, err := csr.ParseName("CN=Floppy Head,O=Snake Oil,C=XY")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	made, err := csr.Sign(b.t.Context(), b.at(), b.access(), ref, csr.Request{Subject: subject}, 0, time.Now())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.desk.Write(file, string(made.PEM()), 0o600)
 }
 
-func (b *bench) importCertificate(ref string, certificates ...*x509.Certificate) (report certstore.Report, err error) {
-	err = b.key(ref, func(k key.Key) (err error) {
-		report, err = certstore.Import(b.t.Context(), k, certificates, certstore.Options{
-			Now: time.Now(), Confirm: func(context.Context, string) error { return nil },
-		})
-		return err
-	})
-	return report, err
+func (b *bench) importCertificate(ref string, certificates ...*x509.Certificate) (certstore.Report, error) {
+	return certstore.Import(b.t.Context(), b.at(), b.access(), ref, certificates, certstore.Options{Now: time.Now()})
 }
 
 func (b *bench) public(ref string) (public crypto.PublicKey) {

@@ -66,7 +66,10 @@ func TestEveryCommand(t *testing.T) {
 	cardctl("set-pin", "user")
 	d.Setenv("CARDCTL_PIN", newPIN)
 	d.Setenv("CARDCTL_NEW_PIN", userPIN)
-	cardctl("unblock-pin", "user")
+	if refused := d.Refused("unblock-pin", "user"); refused.Exit != 5 || refused.Code != "tries-unknown" {
+		t.Errorf("an IsoApplet does not tell the tries of its PUK: %+v", refused)
+	}
+	cardctl("unblock-pin", "user", "--allow-unknown-tries")
 	d.Setenv("CARDCTL_PIN", userPIN)
 
 	cardctl("delete-cert", "--key", key, "--yes")

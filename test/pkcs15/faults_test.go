@@ -11,10 +11,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/keygen"
@@ -154,14 +152,14 @@ func TestAKeyWithoutItsPublicHalf(t *testing.T) {
 	}
 	replaceable(func(replace string) error {
 		return b.attemptKey("45", func(ctx context.Context, k key.Key) error {
-			_, err := keygen.Generate(ctx, k, keygen.Options{Replace: replace})
+			_, err := keygen.GenerateOn(ctx, k, keygen.Options{Replace: replace})
 			return err
 		})
 	})
 	b.opensc("pkcs15-init", "--delete-objects", "pubkey", "--id", "45", "--auth-id", "FF", "--pin", "env:PIN")
 	replaceable(func(replace string) error {
 		return b.attemptKey("45", func(ctx context.Context, k key.Key) error {
-			_, err := keygen.Import(ctx, k, broughtKey(), keygen.Options{Replace: replace})
+			_, err := keygen.ImportOn(ctx, k, broughtKey(), keygen.Options{Replace: replace})
 			return err
 		})
 	})
@@ -191,10 +189,7 @@ func TestACertificateThatIsNotTaken(t *testing.T) {
 			c.restore(start)
 			leave := c.insert(fault)
 			defer leave()
-			err := b.attemptKey("45", func(ctx context.Context, k key.Key) error {
-				_, err := certstore.Import(ctx, k, []*x509.Certificate{second}, certstore.Options{Now: time.Now(), Confirm: yes})
-				return err
-			})
+			_, err := b.importCertificate("PKCS15.45", second)
 			var p *problem.Error
 			if !errors.As(err, &p) || !strings.Contains(p.Reason(), "still there, unchanged") {
 				t.Errorf("%v", err)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -33,6 +33,11 @@ func TestInitOfAUsedCard(t *testing.T) {
 	b.mustInit()
 	b.generate("PKCS15.45", key.Spec{Label: "vpn"})
 
+	b.allowed = false
+	if _, err := b.init(); !problem.Is(err, problem.TriesUnknown) {
+		t.Fatalf("nothing tells the tries of the PUK: %v", err)
+	}
+	b.allowed = true
 	b.pins[secret.PUK], b.pins[secret.PIN] = "0000000000000000", newPIN
 	if _, err := b.init(); !problem.Is(err, problem.PINIncorrect) || !strings.Contains(err.Error(), "Nothing on the card was changed") {
 		t.Fatalf("with a wrong PUK: %v", err)
@@ -101,7 +106,9 @@ func TestInitAfterAnInterruptedOne(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			b.done()
+			if err := b.line.Release(); err != nil {
+				t.Fatal(err)
+			}
 			b.mustInit()
 			b.usable(userPIN)
 			b.pins[secret.NewPIN] = newPIN
@@ -142,14 +149,14 @@ func TestNoSecretInArguments(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.tools.Find = func(program string) (string, error) { return b.desk.Path(program), nil }
-	b.tools.Env = append(os.Environ(), "CARDCTL_PIN="+userPIN)
+	t.Setenv("PATH", b.desk.Path("")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	b.env = append(os.Environ(), "CARDCTL_PIN="+userPIN)
 	b.mustInit()
 	b.generate("PKCS15.45", key.Spec{})
 	b.deafen(true)
 	t.Setenv("OPENSC_DRIVER", "isoApplet")
 	b.request("PKCS15.45", "desk.csr")
-	if err := b.setPIN("user"); err != nil {
+	if err := b.setPIN(pin.User); err != nil {
 		t.Fatal(err)
 	}
 	arguments := string(b.desk.Read("arguments"))
@@ -167,22 +174,22 @@ func TestNoSecretInArguments(t *testing.T) {
 
 func TestWithoutOpenSC(t *testing.T) {
 	b := newBench(t)
-	old := b.desk.Write("old", "#!/bin/sh\necho 'OpenSC 0.21.0 [gcc  10.2.1]'\n", 0o700)
+	b.desk.Write("old/opensc-tool", "#!/bin/sh\necho 'OpenSC 0.21.0 [gcc  10.2.1]'\n", 0o700)
 	for name, tt := range map[string]struct {
-		find func(string) (string, error)
+		path string
 		code problem.Code
 	}{
-		"missing": {func(string) (string, error) { return "", os.ErrNotExist }, problem.NotFound},
-		"old":     {func(string) (string, error) { return old, nil }, problem.NotSupported},
+		"missing": {b.desk.Path("none"), problem.NotFound},
+		"old":     {b.desk.Path("old"), problem.NotSupported},
 	} {
-		b.tools = pkcs15.Tools{Env: os.Environ(), Find: tt.find}
+		t.Setenv("PATH", tt.path)
 		before := b.wire.Count()
 		_, err := b.init()
 		var p *problem.Error
 		if !problem.Is(err, tt.code) || !asProblem(err, &p) || !strings.Contains(p.Try, "opensc") || len(b.asked) > 0 {
 			t.Errorf("%s: %v, asked for %v", name, err, b.asked)
 		}
-		if spent := b.wire.Count().Sub(before).APDUs; spent > 2 {
+		if spent := b.wire.Count().Sub(before).APDUs; spent > 3 { // SELECT, the tries left, and which card it is
 			t.Errorf("%s: %d APDUs", name, spent)
 		}
 	}

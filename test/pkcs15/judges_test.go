@@ -91,11 +91,7 @@ func TestWhatOpenSCMadeIsUsed(t *testing.T) {
 	b.opensc("pkcs15-init", append(write, "--store-private-key", b.desk.Path("k.p12"), "--format", "pkcs12", "--passphrase", "env:PIN",
 		"--id", "4711", "--key-usage", "decrypt")...)
 
-	var info inventory.Info
-	if err := inventory.InspectPKCS15(t.Context(), b.open(), &info); err != nil {
-		t.Fatal(err)
-	}
-	b.done()
+	info := b.mustInfo()
 	if info.Card.Label != "theirs" || info.Card.Serial != "0102" {
 		t.Errorf("the card is %q %q", info.Card.Label, info.Card.Serial)
 	}
@@ -178,17 +174,10 @@ func TestBothReadersAgree(t *testing.T) {
 	if _, err := b.importCertificate("PKCS15.45", b.issue("PKCS15.45")); err != nil {
 		t.Fatal(err)
 	}
-	var direct, byTool inventory.Info
-	if err := inventory.InspectPKCS15(t.Context(), b.open(), &direct); err != nil {
-		t.Fatal(err)
-	}
-	b.done()
+	direct := b.mustInfo()
 	b.deafen(true)
 	t.Setenv("OPENSC_DRIVER", "isoApplet")
-	if err := inventory.InspectPKCS15(t.Context(), b.open(), &byTool); err != nil {
-		t.Fatal(err)
-	}
-	b.done()
+	byTool := b.mustInfo()
 	if len(direct.Keys) != 2 || len(byTool.Keys) != 2 || len(direct.Certificates) != 1 || len(byTool.Certificates) != 1 {
 		t.Fatalf("%+v\n%+v", direct, byTool)
 	}

@@ -3,7 +3,6 @@
 package pkcs15
 
 import (
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -17,12 +16,13 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/test/stack"
 )
 
 func (b *bench) importKey(ref string, private crypto.PrivateKey, o keygen.Options) (report keygen.Report, err error) {
 	err = b.key(ref, func(k key.Key) (err error) {
-		report, err = keygen.Import(b.t.Context(), k, private, o)
+		report, err = keygen.ImportOn(b.t.Context(), k, private, o)
 		return err
 	})
 	return report, err
@@ -45,7 +45,7 @@ func TestImportedKeys(t *testing.T) {
 			t.Setenv("OPENSC_DRIVER", "isoApplet")
 			for ref, private := range map[string]crypto.Signer{"PKCS15.45": own, "PKCS15.46": curve} {
 				report, err := b.importKey(ref, private, keygen.Options{Spec: key.Spec{Label: "brought"}})
-				if err != nil || !key.SamePublic(b.public(ref), private.Public()) {
+				if err != nil || !pubkey.Same(b.public(ref), private.Public()) {
 					t.Fatalf("%s: %+v, %v", ref, report, err)
 				}
 			}
@@ -74,7 +74,7 @@ func TestReplaceOnACardThatTakesNoKeys(t *testing.T) {
 			t.Errorf("%s: %v", ref, err)
 		}
 	}
-	if !key.SamePublic(b.public("PKCS15.45"), before) {
+	if !pubkey.Same(b.public("PKCS15.45"), before) {
 		t.Error("the key that was to be replaced is gone")
 	}
 }
@@ -92,7 +92,7 @@ func TestReplaceAndDelete(t *testing.T) {
 			}
 			again := func(replace string) (report keygen.Report, err error) {
 				err = b.key("PKCS15.45", func(k key.Key) (err error) {
-					report, err = keygen.Generate(t.Context(), k, keygen.Options{Replace: replace})
+					report, err = keygen.GenerateOn(t.Context(), k, keygen.Options{Replace: replace})
 					return err
 				})
 				return report, err
@@ -108,10 +108,9 @@ func TestReplaceAndDelete(t *testing.T) {
 			if err != nil || replaced.Replaced == nil {
 				t.Fatalf("%+v: %v", replaced, err)
 			}
-			b.mustKey("PKCS15.45", func(k key.Key) error {
-				_, err := certstore.Delete(t.Context(), k, func(context.Context, string) error { return nil })
-				return err
-			})
+			if _, err := certstore.Delete(t.Context(), b.at(), b.access(), "PKCS15.45"); err != nil {
+				t.Fatal(err)
+			}
 			b.mustKey("PKCS15.45", func(k key.Key) error { return k.Delete(t.Context()) })
 			if listing := b.opensc("pkcs15-tool", "--dump"); strings.Contains(listing, "Key") || strings.Contains(listing, "X.509") {
 				t.Errorf("something is left:\n%s", listing)

@@ -29,7 +29,7 @@ func TestOpenVPN(t *testing.T) {
 			}
 			b.desk.Setenv("OPENSC_DRIVER", map[string]string{"pkcs15": "isoApplet", "myeid": "myeid"}[application])
 			for _, label := range []string{"desk", "Snake Oil, Ltd: web/server #12", "Bürogrößenüberschätzung", "a\\b 'c'"} {
-				b.desk.Run("cardctl", "init", "--app", "pkcs15", "--yes", "--label", label)
+				b.desk.Run("cardctl", "init", "--app", "pkcs15", "--yes", "--label", label, "--allow-unknown-tries")
 				for _, id := range []string{"45", "0A0B"} {
 					b.desk.Run("cardctl", "gen-key", "--key", "PKCS15."+id, "--algorithm", "rsa2048", "--label", "a key")
 					b.desk.Run("cardctl", "gen-csr", "--key", "PKCS15."+id, "--subject", "CN=vpn", "--self-signed", "--days", "2", "--out", b.desk.Path("vpn"+id))

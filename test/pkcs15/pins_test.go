@@ -7,32 +7,30 @@ import (
 	"testing"
 
 	cardinit "github.com/cardctl/cardctl/internal/init"
-	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-func (b *bench) setPIN(pin cardinit.PIN) error {
-	defer b.done()
-	_, err := cardinit.SetPKCS15PIN(b.t.Context(), b.open(), pin, b.access())
+func (b *bench) setPIN(role pin.Role) error {
+	_, err := cardinit.SetPIN(b.t.Context(), b.at(), b.access(), string(role), nil)
 	return err
 }
 
+// unblock sets the user PIN by its PUK.
 func (b *bench) unblock() error {
-	defer b.done()
-	_, err := cardinit.UnblockPKCS15PIN(b.t.Context(), b.open(), cardinit.User, secret.PUK, b.access())
+	_, err := cardinit.UnblockPIN(b.t.Context(), b.at(), b.access(), string(pin.User), []secret.Name{secret.PUK}, nil)
 	return err
 }
 
 func (b *bench) tries() int {
 	b.t.Helper()
-	defer b.done()
-	pins, err := inventory.PKCS15PINs(b.t.Context(), b.open())
-	if err != nil || len(pins) != 1 {
-		b.t.Fatal(pins, err)
+	info := b.mustInfo()
+	if len(info.PINs) != 1 {
+		b.t.Fatal(info.PINs)
 	}
-	return pins[0].TriesLeft
+	return info.PINs[0].TriesLeft
 }
 
 func (b *bench) verifiedByOpenSC(pin string) bool {
@@ -49,7 +47,7 @@ func TestPINs(t *testing.T) {
 			b.mustInit()
 			b.deafen(deaf)
 			t.Setenv("OPENSC_DRIVER", "isoApplet")
-			if err := b.setPIN(cardinit.User); err != nil {
+			if err := b.setPIN(pin.User); err != nil {
 				t.Fatal(err)
 			}
 			if !b.verifiedByOpenSC(newPIN) {
@@ -62,9 +60,9 @@ func TestPINs(t *testing.T) {
 			if !b.verifiedByOpenSC(userPIN) {
 				t.Fatal("the PUK did not set the PIN")
 			}
-			for _, pin := range []cardinit.PIN{cardinit.SO, cardinit.PUK} {
-				if err := b.setPIN(pin); !problem.Is(err, problem.NotSupported) {
-					t.Errorf("set-pin %s: %v", pin, err)
+			for _, role := range []pin.Role{pin.SO, pin.PUK} {
+				if err := b.setPIN(role); !problem.Is(err, problem.NotSupported) {
+					t.Errorf("set-pin %s: %v", role, err)
 				}
 			}
 		})
@@ -82,7 +80,7 @@ func TestAWrongPINIsSentOnce(t *testing.T) {
 				return err
 			})
 		},
-		"set-pin": func() error { return b.setPIN(cardinit.User) },
+		"set-pin": func() error { return b.setPIN(pin.User) },
 	}
 	left := 3
 	for _, name := range []string{"gen-key", "set-pin"} {
@@ -105,7 +103,7 @@ func TestAWrongPINIsSentOnce(t *testing.T) {
 		}
 	}
 	b.verifiedByOpenSC("999999")
-	if err := b.setPIN(cardinit.User); !problem.Is(err, problem.PINBlocked) {
+	if err := b.setPIN(pin.User); !problem.Is(err, problem.PINBlocked) {
 		t.Errorf("a blocked PIN: %v", err)
 	}
 	b.pins[secret.PUK] = "0000000000000000"

@@ -14,9 +14,7 @@ import (
 	"sync"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/test/stack"
 )
@@ -29,8 +27,6 @@ type pulledCard struct {
 	start []byte // the state in which a workflow begins
 	// inProcess is a card that no reader has.
 	inProcess bool
-	// removed says that the fault came.
-	removed bool
 }
 
 func (b *bench) newPulledCard(application string) *pulledCard {
@@ -78,12 +74,9 @@ func (c *pulledCard) insert(faults ...cardsim.Fault) (leave func()) {
 	}
 	c.removed = false
 	if c.inProcess {
-		line := &localLine{card: card}
-		c.local = line
+		c.local = card
 		return func() {
-			c.removed = line.removed
 			c.local = nil
-			_ = line.Release()
 			if err := card.Close(); err != nil {
 				c.t.Error(err)
 			}
@@ -106,58 +99,7 @@ func (c *pulledCard) report(w workflow, points, recovered int) {
 	if c.inProcess {
 		way = "in process"
 	}
-	stack.Pulled(c.t, "PKCS#15", w.name, way, points, recovered)
-}
-
-// localLine is a card in process.
-type localLine struct {
-	card       *cardsim.Card
-	connection iso7816.Connection
-	channel    *iso7816.Channel
-	removed    bool
-}
-
-func (l *localLine) Channel(ctx context.Context) (*iso7816.Channel, error) {
-	if l.channel != nil {
-		return l.channel, nil
-	}
-	connection, err := l.card.Connect(ctx)
-	if err != nil {
-		l.removed = l.removed || wasRemoved(err)
-		return nil, err
-	}
-	l.connection = connection
-	l.channel = iso7816.NewChannel(l, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
-	return l.channel, nil
-}
-
-// Transmit notes that the card has gone.
-func (l *localLine) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
-	answer, err := l.connection.Transmit(ctx, apdu)
-	l.removed = l.removed || wasRemoved(err)
-	return answer, err
-}
-
-func (l *localLine) Release() error {
-	if l.channel == nil {
-		return nil
-	}
-	verified := l.channel.Verified()
-	l.channel = nil
-	if err := l.connection.Close(verified); err != nil && !wasRemoved(err) {
-		return err
-	}
-	return nil
-}
-
-func (l *localLine) Reader() string { return "" }
-
-// at is where the card is.
-func (b *bench) at() pkcs15.Line {
-	if b.local != nil {
-		return b.local
-	}
-	return b.line
+	stack.Held(c.t, "pulled out", "PKCS#15", w.name, way, points, recovered)
 }
 
 // broughtKey is a key that was made elsewhere.

@@ -10,11 +10,10 @@ import (
 	"fmt"
 
 	"github.com/cardctl/cardctl/internal/certstore"
-	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/keygen"
-	"github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -58,49 +57,26 @@ var workflows = []workflow{
 	{name: "unblock-pin user", before: unblockPIN, stride: 11, direct: true},
 }
 
-// attempt does something with the card that may fail, and lets the card go.
-func (b *bench) attempt(work func(context.Context, *pkcs15.Card) error) error {
-	card, err := pkcs15.Open(b.t.Context(), b.at(), b.tools)
-	if err == nil {
-		err = work(b.t.Context(), card)
-	}
-	return errors.Join(err, b.at().Release())
-}
-
 func (b *bench) attemptKey(id string, work func(context.Context, key.Key) error) error {
-	return b.attempt(func(ctx context.Context, card *pkcs15.Card) error {
-		k, _, err := key.OpenPKCS15(ctx, card, key.Reference{Application: key.PKCS15, ID: id}, b.access())
-		if err != nil {
-			return err
-		}
-		return work(ctx, k)
-	})
+	return b.key("PKCS15."+id, func(k key.Key) error { return work(b.t.Context(), k) })
 }
-
-func yes(context.Context, string) error { return nil }
 
 func (b *bench) initOnce() error {
-	return b.attempt(func(ctx context.Context, card *pkcs15.Card) error {
-		_, err := cardinit.InitialisePKCS15(ctx, card, cardinit.Options{Label: "desk", Access: b.access(), Confirm: yes})
-		return err
-	})
+	_, err := b.init()
+	return err
 }
 
 func (b *bench) generateOnce(id string) error {
-	return b.attemptKey(id, func(ctx context.Context, k key.Key) error {
-		_, err := keygen.Generate(ctx, k, keygen.Options{Spec: key.Spec{Label: "vpn"}})
-		if problem.Is(err, problem.Refused) {
-			return nil // it was complete when the card was pulled out
-		}
-		return err
-	})
+	_, err := keygen.Generate(b.t.Context(), b.at(), b.access(), keygen.Wish{Key: "PKCS15." + id, Label: "vpn"})
+	if problem.Is(err, problem.Refused) {
+		return nil // it was complete when the card was pulled out
+	}
+	return err
 }
 
 func (b *bench) certificateOnce(id string, certificate *x509.Certificate) error {
-	return b.attemptKey(id, func(ctx context.Context, k key.Key) error {
-		_, err := certstore.Import(ctx, k, []*x509.Certificate{certificate}, certstore.Options{Now: certificate.NotBefore, Confirm: yes})
-		return err
-	})
+	_, err := certstore.Import(b.t.Context(), b.at(), b.access(), "PKCS15."+id, []*x509.Certificate{certificate}, certstore.Options{Now: certificate.NotBefore})
+	return err
 }
 
 // signs has a key sign a digest, which is checked.
@@ -143,7 +119,7 @@ func importKey(b *bench) job {
 	return job{
 		do: func() error {
 			return b.attemptKey("45", func(ctx context.Context, k key.Key) error {
-				_, err := keygen.Import(ctx, k, broughtKey(), keygen.Options{})
+				_, err := keygen.ImportOn(ctx, k, broughtKey(), keygen.Options{})
 				return err
 			})
 		},
@@ -201,10 +177,8 @@ func deleteCert(b *bench) job {
 	}
 	return job{
 		do: func() error {
-			return b.attemptKey("45", func(ctx context.Context, k key.Key) error {
-				_, err := certstore.Delete(ctx, k, yes)
-				return unlessGone(err)
-			})
+			_, err := certstore.Delete(b.t.Context(), b.at(), b.access(), "PKCS15.45")
+			return unlessGone(err)
 		},
 		done: func() error { return b.signs("45") },
 	}
@@ -231,13 +205,11 @@ func setPIN(b *bench) job {
 	return job{
 		do: func() error {
 			b.pins[secret.PIN] = userPIN
-			return b.attempt(func(ctx context.Context, card *pkcs15.Card) error {
-				_, err := cardinit.SetPKCS15PIN(ctx, card, cardinit.User, b.access())
-				if problem.Is(err, problem.PINIncorrect) {
-					return nil // it was the new one when the card was pulled out
-				}
-				return err
-			})
+			err := b.setPIN(pin.User)
+			if problem.Is(err, problem.PINIncorrect) {
+				return nil // it was the new one when the card was pulled out
+			}
+			return err
 		},
 		done: func() error {
 			b.pins[secret.PIN] = newPIN
@@ -250,12 +222,7 @@ func setPIN(b *bench) job {
 func unblockPIN(b *bench) job {
 	withKey(b)
 	return job{
-		do: func() error {
-			return b.attempt(func(ctx context.Context, card *pkcs15.Card) error {
-				_, err := cardinit.UnblockPKCS15PIN(ctx, card, cardinit.User, secret.PUK, b.access())
-				return err
-			})
-		},
+		do: b.unblock,
 		done: func() error {
 			b.pins[secret.PIN] = newPIN
 			defer func() { b.pins[secret.PIN] = userPIN }()
@@ -264,9 +231,8 @@ func unblockPIN(b *bench) job {
 	}
 }
 
-func (b *bench) info() (info inventory.Info, err error) {
-	err = b.attempt(func(ctx context.Context, card *pkcs15.Card) error { return inventory.InspectPKCS15(ctx, card, &info) })
-	return info, err
+func (b *bench) info() (inventory.Info, error) {
+	return inventory.Inspect(b.t.Context(), b.at(), b.access())
 }
 
 func (b *bench) infoHas(ref string, certificate *x509.Certificate) error {

@@ -79,6 +79,12 @@ func TestFailureAtEachStep(t *testing.T) {
 				}
 			}
 
+			for _, secret := range []string{stack.UserPIN, stack.AdminPIN, f.env["CARDCTL_PUK"]} {
+				if secret != "" && strings.Contains(string(d.Read("environment")), secret) {
+					t.Errorf("PROVISION_SIGN gets a PIN:\n%s", d.Read("environment"))
+				}
+			}
+
 			// Once more: nothing is made again, and nothing is issued again.
 			issued := string(d.Read("issued"))
 			log = provision(t, d, f, 0)
@@ -95,8 +101,8 @@ func TestFailureAtEachStep(t *testing.T) {
 	}
 }
 
-// sign is a CA that notes what it issues.
-const sign = "echo x >>issued; openssl x509 -req -CA ca.pem -CAkey ca.key -CAcreateserial -days 7 -copy_extensions copyall"
+// sign is a CA that notes what it issues, and what it was told.
+const sign = "echo x >>issued; env >environment; openssl x509 -req -CA ca.pem -CAkey ca.key -CAcreateserial -days 7 -copy_extensions copyall"
 
 // desk is a blank card in a reader, a CA, and a cardctl that can fail.
 func desk(t *testing.T, f family) *stack.Desk {

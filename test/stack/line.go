@@ -3,10 +3,10 @@ package stack
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -23,9 +23,6 @@ type Line struct {
 	reader     int
 	connection iso7816.Connection
 	channel    *iso7816.Channel
-
-	// Instead, where it is not nil, answers in the place of the card.
-	Instead iso7816.Transmitter
 }
 
 // NewLine is a line to virtual reader 0 or 1.
@@ -56,12 +53,8 @@ func (l *Line) Channel(ctx context.Context) (*iso7816.Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	var card iso7816.Transmitter = connection
-	if l.Instead != nil {
-		card = l.Instead
-	}
 	l.connection = connection
-	l.channel = iso7816.NewChannel(card, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
+	l.channel = iso7816.NewChannel(connection, iso7816.CapabilitiesOf(iso7816.HistoricalBytes(connection.ATR())))
 	return l.channel, nil
 }
 
@@ -75,21 +68,28 @@ func (l *Line) Release() error {
 	return l.connection.Close(verified)
 }
 
-// Insert puts a simulated card of this process into the reader and waits until
-// the PC/SC daemon has noticed. The function that it returns takes it out, waits
-// likewise, and tells whether the card had gone before.
-func (l *Line) Insert(card *cardsim.Card) (pull func() (gone bool)) {
+// attacher is a simulated card, or a cardsim.Reader with several.
+type attacher interface {
+	Attach(ctx context.Context, address string, attached func()) error
+}
+
+// Insert puts a simulated card of this process into the reader, or one after the
+// other, and waits until the PC/SC daemon has noticed. The function that it
+// returns takes it out, waits likewise, and tells whether the card had gone
+// before.
+func (l *Line) Insert(card attacher) (pull func() (gone bool)) {
 	l.tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	attached, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- card.Attach(ctx, vpcdAddress(l.reader), func() { close(attached) }) }()
+	noticed := sync.OnceFunc(func() { close(attached) })
+	go func() { ended <- card.Attach(ctx, vpcdAddress(l.reader), noticed) }()
 	select {
 	case <-attached:
 	case err := <-ended:
 		cancel()
 		l.tb.Fatal(err)
 	}
-	l.await(true)
+	l.Await(true)
 	return func() bool {
 		l.tb.Helper()
 		if err := l.Release(); err != nil && !errors.Is(err, iso7816.ErrCardRemoved) && !problem.Is(err, problem.CardRemoved) {
@@ -101,13 +101,13 @@ func (l *Line) Insert(card *cardsim.Card) (pull func() (gone bool)) {
 		if err != nil && !gone {
 			l.tb.Error(err)
 		}
-		l.await(false)
+		l.Await(false)
 		return gone
 	}
 }
 
-// await waits until the PC/SC daemon has noticed a card, or that it is gone.
-func (l *Line) await(present bool) {
+// Await waits until the PC/SC daemon has noticed a card, or that it is gone.
+func (l *Line) Await(present bool) {
 	l.tb.Helper()
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		list, err := l.readers.Readers(context.Background())

@@ -45,3 +45,6 @@ func (p *Process) Wait() int {
 	_ = p.cmd.Wait()
 	return p.cmd.ProcessState.ExitCode()
 }
+
+// Signal sends it a signal.
+func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }

@@ -128,6 +128,11 @@ pkcs15() {
 	esac
 }
 
+# myeid makes a MyEID card, whose PUK is shorter.
+myeid() {
+	cardctl init --app pkcs15 --label desk --yes --pin env:PIN --puk env:PUK --so-pin env:SO_PIN
+}
+
 scripts() {
 	local open='open_sc -security 1 -key 404142434445464748494A4B4C4D4E4F'
 	printf '%s\n' mode_211 establish_context card_connect "$open" 'install -file IsoApplet.cap' >install.gpsh

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/inventory"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// desk is where the cards are, and the one that the flags mean.
+func (env *session) desk() *desk.Desk {
+	children := env.childEnv
+	if children == nil {
+		children = secret.FilterEnv(env.Environ)
+	}
+	return &desk.Desk{
+		OpenReaders: env.openReaders, Simulated: env.simulated(), Modules: env.modules,
+		Timeout: env.flags.timeout, Identify: inventory.Serials, Trace: env.traceTo(),
+		ChildEnv: children, RunProgram: env.programs, StateDir: env.stateDir, Detail: env.detail,
+		Seen:     func(name string) { env.there = append(env.there, name) },
+		NotLetGo: func(err error) { env.notLetGo = errors.Join(env.notLetGo, notLetGo(err)) },
+		Kept:     &env.kept,
+		Meant: desk.Selection{
+			Reader: env.flags.reader, Serial: env.flags.serial, Module: env.flags.module,
+			ReaderTyped: env.given("reader"), ModuleTyped: env.given("module"),
+		},
+	}
+}
+
+// simulated are the simulated cards: those of this user, if there are no others.
+func (env *session) simulated() desk.Simulated {
+	if env.cards != nil {
+		return env.cards
+	}
+	return env.store()
+}
+
+// store is where simulated cards are kept.
+func (env *session) store() *desk.SimulatedStore {
+	return &desk.SimulatedStore{Wait: env.flags.timeout, Dir: func() (string, error) {
+		dir, err := env.stateDir()
+		return filepath.Join(dir, "sim"), err
+	}}
+}
+
+// applicationFlags say which of a card's applications is meant, or which token.
+type applicationFlags struct {
+	app, token string
+}
+
+// add makes the flags of a command that can work on the applications.
+func (f *applicationFlags) add(flags *pflag.FlagSet, applications []string) {
+	flags.StringVar(&f.app, "app", "", "`application`, where the card holds more than one: "+strings.Join(applications, ", "))
+	flags.StringVar(&f.token, "token", "", "PKCS#11 token: its `label` or its URI")
+}
+
+// desk is that of a command with these flags.
+func (f *applicationFlags) desk(env *session) *desk.Desk {
+	d := env.desk()
+	d.Meant.App, d.Meant.Token = f.app, f.token
+	return d
+}

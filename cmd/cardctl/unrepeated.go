@@ -1,0 +1,229 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/cardctl/cardctl/internal/csr"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/inventory"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/simulate"
+)
+
+// A secret may stand in any place of the command line: behind a slip in its flag,
+// in the place of a file or a command. So an error about what was typed does not
+// repeat it, unless it names something that exists or that the help mentions: it
+// names the place.
+
+// leastSecret is the length of the shortest secret that a card takes.
+const leastSecret = 4
+
+// repetition decides which words of the command line an error may repeat. nil
+// lets it repeat them all.
+type repetition struct {
+	env   *session
+	known func() map[string]bool // the words of the help
+}
+
+// repetition is for an error with this code. Words may be in the wrong place
+// while the line is not understood, and where something is not there.
+func (env *session) repetition(code problem.Code) *repetition {
+	if env.typed.cmd != nil && code != problem.Usage && code != problem.NotFound {
+		return nil
+	}
+	return &repetition{env, sync.OnceValue(func() map[string]bool { return vocabulary(env.about) })}
+}
+
+// text is the text with places in place of words.
+func (r *repetition) text(text string) string {
+	if r == nil {
+		return text
+	}
+	instead := r.places(text)
+	longestFirst := func(a, b string) int { return len(b) - len(a) }
+	typed := make([]string, 0, len(instead))
+	for word := range instead {
+		typed = append(typed, word)
+	}
+	slices.Sort(typed)
+	slices.SortStableFunc(typed, longestFirst)
+	for _, word := range typed {
+		text = replaceWord(text, word, instead[word])
+	}
+	return text
+}
+
+// places are the words of a text that are not to be repeated, and pieces of such
+// words, each with what is written in its place.
+func (r *repetition) places(text string) map[string]string {
+	instead := map[string]string{}
+	add := func(word, place string) {
+		if utf8.RuneCountInString(word) >= leastSecret && r.allows(word) {
+			return // nor is a part of it a secret
+		}
+		for _, piece := range append(pieces(word), tails(word)...) {
+			for _, written := range []string{piece, strings.Trim(strconv.Quote(piece), `"`)} {
+				if containsFold(text, written) && !r.allows(piece) {
+					instead[written] = place
+				}
+			}
+		}
+	}
+	for _, word := range r.env.words {
+		add(word, "[not repeated]")
+	}
+	cmd := r.env.typed.cmd
+	if cmd == nil {
+		return instead
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		for _, value := range values(f) {
+			add(value, "the value of --"+f.Name)
+		}
+	})
+	for i, word := range r.env.typed.args {
+		add(word, argumentName(cmd, i))
+	}
+	return instead
+}
+
+// allows reports whether a word is no secret: too short for one, part of the
+// help, the name of something that is there, or of the key that is worked on.
+func (r *repetition) allows(word string) bool {
+	if r == nil || utf8.RuneCountInString(word) < leastSecret || word == r.env.object {
+		return true
+	}
+	if slices.ContainsFunc(r.env.there, func(name string) bool { return containsFold(name, word) }) || r.known()[word] {
+		return true
+	}
+	if _, err := inventory.ParseReference(word); err == nil {
+		return true
+	}
+	if kind, name, _ := strings.Cut(word, ":"); kind == "env" && r.env.Getenv(name) != "" || kind == "file" && isThere(name) {
+		return true
+	}
+	if _, err := csr.ParseName(word); err == nil && strings.Contains(word, "=") {
+		return true
+	}
+	return isThere(word) || r.env.isSimulated(strings.TrimPrefix(word, desk.SimulatedPrefix))
+}
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func (env *session) isSimulated(name string) bool {
+	list, err := simulate.List(env.store())
+	return err == nil && slices.ContainsFunc(list, func(c simulate.Card) bool { return c.Name == name })
+}
+
+func containsFold(text, part string) bool {
+	return strings.Contains(strings.ToLower(text), strings.ToLower(part))
+}
+
+// vocabulary are the words that the help of a command mentions, the names of all
+// commands, and those of the kinds of sources.
+func vocabulary(cmd *cobra.Command) map[string]bool {
+	var text strings.Builder
+	add := func(words ...string) { text.WriteString(strings.Join(words, " ") + " ") }
+	add(cmd.CommandPath(), cmd.Use, cmd.Long, cmd.Example)
+	add(cmd.ValidArgs...)
+	add(secret.Kinds()...)
+	cmd.InheritedFlags() // makes Flags complete
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { add("--"+f.Name, f.Name, strings.ReplaceAll(f.Usage, "`", ""), f.DefValue) })
+	for _, parent := range []*cobra.Command{cmd, cmd.Root()} {
+		for _, c := range parent.Commands() {
+			add(c.Name())
+			add(c.Aliases...)
+		}
+	}
+	known := map[string]bool{}
+	for word := range strings.FieldsSeq(text.String()) {
+		known[word] = true
+		for _, piece := range pieces(word) {
+			known[piece] = true
+		}
+	}
+	return known
+}
+
+// pieces are the parts of a word between what separates a flag from its value,
+// and one directory from the next, without dashes of any kind in front.
+func pieces(word string) []string {
+	parts := strings.FieldsFunc(word, separates)
+	for i, part := range parts {
+		parts[i] = strings.TrimLeftFunc(part, func(r rune) bool { return unicode.Is(unicode.Pd, r) })
+	}
+	return parts
+}
+
+func separates(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(`=:/\,;|"'`, r)
+}
+
+// tails are a word, and what follows each separator in it: sim:NAME has one NAME,
+// whatever that looks like.
+func tails(word string) []string {
+	all := []string{word}
+	for i, r := range word {
+		if separates(r) {
+			all = append(all, word[i+utf8.RuneLen(r):])
+		}
+	}
+	return all
+}
+
+// values are what was given to a flag; secrets have sources of their own.
+func values(f *pflag.Flag) []string {
+	switch value := f.Value.(type) {
+	case *secret.Flag:
+		return []string{value.String()}
+	case pflag.SliceValue:
+		return value.GetSlice()
+	}
+	if f.Value.Type() == "string" {
+		return []string{f.Value.String()}
+	}
+	return nil // it was read as what it is: a number, a time, yes or no
+}
+
+// argumentName is what the usage calls the argument.
+func argumentName(cmd *cobra.Command, i int) string {
+	var names []string
+	words := strings.Fields(cmd.Use)
+	for at, word := range words[1:] {
+		if strings.ToUpper(word) == word && !strings.HasPrefix(words[at], "--") { // not the value of a flag
+			names = append(names, word)
+		}
+	}
+	if i < len(names) {
+		return names[i]
+	}
+	return "the argument"
+}
+
+// replaceWord replaces a word, in quotes or not. One of letters alone is replaced
+// where it is not part of a longer one; what %q writes before it is not a part.
+func replaceWord(text, word, instead string) string {
+	before, after := `()`, `()`
+	if strings.IndexFunc(word, func(r rune) bool { return !unicode.IsLetter(r) }) < 0 {
+		before, after = `(^|\\[abfnrtv]|[^\pL-])`, `($|[^\pL-])`
+	}
+	found, err := regexp.Compile(`(?i)` + before + `"?` + regexp.QuoteMeta(word) + `"?` + after)
+	if err != nil { // a word that is no UTF-8
+		return strings.ReplaceAll(text, word, instead)
+	}
+	return found.ReplaceAllString(text, "${1}"+strings.ReplaceAll(instead, "$", "$$")+"${2}")
+}

@@ -1,0 +1,156 @@
+// Package card is the contract between workflows and families: what a kind of
+// card is, and what every card can be asked for or told. It decides nothing
+// and sends nothing.
+package card
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pin"
+)
+
+// Family is a kind of card or token, as one value.
+type Family struct {
+	// Apps are its names in --app: one, or one for each application that it
+	// opens.
+	Apps []string
+	// Kind is what a card of it is called: "OpenPGP card".
+	Kind string
+	// Example is a reference to one of its keys, Syntax how they are all named.
+	// Both are empty where it has none.
+	Example, Syntax string
+	// Roles are the PINs that its cards may have.
+	Roles []pin.Role
+	// Initialises are those of Apps that can be initialised.
+	Initialises []string
+	// Token says that it is reached through a PKCS#11 module, not by commands.
+	Token bool
+
+	// Parse reads what a user types after --key; false where it is not of this
+	// family. An error does not repeat what may be a secret.
+	Parse func(reference string) (key.Reference, bool, error)
+
+	// Name adds the ID, in hex, and the label of a new key to a reference that
+	// leaves them open; nil where references are whole.
+	Name func(ref key.Reference, id, label string) (key.Reference, error)
+
+	// Probes are the applications by whose SELECT a card of it is known.
+	Probes []Probe
+
+	// Describe adds what the card tells of itself beyond the answers to the
+	// probes: serial, version, label. It is nil where there is nothing to add.
+	Describe func(ctx context.Context, line *desk.Line, found *Identity) error
+
+	// KnownKeys says whether others may know the keys that the card is managed
+	// with; told is false for a card that has none. It is nil for a kind without
+	// such keys.
+	KnownKeys func(ctx context.Context, line *desk.Line) (known, told bool, err error)
+
+	// Open opens the card, blank ones too. It is nil for a kind that is known
+	// and cannot be used yet. The line compares the card from then on.
+	Open func(ctx context.Context, line *desk.Line, o Opening) (Card, error)
+}
+
+// Opening is what is opened and for whom.
+type Opening struct {
+	// App is one of the family's Apps; Named says that the user named it, so
+	// that it is worth another program's run to find it.
+	App   string
+	Named bool
+	key.Access
+}
+
+// Probe is an application that is looked for by SELECT. A card whose first
+// application it is, is called Type.
+type Probe struct {
+	App, Type string
+	AID       []byte
+	// Beside says that it is an applet which others are known to share a card with:
+	// also a command that has no round trip to waste looks for it before it takes
+	// another application for the only one.
+	Beside bool
+	// Answer looks at the answer to SELECT and tells what the application is,
+	// nil where it is not there after all. Where it is nil, 9000 is enough.
+	Answer func(ctx context.Context, ch *iso7816.Channel, answer []byte, err error) (*Application, error)
+}
+
+// Identity is what a card is.
+type Identity struct {
+	Type         string        `json:"type"`
+	Serial       string        `json:"serial,omitempty"`
+	Label        string        `json:"label,omitempty"`
+	State        string        `json:"state,omitempty"` // "terminated" after an interrupted erasure
+	Applications []Application `json:"applications"`
+}
+
+// Application is one application on a card. AID is upper-case hex.
+type Application struct {
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	AID     string `json:"aid"`
+	// State is that of the card, where the application makes it one of its own.
+	State string `json:"-"`
+}
+
+// Has reports whether the card has an application.
+func (i *Identity) Has(application string) bool {
+	return slices.ContainsFunc(i.Applications, func(a Application) bool { return a.Name == application })
+}
+
+// Add takes over what an opened application tells and the answers to the probes
+// did not.
+func (i *Identity) Add(told Identity) {
+	i.Type = cmp.Or(i.Type, told.Type)
+	i.Serial, i.Label, i.State = cmp.Or(i.Serial, told.Serial), cmp.Or(i.Label, told.Label), cmp.Or(i.State, told.State)
+	for _, a := range told.Applications {
+		at := slices.IndexFunc(i.Applications, func(b Application) bool { return b.Name == a.Name })
+		if at < 0 {
+			i.Applications = append(i.Applications, a)
+		} else {
+			i.Applications[at] = a
+		}
+	}
+}
+
+// Card is one card or token that is open. The line that it was opened on is
+// closed by who opened that.
+type Card interface {
+	// Identity is what the card is, as far as opening it told.
+	Identity() Identity
+
+	// Key is the place that a reference names; it may be empty.
+	Key(ctx context.Context, ref key.Reference) (key.Key, error)
+
+	// Keys are all places that hold a key or a certificate, and the empty ones
+	// of a card with a fixed number of them.
+	Keys(ctx context.Context) ([]key.Key, error)
+
+	// PINs are all PINs of the card.
+	PINs(ctx context.Context) ([]pin.PIN, error)
+
+	// Facts are what info shows beside identity, keys and PINs.
+	Facts(ctx context.Context) ([]Fact, error)
+}
+
+// ErrLacks is a card without the application that is opened. The error that
+// Open returns is a problem with this cause.
+var ErrLacks = errors.New("the card does not have the application")
+
+// Fact is something that a card tells and that is of no use to a workflow.
+type Fact struct {
+	// Field is its name in documents, Value what stands there.
+	Field string
+	Value any
+	// Brief are what stands beside the name of the card, Lines below everything
+	// else.
+	Brief, Lines []Line
+}
+
+// Line is a label and what stands behind it. One without a value is a heading.
+type Line struct{ Label, Value string }

@@ -1,0 +1,140 @@
+package family
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/key"
+)
+
+// Identify tells what the card on a line is: every application that a family
+// knows, and what the first of them tells of the card.
+func Identify(ctx context.Context, line *desk.Line) (card.Identity, error) {
+	found, families, err := probe(ctx, line, everything)
+	if err != nil {
+		return found, err
+	}
+	return found, describe(ctx, line, families, &found)
+}
+
+// describe adds what the first of the families tells that knows a serial.
+func describe(ctx context.Context, line *desk.Line, families []card.Family, found *card.Identity) error {
+	for _, f := range families {
+		if found.Serial != "" || f.Describe == nil {
+			continue
+		}
+		if err := f.Describe(ctx, line, found); err != nil {
+			return key.Explain(err, "reading the card", "")
+		}
+	}
+	return nil
+}
+
+// Serials are all serials that a card answers to: each of its applications may
+// have one.
+func Serials(ctx context.Context, line *desk.Line) ([]string, error) {
+	found, families, err := probe(ctx, line, everything)
+	if err != nil {
+		return nil, err
+	}
+	var serials []string
+	for _, f := range families {
+		if f.Describe == nil {
+			continue
+		}
+		one := found
+		one.Serial = ""
+		if err := f.Describe(ctx, line, &one); err != nil {
+			return nil, key.Explain(err, "reading the card", "")
+		}
+		if one.Serial != "" {
+			serials = append(serials, one.Serial)
+		}
+	}
+	return serials, nil
+}
+
+// everything has every application looked for.
+func everything(int, card.Probe) bool { return true }
+
+// probe looks for the applications that families know. Those of the first
+// family are looked for last, so that what is described first is selected.
+func probe(ctx context.Context, line *desk.Line, looked func(i int, p card.Probe) bool) (card.Identity, []card.Family, error) {
+	found := card.Identity{Type: "unknown card", Applications: []card.Application{}}
+	ch, err := line.Channel(ctx)
+	if err != nil {
+		return found, nil, err
+	}
+	all := All()
+	types := make([]string, len(all))
+	applications := make([][]card.Application, len(all))
+	for n := range all {
+		i := (n + 1) % len(all)
+		for _, p := range all[i].Probes {
+			if !looked(i, p) {
+				continue
+			}
+			a, err := lookFor(ctx, ch, p)
+			if err != nil {
+				return found, nil, key.Explain(err, "reading the card", "")
+			}
+			if a == nil {
+				continue
+			}
+			if types[i] == "" {
+				types[i] = p.Type
+			}
+			applications[i] = append(applications[i], *a)
+			found.State = cmp.Or(found.State, a.State)
+		}
+	}
+	var families []card.Family
+	for i, list := range applications {
+		if len(list) == 0 {
+			continue
+		}
+		if len(families) == 0 {
+			found.Type = types[i]
+		}
+		families = append(families, all[i])
+		found.Applications = append(found.Applications, list...)
+	}
+	return found, families, nil
+}
+
+// lookFor selects one application; nil where it is not on the card.
+func lookFor(ctx context.Context, ch *iso7816.Channel, p card.Probe) (*card.Application, error) {
+	answer, err := ch.Select(ctx, p.AID)
+	if p.Answer != nil {
+		return p.Answer(ctx, ch, answer, err)
+	}
+	var refused *iso7816.StatusError
+	switch {
+	case errors.As(err, &refused):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return &card.Application{Name: p.App, AID: fmt.Sprintf("%X", p.AID)}, nil
+}
+
+// KnownKeys says whether others may know the keys that the card on a line is
+// managed with, and what kind of card it is; kind is empty for a card without such
+// keys.
+func KnownKeys(ctx context.Context, line *desk.Line) (known bool, kind string, err error) {
+	for _, f := range All() {
+		if f.KnownKeys == nil {
+			continue
+		}
+		known, told, err := f.KnownKeys(ctx, line)
+		if told || err != nil {
+			return known, f.Kind, err
+		}
+	}
+	return false, "", nil
+}

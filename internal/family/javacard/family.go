@@ -1,0 +1,64 @@
+// Package javacard is the family of Java cards: the security domain of a
+// GlobalPlatform card with what it tells and what is known of its keys, and the
+// MUSCLE applet with its set-up. What is installed and deleted on them is the
+// workflow applet's business.
+package javacard
+
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pin"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// The applications of the family.
+const (
+	muscleApp = "muscle"
+	domainApp = "gp"
+)
+
+// Family is the family of Java cards.
+func Family() card.Family {
+	return card.Family{
+		Apps:        []string{muscleApp, domainApp},
+		Kind:        "Java card",
+		Roles:       []pin.Role{pin.User, pin.SO, pin.PUK},
+		Initialises: []string{muscleApp},
+		Probes: []card.Probe{
+			{App: muscleApp, Type: "MUSCLE card", AID: muscleAID()},
+			{App: domainApp, Type: "GlobalPlatform card", AID: issuerAID()},
+		},
+		Describe: describeChip,
+		KnownKeys: func(ctx context.Context, line *desk.Line) (known, told bool, err error) {
+			keys, err := CardKeys(ctx, line)
+			return keys != KeysNotKnown, err == nil, err
+		},
+		Open: open,
+	}
+}
+
+// issuerAID is that of the issuer's security domain on most cards.
+func issuerAID() []byte { return []byte{0xA0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00, 0x00} }
+
+func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, error) {
+	if o.App == domainApp {
+		return openDomain(ctx, line, o)
+	}
+	return openMuscle(ctx, line, o)
+}
+
+// keyless is a card without keys and PINs that could be used here.
+type keyless struct{ identity card.Identity }
+
+func (k *keyless) Identity() card.Identity { return k.identity }
+
+func (k *keyless) Key(_ context.Context, ref key.Reference) (key.Key, error) {
+	return nil, problem.New(problem.NotSupported, "%s: a %s has no keys that can be used here", ref, k.identity.Type)
+}
+
+func (k *keyless) Keys(context.Context) ([]key.Key, error)    { return nil, nil }
+func (k *keyless) PINs(context.Context) ([]pin.PIN, error)    { return nil, nil }
+func (k *keyless) Facts(context.Context) ([]card.Fact, error) { return nil, nil }

@@ -1,0 +1,107 @@
+package javacard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Open opens a secure channel and keeps account of whether that worked. Keys are
+// not tried on a card on which some failed before, nor on another card than the
+// one that was let go.
+func (g *Guard) Open(ctx context.Context, d *gp.SecurityDomain, credentials gp.Credentials) error {
+	credentials.Confirm = g.confirm
+	err := d.Open(ctx, credentials)
+	if errors.Is(err, errSerialNeeded) {
+		if err = g.Identify(ctx, d); err == nil {
+			err = d.Open(ctx, credentials)
+		}
+	}
+	switch {
+	case err == nil:
+		if err := g.forget(ctx, d); err != nil {
+			return err
+		}
+		return g.Notice(ctx, d, credentials)
+	case errors.Is(err, gp.ErrCardCryptogram), errors.Is(err, gp.ErrHostRefused):
+		return g.wrongKeys(ctx, d, err)
+	case errors.Is(err, gp.ErrHostUnclear):
+		return g.unclearKeys(ctx, d, err)
+	case iso7816.StatusOf(err) == iso7816.StatusReferenceNotFound && credentials.KeyVersion != 0, errors.Is(err, gp.ErrKeyVersion):
+		p := problem.New(problem.NotFound, "the card has no keys of version %d", credentials.KeyVersion).
+			Because("%s", problem.Sentence(err.Error())).Hint("the same command without --key-version, or with another")
+		p.Cause = err
+		return p
+	}
+	return err
+}
+
+// wrongKeys remembers the failure and words it.
+func (g *Guard) wrongKeys(ctx context.Context, d *gp.SecurityDomain, err error) error {
+	why := "The card cannot prove that it has these keys, so it was not asked to check them, and counted nothing."
+	if errors.Is(err, gp.ErrHostRefused) {
+		why = fmt.Sprintf("It answered EXTERNAL AUTHENTICATE with %04X, and counts that; after a few it locks itself for good.", uint16(iso7816.StatusOf(err)))
+	}
+	p := problem.New(problem.KeysIncorrect, "the card keys are wrong").Because("%s", g.remembered(ctx, d, why, err)).
+		Hint("the same command with the right --card-keys, the right --diversification if the card needs one, and --retry-keys")
+	p.Cause = err
+	return p
+}
+
+// unclearKeys is for a card that has these keys, and does not say whether it
+// counts the attempt as a failed one. It is remembered as that.
+func (g *Guard) unclearKeys(ctx context.Context, d *gp.SecurityDomain, err error) error {
+	why := fmt.Sprintf("It has proved that it has these keys, and answered EXTERNAL AUTHENTICATE with %s. It may count that as a failed attempt.", iso7816.StatusOf(err))
+	p := problem.New(problem.Failed, "the card did not say whether it accepts the card keys").Because("%s", g.remembered(ctx, d, why, err)).
+		Hint("take the card out, put it back, and run the same command with --retry-keys")
+	p.Cause = err
+	return p
+}
+
+// remembered writes down that keys failed; where that does not work, it adds so
+// to the reason.
+func (g *Guard) remembered(ctx context.Context, d *gp.SecurityDomain, why string, err error) string {
+	if failed := g.remember(context.WithoutCancel(ctx), d, err.Error()); failed != nil {
+		return problem.Sentences(why, "This could not be written down:", problem.Sentence(failed.Error()))
+	}
+	return why
+}
+
+// Pause ends the secure channel of a card that is let go, and notes which card it
+// is, as it tells outside of a channel.
+func (g *Guard) Pause(ctx context.Context, d *gp.SecurityDomain) error {
+	if err := d.Reselect(ctx); err != nil {
+		return err
+	}
+	g.identified = g.identified && g.serial != ""
+	return g.Identify(ctx, d)
+}
+
+// Again selects the security domain on a card that was let go, and compares the
+// card with the one before: by its domain and its serial now, by its key
+// diversification data when a secure channel is opened.
+func (g *Guard) Again(ctx context.Context, ch *iso7816.Channel, aid gp.AID) (*gp.SecurityDomain, error) {
+	before, compare := g.serial, g.identified
+	g.production, g.serial, g.identified, g.awaited = nil, "", false, g.kdd
+	d, err := gp.Discover(ctx, ch, aid)
+	switch {
+	case iso7816.StatusOf(err) != 0, errors.Is(err, gp.ErrNoSecurityDomain):
+		return nil, g.changed("It does not have the security domain that was there before.", err)
+	case err != nil || !compare:
+		return d, err
+	}
+	if err := g.Identify(ctx, d); err != nil {
+		return nil, err
+	}
+	if g.serial != before {
+		return nil, g.changed("Its serial is another one.", nil)
+	}
+	return d, nil
+}
+
+func (g *Guard) changed(why string, cause error) error { return desk.Changed(g.place, why, cause) }

@@ -1,0 +1,283 @@
+package openpgp
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/cardctl/cardctl/internal/card"
+	app "github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/pin"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// The PINs that an OpenPGP card comes with (specification, 4.3).
+const (
+	factoryUserPIN  = "123456"
+	factoryAdminPIN = "12345678"
+)
+
+// surveyed is what Survey found, and on which application: another one is there
+// once the card was let go.
+type surveyed struct {
+	contents
+	on *app.Card
+}
+
+// Survey tells a blank card, whose PINs only have to be changed, from one that
+// must be erased first.
+func (c *onCard) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, error) {
+	if o.Label != "" {
+		return nil, problem.New(problem.NotSupported, "an OpenPGP card has no label").Hint("leave --label away")
+	}
+	found, err := c.contents(ctx)
+	if err != nil {
+		return nil, explain(err, "init", stateUntouched)
+	}
+	if !found.blank && !found.erasable {
+		return nil, problem.New(problem.NotSupported, "init: this card cannot be erased").
+			Because("It does not say that it knows TERMINATE DF and ACTIVATE FILE. %s", stateUntouched).
+			Hint("cardctl set-pin and cardctl gen-key --replace change what is on it")
+	}
+	report := card.InitReport{Serial: found.serial, Application: name, Lost: append([]string{}, found.lost...), PINs: "new"}
+	if o.FactoryPINs {
+		report.PINs = "factory"
+	}
+	needs, err := c.needs(ctx, o)
+	if err != nil {
+		return nil, explain(err, "init", stateUntouched)
+	}
+	return &card.Survey{
+		Options: o, Question: found.question(), Report: report, Needs: needs, Found: &surveyed{found, c.app},
+	}, nil
+}
+
+// needs are the new PINs, and the current admin PIN of a card that is erased with
+// it.
+func (c *onCard) needs(ctx context.Context, o card.InitOptions) (needs []card.Need, err error) {
+	for _, ref := range []app.PasswordRef{app.PW1, app.PW3} {
+		p := c.described(ref)
+		if !c.seen.terminated { // one that is tells no limits
+			if p, err = c.pin(ctx, ref); err != nil {
+				return nil, err
+			}
+		}
+		if !o.FactoryPINs {
+			request := pin.NewValue(p)
+			request.Name = p.Secret
+			needs = append(needs, card.Need{Request: request, PIN: p})
+		}
+		if ref == app.PW3 && !c.seen.terminated {
+			needs = append(needs, card.Need{Request: secret.Request{Name: secret.CurrentAdminPIN, Optional: true}, PIN: p})
+		}
+	}
+	return needs, nil
+}
+
+// work is one run of Initialise.
+type work struct {
+	*onCard
+	contents
+	options     card.InitOptions
+	state       string // what is on the card now
+	user, admin *secret.Bytes
+	current     *secret.Bytes // the admin PIN that the card has; nil where it is not given
+}
+
+// Initialise compares the card, if it was let go, before it changes anything.
+func (c *onCard) Initialise(ctx context.Context, s *card.Survey, given map[secret.Name]*secret.Bytes) (card.InitReport, error) {
+	report, found := s.Report, s.Found.(*surveyed)
+	w := &work{
+		onCard: c, contents: found.contents, options: s.Options, state: stateUntouched,
+		user: given[secret.PIN], admin: given[secret.AdminPIN], current: given[secret.CurrentAdminPIN],
+	}
+	err := w.compare(ctx, found)
+	if err == nil {
+		report.Erased, err = w.run(ctx)
+	}
+	return report, explain(err, "init", w.state)
+}
+
+// compare looks whether a card that was let go still holds what was confirmed to
+// be lost.
+func (w *work) compare(ctx context.Context, found *surveyed) error {
+	if _, err := w.line.Channel(ctx); err != nil || w.app == found.on {
+		return err
+	}
+	now, err := w.onCard.contents(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(now.lost, found.lost) {
+		return problem.New(problem.Refused, "what is on the card has changed since the question").
+			Because("Another program wrote to it meanwhile.").Hint("cardctl info")
+	}
+	w.contents = now
+	return nil
+}
+
+func (w *work) run(ctx context.Context) (erased bool, err error) {
+	// That a blank card has the factory's PINs is only known of one that was
+	// just erased. A power cut may have cost a try; whoever does not name the
+	// admin PIN has such a card erased by blocking.
+	begun := w.erasable && w.empty && w.current != nil
+	if (w.blank || begun) && !(w.options.FactoryPINs && w.erasable) {
+		err := w.setPINs(ctx)
+		if err == nil && !w.erasable {
+			err = w.removeResettingCode(ctx)
+		}
+		switch {
+		case !isWrongPIN(err):
+			return false, err
+		case !w.erasable:
+			return false, w.notTheFactorys(err)
+		}
+		if w.state == stateUntouched {
+			if err := w.resume(ctx); !isWrongPIN(err) {
+				return false, err
+			}
+		}
+		if w.state != stateUntouched {
+			w.state = stateUserNew
+		}
+		// Blank, but not with the factory's PINs: the erasure that was
+		// confirmed is needed after all. What was guessed says nothing of the
+		// admin PIN that the user names.
+		w.access.Policy.Another(w.described(app.PW3))
+	}
+	if err := w.erase(ctx); err != nil {
+		return true, err
+	}
+	return true, w.setPINs(ctx)
+}
+
+// setPINs changes the factory's PINs to the new ones, the admin PIN last.
+func (w *work) setPINs(ctx context.Context) error {
+	if w.options.FactoryPINs {
+		return nil
+	}
+	if err := w.changeFrom(ctx, app.PW1, factoryUserPIN, w.user, "The user PIN is the factory's or the new one, the admin PIN the factory's."); err != nil {
+		return err
+	}
+	return w.setAdminPIN(ctx)
+}
+
+func (w *work) setAdminPIN(ctx context.Context) error {
+	w.state = "The user PIN is the new one, the admin PIN still the factory's."
+	if err := w.changeFrom(ctx, app.PW3, factoryAdminPIN, w.admin, "The user PIN is the new one, the admin PIN the factory's or the new one."); err != nil {
+		return err
+	}
+	w.state = ""
+	return nil
+}
+
+// resume goes on from where an interrupted run left the card: with the new user
+// PIN, and with the factory's admin PIN or already the new one. A wrong PIN says
+// that no such run was before.
+func (w *work) resume(ctx context.Context) error {
+	if err := w.accepts(ctx, app.PW1, w.user); err != nil {
+		return err
+	}
+	err := w.setAdminPIN(ctx)
+	if isWrongPIN(err) {
+		w.state = stateUserNew
+		err = w.accepts(ctx, app.PW3, w.admin)
+	}
+	if err == nil {
+		w.state = ""
+	}
+	return err
+}
+
+// accepts sends a PIN, unless it was sent, whatever the card said to another.
+func (w *work) accepts(ctx context.Context, ref app.PasswordRef, value *secret.Bytes) error {
+	p, err := w.pin(ctx, ref)
+	if err != nil {
+		return err
+	}
+	w.access.Policy.Another(p)
+	return w.access.Policy.Given(value).Send(ctx, p, w.verify(ref))
+}
+
+// changeFrom changes a factory PIN. unknown is what is on the card where that was
+// not answered plainly. The old PIN has the length that it has, so it is not
+// verified first.
+func (w *work) changeFrom(ctx context.Context, ref app.PasswordRef, factory string, replacement *secret.Bytes, unknown string) error {
+	p, err := w.pin(ctx, ref)
+	if err != nil {
+		return err
+	}
+	old := secret.New([]byte(factory))
+	defer old.Wipe()
+	policy := w.access.Policy.With(func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
+		if r.New {
+			return replacement.Clone(), nil
+		}
+		return old.Clone(), nil
+	})
+	err = policy.Change(ctx, pin.Change{By: p, New: p, Set: func(ctx context.Context, old, replacement *secret.Bytes) error {
+		selected, err := w.application(ctx)
+		if err != nil {
+			return err
+		}
+		return wrong(selected.ChangeReferenceData(ctx, ref, old, replacement))
+	}})
+	var told *pin.StateError
+	if errors.As(err, &told) {
+		if !told.Unchanged() {
+			w.state = unknown
+		}
+		return told.Unwrap()
+	}
+	return err
+}
+
+// notTheFactorys explains a card that cannot be erased and whose PINs somebody
+// has changed: what the user gave is not what the card refused.
+func (w *work) notTheFactorys(err error) error {
+	var refused *problem.Error
+	errors.As(err, &refused)
+	which := pin.User
+	if w.state != stateUntouched {
+		which, w.state = pin.Admin, stateUserNew
+	}
+	p := problem.New(problem.PINIncorrect, "the %s PIN of this card is not the factory's any more", which).
+		Because("The factory's was tried, as it has no keys and certificates and cannot be erased.").
+		Hint("cardctl set-pin %s changes it", which)
+	if left := refused.TriesLeft; left != nil {
+		p.WithTries(*left).Because("The factory's was tried, as it has no keys and certificates and cannot be erased; %d tries are left.", *left)
+	}
+	p.Cause = err
+	return p
+}
+
+// removeResettingCode is for a card that cannot be erased: a code that somebody
+// has set would outlive the new PINs. There are cards that count tries for one
+// that was never set.
+func (w *work) removeResettingCode(ctx context.Context) error {
+	_, data, err := w.data(ctx)
+	if err != nil || data.Passwords.RC.TriesLeft == 0 || w.options.FactoryPINs {
+		return err
+	}
+	w.state = "The PINs are the new ones; a resetting code may still be set."
+	p, err := w.pin(ctx, app.PW3)
+	if err == nil {
+		err = w.access.Policy.Given(w.admin).Send(ctx, p, w.verify(app.PW3))
+	}
+	if err != nil {
+		return err
+	}
+	selected, err := w.application(ctx)
+	if err == nil {
+		err = selected.PutResettingCode(ctx, nil)
+	}
+	if err == nil {
+		w.state = ""
+	}
+	return err
+}
+
+func isWrongPIN(err error) bool {
+	return problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked)
+}

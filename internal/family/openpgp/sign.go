@@ -1,0 +1,160 @@
+package openpgp
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	app "github.com/cardctl/cardctl/internal/openpgp"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
+)
+
+// Signer returns a crypto.Signer over the key. The decryption key signs where
+// it is RSA and the card can lend it to INTERNAL AUTHENTICATE.
+func (k *slotKey) Signer(ctx context.Context) (crypto.Signer, error) {
+	public, err := k.Public(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, agreement := public.(*ecdh.PublicKey); agreement {
+		return nil, problem.New(problem.NotSupported, "%s: an X25519 key cannot sign", k.ref).
+			Because("It is for key agreement only.").Hint("use OPENPGP.1 or OPENPGP.3")
+	}
+	if k.slot == app.Decryption {
+		_, data, err := k.data(ctx)
+		if err != nil {
+			return nil, k.explain(err, "")
+		}
+		if _, isRSA := public.(*rsa.PublicKey); !isRSA || !data.Extended.MSE {
+			return nil, problem.New(problem.NotSupported, "%s: the decryption key of this card cannot sign", k.ref).
+				Because("That takes an RSA key and a card with MANAGE SECURITY ENVIRONMENT.").Hint("use OPENPGP.1 or OPENPGP.3")
+		}
+	}
+	return &signer{ctx: ctx, key: k, public: public}, nil
+}
+
+// ready has the user PIN verified, and tells a person who has to touch the card.
+func (k *slotKey) ready(ctx context.Context, touch string) (*app.Card, error) {
+	if err := k.unlock(ctx, app.PasswordFor(k.slot)); err != nil {
+		return nil, err
+	}
+	selected, data, err := k.data(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if data.Key(k.slot).Touch {
+		k.access.Notify(touch)
+	}
+	return selected, nil
+}
+
+// signer carries the context of the command that made it, because
+// crypto.Signer has no place for one.
+type signer struct {
+	ctx    context.Context
+	key    *slotKey
+	public crypto.PublicKey
+}
+
+func (s *signer) Public() crypto.PublicKey { return s.public }
+
+// Sign makes an RSA PKCS#1 v1.5, ECDSA (ASN.1) or Ed25519 signature.
+func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	input, err := s.input(digest, opts)
+	if err != nil {
+		return nil, err
+	}
+	what := "signing with " + s.key.ref.String()
+	selected, err := s.key.ready(s.ctx, "touch the card to allow the signature")
+	if err != nil {
+		return nil, explain(err, what, "")
+	}
+	if s.key.slot == app.Decryption {
+		if err := selected.UseForAuthentication(s.ctx, s.key.slot); err != nil {
+			return nil, explain(err, what, "")
+		}
+	}
+	signature, err := selected.Sign(s.ctx, s.key.slot, input)
+	if err != nil {
+		return nil, s.explain(err, what, len(input))
+	}
+	if _, ok := s.public.(*ecdsa.PublicKey); ok {
+		return joinECDSA(signature)
+	}
+	return signature, nil
+}
+
+// explain tells a message that is too long for the card from other refusals:
+// Ed25519 alone has to be sent all of it.
+func (s *signer) explain(err error, what string, length int) error {
+	if _, whole := s.public.(ed25519.PublicKey); whole {
+		switch iso7816.StatusOf(err) {
+		case iso7816.StatusWrongLength, iso7816.StatusWrongData, iso7816.StatusNoSpace:
+			p := problem.New(problem.NotSupported, "%s: the card signs no %d bytes [%s]", what, length, iso7816.StatusOf(err)).
+				Because("Ed25519 has no digest that could be sent instead, and the card takes less at a time.").
+				Hint("a shorter request, or a p256 key")
+			p.Cause = err
+			return p
+		}
+	}
+	return explain(err, what, "")
+}
+
+// input is what the card signs: it adds the padding, not the DigestInfo.
+func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	hash := opts.HashFunc()
+	switch public := s.public.(type) {
+	case *rsa.PublicKey:
+		if _, pss := opts.(*rsa.PSSOptions); pss {
+			return nil, problem.New(problem.NotSupported, "%s: an OpenPGP card makes no RSA-PSS signatures", s.key.ref).
+				Hint("the same command without --pss")
+		}
+		if len(digest) != hash.Size() {
+			return nil, fmt.Errorf("a digest of %d bytes for %s", len(digest), hash)
+		}
+		input, err := pubkey.DigestInfo(hash, digest)
+		if errors.Is(err, pubkey.ErrDigest) {
+			return nil, problem.New(problem.NotSupported, "no RSA signatures over %s", hash)
+		}
+		return input, err
+	case *ecdsa.PublicKey:
+		return fit(digest, min(public.Params().BitSize, 512)/8), nil
+	case ed25519.PublicKey:
+		if hash != 0 {
+			return nil, problem.New(problem.NotSupported, "%s: Ed25519 signs the message, not a digest of it", s.key.ref)
+		}
+	}
+	return digest, nil
+}
+
+// fit gives a digest for ECDSA a length of n bytes. There are cards that take
+// no digest but the one as long as the curve, or SHA-512 for P-521. ECDSA reads
+// a digest as a number, of as many leading bits as the curve has: what is cut
+// off here would not be looked at, and zeros in front change nothing.
+func fit(digest []byte, n int) []byte {
+	if len(digest) >= n {
+		return digest[:n]
+	}
+	return append(make([]byte, n-len(digest), n), digest...)
+}
+
+// joinECDSA makes the ASN.1 form of r and s, one behind the other.
+func joinECDSA(raw []byte) ([]byte, error) {
+	if len(raw) == 0 || len(raw)%2 != 0 {
+		return nil, fmt.Errorf("%w: an ECDSA signature of %d bytes", app.ErrMalformed, len(raw))
+	}
+	half := len(raw) / 2
+	return asn1.Marshal(struct{ R, S *big.Int }{
+		new(big.Int).SetBytes(raw[:half]), new(big.Int).SetBytes(raw[half:]),
+	})
+}

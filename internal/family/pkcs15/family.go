@@ -1,0 +1,184 @@
+// Package pkcs15 is the family of PKCS#15 cards: IsoApplet and MyEID cards, which
+// are used directly, and every other that OpenSC's programs can reach.
+package pkcs15
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pin"
+	app "github.com/cardctl/cardctl/internal/pkcs15"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// name is that of the family in --app, prefix the first word of its references.
+const (
+	name   = "pkcs15"
+	prefix = "PKCS15"
+	kind   = "PKCS#15 card"
+)
+
+// Family is the kind of card.
+func Family() card.Family {
+	return card.Family{
+		Apps: []string{name}, Kind: kind, Initialises: []string{name},
+		Example: prefix + ".45", Syntax: prefix + ".45 (the object ID in hex)",
+		Roles: []pin.Role{pin.User, pin.SO, pin.PUK},
+		Parse: parse, Describe: describe, Open: open,
+		Probes: []card.Probe{
+			{App: name, Type: kind, AID: []byte{0xA0, 0x00, 0x00, 0x00, 0x63, 0x50, 0x4B, 0x43, 0x53, 0x2D, 0x31, 0x35}},
+			{App: name, Type: kind + " (IsoApplet)", AID: []byte{0xF2, 0x76, 0xA2, 0x88, 0xBC, 0xFB, 0xA6, 0x9D, 0x34, 0xF3, 0x10, 0x01}, Beside: true},
+		},
+	}
+}
+
+// parse reads PKCS15.45, in any case.
+func parse(reference string) (key.Reference, bool, error) {
+	first, id, found := strings.Cut(strings.ToUpper(reference), ".")
+	if !found || first != prefix {
+		return key.Reference{}, false, nil
+	}
+	if raw, err := hex.DecodeString(id); err != nil || len(raw) == 0 {
+		return key.Reference{}, true, problem.New(problem.Usage, "this is not a key of a %s", kind).
+			Because("Its ID is given in hex, two digits a byte: %s.45.", prefix).Hint("cardctl info")
+	}
+	return reference15(id), true, nil
+}
+
+// reference15 is the key with an ID in upper-case hex.
+func reference15(id string) key.Reference {
+	return key.Reference{Family: prefix, ID: id, Text: prefix + "." + id}
+}
+
+// describe adds label and serial where that takes no other program.
+func describe(ctx context.Context, line *desk.Line, found *card.Identity) error {
+	p, err := app.Open(ctx, line, tools(line))
+	if err != nil || !p.Known() {
+		return err
+	}
+	d, err := p.Token(ctx)
+	switch {
+	case problem.Is(err, problem.NotFound):
+		return nil // not initialised
+	case err != nil:
+		return err
+	}
+	found.Label, found.Serial = d.Label, d.Serial
+	return nil
+}
+
+func tools(line *desk.Line) app.Tools {
+	return app.Tools{Env: line.ChildEnv(), Run: line.RunProgram()}
+}
+
+// Card is a PKCS#15 card that is open.
+type Card struct {
+	line     *desk.Line
+	app      *app.Card
+	access   key.Access
+	identity card.Identity
+	// asked is how often somebody was asked who takes time: what was read of the
+	// card before may not be true any more.
+	asked int
+	// blank says that there was no structure when the card was read last.
+	blank bool
+}
+
+func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, error) {
+	p, err := app.Open(ctx, line, tools(line))
+	if err != nil {
+		return nil, err
+	}
+	if !p.Known() && !o.Named {
+		return nil, lacks() // whether it is one would take OpenSC to know
+	}
+	line.Note(p.Remember)
+	line.Same(p.Same)
+	c := &Card{line: line, app: p, access: o.Access}
+	line.Stale(func() {
+		c.asked++
+		c.blank = false
+		p.Forget()
+	})
+	return c, nil
+}
+
+func lacks() error {
+	e := problem.New(problem.NotSupported, "this card has no PKCS#15 application that is known without OpenSC").
+		Hint("--app %s", name)
+	e.Cause = card.ErrLacks
+	return e
+}
+
+// Identity is what reading the card told.
+func (c *Card) Identity() card.Identity { return c.identity }
+
+// read reads the directory, nil where the card is not initialised, and notes what
+// it tells of the card.
+func (c *Card) read(ctx context.Context) (*app.Directory, error) {
+	if c.blank {
+		return nil, nil
+	}
+	d, err := c.app.Token(ctx)
+	if problem.Is(err, problem.NotFound) {
+		c.identity.State, c.blank = "not initialised", true
+		return nil, nil
+	}
+	if err != nil {
+		return nil, key.Explain(err, "reading the card", "")
+	}
+	c.identity.Label, c.identity.Serial = d.Label, d.Serial
+	if d.Incomplete {
+		c.identity.State = "not completely initialised"
+	}
+	return d, nil
+}
+
+// holder is what a person calls the card.
+func (c *Card) holder() string {
+	return strings.TrimSpace("the " + kind + " " + c.identity.Serial)
+}
+
+// Key is the place with the ID that a reference names.
+func (c *Card) Key(ctx context.Context, ref key.Reference) (key.Key, error) {
+	id, err := hex.DecodeString(ref.ID)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.app.PINs(ctx); err != nil {
+		return nil, key.Explain(err, ref.String(), "")
+	}
+	return &place{card: c, ref: ref, id: id}, nil
+}
+
+// Keys are the private keys, and the certificates that have none.
+func (c *Card) Keys(ctx context.Context) ([]key.Key, error) {
+	d, err := c.read(ctx)
+	if err != nil || d == nil {
+		return nil, err
+	}
+	if d, err = c.app.Directory(ctx); err != nil {
+		return nil, key.Explain(err, "reading the card", "")
+	}
+	var keys []key.Key
+	add := func(id []byte) {
+		keys = append(keys, &place{card: c, ref: reference15(fmt.Sprintf("%X", id)), id: id})
+	}
+	for _, k := range d.Keys {
+		add(k.ID)
+	}
+	for _, certificate := range d.Certificates {
+		if d.Key(certificate.ID) == nil {
+			add(certificate.ID)
+		}
+	}
+	return keys, nil
+}
+
+// Facts are none beside keys and PINs.
+func (c *Card) Facts(context.Context) ([]card.Fact, error) { return nil, nil }

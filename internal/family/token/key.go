@@ -1,0 +1,229 @@
+package token
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pin"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// place is a key, or a place for one, on a token.
+type place struct {
+	token   *Token
+	session *p11.Session
+	ref     key.Reference
+	uri     p11.URI
+	access  key.Access
+
+	contents *p11.Contents  // nil where it has to be read
+	shown    *p11.StoredKey // what is read of it to sign
+	loggedIn bool
+	refused  error // what became of the login
+	// seen is the key that Occupant told of: the one that may be overwritten.
+	seen crypto.PublicKey
+	// written is the certificate that was written last.
+	written *p11.StoredCertificate
+}
+
+func (k *place) Reference() key.Reference { return k.ref }
+
+// Occupant tells of the key by its public half. Most tokens show that before
+// the login; where only a certificate speaks of the key, the PIN is needed to
+// know.
+func (k *place) Occupant(ctx context.Context) (*key.Occupant, error) {
+	stored, err := k.stored(ctx)
+	if err == nil && stored != nil && !stored.HasPublic && !stored.HasPrivate {
+		if err = k.login(ctx); err == nil {
+			stored, err = k.stored(ctx)
+		}
+	}
+	if err != nil || stored == nil {
+		return nil, err
+	}
+	if stored.Public == nil {
+		return nil, k.untold()
+	}
+	k.seen = stored.Public
+	occupant := occupantOf(stored)
+	return &occupant, nil
+}
+
+func occupantOf(stored *p11.StoredKey) key.Occupant {
+	o := key.Occupant{Fingerprint: pubkey.Fingerprint(stored.Public), Algorithm: key.AlgorithmOf(stored.Public), Label: stored.Label}
+	for i, may := range []bool{stored.Sign, stored.Decrypt, stored.Derive} {
+		if may {
+			o.Usage = append(o.Usage, []key.Usage{key.Sign, key.Decrypt, key.Derive}[i])
+		}
+	}
+	return o
+}
+
+func (k *place) Public(ctx context.Context) (crypto.PublicKey, error) {
+	stored, err := k.used(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if stored.Public == nil {
+		return nil, k.untold()
+	}
+	return stored.Public, nil
+}
+
+// stored is the key that the URI names, nil where there is none.
+func (k *place) stored(ctx context.Context) (*p11.StoredKey, error) {
+	contents, err := k.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch meant := contents.Named(k.uri); len(meant) {
+	case 0:
+		return nil, nil
+	case 1:
+		return &meant[0], nil
+	default:
+		return nil, k.several(meant)
+	}
+}
+
+// needed is the key that the URI names, which has to be there. A key that is
+// not seen may be hidden until the login.
+func (k *place) needed(ctx context.Context) (*p11.StoredKey, error) {
+	stored, err := k.stored(ctx)
+	if err != nil || stored != nil && stored.Public != nil {
+		return stored, err
+	}
+	if k.session.Token().LoginRequired && !k.loggedIn {
+		switch err := k.login(ctx); {
+		case problem.Is(err, problem.Usage): // nobody can be asked
+		case err != nil:
+			return nil, err
+		default:
+			if stored, err = k.stored(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if stored == nil {
+		return nil, k.missing()
+	}
+	return stored, nil
+}
+
+// used is the key that is to sign, of which no more is read than that takes.
+func (k *place) used(ctx context.Context) (*p11.StoredKey, error) {
+	if k.shown != nil {
+		return k.shown, nil
+	}
+	if k.contents == nil {
+		shown, err := k.session.Shown(ctx, k.uri)
+		if err != nil {
+			return nil, key.Explain(err, k.ref.String(), "")
+		}
+		if k.shown = shown; shown != nil {
+			return shown, nil
+		}
+	}
+	return k.needed(ctx)
+}
+
+func (k *place) read(ctx context.Context) (*p11.Contents, error) {
+	if k.contents != nil {
+		return k.contents, nil
+	}
+	contents, err := k.session.Contents(ctx)
+	if err != nil {
+		return nil, key.Explain(err, k.ref.String(), "")
+	}
+	k.contents = &contents
+	return k.contents, nil
+}
+
+// forget lets everything be read again.
+func (k *place) forget() { k.contents, k.shown = nil, nil }
+
+func (k *place) missing() error {
+	p := problem.New(problem.NotFound, "%s: there is no such key on the token %q", k.ref, k.session.Token().Label).
+		Hint("cardctl gen-key --key '%s' makes one", k.ref)
+	if k.contents == nil || len(k.contents.Keys) == 0 {
+		return p.Because("It shows no keys at all.")
+	}
+	return p.Because("It has these: %s.", k.list(k.contents.Keys))
+}
+
+func (k *place) several(meant []p11.StoredKey) error {
+	return problem.New(problem.NotFound, "%s names %d keys of the token %q", k.ref, len(meant), k.session.Token().Label).
+		Because("They are %s.", k.list(meant)).
+		Hint("name one of them, by its id or its object")
+}
+
+func (k *place) list(keys []p11.StoredKey) string {
+	var list []string
+	for _, stored := range keys {
+		list = append(list, fmt.Sprintf("%s (%s)", k.session.URI(stored), key.AlgorithmOf(stored.Public)))
+	}
+	slices.Sort(list) // tokens have no order
+	return strings.Join(list, ", ")
+}
+
+func (k *place) untold() error {
+	return problem.New(problem.NotFound, "%s: the token %q does not tell the public key", k.ref, k.session.Token().Label).
+		Because("There is a private key, and neither a public key nor a certificate with its ID.").
+		Hint("cardctl delete-key, or write the certificate with the tool that made the key")
+}
+
+// login logs in, once.
+func (k *place) login(ctx context.Context) error {
+	if k.loggedIn || k.refused != nil {
+		return k.refused
+	}
+	if !k.session.LoggedIn() && k.session.Token().LoginRequired {
+		err := k.access.Policy.Send(ctx, k.pin(), func(ctx context.Context, value *secret.Bytes) error {
+			return k.session.LoginWith(ctx, p11.User, value)
+		})
+		if err != nil {
+			k.refused = key.Explain(k.session.Explain(ctx, err), k.ref.String(), "")
+			return k.refused
+		}
+	}
+	k.loggedIn, k.contents = true, nil
+	return nil
+}
+
+// PIN is the user PIN for everything.
+func (k *place) PIN(context.Context, key.Purpose) (pin.PIN, error) {
+	return k.pin(), nil
+}
+
+func (k *place) pin() pin.PIN { return PIN(k.token.module, k.session, k.token.line.ChildEnv()) }
+
+// Holder is what programs know the token and its key by.
+func (k *place) Holder(context.Context) (key.Holder, error) {
+	t := k.session.Token()
+	return key.Holder{Card: holder(t), Serial: t.Serial, URI: k.ref.String()}, nil
+}
+
+// SerializedID is that of the certificate on this token.
+func (k *place) SerializedID(ctx context.Context) (string, error) {
+	c, err := k.certificate(ctx)
+	if err != nil || c == nil {
+		return "", err
+	}
+	return k.session.Token().SerializedID(c.ID), nil
+}
+
+// Algorithms are those that the token makes.
+func (k *place) Algorithms(ctx context.Context) ([]key.Algorithm, error) {
+	t, err := k.session.TokenInFull(ctx)
+	if err != nil {
+		return nil, key.Explain(err, k.ref.String(), "")
+	}
+	return slices.DeleteFunc(key.Algorithms(), func(a key.Algorithm) bool { return !t.Makes(string(a)) }), nil
+}

@@ -1,0 +1,148 @@
+package token
+
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pin"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// PINs are those of the user and of the security officer.
+func (t *Token) PINs(ctx context.Context) ([]pin.PIN, error) {
+	session, err := t.open(ctx, t.uri)
+	if err != nil {
+		return nil, err
+	}
+	return []pin.PIN{t.pin(session.Token(), p11.User), t.pin(session.Token(), p11.SecurityOfficer)}, nil
+}
+
+// pin is a PIN of a token for the policy.
+func (t *Token) pin(of p11.Token, r p11.Role) pin.PIN {
+	return described(of, r, counter{of, r, t.module.CountsTries(), t.line.ChildEnv(), func(ctx context.Context) (p11.PINState, error) {
+		return t.module.PINState(ctx, of, r)
+	}})
+}
+
+// PIN is the user PIN of the token of a session, which is looked at by that; env is
+// that of OpenSC's programs.
+func PIN(m *p11.Module, s *p11.Session, env []string) pin.PIN {
+	of := s.Token()
+	return described(of, p11.User, counter{of, p11.User, m.CountsTries(), env, func(ctx context.Context) (p11.PINState, error) {
+		return s.PINState(ctx, p11.User)
+	}})
+}
+
+func described(of p11.Token, r p11.Role, c counter) pin.PIN {
+	p := pin.PIN{
+		Role: pin.User, Secret: secret.PIN, Holder: holder(of), Min: int(of.MinPINLength), Max: int(of.MaxPINLength),
+		Pad: of.PINPad, Unset: !of.PIN(r).Initialized, Rescue: "cardctl unblock-pin user --so-pin prompt --new-pin prompt",
+	}
+	if r == p11.SecurityOfficer {
+		p.Role, p.Secret = pin.SO, secret.SOPIN
+		p.Rescue = "a token whose SO PIN is blocked can only be made new by its maker's own tool"
+	}
+	p.Tries = func(ctx context.Context, _ bool) (pin.Tries, error) { return c.tries(ctx) }
+	return p
+}
+
+// counter knows how many tries a PIN of a token has left.
+type counter struct {
+	of p11.Token
+	r  p11.Role
+	// certain says that a PIN of which the module raises no flag has more than one.
+	certain bool
+	env     []string // of OpenSC's programs, which are asked where it is not
+	state   func(context.Context) (p11.PINState, error)
+}
+
+// tries are what the token says now: LOCKED is none, FINAL_TRY one, neither more
+// than one; of a module that does not always know, neither says nothing.
+func (c counter) tries(ctx context.Context) (pin.Tries, error) {
+	if !c.of.Initialized {
+		return pin.Several(), nil // it has no PINs yet
+	}
+	state, err := c.state(ctx)
+	if err != nil {
+		return pin.Unknown(), err
+	}
+	if left := state.Tries(); left != p11.SeveralTries {
+		return pin.Left(left), nil
+	}
+	if !c.certain {
+		return askOpenSC(ctx, c.of, c.r, c.env)
+	}
+	if state.CountLow {
+		return pin.Few(), nil
+	}
+	return pin.Several(), nil
+}
+
+// fresh is a PIN that the token does not have yet: nothing is counted.
+func (t *Token) fresh(of p11.Token, r p11.Role) pin.PIN {
+	p := t.pin(of, r)
+	p.Tries = nil
+	return p
+}
+
+// SetPIN changes the user PIN or the SO PIN.
+func (t *Token) SetPIN(ctx context.Context, role pin.Role) (pin.Change, error) {
+	of, err := t.initialized(ctx, role)
+	if err != nil {
+		return pin.Change{}, err
+	}
+	r := p11.User
+	if role == pin.SO {
+		r = p11.SecurityOfficer
+	}
+	t.announcePad(of)
+	return pin.Change{
+		By: t.pin(of, r), New: t.fresh(of, r),
+		Set: func(ctx context.Context, old, replacement *secret.Bytes) error {
+			_, err := t.module.SetPIN(ctx, of, r, old, replacement)
+			return err
+		},
+	}, nil
+}
+
+// UnblockedBy is the SO PIN.
+func (t *Token) UnblockedBy() []secret.Name { return []secret.Name{secret.SOPIN} }
+
+// UnblockPIN sets the user PIN by the SO PIN, which gives a blocked one its tries
+// back.
+func (t *Token) UnblockPIN(ctx context.Context, role pin.Role, by secret.Name) (pin.Change, error) {
+	of, err := t.initialized(ctx, role)
+	if err != nil {
+		return pin.Change{}, err
+	}
+	if role != pin.User || by != secret.SOPIN {
+		return pin.Change{}, problem.New(problem.NotSupported, "a PKCS#11 token cannot do that").
+			Because("The user PIN is unblocked with --so-pin; a blocked SO PIN stays blocked.").
+			Hint("cardctl unblock-pin user --so-pin prompt --new-pin prompt")
+	}
+	t.announcePad(of)
+	return pin.Change{
+		By: t.pin(of, p11.SecurityOfficer), New: t.fresh(of, p11.User),
+		Set: func(ctx context.Context, so, replacement *secret.Bytes) error {
+			_, err := t.module.InitPIN(ctx, of, so, replacement)
+			return err
+		},
+	}, nil
+}
+
+// initialized is the token that is meant, which has to have PINs, and that one.
+func (t *Token) initialized(ctx context.Context, role pin.Role) (p11.Token, error) {
+	if role != pin.User && role != pin.SO {
+		return p11.Token{}, problem.New(problem.NotSupported, "a PKCS#11 token has no such PIN").Because("It has user and so.")
+	}
+	of, err := t.module.FindInitialized(ctx, t.uri)
+	t.seen = of
+	return of, err
+}
+
+func (t *Token) announcePad(of p11.Token) {
+	if of.PINPad {
+		t.access.Notify("type the PINs of the token " + of.Label + " at the reader")
+	}
+}

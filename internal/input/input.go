@@ -1,0 +1,51 @@
+// Package input reads the files and streams that a user names. Reading ends with
+// the context, also where a pipe has no writer or a file no end, and it is bounded.
+package input
+
+import (
+	"context"
+	"io"
+	"os"
+)
+
+// File reads a file, and one byte more than limit if the file is longer, so that
+// its reader sees it.
+func File(ctx context.Context, path string, limit int64) ([]byte, error) {
+	return Interruptible(ctx, func() ([]byte, error) {
+		f, err := os.Open(path) // waits for the writer of a pipe
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }()
+		return io.ReadAll(io.LimitReader(f, limit+1))
+	}, nil)
+}
+
+// Stream reads a stream to its end, bounded like File.
+func Stream(ctx context.Context, r io.Reader, limit int64) ([]byte, error) {
+	return Interruptible(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(r, limit+1)) }, nil)
+}
+
+// Interruptible runs f, which may block, and returns the context's error as soon
+// as that ends. What f returns later goes to late, if there is one.
+func Interruptible[T any](ctx context.Context, f func() (T, error), late func(T)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := f()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		if late != nil {
+			go func() { late((<-done).value) }()
+		}
+		var none T
+		return none, ctx.Err()
+	}
+}

@@ -1,0 +1,143 @@
+// Package pin is the one policy for everything with a counter of tries: PINs,
+// PUKs, SO PINs, resetting codes, logins to tokens. The state is read before a
+// person is asked and again if time passed, a secret is sent once, and an
+// answer that says neither yes nor no is looked into. How a PIN travels to its
+// card is its family's business.
+package pin
+
+import (
+	"context"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// Role is which of a card's PINs it is, as users name it.
+type Role string
+
+// The roles of the command line's contract.
+const (
+	User      Role = "user"
+	Admin     Role = "admin"
+	SO        Role = "so"
+	PUK       Role = "puk"
+	ResetCode Role = "reset-code"
+)
+
+// Roles lists them all, in the order the documentation has.
+func Roles() []Role { return []Role{User, Admin, SO, PUK, ResetCode} }
+
+// ParseRole reads which PIN is meant. What was typed is not repeated: it may
+// be the PIN itself.
+func ParseRole(word string) (Role, error) {
+	names := make([]string, 0, len(Roles()))
+	for _, role := range Roles() {
+		if string(role) == word {
+			return role, nil
+		}
+		names = append(names, string(role))
+	}
+	last := len(names) - 1
+	return "", problem.New(problem.Usage, "this is no PIN that cardctl knows").
+		Because("The PINs are %s and %s.", strings.Join(names[:last], ", "), names[last])
+}
+
+// RoleOf is the PIN that a flag for a secret gives; false for one that gives
+// none of a card's, or another PIN's new value.
+func RoleOf(name secret.Name) (Role, bool) {
+	switch name {
+	case secret.PIN:
+		return User, true
+	case secret.AdminPIN, secret.CurrentAdminPIN:
+		return Admin, true
+	case secret.SOPIN, secret.CurrentSOPIN:
+		return SO, true
+	case secret.PUK:
+		return PUK, true
+	case secret.ResetCode:
+		return ResetCode, true
+	}
+	return "", false
+}
+
+// Name is the role in a sentence: "user PIN", "resetting code".
+func (r Role) Name() string {
+	switch r {
+	case PUK:
+		return "PUK"
+	case SO:
+		return "SO PIN"
+	case ResetCode:
+		return "resetting code"
+	}
+	return string(r) + " PIN"
+}
+
+// PIN is one PIN of one card or token: what it is called, what it may be, and
+// how its card is asked about it.
+type PIN struct {
+	Role Role
+	// Label tells it from others of its role on the card; empty for the only
+	// one.
+	Label string
+	// Secret is the flag by which a user gives it.
+	Secret secret.Name
+	// Holder is what has it: "OpenPGP card 000F12345678".
+	Holder string
+	// Min and Max are its lengths in bytes; Max is 0 where it is not known.
+	Min, Max int
+	// Unset says that there is none yet.
+	Unset bool
+	// Pad says that it is typed at the reader, and never asked for here.
+	Pad bool
+	// Derived says that the card takes it in key derived format, which PKCS#11
+	// modules do not make.
+	Derived bool
+	// Rescue is what to type if it is blocked.
+	Rescue string
+
+	// Tries asks the card how many tries are left, which costs none. What was
+	// read since the card was taken last is good enough, unless again is set. It
+	// is nil for a PIN without a counter.
+	Tries func(ctx context.Context, again bool) (Tries, error)
+}
+
+// Name is the PIN in a sentence.
+func (p PIN) Name() string {
+	if p.Label != "" {
+		return p.Role.Name() + " " + p.Label
+	}
+	return p.Role.Name()
+}
+
+// request is how a person is asked for it.
+func (p PIN) request(left Tries) secret.Request {
+	label := p.Name()
+	if p.Holder != "" {
+		label += " of " + p.Holder
+	}
+	return secret.Request{Name: p.Secret, Label: label, Note: left.Note()}
+}
+
+// CheckLength refuses a value that the card would count as a wrong one, or
+// cut, for its length alone.
+func (p PIN) CheckLength(value *secret.Bytes) error {
+	n, tooWhat := value.Len(), ""
+	switch {
+	case n == 0 || n < p.Min:
+		tooWhat = "short"
+	case p.Max > 0 && n > p.Max:
+		tooWhat = "long"
+	default:
+		return nil
+	}
+	length := problem.New(problem.Usage, "the %s must have %d to %d bytes", p.Name(), p.Min, p.Max)
+	switch {
+	case p.Min == p.Max:
+		length = problem.New(problem.Usage, "the %s must have exactly %d bytes", p.Name(), p.Min)
+	case p.Max == 0:
+		length = problem.New(problem.Usage, "the %s must have at least %d bytes", p.Name(), max(p.Min, 1))
+	}
+	return length.Because("What was given is too %s; it was not sent.", tooWhat)
+}

@@ -1,0 +1,73 @@
+package pkcs15
+
+import (
+	"context"
+	"crypto"
+
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// isoApplet is the driver of an IsoApplet: it is read and signs directly, and gets
+// its certificates so; OpenSC makes its structure and its keys.
+type isoApplet struct{ direct[*applet] }
+
+func newIsoApplet(c *Card, a *applet) isoApplet {
+	return isoApplet{direct[*applet]{openSC{c}, a}}
+}
+
+func (d isoApplet) facts() facts {
+	return facts{
+		driver: appletDriver, known: true, onePIN: true,
+		algorithm: "rsa2048", // with an EC key the applet hashes with SHA-1, which is of no use
+		pin:       appletUserPIN(),
+		puk:       PIN{Label: "PUK", Unblocking: true, Reference: appletPUK, Min: appletPUKLen, Max: appletPUKLen, TriesLeft: -1},
+		soPIN:     PIN{SO: true, Min: 1, TriesLeft: -1},
+	}
+}
+
+// puk: the applet has one, of which it tells nothing.
+func (d isoApplet) puk(context.Context, PIN) (PIN, error) { return d.facts().puk, nil }
+
+// usable refuses an applet that OpenSC's driver takes for one it knows.
+func (d isoApplet) usable(ctx context.Context) error {
+	if d.native.major == 0 {
+		return nil
+	}
+	v, err := d.card.openSC(ctx)
+	if err != nil || !v.before(0, 24) {
+		return err
+	}
+	return problem.New(problem.NotSupported, "OpenSC %s cannot make keys on this IsoApplet", v).
+		Because("The applet speaks version %d.%d of its protocol, and this OpenSC only 0.6.", d.native.major, d.native.minor).
+		Hint("install OpenSC 0.24 or later, or an older IsoApplet")
+}
+
+func (d isoApplet) checkAlgorithm(_ context.Context, algorithm string) error {
+	_, isEC := curves[algorithm]
+	can := "rsa2048"
+	if d.native.ecc {
+		can += ", p256 and p384"
+	}
+	if algorithm == "p521" || isEC && !d.native.ecc || !isEC && algorithm != "rsa2048" {
+		return cannotMake(algorithm).Because("An IsoApplet of version %d.%d makes %s.", d.native.major, d.native.minor, can)
+	}
+	return nil
+}
+
+func (d isoApplet) checkImport(ctx context.Context, p PIN, pin *secret.Bytes) error {
+	defer d.card.Forget()
+	err := d.with(ctx, p, pin, func() error { return d.native.importable(ctx) })
+	return d.card.explain(err, "looking whether the card takes keys")
+}
+
+func (d isoApplet) signsWith(k *PrivateKey) bool { return !k.EC }
+
+func (d isoApplet) sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, digest []byte, hash crypto.Hash) ([]byte, error) {
+	if !d.signsWith(k) {
+		return nil, problem.New(problem.NotSupported, "this card cannot sign with %s", hash).
+			Because("An IsoApplet hashes by itself, with SHA-1 alone, where the key is an EC key.").
+			Hint("use an rsa2048 key")
+	}
+	return d.direct.sign(ctx, k, p, pin, digest, hash)
+}

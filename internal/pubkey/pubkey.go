@@ -1,0 +1,67 @@
+// Package pubkey compares and names public keys, and wraps digests for RSA: what
+// every layer between a card and a certificate needs alike.
+package pubkey
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+)
+
+// Same reports whether two public keys are the same. It compares the encodings:
+// a P-256 key may be there for ECDSA once, and once for key agreement.
+func Same(a, b crypto.PublicKey) bool {
+	x, errX := x509.MarshalPKIXPublicKey(a)
+	y, errY := x509.MarshalPKIXPublicKey(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// Fingerprint names a key that has no fingerprint of its own: the SHA-256 of its
+// SubjectPublicKeyInfo, upper-case hex of 32 bytes. It is empty for a key that
+// cannot be encoded.
+func Fingerprint(public crypto.PublicKey) string {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%X", sha256.Sum256(der))
+}
+
+// ErrDigest is a digest for which there is no DigestInfo.
+var ErrDigest = fmt.Errorf("%w: no RSA signatures over this digest", errors.ErrUnsupported)
+
+// DigestInfo is the structure of RFC 8017, 9.2, around a digest of SHA-256,
+// SHA-384 or SHA-512; ErrDigest for others.
+func DigestInfo(hash crypto.Hash, digest []byte) ([]byte, error) {
+	oids := map[crypto.Hash]asn1.ObjectIdentifier{
+		crypto.SHA256: {2, 16, 840, 1, 101, 3, 4, 2, 1},
+		crypto.SHA384: {2, 16, 840, 1, 101, 3, 4, 2, 2},
+		crypto.SHA512: {2, 16, 840, 1, 101, 3, 4, 2, 3},
+	}
+	oid, ok := oids[hash]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", ErrDigest, hash)
+	}
+	return asn1.Marshal(struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Digest    []byte
+	}{pkix.AlgorithmIdentifier{Algorithm: oid, Parameters: asn1.NullRawValue}, digest})
+}
+
+// Agreement is a public key for ECDH: an X25519 key, or one of a NIST curve.
+func Agreement(public crypto.PublicKey) (*ecdh.PublicKey, error) {
+	switch key := public.(type) {
+	case *ecdh.PublicKey:
+		return key, nil
+	case *ecdsa.PublicKey:
+		return key.ECDH()
+	}
+	return nil, fmt.Errorf("%w: no key agreement with a %T", errors.ErrUnsupported, public)
+}

@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# Jobs side by side, as many at once as there are processors. What a job writes is
+# shown whole when it ends, and if it failed once more at the end. Needs say.sh.
+
+jobs_at_once=$(nproc)
+jobs_dir=                  # what they write, and the temporary files of go
+declare -A jobs_running=() # names, by process
+declare -A jobs_failed=()
+
+# job NAME COMMAND... starts a command as soon as there is a processor for it.
+job() {
+	local name=$1
+	shift
+	[[ -n $jobs_dir ]] || jobs_dir=$(mktemp -d)
+	((${#jobs_running[@]} < jobs_at_once)) || job_ends
+	say "Started $name"
+	set -m # it leads a process group, which can be ended as one
+	GOTMPDIR=$jobs_dir "$@" >"$jobs_dir/starting" 2>&1 </dev/null &
+	set +m
+	mv "$jobs_dir/starting" "$jobs_dir/$!.log"
+	jobs_running[$!]=$name
+}
+
+# job_ends waits for one of them.
+job_ends() {
+	local process status=0
+	wait -n -p process "${!jobs_running[@]}" || status=$?
+	cat "$jobs_dir/$process.log"
+	((status == 0)) || jobs_failed[$process]=${jobs_running[$process]}
+	unset "jobs_running[$process]"
+}
+
+# jobs_end waits for all of them.
+jobs_end() {
+	local process
+	while ((${#jobs_running[@]} > 0)); do
+		job_ends
+	done
+	for process in "${!jobs_failed[@]}"; do
+		heading "Failed: ${jobs_failed[$process]}"
+		cat "$jobs_dir/$process.log"
+	done
+	((${#jobs_failed[@]} == 0)) || die "failed: ${jobs_failed[*]}"
+}
+
+# jobs_stop ends what still runs, with all that it started.
+jobs_stop() {
+	local process
+	for process in "${!jobs_running[@]}"; do
+		kill -KILL -- "-$process" 2>/dev/null || true
+		wait "$process" 2>/dev/null || true
+	done
+	jobs_running=()
+	[[ -z $jobs_dir ]] || rm -rf "$jobs_dir"
+	jobs_dir=
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs a command in a room of its own: a network that is nothing but loopback, an
+# empty /run, a PC/SC daemon with virtual readers, and an end for all that it
+# started. Several rooms can stand side by side. Wants root.
+#
+#   scripts/lib/room.sh [--more-readers] COMMAND...
+#
+# go test puts the tests of a package into one with -exec. --more-readers are two
+# more virtual readers.
+set -euo pipefail
+scripts=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
+# shellcheck source=scripts/lib/say.sh
+. "$scripts/lib/say.sh"
+# shellcheck source=scripts/lib/pcscd.sh
+. "$scripts/lib/pcscd.sh"
+
+# The first process of a room is this script again; all others end with it.
+if (($$ != 1)); then
+	exec unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private "${BASH_SOURCE[0]}" "$@"
+fi
+
+more=()
+if [[ ${1-} == --more-readers ]]; then
+	more=(more-readers)
+	shift
+fi
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir /run/pcscd /run/lock
+ip link set lo up
+
+start_pcscd "${more[@]}"
+status=0
+"$@" || status=$?
+stop_pcscd
+exit "$status"
