@@ -17,18 +17,31 @@ func (t Tools) TriesIn(ctx context.Context, reader, label string, so bool) (int,
 	if err != nil {
 		return -1, err
 	}
-	var meant []PIN
+	var all, named []PIN
 	for _, p := range d.PINs {
 		if p.Unblocking || p.SO != so {
 			continue
 		}
-		if strings.Contains(label, "("+p.Label) { // the module cuts what does not fit
-			return p.TriesLeft, nil
+		all = append(all, p)
+		if names(label, p.Label) {
+			named = append(named, p)
 		}
-		meant = append(meant, p)
 	}
-	if len(meant) != 1 {
+	if named == nil {
+		named = all
+	}
+	if len(named) != 1 {
 		return -1, nil
 	}
-	return meant[0].TriesLeft, nil
+	return named[0].TriesLeft, nil
+}
+
+// names reports whether the label of a token, "card (PIN)", has that of a PIN in
+// it. The module cuts what does not fit.
+func names(token, pin string) bool {
+	if strings.HasSuffix(token, ")") {
+		return strings.HasSuffix(token, "("+pin+")")
+	}
+	i := strings.LastIndex(token, "(")
+	return i >= 0 && strings.HasPrefix(pin, token[i+1:])
 }
