@@ -1,0 +1,59 @@
+package family
+
+import (
+	"context"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Name adds the ID, in hex, and the label of a new key to a reference, where keys
+// of its family are named so; label is what is left for Spec.Label.
+func Name(reference, id, label string) (ref key.Reference, rest string, err error) {
+	ref, f, err := Parse(reference)
+	switch {
+	case err != nil:
+		return ref, label, err
+	case f.Name != nil:
+		ref, err = f.Name(ref, id, label)
+		return ref, "", err
+	case id != "":
+		return ref, label, problem.New(problem.NotSupported, "%s has a fixed name", ref).
+			Because("An ID is given to keys of %ss.", tokens().Kind)
+	}
+	return ref, label, nil
+}
+
+// openFor opens the line to what holds a key.
+func openFor(ctx context.Context, d *desk.Desk, f card.Family, ref key.Reference) (*desk.Line, error) {
+	if !f.Token {
+		return d.Open(ctx)
+	}
+	uri, err := p11.ParseURI(ref.Text)
+	if err != nil {
+		return nil, err
+	}
+	place, _ := uri.Get(p11.AttrToken)
+	return d.OpenToken(ctx, uri, place)
+}
+
+func notYet(what string, f card.Family) error {
+	return problem.New(problem.NotSupported, "%s: keys of this kind are not supported yet", what).
+		Because("This version of cardctl knows keys of %s.", strings.Join(kinds(), ", "))
+}
+
+func kinds() []string {
+	var list []string
+	for _, f := range All() {
+		if f.Open != nil && f.Example != "" {
+			list = append(list, f.Kind+"s")
+		}
+	}
+	return list
+}
+
+func about(what string, err error) error { return key.Explain(err, what, "") }
