@@ -52,13 +52,13 @@ type First struct {
 	Current  *secret.Bytes // the value of Status.Erasing now
 }
 
-// Ready refuses a card or a machine on which OpenSC cannot initialise it. The card
-// is held meanwhile: nothing is known of it yet that it could be compared by.
+// Ready refuses a card or a machine on which OpenSC cannot initialise it.
 func (c *Card) Ready(ctx context.Context) error {
 	if err := c.seen(); err != nil {
 		return err
 	}
-	return c.askVersion(ctx)
+	_, err := c.openSC(ctx)
+	return err
 }
 
 // Prepare refuses what is known not to work on this card, before anything is
@@ -75,8 +75,7 @@ func (c *Card) Prepare(ctx context.Context, s Status) error {
 			return c.explain(err, "looking who may erase the card")
 		}
 	}
-	_, err := c.openSC(ctx)
-	return err
+	return nil
 }
 
 // Create erases the card where there is something on it, and makes a PKCS#15

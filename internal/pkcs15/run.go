@@ -18,13 +18,13 @@ func (c *Card) tool(ctx context.Context, job call) ([]byte, error) {
 	if err := c.seen(); err != nil {
 		return nil, err
 	}
+	if _, err := c.openSC(ctx); err != nil {
+		return nil, err
+	}
 	if err := c.remember(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.Close(); err != nil {
-		return nil, err
-	}
-	if err := c.askVersion(ctx); err != nil {
 		return nil, err
 	}
 	what := job.String()
@@ -98,29 +98,13 @@ func (c *Card) seen() error {
 		Hint("cardctl sim attach NAME, then the same command with --reader of the virtual reader")
 }
 
-// openSC is the version of OpenSC, asked once. The card is released: even
-// opensc-tool --info waits for who holds it.
-func (c *Card) openSC(ctx context.Context) (Version, error) {
-	if c.versionKnown {
-		return c.version, nil
-	}
-	if err := c.remember(ctx); err != nil {
-		return c.version, err
-	}
-	if err := c.Close(); err != nil {
-		return c.version, err
-	}
-	err := c.askVersion(ctx)
-	return c.version, err
-}
-
-// askVersion asks for the version, once.
-func (c *Card) askVersion(ctx context.Context) (err error) {
+// openSC is the version of OpenSC, which is asked once.
+func (c *Card) openSC(ctx context.Context) (_ Version, err error) {
 	if !c.versionKnown {
 		c.version, err = c.tools.Version(ctx)
 		c.versionKnown = err == nil
 	}
-	return err
+	return c.version, err
 }
 
 // failure is the failure of a program that is in err, nil for others.

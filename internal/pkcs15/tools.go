@@ -46,11 +46,11 @@ func (v Version) before(major, minor int) bool {
 	return v.Major < major || v.Major == major && v.Minor < minor
 }
 
-// Version asks opensc-tool, for pkcs15-init does not tell. It does not touch a
-// card. A problem.NotFound where OpenSC is missing, a problem.NotSupported
+// Version asks opensc-tool, for pkcs15-init does not tell. It touches no card. A
+// problem.NotFound where OpenSC is missing, a problem.NotSupported
 // where it is too old.
 func (t Tools) Version(ctx context.Context) (Version, error) {
-	out, err := t.run(ctx, call{program: "opensc-tool", args: []string{"--info"}})
+	out, err := t.run(ctx, call{program: "opensc-tool", args: []string{"--info"}, apart: true})
 	if err != nil {
 		return Version{}, err
 	}
@@ -89,6 +89,8 @@ type call struct {
 	stdin []byte
 	// file is what FilePlace stands for.
 	file []byte
+	// apart keeps the program off PC/SC: it would wait for a card that is held.
+	apart bool
 	// driver is OpenSC's name of the card driver, where it is known.
 	driver string
 	// serial is what the card has afterwards, or will have, where the program
@@ -134,6 +136,9 @@ const stopped = 2 * time.Second
 // run runs a program to its end and returns what it wrote to standard output.
 func (t Tools) run(ctx context.Context, c call) ([]byte, error) {
 	p := runner.Program{Name: c.program, Args: slices.Clone(c.args), Env: t.environment(c.driver), Stdin: c.stdin, File: c.file}
+	if c.apart {
+		p.Env = append(p.Env, "PCSCLITE_CSOCK_NAME=/dev/null") // pcsc-lite, src/winscard_msg.c
+	}
 	for i, s := range c.secrets {
 		if bytes.IndexByte(s.value.Reveal(), 0) >= 0 {
 			return nil, problem.New(problem.Usage, "a secret for %s has a zero byte in it", s.option)
