@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && unix
 
 // Package mutation takes the checks that keep cards, keys and secrets safe out
 // of the code, one at a time, and wants a test to notice. The checks stand in
@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -79,6 +80,10 @@ func (m mutation) run(t *testing.T, root string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-failfast", "-vet=off", "-run", "^"+m.test+"$", "./"+m.pkg)
 	cmd.Dir = root
+	// A test that runs for ever is a child of go, and ends with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second
 	// The tests that build the program build the mutated one.
 	cmd.Env = append(cmd.Environ(), "GOFLAGS=-overlay="+filepath.Join(dir, "overlay"))
 	out, err := cmd.CombinedOutput()

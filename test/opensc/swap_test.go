@@ -150,6 +150,7 @@ func TestSwapped(t *testing.T) {
 							continue // nothing tells two blank applets apart
 						}
 						for n, more := 1, true; more; n++ {
+							more = false // also where -failfast leaves the rest out
 							ok := t.Run(fmt.Sprintf("moment %d, handle: %v", n, handle), func(t *testing.T) {
 								more = prepared.swapAt(t, application, label, j, handle, n)
 							})
