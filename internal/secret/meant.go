@@ -49,7 +49,7 @@ func refusal(b []byte) error {
 		return unmeant("it has more than one line", "A secret is one line with one line end at most.")
 	case !utf8.Valid(b):
 		return unmeant("it is not UTF-8", "A secret is text in UTF-8, such as ASCII.")
-	case bytes.ContainsRune(b, utf8.RuneError):
+	case bytes.Contains(b, []byte(string(utf8.RuneError))):
 		return unmeant("it holds the replacement character", "A program wrote it in place of one that it could not read.")
 	case bytes.IndexFunc(b, unicode.IsControl) >= 0:
 		return unmeant("it holds a control character", "Nobody can type one, such as NUL or a tab, where the card asks for it.")
