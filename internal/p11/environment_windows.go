@@ -1,5 +1,3 @@
-//go:build !cgo || windows
-
 package p11
 
 import "os"
