@@ -376,7 +376,8 @@ func (p swapPoint) answer(t *testing.T, d *swapDesk, asked func()) result {
 	run.vars = append(slices.Clone(d.vars), "CARDCTL_PIN=", "CARDCTL_ADMIN_PIN=")
 	programs := newSecretSource(t, asked)
 	defer programs.end()
-	run.vars = append(run.vars, secretPipes+"="+programs.dir)
+	// Without the second one, a pinentry that is built to measure coverage warns.
+	run.vars = append(run.vars, secretPipes+"="+programs.dir, "GOCOVERDIR="+programs.dir)
 	for _, secret := range p.swap.secrets {
 		flag, value, given := strings.Cut(secret, "=")
 		if !given {
