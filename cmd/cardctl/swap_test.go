@@ -3,29 +3,19 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
-	"github.com/creack/pty"
-
 	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
-	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/runner"
-	"github.com/cardctl/cardctl/test/opensc"
 	"github.com/cardctl/cardctl/test/stack"
 )
 
@@ -42,76 +32,6 @@ type swap struct {
 	secrets []string
 	// quiet is a command that never lets the card go.
 	quiet bool
-}
-
-// swapDesk is a desk with one reader, in which cards change places. Somebody sits
-// at the terminal.
-type swapDesk struct {
-	*testDesk
-	reader   *cardsim.Reader
-	programs *opensc.Programs
-
-	// blind says that the reader does not notice that a card was taken out, so
-	// that only the card tells; empty that there is none in it.
-	blind, empty bool
-	// running is the program of OpenSC that runs now, during the one that ran when
-	// the card was swapped.
-	running, during string
-}
-
-// newSwapDesk is a desk on which put has to put a card.
-func newSwapDesk(t *testing.T, vars ...string) *swapDesk {
-	t.Helper()
-	s := &swapDesk{testDesk: newDesk(t, append([]string{"CARDCTL_READER=" + opensc.Reader}, vars...)...)}
-	s.programs = &opensc.Programs{Connect: func(ctx context.Context) (iso7816.Connection, error) {
-		if s.empty {
-			return nil, iso7816.ErrCardRemoved
-		}
-		return s.reader.Connect(ctx)
-	}}
-	s.testDesk.readers, s.testDesk.programs = s, s.programs.Tools().Run
-	return s
-}
-
-// put has this card in the reader from now on, as if no other had been there.
-func (s *swapDesk) put(card *cardsim.Card) {
-	s.reader, s.blind, s.empty, s.running, s.during = cardsim.NewReader(card), false, false, "", ""
-}
-
-func (s *swapDesk) Readers(context.Context) ([]pcsc.Reader, error) {
-	return []pcsc.Reader{{Name: opensc.Reader, CardPresent: !s.empty}}, nil
-}
-
-func (s *swapDesk) WaitForCard(context.Context, func(pcsc.Reader) bool) (pcsc.Reader, error) {
-	return pcsc.Reader{}, errors.New("nobody waits for a card here")
-}
-
-func (*swapDesk) Close() error { return nil }
-
-func (s *swapDesk) Connect(ctx context.Context, _ string) (iso7816.Connection, error) {
-	if s.empty {
-		return nil, problem.New(problem.NotFound, "no card")
-	}
-	connection, err := s.reader.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &swapLine{connection, s}, nil
-}
-
-// swapLine is a connection to the reader.
-type swapLine struct {
-	iso7816.Connection
-	desk *swapDesk
-}
-
-// Resume reaches the card that is there now where the reader is blind.
-func (l *swapLine) Resume(ctx context.Context) error {
-	err := l.Connection.Resume(ctx)
-	if l.desk.blind && errors.Is(err, iso7816.ErrCardRemoved) && !l.desk.empty {
-		l.Connection, err = l.desk.reader.Connect(ctx)
-	}
-	return err
 }
 
 // kindOfCard is how the cards of one family are made.
@@ -400,173 +320,6 @@ func (p swapPoint) answer(t *testing.T, d *swapDesk, asked func()) result {
 	run.open = person.open
 	return run.run(context.Background(), args)
 }
-
-// person sits at a terminal, says yes to every question, and types secrets in
-// their order, each once more where it is to be repeated.
-type person struct {
-	t        *testing.T
-	hand     *os.File
-	terminal *os.File
-	secrets  []string
-	asked    func()
-	left     sync.WaitGroup
-}
-
-func newPerson(t *testing.T, secrets []string, asked func()) *person {
-	t.Helper()
-	hand, terminal, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &person{t: t, hand: hand, terminal: terminal, secrets: secrets, asked: asked}
-	p.left.Add(1)
-	go p.sit()
-	return p
-}
-
-// open gives the command descriptors of its own, which it closes.
-func (p *person) open() (in, out *os.File, err error) {
-	syscall.ForkLock.RLock() // no child gets it
-	defer syscall.ForkLock.RUnlock()
-	fd, err := syscall.Dup(int(p.terminal.Fd()))
-	if err != nil {
-		return nil, nil, err
-	}
-	syscall.CloseOnExec(fd)
-	tty := os.NewFile(uintptr(fd), "terminal")
-	return tty, tty, nil
-}
-
-func (p *person) sit() {
-	defer p.left.Done()
-	seen, buffer, last := "", make([]byte, 4096), ""
-	for {
-		n, err := p.hand.Read(buffer)
-		if err != nil {
-			return
-		}
-		seen += string(buffer[:n])
-		if strings.HasSuffix(seen, leave) {
-			return
-		}
-		if !strings.HasSuffix(seen, ": ") {
-			continue
-		}
-		typed := "y"
-		switch {
-		case strings.HasSuffix(seen, "[y/N]: "):
-		case strings.Contains(seen, "Which key? ["):
-			typed = "1"
-		case strings.Contains(seen, "Repeat "):
-			typed = last
-		case len(p.secrets) == 0:
-			p.t.Errorf("nobody knows what to type: %q", seen)
-			typed = "\x03"
-		default:
-			typed, p.secrets = p.secrets[0], p.secrets[1:]
-			last = typed
-		}
-		seen = ""
-		p.asked()
-		_, _ = p.hand.WriteString(typed + "\r")
-	}
-}
-
-// leave on the terminal has nobody sit there any more.
-const leave = "\x00"
-
-func (p *person) end() {
-	_, _ = p.terminal.WriteString(leave)
-	p.left.Wait()
-	_ = p.terminal.Close()
-	_ = p.hand.Close()
-}
-
-// secretSource is what programs get secrets from, in their order.
-type secretSource struct {
-	t      *testing.T
-	dir    string // of two named pipes
-	values []string
-	asked  func()
-	left   sync.WaitGroup
-}
-
-// secretPipes names the directory to the pinentry of the tests.
-const secretPipes = "SECRET_PIPES"
-
-// pinentry is the program of this name in the tests, as far as cardctl talks to it;
-// what it is typed comes from a secretSource.
-func pinentry() {
-	fmt.Println("OK")
-	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); fmt.Println("OK") {
-		if lines.Text() != "GETPIN" {
-			continue
-		}
-		s := &secretSource{dir: os.Getenv(secretPipes)}
-		if err := os.WriteFile(s.question(), []byte("ask\n"), 0o600); err != nil {
-			os.Exit(1)
-		}
-		typed, err := os.ReadFile(s.answer())
-		if err != nil {
-			os.Exit(1)
-		}
-		fmt.Printf("D %s", typed)
-	}
-}
-
-func newSecretSource(t *testing.T, asked func()) *secretSource {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "secrets")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &secretSource{t: t, dir: dir, asked: asked}
-	for _, pipe := range []string{s.question(), s.answer()} {
-		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.left.Add(1)
-	go s.serve()
-	return s
-}
-
-func (s *secretSource) question() string { return filepath.Join(s.dir, "question") }
-func (s *secretSource) answer() string   { return filepath.Join(s.dir, "answer") }
-
-// ask is what a shell does that wants a secret.
-func (s *secretSource) ask() string {
-	return fmt.Sprintf("echo ask > %s; cat %s", s.question(), s.answer())
-}
-
-func (s *secretSource) serve() {
-	defer s.left.Done()
-	for {
-		asked, err := os.ReadFile(s.question())
-		if err != nil || len(asked) == 0 {
-			return
-		}
-		s.asked()
-		value := ""
-		if len(s.values) > 0 {
-			value, s.values = s.values[0], s.values[1:]
-		}
-		if err := os.WriteFile(s.answer(), []byte(value+"\n"), 0o600); err != nil {
-			s.t.Error(err)
-			return
-		}
-	}
-}
-
-func (s *secretSource) end() {
-	if pipe, err := os.OpenFile(s.question(), os.O_RDWR, 0); err == nil { // nobody asks any more
-		defer s.left.Wait()
-		defer func() { _ = pipe.Close() }()
-	}
-	defer func() { _ = os.RemoveAll(s.dir) }()
-}
-
-var _ desk.Readers = (*swapDesk)(nil)
 
 // TestSwappedOpenPGPCard has another card in the reader at every moment of every
 // workflow with OpenPGP cards.
