@@ -49,6 +49,15 @@ func (c *card) exists(ctx context.Context, file int) (bool, error) {
 	return err == nil, err
 }
 
+// unused is the first file from one on that the application does not have.
+func (c *card) unused(ctx context.Context, from int) (int, error) {
+	for file := from; ; file++ {
+		if there, err := c.exists(ctx, file); err != nil || !there {
+			return file, err
+		}
+	}
+}
+
 // read reads a file of the application.
 func (c *card) read(ctx context.Context, file int) ([]byte, error) {
 	if err := c.enter(ctx, file); err != nil {

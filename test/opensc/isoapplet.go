@@ -236,12 +236,9 @@ func (c *isoApplet) enterKey(ctx context.Context, k newKey, pin string) error {
 	if err := c.enterInto(ctx, isoPrivateKeys, 0xA0, pin, k.privateEntry()); err != nil {
 		return err
 	}
-	for k.publicFile = isoPublicKey; ; k.publicFile++ {
-		if there, err := c.exists(ctx, k.publicFile); err != nil {
-			return err
-		} else if !there {
-			break
-		}
+	var err error
+	if k.publicFile, err = c.unused(ctx, isoPublicKey); err != nil {
+		return err
 	}
 	content := encoded(k.key)
 	if err := c.file(ctx, k.publicFile, len(content), isoKeyFile, pin, content); err != nil {

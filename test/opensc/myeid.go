@@ -236,12 +236,9 @@ func (k newKey) pin() byte { return append(k.authID, 1)[0] }
 
 // keyFile makes the file of a key.
 func (c *myEID) keyFile(ctx context.Context, k *newKey, size int, kind byte) error {
-	for k.file = myPrivateKey; ; k.file++ {
-		if there, err := c.exists(ctx, k.file); err != nil {
-			return err
-		} else if !there {
-			break
-		}
+	var err error
+	if k.file, err = c.unused(ctx, myPrivateKey); err != nil {
+		return err
 	}
 	k.reference = k.file & 0xFF
 	if err := c.enter(ctx, 0); err != nil {
@@ -285,12 +282,9 @@ func (c *myEID) enterKey(ctx context.Context, k newKey, pin string) error {
 	if err := c.edit(ctx, myPrivateKeys, pin, added(k.privateEntry())); err != nil {
 		return err
 	}
-	for k.publicFile = myPublicKey; ; k.publicFile++ {
-		if there, err := c.exists(ctx, k.publicFile); err != nil {
-			return err
-		} else if !there {
-			break
-		}
+	var err error
+	if k.publicFile, err = c.unused(ctx, myPublicKey); err != nil {
+		return err
 	}
 	content := encoded(k.key)
 	if err := c.file(ctx, k.publicFile, len(content), []byte{0x01, 0x1F, 0xFF}, content); err != nil {
@@ -362,13 +356,9 @@ func (c *myEID) storeCertificate(ctx context.Context, given options) error {
 	if err != nil {
 		return failed("Unable to read certificate")
 	}
-	file := myCertificate
-	for ; ; file++ {
-		if there, err := c.exists(ctx, file); err != nil {
-			return err
-		} else if !there {
-			break
-		}
+	file, err := c.unused(ctx, myCertificate)
+	if err != nil {
+		return err
 	}
 	if err := c.verify(ctx, 1, given["--pin"]); err != nil {
 		return err
