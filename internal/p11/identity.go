@@ -74,9 +74,6 @@ func (m *Module) changed(was, now Token) *problem.Error {
 		Hint("cardctl list-tokens --module %s", m.path)
 }
 
-// isElsewhere reports whether the token that is meant is not in its slot.
-func isElsewhere(err error) bool { return problem.Gone(err) }
-
 func (t Token) described() string {
 	if !t.Initialized {
 		return fmt.Sprintf("a token that is not initialised (serial %q)", t.Serial)

@@ -110,7 +110,7 @@ func TestLoadRefuses(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			path := test.path(t)
-			m, err := p11.Load(t.Context(), path)
+			m, err := p11.NewModules().Load(t.Context(), path, "")
 			if err == nil {
 				t.Fatalf("loaded %s", m.Path())
 			}
@@ -126,7 +126,7 @@ func TestLibcIsNoModule(t *testing.T) {
 	if err != nil || len(found) == 0 {
 		t.Fatalf("no C library: %v", err)
 	}
-	if _, err := p11.Load(t.Context(), found[0]); !problem.Is(err, problem.Mismatch) {
+	if _, err := p11.NewModules().Load(t.Context(), found[0], ""); !problem.Is(err, problem.Mismatch) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -136,13 +136,13 @@ func TestModuleThatHangs(t *testing.T) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := p11.Load(ctx, path)
+	_, err := p11.NewModules().Load(ctx, path, "")
 	if !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "C_Initialize") {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel = context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
-	if _, err := p11.Load(ctx, path); !errors.Is(err, context.Canceled) {
+	if _, err := p11.NewModules().Load(ctx, path, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if took := time.Since(start); took > 10*time.Second {
@@ -154,7 +154,7 @@ func TestModuleThatHangs(t *testing.T) {
 func TestModuleThatCannotLock(t *testing.T) {
 	path := compile(t, moduleSource, "-DINITIALIZE=(((unsigned long *)args)[4]&2?0xA:5)", "-DLIST=&list")
 	// It gets as far as 5, CKR_GENERAL_ERROR, once it is not asked to lock.
-	if _, err := p11.Load(t.Context(), path); p11.CodeOf(err).Name() != "CKR_GENERAL_ERROR" {
+	if _, err := p11.NewModules().Load(t.Context(), path, ""); p11.CodeOf(err).Name() != "CKR_GENERAL_ERROR" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -163,11 +163,11 @@ func TestModuleThatCannotLock(t *testing.T) {
 func TestDriverIsForTheModule(t *testing.T) {
 	path := compile(t, moduleSource, `-DINITIALIZE=(getenv("OPENSC_DRIVER")?0x30:5)`, "-DLIST=&list")
 	for driver, want := range map[string]string{"openpgp": "CKR_DEVICE_ERROR", "": "CKR_GENERAL_ERROR"} {
-		if _, err := p11.LoadFor(t.Context(), path, driver); p11.CodeOf(err).Name() != want {
+		if _, err := p11.NewModules().Load(t.Context(), path, driver); p11.CodeOf(err).Name() != want {
 			t.Errorf("driver %q: %v", driver, err)
 		}
 	}
-	if _, err := p11.Load(t.Context(), path); p11.CodeOf(err).Name() != "CKR_GENERAL_ERROR" {
+	if _, err := p11.NewModules().Load(t.Context(), path, ""); p11.CodeOf(err).Name() != "CKR_GENERAL_ERROR" {
 		t.Errorf("bound for ever: %v", err)
 	}
 }

@@ -120,16 +120,3 @@ func (ms *Modules) ListTokens(ctx context.Context, name string) (Listing, error)
 	}
 	return Listing{Path: m.Path(), Description: m.Description(), Tokens: tokens}, err
 }
-
-// Load is Modules.Load for a program that works on one card.
-func Load(ctx context.Context, name string) (*Module, error) { return LoadFor(ctx, name, "") }
-
-// LoadFor is Load with a driver for OpenSC.
-func LoadFor(ctx context.Context, name, driver string) (*Module, error) {
-	return NewModules().Load(ctx, name, driver)
-}
-
-// ListTokens is Modules.ListTokens for a program that works on one card.
-func ListTokens(ctx context.Context, name string) (Listing, error) {
-	return NewModules().ListTokens(ctx, name)
-}

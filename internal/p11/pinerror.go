@@ -79,9 +79,9 @@ func (m *Module) pinFailed(ctx context.Context, t Token, r Role, function string
 		e.Answer, e.Locked = PINLocked, true
 	}
 	switch {
-	case isElsewhere(lookErr):
+	case problem.Gone(lookErr):
 		err = because(lookErr, err)
-	case isElsewhere(gone):
+	case problem.Gone(gone):
 		err = gone
 	default:
 		err = m.explainOn(ctx, t, err)
@@ -96,7 +96,7 @@ func (e *PINError) explained(t Token, otherwise error) error {
 	switch e.Answer {
 	case PINLocked:
 		p = problem.New(problem.PINBlocked, "the %s of the token %q is blocked now [%s]", e.Role, t.Label, e.Code.Name()).WithTries(0).
-			Because("No try is left.").Hint("%s", e.Role.hint())
+			Because("No try is left.").Hint("%s", e.Role.Rescue())
 	case PINRefused:
 		p = problem.New(problem.PINIncorrect, "wrong %s of the token %q [%s]", e.Role, t.Label, e.Code.Name()).
 			Because("The token refused it.").Hint("the same command with the right %s", e.Role)

@@ -29,7 +29,8 @@ func (r Role) String() string {
 	return "user PIN"
 }
 
-func (r Role) hint() string {
+// Rescue is what to type where the PIN is blocked.
+func (r Role) Rescue() string {
 	if r == SecurityOfficer {
 		return "a token whose SO PIN is blocked can only be made new by its maker's own tool"
 	}
@@ -48,13 +49,8 @@ func (t Token) PIN(r Role) PINState {
 	return t.UserPIN
 }
 
-// The tries that flags tell of, besides none and one.
-const (
-	// UnknownTries is for what nothing is known of.
-	UnknownTries = -1
-	// SeveralTries is more than one: PKCS#11 tells no more.
-	SeveralTries = 2
-)
+// SeveralTries is more than one: PKCS#11 tells no more.
+const SeveralTries = 2
 
 // Tries is how many tries the flags say that a PIN has left: none, one, or
 // SeveralTries. A module that does not know has no flag for that

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -88,7 +89,7 @@ func (s *Session) end(ctx context.Context) error {
 	if CodeOf(err).isLost() {
 		return nil // the token ended it, and the login with it
 	}
-	if err = s.judge(ctx, err); isElsewhere(err) {
+	if err = s.judge(ctx, err); problem.Gone(err) {
 		return nil
 	}
 	return err
@@ -115,7 +116,7 @@ func (m *Module) judge(ctx context.Context, t Token, err error) error {
 	if !errors.As(err, &failed) || !failed.Code.isVague() {
 		return err
 	}
-	if _, lookErr := m.Look(ctx, t); isElsewhere(lookErr) {
+	if _, lookErr := m.Look(ctx, t); problem.Gone(lookErr) {
 		return because(lookErr, failed)
 	}
 	for range looks {

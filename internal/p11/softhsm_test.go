@@ -26,7 +26,7 @@ import (
 
 func load(t *testing.T) *p11.Module {
 	t.Helper()
-	m, err := p11.Load(t.Context(), "softhsm2")
+	m, err := p11.NewModules().Load(t.Context(), "softhsm2", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func uri(t *testing.T, s string) p11.URI {
 
 func TestTokensOfSoftHSM(t *testing.T) {
 	token := softhsm.New(t, "Snake Oil; 100%")
-	listing, err := p11.ListTokens(t.Context(), token.Module)
+	listing, err := p11.NewModules().ListTokens(t.Context(), token.Module)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,14 +334,14 @@ func TestWrongPINIsNotTriedTwice(t *testing.T) {
 
 func TestModulesSideBySide(t *testing.T) {
 	first := load(t)
-	kit, err := p11.Load(t.Context(), "p11-kit-trust")
+	kit, err := p11.NewModules().Load(t.Context(), "p11-kit-trust", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := kit.Tokens(t.Context()); err != nil {
 		t.Error(err)
 	}
-	again, err := p11.Load(t.Context(), first.Path())
+	again, err := p11.NewModules().Load(t.Context(), first.Path(), "")
 	if err != nil {
 		t.Fatalf("initialised twice: %v", err)
 	}
@@ -416,7 +416,7 @@ func signWith(ctx context.Context, modules *p11.Modules, token softhsm.Token) (e
 func TestCanceledBeforeLoading(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := p11.Load(ctx, "softhsm2"); !errors.Is(err, context.Canceled) {
+	if _, err := p11.NewModules().Load(ctx, "softhsm2", ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

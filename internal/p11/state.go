@@ -35,7 +35,7 @@ func (m *Module) explainOn(ctx context.Context, was Token, err error) error {
 	}
 	now, lookErr := m.Look(ctx, was)
 	switch {
-	case isElsewhere(lookErr): // it says what is there now
+	case problem.Gone(lookErr): // it says what is there now
 		return because(lookErr, err)
 	case failed.Code.isGone() && !failed.Code.isVague():
 		return m.wentAway(was, err)

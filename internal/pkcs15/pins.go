@@ -107,10 +107,6 @@ func (c *Card) FirstPUK() PIN { return c.driver.facts().puk }
 // FirstSOPIN is the SO PIN of a card that has none yet.
 func (c *Card) FirstSOPIN() PIN { return c.driver.facts().soPIN }
 
-// UserPINWrites reports whether certificates are written with the user PIN,
-// whichever PIN a key has.
-func (c *Card) UserPINWrites() bool { return c.driver.facts().userPINWrites }
-
 // NeedsPUK reports whether the card takes no PIN without a PUK.
 func (c *Card) NeedsPUK() bool { return c.driver.facts().needsPUK }
 

@@ -205,7 +205,7 @@ func TestConnect(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, 2*time.Second)
 				defer cancel()
 			}
-			report, err := smoke.Run(ctx, o)
+			report, err := run(ctx, o)
 			if report.Passed != (test.code == "") || test.code != "" && !problem.Is(err, test.code) {
 				t.Errorf("passed %v, %v", report.Passed, err)
 			}

@@ -65,7 +65,7 @@ func TestSeveralKeys(t *testing.T) {
 		})
 	}
 	// The tokens are logged out: a new login is not one too many.
-	m, err := p11.Load(t.Context(), one.Module)
+	m, err := p11.NewModules().Load(t.Context(), one.Module, "")
 	if err != nil {
 		t.Fatal(err)
 	}

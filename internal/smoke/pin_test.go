@@ -65,7 +65,7 @@ func TestTheCardKnowsItsPIN(t *testing.T) {
 				return secret.New([]byte(test.typed)), nil
 			})
 			test.change(&o)
-			report, err := smoke.Run(t.Context(), o)
+			report, err := run(t.Context(), o)
 			if test.code == "" && err != nil || test.code != "" && !problem.Is(err, test.code) || report.Passed != (test.code == "") {
 				t.Errorf("passed %v, %v", report.Passed, err)
 			}

@@ -105,19 +105,14 @@ const (
 	Skip Result = "skip"
 )
 
-// Run makes the checks, one after the other, and goes on after one that failed
-// where the next can still tell something. The report is good also with an
-// error, which is the first failure: problem.Mismatch for a wrong signature or
-// certificate, problem.NotFound for a module, token, certificate or key that is
-// not there, problem.PINIncorrect and PINBlocked for the login.
-func Run(ctx context.Context, o Options) (Report, error) {
-	reports, err := RunAll(ctx, []Options{o})
-	return reports[0], err
-}
-
-// RunAll makes the checks for several keys. Those on one token share a login, so
-// that its PIN is asked for and sent once. After a failure that may cost tries,
-// or that leaves no card, no other key is looked at; its report has no checks.
+// RunAll makes the checks for several keys, one after the other, and goes on after
+// one that failed where the next can still tell something. Keys on one token share
+// a login, so that its PIN is asked for and sent once. After a failure that may cost
+// tries, or that leaves no card, no other key is looked at; its report has no checks.
+// The reports are good also with an error, which is the first failure:
+// problem.Mismatch for a wrong signature or certificate, problem.NotFound for a
+// module, token, certificate or key that is not there, problem.PINIncorrect and
+// PINBlocked for the login.
 func RunAll(ctx context.Context, all []Options) ([]Report, error) {
 	var (
 		at       = newBench(all)

@@ -51,10 +51,16 @@ func options(t *testing.T, token softhsm.Token, id string) smoke.Options {
 	}
 }
 
+// run makes the checks of one key.
+func run(ctx context.Context, o smoke.Options) (smoke.Report, error) {
+	reports, err := smoke.RunAll(ctx, []smoke.Options{o})
+	return reports[0], err
+}
+
 // public asks the module for the public key.
 func public(t *testing.T, o smoke.Options) any {
 	t.Helper()
-	m, err := p11.Load(t.Context(), o.Module)
+	m, err := p11.NewModules().Load(t.Context(), o.Module, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +129,7 @@ func TestEveryKindOfKey(t *testing.T) {
 
 			var progress []smoke.Check
 			o.Progress = func(c smoke.Check) { progress = append(progress, c) }
-			report, err := smoke.Run(t.Context(), o)
+			report, err := run(t.Context(), o)
 			if err != nil || !report.Passed {
 				t.Errorf("passed %v, %v\n%+v", report.Passed, err, report.Checks)
 			}
@@ -151,7 +157,7 @@ func TestDecryptionKeyProvesItselfWithoutASignature(t *testing.T) {
 	} {
 		o := options(t, token, id)
 		o.TLS = true
-		report, err := smoke.Run(t.Context(), o)
+		report, err := run(t.Context(), o)
 		if !problem.Is(err, problem.NotFound) || report.Passed {
 			t.Errorf("%s: without a certificate for TLS passed %v, %v", id, report.Passed, err)
 		}
@@ -206,7 +212,7 @@ func TestFailures(t *testing.T) {
 			o := good
 			o.URI.Path = slices.Clone(good.URI.Path)
 			test.change(&o)
-			report, err := smoke.Run(t.Context(), o)
+			report, err := run(t.Context(), o)
 			if !problem.Is(err, test.code) || report.Passed {
 				t.Errorf("passed %v, %v", report.Passed, err)
 			}
@@ -230,7 +236,7 @@ func TestFailures(t *testing.T) {
 // blankSlot is what the module calls the slot that has no token yet.
 func blankSlot(t *testing.T) string {
 	t.Helper()
-	m, err := p11.Load(t.Context(), "softhsm2")
+	m, err := p11.NewModules().Load(t.Context(), "softhsm2", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +257,7 @@ func TestTheModuleShowsNoCertificate(t *testing.T) {
 	o.Certificate = ca.Issue(t, o.Public, nil)
 	for other, advised := range map[string]bool{"OPENPGP.3": true, "": false} {
 		o.Holder.ShownInstead = other
-		_, err := smoke.Run(t.Context(), o)
+		_, err := run(t.Context(), o)
 		var p *problem.Error
 		if !errors.As(err, &p) || p.Code != problem.NotFound || strings.Contains(p.Try, "use OPENPGP.3") != advised {
 			t.Errorf("%q: %v", other, err)
@@ -268,7 +274,7 @@ func TestInterrupted(t *testing.T) {
 		cancel()
 		return secret.New([]byte(token.PIN)), nil
 	})
-	report, err := smoke.Run(ctx, o)
+	report, err := run(ctx, o)
 	if err == nil || report.Passed || ctx.Err() == nil {
 		t.Errorf("passed %v, %v", report.Passed, err)
 	}

@@ -36,7 +36,7 @@ func TestTokenSwapped(t *testing.T) {
 					second.Insert()
 				}
 			}
-			m, err := p11.LoadFor(t.Context(), "opensc", "openpgp")
+			m, err := p11.NewModules().Load(t.Context(), "opensc", "openpgp")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -37,11 +37,10 @@ func PIN(m *p11.Module, s *p11.Session, env []string) pin.PIN {
 func described(of p11.Token, r p11.Role, c counter) pin.PIN {
 	p := pin.PIN{
 		Role: pin.User, Secret: secret.PIN, Holder: holder(of), Min: int(of.MinPINLength), Max: int(of.MaxPINLength),
-		Pad: of.PINPad, Unset: !of.PIN(r).Initialized, Rescue: "cardctl unblock-pin user --so-pin prompt --new-pin prompt",
+		Pad: of.PINPad, Unset: !of.PIN(r).Initialized, Rescue: r.Rescue(),
 	}
 	if r == p11.SecurityOfficer {
 		p.Role, p.Secret = pin.SO, secret.SOPIN
-		p.Rescue = "a token whose SO PIN is blocked can only be made new by its maker's own tool"
 	}
 	p.Tries = func(ctx context.Context, _ bool) (pin.Tries, error) { return c.tries(ctx) }
 	return p
