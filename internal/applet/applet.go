@@ -12,12 +12,13 @@ import (
 
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // unchanged is the state of a card that nothing was sent to that changes it, or
 // that refused it.
-const unchanged = "Nothing on the card was changed."
+const unchanged = key.Untouched
 
 // deleted is the state of a card that something was deleted from, for sure.
 func deleted(list []gp.AID) string {

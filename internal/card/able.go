@@ -2,6 +2,7 @@ package card
 
 import (
 	"context"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -50,6 +51,14 @@ type Survey struct {
 	Needs []Need
 	// Found is the family's own.
 	Found any
+}
+
+// Losses is what a question says of the keys and certificates on a card.
+func Losses(lost []string) string {
+	if len(lost) == 0 {
+		return "There are no keys and certificates on it."
+	}
+	return "These will be lost: " + strings.Join(lost, ", ") + "."
 }
 
 // Need is a secret that an initialisation takes.

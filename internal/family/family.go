@@ -34,6 +34,9 @@ func Apps(has func(card.Family) bool) []string {
 	return names
 }
 
+// HasKeys reports whether a family has keys and PINs that can be used.
+func HasKeys(f card.Family) bool { return f.Open != nil && f.Example != "" }
+
 // ByApp is the family of a name in --app.
 func ByApp(app string) (card.Family, bool) {
 	for _, f := range All() {

@@ -41,19 +41,17 @@ func openFor(ctx context.Context, d *desk.Desk, f card.Family, ref key.Reference
 	return d.OpenToken(ctx, uri, place)
 }
 
-func notYet(what string, f card.Family) error {
-	return problem.New(problem.NotSupported, "%s: keys of this kind are not supported yet", what).
+func notYet(ref key.Reference) error {
+	return problem.New(problem.NotSupported, "%s: keys of this kind are not supported yet", ref).
 		Because("This version of cardctl knows keys of %s.", strings.Join(kinds(), ", "))
 }
 
 func kinds() []string {
 	var list []string
 	for _, f := range All() {
-		if f.Open != nil && f.Example != "" {
+		if HasKeys(f) {
 			list = append(list, f.Kind+"s")
 		}
 	}
 	return list
 }
-
-func about(what string, err error) error { return key.Explain(err, what, "") }

@@ -34,11 +34,20 @@ func (h At) Kind() string {
 
 func at(line *desk.Line, a desk.Access) At {
 	a.Ask, a.Confirm = line.Asker(a.Ask), line.Confirm(a.Confirm)
-	policy := pin.New(a.Ask, pin.Allow{LastTry: a.AllowLastTry, UnknownTries: a.AllowUnknownTries})
 	return At{
 		Place: line.Place(), Line: line, Access: a,
-		Keys: key.Access{Policy: policy, Now: a.Now, Notify: a.Notify},
+		Keys: key.Access{Policy: Policy(a), Now: a.Now, Notify: a.Notify},
 	}
+}
+
+// Policy sends PINs as the person allows who started the work.
+func Policy(a desk.Access) *pin.Policy {
+	return pin.New(a.Ask, pin.Allow{LastTry: a.AllowLastTry, UnknownTries: a.AllowUnknownTries})
+}
+
+// open opens an application of a family; named says that the user means it.
+func (h At) open(ctx context.Context, f card.Family, app string, named bool) (card.Card, error) {
+	return f.Open(ctx, h.Line, card.Opening{App: app, Named: named, Access: h.Keys})
 }
 
 // WithKey finds the key that a reference names, on the card or token that is
@@ -49,7 +58,7 @@ func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access,
 		return err
 	}
 	if f.Open == nil {
-		return notYet(ref.String(), f)
+		return notYet(ref)
 	}
 	line, err := openFor(ctx, d, f, ref)
 	if err != nil {
@@ -57,9 +66,9 @@ func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access,
 	}
 	here := at(line, a)
 	return line.Done(func() error {
-		c, err := f.Open(ctx, line, card.Opening{App: f.Apps[0], Named: true, Access: here.Keys})
+		c, err := here.open(ctx, f, f.Apps[0], true)
 		if err != nil {
-			return about(ref.String(), err)
+			return key.Explain(err, ref.String(), "")
 		}
 		k, err := c.Key(ctx, ref)
 		if err != nil {
@@ -134,7 +143,7 @@ func withToken(ctx context.Context, d *desk.Desk, a desk.Access, work func(conte
 	here := at(line, a)
 	f := tokens()
 	return line.Done(func() error {
-		c, err := f.Open(ctx, line, card.Opening{App: f.Apps[0], Named: true, Access: here.Keys})
+		c, err := here.open(ctx, f, f.Apps[0], true)
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func visitCard(ctx context.Context, here At, app string, visit func(context.Cont
 			if f.Open == nil || app != "" && app != name || app == "" && !found.Has(name) {
 				continue
 			}
-			c, err := f.Open(ctx, here.Line, card.Opening{App: name, Named: true, Access: here.Keys})
+			c, err := here.open(ctx, f, name, true)
 			if errors.Is(err, card.ErrLacks) && app == "" {
 				continue
 			}
@@ -63,7 +63,7 @@ func visitCard(ctx context.Context, here At, app string, visit func(context.Cont
 	}
 	if app != "" && !slices.ContainsFunc(families, func(f card.Family) bool { return slices.Contains(f.Apps, app) }) {
 		f, _ := ByApp(app) // known by more than the answers to probes
-		c, err := f.Open(ctx, here.Line, card.Opening{App: app, Named: true, Access: here.Keys})
+		c, err := here.open(ctx, f, app, true)
 		if err != nil {
 			return found, err
 		}

@@ -60,7 +60,7 @@ func (w Wanted) meansToken(app string, s *desk.Selection) (bool, error) {
 func (w Wanted) open(ctx context.Context, here At, app string) (card.Card, error) {
 	if app != "" {
 		f, _ := ByApp(app)
-		return f.Open(ctx, here.Line, card.Opening{App: app, Named: true, Access: here.Keys})
+		return here.open(ctx, f, app, true)
 	}
 	candidates := w.candidates()
 	if !w.One || len(candidates) == 1 {
@@ -104,7 +104,7 @@ func (w Wanted) first(ctx context.Context, here At, apps []string) (card.Card, e
 	var lacking error
 	for _, app := range apps {
 		f, _ := ByApp(app)
-		c, err := f.Open(ctx, here.Line, card.Opening{App: app, Access: here.Keys})
+		c, err := here.open(ctx, f, app, false)
 		if !errors.Is(err, card.ErrLacks) {
 			return c, err
 		}
@@ -123,7 +123,7 @@ func (w Wanted) without(ctx context.Context, here At, lacking error) (card.Card,
 		if w.Role == "" || slices.Contains(f.Roles, w.Role) {
 			continue
 		}
-		c, err := f.Open(ctx, here.Line, card.Opening{App: app, Access: here.Keys})
+		c, err := here.open(ctx, f, app, false)
 		if !errors.Is(err, card.ErrLacks) {
 			return c, err
 		}

@@ -34,7 +34,7 @@ func Roles() []string {
 
 // PINApps are the names in --app of what has PINs that can be changed.
 func PINApps() []string {
-	return family.Apps(func(f card.Family) bool { return f.Open != nil && f.Example != "" })
+	return family.Apps(family.HasKeys)
 }
 
 // SetPIN changes a PIN of the card that is meant, or sets its resetting code.

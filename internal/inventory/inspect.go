@@ -14,7 +14,6 @@ import (
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pin"
-	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // Card, Application and Fact are what a card tells of itself.
@@ -74,7 +73,7 @@ type PIN struct {
 
 // Apps are the names in --app of what can be looked into.
 func Apps() []string {
-	return family.Apps(func(f card.Family) bool { return f.Open != nil && f.Example != "" })
+	return family.Apps(family.HasKeys)
 }
 
 // Inspect reads the whole card, or token, that is meant.
@@ -121,14 +120,14 @@ func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
 	var public crypto.PublicKey
 	if occupant != nil {
 		public, err = k.Public(ctx)
-		if err != nil && stops(ctx, err) {
+		if err != nil && key.Unreachable(ctx, err) {
 			return err
 		}
 		i.Keys = append(i.Keys, describe(ref, occupant, public))
 	}
 	value, err := k.Certificate(ctx)
 	switch {
-	case err != nil && stops(ctx, err):
+	case err != nil && key.Unreachable(ctx, err):
 		return err
 	case err != nil || len(value) == 0:
 		return nil // no such place on this card, or nothing in it
@@ -137,12 +136,6 @@ func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
 	stored.SerializedID, err = k.SerializedID(ctx)
 	i.Certificates = append(i.Certificates, stored)
 	return err
-}
-
-// stops reports whether nothing more can be read of the card after err; what is
-// wrong with one thing on it does not hide the others.
-func stops(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || problem.Gone(err) || problem.Is(err, problem.CardBusy)
 }
 
 func describe(ref string, o *key.Occupant, public crypto.PublicKey) Key {

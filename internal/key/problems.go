@@ -1,11 +1,30 @@
 package key
 
 import (
+	"context"
 	"errors"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 )
+
+// Untouched is what is on a card when nothing was done to it.
+const Untouched = "Nothing on the card was changed."
+
+// ChangedMeanwhile is the error of what is not there any more as it was looked at,
+// or confirmed. place is where another program wrote to, "the card"; state, where
+// it is not empty, what is there now.
+func ChangedMeanwhile(what, place, state string) error {
+	return problem.New(problem.Refused, "%s", what).
+		Because("%s", problem.Sentences("Another program wrote to "+place+" meanwhile.", state)).Hint("cardctl info")
+}
+
+// Unreachable reports whether nothing more can be read of the card after err; what
+// is wrong with one thing on it does not hide the others.
+func Unreachable(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || problem.Gone(err) || problem.Is(err, problem.CardBusy) ||
+		errors.Is(err, iso7816.ErrCardRemoved) || errors.Is(err, iso7816.ErrCardReset)
+}
 
 // Explain turns an error of a card application or of the transport into what
 // the user is told. What says what was being done; state, where it is not

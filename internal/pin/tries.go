@@ -30,6 +30,14 @@ func Few() Tries { return Tries{state: few} }
 // Unknown is what nothing tells. It is not enough for a PIN to be sent.
 func Unknown() Tries { return Tries{} }
 
+// OfNumber is the number as documents have it, the reverse of Number.
+func OfNumber(n int) Tries {
+	if n < 0 {
+		return Unknown()
+	}
+	return Left(n)
+}
+
 // Known reports whether anything is known.
 func (t Tries) Known() bool { return t.state != unknown }
 

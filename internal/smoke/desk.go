@@ -51,7 +51,7 @@ func (p *proof) read(ctx context.Context, references []string) (err error) {
 		if test.URI, err = p11.ParseURI(ref.String()); err != nil {
 			return err
 		}
-		test.Policy = pin.New(p.access.Ask, pin.Allow{LastTry: p.access.AllowLastTry, UnknownTries: p.access.AllowUnknownTries})
+		test.Policy = family.Policy(p.access)
 		p.tests = append(p.tests, test)
 		return p.read(ctx, references[1:])
 	}

@@ -137,7 +137,7 @@ func RunAll(ctx context.Context, all []Options) ([]Report, error) {
 	}
 	var p *problem.Error
 	if errors.As(failed, &p) && problem.Gone(p) {
-		failed = problem.Wrap(p.Code, p, p.What).Because("%s Nothing on the card was changed.", p.Reason())
+		failed = problem.Wrap(p.Code, p, p.What).Because("%s", problem.Sentences(p.Reason(), key.Untouched))
 	}
 	return reports, failed
 }

@@ -136,8 +136,6 @@ func (c *muscleCard) Survey(_ context.Context, o card.InitOptions) (*card.Survey
 	}, nil
 }
 
-const nothingChanged = "Nothing on the card was changed."
-
 // name is what a person knows the card by.
 func (c *muscleCard) name() string { return "Java card in " + output.Line(c.line.Place()) }
 
@@ -153,7 +151,7 @@ func (c *muscleCard) need(name secret.Name, role pin.Role) card.Need {
 func (c *muscleCard) Initialise(ctx context.Context, s *card.Survey, given map[secret.Name]*secret.Bytes) (card.InitReport, error) {
 	ch, err := c.line.Channel(ctx)
 	if err != nil {
-		return s.Report, key.Explain(err, "init", nothingChanged)
+		return s.Report, key.Explain(err, "init", key.Untouched)
 	}
 	data := muscleSetupData(given)
 	defer secret.Wipe(data)
@@ -164,7 +162,7 @@ func (c *muscleCard) Initialise(ctx context.Context, s *card.Survey, given map[s
 	state := "The applet may be set up, with the PINs that were given; the same command again says."
 	switch status := iso7816.StatusOf(err); {
 	case iso7816.Refused(err), status == muscleUnsupported, status == muscleBlocked, status == muscleWrongPIN:
-		state, err = nothingChanged, muscleRefused(err, status)
+		state, err = key.Untouched, muscleRefused(err, status)
 	case status != 0:
 		state = muscleState(ctx, ch, state)
 	}

@@ -218,7 +218,7 @@ func TestMuscleSetUpThatIsNotClear(t *testing.T) {
 			r := newRecorder()
 			r.setUp, r.status = answer, status
 			_, err := setUp(t, &slot{r}, card.InitOptions{}, zeros(), nil)
-			if err == nil || !strings.Contains(err.Error(), said) || strings.Contains(err.Error(), nothingChanged) || strings.Count(strings.Join(r.sent, " "), "B02A") != 1 {
+			if err == nil || !strings.Contains(err.Error(), said) || strings.Contains(err.Error(), "Nothing on the card was changed.") || strings.Count(strings.Join(r.sent, " "), "B02A") != 1 {
 				t.Errorf("%s, then %s: %v", answer, status, err)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 
 // What is on the card when making or importing a key ends half way.
 const (
-	stateUntouched = "Nothing on the card was changed."
+	stateUntouched = key.Untouched
 	stateSame      = "The key that was in the slot is still there."
 	stateGone      = "The slot was prepared for the new algorithm; the key that was in it is gone."
 	statePrepared  = "The slot was prepared for the new algorithm, and there is no key in it."
@@ -55,7 +55,7 @@ func (k *slotKey) look(ctx context.Context) (*before, error) {
 	if occupant == nil {
 		return found, nil
 	}
-	if found.public, err = k.Public(ctx); err != nil && stops(ctx, err) {
+	if found.public, err = k.Public(ctx); err != nil && key.Unreachable(ctx, err) {
 		return nil, err
 	}
 	return found, nil
@@ -68,7 +68,7 @@ func (k *slotKey) after(ctx context.Context, err error, was *before) after {
 	if was.occupant != nil {
 		unknown.state = stateUnknownReplaced
 	}
-	if stops(ctx, err) {
+	if key.Unreachable(ctx, err) {
 		return unknown
 	}
 	selected, data, err := k.again(ctx)

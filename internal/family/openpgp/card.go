@@ -78,7 +78,7 @@ func (c *onCard) look(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case iso7816.StatusOf(err) == 0 && !errors.Is(err, app.ErrMalformed):
-		if stops(ctx, err) {
+		if key.Unreachable(ctx, err) {
 			return explain(err, "reading the card", "")
 		}
 		return nil // whoever needs the data is told
@@ -92,12 +92,6 @@ func (c *onCard) look(ctx context.Context) error {
 		return lacks(err, problem.NotSupported, "this card has no OpenPGP application")
 	}
 	return explain(failed, "reading the card", "")
-}
-
-// stops reports whether nothing more can be read of the card after err.
-func stops(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || problem.Gone(err) || problem.Is(err, problem.CardBusy) ||
-		errors.Is(err, iso7816.ErrCardRemoved) || errors.Is(err, iso7816.ErrCardReset)
 }
 
 // related reads DO 6E, once, and remembers what the card is known by.
@@ -163,7 +157,7 @@ func (c *onCard) same(ctx context.Context, ch *iso7816.Channel) error {
 		return nil
 	}
 	data, err := c.related(ctx, selected)
-	if err != nil && (before.data != nil || stops(ctx, err)) {
+	if err != nil && (before.data != nil || key.Unreachable(ctx, err)) {
 		return explain(err, "comparing the card", "")
 	}
 	if err != nil { // nor did it tell more when it was opened

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	app "github.com/cardctl/cardctl/internal/openpgp"
 )
@@ -52,7 +52,7 @@ func (c *onCard) contents(ctx context.Context) (contents, error) {
 
 // contentsOf are key and certificate of a slot.
 func contentsOf(ctx context.Context, selected *app.Card, data *app.ApplicationRelatedData, slot app.Slot) (lost []string, err error) {
-	told := data.Key(slot)
+	told, ref := data.Key(slot), referenceOf(slot)
 	there := holdsKey(told)
 	if told.State == app.KeyStateUnknown && !there {
 		_, err := selected.PublicKey(ctx, slot) // the card does not say whether it has a key
@@ -62,7 +62,7 @@ func contentsOf(ctx context.Context, selected *app.Card, data *app.ApplicationRe
 		there = err == nil
 	}
 	if there {
-		lost = append(lost, fmt.Sprintf("key OPENPGP.%d (%s, %X)", slot, told.Attributes.Name(), told.Fingerprint[:]))
+		lost = append(lost, fmt.Sprintf("key %s (%s, %X)", ref, told.Attributes.Name(), told.Fingerprint[:]))
 	}
 	if !data.HasCertificate(slot) {
 		return lost, nil
@@ -71,11 +71,11 @@ func contentsOf(ctx context.Context, selected *app.Card, data *app.ApplicationRe
 	switch status := iso7816.StatusOf(err); {
 	case slices.Contains(noPlace, status):
 	case status != 0:
-		lost = append(lost, fmt.Sprintf("what is stored as certificate OPENPGP.%d, and cannot be read", slot))
+		lost = append(lost, fmt.Sprintf("what is stored as certificate %s, and cannot be read", ref))
 	case err != nil:
 		return lost, err
 	case len(value) > 0:
-		lost = append(lost, fmt.Sprintf("certificate OPENPGP.%d (%d bytes)", slot, len(value)))
+		lost = append(lost, fmt.Sprintf("certificate %s (%d bytes)", ref, len(value)))
 	}
 	return lost, nil
 }
@@ -96,12 +96,9 @@ func (c *contents) question() string {
 	if c.terminated {
 		return "Initialise the OpenPGP card, which was erased and not started again?"
 	}
+	verb := "Erase"
 	if c.blank {
-		return fmt.Sprintf("Initialise OpenPGP card %s? There are no keys and certificates on it.", c.serial)
+		verb = "Initialise"
 	}
-	lost := "There are no keys and certificates on it."
-	if len(c.lost) > 0 {
-		lost = "These will be lost: " + strings.Join(c.lost, ", ") + "."
-	}
-	return fmt.Sprintf("Erase OpenPGP card %s? %s", c.serial, lost)
+	return fmt.Sprintf("%s OpenPGP card %s? %s", verb, c.serial, card.Losses(c.lost))
 }

@@ -3,14 +3,13 @@ package openpgp
 import (
 	"context"
 	"crypto"
-	"crypto/ecdh"
-	"crypto/ecdsa"
 	"crypto/rsa"
 	"fmt"
 
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Decrypt decrypts with the decryption key. The card knows PKCS#1 v1.5 alone, and
@@ -50,13 +49,13 @@ func (k *slotKey) Derive(ctx context.Context, peer crypto.PublicKey) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	own, point, err := pointOf(public)
+	own, err := pubkey.Agreement(public)
 	if err != nil {
 		return nil, problem.New(problem.NotSupported, "%s: a %s key agrees on no secret", what, key.AlgorithmOf(public)).
 			Because("That takes a key on a curve.")
 	}
-	curve, theirs, err := pointOf(peer)
-	if err != nil || curve != own {
+	theirs, err := pubkey.Agreement(peer)
+	if err != nil || theirs.Curve() != own.Curve() {
 		return nil, problem.New(problem.Mismatch, "%s: the other key is not of the same curve", what).
 			Because("The key on the card is %s, the other %s.", key.AlgorithmOf(public), key.AlgorithmOf(peer))
 	}
@@ -64,11 +63,11 @@ func (k *slotKey) Derive(ctx context.Context, peer crypto.PublicKey) ([]byte, er
 	if err != nil {
 		return nil, explain(err, what, "")
 	}
-	answer, err := selected.Agree(ctx, theirs)
+	answer, err := selected.Agree(ctx, theirs.Bytes())
 	if err != nil {
 		return nil, explain(err, what, "")
 	}
-	secret, err := sharedSecret(answer, len(point))
+	secret, err := sharedSecret(answer, len(own.Bytes()))
 	return secret, explain(err, what, "")
 }
 
@@ -78,23 +77,6 @@ func (k *slotKey) decrypts(ctx context.Context, what string) (crypto.PublicKey, 
 		return nil, problem.New(problem.NotSupported, "%s: the %s key only signs", what, k.slot).Hint("use OPENPGP.2")
 	}
 	return k.Public(ctx)
-}
-
-// pointOf is a public key as it is sent: a point of a NIST curve uncompressed, the
-// 32 bytes of X25519.
-func pointOf(public crypto.PublicKey) (ecdh.Curve, []byte, error) {
-	if signing, ok := public.(*ecdsa.PublicKey); ok {
-		converted, err := signing.ECDH()
-		if err != nil {
-			return nil, nil, err
-		}
-		public = converted
-	}
-	agreement, ok := public.(*ecdh.PublicKey)
-	if !ok {
-		return nil, nil, fmt.Errorf("a %T is on no curve", public)
-	}
-	return agreement.Curve(), agreement.Bytes(), nil
 }
 
 // sharedSecret is the x-coordinate in an answer to a point of n bytes. Some cards

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -110,8 +111,7 @@ func (w *work) compare(ctx context.Context, found *surveyed) error {
 		return err
 	}
 	if !slices.Equal(now.lost, found.lost) {
-		return problem.New(problem.Refused, "what is on the card has changed since the question").
-			Because("Another program wrote to it meanwhile.").Hint("cardctl info")
+		return key.ChangedMeanwhile("what is on the card has changed since the question", "it", "")
 	}
 	w.contents = now
 	return nil
@@ -216,13 +216,7 @@ func (w *work) changeFrom(ctx context.Context, ref app.PasswordRef, factory stri
 		}
 		return old.Clone(), nil
 	})
-	err = policy.Change(ctx, pin.Change{By: p, New: p, Set: func(ctx context.Context, old, replacement *secret.Bytes) error {
-		selected, err := w.application(ctx)
-		if err != nil {
-			return err
-		}
-		return wrong(selected.ChangeReferenceData(ctx, ref, old, replacement))
-	}})
+	err = policy.Change(ctx, pin.Change{By: p, New: p, Set: w.replace(ref)})
 	var told *pin.StateError
 	if errors.As(err, &told) {
 		if !told.Unchanged() {

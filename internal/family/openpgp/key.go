@@ -44,7 +44,7 @@ func (k *slotKey) Occupant(ctx context.Context) (*key.Occupant, error) {
 	}
 	public, err := k.Public(ctx)
 	if err != nil {
-		if stops(ctx, err) {
+		if key.Unreachable(ctx, err) {
 			return nil, err
 		}
 		return occupant, nil // there, and not to be named

@@ -145,28 +145,39 @@ func (c *onCard) SetPIN(ctx context.Context, role pin.Role) (pin.Change, error) 
 }
 
 func (c *onCard) change(ctx context.Context, ref app.PasswordRef) (pin.Change, error) {
-	p, err := c.pin(ctx, ref)
+	p, err := c.pinToChange(ctx, ref)
 	if err != nil {
-		return pin.Change{}, explain(err, "reading the card", "")
+		return pin.Change{}, err
 	}
-	return pin.Change{By: p, New: p, Open: c.verify(ref), Set: func(ctx context.Context, old, replacement *secret.Bytes) error {
+	return pin.Change{By: p, New: p, Open: c.verify(ref), Set: c.replace(ref)}, nil
+}
+
+// replace is CHANGE REFERENCE DATA of a PIN.
+func (c *onCard) replace(ref app.PasswordRef) func(ctx context.Context, old, replacement *secret.Bytes) error {
+	return func(ctx context.Context, old, replacement *secret.Bytes) error {
 		selected, err := c.application(ctx)
 		if err != nil {
 			return err
 		}
 		return wrong(selected.ChangeReferenceData(ctx, ref, old, replacement))
-	}}, nil
+	}
+}
+
+// pinToChange is a PIN of a change, which begins with reading the card.
+func (c *onCard) pinToChange(ctx context.Context, ref app.PasswordRef) (pin.PIN, error) {
+	p, err := c.pin(ctx, ref)
+	return p, explain(err, "reading the card", "")
 }
 
 // byAdmin sets a PIN when the admin PIN is verified.
 func (c *onCard) byAdmin(ctx context.Context, ref app.PasswordRef, set func(*app.Card, context.Context, *secret.Bytes) error) (pin.Change, error) {
-	admin, err := c.pin(ctx, app.PW3)
+	admin, err := c.pinToChange(ctx, app.PW3)
 	if err != nil {
-		return pin.Change{}, explain(err, "reading the card", "")
+		return pin.Change{}, err
 	}
-	p, err := c.pin(ctx, ref)
+	p, err := c.pinToChange(ctx, ref)
 	if err != nil {
-		return pin.Change{}, explain(err, "reading the card", "")
+		return pin.Change{}, err
 	}
 	return pin.Change{By: admin, New: p, Open: c.verify(app.PW3), Set: func(ctx context.Context, _, replacement *secret.Bytes) error {
 		selected, err := c.application(ctx)
@@ -192,13 +203,13 @@ func (c *onCard) UnblockPIN(ctx context.Context, role pin.Role, by secret.Name) 
 			Because("The user PIN is unblocked with --admin-pin or --reset-code; a blocked admin PIN is the end of the card's contents.").
 			Hint("cardctl unblock-pin user --admin-pin prompt --new-pin prompt")
 	}
-	code, err := c.pin(ctx, app.ResettingCode)
+	code, err := c.pinToChange(ctx, app.ResettingCode)
 	if err != nil {
-		return pin.Change{}, explain(err, "reading the card", "")
+		return pin.Change{}, err
 	}
-	user, err := c.pin(ctx, app.PW1)
+	user, err := c.pinToChange(ctx, app.PW1)
 	if err != nil {
-		return pin.Change{}, explain(err, "reading the card", "")
+		return pin.Change{}, err
 	}
 	return pin.Change{By: code, New: user, Prove: c.verify(app.PW1), Set: func(ctx context.Context, code, replacement *secret.Bytes) error {
 		selected, err := c.application(ctx)

@@ -43,16 +43,18 @@ func parse(reference string) (key.Reference, bool, error) {
 	if !found || first != prefix {
 		return key.Reference{}, false, nil
 	}
-	if raw, err := hex.DecodeString(id); err != nil || len(raw) == 0 {
+	raw, err := hex.DecodeString(id)
+	if err != nil || len(raw) == 0 {
 		return key.Reference{}, true, problem.New(problem.Usage, "this is not a key of a %s", kind).
 			Because("Its ID is given in hex, two digits a byte: %s.45.", prefix).Hint("cardctl info")
 	}
-	return reference15(id), true, nil
+	return referenceTo(raw), true, nil
 }
 
-// reference15 is the key with an ID in upper-case hex.
-func reference15(id string) key.Reference {
-	return key.Reference{Family: prefix, ID: id, Text: prefix + "." + id}
+// referenceTo is the key with an ID.
+func referenceTo(id []byte) key.Reference {
+	text := fmt.Sprintf("%X", id)
+	return key.Reference{Family: prefix, ID: text, Text: prefix + "." + text}
 }
 
 // describe adds label and serial where that takes no other program.
@@ -167,7 +169,7 @@ func (c *Card) Keys(ctx context.Context) ([]key.Key, error) {
 	}
 	var keys []key.Key
 	add := func(id []byte) {
-		keys = append(keys, &place{card: c, ref: reference15(fmt.Sprintf("%X", id)), id: id})
+		keys = append(keys, &place{card: c, ref: referenceTo(id), id: id})
 	}
 	for _, k := range d.Keys {
 		add(k.ID)

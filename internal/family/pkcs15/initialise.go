@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/key"
@@ -31,25 +30,25 @@ func (c *Card) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, er
 			Because("It cannot be used before its PIN is set.").Hint("--pin prompt --puk prompt")
 	}
 	if err := c.app.Ready(ctx); err != nil {
-		return nil, key.Explain(err, "init", untouched)
+		return nil, key.Explain(err, "init", key.Untouched)
 	}
 	status, err := c.app.Status(ctx)
 	if err != nil {
-		return nil, key.Explain(err, "init", untouched)
+		return nil, key.Explain(err, "init", key.Untouched)
 	}
 	report := card.InitReport{Application: name, PINs: "new", Lost: contents(status.Directory), Erased: status.Structure}
 	if status.Directory != nil {
 		if _, err := c.read(ctx); err != nil {
-			return nil, key.Explain(err, "init", untouched)
+			return nil, key.Explain(err, "init", key.Untouched)
 		}
 		report.Serial = c.identity.Serial
 	}
 	if err := c.app.Prepare(ctx, status); err != nil {
-		return nil, key.Explain(err, "init", untouched)
+		return nil, key.Explain(err, "init", key.Untouched)
 	}
 	if status.Erasing != nil {
-		if err := c.access.Policy.Check(c.pin(*status.Erasing), triesOf(*status.Erasing)); err != nil {
-			return nil, key.Explain(err, "init", untouched)
+		if err := c.access.Policy.Check(c.pin(*status.Erasing), pin.OfNumber(status.Erasing.TriesLeft)); err != nil {
+			return nil, key.Explain(err, "init", key.Untouched)
 		}
 	}
 	return &card.Survey{
@@ -58,22 +57,13 @@ func (c *Card) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, er
 	}, nil
 }
 
-const untouched = "Nothing on the card was changed."
-
-func triesOf(p app.PIN) pin.Tries {
-	if p.TriesLeft < 0 {
-		return pin.Unknown()
-	}
-	return pin.Left(p.TriesLeft)
-}
-
 // Initialise erases the card where there is something on it, makes a structure,
 // and sets the first PINs.
 func (c *Card) Initialise(ctx context.Context, s *card.Survey, given map[secret.Name]*secret.Bytes) (card.InitReport, error) {
-	report, state := s.Report, untouched
+	report, state := s.Report, key.Untouched
 	status, err := c.confirmed(ctx, s.Found.(found))
 	if err != nil {
-		return report, key.Explain(err, "init", untouched)
+		return report, key.Explain(err, "init", key.Untouched)
 	}
 	first := app.First{
 		Label: s.Options.Label, Serial: newSerial(), PIN: given[secret.PIN], PUK: given[secret.PUK], SOPIN: given[secret.SOPIN],
@@ -107,7 +97,7 @@ func (c *Card) confirmed(ctx context.Context, was found) (app.Status, error) {
 	}
 	now, err := c.app.Status(ctx)
 	if err == nil && !slices.Equal(contents(now.Directory), contents(was.status.Directory)) {
-		err = changedMeanwhile("what is on the card has changed since the question")
+		err = key.ChangedMeanwhile("what is on the card has changed since the question", "the card", key.Untouched)
 	}
 	return now, err
 }
@@ -157,30 +147,26 @@ func contents(d *app.Directory) []string {
 		return lost
 	}
 	for _, k := range d.Keys {
-		lost = append(lost, fmt.Sprintf("key PKCS15.%X (%s, %q)", k.ID, k.Algorithm(), k.Label))
+		lost = append(lost, fmt.Sprintf("key %s (%s, %q)", referenceTo(k.ID), k.Algorithm(), k.Label))
 	}
 	for _, c := range d.Certificates {
-		lost = append(lost, fmt.Sprintf("certificate PKCS15.%X (%q)", c.ID, c.Label))
+		lost = append(lost, fmt.Sprintf("certificate %s (%q)", referenceTo(c.ID), c.Label))
 	}
 	return lost
 }
 
 func (c *Card) question(s app.Status, r card.InitReport) string {
-	name := "PKCS#15 card"
-	if kind := c.app.Name(); kind != "" {
-		name += " (" + kind + ")"
+	verb, what := "Erase", kind
+	if maker := c.app.Name(); maker != "" {
+		what += " (" + maker + ")"
 	}
 	switch {
 	case r.Serial != "":
-		name += " " + r.Serial
+		what += " " + r.Serial
 	case !s.Structure:
-		return fmt.Sprintf("Initialise the %s? There are no keys and certificates on it.", name)
+		verb = "Initialise"
 	}
-	lost := "There are no keys and certificates on it."
-	if len(r.Lost) > 0 {
-		lost = "These will be lost: " + strings.Join(r.Lost, ", ") + "."
-	}
-	return fmt.Sprintf("Erase the %s? %s", name, lost)
+	return fmt.Sprintf("%s the %s? %s", verb, what, card.Losses(r.Lost))
 }
 
 // needs are the secrets that the card shall have, and those that it has now.
@@ -197,9 +183,9 @@ func (c *Card) needs(s app.Status) []card.Need {
 		puk.Unless = func(ctx context.Context) error {
 			own := c.app.FirstPIN()
 			own.TriesLeft = s.TriesLeft
-			return c.access.Policy.Check(c.pin(own), triesOf(own))
+			return c.access.Policy.Check(c.pin(own), pin.OfNumber(own.TriesLeft))
 		}
-		puk.Refused = c.access.Policy.Check(c.pin(c.app.FirstPUK()), triesOf(c.app.FirstPUK()))
+		puk.Refused = c.access.Policy.Check(c.pin(c.app.FirstPUK()), pin.OfNumber(c.app.FirstPUK().TriesLeft))
 	}
 	needs = append(needs, so, c.need(secret.PIN, c.app.FirstPIN(), false), puk)
 	if s.Erasing != nil {
@@ -207,7 +193,7 @@ func (c *Card) needs(s app.Status) []card.Need {
 		needs = append(needs, card.Need{
 			PIN: current,
 			Request: secret.Request{
-				Name: secret.CurrentSOPIN, Label: current.Name() + " that the card has now", Note: triesOf(*s.Erasing).Note(),
+				Name: secret.CurrentSOPIN, Label: current.Name() + " that the card has now", Note: pin.OfNumber(s.Erasing.TriesLeft).Note(),
 			},
 			OptionalIf: func(given map[secret.Name]*secret.Bytes) bool { return !s.Erasing.SO || given[secret.SOPIN] != nil },
 		})

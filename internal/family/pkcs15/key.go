@@ -3,7 +3,6 @@ package pkcs15
 import (
 	"context"
 	"crypto"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -62,12 +61,7 @@ func (k *place) unchanged(ctx context.Context) error {
 		return err
 	}
 	k.seen = was
-	return changedMeanwhile(k.ref.String() + ": the key has changed since it was looked at")
-}
-
-func changedMeanwhile(what string) error {
-	return problem.New(problem.Refused, "%s", what).
-		Because("Another program wrote to the card meanwhile. %s", untouched).Hint("cardctl info")
+	return key.ChangedMeanwhile(k.ref.String()+": the key has changed since it was looked at", "the card", key.Untouched)
 }
 
 func (k *place) occupant(ctx context.Context) (*key.Occupant, error) {
@@ -113,7 +107,7 @@ func (k *place) needed(ctx context.Context) (*app.PrivateKey, error) {
 	}
 	var others []string
 	for _, other := range d.Keys {
-		others = append(others, fmt.Sprintf("PKCS15.%X", other.ID))
+		others = append(others, referenceTo(other.ID).String())
 	}
 	there := "There are no keys on it."
 	if len(others) > 0 {
@@ -302,7 +296,7 @@ func stateAfter(err error) string {
 	if app.Unsettled(err) {
 		return lookAgain
 	}
-	return untouched
+	return key.Untouched
 }
 
 // usages are what the new key is for: what was asked for, or else what its

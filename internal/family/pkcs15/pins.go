@@ -34,10 +34,10 @@ func (c *Card) pin(p app.PIN) pin.PIN {
 				c.app.Forget()
 			}
 			left, err := c.app.Tries(ctx, p)
-			if err != nil || left < 0 {
+			if err != nil {
 				return pin.Unknown(), err
 			}
-			return pin.Left(left), nil
+			return pin.OfNumber(left), nil
 		},
 	}
 }
@@ -55,7 +55,7 @@ func (c *Card) counted(ctx context.Context, p app.PIN) (pin.PIN, error) {
 		if now, err := c.line.Channel(ctx); again || now != held {
 			return ask(ctx, again && err == nil)
 		}
-		return triesOf(p), nil
+		return pin.OfNumber(p.TriesLeft), nil
 	}
 	return own, nil
 }
@@ -112,10 +112,10 @@ func (c *Card) UnblockPIN(ctx context.Context, role pin.Role, by secret.Name) (p
 	opens := c.pin(puk)
 	opens.Tries = func(ctx context.Context, _ bool) (pin.Tries, error) {
 		now, err := c.app.PUK(ctx, p)
-		if err != nil || now.TriesLeft < 0 {
+		if err != nil {
 			return pin.Unknown(), err
 		}
-		return pin.Left(now.TriesLeft), nil
+		return pin.OfNumber(now.TriesLeft), nil
 	}
 	return pin.Change{
 		By: opens, New: c.fresh(p),

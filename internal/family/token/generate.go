@@ -159,8 +159,7 @@ func (k *place) replaced(ctx context.Context) (*p11.StoredKey, error) {
 
 // changedMeanwhile is the error of what is not there any more as somebody saw it.
 func changedMeanwhile(what string) error {
-	return problem.New(problem.Refused, "%s", what).
-		Because("Another program wrote to the token meanwhile. %s", tokenUntouched).Hint("cardctl info")
+	return key.ChangedMeanwhile(what, "the token", tokenUntouched)
 }
 
 func (k *place) taken(by *p11.StoredKey) error {

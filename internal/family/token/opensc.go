@@ -13,8 +13,8 @@ import (
 // for exactly that PIN is not known.
 func askOpenSC(ctx context.Context, of p11.Token, r p11.Role, env []string) (pin.Tries, error) {
 	left, err := pkcs15.Tools{Env: env}.TriesIn(ctx, of.SlotDescription, of.Label, r == p11.SecurityOfficer)
-	if err != nil || left < 0 {
+	if err != nil {
 		return pin.Unknown(), ctx.Err()
 	}
-	return pin.Left(left), nil
+	return pin.OfNumber(left), nil
 }
