@@ -21,10 +21,10 @@ const (
 	mediumBlock = 2048
 )
 
-// Install loads a file onto the card that is meant, and installs applets from it. Everything is checked
-// before the card is changed. What a failed step leaves on the card is removed
-// again; where that fails too, the error says what is there. A plan is also
-// returned with an error, once there was one.
+// Install loads a file onto the card that is meant, and installs applets from it.
+// Everything is checked before the card is changed. What a failed step leaves on the
+// card is removed again; where that fails too, the error says what is there. A plan
+// is also returned with an error, once there was one.
 func Install(ctx context.Context, d *desk.Desk, a desk.Access, o InstallOptions) (*Plan, error) {
 	const what = "applet install"
 	p, err := o.check()

@@ -46,9 +46,9 @@ type KeyReport struct {
 	CheckValues [3]string `json:"checkValues"`
 }
 
-// SetKeys replaces the keys of the security domain of the card that is meant. They are in a file
-// before the card has them, and the card has proved that it has them when
-// SetKeys returns without an error.
+// SetKeys replaces the keys of the security domain of the card that is meant. They
+// are in a file before the card has them, and the card has proved that it has them
+// when SetKeys returns without an error.
 func SetKeys(ctx context.Context, d *desk.Desk, a desk.Access, o SetKeysOptions) (report *KeyReport, err error) {
 	const what = "applet set-keys"
 	if o.File == "" {
