@@ -54,6 +54,13 @@ func (d *desk) watch() {
 	}
 }
 
+// meanwhile lets the person act beside the test, which ends after it.
+func (d *desk) meanwhile(act func()) {
+	done := make(chan struct{})
+	go func() { defer close(done); act() }()
+	d.t.Cleanup(func() { <-done })
+}
+
 func (d *desk) screen() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -124,7 +131,7 @@ func TestReadSecret(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			d := newDesk(t)
 			before := d.state()
-			go func() { d.expect("PIN: "); d.press(test.keys) }()
+			d.meanwhile(func() { d.expect("PIN: "); d.press(test.keys) })
 			s, err := d.terminal(false).ReadSecret(t.Context(), "PIN: ")
 			defer s.Wipe()
 			if test.code != "" {
@@ -144,13 +151,13 @@ func TestReadSecret(t *testing.T) {
 
 func TestReadSecretTooLong(t *testing.T) {
 	d := newDesk(t)
-	go func() {
+	d.meanwhile(func() {
 		d.expect("PIN: ")
 		for range 5 {
 			d.press(strings.Repeat("1", 1000))
 		}
 		d.press("\r")
-	}()
+	})
 	if _, err := d.terminal(false).ReadSecret(t.Context(), "PIN: "); !problem.Is(err, problem.Usage) {
 		t.Fatalf("error %v, want usage", err)
 	}
@@ -161,14 +168,14 @@ func TestReadSecretCanceled(t *testing.T) {
 	terminal := d.terminal(false)
 	before := d.state()
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { d.expect("first: "); cancel() }()
+	d.meanwhile(func() { d.expect("first: "); cancel() })
 	if _, err := terminal.ReadSecret(ctx, "first: "); !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v, want canceled", err)
 	}
 	d.sameState(before)
 
 	// The read that was given up takes no key of the next question.
-	go func() { d.expect("second: "); d.press("654321\r") }()
+	d.meanwhile(func() { d.expect("second: "); d.press("654321\r") })
 	s, err := terminal.ReadSecret(t.Context(), "second: ")
 	if err != nil || string(s.Reveal()) != "654321" {
 		t.Fatalf("%q, %v", s.Reveal(), err)
@@ -205,7 +212,7 @@ func TestConfirm(t *testing.T) {
 			t.Run(test.name+" "+on, func(t *testing.T) {
 				d := newDesk(t)
 				before := d.state()
-				go func() { d.expect("[y/N]: "); d.press(test.keys) }()
+				d.meanwhile(func() { d.expect("[y/N]: "); d.press(test.keys) })
 				got, err := d.terminal(on == plain).Confirm(t.Context(), "A card.\nErase it?")
 				switch {
 				case test.code != "" && !problem.Is(err, test.code):
@@ -242,7 +249,7 @@ func TestCanceled(t *testing.T) {
 				d := newDesk(t)
 				before := d.state()
 				ctx, cancel := context.WithCancel(t.Context())
-				go func() { d.expect("Question"); cancel() }()
+				d.meanwhile(func() { d.expect("Question"); cancel() })
 				if err := question(ctx, d.terminal(plain)); !errors.Is(err, context.Canceled) {
 					t.Fatal(err)
 				}
@@ -256,7 +263,7 @@ func TestCanceled(t *testing.T) {
 func TestTypedAhead(t *testing.T) {
 	d := newDesk(t)
 	terminal := d.terminal(false)
-	go func() { d.expect("[y/N]: "); d.press("y\r123456\r") }()
+	d.meanwhile(func() { d.expect("[y/N]: "); d.press("y\r123456\r") })
 	if ok, err := terminal.Confirm(t.Context(), "Erase it?"); !ok || err != nil {
 		t.Fatalf("%v, %v", ok, err)
 	}
@@ -282,7 +289,7 @@ func TestChoose(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			d := newDesk(t)
 			before := d.state()
-			go func() { d.expect("Which"); d.expect("sim:c"); d.press(test.keys) }()
+			d.meanwhile(func() { d.expect("Which"); d.expect("sim:c"); d.press(test.keys) })
 			got, err := d.terminal(test.plain).Choose(t.Context(), "Which reader?", []string{"A", "B", "sim:c"})
 			if got != test.want || (test.want >= 0) != (err == nil) || err != nil && !problem.Is(err, problem.Interrupted) {
 				t.Errorf("%d, %v; want %d", got, err, test.want)
@@ -297,7 +304,7 @@ func TestChooseCutsLongItems(t *testing.T) {
 	if err := pty.Setsize(d.tty, &pty.Winsize{Cols: 20, Rows: 24}); err != nil {
 		t.Fatal(err)
 	}
-	go func() { d.expect("[1-1]: "); d.press("1\r") }()
+	d.meanwhile(func() { d.expect("[1-1]: "); d.press("1\r") })
 	if _, err := d.terminal(true).Choose(t.Context(), "Which?", []string{"a reader with a very long name"}); err != nil {
 		t.Fatal(err)
 	}
@@ -394,7 +401,7 @@ func TestTerminalOfTheProcess(t *testing.T) {
 	cmd.Stdin, cmd.Stdout = strings.NewReader("not this\n"), &out
 	cmd.ExtraFiles = []*os.File{d.tty}
 	cmd.SysProcAttr = controllingTerminal(3)
-	go func() { d.expect("PIN: "); d.press("123456\r") }()
+	d.meanwhile(func() { d.expect("PIN: "); d.press("123456\r") })
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -423,7 +430,7 @@ func TestNothingOfACardControlsTheTerminal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t)
-			go func() { d.expect("card"); d.press(test.keys) }()
+			d.meanwhile(func() { d.expect("card"); d.press(test.keys) })
 			if err := test.ask(d.terminal(true)); err != nil {
 				t.Fatal(err)
 			}
