@@ -5,19 +5,21 @@
 jobs_at_once=$(nproc)
 jobs_dir=                  # what they write, and the temporary files of go
 declare -A jobs_running=() # names, by process
+declare -A jobs_logs=()    # files with what they write, by process
 declare -A jobs_failed=()
 
 # job NAME COMMAND... starts a command as soon as there is a processor for it.
 job() {
-	local name=$1
+	local name=$1 log
 	shift
 	[[ -n $jobs_dir ]] || jobs_dir=$(mktemp -d)
 	((${#jobs_running[@]} < jobs_at_once)) || job_ends
 	say "Started $name"
+	log=$(mktemp "$jobs_dir/log.XXXXXX")
 	set -m # it leads a process group, which can be ended as one
-	GOTMPDIR=$jobs_dir "$@" >"$jobs_dir/starting" 2>&1 </dev/null &
+	GOTMPDIR=$jobs_dir "$@" >"$log" 2>&1 </dev/null &
 	set +m
-	mv "$jobs_dir/starting" "$jobs_dir/$!.log"
+	jobs_logs[$!]=$log
 	jobs_running[$!]=$name
 }
 
@@ -25,7 +27,7 @@ job() {
 job_ends() {
 	local process status=0
 	wait -n -p process "${!jobs_running[@]}" || status=$?
-	cat "$jobs_dir/$process.log"
+	cat "${jobs_logs[$process]}"
 	((status == 0)) || jobs_failed[$process]=${jobs_running[$process]}
 	unset "jobs_running[$process]"
 }
@@ -38,7 +40,7 @@ jobs_end() {
 	done
 	for process in "${!jobs_failed[@]}"; do
 		heading "Failed: ${jobs_failed[$process]}"
-		cat "$jobs_dir/$process.log"
+		cat "${jobs_logs[$process]}"
 	done
 	((${#jobs_failed[@]} == 0)) || die "failed: ${jobs_failed[*]}"
 }
