@@ -19,7 +19,7 @@ const module = "github.com/cardctl/cardctl/"
 // The leaves that every package may import.
 var leaves = []string{
 	"internal/problem", "internal/secret", "internal/pubkey", "internal/input", "internal/output", "internal/terminal", "internal/pkcs12",
-	"internal/runner",
+	"internal/runner", "internal/advice",
 }
 
 // What the layers have in common: a command may import workflows and the desk, a
@@ -75,6 +75,7 @@ var layers = map[string][]string{
 	"internal/pkcs12":   {},
 	"internal/secret":   {},
 	"internal/problem":  {},
+	"internal/advice":   {},
 	"internal/pubkey":   {},
 	"internal/input":    {},
 	"internal/runner":   {},

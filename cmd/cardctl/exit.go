@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -43,21 +44,24 @@ func exitStatus(code problem.Code) int {
 	}
 }
 
-// next is what to type where the failure itself does not say.
-func next(code problem.Code, command string) string {
+// next is what to do where the failure itself does not say.
+func (env *session) next(code problem.Code) advice.Advice {
 	switch code {
 	case problem.Usage:
-		return strings.TrimSpace("cardctl "+command) + " --help"
+		return advice.Do(advice.Help)
 	case problem.NotFound:
-		return "cardctl list-readers"
+		return advice.Do(advice.ListReaders)
 	case problem.CardBusy:
-		return "cardctl doctor"
+		return advice.Do(advice.Diagnose)
 	case problem.CardRemoved:
-		return "put the card back, then: cardctl info"
+		return advice.Do(advice.ListReaders, advice.Switch(advice.Wait))
 	case problem.Failed:
-		return "the same command with --trace FILE"
+		if env.given("trace") {
+			return advice.Do(advice.Diagnose)
+		}
+		return advice.Repeat(advice.Set(advice.Trace, "trace.txt"))
 	default:
-		return "cardctl info"
+		return advice.Do(advice.ShowCard)
 	}
 }
 
@@ -80,40 +84,67 @@ func meaning(code problem.Code) string {
 	}
 }
 
+// told is what the user is told: three lines, or a document.
+type told struct {
+	code           problem.Code
+	what, why, try string
+	triesLeft      *int
+}
+
+func (t told) message() string { return problem.Joined(t.what, t.why) }
+
 // diagnose turns what a command came back with into what the user is told.
-func (env *session) diagnose(err error) *problem.Error {
+func (env *session) diagnose(err error) told {
 	p := env.classify(err)
-	told := *p
-	told.What, told.Why = p.What, p.Reason()
-	if told.What == env.command || told.What == env.object {
+	t := told{code: p.Code, what: p.What, why: p.Reason(), triesLeft: p.TriesLeft}
+	if t.what == env.command || t.what == env.object {
 		// Nothing but the subject: what failed is in the reason.
-		told.What, told.Why, _ = strings.Cut(told.Why, ". ")
-		told.What = strings.TrimSuffix(told.What, ".")
+		t.what, t.why, _ = strings.Cut(t.why, ". ")
+		t.what = strings.TrimSuffix(t.what, ".")
 	}
-	told.What = env.subject(told.What)
-	if strings.HasSuffix(told.What, told.Why) {
-		told.Why = ""
+	t.what = env.subject(t.what)
+	if strings.HasSuffix(t.what, t.why) {
+		t.why = ""
 	}
-	if status, text := desk.StatusOf(err); status != "" && !strings.Contains(told.What+told.Why, status) {
-		told.Why = strings.TrimSpace(fmt.Sprintf("%s [%s]", strings.TrimSuffix(told.Why, "."), text))
+	if status, text := desk.StatusOf(err); status != "" && !strings.Contains(t.what+t.why, status) {
+		t.why = strings.TrimSpace(fmt.Sprintf("%s [%s]", strings.TrimSuffix(t.why, "."), text))
 	}
-	told.Why = problem.Sentence(told.Why)
+	may := env.repetition(p.Code)
+	t.what, t.why = may.text(t.what), may.text(problem.Sentence(t.why))
+	t.why = problem.Sentences(t.why, env.unless(p.Unless, may))
+	t.try = env.try(p, err, may)
+	return t
+}
+
+// unless says which flags allow what was refused.
+func (env *session) unless(values []advice.Value, may *repetition) string {
+	if len(values) == 0 || !env.takes(values) {
+		return ""
+	}
+	var words []string
+	for _, v := range values {
+		words = append(words, env.flagText(v, may)...)
+	}
+	return "To allow it, add " + strings.Join(words, " ") + "."
+}
+
+// try is what to type next: what the failure says, or what goes with its code.
+func (env *session) try(p *problem.Error, err error, may *repetition) string {
+	if try := env.worded(p.Next, may); try != "" {
+		return try
+	}
+	if p.Try != "" {
+		return env.literal(may.text(p.Try), may)
+	}
 	var path *fs.PathError
-	switch {
-	case told.Try == "" && p.Code == problem.Failed && errors.As(err, &path):
+	if p.Code == problem.Failed && errors.As(err, &path) {
 		place := path.Path
 		if errors.Is(err, fs.ErrNotExist) {
 			place = filepath.Dir(place)
 		}
-		told.Try = "ls -ld " + quoted(place)
-	case told.Try == "":
-		told.Try = next(p.Code, env.command)
+		return env.worded(advice.Run("ls", "-ld", place), may)
 	}
-	may := env.repetition(p.Code)
-	told.What, told.Why = may.text(told.What), may.text(told.Why)
-	told.Try = env.literal(may.text(told.Try), may)
-	told.Cause = nil // what it says is said
-	return &told
+	return env.worded(env.next(p.Code), may)
 }
 
 // subject puts in front of what failed the command and what it is run on,
@@ -144,7 +175,7 @@ func (env *session) classify(err error) *problem.Error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.Failed, "gave up after %s", env.flags.timeout).
 			Because("%s", stateIn(err, context.DeadlineExceeded)).
-			Hint("--timeout %s", max(10*env.flags.timeout, 30*time.Second))
+			Advise(advice.Repeat(advice.Set(advice.Timeout, max(10*env.flags.timeout, 30*time.Second).String())))
 	case isProblem:
 		return p
 	}
@@ -176,14 +207,14 @@ type errorReport struct {
 // status.
 func (env *session) fail(err error) int {
 	p := env.diagnose(err)
-	status := exitStatus(p.Code)
+	status := exitStatus(p.code)
 	if env.flags.output == formatJSON {
-		report := errorReport{p.Code, status, output.Line(p.Error()), output.Line(p.Try), p.TriesLeft}
+		report := errorReport{p.code, status, output.Line(p.message()), output.Line(p.try), p.triesLeft}
 		_ = output.WriteDocument(env.Err, "Error", report)
 		return status
 	}
-	fmt.Fprintf(env.Err, "%s %s\n", env.red("Error:"), output.Line(p.What))
-	fmt.Fprintln(env.Err, output.Line(cmp.Or(p.Why, meaning(p.Code))))
-	fmt.Fprintf(env.Err, "Try: %s\n", output.Line(p.Try))
+	fmt.Fprintf(env.Err, "%s %s\n", env.red("Error:"), output.Line(p.what))
+	fmt.Fprintln(env.Err, output.Line(cmp.Or(p.why, meaning(p.code))))
+	fmt.Fprintf(env.Err, "Try: %s\n", output.Line(p.try))
 	return status
 }

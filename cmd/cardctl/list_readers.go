@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -89,7 +88,7 @@ func (env *session) readerProblem(err error) *readerProblem {
 		return nil
 	}
 	p := env.classify(err)
-	return &readerProblem{p.Code, p.Error(), cmp.Or(p.Try, next(p.Code, env.command))}
+	return &readerProblem{p.Code, p.Error(), env.try(p, err, nil)}
 }
 
 // nothingListed says why the list is empty.

@@ -59,7 +59,7 @@ func (env *session) listTokens(ctx context.Context) (*tokenList, error) {
 		shown := listedModule{ListedModule: m}
 		if m.Err != nil {
 			p := env.diagnose(m.Err)
-			shown.Problem = &readerProblem{p.Code, p.Error(), p.Try}
+			shown.Problem = &readerProblem{p.code, p.message(), p.try}
 		}
 		list.Modules = append(list.Modules, shown)
 	}

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/cardctl/cardctl/internal/advice"
 )
 
 // Code identifies a class of failure. It is printed in JSON errors and never
@@ -41,6 +43,11 @@ type Error struct {
 	What string
 	Why  string
 	Try  string
+
+	// Next is what to do next.
+	Next advice.Advice
+	// Unless is what allows that which was refused.
+	Unless []advice.Value
 
 	// TriesLeft is set where a PIN is the subject.
 	TriesLeft *int
@@ -82,6 +89,18 @@ func (e *Error) Hint(format string, args ...any) *Error {
 	return e
 }
 
+// Advise sets what to do next.
+func (e *Error) Advise(next advice.Advice) *Error {
+	e.Next = next
+	return e
+}
+
+// AllowedBy sets what allows that which was refused.
+func (e *Error) AllowedBy(values ...advice.Value) *Error {
+	e.Unless = values
+	return e
+}
+
 // WithTries sets the tries left.
 func (e *Error) WithTries(n int) *Error {
 	e.TriesLeft = &n
@@ -100,11 +119,14 @@ func (e *Error) Reason() string {
 	return Sentence(e.Cause.Error())
 }
 
-func (e *Error) Error() string {
-	if reason := e.Reason(); reason != "" {
-		return e.What + ": " + reason
+func (e *Error) Error() string { return Joined(e.What, e.Reason()) }
+
+// Joined is what failed and why, in one line.
+func Joined(what, why string) string {
+	if why == "" {
+		return what
 	}
-	return e.What
+	return what + ": " + why
 }
 
 func (e *Error) Unwrap() error { return e.Cause }

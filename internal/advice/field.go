@@ -1,0 +1,67 @@
+package advice
+
+// Field names a value that an action is given, in lower case with hyphens. The
+// names of secrets are fields too.
+type Field string
+
+// The fields that advice may name besides those of secrets.
+const (
+	Reader  Field = "reader"
+	Serial  Field = "serial"
+	Module  Field = "module"
+	App     Field = "app"
+	Key     Field = "key"
+	Token   Field = "token"
+	Yes     Field = "yes"
+	Timeout Field = "timeout"
+	Trace   Field = "trace"
+	Verbose Field = "verbose"
+	Wait    Field = "wait"
+	Output  Field = "output"
+	Out     Field = "out"
+	Format  Field = "format"
+	Label   Field = "label"
+	Usage   Field = "usage"
+	Replace Field = "replace"
+	LastTry Field = "allow-last-try"
+	NoCount Field = "allow-unknown-tries"
+	Expired Field = "allow-expired"
+	Factory Field = "factory-pins"
+	CA      Field = "ca"
+	Chain   Field = "chain"
+	Address Field = "address"
+	TLS     Field = "tls"
+	TLSPeer Field = "tls-connect"
+
+	Algorithm   Field = "algorithm"
+	Fingerprint Field = "fingerprint"
+
+	Subject     Field = "subject"
+	SelfSigned  Field = "self-signed"
+	Days        Field = "days"
+	Email       Field = "email"
+	DNS         Field = "dns"
+	IP          Field = "ip"
+	URI         Field = "uri"
+	UPN         Field = "upn"
+	Digest      Field = "digest"
+	PSS         Field = "pss"
+	KeyUsage    Field = "key-usage"
+	ExtKeyUsage Field = "ext-key-usage"
+	Extension   Field = "extension"
+
+	Domain          Field = "isd"
+	SecurityLevel   Field = "security-level"
+	Diversification Field = "diversification"
+	KeyVersion      Field = "key-version"
+	KeysFile        Field = "keys-file"
+	Generate        Field = "generate"
+	RetryKeys       Field = "retry-keys"
+	Applet          Field = "applet"
+	Instance        Field = "instance"
+	WithApplets     Field = "with-applets"
+	Parameters      Field = "parameters"
+	Privileges      Field = "privileges"
+	Memory          Field = "memory"
+	LoadHash        Field = "load-hash"
+)
