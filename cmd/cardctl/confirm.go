@@ -3,29 +3,33 @@ package main
 import (
 	"context"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// confirm asks before something is destroyed. The question says what that is;
-// with --yes it is shown as a note.
+// confirm asks before something is destroyed. With --yes the question is shown as
+// a note.
 func (env *session) confirm(ctx context.Context, q desk.Question) error {
 	env.progress.Done()
 	if env.flags.yes {
-		env.note("%s Yes, by --yes.", q.Text)
+		env.note("%s Confirmed by --yes.", q.Question)
 		return nil
 	}
-	refused := problem.New(problem.Refused, "not confirmed").
-		Hint("the same command with --yes")
+	refused := problem.New(problem.Refused, "not confirmed")
 	if env.flags.noInput || !env.terminal.Available() {
-		return refused.Because("Nobody could be asked: %s", q.Text)
+		again := advice.Repeat()
+		if env.flags.noInput {
+			again = again.Without(advice.NoInput)
+		}
+		return refused.Because("cardctl could not ask: %s", q.Question).AllowedBy(advice.Switch(advice.Yes)).Advise(again)
 	}
 	if q.Waiting != nil {
 		if err := q.Waiting(); err != nil {
 			return err
 		}
 	}
-	yes, err := env.terminal.Confirm(ctx, q.Asked())
+	yes, err := env.terminal.Confirm(ctx, q.Asked().String())
 	env.working()
 	switch {
 	case err != nil:

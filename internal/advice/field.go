@@ -13,6 +13,7 @@ const (
 	Key     Field = "key"
 	Token   Field = "token"
 	Yes     Field = "yes"
+	NoInput Field = "no-input"
 	Timeout Field = "timeout"
 	Trace   Field = "trace"
 	Verbose Field = "verbose"

@@ -3,23 +3,26 @@ package applet
 import (
 	"context"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
+// wording is a question about a card, which it is given the name of.
+type wording func(card string) advice.Question
+
 // confirm asks before something is destroyed. look reads what is on the card and
-// words the question, which is about the card that it is given the name of; nil is
-// nothing to ask. After a person was asked, the card has to be the same with the
+// words the question; nil is nothing to ask. After a person was asked, the card has to be the same with the
 // same on it, before anything is changed.
-func (c *card) confirm(ctx context.Context, look func(context.Context) (func(card string) string, error)) error {
+func (c *card) confirm(ctx context.Context, look func(context.Context) (wording, error)) error {
 	question, err := look(ctx)
 	if err != nil || question == nil {
 		return err
 	}
 	err = c.at.Access.Confirm(ctx, desk.Question{
-		Text:  question(c.name()),
-		Named: func() string { return question(c.name()) },
+		Question: question(c.name()),
+		Named:    func() advice.Question { return question(c.name()) },
 	})
 	if err != nil || c.ch != nil {
 		return err

@@ -66,7 +66,7 @@ func TestQuestionsNameTheCard(t *testing.T) {
 			if err := q.Waiting(); err != nil {
 				return err
 			}
-			if asked = q.Asked(); card.open {
+			if asked = q.Asked().String(); card.open {
 				t.Errorf("%s: a secure channel is open while a person thinks", name)
 			}
 			return nil

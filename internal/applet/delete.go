@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -75,7 +76,7 @@ func (w *deletion) run(ctx context.Context) error {
 
 // look reads what is on the card, finds what has to be deleted, and words the
 // question.
-func (w *deletion) look(ctx context.Context) (_ func(string) string, err error) {
+func (w *deletion) look(ctx context.Context) (_ wording, err error) {
 	if w.applications, err = w.domain.Status(ctx, gp.Application, nil); err != nil {
 		return nil, err
 	}
@@ -89,8 +90,8 @@ func (w *deletion) look(ctx context.Context) (_ func(string) string, err error) 
 	if w.related {
 		what = fmt.Sprintf("the package %s and everything that was installed from it", w.o.AID)
 	}
-	return func(card string) string {
-		return fmt.Sprintf("Delete %s from %s? The keys and data in it are lost.", what, card)
+	return func(card string) advice.Question {
+		return advice.Question{Deed: "Delete " + what + " from", Subject: card, Lost: "The keys and data in it will be lost."}
 	}, nil
 }
 

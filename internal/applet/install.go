@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family/javacard"
 	"github.com/cardctl/cardctl/internal/gp"
@@ -96,14 +97,17 @@ func (w *installation) run(ctx context.Context) error {
 // question asks whether what is in the way may be deleted. What is known to be
 // scarce is said, because the card may refuse the new package when the old one is
 // gone.
-func (w *installation) question() func(card string) string {
+func (w *installation) question() wording {
 	room := ""
 	if m := w.plan.Memory; m != nil && m.NonVolatile < w.plan.LoadSize && !mostOf16Bits(m.NonVolatile) {
 		room = fmt.Sprintf(" The new package needs %d bytes and %d are free: it fits only if this frees enough.", w.plan.LoadSize, m.NonVolatile)
 	}
 	what := aids(w.plan.Deletes)
-	return func(card string) string {
-		return fmt.Sprintf("Delete %s from %s, and install the package %s in their place? The keys and data in them are lost.%s", what, card, w.plan.Package.AID, room)
+	return func(card string) advice.Question {
+		return advice.Question{
+			Deed:    fmt.Sprintf("Delete %s, then install the package %s, on", what, w.plan.Package.AID),
+			Subject: card, Lost: "The keys and data in them will be lost." + room,
+		}
 	}
 }
 
@@ -112,7 +116,7 @@ func (w *installation) question() func(card string) string {
 // package is there the applications tell that were installed from it, and else
 // the card, which refuses INSTALL [for load] then. Nothing is asked where nothing
 // is replaced.
-func (w *installation) look(ctx context.Context) (question func(card string) string, err error) {
+func (w *installation) look(ctx context.Context) (question wording, err error) {
 	if err := w.compare(ctx); err != nil {
 		return nil, err
 	}

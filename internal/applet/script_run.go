@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -109,7 +110,7 @@ type scriptRun struct {
 }
 
 // look words the question for what the script destroys, which it says itself.
-func (r *scriptRun) look(context.Context) (func(string) string, error) {
+func (r *scriptRun) look(context.Context) (wording, error) {
 	var list []string
 	for i := range r.o.Script.commands {
 		c := &r.o.Script.commands[i]
@@ -123,8 +124,11 @@ func (r *scriptRun) look(context.Context) (func(string) string, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	return func(card string) string {
-		return fmt.Sprintf("Run the script on %s? It %s. The keys and data in what is deleted are lost.", card, strings.Join(list, ", "))
+	return func(card string) advice.Question {
+		return advice.Question{
+			Deed: "Run the script on", Subject: card,
+			Lost: fmt.Sprintf("It %s. The keys and data in what is deleted will be lost.", strings.Join(list, ", ")),
+		}
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -123,7 +124,7 @@ func (w *keyChange) run(ctx context.Context) (_ *KeyReport, err error) {
 }
 
 // look sees which keys the card uses, and words the question.
-func (w *keyChange) look(context.Context) (func(string) string, error) {
+func (w *keyChange) look(context.Context) (wording, error) {
 	current := w.domain.Session().KeyVersion
 	w.replace, w.version = w.versions(current)
 	old := fmt.Sprintf("The keys of version %d that it uses now open it no more.", current)
@@ -131,8 +132,8 @@ func (w *keyChange) look(context.Context) (func(string) string, error) {
 		old = fmt.Sprintf("It keeps those of version %d that it uses now.", current)
 	}
 	version := w.version
-	return func(card string) string {
-		return fmt.Sprintf("Give %s new keys of version %d? %s", card, version, old)
+	return func(card string) advice.Question {
+		return advice.Question{Deed: fmt.Sprintf("Put new keys of version %d on", version), Subject: card, Lost: old}
 	}, nil
 }
 

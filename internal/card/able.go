@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -44,7 +45,7 @@ type InitOptions struct {
 type Survey struct {
 	Options InitOptions
 	// Question is what a person confirms: which card, and what will be lost.
-	Question string
+	Question advice.Question
 	Report   InitReport
 	// Needs are the secrets that are asked for once the question is answered, in
 	// this order, and before anything is changed.

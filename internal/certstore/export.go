@@ -5,11 +5,11 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
@@ -57,7 +57,7 @@ func DeleteOn(ctx context.Context, k key.Key, ask desk.Confirm) (Certificate, er
 	if pub, err := k.Public(ctx); err == nil {
 		deleted = Describe(stored, pub)
 	}
-	question := fmt.Sprintf("The certificate of %s is there: %s. Delete it?", k.Reference(), inWords(deleted))
+	question := advice.Question{Deed: "Delete", Subject: "the certificate of " + k.Reference().String(), Lost: "It is for " + inWords(deleted) + "."}
 	if err := confirm(ctx, ask, question); err != nil {
 		return deleted, err
 	}

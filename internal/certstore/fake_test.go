@@ -160,7 +160,7 @@ func nobody(context.Context, secret.Request) (*secret.Bytes, error) {
 // yes confirms and notes the question.
 func yes(question *string) desk.Confirm {
 	return func(_ context.Context, q desk.Question) error {
-		*question = q.Asked()
+		*question = q.Asked().String()
 		return nil
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -179,16 +180,19 @@ func reason(err error) string {
 	return err.Error()
 }
 
-func confirm(ctx context.Context, ask desk.Confirm, question string) error {
+func confirm(ctx context.Context, ask desk.Confirm, question advice.Question) error {
 	if ask == nil {
 		return problem.New(problem.Refused, "nobody confirmed").Because("%s", question)
 	}
-	return ask.Ask(ctx, "%s", question)
+	return ask.Ask(ctx, question)
 }
 
-func questionReplace(r Report) string {
-	return fmt.Sprintf("The certificate of %s is there: %s. Replace it by one for %s that expires on %s?",
-		r.Ref, inWords(*r.Replaced), r.Certificate.Subject, date(r.Certificate.NotAfter))
+func questionReplace(r Report) advice.Question {
+	return advice.Question{
+		Deed: "Replace", Subject: "the certificate of " + r.Ref,
+		Lost: fmt.Sprintf("The card holds one for %s. The new one is for %s and expires on %s.",
+			inWords(*r.Replaced), r.Certificate.Subject, date(r.Certificate.NotAfter)),
+	}
 }
 
 // inWords names a stored certificate in a question or an error.

@@ -114,7 +114,7 @@ func TestImportNamesWhatItReplaces(t *testing.T) {
 		stored []byte
 		words  []string
 	}{
-		{"an older one", p.older.Raw, []string{"OPENPGP.3", "CN=leaf", `CN=older,O=Snake Oil\, Ltd, expires on 2027-05-04T03:02:01Z. Replace it by one`}},
+		{"an older one", p.older.Raw, []string{"OPENPGP.3", "CN=leaf", `CN=older,O=Snake Oil\, Ltd, expires on 2027-05-04T03:02:01Z. The new one`}},
 		{"one of another key", p.stranger.Raw, []string{"CN=stranger", "not for this key"}},
 		{"PEM text", EncodePEM(p.older.Raw), []string{"PEM text where DER belongs"}},
 		{"half a certificate", p.older.Raw[:50], []string{"not a certificate in DER"}},

@@ -6,10 +6,10 @@ package desk
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/p11"
@@ -120,18 +120,18 @@ type Access struct {
 
 // Question is what a person confirms.
 type Question struct {
-	Text string
+	advice.Question
 	// Waiting is called before somebody is asked who takes time; nil for nobody.
 	Waiting func() error
 	// Named is the question once more, after Waiting, which may have found out what
-	// the card is called; nil where Text is all there is.
-	Named func() string
+	// the card is called; nil where Question is all there is.
+	Named func() advice.Question
 }
 
 // Asked is the question as it is shown after Waiting.
-func (q Question) Asked() string {
+func (q Question) Asked() advice.Question {
 	if q.Named == nil {
-		return q.Text
+		return q.Question
 	}
 	return q.Named()
 }
@@ -139,9 +139,9 @@ func (q Question) Asked() string {
 // Confirm asks before something is lost; nil is yes, an error ends the work.
 type Confirm func(ctx context.Context, q Question) error
 
-// Ask confirms a question of one text.
-func (c Confirm) Ask(ctx context.Context, format string, args ...any) error {
-	return c(ctx, Question{Text: fmt.Sprintf(format, args...)})
+// Ask confirms a question that knows what the card is called.
+func (c Confirm) Ask(ctx context.Context, q advice.Question) error {
+	return c(ctx, Question{Question: q})
 }
 
 // Tell is for those who asked for more.

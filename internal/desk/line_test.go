@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -264,7 +265,7 @@ func TestTheCardIsFreeWhileSomebodyIsAsked(t *testing.T) {
 		}
 		confirm := l.Confirm(func(_ context.Context, q Question) error { return wait(q.Waiting) })
 		for range 2 { // the second time it is free already
-			if err := confirm.Ask(t.Context(), "sure?"); err != nil {
+			if err := confirm.Ask(t.Context(), advice.Question{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -288,7 +289,7 @@ func TestNobodyIsAskedOfACardThatCannotBeNoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	confirm := l.Confirm(func(_ context.Context, q Question) error { return q.Waiting() })
-	if err := confirm.Ask(t.Context(), "sure?"); !errors.Is(err, odd) {
+	if err := confirm.Ask(t.Context(), advice.Question{}); !errors.Is(err, odd) {
 		t.Errorf("got %v", err)
 	}
 }

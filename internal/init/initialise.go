@@ -66,7 +66,7 @@ func initialise(ctx context.Context, here family.At, able card.Initialiser, o Op
 	if err != nil {
 		return card.InitReport{}, err
 	}
-	if err := here.Access.Confirm.Ask(ctx, "%s", survey.Question); err != nil {
+	if err := here.Access.Confirm.Ask(ctx, survey.Question); err != nil {
 		return survey.Report, untouched(here, err)
 	}
 	given, err := ask(ctx, here, survey.Needs)

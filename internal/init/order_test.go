@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
@@ -33,7 +34,7 @@ type room struct {
 func (r *room) Survey(context.Context, card.InitOptions) (*card.Survey, error) {
 	r.did = append(r.did, "survey")
 	report := card.InitReport{Serial: "before"}
-	return &card.Survey{Question: "Erase 100% of it?", Needs: r.needs, Report: report}, r.surveyed
+	return &card.Survey{Question: advice.Question{Deed: "Erase", Subject: "100% of it"}, Needs: r.needs, Report: report}, r.surveyed
 }
 
 func (r *room) Initialise(_ context.Context, _ *card.Survey, given map[secret.Name]*secret.Bytes) (card.InitReport, error) {
@@ -63,7 +64,7 @@ func (r *room) at() family.At {
 	}
 	confirm := func(_ context.Context, q desk.Question) error {
 		r.did = append(r.did, "question")
-		r.question = q.Asked()
+		r.question = q.Asked().String()
 		return r.refused
 	}
 	return family.At{Line: &desk.Line{}, Access: desk.Access{Confirm: confirm}, Keys: key.Access{Policy: pin.New(ask, pin.Allow{})}}

@@ -3,6 +3,7 @@ package keygen
 import (
 	"context"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -30,7 +31,7 @@ func DeleteOn(ctx context.Context, k key.Key, fingerprint string, confirm desk.C
 	if err != nil {
 		return Report{}, err
 	}
-	if err := confirm.Ask(ctx, "Delete %s? It cannot be brought back.", inWords(occupant)); err != nil {
+	if err := confirm.Ask(ctx, advice.Question{Deed: "Delete", Subject: inWords(occupant), Lost: "It cannot be restored."}); err != nil {
 		return Report{}, err
 	}
 	return r, k.Delete(ctx)

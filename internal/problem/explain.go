@@ -52,8 +52,8 @@ func Sentence(text string) string {
 	if text == "" {
 		return ""
 	}
-	// A first word that is not one may be the name of a file.
-	if first, _, _ := strings.Cut(text, " "); strings.Trim(first, "abcdefghijklmnopqrstuvwxyz") == "" {
+	// A first word that is not one may be the name of a file, and cardctl is a name.
+	if first, _, _ := strings.Cut(text, " "); first != "cardctl" && strings.Trim(first, "abcdefghijklmnopqrstuvwxyz") == "" {
 		text = strings.ToUpper(text[:1]) + text[1:]
 	}
 	if !strings.ContainsRune(".?!", rune(text[len(text)-1])) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
@@ -137,7 +138,7 @@ func Delete(ctx context.Context, cards *desk.SimulatedStore, name string, confir
 	if err != nil {
 		return c, err
 	}
-	if err := confirm.Ask(ctx, "Delete the simulated card %s with its keys and certificates?", name); err != nil {
+	if err := confirm.Ask(ctx, advice.Question{Deed: "Delete", Subject: "the simulated card " + name, Lost: "Its keys and certificates will be lost."}); err != nil {
 		return c, err
 	}
 	return c, desk.SimulatedProblem(store.Delete(name), name)

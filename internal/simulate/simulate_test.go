@@ -73,10 +73,10 @@ func TestDeleteIsConfirmed(t *testing.T) {
 	}
 	asked := ""
 	no := func(_ context.Context, q desk.Question) error {
-		asked = q.Asked()
+		asked = q.Asked().String()
 		return problem.New(problem.Refused, "no")
 	}
-	if _, err := Delete(t.Context(), store, "desk", no); !problem.Is(err, problem.Refused) || !strings.Contains(asked, "desk with its keys") {
+	if _, err := Delete(t.Context(), store, "desk", no); !problem.Is(err, problem.Refused) || !strings.Contains(asked, "desk? Its keys") {
 		t.Errorf("%q, %v", asked, err)
 	}
 	if list, err := List(store); err != nil || len(list) != 1 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -129,10 +130,13 @@ func (c *muscleCard) Survey(_ context.Context, o card.InitOptions) (*card.Survey
 			Because("It cannot be used before its set-up, which gives it its PINs.").Hint("--pin prompt --so-pin prompt --puk prompt")
 	}
 	return &card.Survey{
-		Options:  o,
-		Question: fmt.Sprintf("Set up the MUSCLE applet on the %s? Its PINs are then what they are given here, and it cannot be set up again.", c.name()),
-		Report:   card.InitReport{Application: muscleApp, PINs: "new", Lost: []string{}},
-		Needs:    []card.Need{c.need(secret.SOPIN, pin.SO), c.need(secret.PIN, pin.User), c.need(secret.PUK, pin.PUK)},
+		Options: o,
+		Question: advice.Question{
+			Deed: "Set up", Subject: "the MUSCLE applet on the " + c.name(),
+			Lost: "It gets the PINs that you give now, and cannot be set up again.",
+		},
+		Report: card.InitReport{Application: muscleApp, PINs: "new", Lost: []string{}},
+		Needs:  []card.Need{c.need(secret.SOPIN, pin.SO), c.need(secret.PIN, pin.User), c.need(secret.PUK, pin.PUK)},
 	}, nil
 }
 

@@ -77,7 +77,7 @@ func setUp(t *testing.T, s *slot, o card.InitOptions, pins map[secret.Name]strin
 	if err != nil {
 		return card.InitReport{}, err
 	}
-	if !strings.Contains(survey.Question, "Java card in sim:desk") {
+	if !strings.Contains(survey.Question.String(), "Java card in sim:desk") {
 		t.Errorf("the question does not name the card: %s", survey.Question)
 	}
 	if meanwhile != nil {
@@ -85,7 +85,7 @@ func setUp(t *testing.T, s *slot, o card.InitOptions, pins map[secret.Name]strin
 			err := q.Waiting()
 			meanwhile()
 			return err
-		}).Ask(t.Context(), "%s", survey.Question)
+		}).Ask(t.Context(), survey.Question)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	app "github.com/cardctl/cardctl/internal/openpgp"
@@ -92,13 +93,13 @@ func holdsKey(k *app.KeyData) bool {
 }
 
 // question is what a person confirms.
-func (c *contents) question() string {
+func (c *contents) question() advice.Question {
 	if c.terminated {
-		return "Initialise the OpenPGP card, which was erased and not started again?"
+		return advice.Question{Deed: "Initialise", Subject: "the OpenPGP card, which was erased but not yet activated"}
 	}
-	verb := "Erase"
+	deed := "Erase"
 	if c.blank {
-		verb = "Initialise"
+		deed = "Initialise"
 	}
-	return fmt.Sprintf("%s OpenPGP card %s? %s", verb, c.serial, card.Losses(c.lost))
+	return advice.Question{Deed: deed, Subject: "OpenPGP card " + c.serial, Lost: card.Losses(c.lost)}
 }

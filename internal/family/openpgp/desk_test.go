@@ -90,7 +90,7 @@ func (d *table) ask(_ context.Context, r secret.Request) (*secret.Bytes, error) 
 }
 
 func (d *table) confirm(_ context.Context, q desk.Question) error {
-	d.question = q.Text
+	d.question = q.String()
 	if d.refuse {
 		return problem.New(problem.Refused, "not confirmed")
 	}
@@ -163,7 +163,7 @@ func (d *table) initialise(o card.InitOptions) (report card.InitReport, err erro
 			return err
 		}
 		report = survey.Report
-		if err := s.confirm.Ask(ctx, "%s", survey.Question); err != nil {
+		if err := s.confirm.Ask(ctx, survey.Question); err != nil {
 			return err
 		}
 		given := map[secret.Name]*secret.Bytes{}

@@ -202,7 +202,7 @@ func TestTerminatedCards(t *testing.T) {
 	}
 	d.typed = true
 	report, err := d.initialise(card.InitOptions{})
-	if err != nil || !report.Erased || !strings.Contains(d.question, "not started again") {
+	if err != nil || !report.Erased || !strings.Contains(d.question, "not yet activated") {
 		t.Fatalf("%+v, %v, %q", report, err, d.question)
 	}
 	d.checkPINs("654321", "87654321")

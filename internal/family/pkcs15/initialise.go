@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -155,8 +156,8 @@ func contents(d *app.Directory) []string {
 	return lost
 }
 
-func (c *Card) question(s app.Status, r card.InitReport) string {
-	verb, what := "Erase", kind
+func (c *Card) question(s app.Status, r card.InitReport) advice.Question {
+	deed, what := "Erase", kind
 	if maker := c.app.Name(); maker != "" {
 		what += " (" + maker + ")"
 	}
@@ -164,9 +165,9 @@ func (c *Card) question(s app.Status, r card.InitReport) string {
 	case r.Serial != "":
 		what += " " + r.Serial
 	case !s.Structure:
-		verb = "Initialise"
+		deed = "Initialise"
 	}
-	return fmt.Sprintf("%s the %s? %s", verb, what, card.Losses(r.Lost))
+	return advice.Question{Deed: deed, Subject: "the " + what, Lost: card.Losses(r.Lost)}
 }
 
 // needs are the secrets that the card shall have, and those that it has now.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
@@ -189,13 +190,13 @@ func chooseToken(ctx context.Context, m *p11.Module, uri p11.URI, label string) 
 }
 
 // question is what a person confirms.
-func question(of p11.Token, label string, lost []string) string {
+func question(of p11.Token, label string, lost []string) advice.Question {
 	if !of.Initialized {
-		return fmt.Sprintf("Initialise the token in %s as %q?", of.SlotDescription, label)
+		return advice.Question{Deed: "Initialise", Subject: fmt.Sprintf("the token in %s as %q", of.SlotDescription, label)}
 	}
 	what := "Without its PIN it shows no keys and certificates."
 	if len(lost) > 0 {
 		what = "These will be lost, and what it does not show without its PIN: " + strings.Join(lost, ", ") + "."
 	}
-	return fmt.Sprintf("Erase the token %q, serial %s? %s", of.Label, of.Serial, what)
+	return advice.Question{Deed: "Erase", Subject: fmt.Sprintf("the token %q, serial %s", of.Label, of.Serial), Lost: what}
 }

@@ -44,7 +44,7 @@ func (k *tokens) access() desk.Access {
 			return secret.New([]byte(k.typed[r.Name])), nil
 		},
 		Confirm: func(_ context.Context, q desk.Question) error {
-			k.asks = append(k.asks, q.Asked())
+			k.asks = append(k.asks, q.Asked().String())
 			if k.refuses {
 				return problem.New(problem.Refused, "nobody confirmed")
 			}

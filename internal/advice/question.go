@@ -1,0 +1,22 @@
+package advice
+
+// Question is what a person confirms before something is lost or changed for good.
+type Question struct {
+	// Deed is what will be done, an imperative without its object: "Erase".
+	Deed string
+	// Subject is what it is done to, as a person knows it.
+	Subject string
+	// Lost says in sentences what will be lost or changed; empty for nothing.
+	Lost string
+	// Assumed is the answer of a person who only presses Enter.
+	Assumed bool
+}
+
+// String is the question in one line.
+func (q Question) String() string {
+	text := q.Deed + " " + q.Subject + "?"
+	if q.Lost != "" {
+		text += " " + q.Lost
+	}
+	return text
+}
