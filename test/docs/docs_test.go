@@ -1,11 +1,10 @@
 //go:build stack
 
 // Package docs runs what the documents, the manual and the help of every command
-// tell people to type.
+// tell people to type, and compares what documents show of its output.
 package docs
 
 import (
-	"bufio"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,28 +18,17 @@ func TestMain(m *testing.M) { os.Exit(stack.Main(m)) }
 // untilEmpty waits until the virtual readers are empty, for the next test.
 const untilEmpty = `until ! opensc-tool -l | grep -q " Yes .*Virtual PCD"; do sleep 0.1; done`
 
-// script is the fenced sh blocks of a document, one behind the other: a
-// document is read from top to bottom.
-func script(t *testing.T, document string) string {
-	t.Helper()
-	file, err := os.Open(document)
-	if err != nil {
-		t.Fatal(err)
+// endOfBlock ends the output of an sh block.
+const endOfBlock = "== end of block"
+
+// script runs the sh blocks of a document one after the other, as it is read from
+// top to bottom, and stops what it started in the background.
+func script(list []block) string {
+	text := "exec 2>&1\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait; " + untilEmpty + "' EXIT\n"
+	for _, b := range list {
+		text += strings.Join(b.commands, "\n") + "\necho '" + endOfBlock + "'\n"
 	}
-	defer func() { _ = file.Close() }()
-	var lines []string
-	inside := false
-	for scanner := bufio.NewScanner(file); scanner.Scan(); {
-		switch line := scanner.Text(); {
-		case line == "```sh":
-			inside = true
-		case line == "```":
-			inside = false
-		case inside:
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, "\n")
+	return text
 }
 
 func TestEveryDocumentedCommandRuns(t *testing.T) {
@@ -50,16 +38,24 @@ func TestEveryDocumentedCommandRuns(t *testing.T) {
 	}
 	ran := 0
 	for _, document := range append(documents, "../../README.md") {
-		commands := script(t, document)
-		if commands == "" {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := blocks(t, string(text))
+		if len(list) == 0 {
 			continue
 		}
 		ran++
 		t.Run(filepath.Base(document), func(t *testing.T) {
-			desk := newDesk(t)
-			// What a document starts in the background ends with it.
-			out := desk.Run("bash", "-euxc", "trap 'kill $(jobs -p) 2>/dev/null || true; wait; "+untilEmpty+"' EXIT\n"+commands)
+			out := newDesk(t).Run("bash", "-euxc", script(list))
 			t.Log(out)
+			printed := strings.Split(out, "\n"+endOfBlock+"\n")
+			for i, b := range list {
+				if line := notPrinted(b.output, printed[i]); line != "" {
+					t.Errorf("%q is not in the output, at its place, of\n%s", line, strings.Join(b.commands, "\n"))
+				}
+			}
 		})
 	}
 	if ran == 0 {
