@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints what each job costs in APDUs and bytes, for cardctl, OpenSC and GnuPG
-# on the same simulated card, and start-up time and memory, as the tables of the
-# README. Fails where a count is over its limit.
+# on the same simulated card, and start-up time and memory, as the tables of
+# docs/performance.md. Fails if a count is over its limit.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/say.sh
