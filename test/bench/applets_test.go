@@ -87,6 +87,6 @@ func TestApplets(t *testing.T) {
 		return
 	}
 	table := table{rows: append([][]string{head}, rows...)}
-	table.note = "The command is `cardctl applet`. For the same file with n blocks GlobalPlatformPro needs n + 13 APDUs."
+	table.note = "The jobs are those of `cardctl applet`. GlobalPlatformPro needs n + 13 APDUs to install the same file in n blocks."
 	table.publish(t)
 }

@@ -69,6 +69,6 @@ func TestMemory(t *testing.T) {
 	command, _, _ := strings.Cut(hungriest, " -")
 	var table table
 	table.row("command", "peak memory, MiB", "at most")
-	table.row(fmt.Sprintf("the hungriest of %d, `cardctl %s`", len(memoryJobs), command), fmt.Sprintf("%.0f", mebibytes(most)), fmt.Sprintf("%.0f", mebibytes(mostMemory)))
+	table.row(fmt.Sprintf("the highest of %d commands: `cardctl %s`", len(memoryJobs), command), fmt.Sprintf("%.0f", mebibytes(most)), fmt.Sprintf("%.0f", mebibytes(mostMemory)))
 	table.publish(t)
 }

@@ -113,8 +113,8 @@ func TestPKCS15RoundTrips(t *testing.T) {
 	table.row(fmt.Sprintf("the same, a certificate of %d bytes", length), strconv.Itoa(pkcs15WayLimit), cell(way.Sub(ours[3]).Add(long)), "–")
 	limit := sign.APDUs + perFurtherMechanism*(mechanisms-1)
 	table.row(fmt.Sprintf("smoke-test, %d mechanisms", mechanisms), strconv.Itoa(limit), cell(smoke), cell(sign))
-	table.note = "The card is a simulated IsoApplet. OpenSC did it with `pkcs15-init`, `openssl req -engine pkcs11`, and one\n" +
-		"`pkcs11-tool --sign` in the place of `smoke-test`, for which its count and 2 for each further mechanism are the limit."
+	table.note = "The card is a simulated IsoApplet. The OpenSC column is from `pkcs15-init`, `openssl req -engine pkcs11` and one\n" +
+		"`pkcs11-tool --sign` instead of `smoke-test`. The limit of `smoke-test` is that count, plus 2 for each further mechanism."
 	table.publish(t)
 	for name, got := range map[string]int{wholeWay: way.APDUs, "with a long certificate": way.APDUs - ours[3].APDUs + long.APDUs} {
 		if got > pkcs15WayLimit {

@@ -58,9 +58,9 @@ func TestRoundTrips(t *testing.T) {
 		peers := rsa[i].counts
 		table.row(ours.name, limit, cell(ours.counts[cardctl]), cell(peers[cardctl]), cell(peers[openSC]), cell(peers[gnuPG]))
 	}
-	table.note = "OpenSC did it with `opensc-tool --name`, `openpgp-tool --gen-key`, `openssl req -engine pkcs11`,\n" +
-		"`pkcs15-init --store-certificate` and `pkcs15-tool --dump`; GnuPG with `gpg --card-status`, `SCD GENKEY`,\n" +
-		"`gpgsm --generate-key`, `SCD WRITECERT` and `gpg --card-status`."
+	table.note = "The OpenSC column is from `opensc-tool --name`, `openpgp-tool --gen-key`, `openssl req -engine pkcs11`,\n" +
+		"`pkcs15-init --store-certificate` and `pkcs15-tool --dump`. The GnuPG column is from `gpg --card-status`, `SCD GENKEY`,\n" +
+		"`gpgsm --generate-key`, `SCD WRITECERT` and, for `info`, `gpg --card-status` again."
 	table.publish(t)
 }
 

@@ -56,16 +56,16 @@ func TestStartUp(t *testing.T) {
 		}
 	}
 	var table table
-	table.row("command", "beside", "start to end, ratio", "at most", "peak memory, MiB")
+	table.row("command", "compared with", "start to end, ratio", "at most", "peak memory of both, MiB")
 	for i, s := range startUps {
 		ratio := median(times[i][1]).Seconds() / median(times[i][0]).Seconds()
 		if ratio >= slowest {
 			t.Errorf("%v takes %.2f times as long as %v", s.ours, ratio, s.peer)
 		}
 		table.row(fmt.Sprintf("`%s %s`", s.ours[0], s.ours[1]), fmt.Sprintf("`%s %s`", s.peer[0], s.peer[1]),
-			fmt.Sprintf("%.2f", ratio), fmt.Sprintf("%.2f", slowest), fmt.Sprintf("%.0f, beside it %.0f", mebibytes(memory[i][1]), mebibytes(memory[i][0])))
+			fmt.Sprintf("%.2f", ratio), fmt.Sprintf("%.2f", slowest), fmt.Sprintf("%.0f and %.0f", mebibytes(memory[i][1]), mebibytes(memory[i][0])))
 	}
-	table.note = fmt.Sprintf("Medians of %d runs in turn, with %d readers and two cards in.", rounds, readers)
+	table.note = fmt.Sprintf("The ratios are medians of %d runs, taken in turn, with %d readers and two cards.", rounds, readers)
 	table.publish(t)
 }
 

@@ -58,7 +58,7 @@ func examples(t *testing.T) []string {
 // inArchive are the names that an archive shall hold below its directory.
 func inArchive(t *testing.T, program string) []string {
 	t.Helper()
-	names := slices.Concat(documents(t), examples(t), tracked(t, "man"))
+	names := slices.Concat(documents(t), examples(t), tracked(t, "man"), tracked(t, "docs/pictures"))
 	return append(names, program, "LICENSE",
 		"completions/_cardctl", "completions/cardctl.bash", "completions/cardctl.fish", "completions/cardctl.ps1")
 }
