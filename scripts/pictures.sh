@@ -2,13 +2,19 @@
 # Draws docs/pictures/*.svg: a session on a simulated card as a terminal shows it,
 # and the drawings that scripts/pictures/*.txt describe.
 #
-# A session has other keys, serials and times in each run. Its picture is written
-# only if something else in it is new.
+#   ./scripts/pictures.sh           draws them
+#   ./scripts/pictures.sh --check   fails if one would be new, and draws none
+#
+# A session has other keys, serials and times in each run. They alone make no new
+# picture.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/say.sh
 . scripts/lib/packages.sh
 . scripts/lib/go.sh
+
+check=${1-}
+[[ $# -eq 0 || $* == --check ]] || die "usage: ./scripts/pictures.sh [--check]"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -20,8 +26,8 @@ declare -A titles=(
 	[session]="A session: PINs, a key, a request and a certificate on a simulated card"
 )
 
-# drawn draws what a file describes.
-drawn() { awk -v title="${titles[$1]}" -f scripts/pictures/drawing.awk "scripts/pictures/$1.txt" >"docs/pictures/$1.svg"; }
+# drawn draws NAME with one of the programs here, from FILE.
+drawn() { LC_ALL=C awk -v title="${titles[$1]}" -f "scripts/pictures/$2.awk" "$3" >"$work/$1.svg"; }
 
 # typed shows a command line and what it prints.
 typed() {
@@ -30,7 +36,7 @@ typed() {
 	printf '\n'
 }
 
-# session is what the picture shows.
+# session is a session as its picture shows it.
 session() {
 	export CARDCTL_STATE_DIR=$work/state
 	cd "$work"
@@ -50,22 +56,28 @@ authority() {
 	openssl x509 -req -in me.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 7 -out me.pem
 } 2>"$work/openssl.log"
 
-# same prints a picture without keys, serials and times.
-same() { sed -E 's/[0-9A-F]{8,}/KEY/g; s/[0-9-]{10}T[0-9:]{8}Z/TIME/g' "$1"; }
+# lasting prints what stays the same of a picture.
+lasting() { sed -E 's/[0-9A-F]{8,}/KEY/g; s/[0-9-]{10}T[0-9:]{8}Z/TIME/g' "$1"; }
 
 need build
 need_go
 go build -o "$work/bin/cardctl" ./cmd/cardctl
 PATH=$work/bin:$PATH
 
-drawn way
-drawn who
-(session) >"$work/session.txt"
-sed '$d' "$work/session.txt" | awk -v title="${titles[session]}" -f scripts/pictures/terminal.awk >"$work/session.svg"
-picture=docs/pictures/session.svg
-if [[ -e $picture ]] && cmp -s <(same "$picture") <(same "$work/session.svg"); then
-	say "$picture stays: only keys, serials and times are new."
-else
-	cp "$work/session.svg" "$picture"
-	say "$picture is new."
-fi
+drawn way drawing scripts/pictures/way.txt
+drawn who drawing scripts/pictures/who.txt
+(session) | sed '$d' >"$work/session.txt"
+drawn session terminal "$work/session.txt"
+
+for name in way who session; do
+	picture=docs/pictures/$name.svg
+	if [[ -e $picture ]] && cmp -s <(lasting "$picture") <(lasting "$work/$name.svg"); then
+		say "$picture is up to date."
+	elif [[ -n $check ]]; then
+		diff -U0 "$picture" "$work/$name.svg" >&2 || true
+		die "$picture is stale: run ./scripts/pictures.sh."
+	else
+		cp "$work/$name.svg" "$picture"
+		say "$picture is new."
+	fi
+done
