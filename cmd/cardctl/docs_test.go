@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
-
-	"github.com/cardctl/cardctl/internal/problem"
 )
 
 var (
@@ -38,16 +35,6 @@ func TestDocumentsNameWhatThereIs(t *testing.T) {
 	}
 	if seen < 100 {
 		t.Errorf("only %d command lines found", seen)
-	}
-}
-
-// TestTroubleshootingKnowsEveryCode looks for a row for each error that there is.
-func TestTroubleshootingKnowsEveryCode(t *testing.T) {
-	text := readFile(t, "../../docs/troubleshooting.md")
-	for _, m := range problem.Codes() {
-		if row := fmt.Sprintf("\n| %d `%s` |", exitStatus(m.Code), m.Code); !strings.Contains(text, row) {
-			t.Errorf("docs/troubleshooting.md has no row %s", strings.TrimSpace(row))
-		}
 	}
 }
 

@@ -57,9 +57,9 @@ func everyCommand(cmd *cobra.Command, visit func(*cobra.Command)) {
 // program.
 func TestTableOfExitCodes(t *testing.T) {
 	const document = "../../docs/exit-codes.md"
-	rows := []string{"| code | id | when |", "|---|---|---|", "| 0 | | done |"}
+	rows := []string{"| code | id | meaning | advice |", "|---|---|---|---|", "| 0 | | done | |"}
 	for _, m := range problem.Codes() {
-		rows = append(rows, fmt.Sprintf("| %d | `%s` | %s |", exitStatus(m.Code), m.Code, m.When))
+		rows = append(rows, fmt.Sprintf("| %d | `%s` | %s | %s |", exitStatus(m.Code), m.Code, m.When, m.Advice))
 	}
 	text := readFile(t, document)
 	before, rest, found := strings.Cut(text, "\n|")

@@ -56,9 +56,12 @@ func blocks(text string) []string {
 	return list
 }
 
+// block writes one of the blocks of a document. Of a table the first two columns
+// are what is explained, and the others explain it. Comments are omitted.
 func (p *page) block(block string, first bool) {
 	lines := strings.Split(block, "\n")
 	switch {
+	case strings.HasPrefix(block, "<!--"):
 	case strings.HasPrefix(block, "```"):
 		p.literal(strings.Join(lines[1:len(lines)-1], "\n"), first)
 	case strings.HasPrefix(block, "    "):
@@ -66,8 +69,8 @@ func (p *page) block(block string, first bool) {
 	case strings.HasPrefix(block, "|"):
 		for _, row := range lines[2:] {
 			cells := tableCells(row)
-			last := len(cells) - 1
-			p.item(inline(strings.Join(nonEmpty(cells[:last]), ", ")), inline(cells[last]))
+			terms := min(2, len(cells)-1)
+			p.item(inline(strings.Join(nonEmpty(cells[:terms]), ", ")), inline(strings.Join(nonEmpty(cells[terms:]), ". ")))
 		}
 	case strings.HasPrefix(block, "- "):
 		for item := range strings.SplitSeq("\n"+block, "\n- ") {

@@ -1,28 +1,47 @@
 package problem
 
-// Meaning is a Code and when it occurs, as the manual tells it.
+// Meaning is a Code, when it occurs and what to do about it, in the words of the
+// manual.
 type Meaning struct {
-	Code Code
-	When string
+	Code   Code
+	When   string
+	Advice string
 }
 
 // Codes lists every Code, in the order of the exit codes of the command line's
 // contract.
 func Codes() []Meaning {
 	return []Meaning{
-		{Failed, "anything not below, a `--timeout` among it"},
-		{Usage, "wrong flags; a secret is missing and nobody can be asked, or cannot have been meant; a PIN too short or too long to be sent"},
-		{NotFound, "no reader, card, token, key, certificate or file there; or several where one was meant"},
-		{PINIncorrect, "a wrong PIN, with the tries left"},
-		{KeysIncorrect, "wrong card keys"},
-		{PINBlocked, "blocked, or the last try, which is refused without `--allow-last-try`; card keys that failed on this card before, without `--retry-keys`"},
-		{TriesUnknown, "nothing tells the tries left of a PIN, which is refused without `--allow-unknown-tries`"},
-		{CardBusy, "another program holds the card; it is named, with what to do"},
-		{NotSupported, "this card or module cannot do that"},
-		{Mismatch, "certificate and key differ, a signature or chain does not verify, a file is not what it claims to be"},
-		{Refused, "would destroy or overwrite something, and nobody confirmed"},
-		{CardRemoved, "the card or its reader went away; the error says what is on the card now"},
-		{CardChanged, "another card is in the place of the one that was named"},
-		{Interrupted, "Ctrl-C or SIGTERM; the card is left as `cardctl info` then shows it"},
+		{Failed, "any other failure, including a `--timeout`",
+			"If the error says \"gave up after\", use a longer `--timeout`. If the card hangs, remove it and insert it again."},
+		{Usage, "a wrong flag, or a secret that is missing, malformed, too short or too long",
+			"Name the source of a missing secret, such as `--pin env:NAME`. If others can read the file with the secret, run `chmod 600` on it."},
+		{NotFound, "no such reader, card, token, key, certificate or file, or several match where one is needed",
+			"No reader: check that `pcscd` runs. No card: run `cardctl list-readers --wait`. Several: choose one with `--reader` or `--serial`; the error lists them."},
+		{PINIncorrect, "wrong PIN; the error shows how many tries are left",
+			"Each wrong PIN uses up a try. Run `cardctl info` to check that this is the right card."},
+		{KeysIncorrect, "wrong card keys",
+			"If the card keys are derived from master keys, add `--diversification`. To try again, add `--retry-keys`."},
+		{PINBlocked, "the PIN is blocked or has one try left, or card keys failed on this card before",
+			"User PIN: run `cardctl unblock-pin user`. Admin PIN: only `cardctl init` helps, and it erases the keys. " +
+				"To use the last try, add `--allow-last-try`. If you now know the right card keys, add `--retry-keys`."},
+		{TriesUnknown, "nothing reports how many tries the PIN has left, so it was not sent",
+			"A mistake might block the PIN. If you are sure of the PIN, add `--allow-unknown-tries`."},
+		{CardBusy, "another program holds the card; the error names it if the system reports it",
+			"It is usually scdaemon: run `gpgconf --kill scdaemon`. To wait for the card, add `--timeout 1m`."},
+		{NotSupported, "the card or module does not support this",
+			"The error shows what it supports. A certificate may also be too long for the card."},
+		{Mismatch, "certificate and key differ, a signature or chain does not verify, or a file is not what it claims to be",
+			"`cardctl info` shows which certificate matches which key. Check that `--ca` names the CA that issued the certificate."},
+		{Refused, "existing data would be destroyed or overwritten, and nobody confirmed",
+			"If that is what you want, add `--yes`, or `--replace FINGERPRINT` for a key. " +
+				"For a certificate that is expired or not yet valid, add `--allow-expired`."},
+		{CardRemoved, "the card or its reader was removed; the error says what is on the card now",
+			"Insert the card, check it with `cardctl info`, and run the same command again to finish."},
+		{CardChanged, "another card has replaced the selected one, or the selected one was removed and inserted again",
+			"Insert the selected card and run the same command again. If the error says that a program was running meanwhile, " +
+				"check both cards with `cardctl info`: it may have changed either. Otherwise the other card got no PIN and no change."},
+		{Interrupted, "Ctrl-C or SIGTERM",
+			"Check the card with `cardctl info`, and run the same command again to finish."},
 	}
 }

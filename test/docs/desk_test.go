@@ -20,8 +20,6 @@ var secrets = map[string]string{
 	"OLD":               "73915824",
 	"NEW":               "86421357",
 	"PASSWORD":          "snake oil",
-	"FACTORY_PIN":       "123456",
-	"FACTORY_ADMIN_PIN": "12345678",
 }
 
 // newDesk is a desk with these secrets in the environment, SoftHSM2 without a
