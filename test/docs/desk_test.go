@@ -12,14 +12,14 @@ import (
 
 // The secrets that documents and examples speak of.
 var secrets = map[string]string{
-	"PIN":               "648219",
-	"ADMIN_PIN":         "73915824",
-	"SO_PIN":            "73915824",
-	"PUK":               "1357924680135792",
-	"CODE":              "97531864",
-	"OLD":               "73915824",
-	"NEW":               "86421357",
-	"PASSWORD":          "snake oil",
+	"PIN":       "648219",
+	"ADMIN_PIN": "73915824",
+	"SO_PIN":    "73915824",
+	"PUK":       "1357924680135792",
+	"CODE":      "97531864",
+	"OLD":       "73915824",
+	"NEW":       "86421357",
+	"PASSWORD":  "snake oil",
 }
 
 // newDesk is a desk with these secrets in the environment, SoftHSM2 without a
