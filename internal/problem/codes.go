@@ -36,10 +36,10 @@ func Codes() []Meaning {
 		{Refused, "existing data would be destroyed or overwritten, and nobody confirmed",
 			"If that is what you want, add `--yes`, or `--replace FINGERPRINT` for a key. " +
 				"For a certificate that is expired or not yet valid, add `--allow-expired`."},
-		{CardRemoved, "the card or its reader was removed; the error says what is on the card now",
+		{CardRemoved, "the card or its reader was removed; the error shows what is on the card now",
 			"Insert the card, check it with `cardctl info`, and run the same command again to finish."},
 		{CardChanged, "another card has replaced the selected one, or the selected one was removed and inserted again",
-			"Insert the selected card and run the same command again. If the error says that a program was running meanwhile, " +
+			"Insert the selected card and run the same command again. If the error reports that a program was running meanwhile, " +
 				"check both cards with `cardctl info`: it may have changed either. Otherwise the other card got no PIN and no change."},
 		{Interrupted, "Ctrl-C or SIGTERM",
 			"Check the card with `cardctl info`, and run the same command again to finish."},
