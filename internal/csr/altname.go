@@ -5,9 +5,11 @@ import (
 	"encoding/asn1"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -44,6 +46,9 @@ func subjectAltName(o Options, emptySubject bool) (*pkix.Extension, error) {
 
 // generalNames are the GeneralName structures, each in DER.
 func generalNames(o Options) ([][]byte, error) {
+	if err := addressesApart(o); err != nil {
+		return nil, err
+	}
 	var names [][]byte
 	for _, kind := range []struct {
 		values []string
@@ -75,21 +80,44 @@ func generalName(tag uint8, value []byte) ([]byte, error) {
 func rfc822Name(s string) ([]byte, error) {
 	local, domain, found := strings.Cut(s, "@")
 	if !found || local == "" || !isDomain(domain) || !isASCIIWithoutSpaces(local) {
-		return nil, problem.New(problem.Usage, "--email %q is not a mail address", s).
-			Because("It has the form user@example.com, in ASCII; a domain in other letters is written as xn--….")
+		return nil, problem.New(problem.Usage, "the mail address %q is not valid", s).
+			Because("A mail address has the form user@example.com, in ASCII; other letters in its domain are written as xn--….")
 	}
 	return generalName(tagRFC822Name, []byte(s))
 }
 
 func dnsName(s string) ([]byte, error) {
-	if _, err := netip.ParseAddr(s); err == nil {
-		return nil, problem.New(problem.Usage, "--dns %q is an IP address", s).Hint("--ip %s", s)
-	}
 	if !isDomain(strings.TrimPrefix(s, "*.")) {
-		return nil, problem.New(problem.Usage, "--dns %q is not a DNS name", s).
-			Because("It has labels of letters, digits and hyphens with dots between, *. in front at most; other letters are written as xn--….")
+		return nil, problem.New(problem.Usage, "the DNS name %q is not valid", s).
+			Because("A DNS name has labels of letters, digits and hyphens, separated by dots. Only *. may stand in front, and other letters are written as xn--….")
 	}
 	return generalName(tagDNSName, []byte(s))
+}
+
+// addressesApart refuses IP addresses among the DNS names.
+func addressesApart(o Options) error {
+	isAddress := func(s string) bool {
+		_, err := netip.ParseAddr(s)
+		return err == nil
+	}
+	found := slices.IndexFunc(o.DNS, isAddress)
+	if found < 0 {
+		return nil
+	}
+	var values []advice.Value
+	for _, ip := range o.IPs {
+		values = append(values, advice.Set(advice.IP, ip))
+	}
+	for _, name := range o.DNS {
+		field := advice.DNS
+		if isAddress(name) {
+			field = advice.IP
+		}
+		values = append(values, advice.Set(field, name))
+	}
+	return problem.New(problem.Usage, "the DNS name %q is an IP address", o.DNS[found]).
+		Because("A certificate lists IP addresses apart from DNS names.").
+		Advise(advice.Repeat(values...).Without(advice.DNS))
 }
 
 // isDomain reports whether s is a host name in the preferred syntax of RFC
@@ -114,8 +142,8 @@ func isDomain(s string) bool {
 func ipAddress(s string) ([]byte, error) {
 	address, err := netip.ParseAddr(s)
 	if err != nil || address.Zone() != "" {
-		return nil, problem.New(problem.Usage, "--ip %q is not an IP address", s).
-			Because("It has the form 192.0.2.7 or 2001:db8::7, without a network length or zone.")
+		return nil, problem.New(problem.Usage, "the IP address %q is not valid", s).
+			Because("An IP address has the form 192.0.2.7 or 2001:db8::7, without a prefix length or zone.")
 	}
 	return generalName(tagIPAddress, address.AsSlice())
 }
@@ -123,8 +151,8 @@ func ipAddress(s string) ([]byte, error) {
 func uniformResourceIdentifier(s string) ([]byte, error) {
 	u, err := url.Parse(s)
 	if err != nil || !u.IsAbs() || u.Host == "" && u.Opaque == "" && u.Path == "" || !isASCIIWithoutSpaces(s) {
-		return nil, problem.New(problem.Usage, "--uri %q is not an absolute URI", s).
-			Because("It has a scheme in front, as in https://example.com/, and is in ASCII.")
+		return nil, problem.New(problem.Usage, "the URI %q is not absolute", s).
+			Because("An absolute URI begins with a scheme, such as https://example.com/, and is in ASCII.")
 	}
 	return generalName(tagURI, []byte(s))
 }
@@ -134,8 +162,8 @@ func uniformResourceIdentifier(s string) ([]byte, error) {
 func userPrincipalName(s string) ([]byte, error) {
 	user, domain, found := strings.Cut(s, "@")
 	if !found || user == "" || domain == "" || !utf8.ValidString(s) || strings.ContainsFunc(s, isControl) {
-		return nil, problem.New(problem.Usage, "--upn %q is not a user principal name", s).
-			Because("It has the form user@domain.")
+		return nil, problem.New(problem.Usage, "the user principal name %q is not valid", s).
+			Because("A user principal name has the form user@domain.")
 	}
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.Tag(tagOtherName).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {

@@ -96,7 +96,7 @@ func attributeTypeNamed(name string) (attributeType, error) {
 			}
 		}
 	}
-	return attributeType{}, fmt.Errorf("%q is not an attribute name; write its OID with dots", name)
+	return attributeType{}, fmt.Errorf("%q is not a known attribute name; any other attribute is written as an OID with dots", name)
 }
 
 // attributeTypeOf is the type with this OID: one without names, for UTF-8
@@ -117,16 +117,16 @@ func (t attributeType) encode(text string) ([]byte, error) {
 	case length == 0:
 		return nil, fmt.Errorf("%s has no value", t)
 	case t.min > 0 && t.min == t.max && length != t.max:
-		return nil, fmt.Errorf("%s has exactly %d letters, this is %d", t, t.max, length)
+		return nil, fmt.Errorf("%s must have exactly %d letters, not %d", t, t.max, length)
 	case t.max > 0 && length > t.max:
-		return nil, fmt.Errorf("%s has at most %d characters, these are %d", t, t.max, length)
+		return nil, fmt.Errorf("%s can have at most %d characters, not %d", t, t.max, length)
 	}
 	for _, r := range text {
 		switch {
 		case t.tag == cbasn1.IA5String && r > 0x7F:
-			return nil, fmt.Errorf("%s is ASCII only, and %q is not", t, r)
+			return nil, fmt.Errorf("%s must be ASCII, and %q is not", t, r)
 		case t.tag == cbasn1.PrintableString && (!isPrintable(r) || t.min == 2 && !isLetter(r)):
-			return nil, fmt.Errorf("%s cannot have %q in it", t, r)
+			return nil, fmt.Errorf("%s cannot contain %q", t, r)
 		}
 	}
 	var b cryptobyte.Builder

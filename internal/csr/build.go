@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"io"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -49,7 +50,7 @@ func Build(ctx context.Context, signer crypto.Signer, r Request) ([]byte, error)
 func checkRequest(der, subject []byte, pub crypto.PublicKey, algorithm x509.SignatureAlgorithm) error {
 	request, err := x509.ParseCertificateRequest(der)
 	if err != nil {
-		return unsound("it cannot be read again", err)
+		return unsound("it cannot be read back", err)
 	}
 	if err := request.CheckSignature(); err != nil {
 		return unsound("its signature does not verify", err)
@@ -63,9 +64,9 @@ func checkContent(gotSubject, subject []byte, gotPublic, public crypto.PublicKey
 	comparable, ok := gotPublic.(interface{ Equal(crypto.PublicKey) bool })
 	switch {
 	case !bytes.Equal(gotSubject, subject):
-		return unsound("the subject in it is another one", nil)
+		return unsound("its subject is a different one", nil)
 	case !ok || !comparable.Equal(public):
-		return unsound("the public key in it is not the signer's", nil)
+		return unsound("its public key is not the one of the signing key", nil)
 	case gotAlgorithm != algorithm:
 		return unsound("it is signed with "+gotAlgorithm.String()+", not with "+algorithm.String(), nil)
 	}
@@ -73,7 +74,7 @@ func checkContent(gotSubject, subject []byte, gotPublic, public crypto.PublicKey
 }
 
 func unsound(why string, cause error) error {
-	p := problem.New(problem.Mismatch, "the result of the signature does not hold: %s", why)
+	p := problem.New(problem.Mismatch, "the signed result is not correct: %s", why)
 	p.Cause = cause
 	return p
 }
@@ -100,19 +101,19 @@ func (r Request) signatureAlgorithm(pub crypto.PublicKey) (x509.SignatureAlgorit
 		}
 		if r.Digest != 0 {
 			return 0, problem.New(problem.NotSupported, "an Ed25519 key does not sign %s digests", r.Digest).
-				Because("Ed25519 signs the message itself and has no choice of digest.").
-				Hint("leave out --digest")
+				Because("Ed25519 signs the message itself, so there is no digest to choose.").
+				Advise(advice.Repeat().Without(advice.Digest))
 		}
 		return x509.PureEd25519, nil
 	}
 	return 0, problem.New(problem.NotSupported, "this key cannot sign a request").
-		Because("It is a key for key agreement or of a kind that X.509 signatures are not made with (%T).", pub)
+		Because("It is a key-agreement key, or its type has no X.509 signatures (%T).", pub)
 }
 
 func notPSS(algorithm string) error {
-	return problem.New(problem.NotSupported, "an %s key makes no PSS signatures", algorithm).
+	return problem.New(problem.NotSupported, "an %s key cannot make PSS signatures", algorithm).
 		Because("PSS is a padding for RSA.").
-		Hint("leave out --pss")
+		Advise(advice.Repeat().Without(advice.PSS))
 }
 
 func digestFor(curve elliptic.Curve) crypto.Hash {
@@ -162,9 +163,9 @@ func (s *signOnce) explain(err error) error {
 	case s.err != nil:
 		return s.err
 	case s.signed:
-		return unsound("the signature does not verify with the key's public key", err)
+		return unsound("its signature does not verify with the public key", err)
 	}
-	return problem.Wrap(problem.NotSupported, err, "the request cannot be built")
+	return problem.Wrap(problem.NotSupported, err, "the request could not be created")
 }
 
 // PEMRequest and PEMCertificate wrap DER as RFC 7468 has it.

@@ -18,17 +18,16 @@ func oidExtKeyUsage() asn1.ObjectIdentifier    { return asn1.ObjectIdentifier{2,
 // colons between the bytes and OpenSSL's "DER:" in front do no harm.
 func parseExtension(s string) (pkix.Extension, error) {
 	wrong := func(why string) (pkix.Extension, error) {
-		return pkix.Extension{}, problem.New(problem.Usage, "--extension %q: %s", s, why).
-			Because("It has the form OID=HEX or OID=critical,HEX, the hex being the DER of the value.").
-			Hint("--extension 1.3.6.1.4.1.311.20.2=1E0A0055007300650072007A")
+		return pkix.Extension{}, problem.New(problem.Usage, "the extension %q is not valid: %s", s, why).
+			Because("An extension has the form OID=HEX or OID=critical,HEX, with the DER of the value in hex. An example is 1.2.3.4=0500.")
 	}
 	name, text, found := strings.Cut(s, "=")
 	if !found {
-		return wrong("there is no equals sign")
+		return wrong("it has no equals sign")
 	}
 	oid, isOID, err := parseDotted(strings.TrimSpace(name))
 	if err != nil || !isOID {
-		return wrong("no OID stands before the equals sign")
+		return wrong("there is no OID before the equals sign")
 	}
 	text, isCritical := cutPrefixFold(strings.TrimSpace(text), critical)
 	if isCritical {
@@ -40,7 +39,7 @@ func parseExtension(s string) (pkix.Extension, error) {
 		return wrong("the value is not hex")
 	}
 	if !isDER(value) {
-		return wrong("the value is not one ASN.1 value in DER")
+		return wrong("the value is not a single ASN.1 value in DER")
 	}
 	return pkix.Extension{Id: oid, Critical: isCritical, Value: value}, nil
 }
@@ -79,23 +78,23 @@ func extensions(o Options, emptySubject bool) ([]pkix.Extension, error) {
 	for _, extension := range list {
 		oid := extension.Id.String()
 		if seen[oid] {
-			return nil, problem.New(problem.Usage, "the extension %s is asked for twice", oid).
-				Because("A request has each extension once; %s.", flagsOf(oid))
+			return nil, problem.New(problem.Usage, "the extension %s was given twice", oid).
+				Because("A request has each extension only once.%s", madeOf(oid))
 		}
 		seen[oid] = true
 	}
 	return list, nil
 }
 
-// flagsOf says which flags make an extension.
-func flagsOf(oid string) string {
+// madeOf says what else makes an extension.
+func madeOf(oid string) string {
 	switch oid {
 	case oidKeyUsage().String():
-		return "--key-usage makes this one"
+		return " The key usages make this one."
 	case oidExtKeyUsage().String():
-		return "--ext-key-usage makes this one"
+		return " The extended key usages make this one."
 	case oidSubjectAltName().String():
-		return "--email, --dns, --ip, --uri and --upn make this one"
+		return " Mail addresses, DNS names, IP addresses, URIs and user principal names make this one."
 	}
-	return "--extension stands there twice for it"
+	return ""
 }

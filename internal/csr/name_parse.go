@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -78,21 +79,27 @@ func (p *nameParser) skipSpaces() {
 	}
 }
 
-// problemAt points at a character, counted from 0: with its column, and with a
-// mark before it in the text around.
+// problemAt points at a character, counted from 0: with its column, and with the
+// text that begins there.
 func (p *nameParser) problemAt(at int, format string, args ...any) error {
-	const around = 30 // characters
-	before, after := p.text[:at], p.text[at:]
-	from, to := "", ""
-	if len(before) > around {
-		before, from = before[len(before)-around:], "…"
-	}
-	if len(after) > around {
-		after, to = after[:around], "…"
-	}
 	return problem.New(problem.Usage, "the subject is not a distinguished name: column %d", at+1).
-		Because("%s. Marked with »: %s%s»%s%s", fmt.Sprintf(format, args...), from, string(before), string(after), to).
-		Hint(`--subject 'CN=Floppy Head,O="Snake Oil, Ltd",C=XY'`)
+		Because("%s. The mistake is %s.", fmt.Sprintf(format, args...), p.place(at)).
+		Advise(advice.Repeat(advice.Set(advice.Subject, `CN=Floppy Head,O="Snake Oil, Ltd",C=XY`)))
+}
+
+// place is where a character stands, in words.
+func (p *nameParser) place(at int) string {
+	const shown = 30 // characters
+	before, after := p.text[:at], p.text[at:]
+	switch {
+	case len(after) > shown:
+		return `at "` + string(after[:shown]) + `…"`
+	case len(after) > 0:
+		return `at "` + string(after) + `"`
+	case len(before) > shown:
+		return `at the end of "…` + string(before[len(before)-shown:]) + `"`
+	}
+	return `at the end of "` + string(before) + `"`
 }
 
 // rfc4514Name reads the whole text, RFC 4514, 3, in the order written.
@@ -145,7 +152,7 @@ func (p *nameParser) rdn(value func(attributeType) ([]byte, error)) (rdn, error)
 		}
 		for _, a := range list {
 			if a.oid.Equal(t.oid) {
-				return nil, p.problemAt(start, "%s stands twice in one RDN", t)
+				return nil, p.problemAt(start, "%s occurs twice in one RDN", t)
 			}
 		}
 		der, err := value(t)
@@ -173,7 +180,7 @@ func (p *nameParser) attributeType() (attributeType, error) {
 	case name == "":
 		return attributeType{}, p.problemAt(p.at, "an attribute such as CN= is expected here")
 	case p.peek() != '=':
-		return attributeType{}, p.problemAt(p.at, "an equals sign is expected after %q; a comma, plus sign or slash inside a value has a backslash in front", name)
+		return attributeType{}, p.problemAt(p.at, "an equals sign is expected after %q; a comma, plus sign or slash inside a value needs a backslash in front", name)
 	}
 	t, err := attributeTypeNamed(name)
 	if err != nil {
@@ -206,7 +213,7 @@ func (p *nameParser) rfc4514Value(t attributeType) ([]byte, error) {
 
 func (p *nameParser) encode(t attributeType, text []byte, start int) ([]byte, error) {
 	if !utf8.Valid(text) {
-		return nil, p.problemAt(start, "the escapes of this value do not give UTF-8")
+		return nil, p.problemAt(start, "the escapes of this value are not UTF-8")
 	}
 	der, err := t.encode(string(text))
 	if err != nil {
@@ -249,7 +256,7 @@ func (p *nameParser) quotedValue() ([]byte, error) {
 	for {
 		switch r := p.peek(); {
 		case r == endOfText:
-			return nil, p.problemAt(start, "the quotation that begins here has no end")
+			return nil, p.problemAt(start, "the quotation that begins here does not end")
 		case r == '"':
 			p.next()
 			p.skipSpaces()
@@ -288,7 +295,7 @@ func (p *nameParser) escape() ([]byte, error) {
 	digits := string(p.text[p.at:min(p.at+2, len(p.text))])
 	b, err := hex.DecodeString(digits)
 	if err != nil || len(b) != 1 {
-		return nil, p.problemAt(start, `after a backslash comes one of \ " + , ; < > = # and space, or two hex digits`)
+		return nil, p.problemAt(start, `a backslash must be followed by one of \ " + , ; < > = # and space, or by two hex digits`)
 	}
 	p.at += 2
 	return b, nil
@@ -304,10 +311,10 @@ func (p *nameParser) hexValue() ([]byte, error) {
 	}
 	der, err := hex.DecodeString(string(p.text[digits:p.at]))
 	if err != nil {
-		return nil, p.problemAt(start, "after # come pairs of hex digits; a value that begins with # has a backslash in front")
+		return nil, p.problemAt(start, "# must be followed by pairs of hex digits; a value that begins with # needs a backslash in front")
 	}
 	if !isDER(der) {
-		return nil, p.problemAt(start, "after # comes one ASN.1 value in DER, tag and length first, and this is none")
+		return nil, p.problemAt(start, "# must be followed by one ASN.1 value in DER, with its tag and length")
 	}
 	p.skipSpaces()
 	return der, p.expectEndOfValue("the hex value")
@@ -340,12 +347,12 @@ func (p *nameParser) openSSLValue(t attributeType) ([]byte, error) {
 			return p.encode(t, text, start)
 		}
 		if isControl(r) {
-			return nil, p.problemAt(p.at, "the control character %U cannot stand in this form of a name", r)
+			return nil, p.problemAt(p.at, "this form of a name cannot contain the control character %U", r)
 		}
 		if r == '\\' {
 			p.next()
 			if p.peek() == endOfText {
-				return nil, p.problemAt(p.at-1, "nothing follows the backslash")
+				return nil, p.problemAt(p.at-1, "the backslash must be followed by a character")
 			}
 		}
 		text = utf8.AppendRune(text, p.next())

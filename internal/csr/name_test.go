@@ -112,7 +112,7 @@ func TestParseNameShowsWhereItFails(t *testing.T) {
 		column int
 		why    string
 	}{
-		{"CN=a,XX=b", 6, `"XX" is not an attribute name`},
+		{"CN=a,XX=b", 6, `"XX" is not a known attribute name`},
 		{"CN=a,", 6, "attribute such as CN= is expected"},
 		{"CN=a,,O=b", 6, "attribute such as CN= is expected"},
 		{"Floppy Head", 8, "equals sign is expected"},
@@ -122,12 +122,12 @@ func TestParseNameShowsWhereItFails(t *testing.T) {
 		{"CN=", 4, "CN has no value"},
 		{"O=a,CN= ,C=XY", 9, "CN has no value"},
 		{`CN=""`, 4, "CN has no value"},
-		{`CN="a`, 4, "has no end"},
+		{`CN="a`, 4, "does not end"},
 		{`CN="a"b`, 7, "a comma or a plus sign is expected"},
 		{`CN=a"b`, 5, `written \"`},
-		{`CN=a\`, 5, "after a backslash"},
-		{`CN=a\x`, 5, "after a backslash"},
-		{`CN=a\2`, 5, "after a backslash"},
+		{`CN=a\`, 5, "a backslash must be followed by"},
+		{`CN=a\x`, 5, "a backslash must be followed by"},
+		{`CN=a\2`, 5, "a backslash must be followed by"},
 		{`CN=a\C4`, 4, "UTF-8"},
 		{"CN=a\tb", 5, `\09`},
 		{"CN=\"a\nb\"", 6, `\0A`},
@@ -139,9 +139,9 @@ func TestParseNameShowsWhereItFails(t *testing.T) {
 		{"CN=#xyz", 4, "pairs of hex digits"},
 		{"CN=a+CN=b", 6, "twice"},
 		{"C=AUT", 3, "exactly 2 letters"},
-		{"C=1A", 3, "cannot have '1'"},
-		{"O=ä,C=ÄÖ", 7, "cannot have 'Ä'"},
-		{"serialNumber=a_b", 14, "cannot have '_'"},
+		{"C=1A", 3, "cannot contain '1'"},
+		{"O=ä,C=ÄÖ", 7, "cannot contain 'Ä'"},
+		{"serialNumber=a_b", 14, "cannot contain '_'"},
 		{"emailAddress=ä@example.com", 14, "ASCII"},
 		{"CN=" + strings.Repeat("a", 65), 4, "at most 64 characters"},
 		{"O=" + strings.Repeat("a", 65), 3, "at most 64 characters"},
@@ -153,11 +153,11 @@ func TestParseNameShowsWhereItFails(t *testing.T) {
 		{"OID.x=a", 1, "not an OID"},
 		{"/CN=a//O=b", 7, "attribute such as CN= is expected"},
 		{"/CN=a/b", 8, "equals sign is expected"},
-		{`/CN=a\`, 6, "nothing follows"},
+		{`/CN=a\`, 6, "followed by a character"},
 		{"/CN=a\nb", 6, "control character"},
 		{"/CN=", 5, "CN has no value"},
 		{"/CN=a+CN=b", 7, "twice"},
-		{"/XX=a", 2, `"XX" is not an attribute name`},
+		{"/XX=a", 2, `"XX" is not a known attribute name`},
 	} {
 		t.Run(test.text, func(t *testing.T) {
 			name, err := ParseName(test.text)
@@ -170,9 +170,13 @@ func TestParseNameShowsWhereItFails(t *testing.T) {
 			if !strings.Contains(err.Error(), test.why) {
 				t.Errorf("no %q in %q", test.why, err)
 			}
-			before := string([]rune(test.text)[:test.column-1])
-			if !strings.Contains(err.Error(), before[max(0, len(before)-5):]+"»") {
-				t.Errorf("the mark is not after %q in %q", before, err)
+			before, after := []rune(test.text)[:test.column-1], []rune(test.text)[test.column-1:]
+			place := `at "` + string(after[:min(len(after), 5)])
+			if len(after) == 0 {
+				place = `at the end of "` + string(before) + `"`
+			}
+			if !strings.Contains(err.Error(), place) {
+				t.Errorf("no %q in %q", place, err)
 			}
 		})
 	}

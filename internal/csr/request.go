@@ -9,11 +9,12 @@ import (
 	"crypto/x509/pkix"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// Options is a request as it is typed. The fields carry what stands after the
-// flags of the same name; the lists of usages have one name or OID an element.
+// Options is a request as it is typed. The lists of usages have one name or OID
+// per element.
 type Options struct {
 	Subject     string
 	Emails      []string
@@ -24,7 +25,7 @@ type Options struct {
 	KeyUsage    []string
 	ExtKeyUsage []string
 	Extensions  []string // OID=HEX or OID=critical,HEX
-	Digest      string   // sha256, sha384, sha512, or empty for the one that suits the key
+	Digest      string   // SHA-256, SHA-384 or SHA-512, empty for the one that suits the key
 	PSS         bool
 }
 
@@ -59,8 +60,8 @@ func Parse(o Options) (Request, error) {
 	r := Request{Subject: subject, Extensions: list, Digest: digest, PSS: o.PSS}
 	if subject.Empty() && !r.has(oidSubjectAltName()) {
 		return Request{}, problem.New(problem.Usage, "the request names nobody").
-			Because("The subject is empty, and there is no alternative name.").
-			Hint("--subject 'CN=…' or --email user@example.com")
+			Because("It has neither a subject nor an alternative name, such as a mail address.").
+			Advise(advice.Repeat(advice.Set(advice.Subject, "CN=Floppy Head")))
 	}
 	return r, nil
 }
@@ -75,16 +76,21 @@ func (r Request) has(oid []int) bool {
 }
 
 func parseDigest(s string) (crypto.Hash, error) {
-	switch strings.ToLower(strings.ReplaceAll(s, "-", "")) {
-	case "":
+	if s == "" {
 		return 0, nil
-	case "sha256":
-		return crypto.SHA256, nil
-	case "sha384":
-		return crypto.SHA384, nil
-	case "sha512":
-		return crypto.SHA512, nil
 	}
-	return 0, problem.New(problem.Usage, "--digest %q is not a digest for signatures", s).
-		Because("The digests are sha256, sha384 and sha512.")
+	var names []string
+	for _, digest := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+		name := strings.ToLower(plain(digest.String()))
+		if strings.EqualFold(plain(s), name) {
+			return digest, nil
+		}
+		names = append(names, name)
+	}
+	return 0, problem.New(problem.Usage, "the digest %q cannot be used for signatures", s).
+		Because("Valid digests: %s.", strings.Join(names, ", ")).
+		Advise(advice.Repeat().Without(advice.Digest))
 }
+
+// plain is the name of a digest as it is typed: sha256.
+func plain(name string) string { return strings.ReplaceAll(name, "-", "") }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"crypto"
 	"encoding/hex"
+	"errors"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -109,45 +112,45 @@ func TestParseRefuses(t *testing.T) {
 	}{
 		{"a broken subject", Options{Subject: "CN"}, "column 3"},
 		{"nobody", Options{}, "names nobody"},
-		{"a mail address without a domain", Options{Emails: []string{"head"}}, "--email"},
-		{"a mail address with a display name", Options{Emails: []string{"Floppy <head@example.com>"}}, "--email"},
+		{"a mail address without a domain", Options{Emails: []string{"head"}}, "the mail address"},
+		{"a mail address with a display name", Options{Emails: []string{"Floppy <head@example.com>"}}, "the mail address"},
 		{"a mail address in other letters", Options{Emails: []string{"jürgen@example.com"}}, "ASCII"},
-		{"two addresses in one", Options{Emails: []string{"a@b,c@d"}}, "--email"},
-		{"a mail address with a line break", Options{Emails: []string{"a\n@example.com"}}, "--email"},
+		{"two addresses in one", Options{Emails: []string{"a@b,c@d"}}, "the mail address"},
+		{"a mail address with a line break", Options{Emails: []string{"a\n@example.com"}}, "the mail address"},
 		{"a DNS name in other letters", Options{DNS: []string{"bücher.example"}}, "xn--"},
-		{"a DNS name with a path", Options{DNS: []string{"example.com/x"}}, "--dns"},
-		{"a wildcard in the middle", Options{DNS: []string{"a.*.example.com"}}, "--dns"},
-		{"a wildcard in a label", Options{DNS: []string{"a*.example.com"}}, "--dns"},
-		{"a wildcard alone", Options{DNS: []string{"*."}}, "--dns"},
-		{"an empty label", Options{DNS: []string{"a..example.com"}}, "--dns"},
-		{"a long label", Options{DNS: []string{long + ".example.com"}}, "--dns"},
-		{"a long name", Options{DNS: []string{strings.Repeat("a.", 127)}}, "--dns"},
-		{"an underscore", Options{DNS: []string{"a_b.example.com"}}, "--dns"},
+		{"a DNS name with a path", Options{DNS: []string{"example.com/x"}}, "the DNS name"},
+		{"a wildcard in the middle", Options{DNS: []string{"a.*.example.com"}}, "the DNS name"},
+		{"a wildcard in a label", Options{DNS: []string{"a*.example.com"}}, "the DNS name"},
+		{"a wildcard alone", Options{DNS: []string{"*."}}, "the DNS name"},
+		{"an empty label", Options{DNS: []string{"a..example.com"}}, "the DNS name"},
+		{"a long label", Options{DNS: []string{long + ".example.com"}}, "the DNS name"},
+		{"a long name", Options{DNS: []string{strings.Repeat("a.", 127)}}, "the DNS name"},
+		{"an underscore", Options{DNS: []string{"a_b.example.com"}}, "the DNS name"},
 		{"an address for a name", Options{DNS: []string{"192.0.2.7"}}, "is an IP address"},
-		{"a network", Options{IPs: []string{"192.0.2.0/24"}}, "--ip"},
-		{"a zone", Options{IPs: []string{"fe80::1%eth0"}}, "--ip"},
-		{"a leading zero", Options{IPs: []string{"192.0.2.07"}}, "--ip"},
-		{"a relative URI", Options{URIs: []string{"/path"}}, "--uri"},
-		{"a scheme alone", Options{URIs: []string{"https:"}}, "--uri"},
-		{"a URI with a space", Options{URIs: []string{"https://example.com/a b"}}, "--uri"},
-		{"a UPN without a domain", Options{UPNs: []string{"user@"}}, "--upn"},
-		{"a UPN that is not UTF-8", Options{UPNs: []string{"\xFF@example"}}, "--upn"},
+		{"a network", Options{IPs: []string{"192.0.2.0/24"}}, "the IP address"},
+		{"a zone", Options{IPs: []string{"fe80::1%eth0"}}, "the IP address"},
+		{"a leading zero", Options{IPs: []string{"192.0.2.07"}}, "the IP address"},
+		{"a relative URI", Options{URIs: []string{"/path"}}, "the URI"},
+		{"a scheme alone", Options{URIs: []string{"https:"}}, "the URI"},
+		{"a URI with a space", Options{URIs: []string{"https://example.com/a b"}}, "the URI"},
+		{"a UPN without a domain", Options{UPNs: []string{"user@"}}, "the user principal name"},
+		{"a UPN that is not UTF-8", Options{UPNs: []string{"\xFF@example"}}, "the user principal name"},
 		{"an unknown key usage", Options{KeyUsage: []string{"signing"}}, "digitalSignature, nonRepudiation"},
-		{"a key usage that is critical and nothing else", Options{KeyUsage: []string{"critical"}}, "no usage"},
+		{"a key usage that is critical and nothing else", Options{KeyUsage: []string{"critical"}}, "is empty"},
 		{"encipherOnly alone", Options{KeyUsage: []string{"encipherOnly"}}, "keyAgreement"},
 		{"an unknown purpose", Options{ExtKeyUsage: []string{"vpn"}}, "serverAuth, clientAuth"},
 		{"a broken OID as purpose", Options{ExtKeyUsage: []string{"1.2."}}, "not an OID"},
-		{"an empty purpose", Options{ExtKeyUsage: []string{""}}, "--ext-key-usage"},
+		{"an empty purpose", Options{ExtKeyUsage: []string{""}}, "extended key usage"},
 		{"an extension without a value", Options{Extensions: []string{"1.2.3"}}, "no equals sign"},
 		{"an extension without an OID", Options{Extensions: []string{"foo=0500"}}, "no OID"},
 		{"an extension that is not hex", Options{Extensions: []string{"1.2.3=05zz"}}, "not hex"},
-		{"an extension that is not DER", Options{Extensions: []string{"1.2.3=0501"}}, "not one ASN.1 value"},
-		{"an extension with two values", Options{Extensions: []string{"1.2.3=05000500"}}, "not one ASN.1 value"},
-		{"an empty extension", Options{Extensions: []string{"1.2.3="}}, "not one ASN.1 value"},
-		{"the same extension twice", Options{Extensions: []string{"1.2.3=0500", "1.2.3=0101FF"}}, "asked for twice"},
-		{"an extension that has its own flag", Options{DNS: []string{"example.com"}, Extensions: []string{"2.5.29.17=3000"}}, "--dns"},
-		{"MD5", Options{Digest: "md5"}, "sha256, sha384 and sha512"},
-		{"SHA-1", Options{Digest: "sha1"}, "sha256, sha384 and sha512"},
+		{"an extension that is not DER", Options{Extensions: []string{"1.2.3=0501"}}, "not a single ASN.1 value"},
+		{"an extension with two values", Options{Extensions: []string{"1.2.3=05000500"}}, "not a single ASN.1 value"},
+		{"an empty extension", Options{Extensions: []string{"1.2.3="}}, "not a single ASN.1 value"},
+		{"the same extension twice", Options{Extensions: []string{"1.2.3=0500", "1.2.3=0101FF"}}, "given twice"},
+		{"an extension that has its own flag", Options{DNS: []string{"example.com"}, Extensions: []string{"2.5.29.17=3000"}}, "DNS names"},
+		{"MD5", Options{Digest: "md5"}, "sha256, sha384, sha512"},
+		{"SHA-1", Options{Digest: "sha1"}, "sha256, sha384, sha512"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.o.Subject == "" && test.name != "nobody" {
@@ -166,6 +169,28 @@ func TestDigest(t *testing.T) {
 		request, err := Parse(Options{Subject: "CN=x", Digest: text})
 		if err != nil || request.Digest != want {
 			t.Errorf("%q: %v, %v", text, request.Digest, err)
+		}
+	}
+}
+
+func TestParseAdvises(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		o    Options
+		want advice.Advice
+	}{
+		{"nobody", Options{}, advice.Repeat(advice.Set(advice.Subject, "CN=Floppy Head"))},
+		{"no distinguished name", Options{Subject: "me"}, advice.Repeat(advice.Set(advice.Subject, `CN=Floppy Head,O="Snake Oil, Ltd",C=XY`))},
+		{"addresses among the DNS names", Options{Subject: "CN=x", IPs: []string{"192.0.2.1"}, DNS: []string{"a.example", "192.0.2.2"}},
+			advice.Repeat(advice.Set(advice.IP, "192.0.2.1"), advice.Set(advice.DNS, "a.example"), advice.Set(advice.IP, "192.0.2.2")).Without(advice.DNS)},
+		{"MD5", Options{Subject: "CN=x", Digest: "md5"}, advice.Repeat().Without(advice.Digest)},
+		{"encipherOnly alone", Options{Subject: "CN=x", KeyUsage: []string{"encipherOnly"}},
+			advice.Repeat(advice.Set(advice.KeyUsage, "keyAgreement,encipherOnly"))},
+		{"a usage that is critical and nothing else", Options{Subject: "CN=x", KeyUsage: []string{"critical"}}, advice.Repeat().Without(advice.KeyUsage)},
+	} {
+		var p *problem.Error
+		if _, err := Parse(test.o); !errors.As(err, &p) || !reflect.DeepEqual(p.Next, test.want) {
+			t.Errorf("%s: %v, advice %+v", test.name, err, p.Next)
 		}
 	}
 }

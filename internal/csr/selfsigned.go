@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -32,12 +33,13 @@ func BuildSelfSigned(ctx context.Context, signer crypto.Signer, r Request, days 
 	notAfter := notBefore.AddDate(0, 0, min(days, maxDays))
 	if days < 1 || days > maxDays || notAfter.Year() > 9999 {
 		return nil, problem.New(problem.Usage, "a certificate cannot be valid for %d days", days).
-			Because("It is valid for one day at least, and dates in certificates end with the year 9999.").
-			Hint("--days 365")
+			Because("A certificate is valid for at least one day, and its dates end with the year 9999.").
+			Advise(advice.Repeat(advice.Set(advice.Days, "365")))
 	}
 	if r.Subject.Empty() {
 		return nil, problem.New(problem.Usage, "a self-signed certificate needs a subject").
-			Because("It is its own issuer, and an issuer has a name (RFC 5280, 4.1.2.4).").Hint("--subject 'CN=…'")
+			Because("The certificate is its own issuer, and an issuer must have a name (RFC 5280, 4.1.2.4).").
+			Advise(advice.Repeat(advice.Set(advice.Subject, "CN=Floppy Head")))
 	}
 	algorithm, err := r.signatureAlgorithm(signer.Public())
 	if err != nil {
@@ -105,14 +107,14 @@ func keyIdentifier(pub crypto.PublicKey) ([]byte, error) {
 func checkCertificate(der []byte, template *x509.Certificate, pub crypto.PublicKey) error {
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
-		return unsound("it cannot be read again", err)
+		return unsound("it cannot be read back", err)
 	}
 	// CheckSignatureFrom would want a CA, and this is none.
 	if err := certificate.CheckSignature(certificate.SignatureAlgorithm, certificate.RawTBSCertificate, certificate.Signature); err != nil {
 		return unsound("its signature does not verify", err)
 	}
 	if !bytes.Equal(certificate.RawIssuer, template.RawSubject) {
-		return unsound("the issuer in it is another one", nil)
+		return unsound("its issuer is a different one", nil)
 	}
 	return checkContent(certificate.RawSubject, template.RawSubject, certificate.PublicKey, pub, certificate.SignatureAlgorithm, template.SignatureAlgorithm)
 }

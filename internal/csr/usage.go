@@ -5,6 +5,7 @@ import (
 	"encoding/asn1"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -45,10 +46,13 @@ func keyUsage(names []string) (*pkix.Extension, error) {
 	case bits.BitLength == 0 && len(names) == 0:
 		return nil, nil
 	case bits.BitLength == 0:
-		return nil, problem.New(problem.Usage, "--key-usage has no usage")
+		return nil, problem.New(problem.Usage, "the list of key usages is empty").
+			Because("%q is a property of the extension, not a usage.", critical).
+			Advise(advice.Repeat().Without(advice.KeyUsage))
 	case bits.BitLength > len(keyUsages())-2 && bits.At(bitKeyAgreement) == 0:
-		return nil, problem.New(problem.Usage, "--key-usage encipherOnly and decipherOnly mean nothing without keyAgreement").
-			Hint("--key-usage keyAgreement,%s", strings.Join(names, ","))
+		return nil, problem.New(problem.Usage, "the key usages encipherOnly and decipherOnly need keyAgreement").
+			Because("They restrict a key agreement, which is not among the given key usages.").
+			Advise(advice.Repeat(advice.Set(advice.KeyUsage, "keyAgreement,"+strings.Join(names, ","))))
 	}
 	bits.Bytes = bits.Bytes[:(bits.BitLength+7)/8]
 	value, err := asn1.Marshal(bits)
@@ -67,8 +71,8 @@ func keyUsageBit(name string) (int, error) {
 			return bit, nil
 		}
 	}
-	return 0, problem.New(problem.Usage, "--key-usage %q is not a key usage", name).
-		Because("The key usages are %s.", strings.Join(keyUsages(), ", "))
+	return 0, problem.New(problem.Usage, "the key usage %q is unknown", name).
+		Because("Valid key usages: %s.", strings.Join(keyUsages(), ", "))
 }
 
 // purpose is a name for an extended key usage.
@@ -136,7 +140,9 @@ func extKeyUsage(names []string) (*pkix.Extension, error) {
 		return nil, nil
 	}
 	if len(oids) == 0 {
-		return nil, problem.New(problem.Usage, "--ext-key-usage has no usage")
+		return nil, problem.New(problem.Usage, "the list of extended key usages is empty").
+			Because("%q is a property of the extension, not a usage.", critical).
+			Advise(advice.Repeat().Without(advice.ExtKeyUsage))
 	}
 	var err error
 	extension.Value, err = asn1.Marshal(oids)
@@ -146,7 +152,7 @@ func extKeyUsage(names []string) (*pkix.Extension, error) {
 func purposeOID(name string) (asn1.ObjectIdentifier, error) {
 	if oid, isOID, err := parseDotted(name); isOID {
 		if err != nil {
-			return nil, problem.New(problem.Usage, "--ext-key-usage: %v", err)
+			return nil, problem.New(problem.Usage, "the extended key usage is not valid: %v", err)
 		}
 		return oid, nil
 	}
@@ -157,6 +163,6 @@ func purposeOID(name string) (asn1.ObjectIdentifier, error) {
 		}
 		names = append(names, p.name)
 	}
-	return nil, problem.New(problem.Usage, "--ext-key-usage %q is not an extended key usage", name).
-		Because("The names are %s; others are written as an OID with dots.", strings.Join(names, ", "))
+	return nil, problem.New(problem.Usage, "the extended key usage %q is unknown", name).
+		Because("Valid names: %s. Any other usage is written as an OID with dots.", strings.Join(names, ", "))
 }
