@@ -162,20 +162,22 @@ func (env *session) cleared(omit []advice.Field) []string {
 	return words
 }
 
-// flagText is a value as its flag.
+// flagText is a value as its flag; one that may not be repeated becomes a
+// placeholder.
 func (env *session) flagText(v advice.Value, may *repetition) []string {
 	name := "--" + string(v.Field)
+	open := v.Open || may.text(v.Text) != v.Text
 	switch {
 	case v.Asked:
 		return []string{name, "prompt"}
-	case v.Open && env.about != nil && env.about.Flag(string(v.Field)) != nil:
+	case open && env.about != nil && env.about.Flag(string(v.Field)) != nil:
 		return []string{name, placeholder(env.about.Flag(string(v.Field)))}
-	case v.Open:
+	case open:
 		return []string{name, strings.ToUpper(string(v.Field))}
 	case v.Text == "":
 		return []string{name}
 	}
-	return []string{name, quoted(may.text(v.Text))}
+	return []string{name, quoted(v.Text)}
 }
 
 // setting is a flag as it is given.
