@@ -80,7 +80,7 @@ func generalName(tag uint8, value []byte) ([]byte, error) {
 func rfc822Name(s string) ([]byte, error) {
 	local, domain, found := strings.Cut(s, "@")
 	if !found || local == "" || !isDomain(domain) || !isASCIIWithoutSpaces(local) {
-		return nil, problem.New(problem.Usage, "the mail address %q is not valid", s).
+		return nil, problem.New(problem.Usage, "not a mail address: %q", s).
 			Because("A mail address has the form user@example.com, in ASCII; other letters in its domain are written as xn--….")
 	}
 	return generalName(tagRFC822Name, []byte(s))
@@ -88,7 +88,7 @@ func rfc822Name(s string) ([]byte, error) {
 
 func dnsName(s string) ([]byte, error) {
 	if !isDomain(strings.TrimPrefix(s, "*.")) {
-		return nil, problem.New(problem.Usage, "the DNS name %q is not valid", s).
+		return nil, problem.New(problem.Usage, "not a DNS name: %q", s).
 			Because("A DNS name has labels of letters, digits and hyphens, separated by dots. Only *. may stand in front, and other letters are written as xn--….")
 	}
 	return generalName(tagDNSName, []byte(s))
@@ -115,7 +115,7 @@ func addressesApart(o Options) error {
 		}
 		values = append(values, advice.Set(field, name))
 	}
-	return problem.New(problem.Usage, "the DNS name %q is an IP address", o.DNS[found]).
+	return problem.New(problem.Usage, "the DNS name is an IP address: %q", o.DNS[found]).
 		Because("A certificate lists IP addresses apart from DNS names.").
 		Advise(advice.Repeat(values...).Without(advice.DNS))
 }
@@ -142,7 +142,7 @@ func isDomain(s string) bool {
 func ipAddress(s string) ([]byte, error) {
 	address, err := netip.ParseAddr(s)
 	if err != nil || address.Zone() != "" {
-		return nil, problem.New(problem.Usage, "the IP address %q is not valid", s).
+		return nil, problem.New(problem.Usage, "not an IP address: %q", s).
 			Because("An IP address has the form 192.0.2.7 or 2001:db8::7, without a prefix length or zone.")
 	}
 	return generalName(tagIPAddress, address.AsSlice())
@@ -151,7 +151,7 @@ func ipAddress(s string) ([]byte, error) {
 func uniformResourceIdentifier(s string) ([]byte, error) {
 	u, err := url.Parse(s)
 	if err != nil || !u.IsAbs() || u.Host == "" && u.Opaque == "" && u.Path == "" || !isASCIIWithoutSpaces(s) {
-		return nil, problem.New(problem.Usage, "the URI %q is not absolute", s).
+		return nil, problem.New(problem.Usage, "not an absolute URI: %q", s).
 			Because("An absolute URI begins with a scheme, such as https://example.com/, and is in ASCII.")
 	}
 	return generalName(tagURI, []byte(s))
@@ -162,7 +162,7 @@ func uniformResourceIdentifier(s string) ([]byte, error) {
 func userPrincipalName(s string) ([]byte, error) {
 	user, domain, found := strings.Cut(s, "@")
 	if !found || user == "" || domain == "" || !utf8.ValidString(s) || strings.ContainsFunc(s, isControl) {
-		return nil, problem.New(problem.Usage, "the user principal name %q is not valid", s).
+		return nil, problem.New(problem.Usage, "not a user principal name: %q", s).
 			Because("A user principal name has the form user@domain.")
 	}
 	var b cryptobyte.Builder

@@ -18,8 +18,8 @@ func oidExtKeyUsage() asn1.ObjectIdentifier    { return asn1.ObjectIdentifier{2,
 // colons between the bytes and OpenSSL's "DER:" in front do no harm.
 func parseExtension(s string) (pkix.Extension, error) {
 	wrong := func(why string) (pkix.Extension, error) {
-		return pkix.Extension{}, problem.New(problem.Usage, "the extension %q is not valid: %s", s, why).
-			Because("An extension has the form OID=HEX or OID=critical,HEX, with the DER of the value in hex. An example is 1.2.3.4=0500.")
+		return pkix.Extension{}, problem.New(problem.Usage, "not an extension: %q: %s", s, why).
+			Because("An extension has the form OID=HEX or OID=critical,HEX, with the DER of the value in hex.")
 	}
 	name, text, found := strings.Cut(s, "=")
 	if !found {

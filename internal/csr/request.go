@@ -87,7 +87,7 @@ func parseDigest(s string) (crypto.Hash, error) {
 		}
 		names = append(names, name)
 	}
-	return 0, problem.New(problem.Usage, "the digest %q cannot be used for signatures", s).
+	return 0, problem.New(problem.Usage, "not a digest for signatures: %q", s).
 		Because("Valid digests: %s.", strings.Join(names, ", ")).
 		Advise(advice.Repeat().Without(advice.Digest))
 }

@@ -50,8 +50,8 @@ func keyUsage(names []string) (*pkix.Extension, error) {
 			Because("%q is a property of the extension, not a usage.", critical).
 			Advise(advice.Repeat().Without(advice.KeyUsage))
 	case bits.BitLength > len(keyUsages())-2 && bits.At(bitKeyAgreement) == 0:
-		return nil, problem.New(problem.Usage, "the key usages encipherOnly and decipherOnly need keyAgreement").
-			Because("They restrict a key agreement, which is not among the given key usages.").
+		return nil, problem.New(problem.Usage, "the key usages lack keyAgreement").
+			Because("A usage for enciphering only or deciphering only restricts a key agreement.").
 			Advise(advice.Repeat(advice.Set(advice.KeyUsage, "keyAgreement,"+strings.Join(names, ","))))
 	}
 	bits.Bytes = bits.Bytes[:(bits.BitLength+7)/8]
@@ -71,7 +71,7 @@ func keyUsageBit(name string) (int, error) {
 			return bit, nil
 		}
 	}
-	return 0, problem.New(problem.Usage, "the key usage %q is unknown", name).
+	return 0, problem.New(problem.Usage, "unknown key usage: %q", name).
 		Because("Valid key usages: %s.", strings.Join(keyUsages(), ", "))
 }
 
@@ -163,6 +163,6 @@ func purposeOID(name string) (asn1.ObjectIdentifier, error) {
 		}
 		names = append(names, p.name)
 	}
-	return nil, problem.New(problem.Usage, "the extended key usage %q is unknown", name).
+	return nil, problem.New(problem.Usage, "unknown extended key usage: %q", name).
 		Because("Valid names: %s. Any other usage is written as an OID with dots.", strings.Join(names, ", "))
 }
