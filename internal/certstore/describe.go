@@ -37,7 +37,7 @@ func Describe(der []byte, pub crypto.PublicKey) Certificate {
 	}
 	unreadable := Certificate{SHA256: fingerprint(der), Unreadable: "not a certificate in DER"}
 	if block, _ := pem.Decode(der); block != nil {
-		unreadable.Unreadable = "PEM text where DER belongs"
+		unreadable.Unreadable = "PEM text instead of DER"
 	} else if kind, _ := identify(der); kind == kindCertificate {
 		unreadable.Unreadable = "a damaged certificate: " + err.Error()
 	}

@@ -32,15 +32,15 @@ func ExportFrom(ctx context.Context, k key.Key) ([]byte, error) {
 	}
 	if _, err := x509.ParseCertificate(der); err != nil {
 		return nil, problem.New(problem.Mismatch, "what the card holds is not a certificate").
-			Because("It is %s.", Describe(stored, nil).Unreadable).
-			Hint("cardctl delete-cert removes it, cardctl import-cert writes another")
+			Because("The card holds %s.", Describe(stored, nil).Unreadable).
+			Advise(advice.Do(advice.ShowCard))
 	}
 	return der, nil
 }
 
 func errNoCertificate() error {
 	return problem.New(problem.NotFound, "there is no certificate for this key on the card").
-		Because("The place for it is empty.").Hint("cardctl info")
+		Advise(advice.Do(advice.ShowCard))
 }
 
 // DeleteOn removes the certificate of a key, after confirm has agreed to it, and
@@ -74,7 +74,7 @@ func remove(ctx context.Context, k key.Key) error {
 		there, err := k.ReadBackCertificate(ctx)
 		if err == nil && len(there) > 0 {
 			err = problem.New(problem.Failed, "the certificate is still on the card").
-				Because("The card accepted its removal and did not remove it.")
+				Because("The card reported success but did not delete the certificate.")
 		}
 		return err
 	}
@@ -82,11 +82,11 @@ func remove(ctx context.Context, k key.Key) error {
 	defer stop()
 	switch there, err := k.ReadBackCertificate(ctx); {
 	case err != nil:
-		return withState(cause, "Whether the certificate is still on the card could not be read.")
+		return withState(cause, "It is not known whether the certificate is still on the card.")
 	case len(there) > 0:
 		return withState(cause, "The certificate is still on the card.")
 	}
-	return withState(cause, "The certificate is not on the card any more.")
+	return withState(cause, "The certificate is no longer on the card.")
 }
 
 // Format is how a public key is written.
@@ -118,8 +118,9 @@ func ExportPublicKey(pub crypto.PublicKey, format Format, comment string) ([]byt
 func sshLine(pub crypto.PublicKey, comment string) ([]byte, error) {
 	public, err := ssh.NewPublicKey(pub)
 	if err != nil {
-		return nil, problem.New(problem.NotSupported, "%s keys have no SSH form", key.AlgorithmOf(pub)).
-			Because("SSH has RSA, ECDSA and Ed25519 keys.").Hint("--format pem")
+		return nil, problem.New(problem.NotSupported, "%s keys have no SSH format", key.AlgorithmOf(pub)).
+			Because("SSH supports RSA, ECDSA and Ed25519 keys.").
+			Advise(advice.Repeat(advice.Set(advice.Format, string(PEM))))
 	}
 	line := strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(public)), "\n")
 	if comment = strings.Join(strings.Fields(comment), " "); comment != "" {

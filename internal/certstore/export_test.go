@@ -128,7 +128,7 @@ func TestDescribe(t *testing.T) {
 		stored []byte
 		want   string
 	}{
-		{EncodePEM(p.leaf.Raw), "PEM text where DER belongs"},
+		{EncodePEM(p.leaf.Raw), "PEM text instead of DER"},
 		{[]byte("hello"), "not a certificate in DER"},
 		{[]byte{0x30, 0x03, 0x30, 0x01, 0x00}, "a damaged certificate"},
 	} {

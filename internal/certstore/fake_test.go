@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"math/big"
 	"sync"
 	"testing"
@@ -187,7 +188,7 @@ func wantProblem(t *testing.T, err error, code problem.Code, words ...string) {
 	for _, w := range words {
 		var p *problem.Error
 		errors.As(err, &p)
-		if text := p.Error() + " " + p.Try; !bytes.Contains([]byte(text), []byte(w)) {
+		if text := fmt.Sprint(p, " ", p.Next, p.Unless); !bytes.Contains([]byte(text), []byte(w)) {
 			t.Errorf("no %q in %q", w, text)
 		}
 	}

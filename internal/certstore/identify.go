@@ -14,7 +14,7 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// kind is what a file in DER holds, in words that follow "It is".
+// kind is what a file in DER holds, in words that follow "The file holds".
 type kind string
 
 const (
@@ -25,8 +25,8 @@ const (
 	kindPrivateKey  kind = nameOfPrivateKey
 	kindPublicKey   kind = nameOfPublicKey
 	kindCRL         kind = nameOfCRL
-	kindText        kind = "text, and no PEM"
-	kindOther       kind = "something else"
+	kindText        kind = "text, but not PEM"
+	kindOther       kind = "data of an unknown kind"
 )
 
 // Names of what is not a certificate.
@@ -56,8 +56,9 @@ func identify(data []byte) (kind, error) {
 		return kindOther, nil
 	}
 	if length, ok := announcedLength(data); ok && length > len(data) {
-		return "", problem.New(problem.Mismatch, "the file is cut off").
-			Because("Its first structure is %d bytes long, and the file %d.", length, len(data))
+		return "", problem.New(problem.Mismatch, "the file is incomplete").
+			Because("The file has %d bytes, but its first structure needs %d.", len(data), length).
+			Advise(intactFile())
 	}
 	input := cryptobyte.String(data)
 	var content cryptobyte.String
@@ -143,7 +144,7 @@ func nameOfPEM(label string) string {
 	case label == "TRUSTED CERTIFICATE":
 		return nameOfTrusted
 	}
-	return fmt.Sprintf("a PEM block of the kind %q", label)
+	return fmt.Sprintf("a PEM block of type %q", label)
 }
 
 // EncodePEM wraps a certificate as RFC 7468, 5, has it.

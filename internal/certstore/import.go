@@ -22,8 +22,8 @@ type Options struct {
 	// AllowExpired takes a certificate outside its validity dates.
 	AllowExpired bool
 
-	// Roots are the certificates of --ca: the certificate has to verify up
-	// to one of them. Without any, nothing is verified.
+	// Roots are certificates of CAs: the certificate has to chain to one of
+	// them. Without any, nothing is verified.
 	Roots []*x509.Certificate
 
 	// Confirm is asked before another certificate is overwritten.
@@ -107,8 +107,8 @@ func check(ctx context.Context, k key.Key, leaf *x509.Certificate, others []*x50
 	}
 	if limit > 0 && len(leaf.Raw) > limit {
 		return problem.New(problem.NotSupported, "the certificate is too long for the card").
-			Because("It has %d bytes, and the card takes %d.", len(leaf.Raw), limit).
-			Hint("ask the CA for a shorter one: an EC key, fewer extensions")
+			Because("The certificate has %d bytes, and the card accepts up to %d.", len(leaf.Raw), limit).
+			Advise(advice.Say("Ask the CA for a shorter certificate, with fewer extensions or for an EC key."))
 	}
 	return checkChain(leaf, others, o)
 }
@@ -126,8 +126,8 @@ func checkDates(leaf *x509.Certificate, o Options) error {
 		return nil
 	}
 	return problem.New(problem.Refused, "%s", what).
-		Because("Now it is %s.", date(o.Now)).
-		Hint("the same command with --allow-expired")
+		Because("The current time is %s.", date(o.Now)).
+		Advise(advice.Repeat(advice.Switch(advice.Expired)))
 }
 
 func date(t time.Time) string { return t.UTC().Format(time.RFC3339) }
@@ -158,9 +158,9 @@ func checkChain(leaf *x509.Certificate, others []*x509.Certificate, o Options) e
 	if err == nil {
 		return nil
 	}
-	p := problem.New(problem.Mismatch, "the certificate does not verify up to the CA given").
-		Because("Its issuer is %s: %s.", nameOf(leaf.RawIssuer, leaf.Issuer), reason(err)).
-		Hint("--ca FILE, with the certificates of its issuer and of those above")
+	p := problem.New(problem.Mismatch, "the certificate does not chain to the given CA").
+		Because("Its issuer is %s: %s. The CA file must hold that issuer and every CA above it.", nameOf(leaf.RawIssuer, leaf.Issuer), reason(err)).
+		Advise(advice.Repeat(advice.Fill(advice.CA)))
 	p.Cause = err
 	return p
 }
@@ -171,18 +171,18 @@ func reason(err error) string {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &unknown):
-		return "none of the certificates given has signed it"
+		return "none of the given certificates signed it"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "a certificate on the way is outside its validity dates"
+		return "a certificate in the chain is outside its validity dates"
 	case errors.As(err, &invalid) && invalid.Reason == x509.NotAuthorizedToSign:
-		return "a certificate on the way is not a CA's"
+		return "a certificate in the chain is not a CA certificate"
 	}
 	return err.Error()
 }
 
 func confirm(ctx context.Context, ask desk.Confirm, question advice.Question) error {
 	if ask == nil {
-		return problem.New(problem.Refused, "nobody confirmed").Because("%s", question)
+		return problem.New(problem.Refused, "not confirmed").Because("%s", question)
 	}
 	return ask.Ask(ctx, question)
 }
@@ -190,7 +190,7 @@ func confirm(ctx context.Context, ask desk.Confirm, question advice.Question) er
 func questionReplace(r Report) advice.Question {
 	return advice.Question{
 		Deed: "Replace", Subject: "the certificate of " + r.Ref,
-		Lost: fmt.Sprintf("The card holds one for %s. The new one is for %s and expires on %s.",
+		Lost: fmt.Sprintf("The current one is for %s. The new one is for %s and expires on %s.",
 			inWords(*r.Replaced), r.Certificate.Subject, date(r.Certificate.NotAfter)),
 	}
 }

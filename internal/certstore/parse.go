@@ -15,6 +15,7 @@ import (
 
 	"github.com/smallstep/pkcs7"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/pkcs12"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -32,9 +33,9 @@ func Parse(ctx context.Context, data []byte, ask secret.Asker) ([]*x509.Certific
 	switch {
 	case len(data) > MaxFile:
 		return nil, problem.New(problem.Mismatch, "the file is too large to be a certificate").
-			Because("It is longer than %d bytes.", MaxFile)
+			Because("The file is longer than %d bytes.", MaxFile).Advise(intactFile())
 	case len(bytes.TrimSpace(data)) == 0:
-		return nil, problem.New(problem.Mismatch, "the file is empty")
+		return nil, problem.New(problem.Mismatch, "the file is empty").Advise(intactFile())
 	case bytes.Contains(data, []byte(pemBegin)):
 		return parsePEM(ctx, data)
 	}
@@ -71,8 +72,9 @@ func parsePEM(ctx context.Context, data []byte) ([]*x509.Certificate, error) {
 	}
 	switch {
 	case blocks < bytes.Count(data, []byte(pemBegin)):
-		return nil, problem.New(problem.Mismatch, "a PEM block of the file is damaged or cut off").
-			Because("%d of its %d blocks can be read.", blocks, bytes.Count(data, []byte(pemBegin)))
+		return nil, problem.New(problem.Mismatch, "a PEM block of the file is damaged or incomplete").
+			Because("%d of its %d blocks can be read.", blocks, bytes.Count(data, []byte(pemBegin))).
+			Advise(intactFile())
 	case len(certificates) == 0:
 		return nil, notACertificate(strings.Join(others, " and "))
 	}
@@ -124,7 +126,7 @@ func parsePKCS7(ctx context.Context, der []byte) ([]*x509.Certificate, error) {
 	case err != nil:
 		return nil, damaged("the PKCS#7 file", err)
 	case len(list) == 0:
-		return nil, problem.New(problem.Mismatch, "the PKCS#7 file has no certificate in it")
+		return nil, problem.New(problem.Mismatch, "the PKCS#7 file contains no certificate").Advise(intactFile())
 	}
 	return list, nil
 }
@@ -150,18 +152,25 @@ func await[T any](ctx context.Context, work func() (T, error)) (T, error) {
 }
 
 func notACertificate(kind string) error {
-	p := problem.New(problem.Mismatch, "the file is not a certificate").Because("It is %s.", kind)
+	p := problem.New(problem.Mismatch, "the file is not a certificate")
 	switch kind {
 	case nameOfRequest:
-		p.Hint("the certificate that the CA makes of this request")
+		p.Because("The file holds %s. The CA issues the certificate for it.", kind)
 	case nameOfTrusted:
-		p.Hint("openssl x509 -in FILE -out cert.pem makes a plain one")
+		return p.Because("The file holds %s. openssl converts it to a plain one.", kind).
+			Advise(advice.Run("openssl", "x509", "-in", "FILE", "-out", "cert.pem"))
+	default:
+		p.Because("The file holds %s.", kind)
 	}
-	return p
+	return p.Advise(intactFile())
 }
 
 func damaged(what string, cause error) error {
-	p := problem.New(problem.Mismatch, "%s is damaged or cut off", what)
+	p := problem.New(problem.Mismatch, "%s is damaged or incomplete", what).Advise(intactFile())
 	p.Cause = cause
 	return p
+}
+
+func intactFile() advice.Advice {
+	return advice.Say("Choose an intact file with a certificate in PEM, DER, PKCS#7 or PKCS#12.")
 }

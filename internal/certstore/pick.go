@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
@@ -68,5 +69,5 @@ func noMatch(certificates []*x509.Certificate, pub crypto.PublicKey) error {
 	}
 	return problem.New(problem.Mismatch, "%s", what).
 		Because(why, nameKey(pub), strings.Join(list, ", ")).
-		Hint("cardctl info")
+		Advise(advice.Do(advice.ShowCard))
 }

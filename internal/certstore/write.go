@@ -27,7 +27,7 @@ func write(ctx context.Context, k key.Key, old, leaf []byte, chain [][]byte) err
 	}
 	if cause == nil {
 		cause = problem.New(problem.Failed, "the certificate on the card is not the one that was written").
-			Because("%d of %d bytes came back, or others: the card may have less room than it says.", len(there), len(leaf))
+			Because("The card returned %d bytes, not the %d that were written. It may have less memory than it reports.", len(there), len(leaf))
 	}
 	if problem.Gone(cause) {
 		return withState(cause, removedState(old))
@@ -39,15 +39,15 @@ func write(ctx context.Context, k key.Key, old, leaf []byte, chain [][]byte) err
 
 func removedState(old []byte) string {
 	if len(old) == 0 {
-		return "There was no certificate on it; whether the new one is there now, cardctl info shows."
+		return "The card had no certificate before. It is not known whether the new one is on it now."
 	}
-	return "Whether the new certificate or the old one is on it, cardctl info shows."
+	return "It is not known whether the card now holds the new certificate or the previous one."
 }
 
 // recoverOld puts the old certificate back where it was lost, and says what is on
 // the card.
 func recoverOld(ctx context.Context, k key.Key, old, leaf []byte) string {
-	const unknown = "What is on the card now could not be read."
+	const unknown = "What the card now holds could not be read."
 	there, err := k.ReadBackCertificate(ctx)
 	switch {
 	case err != nil:
@@ -55,18 +55,18 @@ func recoverOld(ctx context.Context, k key.Key, old, leaf []byte) string {
 	case bytes.Equal(there, leaf):
 		return "The new certificate is on the card."
 	case bytes.Equal(there, old) && len(old) == 0:
-		return "There is no certificate on the card, as before."
+		return "The card has no certificate, as before."
 	case bytes.Equal(there, old):
-		return "The certificate that was on the card is still there, unchanged."
+		return "The previous certificate is still on the card, unchanged."
 	case len(old) == 0:
-		return fmt.Sprintf("On the card there are now %d bytes that are not the certificate; cardctl delete-cert removes them.", len(there))
+		return fmt.Sprintf("The card now holds %d bytes that are not the certificate.", len(there))
 	}
 	if k.PutCertificate(ctx, old, nil) == nil {
 		if there, err = k.ReadBackCertificate(ctx); err == nil && bytes.Equal(there, old) {
-			return "The certificate that was on the card was lost, and has been written back."
+			return "The previous certificate was lost and has been written back."
 		}
 	}
-	return fmt.Sprintf("The certificate that was on the card (%s) is lost.", Describe(old, nil).Subject)
+	return fmt.Sprintf("The previous certificate (%s) is lost.", Describe(old, nil).Subject)
 }
 
 // withState adds what is on the card to a failure, and keeps its code. An

@@ -18,16 +18,16 @@ func oidExtKeyUsage() asn1.ObjectIdentifier    { return asn1.ObjectIdentifier{2,
 // colons between the bytes and OpenSSL's "DER:" in front do no harm.
 func parseExtension(s string) (pkix.Extension, error) {
 	wrong := func(why string) (pkix.Extension, error) {
-		return pkix.Extension{}, problem.New(problem.Usage, "not an extension: %q: %s", s, why).
-			Because("An extension has the form OID=HEX or OID=critical,HEX, with the DER of the value in hex.")
+		return pkix.Extension{}, problem.New(problem.Usage, "not an extension: %q", s).
+			Because("%s. The form is OID=HEX or OID=critical,HEX, with the DER of the value in hex.", why)
 	}
 	name, text, found := strings.Cut(s, "=")
 	if !found {
-		return wrong("it has no equals sign")
+		return wrong("There is no equals sign")
 	}
 	oid, isOID, err := parseDotted(strings.TrimSpace(name))
 	if err != nil || !isOID {
-		return wrong("there is no OID before the equals sign")
+		return wrong("There is no OID before the equals sign")
 	}
 	text, isCritical := cutPrefixFold(strings.TrimSpace(text), critical)
 	if isCritical {
@@ -36,10 +36,10 @@ func parseExtension(s string) (pkix.Extension, error) {
 	text, _ = cutPrefixFold(text, "DER:")
 	value, err := hex.DecodeString(strings.ReplaceAll(text, ":", ""))
 	if err != nil {
-		return wrong("the value is not hex")
+		return wrong("The value is not hex")
 	}
 	if !isDER(value) {
-		return wrong("the value is not a single ASN.1 value in DER")
+		return wrong("The value is not a single ASN.1 value in DER")
 	}
 	return pkix.Extension{Id: oid, Critical: isCritical, Value: value}, nil
 }
@@ -79,7 +79,7 @@ func extensions(o Options, emptySubject bool) ([]pkix.Extension, error) {
 		oid := extension.Id.String()
 		if seen[oid] {
 			return nil, problem.New(problem.Usage, "the extension %s was given twice", oid).
-				Because("A request has each extension only once.%s", madeOf(oid))
+				Because("%s", problem.Sentences("A request has each extension only once.", madeOf(oid)))
 		}
 		seen[oid] = true
 	}
@@ -90,11 +90,11 @@ func extensions(o Options, emptySubject bool) ([]pkix.Extension, error) {
 func madeOf(oid string) string {
 	switch oid {
 	case oidKeyUsage().String():
-		return " The key usages make this one."
+		return "The key usages make this one."
 	case oidExtKeyUsage().String():
-		return " The extended key usages make this one."
+		return "The extended key usages make this one."
 	case oidSubjectAltName().String():
-		return " Mail addresses, DNS names, IP addresses, URIs and user principal names make this one."
+		return "Mail addresses, DNS names, IP addresses, URIs and user principal names make this one."
 	}
 	return ""
 }

@@ -17,11 +17,11 @@ func DeleteOn(ctx context.Context, k key.Key, fingerprint string, confirm desk.C
 	case err != nil:
 		return Report{}, err
 	case occupant == nil:
-		return Report{}, problem.New(problem.NotFound, "there is no key to delete")
+		return Report{}, problem.New(problem.NotFound, "there is no key to delete").Advise(advice.Do(advice.ShowCard))
 	case plain(fingerprint) != plain(occupant.Fingerprint):
-		return Report{}, problem.New(problem.Refused, "the key to delete is another one").
-			Because("--fingerprint names %s; there is %s.", other(plain(fingerprint), occupant), inWords(occupant)).
-			Hint("cardctl info")
+		return Report{}, problem.New(problem.Refused, "the given fingerprint is not the one of the key in this slot").
+			Because("%s was given, but the slot holds %s.", other(plain(fingerprint), occupant), inWords(occupant)).
+			Advise(advice.Do(advice.ShowCard))
 	}
 	public, err := k.Public(ctx)
 	if err != nil {
@@ -31,7 +31,7 @@ func DeleteOn(ctx context.Context, k key.Key, fingerprint string, confirm desk.C
 	if err != nil {
 		return Report{}, err
 	}
-	if err := confirm.Ask(ctx, advice.Question{Deed: "Delete", Subject: inWords(occupant), Lost: "It cannot be restored."}); err != nil {
+	if err := confirm.Ask(ctx, advice.Question{Deed: "Delete", Subject: inWords(occupant), Lost: "The key cannot be restored."}); err != nil {
 		return Report{}, err
 	}
 	return r, k.Delete(ctx)

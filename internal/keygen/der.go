@@ -8,6 +8,7 @@ import (
 	"encoding/asn1"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -73,11 +74,11 @@ func explainPKCS8(algorithm pkix.AlgorithmIdentifier, cause error) error {
 	case slices.Contains(kinds, oid), oid == ecPublicKey && slices.Contains(curves, curve.String()):
 		return damaged("the private key", cause)
 	case oid == ecPublicKey:
-		return problem.New(problem.NotSupported, "a key of this curve is not supported").
-			Because("Its OID is %s; cardctl knows p256, p384, p521, ed25519 and x25519.", curve)
+		return problem.New(problem.NotSupported, "a key on this curve is not supported").
+			Because("The OID of the curve is %s. Supported algorithms: %s.", curve, listed(key.Algorithms()))
 	}
-	return problem.New(problem.NotSupported, "a key of this kind is not supported").
-		Because("Its OID is %s; cardctl knows RSA and elliptic curves.", oid)
+	return problem.New(problem.NotSupported, "a key of this type is not supported").
+		Because("The OID of its algorithm is %s. Supported algorithms: %s.", oid, listed(key.Algorithms()))
 }
 
 // nameOfDER says what a file in DER is that is not a private key.
@@ -92,7 +93,7 @@ func nameOfDER(der []byte) string {
 		return "a public key"
 	}
 	if len(der) > 0 && der[0] != 0x30 {
-		return "neither PEM nor DER"
+		return "data that is neither PEM nor DER"
 	}
 	return ""
 }

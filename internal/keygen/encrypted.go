@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/crypto/scrypt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -34,8 +35,8 @@ const (
 func parseEncrypted(ctx context.Context, encrypted encryptedPrivateKeyInfo, ask secret.Asker) (crypto.PrivateKey, error) {
 	scheme, err := parsePBES2(encrypted.Algorithm)
 	if err != nil {
-		return nil, problem.Wrap(problem.NotSupported, err, "the key is encrypted in a way that cannot be read").
-			Hint("openssl pkcs8 -topk8 -in FILE -out key.pem encrypts it anew")
+		return nil, problem.Wrap(problem.NotSupported, err, "the encryption of the key is not supported").
+			Advise(advice.Run("openssl", "pkcs8", "-topk8", "-in", "FILE", "-out", "key.pem"))
 	}
 	password, err := ask(ctx, passwordOf("the private key"))
 	if err != nil {
@@ -75,7 +76,7 @@ func (s pbes2) decrypt(password, ciphertext []byte) ([]byte, error) {
 	}
 	size := block.BlockSize()
 	if len(ciphertext) == 0 || len(ciphertext)%size != 0 || len(s.iv) != size {
-		return nil, errors.New("the encrypted data is no whole number of blocks")
+		return nil, errors.New("the encrypted data is not a whole number of blocks")
 	}
 	plaintext := make([]byte, len(ciphertext))
 	cipher.NewCBCDecrypter(block, s.iv).CryptBlocks(plaintext, ciphertext)
@@ -197,5 +198,5 @@ func unmarshal(algorithm pkix.AlgorithmIdentifier, into any) error {
 }
 
 func unknownScheme(algorithm pkix.AlgorithmIdentifier) error {
-	return fmt.Errorf("the scheme with the OID %s is not known here", algorithm.Algorithm)
+	return fmt.Errorf("the OID of the scheme is %s", algorithm.Algorithm)
 }

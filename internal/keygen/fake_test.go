@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -133,7 +134,7 @@ func wantProblem(t *testing.T, err error, code problem.Code, words ...string) {
 	var p *problem.Error
 	errors.As(err, &p)
 	for _, w := range words {
-		if text := p.Error() + " " + p.Try; !strings.Contains(text, w) {
+		if text := fmt.Sprint(p, " ", p.Next, p.Unless); !strings.Contains(text, w) {
 			t.Errorf("no %q in %q", w, text)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 // Options are what the user decides.
 type Options struct {
-	// Spec is what the key shall be; Import takes the algorithm from the key.
+	// Spec is what the key will be; Import takes the algorithm from the key.
 	key.Spec
 
 	// Replace is the fingerprint of the key that may be overwritten, in any
@@ -107,7 +107,7 @@ func ImportOn(ctx context.Context, k key.Key, private crypto.PrivateKey, o Optio
 	}
 	if !pubkey.Same(made.Public, public) {
 		return Report{}, problem.New(problem.Mismatch, "the key on the card is not the one that was sent").
-			Because("The card tells another public key. Do not use this slot.")
+			Because("The card returned a different public key. Do not use the key in this slot.")
 	}
 	return report(ctx, k, made, occupant)
 }

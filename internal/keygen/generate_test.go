@@ -50,7 +50,7 @@ func TestOverwritingNeedsTheFingerprint(t *testing.T) {
 		words   []string
 	}{
 		{"occupied, nothing said", occupied, "", problem.Refused,
-			[]string{"the p256 key " + oldFingerprint + ", made on 2026-05-04T03:02:01Z", "--replace " + oldFingerprint}},
+			[]string{"the p256 key " + oldFingerprint + ", created on 2026-05-04T03:02:01Z", "replace " + oldFingerprint}},
 		{"occupied, another named", occupied, newFingerprint, problem.Refused, []string{newFingerprint, oldFingerprint}},
 		{"occupied, half of it named", occupied, oldFingerprint[20:], problem.Refused, nil},
 		{"occupied, named", occupied, oldFingerprint, "", nil},

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pkcs12"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -38,8 +39,8 @@ func ParsePrivateKey(ctx context.Context, data []byte, ask secret.Asker) (crypto
 		return nil, nil, err
 	}
 	if algorithm := key.AlgorithmOf(public); !slices.Contains(key.Algorithms(), algorithm) {
-		return nil, nil, problem.New(problem.NotSupported, "no card takes %s keys", algorithm).
-			Because("cardctl puts these on cards: %s.", listed(key.Algorithms()))
+		return nil, nil, problem.New(problem.NotSupported, "no card supports %s keys", algorithm).
+			Because("Supported algorithms: %s.", listed(key.Algorithms()))
 	}
 	return private, certificates, nil
 }
@@ -56,15 +57,15 @@ func parse(ctx context.Context, data []byte, ask secret.Asker) (crypto.PrivateKe
 	switch {
 	case len(data) > MaxFile:
 		return nil, nil, problem.New(problem.Mismatch, "the file is too large to be a key").
-			Because("It is longer than %d bytes.", MaxFile)
+			Because("The file is longer than %d bytes.", MaxFile).Advise(intactFile())
 	case len(bytes.TrimSpace(data)) == 0:
-		return nil, nil, problem.New(problem.Mismatch, "the file is empty")
+		return nil, nil, problem.New(problem.Mismatch, "the file is empty").Advise(intactFile())
 	case bytes.Contains(data, []byte(pemBegin)):
 		return parsePEM(ctx, data, ask)
 	case pkcs12.Is(data):
 		contents, err := pkcs12.Open(ctx, data, ask)
 		if err == nil && contents.Private == nil {
-			err = notAKey("a PKCS#12 file of certificates alone")
+			err = notAKey("a PKCS#12 file without a private key")
 		}
 		return contents.Private, contents.Certificates, err
 	}
@@ -92,7 +93,7 @@ func parsePEM(ctx context.Context, data []byte, ask secret.Asker) (crypto.Privat
 		case block.Type == "CERTIFICATE":
 			certificate, err := x509.ParseCertificate(bytes.Clone(block.Bytes))
 			if err != nil {
-				return nil, nil, damaged("the certificate beside the key", err)
+				return nil, nil, damaged("the certificate next to the key", err)
 			}
 			certificates = append(certificates, certificate)
 		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
@@ -103,29 +104,31 @@ func parsePEM(ctx context.Context, data []byte, ask secret.Asker) (crypto.Privat
 	}
 	switch {
 	case blocks < bytes.Count(data, []byte(pemBegin)):
-		return nil, nil, problem.New(problem.Mismatch, "a PEM block of the file is damaged or cut off").
-			Because("%d of its %d blocks can be read.", blocks, bytes.Count(data, []byte(pemBegin)))
+		return nil, nil, problem.New(problem.Mismatch, "a PEM block of the file is damaged or incomplete").
+			Because("%d of its %d blocks can be read.", blocks, bytes.Count(data, []byte(pemBegin))).
+			Advise(intactFile())
 	case len(keys) > 1:
 		return nil, nil, problem.New(problem.Mismatch, "the file has %d private keys", len(keys)).
-			Because("Only one can be meant.")
+			Because("An import needs a file with exactly one private key.").Advise(intactFile())
 	case len(keys) == 1:
 		private, err := parseBlock(ctx, keys[0], ask)
 		return private, certificates, err
 	case len(certificates) > 0:
 		return nil, nil, notAKey("a certificate without its private key")
 	}
-	return nil, nil, notAKey(fmt.Sprintf("PEM of the kind %q", strings.Join(others, ", ")))
+	return nil, nil, notAKey(fmt.Sprintf("PEM of type %q", strings.Join(others, ", ")))
 }
 
 // parseBlock reads a PEM block whose label ends in PRIVATE KEY.
 func parseBlock(ctx context.Context, block *pem.Block, ask secret.Asker) (crypto.PrivateKey, error) {
 	switch block.Type {
 	case "OPENSSH PRIVATE KEY":
-		return nil, notAKey("a key in OpenSSH's own form").
-			Hint("ssh-keygen -p -m PKCS8 -f COPY turns a copy of it into PKCS#8")
+		return nil, notAKey("a key in OpenSSH's own format, which ssh-keygen converts in place").
+			Advise(advice.Run("ssh-keygen", "-p", "-m", "PKCS8", "-f", "COPY"))
 	case "PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY":
 	default:
-		return nil, problem.New(problem.NotSupported, "keys of the kind %q cannot be read", block.Type)
+		return nil, problem.New(problem.NotSupported, "keys of type %q are not supported", block.Type).
+			Because("Supported algorithms: %s.", listed(key.Algorithms()))
 	}
 	if block.Headers["DEK-Info"] == "" {
 		return parseDER(ctx, block.Bytes, ask)
@@ -163,18 +166,24 @@ func passwordOf(what string) secret.Request {
 
 func wrongPassword(cause error) error {
 	p := problem.New(problem.Mismatch, "the password does not open the private key").
-		Because("It is the password that the file was made with, not a PIN of the card.").
-		Hint("the same command with --password prompt")
+		Because("The file needs the password that it was created with, not a card PIN.").
+		Advise(advice.Repeat(advice.Ask(secret.Password)))
 	p.Cause = cause
 	return p
 }
 
 func notAKey(kind string) *problem.Error {
-	return problem.New(problem.Mismatch, "the file is not a private key").Because("It is %s.", kind)
+	return problem.New(problem.Mismatch, "the file is not a private key").
+		Because("The file holds %s.", kind).
+		Advise(intactFile())
 }
 
 func damaged(what string, cause error) error {
-	p := problem.New(problem.Mismatch, "%s is damaged or cut off", what)
+	p := problem.New(problem.Mismatch, "%s is damaged or incomplete", what).Advise(intactFile())
 	p.Cause = cause
 	return p
+}
+
+func intactFile() advice.Advice {
+	return advice.Say("Choose an intact file with one private key in PKCS#8, PKCS#12, PKCS#1 or SEC1.")
 }

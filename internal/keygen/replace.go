@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -20,13 +21,14 @@ func mayWrite(k key.Key, occupant *key.Occupant, replace string) error {
 	case named == plain(occupant.Fingerprint):
 		return nil
 	case named == "":
-		return problem.New(problem.Refused, "the slot has a key in it, which would be lost").
-			Because("It is %s.", inWords(occupant)).
-			Hint("--replace %s", occupant.Fingerprint)
+		return problem.New(problem.Refused, "the slot already holds a key").
+			Because("The new key would replace %s, which would be lost permanently.", inWords(occupant)).
+			AllowedBy(advice.Set(advice.Replace, occupant.Fingerprint)).
+			Advise(advice.Do(advice.ShowCard))
 	}
-	return problem.New(problem.Refused, "the key to replace is another one").
-		Because("--replace names %s; in %s there is %s.", other(named, occupant), k.Reference(), inWords(occupant)).
-		Hint("cardctl info")
+	return problem.New(problem.Refused, "the key to replace is not the one in this slot").
+		Because("%s was given, but %s holds %s.", other(named, occupant), k.Reference(), inWords(occupant)).
+		Advise(advice.Do(advice.ShowCard))
 }
 
 // other is a fingerprint that is not the occupant's. What is not as long may be
@@ -35,13 +37,13 @@ func other(named string, occupant *key.Occupant) string {
 	if len(named) == len(plain(occupant.Fingerprint)) {
 		return named
 	}
-	return "something else"
+	return "Something else"
 }
 
 func inWords(o *key.Occupant) string {
 	words := "the " + string(o.Algorithm) + " key " + o.Fingerprint
 	if !o.Created.IsZero() {
-		words += ", made on " + o.Created.UTC().Format(time.RFC3339)
+		words += ", created on " + o.Created.UTC().Format(time.RFC3339)
 	}
 	return words
 }
@@ -58,8 +60,8 @@ func plain(fingerprint string) string {
 func publicOf(private crypto.PrivateKey) (crypto.PublicKey, error) {
 	withPublic, ok := private.(interface{ Public() crypto.PublicKey })
 	if !ok {
-		return nil, problem.New(problem.NotSupported, "a key of this kind cannot be put on a card").
-			Because("It is neither RSA nor of an elliptic curve (%T).", private)
+		return nil, problem.New(problem.NotSupported, "a key of this type cannot be imported").
+			Because("The key is neither RSA nor elliptic-curve (%T).", private)
 	}
 	return withPublic.Public(), nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -69,7 +70,7 @@ const (
 )
 
 func explain(ctx context.Context, err error) error {
-	const convert = "openssl pkcs12 -in FILE -out all.pem makes PEM of it"
+	convert := advice.Run("openssl", "pkcs12", "-in", "FILE", "-out", "all.pem")
 	var unknown pkcs12.NotImplementedError
 	switch {
 	case err == nil:
@@ -78,20 +79,20 @@ func explain(ctx context.Context, err error) error {
 		return ctx.Err()
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return problem.New(problem.Mismatch, "the password does not open the PKCS#12 file").
-			Because("It is the password that the file was made with, not a PIN of the card.").
-			Hint("the same command with --password prompt")
+			Because("The file needs the password that it was created with, not a card PIN.").
+			Advise(advice.Repeat(advice.Ask(secret.Password)))
 	case err.Error() == severalKeys:
 		return problem.New(problem.Mismatch, "the PKCS#12 file has several private keys").
-			Because("Only one can be meant.").
-			Hint("%s, and the one that is meant can be given alone", convert)
+			Because("An import needs a file with exactly one key. openssl converts this one to PEM, from which the key can be copied to a file of its own.").
+			Advise(convert)
 	case err.Error() == noKey:
 		return problem.New(problem.Mismatch, "the PKCS#12 file has no private key").
-			Because("Without one, its certificates cannot be told apart from others.").
-			Hint("openssl pkcs12 -in FILE -nokeys -out certs.pem makes PEM of its certificates")
+			Because("Without a key, cardctl cannot read the certificates in it. openssl converts them to PEM.").
+			Advise(advice.Run("openssl", "pkcs12", "-in", "FILE", "-nokeys", "-out", "certs.pem"))
 	case errors.As(err, &unknown), strings.HasSuffix(err.Error(), unsupported):
-		return problem.Wrap(problem.NotSupported, err, "this kind of PKCS#12 file cannot be read").Hint(convert)
+		return problem.Wrap(problem.NotSupported, err, "this type of PKCS#12 file is not supported").Advise(convert)
 	}
-	return problem.Wrap(problem.Mismatch, err, "the PKCS#12 file cannot be read").Hint("%s, if it is whole", convert)
+	return problem.Wrap(problem.Mismatch, err, "the PKCS#12 file could not be read").Advise(convert)
 }
 
 // open lets a hostile file, whose work has no end, be interrupted.

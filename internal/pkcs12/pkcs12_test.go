@@ -153,13 +153,13 @@ func TestOpenRefuses(t *testing.T) {
 		"a wrong password":      {whole, typed("guess"), problem.Mismatch, "does not open"},
 		"nobody to ask":         {whole, nobody, problem.Usage, "nobody there"},
 		"no key":                {b.export(t, "-nokeys"), typed("secret"), problem.Mismatch, "no private key"},
-		"no certificate":        {b.export(t, "-inkey", "key.pem", "-nocerts"), typed("secret"), problem.Mismatch, "cannot be read"},
-		"no MAC":                {b.export(t, "-inkey", "key.pem", "-nomac"), typed("secret"), problem.Mismatch, "cannot be read"},
-		"a cipher of nobody's":  {b.export(t, "-inkey", "key.pem", "-keypbe", "CAMELLIA-256-CBC"), typed("secret"), problem.NotSupported, "cannot be read"},
-		"RC4":                   {b.export(t, "-inkey", "key.pem", "-legacy", "-keypbe", "PBE-SHA1-RC4-128"), typed("secret"), problem.NotSupported, "cannot be read"},
-		"the first half":        {whole[:len(whole)/2], typed("secret"), problem.Mismatch, "cannot be read"},
+		"no certificate":        {b.export(t, "-inkey", "key.pem", "-nocerts"), typed("secret"), problem.Mismatch, "could not be read"},
+		"no MAC":                {b.export(t, "-inkey", "key.pem", "-nomac"), typed("secret"), problem.Mismatch, "could not be read"},
+		"a cipher of nobody's":  {b.export(t, "-inkey", "key.pem", "-keypbe", "CAMELLIA-256-CBC"), typed("secret"), problem.NotSupported, "not supported"},
+		"RC4":                   {b.export(t, "-inkey", "key.pem", "-legacy", "-keypbe", "PBE-SHA1-RC4-128"), typed("secret"), problem.NotSupported, "not supported"},
+		"the first half":        {whole[:len(whole)/2], typed("secret"), problem.Mismatch, "could not be read"},
 		"several keys":          {severalKeys(t, b), typed("secret"), problem.Mismatch, "several private keys"},
-		"BER with open lengths": {append([]byte{0x30, 0x80}, whole[4:]...), typed("secret"), problem.Mismatch, "cannot be read"},
+		"BER with open lengths": {append([]byte{0x30, 0x80}, whole[4:]...), typed("secret"), problem.Mismatch, "could not be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := pkcs12.Open(t.Context(), test.file, test.ask)
@@ -167,7 +167,7 @@ func TestOpenRefuses(t *testing.T) {
 			if !errors.As(err, &p) || p.Code != test.code || !strings.Contains(err.Error(), test.says) {
 				t.Fatalf("got %v, want %s and %q", err, test.code, test.says)
 			}
-			if p.Try == "" && test.code != problem.Usage {
+			if p.Next.IsZero() && test.code != problem.Usage {
 				t.Error("nothing is said to do next")
 			}
 			if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "guess") {
