@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
@@ -48,9 +49,9 @@ func SetPIN(ctx context.Context, d *desk.Desk, a desk.Access, which string, give
 	})
 }
 
-// UnblockPIN gives a PIN of the card that is meant its tries back and a new
-// value, by a secret that the user names, or that the environment has, or else by
-// the one that the card usually takes.
+// UnblockPIN unblocks a PIN of the card that is meant and gives it a new value, by
+// a secret that the user names, or that the environment has, or else by the one
+// that the card usually takes.
 func UnblockPIN(ctx context.Context, d *desk.Desk, a desk.Access, which string, given, environment []secret.Name) (PINReport, error) {
 	return change(ctx, d, a, which, given, "unblock-pin", func(ctx context.Context, c card.Card, role pin.Role) (pin.Change, error) {
 		able, ok := c.(card.Unblocker)
@@ -75,8 +76,9 @@ func by(ways, given, environment []secret.Name) (secret.Name, error) {
 	}
 	switch {
 	case len(named) > 1:
-		return "", problem.New(problem.Usage, "--%s and --%s are two ways to do the same", named[0], named[1]).
-			Because("One of them is enough.")
+		return "", problem.New(problem.Usage, "two secrets were given to unblock the PIN").
+			Because("Either the %s or the %s is enough.", named[0].Words(), named[1].Words()).
+			Advise(advice.Repeat().Without(advice.Field(named[1])))
 	case len(named) == 1:
 		return named[0], nil
 	}

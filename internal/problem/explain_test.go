@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+
+	"github.com/cardctl/cardctl/internal/advice"
 )
 
 func TestSentence(t *testing.T) {
@@ -22,7 +24,7 @@ func TestSentence(t *testing.T) {
 }
 
 func TestExplained(t *testing.T) {
-	refused := New(Refused, "not confirmed").Because("The answer was no.").Hint("say yes")
+	refused := New(Refused, "not confirmed").Because("The answer was no.").Advise(advice.Repeat())
 	for _, test := range []struct {
 		name string
 		err  error

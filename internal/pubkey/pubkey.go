@@ -35,7 +35,7 @@ func Fingerprint(public crypto.PublicKey) string {
 }
 
 // ErrDigest is a digest for which there is no DigestInfo.
-var ErrDigest = fmt.Errorf("%w: no RSA signatures over this digest", errors.ErrUnsupported)
+var ErrDigest = fmt.Errorf("%w: RSA signatures do not support this digest", errors.ErrUnsupported)
 
 // DigestInfo is the structure of RFC 8017, 9.2, around a digest of SHA-256,
 // SHA-384 or SHA-512; ErrDigest for others.
@@ -63,5 +63,5 @@ func Agreement(public crypto.PublicKey) (*ecdh.PublicKey, error) {
 	case *ecdsa.PublicKey:
 		return key.ECDH()
 	}
-	return nil, fmt.Errorf("%w: no key agreement with a %T", errors.ErrUnsupported, public)
+	return nil, fmt.Errorf("%w: a %T has no key agreement", errors.ErrUnsupported, public)
 }

@@ -44,7 +44,7 @@ type assuanError struct {
 	text string
 }
 
-func (e *assuanError) Error() string { return "pinentry says: " + e.text }
+func (e *assuanError) Error() string { return "pinentry reports: " + e.text }
 
 // refused reports whether err is the other side's answer, which leaves the
 // dialogue as it was.

@@ -3,6 +3,7 @@ package secret
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os/exec"
 	"runtime"
@@ -33,7 +34,7 @@ func (r *Resolver) runCommand(ctx context.Context, line string) ([]byte, error) 
 	if !strings.ContainsAny(line, " \t\n;&|<>()$`\"'") {
 		// The shell would repeat a word that it does not know, and it may be a secret.
 		if _, err := exec.LookPath(line); err != nil {
-			return nil, problem.New(problem.Usage, "there is no such program")
+			return nil, problem.New(problem.Usage, "no such program")
 		}
 	}
 	shell, option := "sh", "-c"
@@ -46,7 +47,7 @@ func (r *Resolver) runCommand(ctx context.Context, line string) ([]byte, error) 
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, problem.Wrap(problem.Usage, err, "the command cannot be started")
+		return nil, problem.Wrap(problem.Usage, err, "the command could not be started")
 	}
 	// A child of the shell may keep the pipe open after the shell is gone.
 	stop := context.AfterFunc(ctx, func() { _ = out.Close() })
@@ -79,7 +80,7 @@ func drain(r io.Reader) {
 func exitProblem(what string, err error) error {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return problem.New(problem.Usage, "%s failed", what).Because("It ended with %s.", exit.ProcessState)
+		return problem.New(problem.Usage, "%s failed", what).Because("%s", problem.Sentence(fmt.Sprintf("%s ended with %s", what, exit.ProcessState)))
 	}
 	return problem.Wrap(problem.Usage, err, what+" failed")
 }

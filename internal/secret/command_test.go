@@ -57,7 +57,7 @@ func TestCommandErrorsPassThrough(t *testing.T) {
 	r := &Resolver{Env: os.Environ(), Stderr: &stderr, Sources: sources(t, "pin", "command:echo locked >&2; exit 3")}
 	_, err := r.Ask(t.Context(), Request{Name: PIN})
 	var p *problem.Error
-	if !errors.As(err, &p) || p.Why != "It ended with exit status 3." || stderr.String() != "locked\n" {
+	if !errors.As(err, &p) || p.Why != "The command ended with exit status 3." || stderr.String() != "locked\n" {
 		t.Errorf("%v, stderr %q", err, stderr.String())
 	}
 }

@@ -59,7 +59,7 @@ func checkMode(mode fs.FileMode) error {
 	case mode.IsDir():
 		return problem.New(problem.Usage, "it is a directory")
 	case !mode.IsRegular() && mode.Type() != fs.ModeNamedPipe:
-		return problem.New(problem.Usage, "it is neither a file nor a pipe")
+		return problem.New(problem.Usage, "it is neither a regular file nor a pipe")
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ var byteOrderMarks = []string{"\xEF\xBB\xBF", "\xFF\xFE", "\xFE\xFF"}
 func refusal(b []byte) error {
 	for _, mark := range byteOrderMarks {
 		if bytes.HasPrefix(b, []byte(mark)) {
-			return unmeant("it begins with a byte-order mark", "Save it as UTF-8 without one, or as plain ASCII.")
+			return unmeant("it begins with a byte-order mark", "A secret must be saved as UTF-8 without such a mark, or as plain ASCII.")
 		}
 	}
 	switch {
@@ -46,23 +46,23 @@ func refusal(b []byte) error {
 	case len(b) > MaxLength:
 		return errTooLong
 	case bytes.IndexFunc(b, lineEnd) >= 0:
-		return unmeant("it has more than one line", "A secret is one line with one line end at most.")
+		return unmeant("it has more than one line", "A secret is a single line, with at most one line ending.")
 	case !utf8.Valid(b):
-		return unmeant("it is not UTF-8", "A secret is text in UTF-8, such as ASCII.")
+		return unmeant("it is not UTF-8", "A secret must be text in UTF-8 or plain ASCII.")
 	case bytes.Contains(b, []byte(string(utf8.RuneError))):
-		return unmeant("it holds the replacement character", "A program wrote it in place of one that it could not read.")
+		return unmeant("it contains the replacement character", "A program wrote that character instead of one that it could not read.")
 	case bytes.IndexFunc(b, unicode.IsControl) >= 0:
-		return unmeant("it holds a control character", "Nobody can type one, such as NUL or a tab, where the card asks for it.")
+		return unmeant("it contains a control character", "A control character, such as NUL or a tab, cannot be typed where the card asks for the secret.")
 	case bytes.IndexFunc(b, invisible) >= 0:
-		return unmeant("it holds an invisible character", "It may have been copied along with the secret.")
+		return unmeant("it contains an invisible character", "Such a character may have been copied along with the secret.")
 	}
 	first, _ := utf8.DecodeRune(b)
 	last, size := utf8.DecodeLastRune(b)
 	switch {
 	case blank(first) || blank(last):
-		return unmeant("it has blanks around it", "A blank at the beginning or the end is not part of a secret.")
+		return unmeant("it has spaces around it", "A secret must not begin or end with a space.")
 	case size < len(b) && quotes(first, last):
-		return unmeant("it has quotes around it", "Give it without them.")
+		return unmeant("it has quotes around it", "A secret must be given without quotes.")
 	}
 	return nil
 }

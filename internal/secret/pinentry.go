@@ -30,10 +30,9 @@ func (r *Resolver) askPinentry(ctx context.Context, q Request) (*Bytes, error) {
 	}
 	if err := cmd.Start(); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
-			return nil, problem.New(problem.Usage, "the program %s is not there", program).
-				Hint("install pinentry, or use --%s prompt", q.Name)
+			return nil, problem.New(problem.Usage, "the program %s is not installed", program)
 		}
-		return nil, problem.Wrap(problem.Usage, err, "pinentry cannot be started")
+		return nil, problem.Wrap(problem.Usage, err, "pinentry could not be started")
 	}
 	stop := context.AfterFunc(ctx, func() { _ = out.Close() })
 	defer stop()
@@ -69,7 +68,7 @@ func (r *Resolver) pinentryDialogue(a *assuan, q Request) (*Bytes, error) {
 	for _, c := range [][2]string{
 		{"SETTITLE", "cardctl"},
 		{"SETDESC", description},
-		{"SETPROMPT", string(q.Name) + ":"},
+		{"SETPROMPT", q.Name.Words() + ":"},
 	} {
 		if err := a.command(c[0], c[1]); err != nil {
 			return nil, err
@@ -85,7 +84,7 @@ func (r *Resolver) pinentryDialogue(a *assuan, q Request) (*Bytes, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.command("SETREPEATERROR", "They differ. Once more."); err != nil && !refused(err) {
+	if err := a.command("SETREPEATERROR", "The entries differ. Try again."); err != nil && !refused(err) {
 		return nil, err
 	}
 	return a.getPIN()
@@ -109,7 +108,7 @@ func askTwice(a *assuan, q Request) (*Bytes, error) {
 	defer again.Wipe()
 	if !bytes.Equal(s.Reveal(), again.Reveal()) {
 		s.Wipe()
-		return nil, problem.New(problem.Usage, "it was typed differently the second time")
+		return nil, problem.New(problem.Usage, "the two entries differed")
 	}
 	return s, nil
 }

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -106,7 +108,7 @@ func TestPinentry(t *testing.T) {
 	}
 	want := []string{
 		"OPTION ttyname=/dev/pts/7", "OPTION ttytype=vt100", "OPTION lc-ctype=C.UTF-8",
-		"SETTITLE cardctl", "SETDESC user PIN, 100%25 yours%0A3 tries left", "SETPROMPT pin:", "GETPIN", "BYE",
+		"SETTITLE cardctl", "SETDESC user PIN, 100%25 yours%0A3 tries left", "SETPROMPT PIN:", "GETPIN", "BYE",
 	}
 	if !slices.Equal(told, want) {
 		t.Errorf("told %q", told)
@@ -119,7 +121,7 @@ func TestPinentryNew(t *testing.T) {
 		told string // once
 		ok   bool
 	}{
-		{"repeats", "SETREPEATERROR They differ. Once more.", true},
+		{"repeats", "SETREPEATERROR The entries differ. Try again.", true},
 		{"asked twice", "SETDESC Repeat new PIN", true},
 		{"differs", "SETDESC Repeat new PIN", false},
 	}
@@ -138,11 +140,11 @@ func TestPinentryNew(t *testing.T) {
 
 func TestPinentryProblems(t *testing.T) {
 	for role, what := range map[string]string{
-		"cancel":  "PIN from --pin pinentry: cancelled",
-		"empty":   "PIN from --pin pinentry: it is empty",
-		"long":    "PIN from --pin pinentry: it is longer than 4096 bytes",
-		"dies":    "PIN from --pin pinentry: pinentry failed",
-		"garbage": "PIN from --pin pinentry: pinentry failed",
+		"cancel":  "PIN from pinentry: cancelled",
+		"empty":   "PIN from pinentry: it is empty",
+		"long":    "PIN from pinentry: it is longer than 4096 bytes",
+		"dies":    "PIN from pinentry: pinentry failed",
+		"garbage": "PIN from pinentry: pinentry failed",
 	} {
 		t.Run(role, func(t *testing.T) {
 			s, _, err := askFakePinentry(t, t.Context(), role, Request{Name: PIN, Label: "PIN"})
@@ -170,7 +172,7 @@ func TestPinentryNotThere(t *testing.T) {
 	r := &Resolver{Sources: sources(t, "pin", "pinentry"), Pinentry: "no-such-pinentry"}
 	_, err := r.Ask(t.Context(), Request{Name: PIN})
 	var p *problem.Error
-	if !errors.As(err, &p) || p.Code != problem.Usage || !strings.Contains(p.Try, "--pin prompt") {
+	if !errors.As(err, &p) || p.Code != problem.Usage || !reflect.DeepEqual(p.Next, advice.Repeat(advice.Ask(PIN))) {
 		t.Errorf("%+v", err)
 	}
 }

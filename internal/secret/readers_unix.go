@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -18,7 +19,7 @@ func checkReaders(_ *os.File, mode fs.FileMode, path string) error {
 	if mode.Perm()&readableByOthers == 0 {
 		return nil
 	}
-	return problem.New(problem.Usage, "others can read it").
-		Because("Its permissions are %v: group or others may read a secret there.", mode.Perm()).
-		Hint("chmod 600 '%s'", path)
+	return problem.New(problem.Usage, "other users can read it").
+		Because("The permissions of the file are %v. Only its owner may be able to read a secret.", mode.Perm()).
+		Advise(advice.Run("chmod", "600", path))
 }

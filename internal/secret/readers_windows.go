@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -95,7 +96,7 @@ func account(sid *windows.SID) string {
 }
 
 func readableBy(who, path string) error {
-	return problem.New(problem.Usage, "others can read it").
-		Because("Its access control list lets %s read a secret there.", who).
-		Hint(`icacls "%s" /inheritance:r /grant:r "%%USERNAME%%:R"`, path)
+	return problem.New(problem.Usage, "other users can read it").
+		Because("The access control list of the file lets %s read it.", who).
+		Advise(advice.Run("icacls", path, "/inheritance:r", "/grant:r", "%USERNAME%:R"))
 }

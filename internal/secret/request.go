@@ -3,6 +3,7 @@ package secret
 import (
 	"context"
 	"errors"
+	"strings"
 )
 
 // Name is which secret is wanted. It is the name of the flag that gives its
@@ -25,6 +26,14 @@ const (
 	CardKeys        Name = "card-keys"
 	NewCardKeys     Name = "new-card-keys"
 )
+
+// Words are what a person calls the secret.
+func (n Name) Words() string {
+	if n == ResetCode {
+		return "resetting code"
+	}
+	return strings.NewReplacer("-", " ", "pin", "PIN", "so", "SO", "puk", "PUK").Replace(string(n))
+}
 
 // Request says which secret a workflow needs and what a person has to know to
 // type it.

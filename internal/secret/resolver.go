@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -77,9 +78,11 @@ func (r *Resolver) Ask(ctx context.Context, q Request) (*Bytes, error) {
 	case (!ok || source.kind == kindPrompt) && !r.canPrompt():
 		return nil, r.missing(q)
 	case !ok:
-		source, where = Source{kind: kindPrompt}, "prompt"
+		source, where = Source{kind: kindPrompt}, places[kindPrompt]
 	case source.kind == kindPinentry && r.NoInput:
-		return nil, problem.New(problem.Usage, "%s from %s: --no-input forbids to ask", q.label(), where)
+		return nil, problem.New(problem.Usage, "%s from %s: nobody may be asked", q.label(), where).
+			Because("The command was told not to prompt.").
+			Advise(advice.Repeat(advice.Ask(q.Name)))
 	}
 	if q.Waiting != nil && source.waits() {
 		if err := q.Waiting(); err != nil {
@@ -99,12 +102,16 @@ func (r *Resolver) Ask(ctx context.Context, q Request) (*Bytes, error) {
 	case problem.Is(err, problem.Interrupted):
 		return nil, err
 	}
-	return nil, problem.Wrap(problem.Usage, err, q.label()+" from "+where)
+	p := problem.Wrap(problem.Usage, err, q.label()+" from "+where)
+	if p.Next.IsZero() {
+		p.Advise(advice.Repeat(advice.Ask(q.Name)))
+	}
+	return nil, p
 }
 
 func (r *Resolver) source(name Name) (source Source, where string, ok bool) {
 	if s := r.Sources[name]; s.kind != kindNone {
-		return s, "--" + string(name) + " " + kindNames[s.kind], true
+		return s, places[s.kind], true
 	}
 	if value, ok := lookup(r.Env, name.Variable()); ok && value != "" {
 		return Source{kind: kindEnv, argument: name.Variable()}, name.Variable(), true
@@ -117,23 +124,22 @@ func (r *Resolver) canPrompt() bool {
 }
 
 func (r *Resolver) missing(q Request) error {
-	why := "there is no terminal to ask on"
+	why := "there is no terminal to prompt on"
 	if r.NoInput {
-		why = "--no-input forbids to ask"
+		why = "the command was told not to prompt"
 	}
-	p := problem.New(problem.Usage, "%s: not given", q.label()).Hint("--%s env:NAME", q.Name)
+	p := problem.New(problem.Usage, "%s was not given", q.label()).Advise(advice.Repeat(advice.Ask(q.Name)))
 	p.Cause = ErrMissing
 	if r.Sources[q.Name].kind == kindPrompt {
-		return p.Because("--%s is to be typed, and %s. Other sources are env:NAME, file:PATH, fd:N, stdin and command:CMD.", q.Name, why)
+		return p.Because("The named source is the prompt, and %s. Other sources: %s.", why, listed(kindCommand))
 	}
-	return p.Because("--%s is not there (env:NAME, file:PATH, fd:N, stdin or command:CMD), %s is not set, and %s.",
-		q.Name, q.Name.Variable(), why)
+	return p.Because("No source was named, %s is not set, and %s. Valid sources: %s.", q.Name.Variable(), why, listed(kindCommand))
 }
 
 // label is what to call the secret.
 func (q Request) label() string {
 	if q.Label == "" {
-		return string(q.Name)
+		return q.Name.Words()
 	}
 	return q.Label
 }
@@ -191,9 +197,9 @@ func (r *Resolver) prompt(ctx context.Context, q Request) (*Bytes, error) {
 		}
 		s.Wipe()
 		if attempt == promptAttempts {
-			return nil, problem.New(problem.Usage, "it was typed differently %d times", promptAttempts)
+			return nil, problem.New(problem.Usage, "the two entries differed %d times", promptAttempts)
 		}
-		if err := r.Terminal.Show("They differ. Once more."); err != nil {
+		if err := r.Terminal.Show("The entries differ. Try again."); err != nil {
 			return nil, err
 		}
 	}

@@ -3,14 +3,17 @@ package secret
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -155,8 +158,8 @@ func TestAskSaysWhatToType(t *testing.T) {
 	if !errors.As(err, &p) {
 		t.Fatal(err)
 	}
-	if p.What != "admin PIN of card 1: not given" || !strings.Contains(p.Why, "CARDCTL_ADMIN_PIN") ||
-		!strings.Contains(p.Try, "--admin-pin env:NAME") {
+	if p.What != "admin PIN of card 1 was not given" || !strings.Contains(p.Why, "CARDCTL_ADMIN_PIN") ||
+		!reflect.DeepEqual(p.Next, advice.Repeat(advice.Ask(AdminPIN))) {
 		t.Errorf("%+v", p)
 	}
 }
@@ -262,7 +265,7 @@ func TestAskRepeatsNoArgument(t *testing.T) {
 		r := &Resolver{Env: os.Environ(), Sources: sources(t, "pin", source)}
 		_, err := r.Ask(t.Context(), Request{Name: PIN, Label: "user PIN"})
 		var p *problem.Error
-		if !errors.As(err, &p) || p.Code != problem.Usage || strings.Contains(p.What+p.Why+p.Try, "7773") {
+		if !errors.As(err, &p) || p.Code != problem.Usage || strings.Contains(fmt.Sprint(p.What, p.Why, p.Next), "7773") || !reflect.DeepEqual(p.Next, advice.Repeat(advice.Ask(PIN))) {
 			t.Errorf("%s: %+v", source, p)
 		}
 	}

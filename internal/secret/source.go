@@ -1,18 +1,15 @@
 package secret
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // MaxLength is the longest secret that a source may give, in bytes.
 const MaxLength = 4096
-
-// forms are what a source looks like.
-const forms = "env:NAME, file:PATH, fd:N, stdin, command:CMD, pinentry or prompt"
 
 type kind int
 
@@ -23,19 +20,39 @@ const (
 	kindFD
 	kindStdin
 	kindCommand
-	kindPinentry
+	kindPinentry // from here on a person is asked
 	kindPrompt
 )
 
-var kindNames = [...]string{
-	kindEnv: "env", kindFile: "file", kindFD: "fd", kindStdin: "stdin",
-	kindCommand: "command", kindPinentry: "pinentry", kindPrompt: "prompt",
+// forms are what a source looks like, and places where it is, in words.
+var (
+	forms = [...]string{
+		kindEnv: "env:NAME", kindFile: "file:PATH", kindFD: "fd:N", kindStdin: "stdin",
+		kindCommand: "command:CMD", kindPinentry: "pinentry", kindPrompt: "prompt",
+	}
+	places = [...]string{
+		kindEnv: "the environment", kindFile: "a file", kindFD: "a file descriptor", kindStdin: "stdin",
+		kindCommand: "a command", kindPinentry: "pinentry", kindPrompt: "the prompt",
+	}
+)
+
+// word is what a source begins with.
+func (k kind) word() string {
+	word, _, _ := strings.Cut(forms[k], ":")
+	return word
 }
 
 // Kinds are the first words of sources.
 func Kinds() []string {
-	return slices.DeleteFunc(slices.Clone(kindNames[:]), func(name string) bool { return name == "" })
+	var words []string
+	for k := kindEnv; k <= kindPrompt; k++ {
+		words = append(words, k.word())
+	}
+	return words
 }
+
+// listed are the forms of these kinds and all before, in words.
+func listed(last kind) string { return strings.Join(forms[kindEnv:last+1], ", ") }
 
 // Source says where a secret comes from; it never holds the secret. The zero
 // value is no source.
@@ -50,11 +67,11 @@ type Source struct {
 // be the secret itself, so it is a problem.Usage that does not repeat it.
 func ParseSource(s string) (Source, error) {
 	name, argument, hasArgument := strings.Cut(s, ":")
-	for k, known := range kindNames {
-		if known == "" || name != known {
+	for k := kindEnv; k <= kindPrompt; k++ {
+		if name != k.word() {
 			continue
 		}
-		source := Source{kind: kind(k), argument: argument}
+		source := Source{kind: k, argument: argument}
 		switch source.kind {
 		case kindStdin, kindPinentry, kindPrompt:
 			if !hasArgument {
@@ -76,10 +93,11 @@ func ParseSource(s string) (Source, error) {
 			}
 		}
 	}
-	return Source{}, problem.New(problem.Usage, "not a source of a secret").
-		Because("A secret itself is never given on the command line, where other programs can see it.").
-		Hint("give where it comes from: %s", forms)
+	return Source{}, problem.New(problem.Usage, "not a secret source").
+		Because("%s Valid sources: %s.", neverTyped, listed(kindPrompt))
 }
+
+const neverTyped = "A secret is not accepted on the command line, where other programs can see it."
 
 // variableName reports whether s is a name as POSIX shells know them. Digits
 // alone are none: env:123456 is more likely a PIN.
@@ -106,16 +124,16 @@ func (s Source) String() string {
 	case kindNone:
 		return ""
 	case kindEnv, kindFile, kindFD:
-		return kindNames[s.kind] + ":" + s.argument
+		return s.kind.word() + ":" + s.argument
 	}
-	return kindNames[s.kind]
+	return s.kind.word()
 }
 
 // Flag is a source on the command line. It fits the Value interfaces of flag
 // and pflag. Setting it never fails, because flag libraries repeat in their
 // errors what they were given; Source says what was wrong with it.
 type Flag struct {
-	// WellKnown, if there is one, is taken in place of a source: the name of a
+	// WellKnown, if there is one, is accepted instead of a source: the name of a
 	// secret that everybody knows.
 	WellKnown string
 
@@ -148,16 +166,15 @@ func (f *Flag) NamesWellKnown() bool { return f.wellKnown }
 // Type is the placeholder in help texts.
 func (f *Flag) Type() string { return "source" }
 
-// Source returns what was set; the zero Source where nothing was. name is the
-// flag's name in the error.
+// Source returns what was set; the zero Source where nothing was. name is which
+// secret it is for.
 func (f *Flag) Source(name Name) (Source, error) {
 	if f.err == nil {
 		return f.source, nil
 	}
-	p := problem.Wrap(problem.Usage, f.err, "--"+string(name))
-	places := "It comes from " + forms + "."
+	p := problem.Wrap(problem.Usage, f.err, name.Words()).Advise(advice.Repeat(advice.Ask(name)))
 	if f.WellKnown != "" {
-		places += " There is also " + f.WellKnown + ", for the ones that everybody knows."
+		p.Because("%s Valid sources: %s, and %s for the well-known value.", neverTyped, listed(kindPrompt), f.WellKnown)
 	}
-	return Source{}, p.Because("%s %s", p.Reason(), places).Hint("--%s env:NAME", name)
+	return Source{}, p
 }

@@ -3,9 +3,11 @@ package secret
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -35,12 +37,12 @@ func TestParseSourceRefusesValues(t *testing.T) {
 		}
 		var p *problem.Error
 		errors.As(err, &p)
-		text := fmt.Sprintf("%v %+v %s", err, p, p.Try)
+		text := fmt.Sprintf("%v %+v", err, p)
 		if strings.Contains(text, "123456") {
 			t.Errorf("%q is repeated in %q", s, text)
 		}
-		if !strings.Contains(p.Try, "env:NAME") {
-			t.Errorf("%q: the hint %q does not show the form", s, p.Try)
+		if !strings.Contains(p.Why, "Valid sources: env:NAME, file:PATH, fd:N, stdin, command:CMD, pinentry, prompt.") {
+			t.Errorf("%q: %q does not list the sources", s, p.Why)
 		}
 	}
 }
@@ -69,7 +71,7 @@ func TestFlag(t *testing.T) {
 	}
 	_, err := f.Source(AdminPIN)
 	var p *problem.Error
-	if !errors.As(err, &p) || p.Code != problem.Usage || !strings.HasPrefix(p.Try, "--admin-pin env:NAME") {
+	if !errors.As(err, &p) || p.Code != problem.Usage || !reflect.DeepEqual(p.Next, advice.Repeat(advice.Ask(AdminPIN))) {
 		t.Errorf("%+v", p)
 	}
 	if s := f.String() + err.Error(); strings.Contains(s, "123456") {
@@ -103,7 +105,7 @@ func TestFlagWellKnown(t *testing.T) {
 		_ = keys.Set(value)
 		_, err := keys.Source(CardKeys)
 		var p *problem.Error
-		if !errors.As(err, &p) || keys.NamesWellKnown() || !strings.Contains(p.Reason(), "default") || strings.Contains(err.Error()+p.Try, "4041") {
+		if !errors.As(err, &p) || keys.NamesWellKnown() || !strings.Contains(p.Reason(), "default") || strings.Contains(fmt.Sprint(err, p.Next), "4041") {
 			t.Errorf("%q: %v", value, err)
 		}
 	}

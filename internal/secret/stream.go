@@ -41,8 +41,7 @@ func (r *Resolver) file(fd int) (io.Reader, error) {
 	case fd == 0:
 		return r.Stdin, nil
 	case runtime.GOOS == "windows":
-		return nil, problem.New(problem.NotSupported, "Windows has no file descriptors").
-			Hint("use env:NAME, file:PATH or stdin")
+		return nil, problem.New(problem.NotSupported, "Windows has no file descriptors")
 	case !slices.Contains(r.Descriptors, fd):
 		return nil, errNotHanded
 	}
@@ -61,7 +60,7 @@ func (r *Resolver) file(fd int) (io.Reader, error) {
 }
 
 var errNotHanded = problem.New(problem.Usage, "no such file descriptor").
-	Because("It was not open when cardctl was started. A shell opens it by 3<FILE behind the command.")
+	Because("The descriptor was not open when cardctl started. In a shell, 3<FILE after the command opens descriptor 3.")
 
 // readLine reads to the end of a line, which it returns as well, and not a byte
 // more.
@@ -74,7 +73,7 @@ func readLine(r io.Reader) ([]byte, error) {
 		case n == 1 && b[len(b)-1] == '\n', errors.Is(err, io.EOF) && len(b) > 0:
 			return b, nil
 		case errors.Is(err, io.EOF):
-			return nil, problem.New(problem.Usage, "no line is left in it")
+			return nil, problem.New(problem.Usage, "it has no more lines")
 		case err != nil:
 			Wipe(b)
 			return nil, readError(err)
@@ -108,5 +107,5 @@ func readError(err error) error {
 	if errors.As(err, &system) {
 		err = system.Err // the path may be a secret in the wrong place
 	}
-	return problem.Wrap(problem.Usage, err, "it cannot be read")
+	return problem.Wrap(problem.Usage, err, "it could not be read")
 }

@@ -100,7 +100,7 @@ func (t *Terminal) open() error {
 
 func (t *Terminal) write(s string) error {
 	if _, err := t.out.WriteString(s); err != nil {
-		return fmt.Errorf("the terminal cannot be written to: %w", err)
+		return fmt.Errorf("could not write to the terminal: %w", err)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func checkReadableFile(t *testing.T, p platform) {
 		t.Fatal(err)
 	}
 	init := []string{"init", "--yes", "--pin", "file:pin", "--admin-pin", "env:NEW_ADMIN_PIN"}
-	refused(t, p, dir, 2, "others can read it", init...)
+	refused(t, p, dir, 2, "other users can read it", init...)
 	if err := os.Chmod(name, 0o600); err != nil {
 		t.Fatal(err)
 	}
