@@ -17,7 +17,7 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// Options is what Initialise shall do.
+// Options are how Initialise works.
 type Options struct {
 	Label string
 	// FactoryPINs leaves the PINs that the card comes with.
@@ -79,7 +79,7 @@ func initialise(ctx context.Context, here family.At, able card.Initialiser, o Op
 
 // untouched says that nothing was changed yet.
 func untouched(here family.At, err error) error {
-	if explained, ok := problem.Explained(err, "init", fmt.Sprintf("Nothing on the %s was changed.", here.Kind())); ok {
+	if explained, ok := problem.Explained(err, "", fmt.Sprintf("Nothing on the %s was changed.", here.Kind())); ok {
 		return explained
 	}
 	return err

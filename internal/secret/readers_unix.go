@@ -20,6 +20,6 @@ func checkReaders(_ *os.File, mode fs.FileMode, path string) error {
 		return nil
 	}
 	return problem.New(problem.Usage, "other users can read it").
-		Because("The permissions of the file are %v. Only its owner may be able to read a secret.", mode.Perm()).
+		Because("The permissions of the file are %v. A file with a secret must be readable by its owner only.", mode.Perm()).
 		Advise(advice.Run("chmod", "600", path))
 }

@@ -150,7 +150,8 @@ func (r *Resolver) read(ctx context.Context, s Source, q Request) ([]byte, error
 	case kindEnv:
 		value, ok := lookup(r.Env, s.argument)
 		if !ok {
-			return nil, problem.New(problem.Usage, "the variable is not set")
+			return nil, problem.New(problem.Usage, "the variable is not set").
+				Because("A shell passes on only the variables that are exported.")
 		}
 		return []byte(value), nil
 	case kindFile:
