@@ -185,7 +185,7 @@ func TestErrorsNameWhatIsThere(t *testing.T) {
 		"set-pin user --new-pin:777312":                                             "--new-pin is followed by neither",
 		"set-pin user —new-pin 777312":                                              "two hyphens",
 		"lst-readers":                                                               "list-readers",
-		fmt.Sprintf("set-pin user --pin file:%s --new-pin env:UNSET", d.file()+"x"): "--pin file",
+		fmt.Sprintf("set-pin user --pin file:%s --new-pin env:UNSET", d.file()+"x"): "from a file: no such file",
 	} {
 		if r := d.run(t.Context(), strings.Fields(command)); r.exit < 2 || r.exit > 3 || !strings.Contains(r.stderr, want) || strings.Contains(r.stderr, "777312") {
 			t.Errorf("%s: %d, no %q in\n%s", command, r.exit, want, r.stderr)
