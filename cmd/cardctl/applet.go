@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -19,13 +20,15 @@ func newAppletCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "applet",
 		Short: "Manage the applets of a Java card (GlobalPlatform)",
-		Long: `Look into the files of applets, see what is on a Java card, install and delete
-applets, and replace the card's keys.
+		Long: `Inspect applet files, list what is on a Java card, install and delete applets,
+and replace the card keys.
 
-The card wants its keys: --card-keys says where they come from, one key or
-ENC:MAC:DEK in hexadecimal; --card-keys default names the test keys of blank
-cards. A card locks itself for good after a few wrong keys, so once some failed
-no others are tried on that card without --retry-keys.`,
+The card requires its card keys. --card-keys names their source, which holds one
+key or ENC:MAC:DEK in hexadecimal. --card-keys default means the test keys of
+blank cards.
+
+A card locks itself permanently after a few wrong keys. So after a failure,
+cardctl tries no more keys on that card unless you add --retry-keys.`,
 		Example: `  cardctl applet inspect IsoApplet.cap
   cardctl applet list --card-keys default
   cardctl applet install IsoApplet.cap --card-keys default`,
@@ -55,23 +58,23 @@ const defaultKeys = "default"
 
 func (f *domainFlags) add(flags *pflag.FlagSet) {
 	f.secrets.addKeys(flags, secret.CardKeys, "card keys")
-	flags.StringVar(&f.isd, "isd", "", "`AID` of the security domain, where it is not the issuer's")
-	flags.Uint8Var(&f.keyVersion, "key-version", 0, "`version` of the card keys; without it the card's choice")
+	flags.StringVar(&f.isd, "isd", "", "`AID` of the security domain (default: the issuer's)")
+	flags.Uint8Var(&f.keyVersion, "key-version", 0, "`version` of the card keys (default: the card chooses)")
 	flags.Uint8Var(&f.keyIndex, "key-index", 0, "`index` of the card keys")
-	flags.StringVar(&f.diversification, "diversification", "", "`way` in which the card's keys are made of master keys: emv, visa2, kdf3")
+	flags.StringVar(&f.diversification, "diversification", "", "`method` that derives the card keys from master keys: emv, visa2, kdf3")
 	flags.StringVar(&f.level, "security-level", "c-mac", "`level` of the secure channel: "+strings.Join(applet.LevelNames(), ", "))
 	f.addRetry(flags)
 }
 
 func (f *domainFlags) addRetry(flags *pflag.FlagSet) {
-	flags.BoolVar(&f.retryKeys, "retry-keys", false, "try keys although some failed on this card before")
+	flags.BoolVar(&f.retryKeys, "retry-keys", false, "try keys even though some have failed on this card")
 }
 
 // addKeys makes a flag for card keys, which can be those that everybody knows.
 func (s *secretFlags) addKeys(flags *pflag.FlagSet, name secret.Name, usage string) {
 	s.add(flags, name, usage)
 	s.sources[name].WellKnown = defaultKeys
-	s.given[name].Usage = "where the " + usage + " come from, or " + defaultKeys + " for the test keys of blank cards"
+	s.given[name].Usage = "source of the " + usage + ", or " + defaultKeys + " for the test keys of blank cards"
 }
 
 // wish is what the flags say.
@@ -89,13 +92,11 @@ func readApplet(ctx context.Context, env *session, path string) (*applet.File, e
 	switch {
 	case problem.Is(err, problem.NotFound):
 		return nil, problem.Wrap(problem.NotFound, err, path).
-			Because("There is no such file.").Hint("cardctl %s --help", env.command)
-	case errors.As(err, &p) && p.Try == "" && p.Code != problem.Mismatch:
-		return nil, p.Hint("the name of a CAP or IJC file")
-	case errors.As(err, &p) && p.Try == "" && strings.EqualFold(filepath.Ext(path), ".cap"):
-		return nil, p.Hint("fetch the file again; unzip -t %s says whether it is whole", path)
-	case errors.As(err, &p) && p.Try == "":
-		return nil, p.Hint("fetch the file again, or make it again from the CAP file")
+			Because("The file does not exist.").Advise(nearby(path))
+	case errors.As(err, &p) && p.Try == "" && p.Next.IsZero() && p.Code == problem.Mismatch && strings.EqualFold(filepath.Ext(path), ".cap"):
+		return nil, p.Advise(advice.Run("unzip", "-t", path))
+	case errors.As(err, &p) && p.Try == "" && p.Next.IsZero():
+		return nil, p.Advise(advice.Run("file", path))
 	}
 	return f, err
 }

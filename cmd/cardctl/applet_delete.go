@@ -19,9 +19,9 @@ func newAppletDeleteCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete AID",
 		Short: "Delete an application or a package from a Java card",
-		Long: `Delete an application from a Java card with all that it keeps, or a package. A
-package from which something was installed is refused, unless --with-applets
-lets that go too.`,
+		Long: `Delete an application and its data from a Java card, or delete a package. If
+applets were installed from the package, it is deleted only with --with-applets,
+which deletes them too.`,
 		Example: `  cardctl applet delete F276A288BCFBA69D34F31001 --card-keys default
   cardctl applet delete F276A288BCFBA69D34F310 --with-applets --yes \
       --card-keys file:card.keys`,
@@ -29,7 +29,7 @@ lets that go too.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runAppletDelete(cmd.Context(), env, &o, args[0]) },
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.withApplets, "with-applets", false, "delete what was installed from the package too")
+	flags.BoolVar(&o.withApplets, "with-applets", false, "also delete everything installed from the package")
 	o.domain.add(flags)
 	return cmd
 }

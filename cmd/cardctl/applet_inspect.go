@@ -16,8 +16,8 @@ func newAppletInspectCmd(env *session) *cobra.Command {
 		Use:   "inspect FILE",
 		Short: "Show what is in a CAP or IJC file",
 		Long: `Show what is in a CAP or IJC file: its package and applets with their AIDs, the
-Java Card version that it needs, what it imports, and what is loaded. No card is
-needed.`,
+Java Card version that it needs, its imports, and what would be loaded. No card
+is needed.`,
 		Example: "  cardctl applet inspect IsoApplet.cap\n  cardctl applet inspect IsoApplet.cap -o json",
 		Args:    oneArg("the CAP or IJC file"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runAppletInspect(cmd.Context(), env, args[0]) },
@@ -48,7 +48,7 @@ func (r *appletFileReport) text(s *output.Sheet) {
 	s.Field("Java Card", r.JavaCard)
 	s.Field("GlobalPlatform", r.GlobalPlatform)
 	if r.Integers {
-		s.Field("integers", "it uses the type int, which not every card has")
+		s.Field("integers", "uses the type int, which not every card supports")
 	}
 	for _, p := range r.Imports {
 		s.Field("imports", packageText(p))

@@ -20,19 +20,20 @@ func newAppletInstallCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "install FILE",
 		Short: "Install an applet from a CAP or IJC file",
-		Long: `Load the package in a CAP or IJC file onto the card, install applets of it, and
-see that they are there. The file, the parameters and what is on the card are
-checked before anything is changed; where a step fails, what was loaded is
-removed again, or the error says what stayed.
+		Long: `Load the package in a CAP or IJC file onto the card, install its applets, and
+check that the card lists them. Before changing anything, cardctl checks the
+file, the parameters and what is on the card. If a step fails, it deletes what
+it loaded, or the error says what remains.
 
-Whether the card has room is checked before too, where the card tells; one that
-turns out to be full keeps nothing of the package.
+If the card reports its free memory, cardctl also checks that the package fits.
+A card that turns out to be full keeps nothing of the package.
 
-With --replace, what is deleted is shown and has to be confirmed: the keys and
-data in it are lost, also if the card then refuses the new package.
+With --replace, cardctl shows what will be deleted and asks you to confirm. Keys
+and data in it are lost, even if the card then refuses the new package.
 
-A file with several applets wants --applet for each one to install; --instance,
-as often and in the same order, gives them other AIDs than those in the file.`,
+A file with several applets needs --applet for each one to install. To install
+them under other AIDs than those in the file, repeat --instance in the same
+order.`,
 		Example: `  cardctl applet install IsoApplet.cap --card-keys default
   cardctl applet install SmartPGP.cap --card-keys file:card.keys \
       --instance D276000124010304AFAF000000000000
@@ -45,14 +46,14 @@ as often and in the same order, gives them other AIDs than those in the file.`,
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVar(&o.Applets, "applet", nil, "`AID` of an applet in the file")
-	flags.StringSliceVar(&o.Instances, "instance", nil, "`AID` that the installed applet gets")
+	flags.StringSliceVar(&o.Instances, "instance", nil, "`AID` of the installed applet (default: the one in the file)")
 	flags.StringVar(&o.Parameters, "parameters", "", "the applet's own install parameters, in `hex`")
 	flags.StringVar(&o.Privileges, "privileges", "", "`names` of the applet's privileges, such as default-selected,card-lock")
-	flags.StringVar(&o.Memory, "memory", "", "`limits` in bytes: code=N,data=N,volatile=N")
-	flags.StringVar(&o.LoadHash, "load-hash", "", "send the `hash` of the load file: sha1, sha256, or without a value the one that suits the card")
+	flags.StringVar(&o.Memory, "memory", "", "memory `limits` in bytes: code=N,data=N,volatile=N")
+	flags.StringVar(&o.LoadHash, "load-hash", "", "send the `hash` of the load file: sha1 or sha256 (no value: the one that suits the card)")
 	flags.Lookup("load-hash").NoOptDefVal = "auto"
-	flags.BoolVar(&o.Replace, "replace", false, "first delete the package and everything that was installed from it")
-	flags.BoolVar(&o.DryRun, "dry-run", false, "check everything, on the card too, and change nothing")
+	flags.BoolVar(&o.Replace, "replace", false, "first delete the package and everything installed from it")
+	flags.BoolVar(&o.DryRun, "dry-run", false, "check everything, including the card, and change nothing")
 	o.domain.add(flags)
 	return cmd
 }
@@ -91,7 +92,7 @@ func (env *session) loading(p applet.Progress) {
 func planText(s *output.Sheet, p *applet.Plan) {
 	done := "Installed the package "
 	if p.DryRun {
-		done = "Nothing is in the way of the package "
+		done = "Ready to install the package "
 	}
 	s.Heading(done + packageText(p.Package) + " in " + p.Reader)
 	for _, i := range p.Instances {
@@ -100,7 +101,7 @@ func planText(s *output.Sheet, p *applet.Plan) {
 			s.Field("of the applet", i.Applet.String())
 		}
 	}
-	replaced := "deleted before"
+	replaced := "deleted first"
 	if p.DryRun {
 		replaced = "to be deleted"
 	}

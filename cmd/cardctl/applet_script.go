@@ -18,16 +18,20 @@ func newAppletScriptCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "script FILE",
 		Short: "Run a GPShell script",
-		Long: `Run a GPShell script as it is, on the card that is meant here, whatever reader
-it names. FILE is - for stdin. A command or an option that is not known ends it
-before anything is sent to the card. The keys are those in the script, and
-${NAME} in it is a variable of the environment.
+		Long: `Run a GPShell script unchanged on the selected card (see --reader and --serial).
+A reader named in the script is ignored. FILE is the script, or - for stdin.
 
-A script that deletes something or replaces card keys has to be confirmed.
+cardctl refuses an unknown command or option before it sends anything to the
+card. The card keys are those in the script. ${NAME} in the script stands for an
+environment variable.
 
-Unlike GPShell, delete leaves a package alone that something was installed from,
-but for --with-applets. A security domain with another of the known AIDs than
-the script selects is selected all the same, and said. The commands are:
+If the script deletes something or replaces card keys, cardctl asks you to
+confirm.
+
+Unlike GPShell, delete does not delete a package that applets were installed
+from, unless you add --with-applets. If the card's security domain has a
+different well-known AID from the one in the script, cardctl selects it anyway
+and reports that. The commands are:
 
 ` + scriptCommands(),
 		Example: "  cardctl applet script install.gpsh\n  cardctl applet script list.gpsh --reader sim:desk",
@@ -36,7 +40,7 @@ the script selects is selected all the same, and said. The commands are:
 			return runAppletScript(cmd.Context(), env, &f, withApplets, args[0])
 		},
 	}
-	cmd.Flags().BoolVar(&withApplets, "with-applets", false, "with a package, delete what was installed from it")
+	cmd.Flags().BoolVar(&withApplets, "with-applets", false, "with a package, also delete everything installed from it")
 	f.addRetry(cmd.Flags())
 	return cmd
 }

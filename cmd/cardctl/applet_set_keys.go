@@ -27,14 +27,14 @@ func newAppletSetKeysCmd(env *session) *cobra.Command {
 	var o appletSetKeysOptions
 	cmd := &cobra.Command{
 		Use:   "set-keys --keys-file FILE",
-		Short: "Replace the keys of a Java card",
-		Long: `Replace the keys of a Java card by those of --new-card-keys, or by random ones
-with --generate. They are in FILE, which only you can read, before the card has
-them, and the card has proved that it has them before success is said. FILE
-stays unless the card refused the keys.
+		Short: "Replace the card keys of a Java card",
+		Long: `Replace the card keys of a Java card with those of --new-card-keys, or with
+random ones (--generate). cardctl writes them to FILE, readable only by you,
+before it changes the card. It reports success only after the card has proved
+that it has the new keys. FILE is kept unless the card refused the keys.
 
-FILE is what opens the card from then on: --card-keys file:FILE. Who loses it
-has lost the card.`,
+Afterwards, FILE opens the card: --card-keys file:FILE. If you lose FILE, you
+lose control of the card.`,
 		Example: `  cardctl applet set-keys --generate --keys-file card.keys --card-keys default
   cardctl applet set-keys --new-card-keys command:'pass card' \
       --keys-file card.keys \
@@ -44,10 +44,10 @@ has lost the card.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.keysFile, "keys-file", "", "new `file` for the new keys")
-	flags.BoolVar(&o.generate, "generate", false, "make random keys")
+	flags.BoolVar(&o.generate, "generate", false, "generate random keys")
 	o.domain.secrets.addKeys(flags, secret.NewCardKeys, "new card keys")
-	flags.Uint8Var(&o.newVersion, "new-key-version", 0, "`version` of the new keys, 1 to 127; without it that of the old ones")
-	flags.BoolVar(&o.add, "add", false, "keep the old keys on the card beside the new ones")
+	flags.Uint8Var(&o.newVersion, "new-key-version", 0, "`version` of the new keys, 1 to 127 (default: that of the old keys)")
+	flags.BoolVar(&o.add, "add", false, "keep the old keys on the card next to the new ones")
 	o.domain.add(flags)
 	_ = cmd.MarkFlagRequired("keys-file")
 	cmd.MarkFlagsMutuallyExclusive("generate", string(secret.NewCardKeys))
@@ -56,7 +56,7 @@ has lost the card.`,
 
 func runAppletSetKeys(ctx context.Context, env *session, o *appletSetKeysOptions) error {
 	if o.newVersion > maxKeyVersion {
-		return problem.New(problem.Usage, "--new-key-version %d", o.newVersion).Because("It is 1 to %d.", maxKeyVersion)
+		return problem.New(problem.Usage, "--new-key-version %d is out of range", o.newVersion).Because("Card keys have a version from 1 to %d.", maxKeyVersion)
 	}
 	domain, err := o.domain.wish().Parse()
 	if err != nil {
@@ -78,6 +78,6 @@ func runAppletSetKeys(ctx context.Context, env *session, o *appletSetKeysOptions
 		s.Field("version", decimal(int(report.Version)))
 		s.Field("kind", fmt.Sprintf("%s, %d bit", report.Cipher, report.Bits))
 		s.Field("check values", fmt.Sprintf("ENC %s, MAC %s, DEK %s", report.CheckValues[0], report.CheckValues[1], report.CheckValues[2]))
-		s.Field("from now on", "--card-keys file:"+report.File)
+		s.Field("use it with", "--card-keys file:"+report.File)
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -43,8 +44,8 @@ func (env *session) readerChoices(ctx context.Context, _ *cobra.Command) ([]choi
 
 // chooseKey asks which of the keys that are there now is meant.
 func (env *session) chooseKey(ctx context.Context) (string, error) {
-	missing := problem.New(problem.Usage, "which key?").
-		Because("--key is missing.").Hint("--key %s", inventory.ExampleKey())
+	missing := problem.New(problem.Usage, "--key is missing").
+		Advise(advice.Repeat(advice.Set(advice.Key, inventory.ExampleKey())))
 	if env.flags.noInput || !env.terminal.Available() {
 		return "", missing
 	}
@@ -163,6 +164,15 @@ func (env *session) simulatedChoices(context.Context, *cobra.Command) ([]choice,
 	var choices []choice
 	for _, card := range list {
 		choices = append(choices, choice{card.Name, strings.Join(card.Applications, ", ")})
+	}
+	return choices, nil
+}
+
+// profileChoices are the profiles of simulated cards.
+func (env *session) profileChoices(context.Context, *cobra.Command) ([]choice, error) {
+	var choices []choice
+	for _, p := range simulate.Profiles() {
+		choices = append(choices, choice{p.Name, p.Description})
 	}
 	return choices, nil
 }

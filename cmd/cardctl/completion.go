@@ -23,11 +23,11 @@ var shells = []string{"bash", "zsh", "fish", "powershell"}
 func newCompletionCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion " + strings.Join(shells, "|"),
-		Short: "Write the completion script of a shell",
-		Long: `Write the completion script of a shell to stdout.
+		Short: "Print a shell completion script",
+		Long: `Print the completion script for a shell to stdout.
 
-bash: needs the package bash-completion. fish and zsh: where the shell looks
-for completions, see the examples.`,
+For bash, install the package bash-completion. For fish and zsh, write the
+script to a directory that the shell reads, as in the examples.`,
 		Example: `  source <(cardctl completion bash)
   cardctl completion zsh > "${fpath[1]}/_cardctl"
   cardctl completion fish > ~/.config/fish/completions/cardctl.fish`,
@@ -49,7 +49,7 @@ func runCompletion(env *session, root *cobra.Command, shell string) error {
 		return root.GenPowerShellCompletionWithDesc(env.Out)
 	}
 	return problem.New(problem.Usage, "unknown shell %q", shell).
-		Because("There are scripts for %s.", strings.Join(shells, ", "))
+		Because("Valid shells: %s.", strings.Join(shells, ", "))
 }
 
 // completionTime is how long a shell waits for what is there now.
@@ -84,7 +84,7 @@ func (env *session) flagChoices() map[string]choices {
 	return map[string]choices{
 		"reader": env.readerChoices, "serial": env.serialChoices, "module": env.moduleChoices,
 		"key": env.keyChoices, "algorithm": env.algorithmChoices, "token": env.tokenChoices,
-		"output":         words(formatText, formatJSON),
+		"profile": env.profileChoices, "output": words(formatText, formatJSON),
 		"app":            words(cardinit.Apps()...),
 		"usage":          words(keygen.Usages()...),
 		"digest":         words("sha256", "sha384", "sha512"),

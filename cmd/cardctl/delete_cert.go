@@ -19,7 +19,7 @@ func newDeleteCertCmd(env *session) *cobra.Command {
 	var o deleteCertOptions
 	cmd := &cobra.Command{
 		Use:     "delete-cert --key REF",
-		Short:   "Remove a certificate from the card",
+		Short:   "Delete a certificate from the card",
 		Example: "  cardctl delete-cert --key OPENPGP.3\n  cardctl delete-cert --key OPENPGP.3 --yes --admin-pin env:ADMIN_PIN",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runDeleteCert(cmd.Context(), env, &o) },

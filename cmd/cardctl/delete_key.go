@@ -20,10 +20,10 @@ func newDeleteKeyCmd(env *session) *cobra.Command {
 	var o deleteKeyOptions
 	cmd := &cobra.Command{
 		Use:   "delete-key --key REF --fingerprint FP",
-		Short: "Delete a key, which cannot be undone",
-		Long: `Delete a private key, where the card or token can do that. --fingerprint names
-the key, as info and gen-key show it, so that no other one is deleted; then
-there is a question, or --yes.`,
+		Short: "Delete a private key permanently",
+		Long: `Delete a private key, if the card or token can do that. Give the key's
+fingerprint, as shown by info and gen-key, so that no other key is deleted.
+cardctl asks for confirmation unless you add --yes.`,
 		Example: `  cardctl delete-key --key 'pkcs11:token=desk;object=vpn' --module softhsm2 \
   --fingerprint 5F9C34EE8A72B1D00E6A41F3C27D98B65F9C34EE8A72B1D00E6A41F3C27D98B6`,
 		Args: noArgs,

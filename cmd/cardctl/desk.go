@@ -55,7 +55,7 @@ type applicationFlags struct {
 
 // add makes the flags of a command that can work on the applications.
 func (f *applicationFlags) add(flags *pflag.FlagSet, applications []string) {
-	flags.StringVar(&f.app, "app", "", "`application`, where the card holds more than one: "+strings.Join(applications, ", "))
+	flags.StringVar(&f.app, "app", "", "`application` to use if the card has several: "+strings.Join(applications, ", "))
 	flags.StringVar(&f.token, "token", "", "PKCS#11 token: its `label` or its URI")
 }
 

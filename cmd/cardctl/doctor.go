@@ -15,10 +15,10 @@ import (
 func newDoctorCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Look for what keeps cards from working here",
-		Long: `Look for what keeps cards from working on this machine: the PC/SC daemon,
-permissions, drivers of readers, Java cards with the keys of the factory,
-programs that hold cards, PKCS#11 modules. Nothing is changed.`,
+		Short: "Diagnose why cards do not work on this machine",
+		Long: `Diagnose why cards do not work on this machine. doctor checks the PC/SC daemon,
+permissions, reader drivers, PKCS#11 modules, programs that hold cards, and Java
+cards that still have factory keys. It changes nothing.`,
 		Example: "  cardctl doctor\n  cardctl doctor -o json",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), env) },

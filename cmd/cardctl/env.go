@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -126,8 +127,9 @@ func (env *Env) stateDir() (string, error) {
 			return filepath.Join(dir, place.below), nil
 		}
 	}
-	return "", problem.New(problem.Failed, "no place to remember anything").
-		Because("Neither CARDCTL_STATE_DIR nor HOME is set.").Hint("CARDCTL_STATE_DIR=DIR in front of the command")
+	return "", problem.New(problem.Failed, "no state directory").
+		Because("Neither CARDCTL_STATE_DIR nor HOME is set.").
+		Advise(advice.Run("export", "CARDCTL_STATE_DIR=cardctl-state"))
 }
 
 // name notes what is run.
@@ -228,19 +230,19 @@ func (env *session) result(kind string, document any, text func(*output.Sheet)) 
 
 // notWritten is a result that nobody takes.
 func notWritten(err error) error {
-	if stopped, ok := problem.Explained(err, "", "The work is done, and its result was not taken from stdout."); ok {
+	if stopped, ok := problem.Explained(err, "", "The command completed, but its output could not be written."); ok {
 		return stopped
 	}
-	return problem.Wrap(problem.Failed, err, "the result cannot be written to stdout").
-		Because("The work is done; what takes its result does not [%s].", err).
-		Hint("cardctl info")
+	return problem.Wrap(problem.Failed, err, "the result could not be written to stdout").
+		Because("The command completed; only its output is lost [%s].", err).
+		Advise(advice.Do(advice.ShowCard))
 }
 
-// notLetGo is a card or a token that was not let go after the work on it.
+// notLetGo is a card or a token that was not released after the work on it.
 func notLetGo(err error) error {
-	return problem.Wrap(problem.Failed, err, "the card was not let go").
-		Because("The command did its work, and its result stands; the card may still take the PIN for verified [%s].", err).
-		Hint("take the card out and put it in again, then: cardctl info")
+	return problem.Wrap(problem.Failed, err, "the card was not released").
+		Because("The command completed and its result stands. The PIN may stay verified until you remove the card [%s].", err).
+		Advise(advice.Do(advice.ListReaders, advice.Switch(advice.Wait)))
 }
 
 // silent says that Err is for errors alone.

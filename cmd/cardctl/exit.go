@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,26 +64,7 @@ func (env *session) next(code problem.Code) advice.Advice {
 	}
 }
 
-// meaning is why where the failure itself says it all, so that the three lines
-// are there.
-func meaning(code problem.Code) string {
-	switch code {
-	case problem.Usage:
-		return "The command was not run."
-	case problem.NotFound:
-		return "It is not there, or not to be told from others."
-	case problem.NotSupported:
-		return "This card, module or version cannot do that."
-	case problem.Mismatch:
-		return "It is not what it should be."
-	case problem.Refused:
-		return "Something would be lost."
-	default:
-		return "Nothing more is known."
-	}
-}
-
-// told is what the user is told: three lines, or a document.
+// told is what the user is told: two or three lines, or a document.
 type told struct {
 	code           problem.Code
 	what, why, try string
@@ -192,7 +172,7 @@ func stateIn(err, cause error) string {
 	if _, state, told := strings.Cut(err.Error(), cause.Error()+". "); told {
 		return state
 	}
-	return "The card is as cardctl info now shows it."
+	return ""
 }
 
 type errorReport struct {
@@ -203,8 +183,8 @@ type errorReport struct {
 	TriesLeft *int         `json:"triesLeft,omitempty"`
 }
 
-// fail tells the user in three lines, or in one document, and returns the exit
-// status.
+// fail tells the user what failed, why where that adds something, and what to type
+// next, or writes one document. It returns the exit status.
 func (env *session) fail(err error) int {
 	p := env.diagnose(err)
 	status := exitStatus(p.code)
@@ -214,7 +194,9 @@ func (env *session) fail(err error) int {
 		return status
 	}
 	fmt.Fprintf(env.Err, "%s %s\n", env.red("Error:"), output.Line(p.what))
-	fmt.Fprintln(env.Err, output.Line(cmp.Or(p.why, meaning(p.code))))
+	if p.why != "" {
+		fmt.Fprintln(env.Err, output.Line(p.why))
+	}
 	fmt.Fprintf(env.Err, "Try: %s\n", output.Line(p.try))
 	return status
 }

@@ -21,15 +21,15 @@ type exportFlags struct {
 func (f *exportFlags) add(flags *pflag.FlagSet, formats ...string) {
 	f.formats = formats
 	flags.StringVar(&f.format, "format", formats[0], "`format` of the result: "+strings.Join(formats, ", "))
-	flags.StringVar(&f.out, "out", "", "write the result to `file`, whole or not at all; - is stdout")
+	flags.StringVar(&f.out, "out", "", "write the result to `file` atomically; - means stdout")
 }
 
 func (f *exportFlags) check() error {
 	if slices.Contains(f.formats, f.format) {
 		return nil
 	}
-	return problem.New(problem.Usage, "no format %q here", f.format).
-		Because("There are %s.", strings.Join(f.formats, ", "))
+	return problem.New(problem.Usage, "unknown format %q", f.format).
+		Because("Valid formats: %s.", strings.Join(f.formats, ", "))
 }
 
 // exported is the result in all its forms.

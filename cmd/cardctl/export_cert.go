@@ -19,7 +19,7 @@ func newExportCertCmd(env *session) *cobra.Command {
 	var o exportCertOptions
 	cmd := &cobra.Command{
 		Use:   "export-cert --key REF",
-		Short: "Write out the certificate of a key",
+		Short: "Export the certificate of a key",
 		Example: `  cardctl export-cert --key OPENPGP.3 | openssl x509 -noout -text
   cardctl export-cert --key OPENPGP.3 --format der --out floppy.crt`,
 		Args: noArgs,
@@ -28,7 +28,7 @@ func newExportCertCmd(env *session) *cobra.Command {
 	flags := cmd.Flags()
 	keyFlag(flags, &o.key)
 	o.file.add(flags, "pem", "der")
-	o.secrets.add(flags, secret.PIN, "user PIN of a token that shows nothing without it")
+	o.secrets.add(flags, secret.PIN, "user PIN, for a token that shows nothing before login")
 	o.secrets.addLastTry(flags)
 	return cmd
 }

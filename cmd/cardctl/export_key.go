@@ -22,8 +22,8 @@ func newExportKeyCmd(env *session) *cobra.Command {
 	var o exportKeyOptions
 	cmd := &cobra.Command{
 		Use:   "export-key --key REF",
-		Short: "Write out the public key of a key",
-		Long:  "Write out the public key of a key. The private key never leaves the card.",
+		Short: "Export the public part of a key",
+		Long:  `Export the public part of a key. The private key never leaves the card.`,
 		Example: `  cardctl export-key --key OPENPGP.3
   cardctl export-key --key OPENPGP.3 --format ssh >> ~/.ssh/authorized_keys`,
 		Args: noArgs,
@@ -32,7 +32,7 @@ func newExportKeyCmd(env *session) *cobra.Command {
 	flags := cmd.Flags()
 	keyFlag(flags, &o.key)
 	o.file.add(flags, "pem", "der", "ssh")
-	o.secrets.add(flags, secret.PIN, "user PIN of a token that shows nothing without it")
+	o.secrets.add(flags, secret.PIN, "user PIN, for a token that shows nothing before login")
 	o.secrets.addLastTry(flags)
 	return cmd
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path/filepath"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -20,9 +22,18 @@ func (env *session) readFile(ctx context.Context, file string, limit int64) ([]b
 	data, err := input.File(ctx, file, limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, problem.Wrap(problem.NotFound, err, "cannot read "+file).
-			Because("There is no such file.").Hint("cardctl %s --help", env.command)
+			Because("The file does not exist.").Advise(nearby(file))
 	}
 	return data, unreadable(ctx, err, file)
+}
+
+// nearby is advice to look at the nearest directory of a missing file.
+func nearby(file string) advice.Advice {
+	dir := filepath.Dir(file)
+	for !isThere(dir) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+	}
+	return advice.Run("ls", dir)
 }
 
 func unreadable(ctx context.Context, err error, what string) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -43,12 +44,12 @@ func (f *sharedFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.serial, "serial", "", "card with this `serial`, or a unique ending of it")
 	flags.StringVarP(&f.module, "module", "m", "", "PKCS#11 `module`: a path, or a name such as opensc")
 	flags.StringVarP(&f.output, "output", "o", formatText, "output `format`: text or json")
-	flags.BoolVarP(&f.yes, "yes", "y", false, "do not ask before something is destroyed")
+	flags.BoolVarP(&f.yes, "yes", "y", false, "do not ask for confirmation before destroying data")
 	flags.BoolVar(&f.noInput, "no-input", false, "never prompt")
 	flags.StringVar(&f.trace, "trace", "", "write every APDU to `file`, secrets blanked")
 	flags.DurationVar(&f.timeout, "timeout", 0, "give up after this `time`, such as 30s")
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, "results and errors only")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say more about what is done")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print only results and errors")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print more detail")
 }
 
 // complete takes what is not given from the environment, and checks the rest.
@@ -66,11 +67,13 @@ func (f *sharedFlags) complete(cmd *cobra.Command, getenv func(string) string) e
 	switch {
 	case f.output != formatText && f.output != formatJSON:
 		f.output = formatText
-		return problem.New(problem.Usage, "unknown output format").Because("Valid formats: text, json.").Hint("--output json")
+		return problem.New(problem.Usage, "unknown output format").Because("Valid formats: text, json.").
+			Advise(advice.Repeat(advice.Set(advice.Output, formatJSON)))
 	case f.timeout < 0:
-		return problem.New(problem.Usage, "a timeout of %s is in the past", f.timeout).Because("It is counted from now on.")
+		return problem.New(problem.Usage, "a timeout of %s is negative", f.timeout).
+			Advise(advice.Repeat(advice.Set(advice.Timeout, "30s")))
 	case f.quiet && f.verbose:
-		return problem.New(problem.Usage, "--quiet and --verbose contradict each other").Because("One says less, the other more.")
+		return problem.New(problem.Usage, "--quiet and --verbose contradict each other").Advise(advice.Repeat().Without(advice.Verbose))
 	}
 	return nil
 }
@@ -109,9 +112,9 @@ func flagProblem(cmd *cobra.Command, err error) error {
 		p = problem.New(problem.Usage, "the value of --%s is not a %s", f.Name, kindOf(f))
 	case errors.As(err, &missing):
 		p = problem.New(problem.Usage, "--%s needs a value", missing.GetFlag().Name).
-			Because("It is: %s.", strings.ReplaceAll(missing.GetFlag().Usage, "`", ""))
+			Because("Expected: %s.", strings.ReplaceAll(missing.GetFlag().Usage, "`", ""))
 	case errors.As(err, &malformed):
-		p = problem.New(problem.Usage, "a flag that is malformed").Because("It has the form --name value or --name=value.")
+		p = problem.New(problem.Usage, "malformed flag").Because("A flag has the form --name value or --name=value.")
 	}
 	return p
 }
@@ -123,16 +126,16 @@ func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) *problem.Erro
 	typed := unknown.GetSpecifiedName()
 	letters := unknown.GetSpecifiedShortnames()
 	if f := flagIn(cmd, letters); f != nil {
-		return problem.New(problem.Usage, "--%s has two dashes", f.Name).
-			Because("With one dash each letter is a flag of its own.").Hint("--%s %s", f.Name, placeholder(f))
+		return problem.New(problem.Usage, "--%s needs two dashes", f.Name).
+			Because("With one dash, each letter is a separate flag.").Advise(filledIn(f))
 	}
 	if f := flagIn(cmd, typed); f != nil {
-		return problem.New(problem.Usage, "--%s is followed by neither a blank nor =", f.Name).
-			Because("A flag has the form --name value or --name=value.").Hint("--%s %s", f.Name, placeholder(f))
+		return problem.New(problem.Usage, "--%s needs a space or = before its value", f.Name).
+			Because("A flag has the form --name value or --name=value.").Advise(filledIn(f))
 	}
-	p := problem.New(problem.Usage, "unknown flag").Because("There is none of this name in %s.", cmd.CommandPath())
+	p := problem.New(problem.Usage, "unknown flag").Because("%s has no such flag.", cmd.CommandPath())
 	if similar := similarFlag(cmd, typed); letters == "" && similar != "" {
-		p.Because("There is --%s.", similar)
+		p.Because("Did you mean --%s?", similar)
 	}
 	return p
 }
@@ -149,6 +152,14 @@ func flagIn(cmd *cobra.Command, text string) *pflag.Flag {
 	return nil
 }
 
+// filledIn is advice to give the flag in the form that it has.
+func filledIn(f *pflag.Flag) advice.Advice {
+	if f.Value.Type() == "bool" {
+		return advice.Repeat(advice.Switch(advice.Field(f.Name)))
+	}
+	return advice.Repeat(advice.Fill(advice.Field(f.Name)))
+}
+
 // placeholder is what stands for a flag's value in a hint.
 func placeholder(f *pflag.Flag) string {
 	if _, ok := f.Value.(*secret.Flag); ok {
@@ -163,11 +174,11 @@ func kindOf(f *pflag.Flag) string {
 	case "duration":
 		return "time such as 30s or 2m"
 	case "bool":
-		return "truth value; it needs none"
+		return "truth value, which you can omit"
 	case "int":
 		return "number"
 	case "uint8":
-		return "number of 0 to 255"
+		return "number from 0 to 255"
 	default:
 		return kind
 	}
@@ -210,8 +221,8 @@ func distance(a, b string) int {
 // was typed is not repeated: it may be a secret in the wrong place.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return problem.New(problem.Usage, "no argument is wanted, and there %s", count(len(args), "is one", "are %d")).
-			Because("There are only flags to %s.%s", cmd.CommandPath(), otherDash(args))
+		return problem.New(problem.Usage, "%s", count(len(args), "unexpected argument", "%d unexpected arguments")).
+			Because("%s accepts only flags.%s", cmd.CommandPath(), otherDash(args))
 	}
 	return nil
 }
@@ -222,8 +233,8 @@ func oneArg(what string) cobra.PositionalArgs {
 		if len(args) == 1 && args[0] != "" {
 			return nil
 		}
-		return problem.New(problem.Usage, "one argument is wanted, and there %s", count(len(args), "is one that is empty", "are %d")).
-			Because("It is %s.%s", what, otherDash(args))
+		return problem.New(problem.Usage, "expected one argument, got %s", count(len(args), "an empty one", "%d")).
+			Because("Expected: %s.%s", what, otherDash(args))
 	}
 }
 
@@ -242,7 +253,7 @@ func atMostOneArg(what string) cobra.PositionalArgs {
 func otherDash(args []string) string {
 	for _, arg := range args {
 		if first, _ := utf8.DecodeRuneInString(arg); first != '-' && unicode.Is(unicode.Pd, first) {
-			return " One begins with another dash; a flag begins with two hyphens."
+			return " An argument begins with another kind of dash; a flag begins with two hyphens."
 		}
 	}
 	return ""

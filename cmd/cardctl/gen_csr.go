@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -22,12 +24,13 @@ func newGenCSRCmd(env *session) *cobra.Command {
 	var o genCSROptions
 	cmd := &cobra.Command{
 		Use:   "gen-csr --key REF --subject DN",
-		Short: "Make a certificate request that the card signs",
-		Long: `Make a PKCS#10 request for a key on the card, signed by the card, and check it
-before it is written. With --self-signed it is a certificate instead.
+		Short: "Create a certificate request signed by the card",
+		Long: `Create a certificate request (PKCS#10) for a key on the card. The card signs it,
+and cardctl checks it before writing it. With --self-signed, create a
+self-signed certificate instead.
 
-The subject is written as RFC 4514 has it, CN=me,O="Snake Oil, Ltd",C=XY, or as
-OpenSSL does, /C=XY/O=Snake Oil, Ltd/CN=me.`,
+Write the subject as in RFC 4514, CN=me,O="Snake Oil, Ltd",C=XY, or as in
+OpenSSL, /C=XY/O=Snake Oil, Ltd/CN=me.`,
 		Example: `  cardctl gen-csr --key OPENPGP.3 --subject 'CN=Floppy Head,C=XY' --out me.csr
   cardctl gen-csr --key OPENPGP.3 --subject /C=AT/CN=client27 \
       --email client27@example.com --pin env:PIN | openssl req -verify -noout
@@ -46,11 +49,11 @@ OpenSSL does, /C=XY/O=Snake Oil, Ltd/CN=me.`,
 	flags.StringArrayVar(&r.UPNs, "upn", nil, "user principal `name` for subjectAltName, repeatable")
 	flags.StringSliceVar(&r.KeyUsage, "key-usage", nil, "key usages by `name`: digitalSignature,…")
 	flags.StringSliceVar(&r.ExtKeyUsage, "ext-key-usage", nil, "extended key usages by `name` or OID: clientAuth,…")
-	flags.StringArrayVar(&r.Extensions, "extension", nil, "another extension, `OID=HEX` or OID=critical,HEX")
-	flags.StringVar(&r.Digest, "digest", "", "`digest`: sha256, sha384 or sha512")
+	flags.StringArrayVar(&r.Extensions, "extension", nil, "additional extension, `OID=HEX` or OID=critical,HEX")
+	flags.StringVar(&r.Digest, "digest", "", "signature `digest`: sha256, sha384 or sha512")
 	flags.BoolVar(&r.PSS, "pss", false, "sign with RSASSA-PSS")
-	flags.BoolVar(&o.selfSigned, "self-signed", false, "make a certificate that the key itself signs")
-	flags.IntVar(&o.days, "days", 0, "`days` that a self-signed certificate is valid")
+	flags.BoolVar(&o.selfSigned, "self-signed", false, "create a self-signed certificate instead of a request")
+	flags.IntVar(&o.days, "days", 0, "validity of a self-signed certificate in `days`")
 	o.file.add(flags, "pem", "der")
 	o.secrets.add(flags, secret.PIN, "user PIN")
 	o.secrets.addLastTry(flags)
@@ -83,12 +86,11 @@ func runGenCSR(ctx context.Context, env *session, o *genCSROptions) error {
 func (o *genCSROptions) parse() (csr.Request, error) {
 	switch {
 	case o.selfSigned && o.days < 1:
-		return csr.Request{}, problem.New(problem.Usage, "--self-signed wants --days N").
-			Because("A certificate ends some day; N is 1 or more.").
-			Hint("the same command with --days 365")
+		return csr.Request{}, problem.New(problem.Usage, "--self-signed needs --days N").
+			Because("N is the validity in days, at least 1.").Advise(advice.Repeat(advice.Set(advice.Days, "365")))
 	case !o.selfSigned && o.days != 0:
 		return csr.Request{}, problem.New(problem.Usage, "--days is for --self-signed").
-			Because("How long a certificate is valid is what the CA says.")
+			Because("The CA decides how long a certificate is valid.").Advise(advice.Repeat().Without(advice.Days))
 	}
 	if err := o.file.check(); err != nil {
 		return csr.Request{}, err

@@ -23,9 +23,9 @@ func newGenKeyCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "gen-key --key REF",
 		Aliases: []string{"keygen"},
-		Short:   "Make a key on the card",
-		Long: `Make a key on the card. A key that is there is not overwritten, unless
---replace names it by its fingerprint.`,
+		Short:   "Generate a key on the card",
+		Long: `Generate a key on the card. An existing key is not overwritten unless --replace
+names it by its fingerprint.`,
 		Example: `  cardctl gen-key --key OPENPGP.3
   cardctl gen-key --key OPENPGP.1 --algorithm rsa2048 --admin-pin env:ADMIN_PIN
   cardctl gen-key --key 'pkcs11:token=desk;object=vpn' --module softhsm2 \
@@ -35,7 +35,7 @@ func newGenKeyCmd(env *session) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	keyFlag(flags, &o.wish.Key)
-	flags.StringVarP(&o.wish.Algorithm, "algorithm", "a", "", "`algorithm`; p256 where the card can, else rsa2048")
+	flags.StringVarP(&o.wish.Algorithm, "algorithm", "a", "", "key `algorithm` (default p256 if the card supports it, otherwise rsa2048)")
 	newKeyFlags(flags, &o.wish)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
@@ -60,14 +60,14 @@ func runGenKey(ctx context.Context, env *session, o *genKeyOptions) error {
 	if report.Report, err = keygen.Generate(ctx, env.desk(), access, wish); err != nil {
 		return err
 	}
-	return env.result("KeyGenerated", report, func(s *output.Sheet) { report.text(s, "Made the key ") })
+	return env.result("KeyGenerated", report, func(s *output.Sheet) { report.text(s, "Generated the key ") })
 }
 
-// newKeyFlags are what a new key shall be, made or brought.
+// newKeyFlags describe a new key, generated or imported.
 func newKeyFlags(flags *pflag.FlagSet, w *keygen.Wish) {
-	flags.StringSliceVar(&w.Usage, "usage", nil, "what the key is `for`: "+strings.Join(keygen.Usages(), ", "))
-	flags.StringVar(&w.Label, "label", "", "`label` of the key, where it can have one")
-	flags.StringVar(&w.ID, "id", "", "`ID` of the key in hex, on a PKCS#11 token")
+	flags.StringSliceVar(&w.Usage, "usage", nil, "key `usage`: "+strings.Join(keygen.Usages(), ", "))
+	flags.StringVar(&w.Label, "label", "", "key `label`, if the key can have one")
+	flags.StringVar(&w.ID, "id", "", "key `ID` in hex, on a PKCS#11 token")
 	flags.StringVar(&w.Replace, "replace", "", "overwrite the key with this `fingerprint`")
 }
 
@@ -81,6 +81,6 @@ func (r *keyReport) text(s *output.Sheet, done string) {
 	}
 	s.Field("replaced", r.Replaced)
 	if r.StaleCertificate != "" {
-		s.Field("left over", "the certificate of the key before, "+r.StaleCertificate+"; cardctl delete-cert --key "+quoted(r.Ref)+" removes it")
+		s.Field("left over", "the certificate of the previous key, "+r.StaleCertificate+"; to delete it: cardctl delete-cert --key "+quoted(r.Ref))
 	}
 }

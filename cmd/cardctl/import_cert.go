@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -26,9 +27,9 @@ func newImportCertCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import-cert --key REF FILE",
 		Short: "Write an issued certificate to the card",
-		Long: `Write the certificate for a key to the card, and read it back. FILE is PEM, DER,
-PKCS#7 or PKCS#12, or - for stdin; of several certificates the one that matches
-the key is taken. A certificate of another key is refused.`,
+		Long: `Write a key's certificate to the card and read it back to check it. FILE is PEM,
+DER, PKCS#7 or PKCS#12, or - for stdin. If FILE has several certificates, the
+one that matches the key is used. A certificate for another key is refused.`,
 		Example: `  cardctl import-cert --key OPENPGP.3 floppy.pem
   cardctl import-cert --key OPENPGP.3 --ca ca.pem floppy.pem
   cardctl import-cert --key OPENPGP.3 --admin-pin env:ADMIN_PIN - < floppy.pem`,
@@ -37,9 +38,9 @@ the key is taken. A certificate of another key is refused.`,
 	}
 	flags := cmd.Flags()
 	keyFlag(flags, &o.key)
-	flags.StringVar(&o.chain, "chain", "", "`file` with the certificates of the issuers")
-	flags.StringVar(&o.ca, "ca", "", "`file` with the CA that the certificate has to verify with")
-	flags.BoolVar(&o.allowExpired, "allow-expired", false, "take a certificate outside its validity dates")
+	flags.StringVar(&o.chain, "chain", "", "`file` with the issuer certificates")
+	flags.StringVar(&o.ca, "ca", "", "`file` with the CA certificate to verify against")
+	flags.BoolVar(&o.allowExpired, "allow-expired", false, "accept a certificate that is expired or not yet valid")
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.add(flags, secret.Password, "password of a PKCS#12 file")
@@ -89,9 +90,9 @@ func importedText(s *output.Sheet, r *certstore.Report, now time.Time) {
 	}
 	switch {
 	case r.ChainStored:
-		s.Field("issuers", "on the card too")
+		s.Field("issuers", "also on the card")
 	case r.ChainOmitted > 0:
-		s.Field("issuers", fmt.Sprintf("%d left out, the card has no room for them: give them to the program that uses the card", r.ChainOmitted))
+		s.Field("issuers", fmt.Sprintf("%d not stored, because the card has no room: give them to the program that uses the card", r.ChainOmitted))
 	}
 }
 
@@ -111,10 +112,18 @@ func (env *session) readCertificates(ctx context.Context, file string, ask secre
 	return certificates, nil
 }
 
-// about puts the name of a file in front of what is wrong with it.
+// about puts the name of a file in front of what is wrong with it, and advises to
+// look at what kind of file it is.
 func about(err error, file string) error {
 	if file == "-" {
 		file = "stdin"
 	}
-	return problem.Wrap(problem.Failed, err, file)
+	p := problem.Wrap(problem.Failed, err, file)
+	if p.Code != problem.Mismatch || p.Try != "" || !p.Next.IsZero() {
+		return p
+	}
+	if file == "stdin" {
+		return p.Advise(advice.Do(advice.Help))
+	}
+	return p.Advise(advice.Run("file", file))
 }

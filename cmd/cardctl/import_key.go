@@ -20,10 +20,10 @@ func newImportKeyCmd(env *session) *cobra.Command {
 	var o importKeyOptions
 	cmd := &cobra.Command{
 		Use:   "import-key --key REF FILE",
-		Short: "Put an existing key on the card",
-		Long: `Put an existing private key on the card, from PKCS#12, PKCS#8 or PKCS#1, PEM or
-DER; FILE is - for stdin. A key that is there is not overwritten, unless
---replace names it by its fingerprint.`,
+		Short: "Import an existing key to the card",
+		Long: `Import an existing private key to the card. FILE is PKCS#12, PKCS#8 or PKCS#1,
+PEM or DER, or - for stdin. An existing key on the card is not overwritten
+unless --replace names it by its fingerprint.`,
 		Example: `  cardctl import-key --key OPENPGP.2 backup.p12
   cardctl import-key --key OPENPGP.2 --password file:pw \
       --admin-pin env:ADMIN_PIN key.pem`,
@@ -70,13 +70,13 @@ func runImportKey(ctx context.Context, env *session, o *importKeyOptions, file s
 	case stored != nil:
 		report.Certificate = &stored.Certificate
 	case len(certificates) > 0:
-		env.note("The file has a certificate too: cardctl import-cert --key %s %s", ref, file)
+		env.note("The file also has a certificate. To import it: cardctl import-cert --key %s %s", ref, file)
 	}
 	return env.result("KeyImported", report, func(s *output.Sheet) {
 		if report.Unchanged {
 			report.text(s, "This is already the key ")
 		} else {
-			report.text(s, "Put the key on the card: ")
+			report.text(s, "Imported the key ")
 		}
 		if report.Certificate != nil {
 			s.Field("certificate", report.Certificate.Subject)

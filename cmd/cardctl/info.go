@@ -26,11 +26,12 @@ func newInfoCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "info",
 		Short: "Show what is on a card",
-		Long: `Show everything that can be read of a card without a PIN: applications, keys,
+		Long: `Show everything that can be read from a card without a PIN: applications, keys,
 certificates and whether they match their keys, and the tries left of each PIN.
-Of a PKCS#11 token it is what the token shows before a login. The serialised ID
-of a certificate is what OpenVPN's --pkcs11-id takes; that of a PKCS#15 card is
-for OpenSC's module.`,
+For a PKCS#11 token, show what it reveals without a login.
+
+The serialised ID of a certificate is the value for OpenVPN's --pkcs11-id. For a
+PKCS#15 card, it is the ID that OpenSC's module uses.`,
 		Example: `  cardctl info
   cardctl info --reader sim:desk -o json
   cardctl info --module softhsm2 --token desk`,
@@ -147,7 +148,7 @@ func nothing(looked bool) string {
 	if looked {
 		return "No keys, no certificates"
 	}
-	return "cardctl cannot look for keys and certificates on this card"
+	return "cardctl cannot read keys and certificates on this card"
 }
 
 func keyText(s *output.Sheet, k *inventory.Key) {
@@ -161,7 +162,7 @@ func keyText(s *output.Sheet, k *inventory.Key) {
 		s.Field("created", output.Time(*k.Created))
 	}
 	if k.Touch {
-		s.Field("touch", "has to be confirmed by a touch of the card")
+		s.Field("touch", "each use must be confirmed by touching the card")
 	}
 }
 
@@ -204,7 +205,7 @@ func pinRows(pins []inventory.PIN) [][]string {
 		}
 		tries := strconv.Itoa(p.TriesLeft)
 		if p.TriesLeft < 0 {
-			tries = "not told"
+			tries = "unknown"
 		}
 		rows = append(rows, []string{p.Name, tries, fmt.Sprintf("%d to %d", p.MinLength, p.MaxLength), state})
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -23,22 +24,23 @@ func newInitCmd(env *session) *cobra.Command {
 	var o initOptions
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Erase a card, and give it its first PINs",
-		Long: `Erase a card, and give it its first PINs: --pin and --admin-pin are what it
-shall have afterwards. What will be lost is shown, and has to be confirmed.
+		Short: "Erase a card and set its first PINs",
+		Long: `Erase a card and set its first PINs. --pin and --admin-pin are the new PINs.
+init shows what will be lost and asks you to confirm.
 
-A used OpenPGP card needs its admin PIN as --current-admin-pin. A wrong one ends
-the command, and nothing is erased. If you omit it, and confirm, both PINs are
-blocked first, which is the other way to erase such a card. If init was
+A used OpenPGP card needs its current admin PIN (--current-admin-pin). If it is
+wrong, init stops and erases nothing. Without it, init asks you to confirm and
+blocks both PINs first, which is the other way to erase such a card. If init was
 interrupted, run the same command again to finish.
 
-A PKCS#15 card, --app pkcs15, gets --pin and --puk, and --so-pin where it has
-one. Where it wants its SO PIN, or without one its user PIN, to be erased, that
-is --current-so-pin; without the flag the new one is tried. A used IsoApplet
-does not report the tries of its PUK, which needs --allow-unknown-tries.
+For a PKCS#15 card (--app pkcs15), set --pin and --puk, and --so-pin if the card
+has an SO PIN. Some cards require their current SO PIN (or, if they have none,
+their user PIN) to be erased. Pass it with --current-so-pin; without that flag,
+cardctl tries the new one. A used IsoApplet does not report the tries left of
+its PUK, so it needs --allow-unknown-tries.
 
-A PKCS#11 token, --app pkcs11, gets --so-pin and --pin. A MUSCLE applet, --app
-muscle, is set up: once, with --pin, --so-pin and --puk.`,
+For a PKCS#11 token (--app pkcs11), set --so-pin and --pin. A MUSCLE applet
+(--app muscle) can be set up only once, with --pin, --so-pin and --puk.`,
 		Example: `  cardctl init
   cardctl init --yes --pin file:pin.txt --admin-pin file:admin-pin.txt
   cardctl init --yes --factory-pins --reader sim:desk
@@ -50,14 +52,14 @@ muscle, is set up: once, with --pin, --so-pin and --puk.`,
 	}
 	flags := cmd.Flags()
 	o.application.add(flags, cardinit.Apps())
-	flags.StringVar(&o.label, "label", "", "`label` of the token, where it has one")
-	flags.BoolVar(&o.factoryPINs, "factory-pins", false, "leave the PINs of the factory")
-	o.secrets.add(flags, secret.PIN, "user PIN that the card shall have")
-	o.secrets.add(flags, secret.AdminPIN, "admin PIN that the card shall have")
-	o.secrets.add(flags, secret.CurrentAdminPIN, "admin PIN that the card has now")
-	o.secrets.add(flags, secret.SOPIN, "SO PIN that the card, token or MUSCLE applet shall have")
-	o.secrets.add(flags, secret.CurrentSOPIN, "SO PIN that a PKCS#15 card has now")
-	o.secrets.add(flags, secret.PUK, "PUK of a PKCS#15 card or the unblock code of a MUSCLE applet")
+	flags.StringVar(&o.label, "label", "", "token `label`, if the token can have one")
+	flags.BoolVar(&o.factoryPINs, "factory-pins", false, "keep the factory PINs")
+	o.secrets.add(flags, secret.PIN, "new user PIN")
+	o.secrets.add(flags, secret.AdminPIN, "new admin PIN")
+	o.secrets.add(flags, secret.CurrentAdminPIN, "current admin PIN")
+	o.secrets.add(flags, secret.SOPIN, "new SO PIN")
+	o.secrets.add(flags, secret.CurrentSOPIN, "current SO PIN of a PKCS#15 card")
+	o.secrets.add(flags, secret.PUK, "new PUK of a PKCS#15 card, or new unblock code of a MUSCLE applet")
 	o.secrets.addLastTry(flags)
 	return cmd
 }
@@ -65,7 +67,7 @@ muscle, is set up: once, with --pin, --so-pin and --puk.`,
 func runInit(ctx context.Context, env *session, o *initOptions) error {
 	if o.factoryPINs && (o.secrets.flagGiven(secret.PIN) || o.secrets.flagGiven(secret.AdminPIN)) {
 		return problem.New(problem.Usage, "--factory-pins and new PINs contradict each other").
-			Because("With --factory-pins the card keeps the PINs that it comes with.")
+			Because("With --factory-pins, the card keeps its factory PINs.").Advise(advice.Repeat().Without(advice.Factory))
 	}
 	access, err := o.secrets.access(env)
 	if err != nil {
@@ -88,7 +90,7 @@ func runInit(ctx context.Context, env *session, o *initOptions) error {
 
 func describePINs(pins string) string {
 	if pins == "factory" {
-		return "the factory's, which everybody knows: cardctl set-pin changes them"
+		return "factory PINs, which are public; to change them: cardctl set-pin"
 	}
-	return "the new ones"
+	return "new"
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -16,7 +17,7 @@ func (env *session) lastWords(module string) (text []byte, status int) {
 	world.Err = &b
 	dying.Env = &world
 	status = dying.fail(problem.New(problem.Failed, "the PKCS#11 module %s crashed", module).
-		Because("It ended the whole program; what was under way may be done or not.").
-		Hint("cardctl info; another --module, or a newer version of this one"))
+		Because("The crash ended cardctl; the current step may or may not have completed. Try another module, or a newer version of this one.").
+		Advise(advice.Do(advice.ShowCard)))
 	return b.Bytes(), status
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/output"
@@ -21,14 +22,14 @@ func newListReadersCmd(env *session) *cobra.Command {
 	var o listReadersOptions
 	cmd := &cobra.Command{
 		Use:   "list-readers",
-		Short: "List readers, and what the cards in them are",
-		Long: `List the readers, whether a card is in each, and what that card is. Simulated
-cards come after the readers. --reader and --serial list what they name alone.`,
+		Short: "List readers and the cards in them",
+		Long: `List the readers and the card in each, if any. Simulated cards come last.
+--reader and --serial restrict the list to the reader or card they name.`,
 		Example: "  cardctl list-readers\n  cardctl list-readers --wait --timeout 1m\n  cardctl list-readers -o json",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runListReaders(cmd.Context(), env, &o) },
 	}
-	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait until a card is there")
+	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait until a card is inserted")
 	return cmd
 }
 
@@ -94,8 +95,8 @@ func (env *session) readerProblem(err error) *readerProblem {
 // nothingListed says why the list is empty.
 func (env *session) nothingListed() error {
 	if env.flags.serial != "" {
-		return problem.New(problem.NotFound, "no card %s", env.flags.serial).
-			Because("No card that is there has this serial.").Hint("cardctl list-readers")
+		return problem.New(problem.NotFound, "no connected card has the serial %s", env.flags.serial).
+			Advise(advice.Repeat().Without(advice.Serial))
 	}
 	return desk.NoReader()
 }
@@ -134,7 +135,7 @@ func describeApplications(list []inventory.Application) string {
 		names[i] = strings.TrimSpace(a.Name + " " + a.Version)
 	}
 	if len(names) == 0 {
-		return "none that are known here"
+		return "none that cardctl supports"
 	}
 	return strings.Join(names, ", ")
 }

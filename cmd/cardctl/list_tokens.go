@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -17,9 +18,10 @@ func newListTokensCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list-tokens",
 		Short: "List PKCS#11 tokens",
-		Long: `List the tokens of the PKCS#11 module that --module names, else of every module
-that p11-kit and cardctl know: label, model, serial, state of the PINs,
-mechanisms, and the URI of RFC 7512. A module that does not work is named.`,
+		Long: `List the tokens of the PKCS#11 module that --module names, or of every module
+that p11-kit or cardctl finds. Show the label, model, serial, PIN state,
+mechanisms and URI (RFC 7512) of each token. A module that does not work is
+reported.`,
 		Example: "  cardctl list-tokens\n  cardctl list-tokens --module softhsm2 -o json",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runListTokens(cmd.Context(), env) },
@@ -43,8 +45,7 @@ func runListTokens(ctx context.Context, env *session) error {
 	}
 	if len(list.Tokens) == 0 && (env.flags.module != "" || env.flags.serial != "") {
 		return problem.New(problem.NotFound, "no token").
-			Because("The module has none that is meant.").
-			Hint("cardctl list-readers shows the cards; cardctl doctor shows the modules")
+			Because("The module has no matching token.").Advise(advice.Do(advice.Diagnose))
 	}
 	return env.result("TokenList", list, list.text)
 }
@@ -94,7 +95,7 @@ func tokenText(s *output.Sheet, t *inventory.ListedToken) {
 		s.Field("user PIN", fmt.Sprintf("%s, %d to %d bytes", t.UserPIN, t.MinPINLength, t.MaxPINLength))
 		s.Field("SO PIN", t.SOPIN.String())
 	} else {
-		s.Field("state", "not initialised, without PINs")
+		s.Field("state", "not initialised, no PINs")
 	}
 	names := make([]string, len(t.Mechanisms))
 	for i, m := range t.Mechanisms {

@@ -123,5 +123,5 @@ func defaultOf(f *pflag.Flag) string {
 	case "", "false", "0", "0s", "[]":
 		return ""
 	}
-	return " (" + strings.Trim(f.DefValue, "[]") + " when not given)"
+	return " (default " + strings.Trim(f.DefValue, "[]") + ")"
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -14,18 +15,18 @@ import (
 // theWay is what somebody sees who does not know where to begin.
 const theWay = `cardctl: from a blank card to a certificate that works
 
-  cardctl list-readers                      which cards are there
-  cardctl init                              erase one, give it its first PINs
-  cardctl gen-key --key OPENPGP.3           make a key on it
+  cardctl list-readers                      list the connected cards
+  cardctl init                              erase one and set its first PINs
+  cardctl gen-key --key OPENPGP.3           generate a key on it
   cardctl gen-csr --key OPENPGP.3 --subject CN=me --out me.csr
                                             request a certificate; a CA signs it
   cardctl import-cert --key OPENPGP.3 me.pem
-                                            put the certificate on the card
+                                            import the certificate
   cardctl info                              see what is on it now
   cardctl smoke-test --key OPENPGP.3 --tls  use it as a browser would
 
-Without a card: cardctl sim create desk, and --reader sim:desk with the above.
-All commands: cardctl --help. When something does not work: cardctl doctor.
+No card? Run cardctl sim create desk, and add --reader sim:desk to the above.
+All commands: cardctl --help. If something does not work: cardctl doctor.
 `
 
 // run is the whole program but for the process around it.
@@ -61,18 +62,21 @@ func newRootCmd(env *session) *cobra.Command {
 	var showVersion bool
 	root := &cobra.Command{
 		Use:   "cardctl",
-		Short: "One tool for the smart-card desk",
-		Long: `cardctl takes a smart card from blank to a certificate that works in a browser,
-a VPN and a mail program.
+		Short: "Set up smart cards from the command line",
+		Long: `cardctl sets up smart cards from the command line: from a blank card to a
+certificate that works in your browser, VPN and mail program.
 
-Results go to stdout, everything else to stderr. Secrets are never given as a
-value: a flag such as --pin takes where it comes from, env:NAME, file:PATH,
-fd:N, stdin, command:CMD, pinentry or prompt. Without the flag CARDCTL_PIN is
-looked at, CARDCTL_ADMIN_PIN and so on, and then the terminal is asked.
+Results go to stdout, everything else to stderr.
 
-CARDCTL_READER, CARDCTL_SERIAL, CARDCTL_MODULE and CARDCTL_OUTPUT stand in for
-the flags of these names. Simulated cards, and the Java cards on which keys
-failed, are remembered in CARDCTL_STATE_DIR, else in ~/.local/state/cardctl.`,
+Never pass a secret itself. Flags such as --pin accept its source: env:NAME,
+file:PATH, fd:N, stdin, command:CMD, pinentry or prompt. Without the flag,
+cardctl reads CARDCTL_PIN, CARDCTL_ADMIN_PIN and so on. If that variable is not
+set, it prompts on the terminal.
+
+CARDCTL_READER, CARDCTL_SERIAL, CARDCTL_MODULE and CARDCTL_OUTPUT replace the
+flags of these names. The directory CARDCTL_STATE_DIR keeps the simulated cards,
+and a record of Java cards on which keys failed. Without that variable it is
+~/.local/state/cardctl.`,
 		Example: `  cardctl list-readers
   cardctl init
   cardctl gen-key --key OPENPGP.3
@@ -102,7 +106,7 @@ failed, are remembered in CARDCTL_STATE_DIR, else in ~/.local/state/cardctl.`,
 		return flagProblem(cmd, err)
 	})
 	env.flags.add(root.PersistentFlags())
-	root.Flags().BoolVar(&showVersion, "version", false, "show the version, as cardctl version does")
+	root.Flags().BoolVar(&showVersion, "version", false, "show the version, like cardctl version")
 	root.PersistentPreRunE = env.start
 	root.AddCommand(commands(env)...)
 	root.SetHelpCommand(newHelpCmd())
@@ -148,15 +152,20 @@ func commands(env *session) []*cobra.Command {
 	}
 }
 
+// command is advice to type a command and one more word.
+func command(cmd *cobra.Command, word string) advice.Advice {
+	return advice.Run(append(strings.Fields(cmd.CommandPath()), word)...)
+}
+
 // knownCommand is for a command that has only other commands under it.
 func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	p := problem.New(problem.Usage, "there is no such command")
+	p := problem.New(problem.Usage, "unknown command")
 	similar := cmd.SuggestionsFor(args[0])
 	if len(similar) == 0 {
-		return p.Because("The commands there are: %s --help.", cmd.CommandPath()).Hint("%s --help", cmd.CommandPath())
+		return p.Advise(command(cmd, "--help"))
 	}
-	return p.Because("Did you mean %s?", strings.Join(similar, " or ")).Hint("%s %s", cmd.CommandPath(), similar[0])
+	return p.Because("Did you mean %s?", strings.Join(similar, " or ")).Advise(command(cmd, similar[0]))
 }

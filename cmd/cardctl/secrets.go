@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -27,15 +28,15 @@ func (s *secretFlags) add(flags *pflag.FlagSet, name secret.Name, usage string) 
 		s.sources, s.given = map[secret.Name]*secret.Flag{}, map[secret.Name]*pflag.Flag{}
 	}
 	s.sources[name] = new(secret.Flag)
-	flags.Var(s.sources[name], string(name), "where the "+usage+" comes from")
+	flags.Var(s.sources[name], string(name), "source of the "+usage)
 	s.given[name] = flags.Lookup(string(name))
 	s.order = append(s.order, name)
 }
 
 // addLastTry is for commands that send a PIN which has a counter.
 func (s *secretFlags) addLastTry(flags *pflag.FlagSet) {
-	flags.BoolVar(&s.lastTry, "allow-last-try", false, "send a PIN even when one try is left")
-	flags.BoolVar(&s.untoldTries, "allow-unknown-tries", false, "send a PIN even when the tries left are unknown")
+	flags.BoolVar(&s.lastTry, "allow-last-try", false, "send a PIN even if only one try is left")
+	flags.BoolVar(&s.untoldTries, "allow-unknown-tries", false, "send a PIN even if the tries left are unknown")
 }
 
 // named are the secrets whose flags were given, in the order of the help.
@@ -160,9 +161,8 @@ func (env *session) parseKey(ctx context.Context, reference string) (string, err
 // oneReader refuses two flags that would read stdin.
 func oneReader(s *secretFlags, file string) error {
 	if file == "-" && s.readsStdin() {
-		return problem.New(problem.Usage, "stdin cannot give a file and a secret").
-			Because("FILE is -, and a secret is to come from stdin as well.").
-			Hint("name the file, or give the secret by file:PATH or fd:N")
+		return problem.New(problem.Usage, "stdin cannot supply both a file and a secret").
+			Because("FILE is -, and the source of a secret is stdin too.").Advise(advice.Repeat())
 	}
 	return nil
 }

@@ -22,9 +22,9 @@ func newSetPINCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set-pin " + cardinit.WhichPIN(),
 		Short: "Set or change a PIN",
-		Long: `Set or change a PIN: the old one is given by its own flag, the new one by
+		Long: `Set or change a PIN. Pass the current PIN with its own flag, the new one with
 --new-pin. The resetting code of an OpenPGP card is set with its admin PIN. If
-the card does not accept the old PIN, nothing is changed.`,
+the card does not accept the current PIN, nothing is changed.`,
 		Example: `  cardctl set-pin user
   cardctl set-pin admin --admin-pin env:OLD --new-pin env:NEW
   cardctl set-pin reset-code --admin-pin prompt --new-pin prompt
@@ -36,10 +36,10 @@ the card does not accept the old PIN, nothing is changed.`,
 	}
 	flags := cmd.Flags()
 	o.application.add(flags, cardinit.PINApps())
-	o.secrets.add(flags, secret.PIN, "user PIN that the card has")
-	o.secrets.add(flags, secret.AdminPIN, "admin PIN that the card has")
-	o.secrets.add(flags, secret.SOPIN, "SO PIN that the token has")
-	o.secrets.add(flags, secret.PUK, "PUK that the card has")
+	o.secrets.add(flags, secret.PIN, "current user PIN")
+	o.secrets.add(flags, secret.AdminPIN, "current admin PIN")
+	o.secrets.add(flags, secret.SOPIN, "current SO PIN of a token")
+	o.secrets.add(flags, secret.PUK, "current PUK")
 	o.secrets.add(flags, secret.NewPIN, "new PIN")
 	o.secrets.addLastTry(flags)
 	return cmd

@@ -7,10 +7,10 @@ import (
 func newSimCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sim",
-		Short: "Make and attach simulated cards",
-		Long: `Simulated cards behave as their specification says, and their state is kept.
-Use one in process with --reader sim:NAME, or attach it to the PC/SC daemon so
-that every program sees it.`,
+		Short: "Create and attach simulated cards",
+		Long: `Simulated cards behave as their specification says and keep their state. Use one
+in-process (not in a PC/SC reader) with --reader sim:NAME. To let every program
+see it, attach it to the PC/SC daemon.`,
 		Example: "  cardctl sim create desk\n  cardctl info --reader sim:desk\n  cardctl sim attach desk",
 		Args:    knownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

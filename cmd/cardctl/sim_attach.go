@@ -16,16 +16,16 @@ func newSimAttachCmd(env *session) *cobra.Command {
 	var o simAttachOptions
 	cmd := &cobra.Command{
 		Use:   "attach NAME",
-		Short: "Put a simulated card into a virtual reader of PC/SC",
-		Long: `Put a simulated card into a virtual reader of the PC/SC daemon, so that every
-program sees it, until interrupted. The reader is that of the Debian package
-vsmartcard-vpcd; its second one waits at localhost:35964.`,
+		Short: "Attach a simulated card to a virtual PC/SC reader",
+		Long: `Attach a simulated card to a virtual reader of the PC/SC daemon, so that every
+program sees it, until interrupted. The virtual reader is that of the Debian
+package vsmartcard-vpcd. Its second slot listens on localhost:35964.`,
 		Example:           "  cardctl sim attach desk\n  cardctl sim attach desk --address localhost:35964 --trace desk.trace",
 		Args:              oneArg("the name of the card, from cardctl sim list"),
 		ValidArgsFunction: env.complete(env.simulatedChoices),
 		RunE:              func(cmd *cobra.Command, args []string) error { return runSimAttach(cmd.Context(), env, &o, args[0]) },
 	}
-	cmd.Flags().StringVar(&o.address, "address", simulate.DefaultAddress, "`address` where the virtual reader waits")
+	cmd.Flags().StringVar(&o.address, "address", simulate.DefaultAddress, "`address` on which the virtual reader listens")
 	return cmd
 }
 

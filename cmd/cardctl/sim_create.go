@@ -20,39 +20,53 @@ func newSimCreateCmd(env *session) *cobra.Command {
 	var o simCreateOptions
 	cmd := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Make a simulated card, as from the factory",
-		Long: `Make a simulated card, as from the factory. With --applications gp it is a blank
-Java card, which cardctl applet installs applets on: those for OpenPGP, the
-IsoApplet and the MUSCLE applet work from then on. These profiles are there:
+		Short: "Create a simulated card in its factory state",
+		Long: `Create a simulated card in its factory state. With --applications gp it is a
+blank Java card. On it, cardctl applet can install applets for OpenPGP, the
+IsoApplet and the MUSCLE applet, which then work.
 
-` + profiles(),
+A profile makes the card behave like a certain card, or a faulty one, for tests.
+To show all profiles, use --profile list.`,
 		Example: `  cardctl sim create desk
   cardctl sim create office --applications pkcs15
+  cardctl sim create --profile list
   cardctl sim create slow --latency 20ms --serial 12345678
   cardctl sim create blank --applications gp --secure-channel scp03-70`,
-		Args: oneArg("the name of the card"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runSimCreate(cmd.Context(), env, args[0], &o) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.Profile == listProfiles {
+				return noArgs(cmd, args)
+			}
+			return oneArg("the name of the card")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.Profile == listProfiles {
+				return env.showProfiles()
+			}
+			return runSimCreate(cmd.Context(), env, args[0], &o)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVar(&o.Applications, "applications", simulate.Applications()[:1], "`applications` on the card: "+strings.Join(simulate.Applications(), ", "))
-	flags.StringVar(&o.Profile, "profile", simulate.DefaultProfile, "`profile` of the card")
-	// In the place of the shared flag, which names a card that is there.
-	flags.StringVar(&o.Serial, "serial", "", "serial `number` of the card, 8 hex digits; random without")
+	flags.StringVar(&o.Profile, "profile", simulate.DefaultProfile, "`profile` of the card, or "+listProfiles+" to show the profiles")
+	// Instead of the shared flag, which names an existing card.
+	flags.StringVar(&o.Serial, "serial", "", "serial `number` of the card, 8 hex digits (default: random)")
 	flags.DurationVar(&o.Latency, "latency", 0, "`time` that each answer takes, such as 20ms")
-	flags.StringVar(&o.SecureChannel, "secure-channel", "", "secure channel `protocol` of a Java card, such as scp02-55, scp03-70 or scp03-70-aes256; scp02-15 without")
-	flags.IntVar(&o.Memory, "memory", 0, "`bytes` of memory of a Java card; 131072 without")
+	flags.StringVar(&o.SecureChannel, "secure-channel", "", "secure channel `protocol` of a Java card, such as scp03-70 or scp03-70-aes256 (default scp02-15)")
+	flags.IntVar(&o.Memory, "memory", 0, "Java card memory in `bytes` (default 131072)")
 	o.secrets.addKeys(flags, secret.CardKeys, "card keys of a Java card")
 	return cmd
 }
 
-func profiles() string {
-	var s output.Sheet
-	for _, p := range simulate.Profiles() {
-		s.Field(p.Name, p.Description)
-	}
-	var b strings.Builder
-	_, _ = s.WriteTo(&b)
-	return strings.TrimRight(b.String(), "\n")
+// listProfiles is not a profile: it asks which there are.
+const listProfiles = "list"
+
+func (env *session) showProfiles() error {
+	list := map[string]any{"profiles": simulate.Profiles()}
+	return env.result("ProfileList", list, func(s *output.Sheet) {
+		for _, p := range simulate.Profiles() {
+			s.Field(p.Name, p.Description)
+		}
+	})
 }
 
 func runSimCreate(ctx context.Context, env *session, name string, o *simCreateOptions) error {
@@ -60,7 +74,7 @@ func runSimCreate(ctx context.Context, env *session, name string, o *simCreateOp
 	if err != nil {
 		return err
 	}
-	// A variable of the environment is for cards that are there.
+	// An environment variable is for existing cards.
 	o.OwnKeys = o.secrets.flagGiven(secret.CardKeys) && !o.secrets.sources[secret.CardKeys].NamesWellKnown()
 	c, err := simulate.Create(ctx, env.store(), name, o.Options, access)
 	if err != nil {

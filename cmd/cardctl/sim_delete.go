@@ -12,7 +12,7 @@ import (
 func newSimDeleteCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:               "delete NAME",
-		Short:             "Delete a simulated card with all that is on it",
+		Short:             "Delete a simulated card and everything on it",
 		Example:           "  cardctl sim delete desk --yes",
 		Args:              oneArg("the name of the card, from cardctl sim list"),
 		ValidArgsFunction: env.complete(env.simulatedChoices),

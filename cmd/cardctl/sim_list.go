@@ -26,7 +26,7 @@ func runSimList(env *session) error {
 		return err
 	}
 	if len(list) == 0 {
-		env.note("There is no simulated card. Make one: cardctl sim create NAME")
+		env.note("No simulated card exists. To create one: cardctl sim create NAME")
 	}
 	document := struct {
 		Cards []simulate.Card `json:"cards"`

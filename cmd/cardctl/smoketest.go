@@ -27,12 +27,13 @@ func newSmokeTestCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "smoke-test --key REF",
 		Short: "Prove that a key and its certificate work",
-		Long: `Sign and verify through the PKCS#11 module, as a browser or a VPN would; of
-opensc where --module names no other. The card is found in the module by its
-serial and its key. With --tls there are handshakes with client certificate on
-loopback, with --tls-connect one with a real server. --key can be given several
-times: keys on one token share one login, and the first failure that may cost a
-try of the PIN ends it.`,
+		Long: `Sign and verify through a PKCS#11 module, as a browser or VPN would. The module
+is opensc unless --module names another. cardctl finds the card in the module by
+its serial and its key. --tls adds TLS handshakes with a client certificate on
+loopback; --tls-connect adds one with a real server.
+
+Repeat --key to test several keys. Keys on one token share one login, and the
+test stops at the first failure that may have used up a PIN try.`,
 		Example: `  cardctl smoke-test --key OPENPGP.3 --tls
   cardctl smoke-test --key OPENPGP.3 --pin env:PIN \
       --tls-connect www.example.com:443
@@ -43,11 +44,11 @@ try of the PIN ends it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSmokeTest(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&o.keys, "key", "k", nil, "`reference` of a key, such as OPENPGP.3; can be given several times")
+	flags.StringArrayVarP(&o.keys, "key", "k", nil, "`reference` of a key, such as OPENPGP.3; repeatable")
 	flags.BoolVar(&o.tls, "tls", false, "add TLS handshakes on loopback")
 	flags.StringVar(&o.tlsConnect, "tls-connect", "", "add a TLS handshake with `HOST:PORT`")
-	flags.StringVar(&o.chain, "chain", "", "`file` with certificates of issuers to send along in TLS")
-	flags.StringVar(&o.ca, "ca", "", "`file` with the CA that the server of --tls-connect has")
+	flags.StringVar(&o.chain, "chain", "", "`file` with issuer certificates to send in TLS")
+	flags.StringVar(&o.ca, "ca", "", "`file` with the CA certificate of the --tls-connect server")
 	o.secrets.add(flags, secret.PIN, "user PIN")
 	o.secrets.addLastTry(flags)
 	return cmd
@@ -134,7 +135,7 @@ func smokeText(s *output.Sheet, r *smoke.Report) {
 	case r.Passed:
 		s.Heading("Passed: the key works")
 	case len(r.Checks) == 0:
-		s.Heading("Not looked at, after the failure before it")
+		s.Heading("Not tested, because the test of another key failed")
 	default:
 		s.Heading("FAILED")
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -42,13 +43,17 @@ func (env *session) openTrace(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return problem.Wrap(problem.Failed, err, "cannot write the trace")
+		p := problem.Wrap(problem.Failed, err, "cannot write the trace")
+		if errors.Is(err, errLink) {
+			p.Advise(advice.Run("ls", "-l", name))
+		}
+		return p
 	}
 	env.trace = &trace{name: name, to: stoppable{ctx, f}, file: f}
 	return nil
 }
 
-// close ends the trace, and says if it is not whole.
+// close ends the trace, and says if it is incomplete.
 func (t *trace) close() error {
 	err := t.failed
 	if t.file != nil {
@@ -57,9 +62,9 @@ func (t *trace) close() error {
 	if err == nil {
 		return nil
 	}
-	p := problem.New(problem.Failed, "the trace cannot be written").
-		Because("The command did its work, and its result stands. Only the trace in %s is not whole [%s].", t.name, err).
-		Hint("cardctl info")
+	p := problem.New(problem.Failed, "the trace could not be written").
+		Because("The command completed and its result stands. Only the trace in %s is incomplete [%s].", t.name, err).
+		Advise(advice.Do(advice.ShowCard))
 	p.Cause = err
 	return p
 }
@@ -108,7 +113,7 @@ func makePrivate(f *os.File, path string) error {
 	return f.Truncate(0)
 }
 
-var errLink = errors.New("it is a link; name the file itself")
+var errLink = errors.New("the file is a symbolic link, which cardctl does not follow")
 
 func noLink(path string) error {
 	info, err := os.Lstat(path)

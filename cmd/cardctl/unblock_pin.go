@@ -18,17 +18,17 @@ func newUnblockPINCmd(env *session) *cobra.Command {
 	var o unblockPINOptions
 	cmd := &cobra.Command{
 		Use:   "unblock-pin [user|so]",
-		Short: "Give a blocked PIN its tries back, and a new value",
-		Long: `Give a blocked user PIN its tries back, and a new value. An OpenPGP card wants
---reset-code or --admin-pin, which is asked for where neither is given; a
-PKCS#15 card --puk, a PKCS#11 token --so-pin. An IsoApplet does not report the
-tries of its PUK, which needs --allow-unknown-tries.`,
+		Short: "Unblock a PIN and set a new one",
+		Long: `Unblock the user PIN and set a new one. An OpenPGP card needs --reset-code or
+--admin-pin; with neither, cardctl asks for the admin PIN. A PKCS#15 card needs
+--puk, a PKCS#11 token --so-pin. An IsoApplet does not report the tries left of
+its PUK, so it needs --allow-unknown-tries.`,
 		Example: `  cardctl unblock-pin user
   cardctl unblock-pin user --reset-code env:CODE --new-pin env:NEW
   cardctl unblock-pin user --puk env:PUK --new-pin env:NEW
   cardctl unblock-pin user --app pkcs11 --token desk --module softhsm2 \
       --so-pin env:SO_PIN`,
-		Args:      atMostOneArg("the PIN to unblock: user, or so"),
+		Args:      atMostOneArg("the PIN to unblock: user or so"),
 		ValidArgs: []string{"user", "so"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return runUnblockPIN(cmd.Context(), env, &o, args) },
 	}

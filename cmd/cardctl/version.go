@@ -27,7 +27,7 @@ type versionReport struct {
 func newVersionCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Show the version, and what this build can do",
+		Short:   "Show the version and what this build supports",
 		Example: "  cardctl version\n  cardctl version -o json",
 		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return runVersion(env) },
@@ -97,5 +97,5 @@ func builtIn(yes bool) string {
 	if yes {
 		return "yes"
 	}
-	return "no, this build is without cgo"
+	return "no, built without cgo"
 }

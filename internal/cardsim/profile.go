@@ -91,8 +91,8 @@ func (p *profile) old() {
 
 // Profile is what a card can be made as.
 type Profile struct {
-	Name        string
-	Description string // one line
+	Name        string `json:"name"`
+	Description string `json:"description"` // one line
 }
 
 // Profiles lists the profiles, the default first.
@@ -147,23 +147,23 @@ func profiles() []profile {
 	return []profile{
 		modern,
 		old,
-		quirk("short-apdus", "knows no extended length; command chaining carries what is long", func(p *profile) {
+		quirk("short-apdus", "no extended length; long commands use command chaining", func(p *profile) {
 			p.extendedLength, p.announcesExtendedLength = false, false
 		}),
-		quirk("wrong-pin-6982", "a wrong PIN is answered 6982, without the tries left", func(p *profile) {
+		quirk("wrong-pin-6982", "answers a wrong PIN with 6982, without the tries left", func(p *profile) {
 			p.wrongPIN = withoutTriesLeft
 		}),
-		quirk("certificate-limit-lies", "says certificates may have 2048 bytes and takes 944; 6581 on the last block", func(p *profile) {
+		quirk("certificate-limit-lies", "reports 2048 bytes for a certificate and accepts 944; 6581 on the last block", func(p *profile) {
 			p.certificateRoom = 944
 			p.extendedLength, p.announcesExtendedLength = false, false
 		}),
-		quirk("strict-rsa-attributes", "takes RSA attributes only with its own exponent length and import format, 0011 00", func(p *profile) {
+		quirk("strict-rsa-attributes", "accepts RSA attributes only with its own exponent length and import format, 0011 00", func(p *profile) {
 			p.strictAttributes = true
 		}),
-		quirk("strict-lengths", "signs ECDSA digests of the curve's length and Ed25519 messages of 1024 bytes at most", func(p *profile) {
+		quirk("strict-lengths", "signs only ECDSA digests of the curve's length and Ed25519 messages of up to 1024 bytes", func(p *profile) {
 			p.strictLengths = true
 		}),
-		quirk("t0", "speaks T=0: no extended length, and every answer to a command with data is fetched", func(p *profile) {
+		quirk("t0", "uses T=0: no extended length, and GET RESPONSE for every answer to a command with data", func(p *profile) {
 			p.t0 = true
 			p.extendedLength, p.announcesExtendedLength = false, false
 		}),
@@ -171,7 +171,7 @@ func profiles() []profile {
 			p.exactLe = true
 			p.extendedLength, p.announcesExtendedLength = false, false
 		}),
-		quirk("endless-61xx", "GET DATA never ends: 61xx for ever", func(p *profile) {
+		quirk("endless-61xx", "GET DATA never ends: 61xx endlessly", func(p *profile) {
 			p.endlessAnswers = true
 		}),
 		quirk("truncated-templates", "GET DATA of a template answers 9000 with its first 9 bytes", func(p *profile) {
@@ -180,56 +180,56 @@ func profiles() []profile {
 		quirk("garbage-templates", "GET DATA of a template answers 9000 with random bytes", func(p *profile) {
 			p.garbled = true
 		}),
-		quirk("extended-length-refused", "announces extended length and refuses it with 6700", func(p *profile) {
+		quirk("extended-length-refused", "announces extended length, but refuses it with 6700", func(p *profile) {
 			p.extendedLength = false
 		}),
-		quirk("extended-length-unannounced", "understands extended length and does not say so", func(p *profile) {
+		quirk("extended-length-unannounced", "supports extended length, but does not announce it", func(p *profile) {
 			p.announcesExtendedLength = false
 		}),
-		quirk("chaining-refused", "announces command chaining and refuses it with 6884", func(p *profile) {
+		quirk("chaining-refused", "announces command chaining, but refuses it with 6884", func(p *profile) {
 			p.chaining = false
 		}),
-		quirk("empty-slot-6f00", "answers 6F00 for a key that is not there", func(p *profile) {
+		quirk("empty-slot-6f00", "answers 6F00 for a missing key", func(p *profile) {
 			p.emptySlot = iso7816.StatusUnknown
 		}),
-		quirk("absent-certificate-6a88", "answers 6A88 for a certificate that is not there", func(p *profile) {
+		quirk("absent-certificate-6a88", "answers 6A88 for a missing certificate", func(p *profile) {
 			p.absentCertificate = iso7816.StatusReferenceNotFound
 		}),
-		quirk("absent-certificate-6a82", "answers 6A82 for a certificate that is not there", func(p *profile) {
+		quirk("absent-certificate-6a82", "answers 6A82 for a missing certificate", func(p *profile) {
 			p.absentCertificate = iso7816.StatusFileNotFound
 		}),
-		quirk("absent-certificate-8800", "answers 8800 for a certificate that is not there", func(p *profile) {
+		quirk("absent-certificate-8800", "answers 8800 for a missing certificate", func(p *profile) {
 			p.absentCertificate = 0x8800
 		}),
-		quirk("certificate-with-tag", "answers a certificate inside of 7F21, and 7F2100 for one that is not there", func(p *profile) {
+		quirk("certificate-with-tag", "returns a certificate inside 7F21, and 7F2100 for a missing one", func(p *profile) {
 			p.certificateTag = true
 		}),
-		quirk("occurrence-forgotten", "goes back to the first certificate when another data object is read or written", func(p *profile) {
+		quirk("occurrence-forgotten", "returns to the first certificate when another data object is read or written", func(p *profile) {
 			p.forgetsOccurrence = true
 		}),
-		quirk("no-ec-generation", "imports elliptic curve keys and does not make them", func(p *profile) {
+		quirk("no-ec-generation", "imports elliptic curve keys, but cannot generate them", func(p *profile) {
 			p.ecGeneration = false
 		}),
-		quirk("kdf", "passwords in key derived format (KDF-DO) from the factory", func(p *profile) {
+		quirk("kdf", "PINs in key derived format (KDF-DO) in the factory state", func(p *profile) {
 			p.kdf = true
 		}),
-		quirk("no-terminate", "knows neither TERMINATE DF nor ACTIVATE FILE", func(p *profile) {
+		quirk("no-terminate", "supports neither TERMINATE DF nor ACTIVATE FILE", func(p *profile) {
 			p.terminate = false
 		}),
-		quirk("terminate-when-blocked", "takes TERMINATE DF only when both PINs are blocked, and says 6985 before", func(p *profile) {
+		quirk("terminate-when-blocked", "accepts TERMINATE DF only when both PINs are blocked; otherwise 6985", func(p *profile) {
 			p.terminateBlocked = true
 		}),
-		quirk("reset-code-counted", "cannot be erased, and counts three tries for a resetting code that was never set", func(p *profile) {
+		quirk("reset-code-counted", "cannot be erased, and reports three tries for a resetting code that was never set", func(p *profile) {
 			p.terminate, p.countsAny = false, true
 		}),
 		quirk("button-not-pressed", "nobody presses the button where a user interaction flag asks for it", func(p *profile) {
 			p.nobodyAtCard = true
 		}),
-		quirk("isoapplet-1.0", "a PKCS#15 card of IsoApplet's API version 1.0, with which OpenSC 0.23 makes no keys", func(p *profile) {
+		quirk("isoapplet-1.0", "IsoApplet (PKCS#15) with API version 1.0, on which OpenSC 0.23 cannot generate keys", func(p *profile) {
 			p.isoApplet1 = true
 			p.chaining = false
 		}),
-		quirk("isoapplet-no-import", "IsoApplet that is built without key import: 6900", func(p *profile) {
+		quirk("isoapplet-no-import", "IsoApplet built without key import: 6900", func(p *profile) {
 			p.noImport = true
 		}),
 	}
