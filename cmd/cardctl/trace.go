@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/input"
+	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -38,16 +38,12 @@ func (env *session) openTrace(ctx context.Context) error {
 		env.trace = &trace{name: "stderr", to: env.Err}
 		return nil
 	}
-	f, err := input.Interruptible(ctx, func() (*os.File, error) { return privateFile(name) }, func(f *os.File) { _ = f.Close() })
+	f, err := input.Interruptible(ctx, func() (*os.File, error) { return output.PrivateFile(name) }, func(f *os.File) { _ = f.Close() })
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		p := problem.Wrap(problem.Failed, err, "cannot write the trace")
-		if errors.Is(err, errLink) {
-			p.Advise(advice.Run("ls", "-l", name))
-		}
-		return p
+		return problem.Wrap(problem.Failed, err, "cannot write the trace")
 	}
 	env.trace = &trace{name: name, to: stoppable{ctx, f}, file: f}
 	return nil
@@ -75,55 +71,4 @@ func (env *session) traceTo() io.Writer {
 		return nil
 	}
 	return env.trace
-}
-
-// privateFile opens a file for its owner alone, empty. It follows no link, which
-// somebody else may have put there; what is no regular file, such as a pipe,
-// is left as it is.
-func privateFile(path string) (*os.File, error) {
-	if err := noLink(path); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := makePrivate(f, path); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-func makePrivate(f *os.File, path string) error {
-	opened, err := f.Stat()
-	if err != nil || !opened.Mode().IsRegular() {
-		return err
-	}
-	// The name may have become a link in the meantime.
-	named, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	if !os.SameFile(named, opened) {
-		return errLink
-	}
-	if err := f.Chmod(0o600); err != nil {
-		return err
-	}
-	return f.Truncate(0)
-}
-
-var errLink = errors.New("the file is a symbolic link, which cardctl does not follow")
-
-func noLink(path string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case info.Mode()&fs.ModeSymlink != 0:
-		return errLink
-	}
-	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,36 +59,13 @@ func TestTraceIsPrivate(t *testing.T) {
 	}
 }
 
-// A name that becomes a link between the look and the opening is noticed.
-func TestTraceThatBecomesALink(t *testing.T) {
-	dir := t.TempDir()
-	victim, link := filepath.Join(dir, "victim"), filepath.Join(dir, "link")
-	if err := os.WriteFile(victim, []byte("precious"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(victim, link); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(link, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	if err := makePrivate(f, link); err != errLink {
-		t.Error(err)
-	}
-	if info, err := os.Stat(victim); err != nil || info.Size() == 0 || info.Mode() != fs.FileMode(0o644) {
-		t.Errorf("%v, %v", info, err)
-	}
-}
-
 // A trace that cannot be written stops nothing, and the command says that its work
 // is done.
 func TestTraceThatCannotBeWritten(t *testing.T) {
 	d := newDesk(t, "CARDCTL_NEW_PIN=904412")
 	d.must("init", "--yes")
 	r := d.run(t.Context(), []string{"set-pin", "user", "--trace", "/dev/full"})
-	if r.exit != 1 || !strings.Contains(r.stdout, "user PIN") || !strings.Contains(r.stderr, "The command did its work") {
+	if r.exit != 1 || !strings.Contains(r.stdout, "user PIN") || !strings.Contains(r.stderr, "The command completed") {
 		t.Errorf("%+v", r)
 	}
 	d.vars = append(d.vars, "CARDCTL_PIN=904412")
@@ -99,12 +75,12 @@ func TestTraceThatCannotBeWritten(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	// What fails in the work is more important.
-	if r = d.run(t.Context(), []string{"export-cert", "--key", "OPENPGP.3", "--trace", "/dev/full"}); r.exit != 3 || strings.Contains(r.stderr, "did its work") {
+	if r = d.run(t.Context(), []string{"export-cert", "--key", "OPENPGP.3", "--trace", "/dev/full"}); r.exit != 3 || strings.Contains(r.stderr, "completed") {
 		t.Errorf("%+v", r)
 	}
 	// Without a place for the trace there is no work.
 	r = d.run(t.Context(), []string{"set-pin", "user", "--trace", filepath.Join(t.TempDir(), "none", "trace")})
-	if r.exit != 1 || r.stdout != "" || r.traffic.APDUs != 0 || strings.Contains(r.stderr, "did its work") {
+	if r.exit != 1 || r.stdout != "" || r.traffic.APDUs != 0 || strings.Contains(r.stderr, "completed") {
 		t.Errorf("%+v", r)
 	}
 }
