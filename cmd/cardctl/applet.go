@@ -91,7 +91,7 @@ func readApplet(ctx context.Context, env *session, path string) (*applet.File, e
 	var p *problem.Error
 	switch {
 	case problem.Is(err, problem.NotFound):
-		return nil, problem.Wrap(problem.NotFound, err, path).
+		return nil, problem.New(problem.NotFound, "cannot read %s", path).
 			Because("The file does not exist.").Advise(nearby(path))
 	case errors.As(err, &p) && p.Try == "" && p.Next.IsZero() && p.Code == problem.Mismatch && strings.EqualFold(filepath.Ext(path), ".cap"):
 		return nil, p.Advise(advice.Run("unzip", "-t", path))

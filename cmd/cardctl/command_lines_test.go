@@ -181,8 +181,8 @@ func TestErrorsNameWhatIsThere(t *testing.T) {
 	for command, want := range map[string]string{
 		"export-cert --key OPENPGP.3 --reader sim:desk":                             "OPENPGP.3",
 		"gen-csr --key OPENPGP.3 --reader sim:desk --subject CN=a --pin 777312":     "Try: cardctl gen-csr --key OPENPGP.3 --reader sim:desk",
-		"set-pin user -admin-pin=777312":                                            "--admin-pin has two dashes",
-		"set-pin user --new-pin:777312":                                             "--new-pin is followed by neither",
+		"set-pin user -admin-pin=777312":                                            "--admin-pin needs two dashes",
+		"set-pin user --new-pin:777312":                                             "--new-pin needs a space or =",
 		"set-pin user —new-pin 777312":                                              "two hyphens",
 		"lst-readers":                                                               "list-readers",
 		fmt.Sprintf("set-pin user --pin file:%s --new-pin env:UNSET", d.file()+"x"): "from a file: no such file",
