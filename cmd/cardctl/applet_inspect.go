@@ -15,9 +15,9 @@ func newAppletInspectCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "inspect FILE",
 		Short: "Show what is in a CAP or IJC file",
-		Long: `Show what is in a CAP or IJC file: its package and applets with their AIDs, the
-Java Card version that it needs, its imports, and what would be loaded. No card
-is needed.`,
+		Long: `Show the package and the applets in a CAP or IJC file with their AIDs, imports
+and the Java Card version that they need. Also show the components, and which of
+them would be loaded. No card is needed.`,
 		Example: "  cardctl applet inspect IsoApplet.cap\n  cardctl applet inspect IsoApplet.cap -o json",
 		Args:    oneArg("the CAP or IJC file"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runAppletInspect(cmd.Context(), env, args[0]) },

@@ -48,7 +48,7 @@ func runCompletion(env *session, root *cobra.Command, shell string) error {
 	case "powershell":
 		return root.GenPowerShellCompletionWithDesc(env.Out)
 	}
-	return problem.New(problem.Usage, "unknown shell %q", shell).
+	return problem.New(problem.Usage, "unknown shell").
 		Because("Valid shells: %s.", strings.Join(shells, ", "))
 }
 

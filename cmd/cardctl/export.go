@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -28,8 +29,9 @@ func (f *exportFlags) check() error {
 	if slices.Contains(f.formats, f.format) {
 		return nil
 	}
-	return problem.New(problem.Usage, "unknown format %q", f.format).
-		Because("Valid formats: %s.", strings.Join(f.formats, ", "))
+	return problem.New(problem.Usage, "unknown format").
+		Because("Valid formats: %s.", strings.Join(f.formats, ", ")).
+		Advise(advice.Repeat(advice.Set(advice.Format, f.formats[0])))
 }
 
 // exported is the result in all its forms.

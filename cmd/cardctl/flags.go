@@ -2,7 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -109,7 +109,7 @@ func flagProblem(cmd *cobra.Command, err error) error {
 		p = unknownFlag(cmd, unknown)
 	case errors.As(err, &invalid):
 		f := invalid.GetFlag()
-		p = problem.New(problem.Usage, "the value of --%s is not a %s", f.Name, kindOf(f))
+		p = problem.New(problem.Usage, "the value of --%s is not %s", f.Name, kindOf(f))
 	case errors.As(err, &missing):
 		p = problem.New(problem.Usage, "--%s needs a value", missing.GetFlag().Name).
 			Because("Expected: %s.", strings.ReplaceAll(missing.GetFlag().Usage, "`", ""))
@@ -127,11 +127,11 @@ func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) *problem.Erro
 	letters := unknown.GetSpecifiedShortnames()
 	if f := flagIn(cmd, letters); f != nil {
 		return problem.New(problem.Usage, "--%s needs two dashes", f.Name).
-			Because("With one dash, each letter is a separate flag.").Advise(filledIn(f))
+			Because("With one dash, each letter is a separate flag.").Advise(wellFormed(cmd, f))
 	}
 	if f := flagIn(cmd, typed); f != nil {
 		return problem.New(problem.Usage, "--%s needs a space or = before its value", f.Name).
-			Because("A flag has the form --name value or --name=value.").Advise(filledIn(f))
+			Because("A flag has the form --name value or --name=value.").Advise(wellFormed(cmd, f))
 	}
 	p := problem.New(problem.Usage, "unknown flag").Because("%s has no such flag.", cmd.CommandPath())
 	if similar := similarFlag(cmd, typed); letters == "" && similar != "" {
@@ -152,12 +152,20 @@ func flagIn(cmd *cobra.Command, text string) *pflag.Flag {
 	return nil
 }
 
-// filledIn is advice to give the flag in the form that it has.
-func filledIn(f *pflag.Flag) advice.Advice {
-	if f.Value.Type() == "bool" {
-		return advice.Repeat(advice.Switch(advice.Field(f.Name)))
+// wellFormed is advice to give the flag in the form that it has. An argument may
+// not be repeated, so that a command which needs one would fail again.
+func wellFormed(cmd *cobra.Command, f *pflag.Flag) advice.Advice {
+	field := advice.Field(f.Name)
+	_, isSecret := f.Value.(*secret.Flag)
+	switch {
+	case cmd.Args(cmd, nil) != nil:
+		return advice.Do(advice.Help)
+	case isSecret:
+		return advice.Repeat(advice.Ask(field))
+	case f.Value.Type() == "bool":
+		return advice.Repeat(advice.Switch(field))
 	}
-	return advice.Repeat(advice.Fill(advice.Field(f.Name)))
+	return advice.Repeat(advice.Fill(field))
 }
 
 // placeholder is what stands for a flag's value in a hint.
@@ -172,15 +180,15 @@ func placeholder(f *pflag.Flag) string {
 func kindOf(f *pflag.Flag) string {
 	switch kind := f.Value.Type(); kind {
 	case "duration":
-		return "time such as 30s or 2m"
+		return "a time such as 30s or 2m"
 	case "bool":
-		return "truth value, which you can omit"
+		return "true or false"
 	case "int":
-		return "number"
+		return "a number"
 	case "uint8":
-		return "number from 0 to 255"
+		return "a number from 0 to 255"
 	default:
-		return kind
+		return "a " + kind
 	}
 }
 
@@ -221,7 +229,7 @@ func distance(a, b string) int {
 // was typed is not repeated: it may be a secret in the wrong place.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return problem.New(problem.Usage, "%s", count(len(args), "unexpected argument", "%d unexpected arguments")).
+		return problem.New(problem.Usage, "unexpected argument").
 			Because("%s accepts only flags.%s", cmd.CommandPath(), otherDash(args))
 	}
 	return nil
@@ -233,7 +241,11 @@ func oneArg(what string) cobra.PositionalArgs {
 		if len(args) == 1 && args[0] != "" {
 			return nil
 		}
-		return problem.New(problem.Usage, "expected one argument, got %s", count(len(args), "an empty one", "%d")).
+		got := strconv.Itoa(len(args))
+		if len(args) == 1 {
+			got = "an empty one"
+		}
+		return problem.New(problem.Usage, "expected one argument, got %s", got).
 			Because("Expected: %s.%s", what, otherDash(args))
 	}
 }
@@ -257,11 +269,4 @@ func otherDash(args []string) string {
 		}
 	}
 	return ""
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return fmt.Sprintf(many, n)
 }

@@ -89,7 +89,7 @@ func (o *genCSROptions) parse() (csr.Request, error) {
 		return csr.Request{}, problem.New(problem.Usage, "--self-signed needs --days N").
 			Because("N is the validity in days, at least 1.").Advise(advice.Repeat(advice.Set(advice.Days, "365")))
 	case !o.selfSigned && o.days != 0:
-		return csr.Request{}, problem.New(problem.Usage, "--days is for --self-signed").
+		return csr.Request{}, problem.New(problem.Usage, "--days needs --self-signed").
 			Because("The CA decides how long a certificate is valid.").Advise(advice.Repeat().Without(advice.Days))
 	}
 	if err := o.file.check(); err != nil {

@@ -26,9 +26,10 @@ func newInfoCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "info",
 		Short: "Show what is on a card",
-		Long: `Show everything that can be read from a card without a PIN: applications, keys,
-certificates and whether they match their keys, and the tries left of each PIN.
-For a PKCS#11 token, show what it reveals without a login.
+		Long: `Show everything that can be read from a card without a PIN: its applications,
+keys and certificates, and the tries left of each PIN. For each certificate,
+show whether it matches its key. For a PKCS#11 token, show what it reveals
+without a login.
 
 The serialised ID of a certificate is the value for OpenVPN's --pkcs11-id. For a
 PKCS#15 card, it is the ID that OpenSC's module uses.`,

@@ -29,15 +29,15 @@ func newInitCmd(env *session) *cobra.Command {
 init shows what will be lost and asks you to confirm.
 
 A used OpenPGP card needs its current admin PIN (--current-admin-pin). If it is
-wrong, init stops and erases nothing. Without it, init asks you to confirm and
-blocks both PINs first, which is the other way to erase such a card. If init was
-interrupted, run the same command again to finish.
+wrong, init stops and erases nothing. Without that flag, init asks you to
+confirm and blocks both PINs first, which is the other way to erase such a card.
+If init was interrupted, run the same command again to finish.
 
 For a PKCS#15 card (--app pkcs15), set --pin and --puk, and --so-pin if the card
 has an SO PIN. Some cards require their current SO PIN (or, if they have none,
 their user PIN) to be erased. Pass it with --current-so-pin; without that flag,
-cardctl tries the new one. A used IsoApplet does not report the tries left of
-its PUK, so it needs --allow-unknown-tries.
+cardctl tries the new one. A used IsoApplet card does not report the tries
+left of its PUK, so it needs --allow-unknown-tries.
 
 For a PKCS#11 token (--app pkcs11), set --so-pin and --pin. A MUSCLE applet
 (--app muscle) can be set up only once, with --pin, --so-pin and --puk.`,
@@ -90,7 +90,7 @@ func runInit(ctx context.Context, env *session, o *initOptions) error {
 
 func describePINs(pins string) string {
 	if pins == "factory" {
-		return "factory PINs, which are public; to change them: cardctl set-pin"
+		return "factory PINs, which are public: change them with cardctl set-pin"
 	}
 	return "new"
 }

@@ -22,7 +22,7 @@ const theWay = `cardctl: from a blank card to a certificate that works
                                             request a certificate; a CA signs it
   cardctl import-cert --key OPENPGP.3 me.pem
                                             import the certificate
-  cardctl info                              see what is on it now
+  cardctl info                              show what is on it now
   cardctl smoke-test --key OPENPGP.3 --tls  use it as a browser would
 
 No card? Run cardctl sim create desk, and add --reader sim:desk to the above.

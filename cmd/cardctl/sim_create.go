@@ -22,8 +22,8 @@ func newSimCreateCmd(env *session) *cobra.Command {
 		Use:   "create NAME",
 		Short: "Create a simulated card in its factory state",
 		Long: `Create a simulated card in its factory state. With --applications gp it is a
-blank Java card. On it, cardctl applet can install applets for OpenPGP, the
-IsoApplet and the MUSCLE applet, which then work.
+blank Java card. Install an applet for OpenPGP, IsoApplet or the MUSCLE applet
+on it with cardctl applet; these then work.
 
 A profile makes the card behave like a certain card, or a faulty one, for tests.
 To show all profiles, use --profile list.`,
@@ -34,16 +34,11 @@ To show all profiles, use --profile list.`,
   cardctl sim create blank --applications gp --secure-channel scp03-70`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if o.Profile == listProfiles {
-				return noArgs(cmd, args)
+				return nil
 			}
 			return oneArg("the name of the card")(cmd, args)
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.Profile == listProfiles {
-				return env.showProfiles()
-			}
-			return runSimCreate(cmd.Context(), env, args[0], &o)
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return runSimCreate(cmd.Context(), env, args, &o) },
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVar(&o.Applications, "applications", simulate.Applications()[:1], "`applications` on the card: "+strings.Join(simulate.Applications(), ", "))
@@ -69,14 +64,17 @@ func (env *session) showProfiles() error {
 	})
 }
 
-func runSimCreate(ctx context.Context, env *session, name string, o *simCreateOptions) error {
+func runSimCreate(ctx context.Context, env *session, args []string, o *simCreateOptions) error {
+	if o.Profile == listProfiles {
+		return env.showProfiles()
+	}
 	access, err := o.secrets.access(env)
 	if err != nil {
 		return err
 	}
 	// An environment variable is for existing cards.
 	o.OwnKeys = o.secrets.flagGiven(secret.CardKeys) && !o.secrets.sources[secret.CardKeys].NamesWellKnown()
-	c, err := simulate.Create(ctx, env.store(), name, o.Options, access)
+	c, err := simulate.Create(ctx, env.store(), args[0], o.Options, access)
 	if err != nil {
 		return err
 	}

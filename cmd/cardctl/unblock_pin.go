@@ -21,8 +21,8 @@ func newUnblockPINCmd(env *session) *cobra.Command {
 		Short: "Unblock a PIN and set a new one",
 		Long: `Unblock the user PIN and set a new one. An OpenPGP card needs --reset-code or
 --admin-pin; with neither, cardctl asks for the admin PIN. A PKCS#15 card needs
---puk, a PKCS#11 token --so-pin. An IsoApplet does not report the tries left of
-its PUK, so it needs --allow-unknown-tries.`,
+--puk, a PKCS#11 token --so-pin. An IsoApplet card does not report the tries
+left of its PUK, so it needs --allow-unknown-tries.`,
 		Example: `  cardctl unblock-pin user
   cardctl unblock-pin user --reset-code env:CODE --new-pin env:NEW
   cardctl unblock-pin user --puk env:PUK --new-pin env:NEW

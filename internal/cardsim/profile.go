@@ -171,7 +171,7 @@ func profiles() []profile {
 			p.exactLe = true
 			p.extendedLength, p.announcesExtendedLength = false, false
 		}),
-		quirk("endless-61xx", "GET DATA never ends: 61xx endlessly", func(p *profile) {
+		quirk("endless-61xx", "GET DATA never ends: always 61xx", func(p *profile) {
 			p.endlessAnswers = true
 		}),
 		quirk("truncated-templates", "GET DATA of a template answers 9000 with its first 9 bytes", func(p *profile) {

@@ -1,0 +1,41 @@
+package cardctl_test
+
+import (
+	"go/ast"
+	"go/token"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mostWords is the length of the longest sentence that a person is to read in help,
+// an error, a note or a question.
+const mostWords = 30
+
+// sentenceEnd is where a sentence, a paragraph or a line of an example ends.
+var sentenceEnd = regexp.MustCompile(`[.?!]\s|\n\n|\n {2}`)
+
+func TestSentencesAreShort(t *testing.T) {
+	for path, file := range sources(t) {
+		if !strings.HasPrefix(path, "cmd/") && !strings.HasPrefix(path, "internal/") {
+			continue
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			literal, ok := n.(*ast.BasicLit)
+			if !ok || literal.Kind != token.STRING {
+				return true
+			}
+			text, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+			for _, sentence := range sentenceEnd.Split(text, -1) {
+				if words := len(strings.Fields(sentence)); words > mostWords {
+					t.Errorf("%s: %d words: %s", path, words, strings.Join(strings.Fields(sentence), " "))
+				}
+			}
+			return true
+		})
+	}
+}
