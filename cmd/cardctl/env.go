@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -162,44 +161,9 @@ func (env *session) start(cmd *cobra.Command, args []string) error {
 		cmd.SetContext(ctx)
 	}
 	world := *env.Env
-	world.Out = stoppable{cmd.Context(), env.Out}
+	world.Out = output.Stoppable{Context: cmd.Context(), To: env.Out}
 	env.Env = &world
 	return env.openTrace(cmd.Context())
-}
-
-// stoppable is a stream that may be a pipe which nobody reads: writing to it ends
-// soon after the command is to end.
-type stoppable struct {
-	ctx context.Context
-	to  io.Writer
-}
-
-// lastChance is how long a stream may take that is written to when the command is
-// to end: what was done should be told.
-const lastChance = time.Second
-
-func (s stoppable) Write(p []byte) (int, error) {
-	type written struct {
-		n   int
-		err error
-	}
-	done := make(chan written, 1)
-	own := bytes.Clone(p) // the caller may use p again while it is still written
-	go func() {
-		n, err := s.to.Write(own)
-		done <- written{n, err}
-	}()
-	select {
-	case w := <-done:
-		return w.n, w.err
-	case <-s.ctx.Done():
-	}
-	select {
-	case w := <-done:
-		return w.n, w.err
-	case <-time.After(lastChance):
-		return 0, s.ctx.Err()
-	}
 }
 
 // close ends what was begun for the command.

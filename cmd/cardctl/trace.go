@@ -45,7 +45,7 @@ func (env *session) openTrace(ctx context.Context) error {
 		}
 		return problem.Wrap(problem.Failed, err, "cannot write the trace")
 	}
-	env.trace = &trace{name: name, to: stoppable{ctx, f}, file: f}
+	env.trace = &trace{name: name, to: output.Stoppable{Context: ctx, To: f}, file: f}
 	return nil
 }
 

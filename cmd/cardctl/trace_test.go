@@ -132,7 +132,7 @@ func TestPipesThatAreFull(t *testing.T) {
 		args []string
 		says string
 	}{
-		"result": {pipe, nil, "work is done"},
+		"result": {pipe, nil, "The command completed"},
 		"trace":  {io.Discard, []string{"--trace", trace}, "gave up"},
 	} {
 		var errs bytes.Buffer
