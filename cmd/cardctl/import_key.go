@@ -70,7 +70,7 @@ func runImportKey(ctx context.Context, env *session, o *importKeyOptions, file s
 	case stored != nil:
 		report.Certificate = &stored.Certificate
 	case len(certificates) > 0:
-		env.note("The file also has a certificate. To import it: cardctl import-cert --key %s %s", ref, file)
+		env.note("The file also has a certificate. To import it: cardctl import-cert --key %s %s", quoted(ref), quoted(file))
 	}
 	return env.result("KeyImported", report, func(s *output.Sheet) {
 		if report.Unchanged {

@@ -17,7 +17,7 @@ func (env *session) lastWords(module string) (text []byte, status int) {
 	world.Err = &b
 	dying.Env = &world
 	status = dying.fail(problem.New(problem.Failed, "the PKCS#11 module %s crashed", module).
-		Because("The crash ended cardctl; the current step may or may not have completed. Try another module, or a newer version of this one.").
+		Because("The crash ended cardctl; the current step may or may not have completed. Another module, or a newer version of this one, may work.").
 		Advise(advice.Do(advice.ShowCard)))
 	return b.Bytes(), status
 }
