@@ -4,11 +4,6 @@
 package cardctl_test
 
 import (
-	"encoding/json"
-	"errors"
-	"io"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -122,25 +117,7 @@ var builds = map[string]struct{ env, tags string }{
 
 func list(t *testing.T, env, tags string) []listed {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "-tags", tags, "./...")
-	cmd.Env = append(os.Environ(), env)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var packages []listed
-	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
-		var p listed
-		err := d.Decode(&p)
-		if errors.Is(err, io.EOF) {
-			return packages
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		packages = append(packages, p)
-	}
+	return decode[listed](t, []string{env}, "list", "-json=ImportPath,Imports,TestImports,XTestImports", "-tags", tags, "./...")
 }
 
 func TestLayers(t *testing.T) {
