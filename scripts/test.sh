@@ -2,13 +2,14 @@
 # Every check and every test, or some of them:
 #
 #   ./scripts/test.sh              all parts, as CI does
-#   ./scripts/test.sh --list       what the parts are
-#   ./scripts/test.sh PART...      these parts
-#   ./scripts/test.sh stack NAME   of the tests on the PC/SC daemon those that go test -run NAME takes
-#   ./scripts/test.sh quick        what one runs while working: at most three minutes
+#   ./scripts/test.sh --list       list the parts
+#   ./scripts/test.sh PART...      only these parts
+#   ./scripts/test.sh stack NAME   only the tests on the PC/SC daemon that match go test -run NAME
+#   ./scripts/test.sh quick        what to run while you work: under 3 minutes
 #
-# Installs what is missing (Debian), and stops what it started. Where it is root, the
-# tests on the daemon run side by side, each package in a room of its own.
+# It installs missing programs (on Debian) and stops every program that it started. If
+# it runs as root, the tests on the daemon run in parallel, each package in a room of
+# its own.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/say.sh
@@ -18,33 +19,33 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/coverage.sh
 . scripts/lib/jobs.sh
 
-# In the order in which they run: name | what it is.
+# In the order in which they run: name | description.
 readonly PARTS='
 lint|gofmt, vet, staticcheck, shellcheck, mandoc
-build|the program, with cgo and without
+build|the program, with and without cgo
 tests|all tests that need no daemon
-races|the tests of what runs beside something else, with the race detector
+races|the tests of concurrent code, with the race detector
 nocgo|the tests without cgo
 stack|the tests on the PC/SC daemon, with GnuPG, OpenSC, SoftHSM2 and OpenSSL
-bench|APDUs, memory and start-up beside others, with nothing else running
-coverage|how much of internal/ the parts before it run, 85 % at least
-demo|the demo, twice, and of each family
-dependencies|sums of the modules, and known vulnerabilities
-package|all packages: built twice, compared, looked into, installed, removed
+bench|APDUs, memory and start-up time compared with other programs, with nothing else running
+coverage|how much of internal/ the parts before it run: at least 85 %
+demo|the demo, and the demo of each family
+dependencies|checksums of the modules, and known vulnerabilities
+package|all packages: built twice, compared, inspected, installed, removed
 '
-# Beside them, and not of the whole.
-readonly QUICK='quick|gofmt, vet, and all tests that need no daemon'
+# In addition, and not a part of the whole run.
+readonly QUICK='quick|gofmt, vet, staticcheck, and all tests that need no daemon'
 
 # names prints the names of all parts.
 names() { sed -n 's/|.*//p' <<<"$PARTS"; }
 
-# about says what a part is.
+# about prints the description of a part.
 about() { sed -n "s/^$1|//p" <<<"$PARTS$QUICK"; }
 
 formatted() {
 	local unformatted
 	unformatted=$(gofmt -l .)
-	[[ -z $unformatted ]] || die "gofmt would change:" "$unformatted"
+	[[ -z $unformatted ]] || die "these files are not formatted; run gofmt -w on them:" "$unformatted"
 }
 
 part_lint() {
@@ -69,7 +70,7 @@ part_build() {
 }
 
 part_tests() {
-	covered_test -count=1 -timeout 30m . ./test/... # they ask and run go, which the test cache does not see
+	covered_test -count=1 -timeout 30m . ./test/... # they run go, which the test cache does not see
 	covered_test ./cmd/... ./internal/...
 }
 
@@ -77,6 +78,7 @@ part_quick() {
 	formatted
 	go vet ./...
 	go vet -tags stack,packages ./...
+	go tool staticcheck ./...
 	part_tests
 }
 
@@ -87,17 +89,17 @@ part_races() {
 
 part_nocgo() { CGO_ENABLED=0 go test ./...; }
 
-readonly MEASURES=./test/bench # has nothing beside it
-readonly LONGEST=./test/pkcs15 # is taken to pieces, and these begin first
+readonly MEASURES=./test/bench # runs alone
+readonly LONGEST=./test/pkcs15 # runs in pieces, which begin first
 readonly PIECES=3
 readonly LONG=(./test/judges ./test/provision ./test/docs) # begin next
 
-# tests_of prints the names of the tests of a package that go test -run NAME takes.
+# tests_of prints the names of the tests of a package that match go test -run NAME.
 tests_of() {
 	sed -n 's/^func \(Test[[:alnum:]_]*\)(.*/\1/p' "$1"/*_test.go | grep -vxF TestMain | grep -E -- "${2%%/*}" || true
 }
 
-# stack_packages prints those with tests of the build tag stack, the long ones first.
+# stack_packages prints the packages with the build tag stack, the long ones first.
 stack_packages() {
 	{
 		printf '%s\n' "${LONG[@]}"
@@ -105,16 +107,16 @@ stack_packages() {
 	} | awk '!seen[$0]++'
 }
 
-room= # what tests are put into a room with, where rooms can be made
+room= # the script that puts tests into a room, if rooms can be made
 
-# look_for_rooms says why the tests are not run side by side, where they are not.
+# look_for_rooms finds out whether tests can run in parallel, and says why not.
 look_for_rooms() {
 	local trouble
 	[[ -z $room ]] || return 0
 	if ((EUID != 0)); then
-		say "One after the other: only root can give each package a PC/SC daemon of its own."
+		say "Not in parallel: only root can give each package a PC/SC daemon of its own."
 	elif ! trouble=$(scripts/lib/room.sh true 2>&1); then
-		say "One after the other, for a room with a PC/SC daemon of its own cannot be made here:" "$trouble"
+		say "Not in parallel: no room with a PC/SC daemon of its own can be made here:" "$trouble"
 	else
 		room=$PWD/scripts/lib/room.sh
 		return 0
@@ -123,7 +125,7 @@ look_for_rooms() {
 }
 
 # on_daemon [--more-readers] PACKAGE [FLAG...] tests a package on the PC/SC daemon, with
-# flags of go test: in a room, beside what runs already, where rooms can be made.
+# flags of go test; in a room and in parallel, if rooms can be made.
 on_daemon() {
 	local more=()
 	if [[ $1 == --more-readers ]]; then
@@ -163,7 +165,7 @@ part_stack() {
 		fi
 	done
 	daemon_ends
-	[[ -z $test_name || -n $found ]] || die "no test on the PC/SC daemon is called $test_name."
+	[[ -z $test_name || -n $found ]] || die "no test on the PC/SC daemon matches $test_name."
 }
 
 part_bench() {
@@ -188,9 +190,9 @@ part_dependencies() { scripts/dependencies.sh; }
 
 part_package() { scripts/package.sh; }
 
-times=  # a line for each part that ended
-part=   # the one that runs
-began=0 # when, in seconds
+times=  # a line for each part that has ended
+part=   # the part that runs
+began=0 # when it began, in seconds
 
 run_part() {
 	part=$1
@@ -232,7 +234,7 @@ if [[ $# -eq 2 && $1 == stack ]] && ! is_part "$2"; then
 	set -- stack
 fi
 for name in "$@"; do
-	is_part "$name" || usage "there is no part $name."
+	is_part "$name" || usage "unknown part: $name."
 done
 chosen=" ${*:-$(names | xargs)} "
 
@@ -242,7 +244,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 if [[ $chosen == *' coverage '* ]]; then
-	[[ $chosen == *' tests '* && $chosen == *' stack '* ]] || usage "coverage is of what tests and stack run: name these too."
+	[[ $chosen == *' tests '* && $chosen == *' stack '* ]] || usage "coverage counts what tests and stack run: name these too."
 	count_coverage
 fi
 

@@ -1,0 +1,62 @@
+# Each target runs the script of its name or the part of ./scripts/test.sh of its name.
+
+.PHONY: list test quick lint build tests races nocgo stack coverage bench demo dependencies package fuzz pull generate
+
+# The parts of the test run.
+list:
+	./scripts/test.sh --list
+
+# All parts. CI runs the same.
+test:
+	./scripts/test.sh
+
+# What to run while you work.
+quick:
+	./scripts/test.sh quick
+
+lint:
+	./scripts/test.sh lint
+
+build:
+	./scripts/test.sh build
+
+tests:
+	./scripts/test.sh tests
+
+races:
+	./scripts/test.sh races
+
+nocgo:
+	./scripts/test.sh nocgo
+
+# make stack, or make stack NAME=TestPrompts for some of its tests.
+stack:
+	./scripts/test.sh stack '$(NAME)'
+
+coverage:
+	./scripts/test.sh tests stack coverage
+
+bench:
+	./scripts/bench.sh
+
+# make demo ARGS='--family pkcs15'
+demo:
+	./scripts/demo.sh $(ARGS)
+
+dependencies:
+	./scripts/dependencies.sh
+
+package:
+	./scripts/package.sh
+
+# make fuzz ARGS='10m internal/csr.FuzzParseName'
+fuzz:
+	./scripts/fuzz.sh $(ARGS)
+
+# make pull ARGS=--swapped
+pull:
+	./scripts/pull.sh $(ARGS)
+
+# Manual pages and the table of exit codes, after a change of help or documents.
+generate:
+	go generate ./cmd/cardctl
