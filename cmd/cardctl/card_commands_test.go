@@ -1,0 +1,30 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// TestEveryCommandWithASecretIsTried requires that each command with a flag for a
+// secret stands in cardCommands, on which the tests for hostile cards and leaked
+// secrets run. smoke-test needs a module, so test/hardening runs it; sim create makes
+// the card.
+func TestEveryCommandWithASecretIsTried(t *testing.T) {
+	var lines []string
+	for _, commands := range cardCommands {
+		lines = append(lines, commands...)
+	}
+	everyCommand(newRootCmd(newSession(newEnv())), func(cmd *cobra.Command) {
+		needsSecret := slices.ContainsFunc(secret.Names(), func(name secret.Name) bool { return cmd.Flags().Lookup(string(name)) != nil })
+		path := strings.TrimPrefix(cmd.CommandPath(), "cardctl ")
+		tried := slices.ContainsFunc(lines, func(line string) bool { return line == path || strings.HasPrefix(line, path+" ") })
+		if needsSecret && !tried && !slices.Contains([]string{"smoke-test", "sim create"}, path) {
+			t.Errorf("cardCommands has no %s", path)
+		}
+	})
+}
