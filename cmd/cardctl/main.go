@@ -1,6 +1,6 @@
-// Command cardctl is one tool for the smart-card desk: from a blank card to a
-// certificate that works. Here are the flags, the text and JSON that come out,
-// and the exit status; what a command does is a workflow's business.
+// Command cardctl sets up smart cards from the command line: from a blank card
+// to a certificate that works. This package has the flags, the text and JSON
+// output, and the exit status. What a command does is left to a workflow.
 package main
 
 import (

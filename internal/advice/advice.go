@@ -1,7 +1,7 @@
-// Package advice is what a person can do next, as data: an action of cardctl with
-// its values, a command of another program, or one sentence. It is a leaf and
-// knows no command line: the one who shows advice words it, as a command to type,
-// a step of a plan or a button.
+// Package advice is what a person can do next, as data: an action of cardctl
+// with its values, a command of another program, or one sentence; and which
+// value or secret is asked for. It is a leaf and knows no command line. Its
+// callers word it: as a command to type, a step of a plan or a button.
 package advice
 
 import (

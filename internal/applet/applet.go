@@ -1,9 +1,9 @@
 // Package applet is the work on a Java card that a person asks for by name:
-// look into a CAP or IJC file, list what is on the card, install, delete,
-// replace the card's keys, and run a GPShell script. Everything about a file
-// and its parameters is checked before the card is touched, and what a failed
-// step leaves on the card is removed or told. The commands themselves are
-// package gp's.
+// inspect a CAP or IJC file, list the contents of the card, install, delete,
+// replace the card keys, and run a GPShell script. It checks everything about a
+// file and its parameters before it uses the card. If a step fails, it removes
+// what that step left on the card, or reports it. The commands themselves are
+// left to package gp.
 package applet
 
 import (

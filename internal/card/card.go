@@ -1,6 +1,6 @@
 // Package card is the contract between workflows and families: what a kind of
-// card is, and what every card can be asked for or told. It decides nothing
-// and sends nothing.
+// card is, and what every card can be asked or told. It decides nothing and
+// sends nothing: that is left to families and workflows.
 package card
 
 import (

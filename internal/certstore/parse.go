@@ -1,7 +1,7 @@
-// Package certstore takes certificates from files to a card and back: it reads
+// Package certstore brings certificates from files to a card and back: it reads
 // PEM, DER, PKCS#7 and PKCS#12, finds the certificate that belongs to a key,
-// checks it before it is written and compares it after. It neither reads nor
-// writes files, and asks nobody: what has to be confirmed, the caller confirms.
+// checks it before it is written and compares it afterwards. Reading and
+// writing files, and asking for confirmation, are left to its callers.
 package certstore
 
 import (

@@ -1,7 +1,7 @@
 // Package csr makes PKCS#10 requests and self-signed certificates: names,
-// extensions, the structure, the signature, and the check of the result. It
-// knows nothing of cards: the key is a crypto.Signer, and where it lives is
-// its business. It neither reads nor writes files.
+// extensions, the structure, the signature, and the check of the result. The
+// card is left to others: a key is a crypto.Signer, wherever it is. Files are
+// left to the command line.
 package csr
 
 import (

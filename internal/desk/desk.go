@@ -1,7 +1,7 @@
-// Package desk is where the cards are: readers, simulated cards and tokens,
-// which of them is meant, waiting for it, and one Line to it that can be let
-// go, taken again, and compared. What a card is and what is done with it is
-// left to families and workflows. Nothing here prints or asks.
+// Package desk is where the cards are: it knows readers, simulated cards and
+// tokens, finds the selected one, waits for it, and gives one Line to it that
+// can be released, resumed and compared. What a card is and what is done with
+// it is left to families and workflows. Nothing here prints or asks.
 package desk
 
 import (

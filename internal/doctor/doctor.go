@@ -1,7 +1,7 @@
-// Package doctor looks for what keeps cards from working on this machine: the
-// PC/SC daemon, permissions, drivers, programs in the way, PKCS#11 modules. It
-// changes nothing. What it looks at is handed to the checks, so that they know of
-// files and lists, and not of PC/SC or PKCS#11; Examine hands in what is there.
+// Package doctor finds out why cards do not work on this machine: the PC/SC
+// daemon, permissions, drivers, programs that hold cards, PKCS#11 modules. It
+// changes nothing, and leaves repairs to the user. The checks get files and
+// lists, so that they need no PC/SC and no PKCS#11; Examine collects these.
 package doctor
 
 import (

@@ -1,6 +1,6 @@
-// Package family lists the kinds of cards, and finds among them the one that a
-// reference, an application or a card in a reader means. What a kind is, is in
-// the folder of its name.
+// Package family lists the kinds of cards, and finds the one for a reference,
+// an application or a card in a reader. What a kind of card is, is left to the
+// folder of its name.
 package family
 
 import (

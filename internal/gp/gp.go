@@ -1,9 +1,8 @@
-// Package gp speaks to the security domains of a GlobalPlatform card: the
-// secure channels SCP01, SCP02 and SCP03, and the commands that manage what is
-// on the card. Section numbers are of the GlobalPlatform Card Specification
-// 2.3.1; SCP03 is Amendment D 1.2. It does what it is asked to do: which
-// file is loaded, what may be deleted and when a card must be left alone is
-// its callers' business.
+// Package gp uses the security domains of a GlobalPlatform card: the secure
+// channels SCP01, SCP02 and SCP03, and the commands that manage the contents of
+// a card. Section numbers are of the GlobalPlatform Card Specification 2.3.1;
+// SCP03 is Amendment D 1.2. It decides nothing: which file is loaded, what may
+// be deleted and when a card must be left alone is left to its callers.
 package gp
 
 import (

@@ -1,8 +1,7 @@
 // Package cardinit erases and initialises cards and tokens, and sets, changes
-// and unblocks their PINs. What that means on a kind of card is its family's
-// business; the order of question, secrets and deed is this package's. (Go
-// cannot import a package called init, so its folder is init and its clause is
-// not.)
+// and unblocks their PINs. It keeps the order of question, secrets and change;
+// what each of them means on a kind of card is left to its family. (Go cannot
+// import a package called init, so the folder is init and the package is not.)
 package cardinit
 
 import (

@@ -1,5 +1,6 @@
-// Package input reads the files and streams that a user names. Reading ends with
-// the context, also where a pipe has no writer or a file no end, and it is bounded.
+// Package input reads the files and streams that a user names. Reading is
+// bounded and ends with the context, even if a pipe has no writer or a file no
+// end. What is in a file is left to its callers.
 package input
 
 import (

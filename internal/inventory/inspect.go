@@ -1,5 +1,6 @@
-// Package inventory tells what is on a card without any PIN: which card it is,
-// which applications it has, and every key, certificate and PIN they show.
+// Package inventory reports everything about a card that needs no PIN: which
+// card it is, which applications it has, and every key, certificate and PIN
+// that it shows. How it is printed is left to the command line.
 package inventory
 
 import (

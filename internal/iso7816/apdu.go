@@ -1,7 +1,7 @@
-// Package iso7816 speaks ISO/IEC 7816-4 to a card: command and response APDUs
-// short and extended, command chaining, GET RESPONSE, status words as errors,
-// BER-TLV, and the trace that blanks secrets. It knows no application and no
-// reader.
+// Package iso7816 is ISO/IEC 7816-4 between program and card: short and
+// extended command and response APDUs, command chaining, GET RESPONSE, status
+// words as errors, BER-TLV, and the trace that blanks secrets. Applications and
+// readers are left to others.
 package iso7816
 
 import (

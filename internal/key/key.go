@@ -1,7 +1,7 @@
-// Package key is what every key of every card and token can do and tells about
-// itself, and the words for it: references, algorithms, usages. How a key is
-// used on its card is its family's business; what is allowed to be
-// overwritten, and what is compared before, the workflows'.
+// Package key is what every key of every card and token can do and reports
+// about itself, and the words for it: references, algorithms, usages. How a key
+// is used on its card is left to its family; what may be overwritten, and what
+// is compared before, to the workflows.
 package key
 
 import (

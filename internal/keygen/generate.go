@@ -1,6 +1,7 @@
-// Package keygen puts keys on a card: made there, or brought from a file. It
-// refuses to overwrite a key that was not named, and looks whether what the
-// card has afterwards is what was meant. It neither reads nor writes files.
+// Package keygen puts keys on a card: it generates them there or imports them
+// from a file. It refuses to overwrite a key that was not named, and checks
+// that the card has the intended key afterwards. Reading and writing files is
+// left to its callers.
 package keygen
 
 import (

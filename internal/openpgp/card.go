@@ -1,8 +1,8 @@
-// Package openpgp speaks to the OpenPGP application on a smart card, versions
-// 2.0 to 3.4, as the "Functional Specification of the OpenPGP application on
-// ISO Smart Card Operating Systems" 3.4.1 defines it; section numbers in this
-// package are of that document. It sends what it is asked to send: what may be
-// overwritten, and what a person is asked first, is its callers' business.
+// Package openpgp uses the OpenPGP application on a smart card, versions 2.0 to
+// 3.4, as the "Functional Specification of the OpenPGP application on ISO Smart
+// Card Operating Systems" 3.4.1 defines it; section numbers in this package are
+// of that document. It sends what it is asked to send: what may be overwritten,
+// and what a person is asked first, is left to its callers.
 package openpgp
 
 import (

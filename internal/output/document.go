@@ -1,7 +1,7 @@
 // Package output is how results look: versioned JSON documents for programs,
-// text of 80 columns for people, files that are whole or not there, and
-// progress on a terminal. What is shown, and on which stream, is the
-// commands' business.
+// text of 80 columns for people, files that are written atomically, and
+// progress on a terminal. What is shown, and on which stream, is left to the
+// commands.
 package output
 
 import (

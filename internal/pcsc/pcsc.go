@@ -1,6 +1,7 @@
-// Package pcsc is the PC/SC resource manager: the readers it has, cards coming
-// and going, and a connection that keeps other programs out. It says who holds
-// a card that cannot be had. It knows nothing of what is in an APDU.
+// Package pcsc is the PC/SC resource manager: its readers, cards that are
+// inserted and removed, and a connection that keeps other programs out. It
+// reports which program holds a card that is busy. The contents of an APDU are
+// left to others.
 package pcsc
 
 import (

@@ -1,8 +1,8 @@
 // Package pin is the one policy for everything with a counter of tries: PINs,
-// PUKs, SO PINs, resetting codes, logins to tokens. The state is read before a
-// person is asked and again if time passed, a secret is sent once, and an
-// answer that says neither yes nor no is looked into. How a PIN travels to its
-// card is its family's business.
+// PUKs, SO PINs, resetting codes, logins to tokens. It reads the state before a
+// person is asked and again if time passed, sends a secret once, and looks into
+// every answer that is neither yes nor no. How a PIN travels to its card is
+// left to its family.
 package pin
 
 import (

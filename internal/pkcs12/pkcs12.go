@@ -1,7 +1,7 @@
-// Package pkcs12 opens PKCS#12 files (RFC 7292), in which a private key comes
-// with its certificates. It knows the ciphers of today, PBES2 with AES, and those
-// that old programs wrote, triple DES and RC2 of 40 bits; what the key and the
-// certificates are good for is left to packages keygen and certstore.
+// Package pkcs12 opens PKCS#12 files (RFC 7292), which hold a private key with
+// its certificates. It knows the ciphers of today, PBES2 with AES, and those of
+// old programs, triple DES and RC2 of 40 bits. What the key and the
+// certificates are used for is left to packages keygen and certstore.
 package pkcs12
 
 import (

@@ -1,11 +1,12 @@
-// Package pkcs15 works on PKCS#15 cards (ISO/IEC 7816-15): what is on them,
-// and making, storing and removing it. Structures and keys are left to OpenSC's
+// Package pkcs15 works on PKCS#15 cards (ISO/IEC 7816-15): it reads, creates,
+// stores and deletes what is on them. Structures and keys are left to OpenSC's
 // pkcs15-init, run as a child process, and its answers are checked against the
-// card. An IsoApplet and a MyEID card are read and used directly, which saves the
-// probing of every OpenSC run, and get their certificates so, which keeps the old
-// one until the new one is there; a MyEID card makes its keys so, too. Other cards
-// are reached through OpenSC's tools. What differs between the three is a driver.
-// What may be overwritten is the callers' business.
+// card. An IsoApplet and a MyEID card are read and used directly, which saves
+// the probing of every OpenSC run. Their certificates are also written
+// directly, which keeps the old one until the new one is complete, and a MyEID
+// card generates its keys directly. Other cards are reached through OpenSC's
+// tools. A driver holds what differs between the three. What may be overwritten
+// is left to the callers.
 package pkcs15
 
 import (

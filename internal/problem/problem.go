@@ -1,8 +1,7 @@
-// Package problem is what the user is told when something does not work: what
-// failed, why, and what to type next, with the stable code that scripts see.
-// Lower layers return their own typed errors where callers have to tell cases
-// apart; a workflow turns them into a problem. Only the command line maps a
-// problem to an exit status and prints it.
+// Package problem is what the user reads after a failure: what failed, why, and
+// what to do next, with the stable code that scripts use. Lower layers return
+// their own typed errors if callers must distinguish cases; a workflow turns
+// them into a problem. Exit statuses and printing are left to the command line.
 package problem
 
 import (

@@ -1,5 +1,6 @@
-// Package pubkey compares and names public keys, and wraps digests for RSA: what
-// every layer between a card and a certificate needs alike.
+// Package pubkey compares and names public keys, and wraps digests for RSA, for
+// every layer between a card and a certificate. What a key is for is left to
+// package key.
 package pubkey
 
 import (

@@ -1,5 +1,6 @@
-// Package runner is a run of another program on a card: what it is given and
-// what it leaves. Who runs it, and how, is told by a Func.
+// Package runner is one run of another program on a card: its input and its
+// result. How it is run is left to a Func, so that tests can stand in for the
+// program.
 package runner
 
 import "context"

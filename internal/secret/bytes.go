@@ -1,5 +1,6 @@
-// Package secret holds PINs and passwords: bytes that never print, the sources
-// they come from, and wiping. Nothing else in the program ever holds one.
+// Package secret holds PINs and passwords: bytes that never print, their
+// sources, and wiping. Nothing else in the program ever holds one. When a PIN
+// may be sent is left to package pin.
 package secret
 
 import (

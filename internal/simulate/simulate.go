@@ -1,5 +1,6 @@
-// Package simulate makes simulated cards, lists and deletes them, and puts them
-// into virtual readers, where every program sees them.
+// Package simulate creates, lists and deletes simulated cards, and puts them
+// into virtual readers, where every program can use them. How such a card
+// behaves is left to package cardsim.
 package simulate
 
 import (

@@ -1,9 +1,9 @@
 // Package smoke proves that a key and its certificate work where they will be
 // used: through the PKCS#11 module that browsers, mail programs and VPNs load.
 // It finds card, certificate and key there, signs with everything that module,
-// card and key share, verifies with Go's own code, decrypts, and goes through
-// TLS handshakes. Reaching the module is left to package p11, showing the
-// report to the command line.
+// card and key have in common, verifies with Go's own code, decrypts, and goes
+// through TLS handshakes. Reaching the module is left to package p11, showing
+// the report to the command line.
 package smoke
 
 import (

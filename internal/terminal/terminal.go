@@ -1,7 +1,7 @@
 // Package terminal is the terminal the user sits at, reached as /dev/tty or the
-// console so that the standard streams stay free: reading secrets without
-// echo, confirming, choosing. What is asked, and whether it may be, is decided
-// elsewhere. What is shown may come from a card: nothing of it moves the cursor.
+// console so that the standard streams stay free: reading secrets without echo,
+// confirming, choosing. Text from a card cannot move its cursor. What is asked,
+// and whether it may be, is left to its callers.
 package terminal
 
 import (

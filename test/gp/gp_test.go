@@ -1,6 +1,6 @@
-// Package gp runs the two sides of GlobalPlatform against each other: what
-// cardctl speaks, and the simulated Java card, which were written apart from
-// the specification.
+// Package gp runs the two sides of GlobalPlatform against each other: cardctl's
+// and the simulated Java card's, which were written from the specification
+// without shared code. Each side alone is left to its own tests.
 package gp
 
 import (

@@ -1,8 +1,9 @@
 //go:build cgo && linux
 
-// Package hardening does to the built program what a desk should never see:
-// modules and cards that mean ill, several programs on one card, and a look into
-// the memory of a process for what should not be there any more.
+// Package hardening treats the built program as no user should: hostile modules
+// and cards, several programs on one card, signals, cards that are swapped. It
+// also searches the memory of a process for secrets that should be gone.
+// Ordinary use is left to the other tests.
 package hardening
 
 import (

@@ -1,8 +1,8 @@
 //go:build stack
 
-// Package judges lets programs that know nothing of cardctl judge what it
-// wrote to a card and what it made with one: GnuPG, OpenSC and OpenSSL, through
-// the PC/SC daemon, and cardctl judges what they wrote.
+// Package judges lets programs that know nothing about cardctl judge its work
+// on a card: GnuPG, OpenSC and OpenSSL, through the PC/SC daemon. cardctl also
+// judges what they wrote. What cardctl prints is left to its own tests.
 package judges
 
 import (

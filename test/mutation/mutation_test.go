@@ -1,9 +1,10 @@
 //go:build cgo && unix
 
-// Package mutation takes the checks that keep cards, keys and secrets safe out
-// of the code, one at a time, and wants a test to notice. The checks stand in
-// testdata/checks.txt. Nothing is changed on disk: the compiler gets the mutated
-// file in the place of the true one.
+// Package mutation removes the checks that keep cards, keys and secrets safe
+// from the code, one at a time, and requires that a test fails. The checks are
+// listed in testdata/checks.txt. Nothing is changed on disk: the compiler gets
+// the mutated file instead of the original. Finding the place is left to the
+// list; it tries no other change.
 package mutation
 
 import (

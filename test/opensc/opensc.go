@@ -1,8 +1,9 @@
-// Package opensc stands in for OpenSC's programs where a test has no PC/SC daemon:
+// Package opensc stands in for OpenSC's programs if a test has no PC/SC daemon:
 // it does to a simulated card what pkcs15-init of OpenSC 0.23 does, as far as
-// cardctl asks for it, and says what that says. A test on the real daemon runs the
-// same with the real programs, and compares the cards. It shares no code with
-// internal/pkcs15.
+// cardctl needs it, and prints the same. It shares no code with
+// internal/pkcs15. Whether it is true to OpenSC is left to a test on the real
+// daemon, which runs the same jobs with the real programs and compares the
+// cards.
 package opensc
 
 import (

@@ -1,8 +1,9 @@
 //go:build packages
 
-// Package packages judges what goreleaser made of the last commit, in the
-// directory CARDCTL_DIST and once more in CARDCTL_DIST_AGAIN: what is in the
-// packages, and whether their programs work. scripts/package.sh makes both.
+// Package packages judges the packages that goreleaser built from the last
+// commit, in the directory CARDCTL_DIST and once more in CARDCTL_DIST_AGAIN:
+// their contents, and whether their programs work. Building both is left to
+// scripts/package.sh.
 package packages
 
 import (

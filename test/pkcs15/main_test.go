@@ -1,8 +1,8 @@
 //go:build stack
 
-// Package pkcs15 tries PKCS#15 cards through the PC/SC daemon: what cardctl's
-// packages make must be good for OpenSC's programs, and what these make good
-// for cardctl.
+// Package pkcs15 tries PKCS#15 cards through the PC/SC daemon: OpenSC's
+// programs must be able to use what cardctl's packages make, and the other way
+// round. Cards without the daemon are left to test/opensc.
 package pkcs15
 
 import (

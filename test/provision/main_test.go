@@ -1,7 +1,8 @@
 //go:build stack
 
-// Package provision runs the scripts that a CI job calls, scripts/provision-*.sh,
-// with a failure at each of their steps.
+// Package provision runs the scripts for CI jobs, scripts/provision-*.sh, with
+// a failure at each of their steps. The commands that they call are left to
+// other tests.
 package provision
 
 import (

@@ -1,5 +1,6 @@
-// Package softhsm makes SoftHSM2 tokens for the tests of what works through
-// PKCS#11. A part that is not installed fails the test.
+// Package softhsm creates SoftHSM2 tokens for the tests of everything that
+// works through PKCS#11. A missing part fails the test. What is done with a
+// token is left to the tests.
 package softhsm
 
 import (

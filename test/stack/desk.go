@@ -1,7 +1,7 @@
 // Package stack gives tests the real stack: the built program, simulated cards
-// in the readers of the running PC/SC daemon, and GnuPG, OpenSC and OpenSSL
-// beside it, each test with a home of its own. It leaves the daemon itself to
-// scripts/test.sh, and what is true of a card to the tests.
+// in the readers of the running PC/SC daemon, and GnuPG, OpenSC and OpenSSL,
+// with a home directory for each test. The daemon itself is left to
+// scripts/test.sh, and what must be true of a card to the tests.
 package stack
 
 import (

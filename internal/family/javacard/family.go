@@ -1,7 +1,7 @@
 // Package javacard is the family of Java cards: the security domain of a
-// GlobalPlatform card with what it tells and what is known of its keys, and the
-// MUSCLE applet with its set-up. What is installed and deleted on them is the
-// workflow applet's business.
+// GlobalPlatform card with what it reports and what is known about its keys,
+// and the MUSCLE applet with its set-up. Installing and deleting applets is
+// left to the workflow applet.
 package javacard
 
 import (

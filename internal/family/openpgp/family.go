@@ -1,6 +1,6 @@
-// Package openpgp is the family of OpenPGP cards: their three keys, two PINs and
-// resetting code, how they are erased, and what they tell of themselves. The
-// commands are internal/openpgp's.
+// Package openpgp is the family of OpenPGP cards: their three keys, two PINs
+// and resetting code, how they are erased, and what they report about
+// themselves. The commands are left to internal/openpgp.
 package openpgp
 
 import (

@@ -1,5 +1,6 @@
-// Package piv is the family of PIV cards (NIST SP 800-73-4): known by their
-// application and by references to their keys, and not used yet.
+// Package piv is the family of PIV cards (NIST SP 800-73-4). It recognises them
+// by their application and by references to their keys; they cannot be used
+// yet.
 package piv
 
 import (

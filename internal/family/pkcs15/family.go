@@ -1,5 +1,6 @@
-// Package pkcs15 is the family of PKCS#15 cards: IsoApplet and MyEID cards, which
-// are used directly, and every other that OpenSC's programs can reach.
+// Package pkcs15 is the family of PKCS#15 cards: IsoApplet and MyEID cards,
+// which are used directly, and all others that OpenSC's programs can reach.
+// What is on a card, and how it is written, is left to internal/pkcs15.
 package pkcs15
 
 import (

@@ -1,5 +1,5 @@
-// Package token is the family of PKCS#11 tokens, which are reached through their
-// module.
+// Package token is the family of PKCS#11 tokens, which are reached through
+// their module. The calls of the module are left to package p11.
 package token
 
 import (
