@@ -25,7 +25,7 @@ trap clean_up EXIT
 
 # bench runs tests of test/bench, which write tables.
 bench() {
-	BENCH_TABLES=$tables go test -tags stack -count=1 "$@" ./test/bench >"$log" || die "the counts are not what they should be:" "$(<"$log")"
+	BENCH_TABLES=$tables go test -tags stack -count=1 "$@" ./test/bench >"$log" || die "a measurement failed or is over its limit:" "$(<"$log")"
 }
 
 start_pcscd >&2

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# From blank to a certificate that works: ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|softhsm|javacard]
-# OpenPGP and Java cards are simulated, in a virtual reader of the real PC/SC daemon.
-# Installs what is missing (Debian), and stops what it started. Builds cardctl
-# first, if it is not to take the one that is installed.
+# From a blank card to a certificate that works:
+#
+#   ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|softhsm|javacard]
+#
+# The cards are simulated, in a virtual reader of the real PC/SC daemon; softhsm is a
+# token of SoftHSM2. The script installs missing programs (on Debian), builds cardctl
+# unless --installed selects the installed one, and stops everything that it started.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/say.sh
@@ -42,8 +45,8 @@ step() {
 	eval "$1" </dev/null
 }
 
-# A family says in key, who_writes and module how its commands differ, and in
-# prepare, blank, first_pins and show what comes before and after.
+# The script of a family sets key, who_writes and module, which differ in its commands,
+# and defines prepare, blank, first_pins and show, which come before and after.
 # shellcheck source=scripts/demo/openpgp.sh
 . "scripts/demo/$family.sh"
 
@@ -58,7 +61,7 @@ export CARDCTL_STATE_DIR=$work/state DEMO_PIN=648219 DEMO_ADMIN_PIN=73915824
 PATH=$work/bin:$PATH
 cd "$work"
 
-heading "Blank"
+heading "A blank card"
 blank
 
 heading "PINs, a key and a request"
@@ -69,11 +72,11 @@ step "cardctl gen-csr --key $key --pin env:DEMO_PIN --email floppy.head@example.
     --subject '$subject' > floppy.csr"
 step 'openssl req -verify -in floppy.csr -noout -subject'
 
-heading "The Snake Oil CA signs it"
+heading "The Snake Oil CA signs the request"
 step "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 30 -subj '/CN=Snake Oil CA' 2> openssl.log"
 step 'openssl x509 -req -in floppy.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 7 -copy_extensions copy -out floppy.pem'
 
-heading "The certificate, stored and at work"
+heading "Import the certificate and use it"
 step "cardctl import-cert --key $key $who_writes floppy.pem"
 show
 step "cardctl smoke-test --key $key --pin env:DEMO_PIN --module $module --tls"

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets, each for the given time (10m unless told), and prints
-# what each did as a table:
+# Runs the fuzz targets, each for the given time (default 10m), and prints a table
+# of the results:
 #
 #   ./scripts/fuzz.sh [-j N] [-l DIR] [TIME [TARGET...]]
 #
-# -j N   so many targets at a time (1), each on its share of the processors
-# -l DIR keep a log of each target there; the table is made of all logs in it,
-#        so that one target can be run again and stand in the same table
-# TARGET only those, such as internal/csr.FuzzParseName
+# -j N   run N targets at a time (default 1), each on its share of the processors
+# -l DIR keep a log of each target in DIR; the table is made from all logs there, so
+#        you can run one target again for the same table
+# TARGET run only these targets, such as internal/csr.FuzzParseName
 #
-# Fails where a target found an input that fails. The input stands in testdata/fuzz
-# of the package then, where go test runs it from now on.
+# Fails if a target found an input that fails. That input is then in testdata/fuzz of
+# the package, and go test runs it from now on.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/say.sh
@@ -23,14 +23,14 @@ targets() {
 	done
 }
 
-# fuzz runs one target. What go test finds interesting it makes shorter, for a
-# minute each unless told: a ZIP archive does not get any shorter, and nothing
-# else would be tried meanwhile.
+# fuzz runs one target. By default go test tries for a minute to shorten each
+# interesting input: a ZIP archive does not get shorter, and nothing else would be
+# tried meanwhile.
 fuzz() {
 	local target=$1 log=$2/${1//\//_}.log outcome=pass
 	go test -run '^$' -fuzz "^${target##*.}\$" -fuzztime "$fuzz_time" -fuzzminimizetime 1s -parallel "$workers" \
 		"./${target%.*}" </dev/null >"$log" 2>&1 || outcome=fail
-	# go test reports an input that it was about to try when the time was over.
+	# go test reports the input that it was trying when the time ended.
 	if grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input written' "$log"; then
 		outcome=pass
 	fi
@@ -41,8 +41,8 @@ fuzz() {
 	fi
 }
 
-# row prints a line of the table: the last that the fuzzer said of how far it is,
-# and whether it stopped at a failing input.
+# row prints a line of the table: the last progress that the fuzzer reported, and
+# whether it stopped at a failing input.
 row() {
 	awk '
 		/^fuzz: elapsed:/ {
@@ -101,6 +101,6 @@ for target in "${chosen[@]}"; do
 done
 wait
 
-heading "What each target did"
+heading "Results"
 table "$logs"
-! grep -qsx 'outcome: fail' "$logs"/*.log || die "some targets found inputs that fail."
+! grep -qsx 'outcome: fail' "$logs"/*.log || die "some targets found failing inputs."

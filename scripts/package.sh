@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds all packages of the last commit as a release would, twice in different
-# places, and tests them: what is in them, that both are the same bytes, that the
-# programs start, and that the .deb can be installed, used and removed. Leaves
-# them in dist/. Wants root for the .deb, and Debian on amd64.
+# Builds all packages of the last commit as for a release, twice in different places,
+# and tests them: their contents are right, both builds are identical, the programs
+# start, and the .deb can be installed, used and removed. The packages stay in dist/.
+# Needs Debian on amd64, and root for the .deb.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/say.sh
@@ -19,9 +19,8 @@ snapshot() {
 		die "goreleaser release --snapshot failed:" "$(tail -n 40 "$1.log")"
 }
 
-# snapshot_elsewhere is a snapshot of a builder who has everything different: the
-# place, the permissions of new files, the time zone, the language, and a cache
-# of compiled packages that the first does not use.
+# snapshot_elsewhere builds a snapshot in a different environment: place, permissions
+# of new files, time zone, language, and cache of compiled packages.
 snapshot_elsewhere() {
 	(
 		umask 077
@@ -32,20 +31,20 @@ snapshot_elsewhere() {
 
 heading "Tools for packages"
 [[ $(dpkg --print-architecture 2>/dev/null) == amd64 ]] ||
-	die "packages are built on Debian for amd64: its compilers for arm64 and Windows are what goreleaser.yaml names."
+	die "packages can be built only on Debian for amd64: goreleaser.yaml names its compilers for arm64 and Windows."
 need build card package
 need_go
 goreleaser=$(go_tool goreleaser)
 "$goreleaser" check --quiet
 
 heading "Packages of $(git log -1 --format='%h, %s')"
-git diff --quiet HEAD || say "What is not committed is not in them."
+git diff --quiet HEAD || say "Uncommitted changes are not included."
 snapshot "$work/one"
 snapshot_elsewhere "$work/another/place/and/a/longer/one"
 rm -rf dist
 cp -r "$work/one/dist" dist
 
-heading "What is in the packages, and that they are the same each time"
+heading "Contents of the packages, and both builds compared"
 CARDCTL_DIST=$PWD/dist CARDCTL_DIST_AGAIN=$work/another/place/and/a/longer/one/dist \
 	go test -tags packages -count=1 ./test/packages/
 

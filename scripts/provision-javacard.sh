@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Provisions a GlobalPlatform Java card from a CI job: installs the applet, and then
-# does what provision-openpgp.sh or provision-pkcs15.sh does. Asks nobody, and can be
-# called again after any failure.
+# runs provision-openpgp.sh or provision-pkcs15.sh. It asks no questions, and can be
+# run again after any failure.
 #
 #   PROVISION_APPLET                 CAP or IJC file
-#   PROVISION_CARD_KEYS              where the card's keys come from, as in --card-keys
+#   PROVISION_CARD_KEYS              source of the card keys, as in --card-keys
 #
-# and the rest as for the other two.
+# The other variables are those of the two scripts.
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=scripts/lib/provision.sh
@@ -21,7 +21,7 @@ if jq -e --arg package "$package" 'any(.applications[]; .package == $package)' "
 else
 	replace=()
 	if jq -e --arg package "$package" 'any(.packages[]; .aid == $package)' "$scratch/result" >/dev/null; then
-		replace=(--replace --yes) # loaded, and nothing was made of it
+		replace=(--replace --yes) # loaded, but not installed
 	fi
 	step install ctl applet install "$PROVISION_APPLET" --card-keys "$PROVISION_CARD_KEYS" "${replace[@]}"
 fi

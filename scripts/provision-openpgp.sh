@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
 # Provisions an OpenPGP card from a CI job: first PINs, key, request, certificate,
-# smoke test. Asks nobody, and can be called again after any failure.
+# smoke test. It asks no questions, and can be run again after any failure.
 #
-#   CARDCTL_PIN, CARDCTL_ADMIN_PIN   the PINs that the card shall have
+# Required:
+#   CARDCTL_PIN, CARDCTL_ADMIN_PIN   new user PIN and new admin PIN
 #   PROVISION_SUBJECT                subject of the request, as in gen-csr --subject
-#   PROVISION_SIGN                   shell command that reads the request from stdin, and
+#   PROVISION_SIGN                   shell command that reads the request from stdin and
 #                                    writes the certificate, in PEM, to stdout
-#   PROVISION_DIR                    where certificates are kept from call to call (.)
-#   CARDCTL_READER, CARDCTL_SERIAL   which card, where there are several
-#   PROVISION_KEY                    reference of the key (OPENPGP.3)
-#   PROVISION_ALGORITHM              of the key (p256 where the card can, else rsa2048)
+# Optional:
+#   PROVISION_DIR                    folder that keeps certificates between runs (default .)
+#   CARDCTL_READER, CARDCTL_SERIAL   selects a card, if several are connected
+#   PROVISION_KEY                    key reference (default OPENPGP.3)
+#   PROVISION_ALGORITHM              key algorithm (default p256 if the card supports it,
+#                                    otherwise rsa2048)
 #   PROVISION_EMAIL                  mail address for subjectAltName
-#   PROVISION_CA                     file with the CA that the certificate has to be of
-#   PROVISION_MODULE                 PKCS#11 module of the smoke test (opensc)
-#   PROVISION_ERASE=yes              erase a card with keys or certificates on it
-#   CARDCTL                          the program (cardctl)
+#   PROVISION_CA                     file with the CA certificate to verify against
+#   PROVISION_MODULE                 PKCS#11 module for the smoke test (default opensc)
+#   PROVISION_ERASE=yes              erase a card that has keys or certificates
+#   CARDCTL                          the program (default cardctl)
 set -euo pipefail
 # shellcheck source=scripts/lib/provision.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/provision.sh"

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Does the worst to every workflow, at every point of it, and prints at how many
-# points the promise held. The card is pulled out at every command and every write
-# (nothing lost that was there, no PIN burned, info says what is there, the same
-# command again completes); its answer is replaced by a status word that does not
-# say whether the command was carried out (nothing untrue is said, no PIN sent
-# twice, no key lost); another card or a twin comes whenever the card is free
-# (nothing is written to it, no PIN reaches it); the program is ended by a signal
-# (the next command works at once).
+# Disturbs every workflow at every point, and prints at how many points the promise
+# held:
 #
-#   ./scripts/pull.sh                what works in process: minutes
+#   - The card is pulled out at every command and every write. Nothing is lost, no PIN
+#     try is used up, info shows the contents, the same command again completes.
+#   - Its answer is replaced by a status word that leaves open whether the card carried
+#     the command out. No error is untrue, no PIN is sent twice, no key is lost.
+#   - Another card or a twin comes whenever the card is free. Nothing is written to it,
+#     no PIN reaches it.
+#   - A signal ends the program. The next command works at once.
+#
+#   ./scripts/pull.sh                everything that works in-process: minutes
 #   ./scripts/pull.sh --daemon       the same, and PKCS#15 cards and OpenSC through
 #                                    the PC/SC daemon, at a part of the points
-#   ./scripts/pull.sh --interrupted  INT, TERM and KILL at every command, over T=0
+#   ./scripts/pull.sh --interrupted  INT, TERM and KILL at every command, with T=0
 #                                    and T=1, through the daemon
-#   ./scripts/pull.sh --swapped      other cards and twins, in process and through
+#   ./scripts/pull.sh --swapped      other cards and twins, in-process and through
 #                                    the daemon
 #   ./scripts/pull.sh --every        everything at every point: hours
 set -euo pipefail
@@ -40,7 +42,7 @@ pull() {
 	((failed == 0)) || cat "$log" >&2
 }
 
-# on_daemon starts the daemon, once, and pulls on it.
+# on_daemon starts the daemon, once, and runs tests on it.
 on_daemon() {
 	need card token test >&2
 	start_pcscd >&2

@@ -1,11 +1,11 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # variables are for demo.sh, and from it
-# The demo on a blank Java card: it gets keys of its own, then for a while an
-# OpenPGP and a MUSCLE applet, and in the end the IsoApplet that the rest is about.
+# shellcheck shell=bash disable=SC2034,SC2154 # variables are for and from demo.sh
+# The demo on a blank Java card. The card gets new card keys, then first an OpenPGP
+# and a MUSCLE applet, and finally the IsoApplet that the rest of the demo uses.
 . scripts/demo/pkcs15.sh
 
 applets=$PWD/internal/cardsim/testdata
 
-# applet shows how an applet comes onto the card.
+# applet shows how an applet is inspected and installed.
 applet() {
 	cp "$applets/$1" .
 	step "cardctl applet inspect $1"

@@ -7,7 +7,7 @@ module=opensc
 prepare() {
 	need card
 	start_pcscd
-	# Only the virtual reader is used, whatever else is connected to this machine.
+	# Use only the virtual reader, whatever else is connected to this computer.
 	export CARDCTL_READER='Virtual PCD 00 00'
 }
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # variables are for demo.sh, and from it
+# shellcheck shell=bash disable=SC2034,SC2154 # variables are for and from demo.sh
 # The demo on a simulated PKCS#15 card, an IsoApplet, written through OpenSC.
 key=PKCS15.45
 who_writes='--pin env:DEMO_PIN'
@@ -7,7 +7,7 @@ module=opensc
 prepare() {
 	need card
 	start_pcscd
-	# Only the virtual reader is used, whatever else is connected to this machine.
+	# Use only the virtual reader, whatever else is connected to this computer.
 	export CARDCTL_READER='Virtual PCD 00 00' DEMO_PUK=1357924680135792
 }
 

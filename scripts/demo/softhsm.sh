@@ -1,5 +1,5 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # variables are for demo.sh, and from it
-# The demo on a token of SoftHSM2, through its PKCS#11 module.
+# shellcheck shell=bash disable=SC2034,SC2154 # variables are for and from demo.sh
+# The demo on a SoftHSM2 token, through its PKCS#11 module.
 key="'pkcs11:token=floppy;object=vpn'"
 who_writes='--pin env:DEMO_PIN'
 module=softhsm2

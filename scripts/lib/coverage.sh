@@ -1,13 +1,14 @@
 # shellcheck shell=bash
-# How much of the code the tests run, over several runs of go test. Needs say.sh.
+# Measures how much of the code the tests run, over several runs of go test. Needs
+# say.sh.
 
-coverage_dir= # what the runs leave, where it is counted
+coverage_dir= # the data of the runs, if coverage is counted
 
-# count_coverage has the tests that run from now on counted.
+# count_coverage counts the tests that run from now on.
 count_coverage() { coverage_dir=$(mktemp -d); }
 
-# covered_test runs go test with the arguments. Where it is counted, it counts
-# the statements of internal/ that are run.
+# covered_test runs go test with the arguments. If coverage is counted, it counts the
+# statements of internal/ that run.
 covered_test() {
 	if [[ -z $coverage_dir ]]; then
 		go test "$@"
@@ -16,8 +17,8 @@ covered_test() {
 	go test -coverpkg=./internal/... "$@" -args -test.gocoverdir="$coverage_dir" | sed -u 's/[[:space:]]*coverage: .*//'
 }
 
-# check_coverage prints for each package how much of it was run, and fails where
-# all together are below the percentage.
+# check_coverage prints how much of each package was run, and fails if the total is
+# below the percentage.
 check_coverage() {
 	local least=$1 profile total
 	profile=$(mktemp)
@@ -38,10 +39,10 @@ check_coverage() {
 	total=$(go tool cover -func="$profile" | awk 'END { sub("%", "", $NF); print $NF }')
 	rm "$profile"
 	awk -v total="$total" -v least="$least" 'BEGIN { exit total < least }' ||
-		die "the tests run $total% of the statements in internal/, and should run $least%."
+		die "the tests run $total% of the statements in internal/, but $least% are required."
 }
 
-# forget_coverage removes what was counted.
+# forget_coverage deletes the data.
 forget_coverage() {
 	[[ -z $coverage_dir ]] || rm -rf "$coverage_dir"
 	coverage_dir=

@@ -1,14 +1,15 @@
 # shellcheck shell=bash
-# Jobs side by side, as many at once as there are processors. What a job writes is
-# shown whole when it ends, and if it failed once more at the end. Needs say.sh.
+# Runs jobs in parallel, as many at once as there are processors. The output of a job is
+# shown as a whole when it ends. If it failed, it is shown again at the end. Needs
+# say.sh.
 
 jobs_at_once=$(nproc)
-jobs_dir=                  # what they write, and the temporary files of go
+jobs_dir=                  # their output, and the temporary files of go
 declare -A jobs_running=() # names, by process
-declare -A jobs_logs=()    # files with what they write, by process
+declare -A jobs_logs=()    # files with their output, by process
 declare -A jobs_failed=()
 
-# job NAME COMMAND... starts a command as soon as there is a processor for it.
+# job NAME COMMAND... starts a command as soon as a processor is free.
 job() {
 	local name=$1 log
 	shift
@@ -16,14 +17,14 @@ job() {
 	((${#jobs_running[@]} < jobs_at_once)) || job_ends
 	say "Started $name"
 	log=$(mktemp "$jobs_dir/log.XXXXXX")
-	set -m # it leads a process group, which can be ended as one
+	set -m # the job gets a process group, which can be ended as a whole
 	GOTMPDIR=$jobs_dir "$@" >"$log" 2>&1 </dev/null &
 	set +m
 	jobs_logs[$!]=$log
 	jobs_running[$!]=$name
 }
 
-# job_ends waits for one of them.
+# job_ends waits until one job ends.
 job_ends() {
 	local process status=0
 	wait -n -p process "${!jobs_running[@]}" || status=$?
@@ -32,7 +33,7 @@ job_ends() {
 	unset "jobs_running[$process]"
 }
 
-# jobs_end waits for all of them.
+# jobs_end waits until all jobs end.
 jobs_end() {
 	local process
 	while ((${#jobs_running[@]} > 0)); do
@@ -45,7 +46,7 @@ jobs_end() {
 	((${#jobs_failed[@]} == 0)) || die "failed: ${jobs_failed[*]}"
 }
 
-# jobs_stop ends what still runs, with all that it started.
+# jobs_stop ends the running jobs and everything that they started.
 jobs_stop() {
 	local process
 	for process in "${!jobs_running[@]}"; do

@@ -1,8 +1,7 @@
 # shellcheck shell=bash
-# The programs and libraries that the scripts need, and getting them on Debian.
-# Needs say.sh.
+# Installs the programs and libraries that the scripts need, on Debian. Needs say.sh.
 
-# A line each: group | what it is | how to see that it is there | Debian package.
+# One per line: group | what it is | how to check that it is installed | Debian package.
 readonly NEEDS='
 build|a C compiler|have gcc|gcc
 build|C library headers|have_file /usr/include/stdio.h|libc6-dev
@@ -27,7 +26,7 @@ test|OpenVPN|have openvpn|openvpn
 test|OpenSSH client (ssh-keygen)|have ssh-keygen|openssh-client
 test|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
 test|jq|have jq|jq
-test|ip, for networks of rooms|have ip|iproute2
+test|ip, for the networks of rooms|have ip|iproute2
 test|shellcheck|have shellcheck|shellcheck
 package|git|have git|git
 package|jq|have jq|jq
@@ -36,8 +35,8 @@ package|C compiler for arm64|have aarch64-linux-gnu-gcc|gcc-aarch64-linux-gnu
 package|C library for arm64|have_file /usr/aarch64-linux-gnu/include/stdio.h|libc6-dev-arm64-cross
 package|PC/SC for arm64|have_file /usr/lib/aarch64-linux-gnu/libpcsclite.so|libpcsclite-dev:arm64
 package|C compiler for Windows|have x86_64-w64-mingw32-gcc|gcc-mingw-w64-x86-64-win32
-package|rpm, to look into packages|have rpm|rpm
-package|zstd, to look into packages|have zstd|zstd
+package|rpm, to inspect packages|have rpm|rpm
+package|zstd, to inspect packages|have zstd|zstd
 package|an emulator of arm64|have qemu-aarch64|qemu-user
 package|musl, the C library of Alpine|have_file /lib/ld-musl-x86_64.so.1|musl
 package|Wine|have_file wine/wine64|wine64
@@ -46,8 +45,8 @@ package|bash-completion|have_file /usr/share/bash-completion/bash_completion|bas
 test|mandoc|have mandoc|mandoc
 '
 
-# have_file says whether one of the files is there, by its full name or below a
-# directory for libraries.
+# have_file reports whether one of the files exists, by its full name or in a directory
+# for libraries.
 have_file() {
 	local dir name
 	for name in "$@"; do
@@ -58,8 +57,8 @@ have_file() {
 	return 1
 }
 
-# missing prints what is not there of the groups given: what it is, a tab, its
-# Debian package.
+# missing prints what is not installed of the given groups: what it is, a tab, its Debian
+# package.
 missing() {
 	local group what probe package
 	while IFS='|' read -r group what probe package; do
@@ -68,13 +67,13 @@ missing() {
 	done <<<"$NEEDS"
 }
 
-# need installs what is missing of the groups given.
+# need installs what is missing of the given groups.
 need() {
 	local lacking packages
 	lacking=$(missing "$@")
 	[[ -n $lacking ]] || return 0
-	have apt-get || die "this machine lacks the following, and has no apt to install it with:" \
-		"$(awk -F'\t' '{ print "  " $1 " - Debian calls it " $2 }' <<<"$lacking")" \
+	have apt-get || die "the following is missing, and there is no apt to install it:" \
+		"$(awk -F'\t' '{ print "  " $1 " (Debian package " $2 ")" }' <<<"$lacking")" \
 		"Install it with your package manager, then run this script again."
 	mapfile -t packages < <(cut -f2 <<<"$lacking" | sort -u)
 	say "Installing ${packages[*]}"
@@ -85,18 +84,18 @@ need() {
 	[[ -z $lacking ]] || die "still missing after the installation:" "$lacking"
 }
 
-# need_architectures has dpkg know the architectures of packages such as
-# libpcsclite-dev:arm64.
+# need_architectures adds the architectures of packages such as libpcsclite-dev:arm64 to
+# dpkg.
 need_architectures() {
 	local package
 	for package in "$@"; do
 		[[ $package == *:* ]] || continue
-		say "Adding the architecture ${package##*:} to dpkg's"
+		say "Adding the architecture ${package##*:} to dpkg"
 		as_root dpkg --add-architecture "${package##*:}"
 	done
 }
 
-# apt_get runs apt-get without questions, and shows its output if it fails.
+# apt_get runs apt-get without questions, and shows its output only if it fails.
 apt_get() {
 	local output
 	output=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" 2>&1 </dev/null) ||

@@ -1,36 +1,36 @@
 # shellcheck shell=bash
-# A PC/SC daemon with virtual readers, started only where none runs, and
+# Provides a PC/SC daemon with virtual readers. It is started only if none runs, and
 # stopped if it was started here. Needs say.sh.
 
-pcscd_job=     # the job that runs the daemon, where it was started here
-pcscd_readers= # the directory of its readers, where it is not the system's
+pcscd_job=     # the job that runs the daemon, if it was started here
+pcscd_readers= # the directory of its readers, if it is not the system's
 
 readonly PCSCD_PID_FILE=/run/pcscd/pcscd.pid
 
-# has_virtual_readers asks the daemon, which starts it where systemd listens
-# on its socket.
+# has_virtual_readers asks the daemon. This starts it if systemd listens on its socket.
 has_virtual_readers() { opensc-tool --list-readers 2>/dev/null | grep -q 'Virtual PCD'; }
 
-# pid_in_file prints what the daemon wrote, which ends with a zero byte.
+# pid_in_file prints the number that the daemon wrote, without the zero byte after it.
 pid_in_file() { tr -dc '0-9' <"$PCSCD_PID_FILE"; }
 
 pcscd_runs() { [[ -e $PCSCD_PID_FILE && $(cat "/proc/$(pid_in_file)/comm" 2>/dev/null) == pcscd ]]; }
 
-# start_pcscd [more-readers] starts it, unless that is done, with two more virtual readers if told so.
-# shellcheck disable=SC2120 # it is called without, mostly
+# start_pcscd [more-readers] starts the daemon if it was not started yet, optionally with
+# two more virtual readers.
+# shellcheck disable=SC2120 # usually called without an argument
 start_pcscd() {
 	local options=(--foreground) log
 	[[ -z $pcscd_job ]] || return 0
 	if has_virtual_readers; then
-		say "Using the PC/SC daemon that runs already"
+		say "Using the PC/SC daemon that is already running"
 		return 0
 	fi
 	if pcscd_runs; then
-		die "the PC/SC daemon that runs here has no virtual readers." \
+		die "the running PC/SC daemon has no virtual readers." \
 			"It reads its configuration when it starts. Restart it (systemctl restart pcscd), then run this script again."
 	fi
-	# Only daemons that were built with polkit know this, and they need it
-	# where nobody sits at the console.
+	# Only daemons that were built with polkit have this option. They need it if nobody
+	# is logged in at the console.
 	pcscd --help | grep -q -e --disable-polkit && options+=(--disable-polkit)
 	if [[ ${1:-} == more-readers ]]; then
 		more_readers
@@ -48,11 +48,11 @@ start_pcscd() {
 		sleep 0.1
 	done
 	stop_pcscd
-	die "pcscd did not come up within ten seconds:" "$(<"$log")"
+	die "pcscd did not start within ten seconds:" "$(<"$log")"
 }
 
-# more_readers makes a configuration of the readers that there are and two more:
-# the driver has two for each entry, and is loaded as another one for other two.
+# more_readers makes a configuration with the existing readers and two more. The driver
+# has two for each entry; a copy of it is loaded as another driver for the other two.
 more_readers() {
 	local driver
 	pcscd_readers=$(mktemp -d)
@@ -68,7 +68,7 @@ more_readers() {
 	END
 }
 
-# stop_pcscd ends the daemon itself, which the job only waits for.
+# stop_pcscd ends the daemon itself; the job only waits for it.
 stop_pcscd() {
 	[[ -n $pcscd_job ]] || return 0
 	say "Stopping pcscd"

@@ -1,24 +1,24 @@
 # shellcheck shell=bash
-# From a card to a certificate on it that works, without anybody to ask: what
-# the provision-*.sh have in common. Every step looks first whether it is done,
-# so that the same call again goes on where another ended.
+# From a card to a certificate that works, without questions: the common part of the
+# provision-*.sh. Every step first checks whether it is already done, so a second run
+# resumes where the first one ended.
 #
-# The log is on stdout, a JSON document a line: {time, step, status, serial, result
-# or error}, where status is done, skipped or failed, and result and error are
-# those of cardctl. The last line is that of the step "provisioned", or of the one
-# that failed. The exit status is that of the command that failed.
+# The log is on stdout, one JSON document per line: {time, step, status, serial, result
+# or error}. The status is done, skipped or failed; result and error are those of
+# cardctl. The last line is for the step "provisioned", or for the one that failed. The
+# exit status is that of the command that failed.
 
 umask 077
 unset CARDCTL_OUTPUT
 serial=
 
-# begin NAME… wants these variables, and a place to work in.
+# begin NAME… checks that these variables are set, and creates a scratch directory.
 begin() {
 	local name
 	scratch=$(mktemp -d)
 	trap 'rm -rf "$scratch"' EXIT
 	command -v jq >/dev/null || {
-		printf 'Error: jq is missing\n' >&2
+		printf 'Error: jq is not installed\n' >&2
 		exit 1
 	}
 	for name in "$@" PROVISION_SUBJECT PROVISION_SIGN; do
@@ -26,8 +26,8 @@ begin() {
 	done
 }
 
-# record STEP STATUS [result|error] writes a line of the log, with what is in the
-# file of that kind.
+# record STEP STATUS [result|error] writes a line of the log, with the contents of that
+# file.
 record() {
 	local kind=${3-}
 	jq -cn --arg step "$1" --arg status "$2" --arg serial "$serial" --arg kind "$kind" \
@@ -37,14 +37,14 @@ record() {
 		+ (if $document == [] then {} else {($kind): $document[0]} end)'
 }
 
-# fail STEP EXIT MESSAGE ends with an error that is no command's.
+# fail STEP EXIT MESSAGE ends with an error that no command reported.
 fail() {
 	jq -n --argjson exit "$2" --arg message "$3" '{exit: $exit, message: $message}' >"$scratch/error"
 	record "$1" failed error
 	exit "$2"
 }
 
-# attempt COMMAND… keeps what a command writes, and returns its status.
+# attempt COMMAND… keeps the output of a command, and returns its status.
 attempt() {
 	local status=0
 	"$@" >"$scratch/result" 2>"$scratch/error" </dev/null || status=$?
@@ -55,7 +55,7 @@ attempt() {
 	return "$status"
 }
 
-# outcome STEP STATUS is the end of a step: of everything, if the status is not 0.
+# outcome STEP STATUS ends a step, and the script if the status is not 0.
 outcome() {
 	if (($2 != 0)); then
 		record "$1" failed error
@@ -64,7 +64,7 @@ outcome() {
 	record "$1" "done" result
 }
 
-# step STEP COMMAND… runs a command that has to succeed.
+# step STEP COMMAND… runs a command that must succeed.
 step() {
 	local name=$1 status=0
 	shift
@@ -72,10 +72,10 @@ step() {
 	outcome "$name" "$status"
 }
 
-# ctl is cardctl that asks nobody.
+# ctl is cardctl without questions.
 ctl() { "${CARDCTL:-cardctl}" --no-input --output json "$@"; }
 
-# look FLAG… reads what is on the card.
+# look FLAG… reads the contents of the card.
 look() {
 	local status=0
 	attempt ctl info "$@" || status=$?
@@ -84,15 +84,15 @@ look() {
 	serial=$(jq -r '.card.serial // ""' "$scratch/card")
 }
 
-# shellcheck disable=SC2154 # key is the script's
-# on_card FILTER says whether a jq filter holds for what is on the card.
+# shellcheck disable=SC2154 # the script sets key
+# on_card FILTER reports whether a jq filter holds for the contents of the card.
 on_card() { jq -e --arg key "$key" "$1" "$scratch/card" >/dev/null; }
 
 # shellcheck disable=SC2016 # $key is jq's
 has_key() { on_card 'any(.keys[]; .ref == $key and .fingerprint != "")'; }
 
-# initialise FLAG… erases a card, and gives it its first PINs. One with keys or
-# certificates is left as it is, or refused, unless PROVISION_ERASE=yes.
+# initialise FLAG… erases a card and sets its first PINs. If the card has this key, it is
+# left as it is; if it has others, it is refused. PROVISION_ERASE=yes erases it anyway.
 initialise() {
 	if [[ ${PROVISION_ERASE-} != yes ]]; then
 		if has_key; then
@@ -100,13 +100,13 @@ initialise() {
 			return
 		fi
 		on_card '.keys == [] and .certificates == []' ||
-			fail init 9 "the card has other keys or certificates; PROVISION_ERASE=yes erases them"
+			fail init 9 "the card has other keys or certificates; to erase them, set PROVISION_ERASE=yes"
 	fi
 	step init ctl init --yes "$@"
 }
 
-# certify FLAG… makes the key and stores its certificate; the flags say what info
-# needs to find the card.
+# certify FLAG… generates the key and stores its certificate. The flags are for info, to
+# find the card.
 certify() {
 	local algorithm=()
 	[[ -z ${PROVISION_ALGORITHM-} ]] || algorithm=(--algorithm "$PROVISION_ALGORITHM")
@@ -119,8 +119,8 @@ certify() {
 	store_certificate "${PROVISION_DIR:-.}/${serial//[^A-Za-z0-9]/_}-${key//[^A-Za-z0-9]/_}.pem"
 }
 
-# store_certificate FILE stores the certificate in FILE. That is asked for where there
-# is none, or one of a key that is not on the card any more.
+# store_certificate FILE imports the certificate in FILE. It first requests one if the
+# file is missing, or if its certificate belongs to a key that is no longer on the card.
 store_certificate() {
 	local status=0
 	if [[ -s $1 ]]; then
@@ -142,8 +142,8 @@ import_certificate() {
 	attempt ctl import-cert --key "$key" "${ca[@]}" "$1"
 }
 
-# without_secrets COMMAND… runs a program of others. It gets none of cardctl's
-# variables, which hold the PINs, nor one that a source of card keys names.
+# without_secrets COMMAND… runs another program. It gets none of cardctl's variables,
+# which hold the PINs, nor the variable that is the source of the card keys.
 without_secrets() (
 	local name
 	for name in "${!CARDCTL_@}"; do
@@ -153,19 +153,19 @@ without_secrets() (
 	"$@"
 )
 
-# request_certificate FILE has a certificate signed. It is kept, so that one is issued
-# however often what comes after it fails.
+# request_certificate FILE has a certificate signed and keeps it in FILE, so that only
+# one is issued even if later steps fail and are run again.
 request_certificate() {
 	local mail=()
 	[[ -z ${PROVISION_EMAIL-} ]] || mail=(--email "$PROVISION_EMAIL")
 	step gen-csr ctl gen-csr --key "$key" --subject "$PROVISION_SUBJECT" "${mail[@]}" --out "$scratch/request.pem"
 	attempt without_secrets sh -c "exec <\"\$1\"; $PROVISION_SIGN" sh "$scratch/request.pem" || fail sign "$?" "$(jq -r .message "$scratch/error")"
-	[[ -s $scratch/result ]] || fail sign 1 "PROVISION_SIGN wrote no certificate"
+	[[ -s $scratch/result ]] || fail sign 1 "PROVISION_SIGN returned no certificate"
 	mv "$scratch/result" "$1"
 	record sign "done"
 }
 
-# prove uses the key as a browser would.
+# prove uses the key as a browser does.
 prove() {
 	step smoke-test ctl smoke-test --key "$key" --module "${PROVISION_MODULE:-opensc}" --tls
 	record provisioned "done"

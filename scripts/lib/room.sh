@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs a command in a room of its own: a network that is nothing but loopback, an
-# empty /run, a PC/SC daemon with virtual readers, and an end for all that it
-# started. Several rooms can stand side by side. Wants root.
+# Runs a command in a room of its own: a network with only loopback, an empty /run, and
+# a PC/SC daemon with virtual readers. Everything that the command started ends with it.
+# Several rooms can exist at once. Needs root.
 #
 #   scripts/lib/room.sh [--more-readers] COMMAND...
 #
-# go test puts the tests of a package into one with -exec. --more-readers are two
-# more virtual readers.
+# go test runs the tests of a package in a room with -exec. --more-readers adds two
+# virtual readers.
 set -euo pipefail
 scripts=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
 # shellcheck source=scripts/lib/say.sh
@@ -14,7 +14,7 @@ scripts=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
 # shellcheck source=scripts/lib/pcscd.sh
 . "$scripts/lib/pcscd.sh"
 
-# The first process of a room is this script again; all others end with it.
+# The first process of a room is this script again; all others end when it ends.
 if (($$ != 1)); then
 	exec unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private "${BASH_SOURCE[0]}" "$@"
 fi

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts say, and how they give up.
+# How the scripts report progress and errors.
 
 heading() { printf '\n== %s\n' "$*"; }
 
@@ -14,7 +14,7 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# Programs of the system administrator are not on every user's path.
+# Programs for the system administrator are not in every user's PATH.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 # as_root runs a command as root: directly, or through sudo.
@@ -24,6 +24,6 @@ as_root() {
 	elif have sudo; then
 		sudo "$@"
 	else
-		die "this needs root: $*" "There is no sudo here. Run that as root, then this script again."
+		die "this needs root: $*" "sudo is not installed. Run that command as root, then run this script again."
 	fi
 }

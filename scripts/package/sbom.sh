@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Writes what a program is made of, as CycloneDX: the Go modules that the
-# program itself names, Go's library, and the system's libraries it loads.
-# sbom.sh PROGRAM DOCUMENT VERSION DATE. goreleaser.yaml calls it. It has no
+# Writes the bill of materials of a program, in CycloneDX: the Go modules that the
+# program itself names, Go's library, and the system libraries that it loads.
+# sbom.sh PROGRAM DOCUMENT VERSION DATE. goreleaser.yaml calls it. The document has no
 # serial number and no time of its own: the same program gives the same document.
 set -euo pipefail
 program=$1 document=$2 version=$3 date=$4
@@ -13,8 +13,8 @@ licences() {
 		jq -Rn '[inputs / " " | {(.[0]): .[1]}] | add'
 }
 
-# libraries lists the shared libraries that an ELF program asks for. What a
-# Windows program asks for is part of Windows.
+# libraries lists the shared libraries that an ELF program needs. Those of a Windows
+# program are part of Windows.
 libraries() {
 	readelf -d "$program" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | jq -Rn '[inputs]'
 }

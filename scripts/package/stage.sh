@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes below build/package what packages hold besides the program: compressed
-# manual pages, completions, documents, examples, licences; with modes that do not depend
-# on who checked the sources out. stage.sh SECONDS: the time that the files shall
-# have. goreleaser.yaml calls it.
+# Creates in build/package the other contents of packages: compressed manual pages,
+# completions, documents, examples, licences; with modes that do not depend on who
+# checked the sources out. stage.sh SECONDS: SECONDS is the time of the files.
+# goreleaser.yaml calls it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 umask 022
@@ -11,7 +11,7 @@ readonly stage=build/package
 
 completions() {
 	local program=$stage/cardctl
-	# What a completion script holds does not depend on cgo.
+	# A completion script does not depend on cgo.
 	env -u GOOS -u GOARCH CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$program" ./cmd/cardctl
 	mkdir -p "$stage/completions"
 	"$program" completion bash >"$stage/completions/cardctl.bash"
@@ -30,11 +30,11 @@ manuals() {
 	done
 }
 
-# notices collects the licences of all that is linked in on any platform, which
-# want to go with the program.
+# notices collects the licences of everything that is linked in on any platform; they
+# must be distributed with the program.
 notices() {
 	local path version dir os
-	printf 'cardctl is made with the following, under their licences.\n'
+	printf 'cardctl contains the following, under their licences.\n'
 	{
 		printf 'Go %s %s\n' "$(go env GOVERSION)" "$(go env GOROOT)"
 		for os in linux windows; do

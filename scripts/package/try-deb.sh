@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# Installs a .deb, works with it as somebody who has nothing else, and removes it
-# again: try-deb.sh FILE.deb. Wants root. On a machine that has a cardctl it does
-# nothing but say so.
+# Installs a .deb, uses it on its own, and removes it: try-deb.sh FILE.deb. Needs root.
+# On a computer that already has a cardctl it changes nothing and fails.
 set -euo pipefail
 deb=$(realpath "$1")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib/say.sh
 . scripts/lib/packages.sh
 
-# known says whether dpkg has anything of cardctl.
+# known reports whether dpkg knows cardctl.
 known() {
 	local status
 	# shellcheck disable=SC2016 # dpkg-query's own variable
@@ -16,12 +15,12 @@ known() {
 }
 
 if known || [[ -e /usr/bin/cardctl ]]; then
-	die "there is a cardctl on this machine, which this test would replace and remove." \
-		"Remove it (apt-get remove cardctl), or run this where there is none."
+	die "cardctl is already installed here, and this test would replace and remove it." \
+		"Remove it (apt-get remove cardctl), or run this script on another computer."
 fi
-PATH=/usr/sbin:/usr/bin:/sbin:/bin # no cardctl of one's own
+PATH=/usr/sbin:/usr/bin:/sbin:/bin # no other cardctl
 
-# files are what the package says it installs.
+# files lists the files of the package.
 files() { dpkg-deb --fsys-tarfile "$deb" | tar -t | sed -n 's,^\.\(/.*[^/]\)$,\1,p'; }
 
 remove() {
@@ -31,7 +30,7 @@ remove() {
 }
 trap remove EXIT
 
-# install_deb leaves out what the package only recommends: it has to work without.
+# install_deb omits recommended packages: cardctl has to work without them.
 install_deb() { apt_get install -y --no-install-recommends "$deb"; }
 
 here() {
@@ -43,19 +42,19 @@ here() {
 	cardctl version
 }
 
-# manuals asks man, which may be set up to leave manuals out (dpkg's path-exclude).
+# manuals asks man. dpkg may be set up not to install manuals (path-exclude).
 manuals() {
 	local page
 	for page in cardctl cardctl-gen-key; do
-		[[ $(man -w 1 "$page") == /usr/share/man/man1/$page.1.gz ]] || die "man does not find $page(1)."
+		[[ $(man -w 1 "$page") == /usr/share/man/man1/$page.1.gz ]] || die "man cannot find $page(1)."
 	done
 	for page in exit-codes key-references secrets; do
-		man -w 7 "cardctl-$page" >/dev/null || die "man does not find cardctl-$page(7)."
+		man -w 7 "cardctl-$page" >/dev/null || die "man cannot find cardctl-$page(7)."
 	done
 	say "man finds the pages."
 }
 
-# completion asks bash as a Tab does, beside bash-completion's own files.
+# completion asks bash as the Tab key does, with the files of bash-completion.
 completion() {
 	local offered
 	offered=$(bash --norc -c '
@@ -68,13 +67,13 @@ completion() {
 	say "bash completes gen-k to gen-key."
 }
 
-# gone looks for what the package leaves behind.
+# gone checks that the package leaves nothing behind.
 gone() {
 	local file
 	while read -r file; do
-		[[ ! -e $file ]] || die "$file is still there."
+		[[ ! -e $file ]] || die "$file was not removed."
 	done < <(files)
-	[[ ! -e /usr/share/doc/cardctl ]] || die "/usr/share/doc/cardctl is still there."
+	[[ ! -e /usr/share/doc/cardctl ]] || die "/usr/share/doc/cardctl was not removed."
 	! known || die "dpkg still knows cardctl."
 	say "Nothing is left."
 }
@@ -85,7 +84,7 @@ here
 manuals
 completion
 
-heading "From blank to a certificate that works, with the installed program"
+heading "From a blank card to a certificate that works, with the installed program"
 scripts/demo.sh --installed
 
 heading "Remove it"
