@@ -14,15 +14,15 @@ import (
 	"testing"
 )
 
-// A family is one folder and a line in the list: nothing else knows its name, its
-// cards or its references, but help, which is written for people.
+// A family is one folder and a line in the list. Nothing else knows its name, its
+// cards or its references, except help, which is written for people.
 
-// familyWord is what only the folder of a family says.
+// familyWord is what only the folder of a family may name.
 var familyWord = regexp.MustCompile(`(?i)openpgp|pkcs#?15|muscle|\bpiv\b|isoapplet|myeid|java ?card|\bpkcs11:|^"pkcs11"$|^"gp"$`)
 
-// ofFamilies are the folders that are about kinds of cards: families, what a card
-// of theirs understands, the silicon that stands in for them, and what manages
-// applets, which only one kind of card has.
+// ofFamilies are the folders about kinds of cards: families, the applications on their
+// cards, simulated cards, and the management of applets, which only one kind of card
+// has.
 var ofFamilies = []string{
 	"internal/family", "internal/openpgp", "internal/gp", "internal/pkcs15", "internal/p11", "internal/cardsim", "internal/iso7816",
 	"internal/applet", "cmd/cardctl/applet", "internal/simulate", "test",
@@ -44,7 +44,7 @@ func TestFamiliesAreNamedInTheirFoldersOnly(t *testing.T) {
 	}
 }
 
-// named are the literals and names in a file that name a family, but for help.
+// named are the literals and names in a file that name a family, except in help.
 func named(file *ast.File) (found []string) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -79,7 +79,7 @@ func describesFlag(call *ast.CallExpr) bool {
 	return ok && (strings.HasSuffix(method.Sel.Name, "Var") || strings.HasSuffix(method.Sel.Name, "VarP") || strings.HasPrefix(method.Sel.Name, "add"))
 }
 
-// sources are the Go files of this module but for tests.
+// sources are the Go files of this module, without tests.
 func sources(t *testing.T) map[string]*ast.File {
 	t.Helper()
 	files := map[string]*ast.File{}

@@ -1,6 +1,7 @@
-// Package cardctl_test holds the table of packages: what each may import, and
-// which one may import a library. A package or a library that is not in the
-// table fails, so that a new one is a decision.
+// Package cardctl_test checks the repository as a whole: which package may import
+// which package and library, where families are named, and that dependencies, the
+// Makefile and CONTRIBUTING.md are true. What the program does is left to the tests
+// of the packages.
 package cardctl_test
 
 import (
@@ -17,9 +18,8 @@ var leaves = []string{
 	"internal/runner", "internal/advice",
 }
 
-// What the layers have in common: a command may import workflows and the desk, a
-// workflow what works on keys and cards of any family, a family the contract that
-// it fulfils.
+// What the layers share: a command may import workflows and the desk, a workflow the
+// packages for keys and cards of any family, a family the contract that it fulfils.
 var (
 	workflows = []string{
 		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/applet",
@@ -29,9 +29,9 @@ var (
 	contract = []string{"internal/desk", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
 )
 
-// layers says what a package may import of this module besides the leaves.
-// It stands in the order of the way of the data: command, workflow, family, card
-// application, transport, leaf.
+// layers lists what a package may import of this module in addition to the leaves, in
+// the order of the data flow: command, workflow, family, card application, transport,
+// leaf. A package that is not in the table fails, so that a new one is a decision.
 var layers = map[string][]string{
 	"cmd/cardctl": append(slices.Clone(workflows), "internal/desk"),
 
@@ -51,7 +51,7 @@ var layers = map[string][]string{
 	"internal/family/piv":      contract,
 	"internal/family/pkcs15":   append(slices.Clone(contract), "internal/pkcs15", "internal/p11"), // p11: how a module calls the token
 	"internal/family/javacard": append(slices.Clone(contract), "internal/gp"),
-	"internal/family/token":    append(slices.Clone(contract), "internal/p11", "internal/pkcs15"), // pkcs15: the tries that OpenSC's module does not tell
+	"internal/family/token":    append(slices.Clone(contract), "internal/p11", "internal/pkcs15"), // pkcs15: the tries that OpenSC's module does not report
 
 	"internal/card": {"internal/desk", "internal/key", "internal/pin", "internal/iso7816"},
 	"internal/key":  {"internal/pin", "internal/iso7816"},
@@ -61,7 +61,7 @@ var layers = map[string][]string{
 	"internal/openpgp": {"internal/iso7816"},
 	"internal/gp":      {"internal/iso7816"},
 	"internal/p11":     {},
-	"internal/pkcs15":  {"internal/iso7816"}, // what OpenSC does not tell or do
+	"internal/pkcs15":  {"internal/iso7816"}, // what OpenSC does not report or do
 
 	"internal/pcsc":    {"internal/iso7816"},
 	"internal/cardsim": {"internal/iso7816"},
@@ -78,8 +78,8 @@ var layers = map[string][]string{
 	"internal/terminal": {},
 }
 
-// libraries says which packages may import what is not of this module nor of
-// the standard library, tests apart.
+// libraries lists which packages may import a library that is not part of the standard
+// library, tests excepted.
 var libraries = map[string][]string{
 	"github.com/spf13/cobra":             {"cmd/cardctl"},
 	"github.com/spf13/pflag":             {"cmd/cardctl"},
@@ -93,8 +93,8 @@ var libraries = map[string][]string{
 	"software.sslmate.com/src/go-pkcs12": {"internal/pkcs12"},
 }
 
-// exclusive libraries may not be imported by the tests of another package
-// either: what they give goes through the package that owns them.
+// exclusive libraries may not be imported by the tests of another package either: they
+// are used through the package that owns them.
 var exclusive = []string{"github.com/ebfe/scard", "github.com/miekg/pkcs11", "github.com/manifoldco/promptui"}
 
 type listed struct {
@@ -183,7 +183,7 @@ func mayImport(name, path string) bool {
 	return false
 }
 
-// within says whether an import path is a library or a package below it.
+// within reports whether an import path is a library or a package below it.
 func within(path, library string) bool {
 	return path == library || strings.HasPrefix(path, library+"/")
 }

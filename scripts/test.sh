@@ -5,7 +5,7 @@
 #   ./scripts/test.sh --list       list the parts
 #   ./scripts/test.sh PART...      only these parts
 #   ./scripts/test.sh stack NAME   only the tests on the PC/SC daemon that match go test -run NAME
-#   ./scripts/test.sh quick        what to run while you work: under 3 minutes
+#   ./scripts/test.sh quick        lint and tests, for while you work: under 3 minutes
 #
 # It installs missing programs (on Debian) and stops every program that it started. If
 # it runs as root, the tests on the daemon run in parallel, each package in a room of
@@ -34,7 +34,7 @@ dependencies|checksums of the modules, and known vulnerabilities
 package|all packages: built twice, compared, inspected, installed, removed
 '
 # In addition, and not a part of the whole run.
-readonly QUICK='quick|gofmt, vet, staticcheck, and all tests that need no daemon'
+readonly QUICK='quick|lint and tests, for while you work'
 
 # names prints the names of all parts.
 names() { sed -n 's/|.*//p' <<<"$PARTS"; }
@@ -75,10 +75,7 @@ part_tests() {
 }
 
 part_quick() {
-	formatted
-	go vet ./...
-	go vet -tags stack,packages ./...
-	go tool staticcheck ./...
+	part_lint
 	part_tests
 }
 
