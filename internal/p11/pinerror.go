@@ -96,7 +96,7 @@ func (e *PINError) explained(t Token, otherwise error) error {
 	switch e.Answer {
 	case PINLocked:
 		p = problem.New(problem.PINBlocked, "the %s of the token %q is blocked now [%s]", e.Role, t.Label, e.Code.Name()).WithTries(0).
-			Because("No try is left.").Hint("%s", e.Role.Rescue())
+			Because("No try is left.").Advise(e.Role.Rescue())
 	case PINRefused:
 		p = problem.New(problem.PINIncorrect, "wrong %s of the token %q [%s]", e.Role, t.Label, e.Code.Name()).
 			Because("The token refused it.").Hint("the same command with the right %s", e.Role)

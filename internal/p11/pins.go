@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
@@ -29,12 +30,12 @@ func (r Role) String() string {
 	return "user PIN"
 }
 
-// Rescue is what to type where the PIN is blocked.
-func (r Role) Rescue() string {
+// Rescue is what to do where the PIN is blocked.
+func (r Role) Rescue() advice.Advice {
 	if r == SecurityOfficer {
-		return "a token whose SO PIN is blocked can only be made new by its maker's own tool"
+		return advice.Do(advice.ListTokens)
 	}
-	return "cardctl unblock-pin user --so-pin prompt --new-pin prompt"
+	return advice.Do(advice.UnblockPIN, advice.Ask(secret.SOPIN), advice.Ask(secret.NewPIN)).On("user")
 }
 
 // PIN is what the token's flags say of a role's PIN. A token that is not

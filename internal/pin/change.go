@@ -27,9 +27,9 @@ type Change struct {
 
 // What is known of a PIN when changing it ended with an error.
 const (
-	stateOld     = "The PIN is the old one."
-	stateUnknown = "Whether the card took the new PIN is not known: the tries left, which cardctl info shows, do not change by looking."
-	stateNew     = "The card confirmed the new PIN and does not accept it."
+	stateOld     = "The PIN is still the old one."
+	stateUnknown = "It is not known whether the card accepted the new PIN."
+	stateNew     = "The card confirmed the new PIN but does not accept it."
 )
 
 // Change asks for both values before the first is sent, and sends each once. An

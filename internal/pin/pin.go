@@ -9,6 +9,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -38,9 +39,7 @@ func ParseRole(word string) (Role, error) {
 		}
 		names = append(names, string(role))
 	}
-	last := len(names) - 1
-	return "", problem.New(problem.Usage, "this is no PIN that cardctl knows").
-		Because("The PINs are %s and %s.", strings.Join(names[:last], ", "), names[last])
+	return "", problem.New(problem.Usage, "unknown PIN name").Because("Valid names: %s.", strings.Join(names, ", "))
 }
 
 // RoleOf is the PIN that a flag for a secret gives; false for one that gives
@@ -74,6 +73,9 @@ func (r Role) Name() string {
 	return string(r) + " PIN"
 }
 
+// OnlyInitialising is Final of a PIN with which the keys of a card are lost.
+const OnlyInitialising = "Only initialising the card again makes it usable, and its keys are lost."
+
 // PIN is one PIN of one card or token: what it is called, what it may be, and
 // how its card is asked about it.
 type PIN struct {
@@ -94,8 +96,10 @@ type PIN struct {
 	// Derived says that the card takes it in key derived format, which PKCS#11
 	// modules do not make.
 	Derived bool
-	// Rescue is what to type if it is blocked.
-	Rescue string
+	// Rescue is what to do if it is blocked. Final says what else helps, and what
+	// that costs, where nothing unblocks it.
+	Rescue advice.Advice
+	Final  string
 
 	// Tries asks the card how many tries are left, which costs none. What was
 	// read since the card was taken last is good enough, unless again is set. It
@@ -126,9 +130,9 @@ func (p PIN) CheckLength(value *secret.Bytes) error {
 	n, tooWhat := value.Len(), ""
 	switch {
 	case n == 0 || n < p.Min:
-		tooWhat = "short"
+		tooWhat = "too short"
 	case p.Max > 0 && n > p.Max:
-		tooWhat = "long"
+		tooWhat = "too long"
 	default:
 		return nil
 	}
@@ -139,5 +143,5 @@ func (p PIN) CheckLength(value *secret.Bytes) error {
 	case p.Max == 0:
 		length = problem.New(problem.Usage, "the %s must have at least %d bytes", p.Name(), max(p.Min, 1))
 	}
-	return length.Because("What was given is too %s; it was not sent.", tooWhat)
+	return length.Because("The value given is %s and was not sent.", tooWhat).Advise(advice.Repeat(advice.Ask(p.Secret)))
 }

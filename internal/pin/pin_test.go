@@ -3,10 +3,12 @@ package pin
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -46,7 +48,7 @@ func (w *world) policy(allow Allow) *Policy {
 }
 
 func (w *world) pin() PIN {
-	return PIN{Role: User, Secret: secret.PIN, Holder: "card 1", Min: 4, Max: 8, Rescue: "cardctl unblock-pin", Tries: func(_ context.Context, again bool) (Tries, error) {
+	return PIN{Role: User, Secret: secret.PIN, Holder: "card 1", Min: 4, Max: 8, Rescue: advice.Do(advice.UnblockPIN), Tries: func(_ context.Context, again bool) (Tries, error) {
 		if again {
 			w.log = append(w.log, "state again")
 		} else {
@@ -190,6 +192,26 @@ func TestAWrongPINOfACardThatTellsNoTries(t *testing.T) {
 	}
 }
 
+// TestWhatToDoAfterAWrongPIN: what can be typed as it is and is not refused again.
+func TestWhatToDoAfterAWrongPIN(t *testing.T) {
+	again := advice.Ask(secret.PIN)
+	for left, want := range map[int]advice.Advice{
+		2: advice.Repeat(again),
+		1: advice.Repeat(again, advice.Switch(advice.LastTry)),
+		0: advice.Do(advice.ShowCard),
+	} {
+		w := newWorld()
+		w.left = Left(left + 1)
+		admin := w.pin()
+		admin.Rescue, admin.Final = advice.Do(advice.ShowCard), OnlyInitialising
+		err := w.policy(Allow{LastTry: true}).Given(secret.New([]byte("000000"))).Send(t.Context(), admin, w.verify)
+		var p *problem.Error
+		if !errors.As(err, &p) || !reflect.DeepEqual(p.Next, want) || strings.Contains(p.Why, OnlyInitialising) != (left == 0) {
+			t.Errorf("%d left: %v, %+v", left, err, p.Next)
+		}
+	}
+}
+
 // TestFewTriesAreShown: a person is told before the PIN is typed.
 func TestFewTriesAreShown(t *testing.T) {
 	if few := Few(); few.Note() == "" || !few.Known() || few.Last() || !Left(1).FewerThan(few) || Left(3).FewerThan(few) {
@@ -208,7 +230,7 @@ func TestJudge(t *testing.T) {
 	}{
 		"counted aloud":               {&WrongError{Left: Left(2), Cause: status(0x63C2)}, Left(2), problem.PINIncorrect, 2, "wrong user PIN, 2 tries left"},
 		"counted in silence":          {status(0x6982), Left(2), problem.PINIncorrect, 2, "wrong user PIN, 2 tries left"},
-		"blocked in silence":          {status(0x6985), Left(0), problem.PINBlocked, 0, "blocked now"},
+		"blocked in silence":          {status(0x6985), Left(0), problem.PINBlocked, 0, "now blocked"},
 		"called wrong, not counted":   {&WrongError{Left: Left(1), Cause: status(0x63C1)}, Left(3), problem.PINIncorrect, 3, "did not count"},
 		"neither":                     {status(0x6F00), Left(3), "", 0, "6F00"},
 		"called wrong, not told then": {&WrongError{Left: Left(2), Cause: status(0x63C2)}, Unknown(), problem.PINIncorrect, 2, "2 tries left"},

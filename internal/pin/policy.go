@@ -3,9 +3,11 @@ package pin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -72,6 +74,7 @@ func (p *Policy) Ask(ctx context.Context, r secret.Request, what PIN) (*secret.B
 	if err != nil || value == nil {
 		return nil, err
 	}
+	what.Secret = r.Name
 	if err := what.CheckLength(value); err != nil {
 		value.Wipe()
 		return nil, err
@@ -110,15 +113,16 @@ func (p *Policy) Check(what PIN, left Tries) error {
 	switch {
 	case what.Tries == nil:
 	case left.None():
+		why := fmt.Sprintf("The %s was entered incorrectly too many times, or was never set.", what.Role.Name())
 		return problem.New(problem.PINBlocked, "the %s is blocked", what.Name()).WithTries(0).
-			Because("It was entered wrongly too often, or never set.").Hint("%s", what.Rescue)
+			Because("%s", problem.Sentences(why, what.Final)).Advise(what.Rescue)
 	case left.Last() && !p.allow.LastTry:
-		return problem.New(problem.PINBlocked, "one try is left for the %s, and it was not sent", what.Name()).WithTries(1).
-			Because("A mistake would block it.").Hint("the same command with --allow-last-try")
+		return problem.New(problem.PINBlocked, "the %s has one try left and was not sent", what.Name()).WithTries(1).
+			Because("One more wrong entry would block it.").Advise(advice.Repeat(advice.Switch(advice.LastTry)))
 	case !left.Known() && !p.allow.UnknownTries:
-		return problem.New(problem.TriesUnknown, "how many tries the %s has left is not known, and it was not sent", what.Name()).
-			Because("The card was asked in every way that it has, and does not report them: a mistake might block it.").
-			Hint("the same command with --allow-unknown-tries")
+		return problem.New(problem.TriesUnknown, "the %s was not sent, because its tries left are unknown", what.Name()).
+			Because("The card does not report them, and a wrong entry might block the %s.", what.Role.Name()).
+			Advise(advice.Repeat(advice.Switch(advice.NoCount)))
 	}
 	return nil
 }
@@ -267,28 +271,53 @@ func gone(err error) bool { return problem.Gone(err) || errors.Is(err, iso7816.E
 
 // wrong is the error of a PIN that the card refused.
 func (p PIN) wrong(left Tries, cause error) *problem.Error {
+	e := p.refused(left, cause)
+	if e.Code == problem.PINBlocked {
+		return e.Because("%s", problem.Sentences(e.Reason(), p.Final)).Advise(p.Rescue)
+	}
+	return e.Advise(p.another(left))
+}
+
+// refused says what the card did, in the words of who knows it, if they agree with
+// the tries left.
+func (p PIN) refused(left Tries, cause error) *problem.Error {
 	n, counted := left.Count()
 	var told *problem.Error
 	if errors.As(cause, &told) && (!counted || told.TriesLeft != nil && *told.TriesLeft == n) {
-		return told
+		known := *told
+		return &known
 	}
-	e := problem.New(problem.PINIncorrect, "wrong %s", p.Name()).Hint("the same command with the right %s", p.Role.Name())
+	e := problem.New(problem.PINIncorrect, "wrong %s", p.Name()).Because("%s", problem.Sentence(cause.Error()))
+	e.Cause = cause
 	switch {
 	case left.None():
-		e = problem.New(problem.PINBlocked, "wrong %s, and it is blocked now", p.Name()).WithTries(0).Hint("%s", p.Rescue)
+		e.Code, e.What = problem.PINBlocked, e.What+", which is now blocked"
 	case counted:
 		e.What += ", " + left.Note()
-		e.WithTries(n)
 	}
-	e.Cause = cause
-	return e.Because("%s", problem.Sentence(cause.Error()))
+	if counted {
+		return e.WithTries(n)
+	}
+	return e
+}
+
+// another is the same again with another value; the last try has to be allowed.
+func (p PIN) another(left Tries) advice.Advice {
+	var with []advice.Value
+	if !p.Pad {
+		with = append(with, advice.Ask(p.Secret))
+	}
+	if left.Last() {
+		with = append(with, advice.Switch(advice.LastTry))
+	}
+	return advice.Repeat(with...)
 }
 
 // uncounted is the error of a PIN that the card called wrong and did not count as
 // that.
 func (p PIN) uncounted(left Tries, cause error) *problem.Error {
-	e := problem.New(problem.PINIncorrect, "the card called the %s wrong and did not count a try, %s", p.Name(), left.Note()).
-		WithTries(left.Number()).Hint("cardctl info")
+	e := problem.New(problem.PINIncorrect, "the card called the %s wrong but did not count a try, %s", p.Name(), left.Note()).
+		WithTries(left.Number()).Advise(advice.Do(advice.ShowCard))
 	e.Cause = cause
 	return e.Because("%s", problem.Sentence(cause.Error()))
 }

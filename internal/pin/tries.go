@@ -78,7 +78,7 @@ func (t Tries) uncounted(before Tries) bool {
 func (t Tries) Note() string {
 	switch {
 	case t.state == few:
-		return "it was wrong before, few tries are left"
+		return "the last PIN entered was wrong, few tries left"
 	case t.state != counted:
 		return ""
 	case t.left == 1:

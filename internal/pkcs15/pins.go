@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -122,15 +123,24 @@ func refused(p PIN, err error) error {
 	return wrongPIN(p, err)
 }
 
-// WayOut is what to do where the PIN is blocked.
-func (p PIN) WayOut() string {
+// WayOut is what to do where the PIN is blocked, Final what that costs, where
+// nothing unblocks it.
+func (p PIN) WayOut() advice.Advice {
+	unblock := advice.Do(advice.UnblockPIN, advice.Ask(secret.PUK), advice.Ask(secret.NewPIN))
 	switch {
 	case p.further:
-		return "pkcs15-tool --unblock-pin --auth-id " + p.ID
+		return advice.Run("pkcs15-tool", "--unblock-pin", "--auth-id", p.ID)
 	case p.Unblocking:
-		return "cardctl init --app pkcs15, which erases the card"
+		return advice.Do(advice.ShowCard)
 	case p.SO:
-		return "cardctl unblock-pin so --puk prompt --new-pin prompt, where its PUK is known"
+		return unblock.On("so")
 	}
-	return "cardctl unblock-pin user --puk prompt --new-pin prompt"
+	return unblock.On("user")
+}
+
+func (p PIN) Final() string {
+	if p.Unblocking {
+		return "Only initialising the card again sets a new PUK, and its keys are lost."
+	}
+	return ""
 }

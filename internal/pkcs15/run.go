@@ -224,16 +224,13 @@ func wrongPIN(p PIN, cause error) error {
 	code, what := problem.PINIncorrect, "wrong "+p.Name()
 	switch {
 	case p.TriesLeft == 0:
-		code, what = problem.PINBlocked, what+", and it is blocked now"
+		code, what = problem.PINBlocked, what+", which is now blocked"
 	case p.TriesLeft > 0:
 		what = fmt.Sprintf("%s, %s", what, triesNote(p.TriesLeft))
 	}
-	e := problem.New(code, "%s", what).Because("The card refused it.").Hint("the same command with the right %s", p.Name())
+	e := problem.New(code, "%s", what).Because("The card refused it.")
 	if p.TriesLeft >= 0 {
 		e = e.WithTries(p.TriesLeft)
-	}
-	if p.TriesLeft == 0 {
-		e = e.Hint("%s", p.WayOut())
 	}
 	e.Cause = cause
 	return e

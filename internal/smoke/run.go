@@ -224,7 +224,7 @@ func (r *run) pin() (pin.PIN, error) {
 			Hint("name the token, whose own PIN is asked for then: --key '%s;id=%%45'", token.URI)
 	}
 	modules := own.Tries
-	own.Holder, own.Label, own.Rescue = told.Holder, told.Label, told.Rescue
+	own.Holder, own.Label, own.Rescue, own.Final = told.Holder, told.Label, told.Rescue, told.Final
 	own.Tries = func(ctx context.Context, again bool) (pin.Tries, error) {
 		left, err := told.Tries(ctx, again)
 		if err != nil || left.Known() {

@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
+
+// withoutAdminPIN is the other condition under which a card lets itself be erased.
+const withoutAdminPIN = "Without the current admin PIN, both PINs are blocked first and the card is then erased."
 
 const (
 	stateUserNew   = "The user PIN is the new one."
@@ -199,7 +204,8 @@ func (w *work) verifyCurrent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.Rescue = "the same command without --current-admin-pin"
+	p.Secret, p.Final = secret.CurrentAdminPIN, withoutAdminPIN
+	p.Rescue = advice.Repeat().Without(advice.Field(secret.CurrentAdminPIN))
 	return w.access.Policy.Given(w.current).Send(ctx, p, w.verify(app.PW3))
 }
 

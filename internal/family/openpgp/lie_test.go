@@ -338,10 +338,10 @@ func (j *job) checkClaims(t *testing.T, what string, d *table, said string, now 
 		"Nothing on the card was changed": func() bool {
 			return now.equal(&d.before) && (j.user != "" || d.takes(0x82, user)) && d.takes(0x83, factoryAdmin)
 		},
-		"The PIN is the old one": func() bool {
+		"The PIN is still the old one": func() bool {
 			return (j.user != "" || d.takes(0x82, user)) && d.takes(0x83, factoryAdmin)
 		},
-		"The card confirmed the new PIN and does not accept it": func() bool { return !d.takes(0x82, "654321") },
+		"The card confirmed the new PIN but does not accept it": func() bool { return !d.takes(0x82, "654321") },
 		"The user PIN is the new one":                           func() bool { return d.takes(0x82, j.nextUser) },
 		"the admin PIN still the factory's":                     func() bool { return d.takes(0x83, factoryAdmin) },
 		"The new key is in the slot, without its fingerprint":   func() bool { return fresh && !named() },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -15,23 +16,29 @@ import (
 var passwords = map[app.PasswordRef]struct {
 	role   pin.Role
 	secret secret.Name
-	rescue string
 }{
-	app.PW1Sign:       {pin.User, secret.PIN, rescueUser},
-	app.PW1:           {pin.User, secret.PIN, rescueUser},
-	app.PW3:           {pin.Admin, secret.AdminPIN, "cardctl init"},
-	app.ResettingCode: {pin.ResetCode, secret.ResetCode, rescueUser},
+	app.PW1Sign:       {pin.User, secret.PIN},
+	app.PW1:           {pin.User, secret.PIN},
+	app.PW3:           {pin.Admin, secret.AdminPIN},
+	app.ResettingCode: {pin.ResetCode, secret.ResetCode},
 }
 
-const rescueUser = "cardctl unblock-pin user --admin-pin prompt --new-pin prompt"
+// byAdminPIN unblocks the user PIN.
+func byAdminPIN() advice.Advice {
+	return advice.Do(advice.UnblockPIN, advice.Ask(secret.AdminPIN), advice.Ask(secret.NewPIN)).On(string(pin.User))
+}
 
 // described is a PIN without what the card tells of it.
 func (c *onCard) described(ref app.PasswordRef) pin.PIN {
 	p := passwords[ref]
-	return pin.PIN{
-		Role: p.role, Secret: p.secret, Holder: c.holder(), Min: ref.MinLength(), Rescue: p.rescue,
+	described := pin.PIN{
+		Role: p.role, Secret: p.secret, Holder: c.holder(), Min: ref.MinLength(), Rescue: byAdminPIN(),
 		Tries: func(ctx context.Context, again bool) (pin.Tries, error) { return c.tries(ctx, ref, again) },
 	}
+	if ref == app.PW3 {
+		described.Rescue, described.Final = advice.Do(advice.ShowCard), pin.OnlyInitialising
+	}
+	return described
 }
 
 // tries are those of DO C4, which is in DO 6E.

@@ -118,6 +118,7 @@ func (c *Card) eraser(status app.Status, given map[secret.Name]*secret.Bytes) (*
 	switch {
 	case status.Erasing != nil:
 		p, value := c.pin(*status.Erasing), given[secret.CurrentSOPIN]
+		p.Secret = secret.CurrentSOPIN
 		if value == nil && status.Erasing.SO {
 			value = given[secret.SOPIN]
 		} else if value == nil {

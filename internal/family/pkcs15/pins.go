@@ -28,7 +28,7 @@ func (c *Card) pin(p app.PIN) pin.PIN {
 	role, label, _ := strings.Cut(p.Role(), "-")
 	return pin.PIN{
 		Role: pin.Role(role), Label: label, Secret: secretOf(pin.Role(role)), Holder: c.holder(),
-		Min: p.Min, Max: p.Max, Rescue: p.WayOut(),
+		Min: p.Min, Max: p.Max, Rescue: p.WayOut(), Final: p.Final(),
 		Tries: func(ctx context.Context, again bool) (pin.Tries, error) {
 			if again {
 				c.app.Forget()

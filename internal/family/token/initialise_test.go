@@ -208,7 +208,7 @@ func TestTokenPINsThatAreRefused(t *testing.T) {
 		{"set-pin so, wrong", set("so"), map[secret.Name]string{secret.SOPIN: wrong, secret.NewPIN: "12345678"}, problem.PINIncorrect, "SO PIN"},
 		{"set-pin admin", set("admin"), nil, problem.NotSupported, "user and so"},
 		{"set-pin puk", set("puk"), nil, problem.NotSupported, "user and so"},
-		{"set-pin nonsense", set("nonsense"), nil, problem.Usage, "no PIN that cardctl knows"},
+		{"set-pin nonsense", set("nonsense"), nil, problem.Usage, "unknown PIN name"},
 		{"unblock-pin, wrong SO PIN", unblock("user", secret.SOPIN), map[secret.Name]string{secret.SOPIN: wrong, secret.NewPIN: "123456"}, problem.PINIncorrect, "SO PIN"},
 		{"unblock-pin so", unblock("so", secret.SOPIN), nil, problem.NotSupported, "--so-pin"},
 		{"unblock-pin with an admin PIN", unblock("user", secret.AdminPIN), nil, problem.NotSupported, "--so-pin"},

@@ -41,6 +41,7 @@ func described(of p11.Token, r p11.Role, c counter) pin.PIN {
 	}
 	if r == p11.SecurityOfficer {
 		p.Role, p.Secret = pin.SO, secret.SOPIN
+		p.Final = "Only the tool of the token's maker can reset a token whose SO PIN is blocked."
 	}
 	p.Tries = func(ctx context.Context, _ bool) (pin.Tries, error) { return c.tries(ctx) }
 	return p
