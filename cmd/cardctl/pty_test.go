@@ -188,7 +188,7 @@ func TestMovingTerminal(t *testing.T) {
 
 	s = sitAt(t, moving, state, "gen-key", "--admin-pin", "env:DESK_ADMIN_PIN")
 	s.answer("OPENPGP.3  authentication, empty", "\x1b[B\x1b[B\r")
-	s.answer("making the key on the card", "")
+	s.answer("generating the key on the card", "")
 	s.leaves(0)
 	if !strings.Contains(s.stdout.String(), "Generated the key OPENPGP.3") || strings.Contains(s.stdout.String(), "\x1b") {
 		t.Errorf("stdout is %q", s.stdout.String())

@@ -44,7 +44,7 @@ func ParseAlgorithm(s string) (Algorithm, error) {
 		names = append(names, string(a))
 	}
 	return "", problem.New(problem.Usage, "%q is not an algorithm", s).
-		Because("The algorithms are %s.", strings.Join(names, ", "))
+		Because("Valid algorithms: %s.", strings.Join(names, ", "))
 }
 
 // AlgorithmOf names the kind of a public key; other RSA lengths are rsaN, what

@@ -16,7 +16,7 @@ const Untouched = "Nothing on the card was changed."
 // it is not empty, what is there now.
 func ChangedMeanwhile(what, place, state string) error {
 	return problem.New(problem.Refused, "%s", what).
-		Because("%s", problem.Sentences("Another program wrote to "+place+" meanwhile.", state)).Hint("cardctl info")
+		Because("%s", problem.Sentences("Another program wrote to "+place+" meanwhile.", state))
 }
 
 // Unreachable reports whether nothing more can be read of the card after err; what
@@ -35,11 +35,9 @@ func Explain(err error, what, state string) error {
 	}
 	switch {
 	case errors.Is(err, iso7816.ErrCardRemoved):
-		return Wrap(problem.CardRemoved, err, what+": the card was removed", state).
-			Hint("put the card back, look at it with cardctl info, and run the command again")
+		return Wrap(problem.CardRemoved, err, what+": the card was removed", state)
 	case errors.Is(err, iso7816.ErrCardReset):
-		return Wrap(problem.CardBusy, err, what+": another program reset the card", state).
-			Hint("close the programs that use the card and run the command again")
+		return Wrap(problem.CardBusy, err, what+": another program reset the card", state)
 	case errors.Is(err, errors.ErrUnsupported):
 		return Wrap(problem.NotSupported, err, what, problem.Sentences(problem.Sentence(err.Error()), state))
 	case iso7816.StatusOf(err) != 0:
@@ -52,15 +50,15 @@ func statusProblem(err error, what, state string) *problem.Error {
 	p := Wrap(problem.Failed, err, what+": "+err.Error(), state)
 	switch iso7816.StatusOf(err) {
 	case iso7816.StatusSecurityNotSatisfied:
-		p.Because("%s", problem.Sentences("The PIN that this needs was not accepted by the card.", state))
+		p.Because("%s", problem.Sentences("The card did not accept the PIN that this needs.", state))
 	case iso7816.StatusNoSpace, iso7816.StatusMemoryFailure:
-		p.Because("%s", problem.Sentences("The card has no room for it.", state))
+		p.Because("%s", problem.Sentences("The card has no room left.", state))
 	case iso7816.StatusINSNotSupported, iso7816.StatusFunctionNotSupported, iso7816.StatusCLANotSupported:
 		p.Code = problem.NotSupported
-		p.Because("%s", problem.Sentences("The card does not know this command.", state))
+		p.Because("%s", problem.Sentences("The card does not support this command.", state))
 	}
 	if p.Why == "" {
-		p.Because("The card gives no other reason.")
+		p.Because("The card gave no other reason.")
 	}
 	return p
 }

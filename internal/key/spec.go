@@ -1,7 +1,6 @@
 package key
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/problem"
@@ -31,11 +30,17 @@ const (
 	Derive  Usage = "derive"
 )
 
-// ParseUsage reads what a user types after --usage.
+// Usages lists them all, in the order the documentation has.
+func Usages() []Usage { return []Usage{Sign, Decrypt, Derive} }
+
+// ParseUsage reads what a user types as a usage.
 func ParseUsage(s string) (Usage, error) {
-	u := Usage(strings.ToLower(s))
-	if !slices.Contains([]Usage{Sign, Decrypt, Derive}, u) {
-		return "", problem.New(problem.Usage, "%q is not a usage of a key", s).Because("The usages are sign, decrypt, derive.")
+	var names []string
+	for _, u := range Usages() {
+		if string(u) == strings.ToLower(s) {
+			return u, nil
+		}
+		names = append(names, string(u))
 	}
-	return u, nil
+	return "", problem.New(problem.Usage, "%q is not a key usage", s).Because("Valid usages: %s.", strings.Join(names, ", "))
 }

@@ -11,19 +11,22 @@ import (
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
+// toFinish is what to do about a card on which something was begun.
+const toFinish = " Run the same command again to finish."
+
 // What is on the card when making or importing a key ends half way.
 const (
 	stateUntouched = key.Untouched
-	stateSame      = "The key that was in the slot is still there."
-	stateGone      = "The slot was prepared for the new algorithm; the key that was in it is gone."
-	statePrepared  = "The slot was prepared for the new algorithm, and there is no key in it."
-	stateMade      = "The new key is in the slot, without its fingerprint; the same command again completes it."
+	stateSame      = "The previous key is still in the slot."
+	stateGone      = "The slot was prepared for the new algorithm, and the previous key is lost."
+	statePrepared  = "The slot was prepared for the new algorithm and holds no key."
+	stateMade      = "The new key is in the slot but has no fingerprint yet." + toFinish
 	stateComplete  = "The new key is in the slot."
 
 	// What is in the slot could not be read.
-	stateNamed           = "The new key is in the slot; whether its fingerprint is there is not known, and without it the same command again completes it."
-	stateUnknown         = "What is in the slot now is not known: nothing, or the new key without its fingerprint; the same command again completes it."
-	stateUnknownReplaced = "What is in the slot now is not known: the old key, nothing, or the new key, whatever fingerprint is shown; the same command again completes it."
+	stateNamed           = "The new key is in the slot, but it is not known whether it has its fingerprint." + toFinish
+	stateUnknown         = "It is not known what is in the slot: nothing, or the new key without its fingerprint." + toFinish
+	stateUnknownReplaced = "It is not known what is in the slot: the previous key, nothing, or the new key, whatever fingerprint is shown." + toFinish
 )
 
 // before is what is in a slot when a command begins that changes it.

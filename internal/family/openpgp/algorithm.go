@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/openpgp"
@@ -57,19 +58,27 @@ func checkAlgorithm(data *app.ApplicationRelatedData, slot app.Slot, algorithm k
 	if _, rsa := algorithm.RSABits(); !rsa {
 		if _, ok := app.CurveAttributes(slot, string(algorithm)); !ok {
 			if algorithm == key.X25519 {
-				return refused.Because("An X25519 key can only decrypt: its place is OPENPGP.2.")
+				return refused.Because("An X25519 key can only decrypt, and only OPENPGP.2 decrypts.").Advise(withSlot(app.Decryption))
 			}
-			return refused.Because("An %s key can only sign: its place is OPENPGP.1 or OPENPGP.3.", algorithm)
+			return refused.Because("An %s key can only sign, and only OPENPGP.1 and OPENPGP.3 sign.", algorithm).Advise(withSlot(app.Authentication))
 		}
 		if data.AID.Version() < 0x0300 {
-			return refused.Because("An OpenPGP card of version %s has RSA only.", data.AID.VersionString())
+			return refused.Because("OpenPGP cards of version %s support only RSA.", data.AID.VersionString()).Advise(withoutAlgorithm())
 		}
 	}
 	if !data.Extended.AlgorithmsChangeable {
-		return refused.Because("This card can make %s keys only.", current)
+		return refused.Because("This slot of the card supports only %s.", current).Advise(withoutAlgorithm())
 	}
 	return nil
 }
+
+// withSlot is the same with the key of another slot.
+func withSlot(slot app.Slot) advice.Advice {
+	return advice.Repeat(advice.Set(advice.Key, referenceOf(slot).Text))
+}
+
+// withoutAlgorithm leaves the algorithm to the card.
+func withoutAlgorithm() advice.Advice { return advice.Repeat().Without(advice.Algorithm) }
 
 // putAttributes writes the attributes in the form that the card shows to be
 // its own. Where it refuses them, its list of algorithms is asked.
@@ -132,10 +141,11 @@ func (k *slotKey) unable(refusal error, algorithm key.Algorithm, able []app.Attr
 			names = append(names, name)
 		}
 	}
-	p := problem.New(problem.NotSupported, "the card cannot have a %s key here [%s]", algorithm, iso7816.StatusOf(refusal))
+	p := problem.New(problem.NotSupported, "the card does not support %s in this slot [%s]", algorithm, iso7816.StatusOf(refusal))
 	p.Cause = refusal
+	p.Advise(withoutAlgorithm())
 	if len(names) > 0 {
-		p.Because("For the %s key it knows %s.", k.slot, strings.Join(names, ", "))
+		p.Because("Algorithms for the %s key: %s.", k.slot, strings.Join(names, ", "))
 	}
 	return p
 }

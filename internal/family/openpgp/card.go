@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -61,7 +62,7 @@ func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, erro
 // lacks is the error of a card on which the application was not found.
 func lacks(err error, code problem.Code, what string) error {
 	p := problem.New(code, "%s", what).
-		Because("%s", problem.Sentence(err.Error())).Hint("cardctl list-readers")
+		Because("%s", problem.Sentence(err.Error())).Advise(advice.Do(advice.ListReaders))
 	p.Cause = errors.Join(card.ErrLacks, err)
 	return p
 }
@@ -114,7 +115,7 @@ func (c *onCard) application(ctx context.Context) (*app.Card, error) {
 	}
 	if c.app.Terminated() {
 		return nil, problem.New(problem.NotSupported, "the card's OpenPGP application is terminated").
-			Because("It was erased and not started again.").Hint("cardctl init")
+			Because("The card was erased but is not yet activated.").Advise(advice.Do(advice.Initialise))
 	}
 	return c.app, nil
 }
@@ -143,14 +144,14 @@ func (c *onCard) changing(slot app.Slot) { c.seen.changed[slot-1] = true }
 func (c *onCard) same(ctx context.Context, ch *iso7816.Channel) error {
 	selected, err := app.Select(ctx, ch)
 	if errors.Is(err, app.ErrNotOpenPGP) {
-		return c.another("It has no OpenPGP application.", err)
+		return c.another("The card there now has no OpenPGP application.", err)
 	}
 	if err != nil {
 		return explain(err, "comparing the card", "")
 	}
 	before := c.seen
 	if selected.Terminated() != before.terminated {
-		return c.another("One of the two is erased and not started again, and the other is not.", nil)
+		return c.another("Only one of the two cards is erased but not yet activated.", nil)
 	}
 	if before.terminated {
 		c.app = selected // it tells nothing by which to know it
@@ -186,16 +187,16 @@ func (s *seen) differs(now *app.ApplicationRelatedData) string {
 	}
 	switch {
 	case now.AID.Serial() != s.id.Serial():
-		return fmt.Sprintf("It is %s, and %s was named.", holderOf(now.AID), holderOf(s.id))
+		return fmt.Sprintf("The card there now is %s, and %s was named.", holderOf(now.AID), holderOf(s.id))
 	case now.AID != s.id:
-		return fmt.Sprintf("Its application is %s, and that of the card that was named %s.", now.AID, s.id)
+		return fmt.Sprintf("The card there now has the application %s, the card that was named %s.", now.AID, s.id)
 	case s.data == nil:
 		return ""
 	}
 	for _, slot := range app.Slots() {
 		was, is := s.data.Key(slot), now.Key(slot)
 		if !s.changed[slot-1] && !sameKey(was, is) {
-			return fmt.Sprintf("Its %s key is not the one that was there before.", slot)
+			return fmt.Sprintf("Its %s key is not the one that was read before.", slot)
 		}
 	}
 	return ""

@@ -72,7 +72,7 @@ func contentsOf(ctx context.Context, selected *app.Card, data *app.ApplicationRe
 	switch status := iso7816.StatusOf(err); {
 	case slices.Contains(noPlace, status):
 	case status != 0:
-		lost = append(lost, fmt.Sprintf("what is stored as certificate %s, and cannot be read", ref))
+		lost = append(lost, fmt.Sprintf("unreadable certificate %s", ref))
 	case err != nil:
 		return lost, err
 	case len(value) > 0:

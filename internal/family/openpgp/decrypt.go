@@ -22,16 +22,16 @@ func (k *slotKey) Decrypt(ctx context.Context, ciphertext []byte, opts crypto.De
 	}
 	modulus, isRSA := public.(*rsa.PublicKey)
 	if !isRSA {
-		return nil, problem.New(problem.NotSupported, "%s: a %s key agrees on secrets and does not decrypt", what, key.AlgorithmOf(public)).
-			Because("Only an RSA key decrypts.")
+		return nil, problem.New(problem.NotSupported, "%s: a %s key cannot decrypt", what, key.AlgorithmOf(public)).
+			Because("Only RSA keys decrypt; this key derives shared secrets.")
 	}
 	if _, oaep := opts.(*rsa.OAEPOptions); oaep {
-		return nil, problem.New(problem.NotSupported, "%s: an OpenPGP card does not know RSAES-OAEP", what).
-			Because("It takes the padding of PKCS#1 v1.5 off.")
+		return nil, problem.New(problem.NotSupported, "%s: an OpenPGP card does not support RSAES-OAEP", what).
+			Because("It removes only the padding of PKCS#1 v1.5.")
 	}
 	if len(ciphertext) > modulus.Size() {
-		return nil, problem.New(problem.Mismatch, "%s: %d bytes are not encrypted for this key", what, len(ciphertext)).
-			Because("Its modulus has %d bytes.", modulus.Size())
+		return nil, problem.New(problem.Mismatch, "%s: %d bytes are too long for this key", what, len(ciphertext)).
+			Because("The modulus of the key has %d bytes.", modulus.Size())
 	}
 	cryptogram := append(make([]byte, modulus.Size()-len(ciphertext), modulus.Size()), ciphertext...)
 	selected, err := k.ready(ctx, "touch the card to allow the decryption")
@@ -51,12 +51,12 @@ func (k *slotKey) Derive(ctx context.Context, peer crypto.PublicKey) ([]byte, er
 	}
 	own, err := pubkey.Agreement(public)
 	if err != nil {
-		return nil, problem.New(problem.NotSupported, "%s: a %s key agrees on no secret", what, key.AlgorithmOf(public)).
-			Because("That takes a key on a curve.")
+		return nil, problem.New(problem.NotSupported, "%s: a %s key cannot derive a secret", what, key.AlgorithmOf(public)).
+			Because("Only a key on an elliptic curve can.")
 	}
 	theirs, err := pubkey.Agreement(peer)
 	if err != nil || theirs.Curve() != own.Curve() {
-		return nil, problem.New(problem.Mismatch, "%s: the other key is not of the same curve", what).
+		return nil, problem.New(problem.Mismatch, "%s: the other key is on another curve", what).
 			Because("The key on the card is %s, the other %s.", key.AlgorithmOf(public), key.AlgorithmOf(peer))
 	}
 	selected, err := k.ready(ctx, "touch the card to allow the key agreement")
@@ -74,7 +74,7 @@ func (k *slotKey) Derive(ctx context.Context, peer crypto.PublicKey) ([]byte, er
 // decrypts refuses the slots that do not decrypt.
 func (k *slotKey) decrypts(ctx context.Context, what string) (crypto.PublicKey, error) {
 	if k.slot != app.Decryption {
-		return nil, problem.New(problem.NotSupported, "%s: the %s key only signs", what, k.slot).Hint("use OPENPGP.2")
+		return nil, problem.New(problem.NotSupported, "%s: the %s key only signs", what, k.slot).Advise(withSlot(app.Decryption))
 	}
 	return k.Public(ctx)
 }

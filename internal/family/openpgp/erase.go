@@ -17,12 +17,12 @@ const withoutAdminPIN = "Without the current admin PIN, both PINs are blocked fi
 
 const (
 	stateUserNew   = "The user PIN is the new one."
-	stateErased    = "The card is erased and not started again; the same command again completes it."
-	stateStarted   = "The card is erased and has the factory's PINs; the same command again completes it."
-	stateErasing   = "Whether the card is erased is not known; the same command again completes it."
-	stateStarting  = "The card is erased; whether it was started again is not known, and the same command again completes it."
-	stateGuessing  = "Its keys are still there; PINs may be blocked; the same command again completes it."
-	stateUnblocked = "Its keys are still there; the PINs may have lost tries, which cardctl info shows."
+	stateErased    = "The card is erased but not yet activated." + toFinish
+	stateStarted   = "The card is erased and has the factory PINs." + toFinish
+	stateErasing   = "It is not known whether the card is erased." + toFinish
+	stateStarting  = "The card is erased, but it is not known whether it is activated." + toFinish
+	stateGuessing  = "The keys are still on the card, but PINs may be blocked." + toFinish
+	stateUnblocked = "The keys are still on the card, but the PINs may have lost tries."
 )
 
 // erase makes the application as it came from the factory: TERMINATE DF, then
@@ -54,7 +54,7 @@ func (w *work) erase(ctx context.Context) error {
 	if w.app.Terminated() {
 		w.state = stateErased
 		if activated == nil {
-			activated = errors.New("the card confirmed that it was started again and is not")
+			activated = errors.New("the card confirmed that it was activated but is not")
 		}
 		return activated
 	}
@@ -124,8 +124,8 @@ func (w *work) permitTermination(ctx context.Context) error {
 		return err
 	case status != iso7816.StatusSecurityNotSatisfied && status != iso7816.StatusConditionsNotSatisfied:
 		p := problem.New(problem.NotSupported, "this card cannot be erased without its admin PIN").
-			Because("It answered TERMINATE DF with %s.", status).
-			Hint("the same command with --current-admin-pin prompt")
+			Because("The card answered TERMINATE DF with %s.", status).
+			Advise(advice.Repeat(advice.Ask(secret.CurrentAdminPIN)))
 		p.Cause = err
 		return p
 	}
@@ -179,8 +179,8 @@ func (w *work) block(ctx context.Context, ref app.PasswordRef) error {
 	}
 	w.state = stateUnblocked
 	return problem.New(problem.NotSupported, "this card cannot be erased without its admin PIN").
-		Because("It wants both PINs blocked for that, and does not count wrong ones.").
-		Hint("the same command with --current-admin-pin prompt")
+		Because("Both PINs must be blocked for that, but the card does not count wrong ones.").
+		Advise(advice.Repeat(advice.Ask(secret.CurrentAdminPIN)))
 }
 
 // explainTermination tells what helps with a card that wants both PINs blocked,
@@ -190,9 +190,9 @@ func explainTermination(err error, verified bool) error {
 	if !verified || status != iso7816.StatusSecurityNotSatisfied && status != iso7816.StatusConditionsNotSatisfied {
 		return err
 	}
-	p := problem.New(problem.NotSupported, "this card is not erased with its admin PIN").
-		Because("It took the PIN and answered TERMINATE DF with %s.", status).
-		Hint("the same command without --current-admin-pin, which blocks both PINs first")
+	p := problem.New(problem.NotSupported, "this card cannot be erased with its admin PIN").
+		Because("The card accepted the PIN but answered TERMINATE DF with %s. %s", status, withoutAdminPIN).
+		Advise(advice.Repeat().Without(advice.Field(secret.CurrentAdminPIN)))
 	p.Cause = err
 	return p
 }
@@ -217,7 +217,7 @@ func (w *work) checkErased(ctx context.Context) error {
 	}
 	for _, slot := range app.Slots() {
 		if holdsKey(data.Key(slot)) {
-			return fmt.Errorf("the card confirmed its erasure and still has the %s key", slot)
+			return fmt.Errorf("the card confirmed its erasure but still has the %s key", slot)
 		}
 	}
 	return nil

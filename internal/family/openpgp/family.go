@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -52,8 +53,8 @@ func parse(reference string) (key.Reference, bool, error) {
 			return ref, true, nil
 		}
 	}
-	return key.Reference{}, true, problem.New(problem.Usage, "this is not a key of an OpenPGP card").
-		Because("Its keys are named %s.", Family().Syntax).Hint("cardctl info")
+	return key.Reference{}, true, problem.New(problem.Usage, "unknown key of an OpenPGP card").
+		Because("Valid names: %s.", Family().Syntax).Advise(withSlot(app.Authentication))
 }
 
 func referenceOf(slot app.Slot) key.Reference {
@@ -134,10 +135,11 @@ func explain(err error, what, state string) error {
 	switch {
 	case errors.Is(err, app.ErrNotOpenPGP):
 		return key.Wrap(problem.NotSupported, err, what+": this card has no OpenPGP application", state).
-			Hint("cardctl list-readers")
+			Advise(advice.Do(advice.ListReaders))
 	case errors.Is(err, app.ErrNoKey):
-		return key.Wrap(problem.NotFound, err, what+": there is no key in this slot", state).
-			Hint("cardctl gen-key --key %s", what[strings.LastIndexByte(what, ' ')+1:])
+		return key.Wrap(problem.NotFound, err, what+": there is no key in this slot",
+			problem.Sentences("A key has to be generated or imported first.", state)).
+			Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Key, what[strings.LastIndexByte(what, ' ')+1:])))
 	case errors.Is(err, app.ErrExponent):
 		return key.Wrap(problem.NotSupported, err, what, problem.Sentences(problem.Sentence(err.Error()), state))
 	}

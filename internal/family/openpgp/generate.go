@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/openpgp"
@@ -76,7 +77,7 @@ func (k *slotKey) make(ctx context.Context, before *before) (crypto.PublicKey, a
 	if err != nil {
 		return nil, after{}, err
 	}
-	k.access.Notify("making the key on the card")
+	k.access.Notify("generating the key on the card")
 	k.changing(k.slot)
 	public, err := selected.Generate(ctx, k.slot)
 	if !unexpected(err) {
@@ -99,12 +100,12 @@ func (k *slotKey) Import(ctx context.Context, private crypto.PrivateKey, spec ke
 		return nil, explain(err, what, "")
 	}
 	if !data.Extended.KeyImport {
-		return nil, problem.New(problem.NotSupported, "%s: this card takes no keys from outside", what).
-			Hint("cardctl gen-key --key %s makes one on the card", k.ref)
+		return nil, problem.New(problem.NotSupported, "%s: this card does not support importing keys", what).
+			Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Key, k.ref.Text)))
 	}
 	withPublic, ok := private.(interface{ Public() crypto.PublicKey })
 	if !ok {
-		return nil, problem.New(problem.NotSupported, "%s: a %T is no key for a card", what, private)
+		return nil, problem.New(problem.NotSupported, "%s: a %T cannot be imported", what, private)
 	}
 	public := withPublic.Public()
 	before, err := k.look(ctx)
@@ -133,7 +134,7 @@ func (k *slotKey) Import(ctx context.Context, private crypto.PrivateKey, spec ke
 	stored, err := selected.PublicKey(ctx, k.slot)
 	if err == nil && !pubkey.Same(stored, public) {
 		return nil, problem.New(problem.Mismatch, "%s: the key on the card is not the one that was sent", what).
-			Because("The card tells another public key. Do not use this slot.")
+			Because("The card reports another public key. Do not use this slot.")
 	}
 	if err != nil {
 		return nil, explain(err, what, stateMade)
@@ -172,15 +173,15 @@ func (k *slotKey) explainRefusal(ctx context.Context, err error, algorithm key.A
 // with the whole card.
 func (k *slotKey) Delete(context.Context) error {
 	return problem.New(problem.NotSupported, "an OpenPGP card cannot delete a key").
-		Because("A key can be replaced by another one, or erased with the whole card.").
-		Hint("cardctl gen-key --key %s --replace FINGERPRINT, or cardctl init", k.ref)
+		Because("A key can only be replaced by a new one, or erased with the whole card.")
 }
 
 // checkSpec refuses what an OpenPGP card has no place for. What a key is for
 // follows from its slot.
 func (k *slotKey) checkSpec(spec key.Spec) error {
 	if spec.Label != "" {
-		return problem.New(problem.NotSupported, "an OpenPGP card keeps no labels of keys").Hint("leave --label away")
+		return problem.New(problem.NotSupported, "an OpenPGP card does not store key labels").
+			Advise(advice.Repeat().Without(advice.Label))
 	}
 	allowed := []key.Usage{key.Sign}
 	if k.slot == app.Decryption {
@@ -188,8 +189,9 @@ func (k *slotKey) checkSpec(spec key.Spec) error {
 	}
 	for _, usage := range spec.Usage {
 		if !slices.Contains(allowed, usage) {
-			return problem.New(problem.NotSupported, "the key %s cannot be for %s", k.ref, usage).
-				Because("On an OpenPGP card, OPENPGP.1 and OPENPGP.3 sign, OPENPGP.2 decrypts.")
+			return problem.New(problem.NotSupported, "the key %s cannot be used to %s", k.ref, usage).
+				Because("On an OpenPGP card, OPENPGP.1 and OPENPGP.3 sign, and OPENPGP.2 decrypts.").
+				Advise(advice.Repeat().Without(advice.Usage))
 		}
 	}
 	return nil
@@ -257,4 +259,4 @@ func (k *slotKey) finish(ctx context.Context, public crypto.PublicKey, state app
 	}, "", nil
 }
 
-var errNotStored = errors.New("the card confirmed a write and did not keep it")
+var errNotStored = errors.New("the card confirmed a write but did not store the data")

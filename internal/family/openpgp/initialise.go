@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/openpgp"
@@ -30,7 +31,7 @@ type surveyed struct {
 // must be erased first.
 func (c *onCard) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, error) {
 	if o.Label != "" {
-		return nil, problem.New(problem.NotSupported, "an OpenPGP card has no label").Hint("leave --label away")
+		return nil, problem.New(problem.NotSupported, "an OpenPGP card has no label").Advise(advice.Repeat().Without(advice.Label))
 	}
 	found, err := c.contents(ctx)
 	if err != nil {
@@ -38,8 +39,7 @@ func (c *onCard) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, 
 	}
 	if !found.blank && !found.erasable {
 		return nil, problem.New(problem.NotSupported, "init: this card cannot be erased").
-			Because("It does not say that it knows TERMINATE DF and ACTIVATE FILE. %s", stateUntouched).
-			Hint("cardctl set-pin and cardctl gen-key --replace change what is on it")
+			Because("The card does not report support for TERMINATE DF and ACTIVATE FILE. Its PINs and keys can be changed one by one. %s", stateUntouched)
 	}
 	report := card.InitReport{Serial: found.serial, Application: name, Lost: append([]string{}, found.lost...), PINs: "new"}
 	if o.FactoryPINs {
@@ -111,7 +111,7 @@ func (w *work) compare(ctx context.Context, found *surveyed) error {
 		return err
 	}
 	if !slices.Equal(now.lost, found.lost) {
-		return key.ChangedMeanwhile("what is on the card has changed since the question", "it", "")
+		return key.ChangedMeanwhile("the contents of the card have changed since the question", "it", "")
 	}
 	w.contents = now
 	return nil
@@ -157,15 +157,15 @@ func (w *work) setPINs(ctx context.Context) error {
 	if w.options.FactoryPINs {
 		return nil
 	}
-	if err := w.changeFrom(ctx, app.PW1, factoryUserPIN, w.user, "The user PIN is the factory's or the new one, the admin PIN the factory's."); err != nil {
+	if err := w.changeFrom(ctx, app.PW1, factoryUserPIN, w.user, "The user PIN is the factory PIN or the new one, and the admin PIN is the factory PIN."); err != nil {
 		return err
 	}
 	return w.setAdminPIN(ctx)
 }
 
 func (w *work) setAdminPIN(ctx context.Context) error {
-	w.state = "The user PIN is the new one, the admin PIN still the factory's."
-	if err := w.changeFrom(ctx, app.PW3, factoryAdminPIN, w.admin, "The user PIN is the new one, the admin PIN the factory's or the new one."); err != nil {
+	w.state = "The user PIN is the new one, but the admin PIN is still the factory PIN."
+	if err := w.changeFrom(ctx, app.PW3, factoryAdminPIN, w.admin, "The user PIN is the new one, and the admin PIN is the factory PIN or the new one."); err != nil {
 		return err
 	}
 	w.state = ""
@@ -236,11 +236,11 @@ func (w *work) notTheFactorys(err error) error {
 	if w.state != stateUntouched {
 		which, w.state = pin.Admin, stateUserNew
 	}
-	p := problem.New(problem.PINIncorrect, "the %s PIN of this card is not the factory's any more", which).
-		Because("The factory's was tried, as it has no keys and certificates and cannot be erased.").
-		Hint("cardctl set-pin %s changes it", which)
+	p := problem.New(problem.PINIncorrect, "the %s of this card is no longer the factory PIN", which.Name()).
+		Because("The factory PIN was tried, because the card has no keys or certificates and cannot be erased.").
+		Advise(advice.Do(advice.SetPIN).On(string(which)))
 	if left := refused.TriesLeft; left != nil {
-		p.WithTries(*left).Because("The factory's was tried, as it has no keys and certificates and cannot be erased; %d tries are left.", *left)
+		p.WithTries(*left).Because("%s The %s has %s.", p.Why, which.Name(), pin.Left(*left).Note())
 	}
 	p.Cause = err
 	return p
@@ -254,7 +254,7 @@ func (w *work) removeResettingCode(ctx context.Context) error {
 	if err != nil || data.Passwords.RC.TriesLeft == 0 || w.options.FactoryPINs {
 		return err
 	}
-	w.state = "The PINs are the new ones; a resetting code may still be set."
+	w.state = "The PINs are the new ones, but a resetting code may still be set."
 	p, err := w.pin(ctx, app.PW3)
 	if err == nil {
 		err = w.access.Policy.Given(w.admin).Send(ctx, p, w.verify(app.PW3))

@@ -2,9 +2,12 @@ package openpgp
 
 import (
 	"errors"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -83,7 +86,8 @@ func TestInitialiseAUsedCard(t *testing.T) {
 }
 
 func TestInitialiseSaysThatTheFactoryPINsAreGone(t *testing.T) {
-	for role, wants := range map[pin.Role]string{pin.User: "cardctl set-pin user changes it", pin.Admin: "cardctl set-pin admin changes it"} {
+	for _, role := range []pin.Role{pin.User, pin.Admin} {
+		wants := advice.Do(advice.SetPIN).On(string(role))
 		d := newPINs(t, "no-terminate")
 		d.pins = map[secret.Name]string{secret.PIN: "123456", secret.AdminPIN: "12345678", secret.NewPIN: "11111111"}
 		if err := d.setPIN(role); err != nil {
@@ -92,7 +96,7 @@ func TestInitialiseSaysThatTheFactoryPINsAreGone(t *testing.T) {
 		d.pins = map[secret.Name]string{secret.PIN: "654321", secret.AdminPIN: "87654321"}
 		_, err := d.initialise(card.InitOptions{})
 		var p *problem.Error
-		if !errors.As(err, &p) || p.Code != problem.PINIncorrect || p.Try != wants || p.TriesLeft == nil || *p.TriesLeft != 2 {
+		if !errors.As(err, &p) || p.Code != problem.PINIncorrect || !reflect.DeepEqual(p.Next, wants) || p.TriesLeft == nil || *p.TriesLeft != 2 {
 			t.Errorf("%s: %v", role, err)
 		}
 	}
@@ -123,7 +127,7 @@ func TestInitialiseACardThatWantsItsPINsBlocked(t *testing.T) {
 	d.pins[secret.CurrentAdminPIN] = "12345678"
 	_, err := d.initialise(card.InitOptions{})
 	var p *problem.Error
-	if !errors.As(err, &p) || p.Code != problem.NotSupported || !strings.Contains(p.Try, "without --current-admin-pin") {
+	if !errors.As(err, &p) || p.Code != problem.NotSupported || !slices.Contains(p.Next.Omit, advice.Field(secret.CurrentAdminPIN)) {
 		t.Fatal(err)
 	}
 	delete(d.pins, secret.CurrentAdminPIN)
@@ -232,11 +236,11 @@ func TestInitialiseOnACardThatIsPulled(t *testing.T) {
 		}
 		user, admin := d.takes(0x81, "654321"), d.takes(0x83, "87654321")
 		for said, wrong := range map[string]bool{
-			"Nothing on the card was changed":        user || admin,
-			"The user PIN is the new one":            !user,
-			"the admin PIN still the factory's":      admin,
-			"The user PIN is the factory's or":       false,
-			"the admin PIN the factory's or the new": false,
+			"Nothing on the card was changed":             user || admin,
+			"The user PIN is the new one":                 !user,
+			"the admin PIN is still the factory PIN":      admin,
+			"The user PIN is the factory PIN or":          false,
+			"the admin PIN is the factory PIN or the new": false,
 		} {
 			if strings.Contains(p.Why, said) {
 				seen[said] = true
@@ -246,7 +250,7 @@ func TestInitialiseOnACardThatIsPulled(t *testing.T) {
 			}
 		}
 	}
-	if !seen["The user PIN is the factory's or"] || !seen["the admin PIN the factory's or the new"] {
+	if !seen["The user PIN is the factory PIN or"] || !seen["the admin PIN is the factory PIN or the new"] {
 		t.Errorf("the card was not pulled while the PINs were changed: %v", seen)
 	}
 }

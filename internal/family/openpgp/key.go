@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -154,7 +155,8 @@ func (k *slotKey) HoldsChain() bool { return false }
 
 func (k *slotKey) PutCertificate(ctx context.Context, leaf []byte, chain [][]byte) error {
 	if len(chain) > 0 {
-		return problem.New(problem.NotSupported, "%s: an OpenPGP card stores no issuers' certificates", k.ref)
+		return problem.New(problem.NotSupported, "%s: an OpenPGP card does not store issuer certificates", k.ref).
+			Advise(advice.Repeat().Without(advice.Chain))
 	}
 	return explain(k.writeCertificate(ctx, bytes.Clone(leaf)), k.ref.String()+": writing the certificate", "")
 }
@@ -168,11 +170,11 @@ func (k *slotKey) DeleteCertificate(ctx context.Context) error {
 		there, failed := k.ReadBackCertificate(ctx)
 		switch {
 		case failed != nil:
-			state = "Whether the certificate is still on the card is not known: cardctl info shows it."
+			state = "It is not known whether the certificate is still on the card."
 		case len(there) == 0:
 			return nil
 		default:
-			state = "There is still a certificate on the card."
+			state = "The card still has a certificate."
 		}
 	}
 	return explain(err, what, state)
@@ -200,8 +202,8 @@ func (k *slotKey) withCertificate(ctx context.Context) (*app.Card, error) {
 		return nil, k.explain(err, "")
 	}
 	if !data.HasCertificate(k.slot) {
-		return nil, problem.New(problem.NotSupported, "%s: this card has no place for its certificate", k.ref).
-			Because("An OpenPGP card of version %s stores one certificate, that of OPENPGP.3.", data.AID.VersionString())
+		return nil, problem.New(problem.NotSupported, "%s: this card cannot store a certificate for this key", k.ref).
+			Because("OpenPGP cards of version %s store only the certificate of OPENPGP.3.", data.AID.VersionString())
 	}
 	return selected, nil
 }

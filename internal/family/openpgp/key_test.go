@@ -146,8 +146,8 @@ func TestRefusedAlgorithmSaysWhatTheCardKnows(t *testing.T) {
 	newTable(t, "no-ec-generation").open("OPENPGP.3", func(k key.Key) {
 		_, err := k.Generate(t.Context(), key.Spec{Algorithm: key.P384})
 		var p *problem.Error
-		if !errors.As(err, &p) || !strings.Contains(p.What, "cannot have a p384 key") ||
-			!strings.Contains(p.Why, "rsa2048") || strings.Contains(p.Why, "p384") || strings.Contains(p.Why, "does not know this command") {
+		if !errors.As(err, &p) || !strings.Contains(p.What, "does not support p384") ||
+			!strings.Contains(p.Why, "rsa2048") || strings.Contains(p.Why, "p384") || strings.Contains(p.Why, "does not support this command") {
 			t.Errorf("%v", err)
 		}
 	})

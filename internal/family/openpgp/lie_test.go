@@ -266,7 +266,7 @@ func (j *job) lie(t *testing.T, what string, fault cardsim.Fault) {
 		d.checkPINs(user, admin)
 		return
 	}
-	again := strings.Contains(err.Error(), "the same command again completes it")
+	again := strings.Contains(err.Error(), "Run the same command again to finish")
 	if again {
 		d.pins = j.pins
 		if j.pins == nil {
@@ -343,19 +343,19 @@ func (j *job) checkClaims(t *testing.T, what string, d *table, said string, now 
 		},
 		"The card confirmed the new PIN but does not accept it": func() bool { return !d.takes(0x82, "654321") },
 		"The user PIN is the new one":                           func() bool { return d.takes(0x82, j.nextUser) },
-		"the admin PIN still the factory's":                     func() bool { return d.takes(0x83, factoryAdmin) },
-		"The new key is in the slot, without its fingerprint":   func() bool { return fresh && !named() },
-		"The new key is in the slot;":                           func() bool { return fresh },
+		"the admin PIN is still the factory PIN":                func() bool { return d.takes(0x83, factoryAdmin) },
+		"The new key is in the slot but has no fingerprint yet": func() bool { return fresh && !named() },
+		"The new key is in the slot, but":                       func() bool { return fresh },
 		"The new key is in the slot.":                           func() bool { return fresh && named() },
-		"The key that was in the slot is still there":           func() bool { return slot.public != nil && slot.same(was) },
-		"the key that was in it is gone":                        func() bool { return slot.public == nil },
-		"and there is no key in it":                             func() bool { return slot.public == nil },
-		"Its keys are still there":                              func() bool { return !now.terminated && slot.same(was) },
-		"The card is erased and not started again":              func() bool { return now.terminated },
-		"The card is erased and has the factory's PINs": func() bool {
+		"The previous key is still in the slot":                 func() bool { return slot.public != nil && slot.same(was) },
+		"the previous key is lost":                              func() bool { return slot.public == nil },
+		"and holds no key":                                      func() bool { return slot.public == nil },
+		"The keys are still on the card":                        func() bool { return !now.terminated && slot.same(was) },
+		"The card is erased but not yet activated":              func() bool { return now.terminated },
+		"The card is erased and has the factory PINs": func() bool {
 			return !now.terminated && d.takes(0x82, factoryUser) && d.takes(0x83, factoryAdmin)
 		},
-		"There is still a certificate on the card": func() bool { return slot.certificate != "" },
+		"The card still has a certificate": func() bool { return slot.certificate != "" },
 	} {
 		if strings.Contains(said, claim) && !so() {
 			t.Errorf("%s: %q is not so", what, said)

@@ -148,7 +148,7 @@ func (c *onCard) SetPIN(ctx context.Context, role pin.Role) (pin.Change, error) 
 		return c.byAdmin(ctx, app.ResettingCode, (*app.Card).PutResettingCode)
 	}
 	return pin.Change{}, problem.New(problem.NotSupported, "an OpenPGP card has no such PIN").
-		Because("It has user, admin and reset-code.")
+		Because("Valid names: user, admin, reset-code.")
 }
 
 func (c *onCard) change(ctx context.Context, ref app.PasswordRef) (pin.Change, error) {
@@ -207,8 +207,8 @@ func (c *onCard) UnblockPIN(ctx context.Context, role pin.Role, by secret.Name) 
 		return c.byAdmin(ctx, app.PW1, (*app.Card).ResetRetryCounter)
 	case role != pin.User || by != secret.ResetCode:
 		return pin.Change{}, problem.New(problem.NotSupported, "an OpenPGP card cannot do that").
-			Because("The user PIN is unblocked with --admin-pin or --reset-code; a blocked admin PIN is the end of the card's contents.").
-			Hint("cardctl unblock-pin user --admin-pin prompt --new-pin prompt")
+			Because("Only the user PIN can be unblocked, with the admin PIN or the resetting code. If the admin PIN is blocked, the card has to be initialised again, and its keys are lost.").
+			Advise(byAdminPIN())
 	}
 	code, err := c.pinToChange(ctx, app.ResettingCode)
 	if err != nil {

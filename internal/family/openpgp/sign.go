@@ -13,6 +13,7 @@ import (
 	"io"
 	"math/big"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -28,7 +29,7 @@ func (k *slotKey) Signer(ctx context.Context) (crypto.Signer, error) {
 	}
 	if _, agreement := public.(*ecdh.PublicKey); agreement {
 		return nil, problem.New(problem.NotSupported, "%s: an X25519 key cannot sign", k.ref).
-			Because("It is for key agreement only.").Hint("use OPENPGP.1 or OPENPGP.3")
+			Because("X25519 is for key agreement only.").Advise(withSlot(app.Authentication))
 	}
 	if k.slot == app.Decryption {
 		_, data, err := k.data(ctx)
@@ -37,7 +38,8 @@ func (k *slotKey) Signer(ctx context.Context) (crypto.Signer, error) {
 		}
 		if _, isRSA := public.(*rsa.PublicKey); !isRSA || !data.Extended.MSE {
 			return nil, problem.New(problem.NotSupported, "%s: the decryption key of this card cannot sign", k.ref).
-				Because("That takes an RSA key and a card with MANAGE SECURITY ENVIRONMENT.").Hint("use OPENPGP.1 or OPENPGP.3")
+				Because("Signing with it needs an RSA key and a card with MANAGE SECURITY ENVIRONMENT.").
+				Advise(withSlot(app.Authentication))
 		}
 	}
 	return &signer{ctx: ctx, key: k, public: public}, nil
@@ -100,9 +102,8 @@ func (s *signer) explain(err error, what string, length int) error {
 	if _, whole := s.public.(ed25519.PublicKey); whole {
 		switch iso7816.StatusOf(err) {
 		case iso7816.StatusWrongLength, iso7816.StatusWrongData, iso7816.StatusNoSpace:
-			p := problem.New(problem.NotSupported, "%s: the card signs no %d bytes [%s]", what, length, iso7816.StatusOf(err)).
-				Because("Ed25519 has no digest that could be sent instead, and the card takes less at a time.").
-				Hint("a shorter request, or a p256 key")
+			p := problem.New(problem.NotSupported, "%s: the card cannot sign %d bytes [%s]", what, length, iso7816.StatusOf(err)).
+				Because("Ed25519 signs the whole message, and the card accepts less at a time. A shorter request may fit; a p256 key has no limit.")
 			p.Cause = err
 			return p
 		}
@@ -116,15 +117,15 @@ func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	switch public := s.public.(type) {
 	case *rsa.PublicKey:
 		if _, pss := opts.(*rsa.PSSOptions); pss {
-			return nil, problem.New(problem.NotSupported, "%s: an OpenPGP card makes no RSA-PSS signatures", s.key.ref).
-				Hint("the same command without --pss")
+			return nil, problem.New(problem.NotSupported, "%s: an OpenPGP card does not support RSA-PSS", s.key.ref).
+				Advise(advice.Repeat().Without(advice.PSS))
 		}
 		if len(digest) != hash.Size() {
 			return nil, fmt.Errorf("a digest of %d bytes for %s", len(digest), hash)
 		}
 		input, err := pubkey.DigestInfo(hash, digest)
 		if errors.Is(err, pubkey.ErrDigest) {
-			return nil, problem.New(problem.NotSupported, "no RSA signatures over %s", hash)
+			return nil, problem.New(problem.NotSupported, "RSA signatures over %s are not supported", hash)
 		}
 		return input, err
 	case *ecdsa.PublicKey:
