@@ -15,6 +15,7 @@ import (
 	"crypto"
 	"errors"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -65,7 +66,7 @@ func Open(ctx context.Context, line Line, tools Tools) (*Card, error) {
 		err = c.recognise(ctx, c.channel)
 	}
 	if err != nil {
-		return nil, c.explain(err, "looking at the card")
+		return nil, c.explain(err, "reading the card")
 	}
 	return c, nil
 }
@@ -139,7 +140,8 @@ func (c *Card) read(ctx context.Context, wanted part) (*Directory, error) {
 	d, err := c.driver.directory(ctx, c.directory, wanted)
 	if errors.Is(err, errNoStructure) {
 		p := problem.New(problem.NotFound, "the card is not initialised").
-			Because("There is no PKCS#15 structure on it yet.").Hint("cardctl init --app pkcs15")
+			Because("The card has no PKCS#15 structure yet.").
+			Advise(advice.Do(advice.Initialise, advice.Set(advice.App, "pkcs15")))
 		p.Cause = err
 		return nil, p
 	}

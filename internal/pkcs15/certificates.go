@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -239,6 +240,6 @@ func (a *files) writes(d *Directory, id []byte) bool {
 }
 
 func noRoom(what string) error {
-	return problem.New(problem.Failed, "the card is full").Because("It has no room %s.", what).
-		Hint("cardctl info shows what is on the card; cardctl delete-cert and delete-key make room")
+	return problem.New(problem.Failed, "the card is full").Because("There is no room left %s. Deleting a certificate or a key makes room.", what).
+		Advise(advice.Do(advice.ShowCard))
 }

@@ -72,7 +72,7 @@ func (c *Card) Prepare(ctx context.Context, s Status) error {
 	}
 	if s.Erasing != nil {
 		if err := c.driver.erasable(ctx, s); err != nil {
-			return c.explain(err, "looking who may erase the card")
+			return c.explain(err, "checking who may erase the card")
 		}
 	}
 	return nil

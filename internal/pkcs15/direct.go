@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -131,8 +132,9 @@ func (d direct[N]) changePIN(ctx context.Context, p PIN, old, replacement *secre
 		return err
 	}
 	doubtful := problem.New(problem.Failed, what).
-		Because("The card refused the %s [%s], and tells other tries than that. Whether it was changed is not known.", p.Name(), iso7816.StatusOf(err)).
-		Hint("the new %s first where it is used next; cardctl info shows the tries left", p.Name())
+		Because("The card refused the %s [%s], but reports other tries left. It is not known whether the %[1]s was changed. Enter the new one first when it is needed.",
+			p.Name(), iso7816.StatusOf(err)).
+		Advise(advice.Do(advice.ShowCard))
 	doubtful.Cause = unsettled{err}
 	return doubtful
 }
@@ -177,7 +179,7 @@ func (d direct[N]) deleteCertificate(ctx context.Context, id []byte, p PIN, pin 
 	}
 	defer d.card.Forget()
 	err = d.with(ctx, p, pin, func() error { return d.native.removeCertificate(ctx, found, id, now) })
-	return d.card.explain(err, "removing the certificate")
+	return d.card.explain(err, "deleting the certificate")
 }
 
 func (d direct[N]) sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, digest []byte, hash crypto.Hash) (signature []byte, err error) {

@@ -38,13 +38,13 @@ func (i Identity) String() string {
 // SELECT that the next command needs.
 func (c *Card) Identity(ctx context.Context, ch *iso7816.Channel) (Identity, error) {
 	i, err := c.driver.identity(ctx, ch)
-	return i, c.explain(err, "looking which card it is")
+	return i, c.explain(err, "identifying the card")
 }
 
 // Remember notes which card it is. Whoever lets the line go while a person is
 // asked does so first: a card that was not noted cannot be compared.
 func (c *Card) Remember(ctx context.Context) error {
-	return c.explain(c.remember(ctx), "looking which card it is")
+	return c.explain(c.remember(ctx), "identifying the card")
 }
 
 func (c *Card) remember(ctx context.Context) error {
@@ -118,6 +118,5 @@ func (c *Card) expected(now Identity) bool {
 // otherCard is the error of a card in the place of the one that was named.
 func otherCard(named, there Identity) *problem.Error {
 	return problem.New(problem.CardChanged, "another card is in the reader").
-		Because("This was %s, and now there is %s.", named, there).
-		Hint("put the card back, look at it with cardctl info, and run the command again")
+		Because("The card was %s; now it is %s.", named, there)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
@@ -124,8 +125,9 @@ func (a *applet) importable(ctx context.Context) error {
 	case 0:
 		return err
 	case notAllowed:
-		p := problem.New(problem.NotSupported, "this IsoApplet takes no key that was made elsewhere").
-			Because("It is built without key import [%s].", notAllowed).Hint("cardctl gen-key makes one on the card")
+		p := problem.New(problem.NotSupported, "this IsoApplet does not support importing keys").
+			Because("The applet was built without this feature [%s].", notAllowed).
+			Advise(advice.Do(advice.GenerateKey, advice.Fill(advice.Key)))
 		p.Cause = err
 		return p
 	}

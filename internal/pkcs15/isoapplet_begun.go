@@ -53,5 +53,5 @@ func (d isoApplet) begun(ctx context.Context, id []byte) (bool, error) {
 	if iso7816.StatusOf(err) != 0 {
 		return false, nil
 	}
-	return err == nil && bytes.Equal(raw, begunNote(id)), d.card.explain(err, "looking for a key that was begun")
+	return err == nil && bytes.Equal(raw, begunNote(id)), d.card.explain(err, "searching for an interrupted key")
 }

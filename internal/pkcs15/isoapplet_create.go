@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -25,7 +26,7 @@ func (d isoApplet) create(ctx context.Context, s Status, f First, progress func(
 	if s.PINSet {
 		return d.renew(ctx, f, progress)
 	}
-	progress("The card may have a PUK or a PIN by now; the same command again completes it.")
+	progress("The card may already have a PUK or a PIN." + toFinish)
 	err := d.createStructure(ctx, f, f.PUK)
 	if err == nil || failure(err) == nil {
 		return d.card.explain(err, "creating the PKCS#15 structure")
@@ -39,13 +40,13 @@ func (d isoApplet) create(ctx context.Context, s Status, f First, progress func(
 	}
 	if now >= 0 {
 		return problem.New(problem.Failed, "creating the PKCS#15 structure").
-			Because("pkcs15-init failed after it had set the PIN.").Hint("the same command again")
+			Because("pkcs15-init failed after it had set the PIN.").Advise(advice.Repeat())
 	}
 	// An earlier run was interrupted: the applet may have its PUK, which
 	// cannot be set again, and files without access conditions.
-	progress("The card has no PIN yet; the same command again completes it.")
+	progress("The card has no PIN yet." + toFinish)
 	if err := d.clear(ctx); err != nil {
-		return d.card.explain(err, "removing the old structure")
+		return d.card.explain(err, "deleting the old structure")
 	}
 	if f.PUK != nil {
 		err = d.on(ctx, func() error {
@@ -84,9 +85,9 @@ func (d isoApplet) renew(ctx context.Context, f First, progress func(state strin
 	if err != nil {
 		return err
 	}
-	progress("The PIN is the new one, and the card is half erased; the same command again completes it.")
+	progress("The PIN is the new one, but the card is only partly erased." + toFinish)
 	if err := d.clear(ctx); err != nil {
-		return d.card.explain(err, "removing the old structure")
+		return d.card.explain(err, "deleting the old structure")
 	}
 	_, err = d.card.tool(ctx, call{
 		program: "pkcs15-init", args: []string{"--create-pkcs15", "--no-so-pin", "--label", f.Label, "--serial", f.Serial},

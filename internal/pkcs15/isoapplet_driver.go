@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -38,9 +39,9 @@ func (d isoApplet) usable(ctx context.Context) error {
 	if err != nil || !v.before(0, 24) {
 		return err
 	}
-	return problem.New(problem.NotSupported, "OpenSC %s cannot make keys on this IsoApplet", v).
-		Because("The applet speaks version %d.%d of its protocol, and this OpenSC only 0.6.", d.native.major, d.native.minor).
-		Hint("install OpenSC 0.24 or later, or an older IsoApplet")
+	return problem.New(problem.NotSupported, "OpenSC %s cannot generate keys on this IsoApplet", v).
+		Because("The applet uses version %d.%d of its protocol; this OpenSC supports only 0.6.", d.native.major, d.native.minor).
+		Advise(advice.Say("Install OpenSC 0.24 or later, then run the command again."))
 }
 
 func (d isoApplet) checkAlgorithm(_ context.Context, algorithm string) error {
@@ -50,7 +51,7 @@ func (d isoApplet) checkAlgorithm(_ context.Context, algorithm string) error {
 		can += ", p256 and p384"
 	}
 	if algorithm == "p521" || isEC && !d.native.ecc || !isEC && algorithm != "rsa2048" {
-		return cannotMake(algorithm).Because("An IsoApplet of version %d.%d makes %s.", d.native.major, d.native.minor, can)
+		return cannotMake(algorithm).Because("IsoApplet %d.%d supports %s.", d.native.major, d.native.minor, can)
 	}
 	return nil
 }
@@ -58,7 +59,7 @@ func (d isoApplet) checkAlgorithm(_ context.Context, algorithm string) error {
 func (d isoApplet) checkImport(ctx context.Context, p PIN, pin *secret.Bytes) error {
 	defer d.card.Forget()
 	err := d.with(ctx, p, pin, func() error { return d.native.importable(ctx) })
-	return d.card.explain(err, "looking whether the card takes keys")
+	return d.card.explain(err, "checking whether the card accepts keys")
 }
 
 func (d isoApplet) signsWith(k *PrivateKey) bool { return !k.EC }
@@ -66,8 +67,8 @@ func (d isoApplet) signsWith(k *PrivateKey) bool { return !k.EC }
 func (d isoApplet) sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, digest []byte, hash crypto.Hash) ([]byte, error) {
 	if !d.signsWith(k) {
 		return nil, problem.New(problem.NotSupported, "this card cannot sign with %s", hash).
-			Because("An IsoApplet hashes by itself, with SHA-1 alone, where the key is an EC key.").
-			Hint("use an rsa2048 key")
+			Because("With an EC key, IsoApplet computes the digest itself and uses only SHA-1.").
+			Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Algorithm, "rsa2048"), advice.Fill(advice.Key)))
 	}
 	return d.direct.sign(ctx, k, p, pin, digest, hash)
 }

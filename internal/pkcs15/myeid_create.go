@@ -3,8 +3,8 @@ package pkcs15
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -51,18 +51,19 @@ func (m *myEID) erasing(ctx context.Context, d *Directory) (*PIN, error) {
 	return &p, err
 }
 
+const stillChanged = "Its PINs and keys can be changed one by one."
+
 // erasable refuses a card that cannot be erased.
 func (m *myEID) erasable(ctx context.Context, p *PIN) error {
-	never := problem.New(problem.NotSupported, "this card can never be erased")
+	never := problem.New(problem.NotSupported, "this card cannot be erased")
 	if p.Reference == neverReference {
-		return never.Because("It was activated so that nobody may.")
+		return never.Because("The card was activated with erasing disabled. " + stillChanged)
 	}
 	if p.TriesLeft != 0 {
 		return nil
 	}
 	if _, set, err := m.pinInfo(ctx, p.Reference); err == nil && !set {
-		return never.Because("It was activated so that a PIN may, number %d, that was never set.", p.Reference).
-			Hint("cardctl set-pin and cardctl gen-key --replace change what is on it")
+		return never.Because("Only PIN number %d may erase the card, and it was never set. %s", p.Reference, stillChanged)
 	}
 	return nil
 }
@@ -73,7 +74,7 @@ func (d myEIDCard) status(ctx context.Context) (Status, error) {
 		return s, err
 	}
 	err = d.in(ctx, func() error { s.Erasing, err = d.native.erasing(ctx, s.Directory); return err })
-	return s, d.card.explain(err, "looking who may erase the card")
+	return s, d.card.explain(err, "checking who may erase the card")
 }
 
 func (d myEIDCard) erasable(ctx context.Context, s Status) error {
@@ -88,7 +89,7 @@ func (d myEIDCard) create(ctx context.Context, s Status, f First, progress func(
 	if err := d.erase(ctx, s, f); err != nil {
 		return err
 	}
-	progress("The card is erased and has no access control yet; the same command again completes it.")
+	progress("The card is erased but has no access control yet." + toFinish)
 	args := []string{"--create-pkcs15", "--store-pin", "--auth-id", "01", "--label", f.Label}
 	secrets := []handover{{"--pin", f.PIN}, {"--puk", f.PUK}}
 	if f.SOPIN != nil {
@@ -106,7 +107,7 @@ func (d myEIDCard) create(ctx context.Context, s Status, f First, progress func(
 	if err != nil {
 		return d.card.explain(err, "naming the user PIN")
 	}
-	progress("Whether the card is activated is not known; the same command again completes it.")
+	progress("It is not known whether the card is activated." + toFinish)
 	err = d.on(ctx, func() error { return d.native.send(ctx, insActivate, 0x04, 0, pkcs15AID()) })
 	return d.card.explain(err, "activating the card")
 }
@@ -141,10 +142,6 @@ func (d myEIDCard) erase(ctx context.Context, s Status, f First) error {
 		if s.Erasing != nil {
 			err := d.native.verify(ctx, *s.Erasing, f.Current)
 			if wrong := refused(*s.Erasing, err); wrong != nil {
-				var p *problem.Error
-				if errors.As(wrong, &p) && p.Code != problem.PINBlocked {
-					return p.Hint("the same command with --current-so-pin prompt")
-				}
 				return wrong
 			}
 			if err != nil {
@@ -191,10 +188,10 @@ func (d myEIDCard) check(ctx context.Context, found *Directory, f First) error {
 		return err
 	}
 	failed := func(what string) error {
-		return problem.New(problem.Failed, "pkcs15-init said that it was done, and %s", what).Hint("the same command again")
+		return problem.New(problem.Failed, "pkcs15-init reported success, but %s", what).Advise(advice.Repeat())
 	}
 	if found.UserPIN() == nil || f.SOPIN != nil && found.SOPIN() == nil {
-		return failed("the card has not the PINs that it should have")
+		return failed("the card does not have the expected PINs")
 	}
 	err := d.in(ctx, func() error {
 		eraser, err := d.native.erasing(ctx, found)
@@ -213,7 +210,7 @@ func (d myEIDCard) check(ctx context.Context, found *Directory, f First) error {
 		return d.native.verify(ctx, *found.SOPIN(), f.SOPIN)
 	})
 	if refused(PIN{}, err) != nil {
-		return failed("the card has other PINs than it should have")
+		return failed("the PINs of the card are not the new ones")
 	}
 	return d.card.explain(err, "checking the card")
 }

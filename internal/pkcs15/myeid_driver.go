@@ -56,7 +56,7 @@ func (d myEIDCard) puk(ctx context.Context, p PIN) (PIN, error) {
 // checkAlgorithm compares the length of a key with what the card makes.
 func (d myEIDCard) checkAlgorithm(ctx context.Context, algorithm string) error {
 	if err := d.on(ctx, func() error { return d.native.capabilities(ctx) }); err != nil {
-		return d.card.explain(err, "asking the card what it can do")
+		return d.card.explain(err, "reading what the card supports")
 	}
 	most := d.native.rsaBits
 	if _, isEC := curves[algorithm]; isEC {
@@ -64,7 +64,7 @@ func (d myEIDCard) checkAlgorithm(ctx context.Context, algorithm string) error {
 	}
 	if bits, err := strconv.Atoi(strings.TrimLeft(algorithm, "rsap")); err != nil || bits > most {
 		return cannotMake(algorithm).
-			Because("It makes RSA keys of up to %d bits, and EC keys of up to %d.", d.native.rsaBits, d.native.ecBits)
+			Because("The card supports RSA keys up to %d bits and EC keys up to %d bits.", d.native.rsaBits, d.native.ecBits)
 	}
 	return nil
 }
@@ -76,9 +76,8 @@ func (d myEIDCard) writesWith(p PIN) error {
 	if p.Reference == myEIDUserPIN {
 		return nil
 	}
-	return problem.New(problem.NotSupported, "this card's keys with the %s cannot be made or removed", p.Name()).
-		Because("Their directory is written with the first user PIN, and OpenSC would send the %s in its place.", p.Name()).
-		Hint("cardctl gen-key with an ID that no key has makes one with the first user PIN")
+	return problem.New(problem.NotSupported, "keys of this card with the %s cannot be generated or deleted", p.Name()).
+		Because("Their directory is written with the first user PIN, and OpenSC would send the %s instead. A key with a new ID gets the first user PIN.", p.Name())
 }
 
 // generateKey makes a key where the directories are those of OpenSC's profile.
@@ -92,7 +91,7 @@ func (d myEIDCard) generateKey(ctx context.Context, k NewKey, pin *secret.Bytes)
 	}
 	defer d.card.Forget()
 	err = d.with(ctx, k.PIN, pin, func() error { return d.native.generate(ctx, found, k) })
-	return d.card.explain(err, "making the key")
+	return d.card.explain(err, "generating the key")
 }
 
 // publicInKey asks the card, where a pulled one may have it alone.

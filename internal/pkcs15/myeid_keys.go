@@ -154,7 +154,7 @@ func encodePublic(public crypto.PublicKey) ([]byte, error) {
 	case *ecdsa.PublicKey:
 		return x509.MarshalPKIXPublicKey(public)
 	}
-	return nil, fmt.Errorf("%w: the card told no public key", errMalformed)
+	return nil, fmt.Errorf("%w: the card returned no public key", errMalformed)
 }
 
 // id is the ID as the directory has it.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -50,7 +51,7 @@ func profileOf(name string) profile {
 func (d openSC) create(ctx context.Context, s Status, f First, progress func(state string)) error {
 	name, err := d.card.tool(ctx, call{program: "opensc-tool", args: []string{"--name"}})
 	if err != nil {
-		return d.card.explain(err, "asking OpenSC what the card is")
+		return d.card.explain(err, "asking OpenSC for the kind of card")
 	}
 	d.card.name = printable([]byte(strings.TrimSpace(string(name))))
 	kind := profileOf(d.card.name)
@@ -58,7 +59,7 @@ func (d openSC) create(ctx context.Context, s Status, f First, progress func(sta
 	if err := d.erase(ctx, s, f, kind); err != nil {
 		return err
 	}
-	progress("The card may be erased; the same command again completes it.")
+	progress("The card may be erased." + toFinish)
 	create := call{program: "pkcs15-init", args: []string{"--create-pkcs15", "--label", f.Label, "--serial", f.Serial}, serial: f.Serial}
 	if f.SOPIN != nil {
 		puk := secret.New(nil)
@@ -73,7 +74,7 @@ func (d openSC) create(ctx context.Context, s Status, f First, progress func(sta
 	if _, err := d.card.tool(ctx, create); err != nil {
 		return d.card.judge(ctx, err, PIN{SO: true, TriesLeft: -1}, "creating the PKCS#15 structure")
 	}
-	progress("The card is erased and has no user PIN yet; the same command again completes it.")
+	progress("The card is erased but has no user PIN yet." + toFinish)
 	p := d.facts().pin
 	puk := f.PUK
 	if puk == nil {
@@ -115,12 +116,12 @@ func (d openSC) check(_ context.Context, found *Directory, _ First) error {
 		return withoutPIN()
 	}
 	if len(found.Keys) > 0 || len(found.Certificates) > 0 {
-		return problem.New(problem.Failed, "the card was erased, and there are still objects on it")
+		return problem.New(problem.Failed, "the card was erased but still has objects on it")
 	}
 	return nil
 }
 
 func withoutPIN() error {
-	return problem.New(problem.Failed, "pkcs15-init said that it was done, and the card has no user PIN").
-		Hint("the same command again")
+	return problem.New(problem.Failed, "pkcs15-init reported success, but the card has no user PIN").
+		Advise(advice.Repeat())
 }

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"encoding/hex"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -18,7 +19,8 @@ func (d openSC) sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Byte
 	}
 	option, ok := options[hash]
 	if !ok {
-		return nil, problem.New(problem.NotSupported, "pkcs15-crypt makes no signatures over %s", hash)
+		return nil, problem.New(problem.NotSupported, "pkcs15-crypt does not support signatures over %s", hash).
+			Advise(advice.Repeat().Without(advice.Digest))
 	}
 	args := []string{"--sign", "--key", hex.EncodeToString(k.ID), "--pin", "-", "--raw", "--input", runner.FilePlace}
 	if k.EC {

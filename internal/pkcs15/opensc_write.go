@@ -20,7 +20,7 @@ func (d openSC) generateKey(ctx context.Context, k NewKey, pin *secret.Bytes) er
 	if curve, ok := curves[k.Algorithm]; ok {
 		spec = "ec:" + curve
 	}
-	return d.card.driver.putKey(ctx, "making the key", k, pin, call{args: append([]string{"--generate-key", spec}, k.arguments()...)})
+	return d.card.driver.putKey(ctx, "generating the key", k, pin, call{args: append([]string{"--generate-key", spec}, k.arguments()...)})
 }
 
 func (d openSC) putKey(ctx context.Context, what string, k NewKey, pin *secret.Bytes, job call) error {

@@ -32,7 +32,7 @@ func (c *Card) PINOf(ctx context.Context, id []byte, toWrite bool) (PIN, error) 
 	}
 	p := d.UserPIN()
 	if p == nil {
-		return PIN{}, problem.New(problem.NotSupported, "the card has no user PIN").Hint("cardctl init --app pkcs15")
+		return PIN{}, problem.New(problem.NotSupported, "the card has no user PIN")
 	}
 	own := *p // also of a key that is still to be made
 	switch facts := c.driver.facts(); {
@@ -43,8 +43,9 @@ func (c *Card) PINOf(ctx context.Context, id []byte, toWrite bool) (PIN, error) 
 	case k != nil:
 		var certain bool
 		if own, certain = pinOf(d.PINs, k); !certain {
-			return PIN{}, problem.New(problem.NotSupported, "the card does not tell which of its PINs the key has").
-				Because("Its entry names PIN %q, and a wrong guess would cost a try.", k.AuthID).Hint("pkcs15-tool --dump")
+			return PIN{}, problem.New(problem.NotSupported, "the card does not report which of its PINs the key needs").
+				Because("The key names the unknown PIN %q, and a wrong guess would use up a try.", k.AuthID).
+				Advise(advice.Run("pkcs15-tool", "--dump"))
 		}
 	}
 	return own, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -69,10 +70,10 @@ func (c *Card) lookAfter(ctx context.Context, job call, what string, ran error) 
 // duringRun is another card that was found after a program had run: nobody knows
 // on which of the two.
 func duringRun(err error, what string, secrets bool) error {
-	p := problem.Wrap(problem.CardChanged, err, "another card came while "+what+" was running")
-	p.Why = p.Reason() + " The program may have worked on either of them, or on none."
+	p := problem.Wrap(problem.CardChanged, err, "another card was found while "+what+" was running")
+	p.Why = p.Reason() + " The program may have changed either card, or neither."
 	if secrets {
-		p.Why += " The PIN may have been sent to either, which costs a try of a card that has another one."
+		p.Why += " The PIN may have been sent to either card, which uses up a try if it is wrong for that card."
 	}
 	return p
 }
@@ -84,8 +85,7 @@ func goneDuringRun(err error, what string) error {
 		return err
 	}
 	return problem.Wrap(problem.CardRemoved, err, "the card was removed while "+what+" was running").
-		Because("What the program was to do may be done, or a part of it.").
-		Hint("put the card back, look at it with cardctl info, and run the command again")
+		Because("The program may have done all of its work, or a part of it.")
 }
 
 // seen refuses a card that OpenSC's programs do not see.
@@ -94,8 +94,8 @@ func (c *Card) seen() error {
 		return nil
 	}
 	return problem.New(problem.NotSupported, "OpenSC does not see this card").
-		Because("It sees the cards of the PC/SC daemon, and this one is used in process.").
-		Hint("cardctl sim attach NAME, then the same command with --reader of the virtual reader")
+		Because("OpenSC needs the PC/SC daemon, and this simulated card is not in a PC/SC reader. Attach it, then choose the virtual reader.").
+		Advise(advice.Do(advice.AttachSimulated).On("NAME"))
 }
 
 // openSC is the version of OpenSC, which is asked once.
@@ -136,7 +136,7 @@ func (c *Card) explain(err error, what string) error {
 	}
 	switch iso7816.StatusOf(err) {
 	case iso7816.StatusNoSpace:
-		why = "The card has no room for it [" + iso7816.StatusOf(err).String() + "]."
+		why = "The card has no room left [" + iso7816.StatusOf(err).String() + "]."
 	case iso7816.StatusINSNotSupported, iso7816.StatusFunctionNotSupported, iso7816.StatusCLANotSupported:
 		code = problem.NotSupported
 	}
@@ -145,7 +145,7 @@ func (c *Card) explain(err error, what string) error {
 	return p
 }
 
-func openSCSays(err error) string { return "OpenSC says: " + err.Error() + "." }
+func openSCSays(err error) string { return "OpenSC reported: " + err.Error() + "." }
 
 const unknownCard = "Failed to connect to card: Card is invalid or cannot be handled"
 
@@ -160,11 +160,11 @@ func (e *toolError) refusal() *problem.Error {
 	var p *problem.Error
 	switch e.message {
 	case unknownCard:
-		p = problem.New(problem.NotSupported, "OpenSC does not know this card").
-			Hint("cardctl list-readers shows the applications of each card")
+		p = problem.New(problem.NotSupported, "OpenSC does not support this card").
+			Advise(advice.Do(advice.ListReaders))
 	case "Failed to store private key: Not allowed":
-		p = problem.New(problem.NotSupported, "this card takes no key that was made elsewhere").
-			Hint("cardctl gen-key makes one on the card")
+		p = problem.New(problem.NotSupported, "this card does not support importing keys").
+			Advise(advice.Do(advice.GenerateKey, advice.Fill(advice.Key)))
 	default:
 		return nil
 	}
@@ -211,7 +211,7 @@ func (c *Card) judge(ctx context.Context, err error, before PIN, what string) er
 		return p
 	}
 	p := problem.New(problem.Failed, "%s", what).Because("%s", openSCSays(failed)).
-		Hint("cardctl info shows what is on the card")
+		Advise(advice.Do(advice.ShowCard))
 	p.Cause = err
 	return p
 }

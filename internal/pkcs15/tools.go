@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -56,13 +57,12 @@ func (t Tools) Version(ctx context.Context) (Version, error) {
 	}
 	v, ok := parseVersion(out)
 	if !ok {
-		return v, problem.New(problem.NotSupported, "opensc-tool does not tell its version").
-			Because("Its answer does not begin with OpenSC and a number.").Hint("install the Debian package opensc")
+		return v, problem.New(problem.NotSupported, "opensc-tool did not report its version").
+			Because("Its answer does not begin with OpenSC and a number.").Advise(installOpenSC())
 	}
 	if v.before(leastMajor, leastMinor) {
 		return v, problem.New(problem.NotSupported, "OpenSC %s is too old", v).
-			Because("PKCS#15 cards are written with pkcs15-init of OpenSC %d.%d or later.", leastMajor, leastMinor).
-			Hint("install a newer version of the Debian package opensc")
+			Because("PKCS#15 cards need OpenSC %d.%d or later.", leastMajor, leastMinor).Advise(installOpenSC())
 	}
 	return v, nil
 }
@@ -141,7 +141,7 @@ func (t Tools) run(ctx context.Context, c call) ([]byte, error) {
 	}
 	for i, s := range c.secrets {
 		if bytes.IndexByte(s.value.Reveal(), 0) >= 0 {
-			return nil, problem.New(problem.Usage, "a secret for %s has a zero byte in it", s.option)
+			return nil, problem.New(problem.Usage, "a secret contains a zero byte")
 		}
 		name := fmt.Sprintf("PKCS15_SECRET_%d", i)
 		p.Args = append(p.Args, s.option, "env:"+name)
@@ -201,10 +201,12 @@ func (t Tools) find(program string) (string, error) {
 		return path, nil
 	}
 	p := problem.New(problem.NotFound, "%s is not installed", program).
-		Because("PKCS#15 cards are written with OpenSC.").Hint("install the Debian package opensc")
+		Because("Using PKCS#15 cards needs OpenSC.").Advise(installOpenSC())
 	p.Cause = err
 	return "", p
 }
+
+func installOpenSC() advice.Advice { return advice.Run("apt", "install", "opensc") }
 
 // environment is that of the child: no secrets, messages in English, and the
 // driver where it is known, which saves the probing for all others.

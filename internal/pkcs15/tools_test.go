@@ -100,7 +100,7 @@ func TestWhatAProgramsLastLineMeans(t *testing.T) {
 	} {
 		_, err := program(t, "echo '"+line+"' >&2; exit 1").run(t.Context(), call{program: "pkcs15-init"})
 		var p *problem.Error
-		if !errors.As((&Card{}).explain(err, "storing the key"), &p) || p.Code != want || p.Why != "OpenSC says: pkcs15-init: "+line+"." {
+		if !errors.As((&Card{}).explain(err, "storing the key"), &p) || p.Code != want || p.Why != "OpenSC reported: pkcs15-init: "+line+"." {
 			t.Errorf("%s: %v", line, p)
 		}
 	}

@@ -6,6 +6,9 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
+// toFinish is what to do about a card on which something was begun.
+const toFinish = " Run the same command again to finish."
+
 // unsettled is an error after which the card may be another than before.
 type unsettled struct{ error }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -32,13 +33,14 @@ var curves = map[string]string{"p256": "prime256v1", "p384": "secp384r1", "p521"
 // known to crash on it.
 func (c *Card) CheckAlgorithm(ctx context.Context, algorithm string) error {
 	if _, isEC := curves[algorithm]; !isEC && !strings.HasPrefix(algorithm, "rsa") {
-		return cannotMake(algorithm).Because("OpenSC puts RSA keys and p256, p384 and p521 on PKCS#15 cards.")
+		return cannotMake(algorithm).Because("On PKCS#15 cards, OpenSC supports RSA, p256, p384 and p521.")
 	}
 	return c.driver.checkAlgorithm(ctx, algorithm)
 }
 
 func cannotMake(algorithm string) *problem.Error {
-	return problem.New(problem.NotSupported, "this card cannot make %s keys", algorithm)
+	return problem.New(problem.NotSupported, "this card does not support %s keys", algorithm).
+		Advise(advice.Repeat().Without(advice.Algorithm))
 }
 
 // DefaultAlgorithm is that of keys for which none is named.
@@ -136,7 +138,7 @@ func (c *Card) DeleteObjects(ctx context.Context, kind string, id []byte, p PIN,
 	if err := c.driver.writesWith(p); err != nil {
 		return err
 	}
-	err := c.write(ctx, "removing it from the card", p, pin, call{
+	err := c.write(ctx, "deleting it from the card", p, pin, call{
 		args: []string{"--delete-objects", kind, "--id", hex.EncodeToString(id), "--auth-id", p.ID},
 	})
 	if err != nil {
@@ -148,7 +150,7 @@ func (c *Card) DeleteObjects(ctx context.Context, kind string, id []byte, p PIN,
 	}
 	if kind == KindKey && d.Key(id) != nil || kind == KindCertificate && d.Certificate(id) != nil {
 		return problem.New(problem.Failed, "it is still on the card").
-			Because("pkcs15-init said that it was removed, and it was not.")
+			Because("pkcs15-init reported success but deleted nothing.")
 	}
 	return nil
 }

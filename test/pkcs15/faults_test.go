@@ -30,7 +30,7 @@ func TestAnAppletOfALaterVersion(t *testing.T) {
 	_, err := b.init()
 	var p *problem.Error
 	if !problem.Is(err, problem.NotSupported) || !errors.As(err, &p) || !strings.Contains(p.Reason(), "version 1.0") ||
-		!strings.Contains(p.Reason(), "Nothing on the card was changed") || !strings.Contains(p.Try, "OpenSC 0.24") {
+		!strings.Contains(p.Reason(), "Nothing on the card was changed") || !strings.Contains(p.Next.Sentence, "OpenSC 0.24") {
 		t.Errorf("init: %v", err)
 	}
 	if len(b.asked) > 0 || string(b.desk.Read("state/cardctl/sim/later.json")) != string(blank) {

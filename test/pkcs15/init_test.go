@@ -5,6 +5,7 @@ package pkcs15
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -186,7 +187,7 @@ func TestWithoutOpenSC(t *testing.T) {
 		before := b.wire.Count()
 		_, err := b.init()
 		var p *problem.Error
-		if !problem.Is(err, tt.code) || !asProblem(err, &p) || !strings.Contains(p.Try, "opensc") || len(b.asked) > 0 {
+		if !problem.Is(err, tt.code) || !asProblem(err, &p) || !slices.Contains(p.Next.Program, "opensc") || len(b.asked) > 0 {
 			t.Errorf("%s: %v, asked for %v", name, err, b.asked)
 		}
 		if spent := b.wire.Count().Sub(before).APDUs; spent > 3 { // SELECT, the tries left, and which card it is

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
@@ -46,8 +47,8 @@ func parse(reference string) (key.Reference, bool, error) {
 	}
 	raw, err := hex.DecodeString(id)
 	if err != nil || len(raw) == 0 {
-		return key.Reference{}, true, problem.New(problem.Usage, "this is not a key of a %s", kind).
-			Because("Its ID is given in hex, two digits a byte: %s.45.", prefix).Hint("cardctl info")
+		return key.Reference{}, true, problem.New(problem.Usage, "unknown key of a %s", kind).
+			Because("The ID must be in hex, two digits per byte, such as %s.45.", prefix).Advise(advice.Do(advice.ShowCard))
 	}
 	return referenceTo(raw), true, nil
 }
@@ -112,8 +113,8 @@ func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, erro
 }
 
 func lacks() error {
-	e := problem.New(problem.NotSupported, "this card has no PKCS#15 application that is known without OpenSC").
-		Hint("--app %s", name)
+	e := problem.New(problem.NotSupported, "this card has no PKCS#15 application that can be recognised without OpenSC").
+		Advise(advice.Repeat(advice.Set(advice.App, name)))
 	e.Cause = card.ErrLacks
 	return e
 }

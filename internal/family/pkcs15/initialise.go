@@ -28,7 +28,8 @@ type found struct {
 func (c *Card) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, error) {
 	if o.FactoryPINs {
 		return nil, problem.New(problem.NotSupported, "a PKCS#15 card has no factory PINs").
-			Because("It cannot be used before its PIN is set.").Hint("--pin prompt --puk prompt")
+			Because("A PKCS#15 card cannot be used before its PIN is set.").
+			Advise(advice.Repeat(advice.Ask(secret.PIN), advice.Ask(secret.PUK)).Without(advice.Factory))
 	}
 	if err := c.app.Ready(ctx); err != nil {
 		return nil, key.Explain(err, "init", key.Untouched)
@@ -98,7 +99,7 @@ func (c *Card) confirmed(ctx context.Context, was found) (app.Status, error) {
 	}
 	now, err := c.app.Status(ctx)
 	if err == nil && !slices.Equal(contents(now.Directory), contents(was.status.Directory)) {
-		err = key.ChangedMeanwhile("what is on the card has changed since the question", "the card", key.Untouched)
+		err = key.ChangedMeanwhile("the contents of the card have changed since the question", "the card", key.Untouched)
 	}
 	return now, err
 }
@@ -177,7 +178,8 @@ func (c *Card) needs(s app.Status) []card.Need {
 	so := c.need(secret.SOPIN, c.app.FirstSOPIN(), true)
 	if c.app.OnePIN() {
 		so.Refused = problem.New(problem.NotSupported, "this card has no SO PIN").
-			Because("It has a single PIN, and a PUK that unblocks it.").Hint("leave --so-pin away")
+			Because("The card has a single PIN, and a PUK that unblocks it.").
+			Advise(advice.Repeat().Without(advice.Field(secret.SOPIN)))
 	}
 	puk := c.need(secret.PUK, c.app.FirstPUK(), !c.app.OnePIN() && !c.app.NeedsPUK())
 	if c.app.OnePIN() && s.PINSet {
@@ -195,7 +197,7 @@ func (c *Card) needs(s app.Status) []card.Need {
 		needs = append(needs, card.Need{
 			PIN: current,
 			Request: secret.Request{
-				Name: secret.CurrentSOPIN, Label: current.Name() + " that the card has now", Note: pin.OfNumber(s.Erasing.TriesLeft).Note(),
+				Name: secret.CurrentSOPIN, Label: "current " + current.Name(), Note: pin.OfNumber(s.Erasing.TriesLeft).Note(),
 			},
 			OptionalIf: func(given map[secret.Name]*secret.Bytes) bool { return !s.Erasing.SO || given[secret.SOPIN] != nil },
 		})
@@ -209,6 +211,6 @@ func (c *Card) need(name secret.Name, p app.PIN, optional bool) card.Need {
 		note = fmt.Sprintf("%d to %d characters", p.Min, p.Max)
 	}
 	return card.Need{PIN: own, Request: secret.Request{
-		Name: name, Label: own.Name() + " that the card shall have", Note: note, New: true, Optional: optional,
+		Name: name, Label: "new " + own.Name(), Note: note, New: true, Optional: optional,
 	}}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -109,12 +110,12 @@ func (k *place) needed(ctx context.Context) (*app.PrivateKey, error) {
 	for _, other := range d.Keys {
 		others = append(others, referenceTo(other.ID).String())
 	}
-	there := "There are no keys on it."
+	there := "The card has no keys."
 	if len(others) > 0 {
-		there = "There are " + strings.Join(others, ", ") + "."
+		there = "Keys on the card: " + strings.Join(others, ", ") + "."
 	}
-	return nil, problem.New(problem.NotFound, "%s: there is no such key on the card", k.ref).Because("%s", there).
-		Hint("cardctl gen-key --key %s makes one", k.ref)
+	return nil, problem.New(problem.NotFound, "%s: the card has no such key", k.ref).Because("%s", there).
+		Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Key, k.ref.Text)))
 }
 
 func (k *place) Public(ctx context.Context) (crypto.PublicKey, error) {
@@ -126,9 +127,9 @@ func (k *place) Public(ctx context.Context) (crypto.PublicKey, error) {
 		return nil, k.explain(err, "")
 	}
 	if public == nil {
-		return nil, problem.New(problem.NotFound, "%s: the card does not tell the public key", k.ref).
-			Because("There is a private key, and neither a public key nor a certificate with its ID.").
-			Hint("write the certificate with pkcs15-init, or replace the key")
+		return nil, problem.New(problem.NotFound, "%s: the card does not show the public key", k.ref).
+			Because("The private key has neither a public key nor a certificate with its ID. Write its certificate with pkcs15-init, or replace the key.").
+			Advise(advice.Do(advice.ShowCard))
 	}
 	k.saw(&key.Occupant{Fingerprint: pubkey.Fingerprint(public)})
 	return public, nil
@@ -217,14 +218,14 @@ func (k *place) explain(err error, state string) error {
 	return key.Explain(err, k.ref.String(), state)
 }
 
-const lookAgain = "What is on the card now, cardctl info shows; the same command again goes on from there."
+const lookAgain = "It is not known what is on the card now. Run the same command again to continue."
 
 func (k *place) Generate(ctx context.Context, spec key.Spec) (*key.Generated, error) {
 	if spec.Algorithm == "" {
 		spec.Algorithm = key.Algorithm(k.card.app.DefaultAlgorithm())
 	}
 	return k.make(ctx, spec, nil, func(n app.NewKey, pin *secret.Bytes) error {
-		k.notify("the card makes a key, which takes a while")
+		k.notify("generating the key on the card, which takes a while")
 		return k.card.app.GenerateKey(ctx, n, pin)
 	})
 }
@@ -232,8 +233,8 @@ func (k *place) Generate(ctx context.Context, spec key.Spec) (*key.Generated, er
 func (k *place) Import(ctx context.Context, private crypto.PrivateKey, spec key.Spec) (*key.Generated, error) {
 	signer, ok := private.(crypto.Signer)
 	if !ok {
-		return nil, problem.New(problem.NotSupported, "%s: this card takes no keys of this kind", k.ref).
-			Because("OpenSC puts RSA keys and p256, p384 and p521 on PKCS#15 cards.")
+		return nil, problem.New(problem.NotSupported, "%s: this card does not support keys of this kind", k.ref).
+			Because("On PKCS#15 cards, OpenSC supports RSA, p256, p384 and p521.")
 	}
 	spec.Algorithm = key.AlgorithmOf(signer.Public())
 	return k.make(ctx, spec, k.card.app.CheckImport, func(n app.NewKey, pin *secret.Bytes) error {
@@ -285,7 +286,7 @@ func (k *place) make(ctx context.Context, spec key.Spec, check func(context.Cont
 	case err == nil:
 		return k.readBack(ctx)
 	case removed:
-		return nil, k.explain(err, "The key that was in its place is gone. "+lookAgain)
+		return nil, k.explain(err, "The previous key is lost. "+lookAgain)
 	}
 	return nil, k.explain(err, stateAfter(err))
 }
@@ -312,7 +313,8 @@ func usages(spec key.Spec) ([]string, error) {
 	var names []string
 	for _, u := range spec.Usage {
 		if isRSA && u == key.Derive || !isRSA && u == key.Decrypt {
-			return nil, problem.New(problem.NotSupported, "%s keys cannot %s", spec.Algorithm, u)
+			return nil, problem.New(problem.NotSupported, "%s keys cannot %s", spec.Algorithm, u).
+				Advise(advice.Repeat().Without(advice.Usage))
 		}
 		if !slices.Contains(names, string(u)) {
 			names = append(names, string(u))
@@ -329,8 +331,8 @@ func (k *place) readBack(ctx context.Context) (*key.Generated, error) {
 		return nil, k.explain(err, lookAgain)
 	}
 	if occupant == nil {
-		return nil, problem.New(problem.Failed, "%s: pkcs15-init said that it was done, and there is no key", k.ref).
-			Hint("cardctl info shows what is on the card")
+		return nil, problem.New(problem.Failed, "%s: pkcs15-init reported success, but the card has no key", k.ref).
+			Advise(advice.Do(advice.ShowCard))
 	}
 	public, err := k.Public(ctx)
 	if err != nil {

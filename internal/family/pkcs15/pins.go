@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/pin"
 	app "github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -99,7 +100,8 @@ func (c *Card) UnblockedBy() []secret.Name { return []secret.Name{secret.PUK} }
 func (c *Card) UnblockPIN(ctx context.Context, role pin.Role, by secret.Name) (pin.Change, error) {
 	if role != pin.User && role != pin.SO || by != secret.PUK {
 		return pin.Change{}, problem.New(problem.NotSupported, "a PKCS#15 card cannot do that").
-			Because("A PIN is unblocked with --puk.").Hint("cardctl unblock-pin user --puk prompt --new-pin prompt")
+			Because("Only the user PIN and the SO PIN can be unblocked, with the PUK.").
+			Advise(advice.Do(advice.UnblockPIN, advice.Ask(secret.PUK), advice.Ask(secret.NewPIN)).On(string(pin.User)))
 	}
 	p, err := c.find(ctx, role)
 	if err != nil {
@@ -144,17 +146,15 @@ func (c *Card) find(ctx context.Context, role pin.Role) (app.PIN, error) {
 	if found != nil {
 		return *found, nil
 	}
-	missing := problem.New(problem.NotSupported, "this card has no %s PIN that can be changed", role)
+	missing := problem.New(problem.NotSupported, "this card has no %s that can be changed", role.Name())
 	if role == pin.PUK {
 		missing = problem.New(problem.NotSupported, "the PUK of this card cannot be changed")
 	}
 	switch {
 	case c.app.OnePIN():
-		missing.Because("It has a single PIN, user; its PUK was set when it was initialised, and stays.")
+		missing.Because("The card has a single PIN, user. Its PUK was set at initialisation and cannot be changed.")
 	case role == pin.PUK:
-		missing.Because("It was set when the card was initialised, and stays.").Hint("cardctl init --app pkcs15 sets all PINs anew")
-	default:
-		missing.Because("Its PINs are those that cardctl info shows.")
+		missing.Because("Only initialising the card again sets a new PUK, and its keys are lost.")
 	}
 	return app.PIN{}, missing
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"io"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -19,7 +20,7 @@ func (k *place) Signer(ctx context.Context) (crypto.Signer, error) {
 	}
 	if !private.Usage.CanSign() {
 		return nil, problem.New(problem.NotSupported, "%s: this key may not sign", k.ref).
-			Because("Its usage on the card is another one.").Hint("cardctl info shows the usage of each key")
+			Because("The usage stored with the key does not include signing.")
 	}
 	public, err := k.Public(ctx)
 	if err != nil {
@@ -42,8 +43,8 @@ func (s *signer) Public() crypto.PublicKey { return s.public }
 // Sign makes an RSA PKCS#1 v1.5 or an ECDSA (ASN.1) signature.
 func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
 	if _, pss := opts.(*rsa.PSSOptions); pss {
-		return nil, problem.New(problem.NotSupported, "%s: no RSA-PSS signatures with this card", s.key.ref).
-			Because("OpenSC's tools make PKCS#1 v1.5 signatures with PKCS#15 cards.").Hint("leave --pss away")
+		return nil, problem.New(problem.NotSupported, "%s: RSA-PSS is not supported with this card", s.key.ref).
+			Because("With PKCS#15 cards, OpenSC's tools support only PKCS#1 v1.5.").Advise(advice.Repeat().Without(advice.PSS))
 	}
 	private, card := s.private, s.key.card.app
 	sign := func(p app.PIN, pin *secret.Bytes) (err error) {
@@ -70,5 +71,5 @@ func (k *place) Derive(context.Context, crypto.PublicKey) ([]byte, error) {
 
 func (k *place) onlySigns(what string) error {
 	return problem.New(problem.NotSupported, "%s: cardctl does not %s with PKCS#15 cards", k.ref, what).
-		Because("It signs with their keys; other programs decrypt through a PKCS#11 module.")
+		Because("cardctl only signs with them. Other programs can decrypt through a PKCS#11 module.")
 }
