@@ -27,7 +27,7 @@ type Change struct {
 
 // What is known of a PIN when changing it ended with an error.
 const (
-	stateOld     = "The PIN is still the old one."
+	stateOld     = "No PIN was changed."
 	stateUnknown = "It is not known whether the card accepted the new PIN."
 	stateNew     = "The card confirmed the new PIN but does not accept it."
 )

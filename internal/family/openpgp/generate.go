@@ -101,6 +101,7 @@ func (k *slotKey) Import(ctx context.Context, private crypto.PrivateKey, spec ke
 	}
 	if !data.Extended.KeyImport {
 		return nil, problem.New(problem.NotSupported, "%s: this card does not support importing keys", what).
+			Because("Its keys can only be generated on the card.").
 			Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Key, k.ref.Text)))
 	}
 	withPublic, ok := private.(interface{ Public() crypto.PublicKey })
@@ -181,6 +182,7 @@ func (k *slotKey) Delete(context.Context) error {
 func (k *slotKey) checkSpec(spec key.Spec) error {
 	if spec.Label != "" {
 		return problem.New(problem.NotSupported, "an OpenPGP card does not store key labels").
+			Because("Keys of PKCS#15 cards and PKCS#11 tokens can have one.").
 			Advise(advice.Repeat().Without(advice.Label))
 	}
 	allowed := []key.Usage{key.Sign}

@@ -31,7 +31,8 @@ type surveyed struct {
 // must be erased first.
 func (c *onCard) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, error) {
 	if o.Label != "" {
-		return nil, problem.New(problem.NotSupported, "an OpenPGP card has no label").Advise(advice.Repeat().Without(advice.Label))
+		return nil, problem.New(problem.NotSupported, "an OpenPGP card has no label").
+			Because("PKCS#15 cards and PKCS#11 tokens can have one.").Advise(advice.Repeat().Without(advice.Label))
 	}
 	found, err := c.contents(ctx)
 	if err != nil {

@@ -156,6 +156,7 @@ func (k *slotKey) HoldsChain() bool { return false }
 func (k *slotKey) PutCertificate(ctx context.Context, leaf []byte, chain [][]byte) error {
 	if len(chain) > 0 {
 		return problem.New(problem.NotSupported, "%s: an OpenPGP card does not store issuer certificates", k.ref).
+			Because("It has room for one certificate per key.").
 			Advise(advice.Repeat().Without(advice.Chain))
 	}
 	return explain(k.writeCertificate(ctx, bytes.Clone(leaf)), k.ref.String()+": writing the certificate", "")

@@ -338,7 +338,7 @@ func (j *job) checkClaims(t *testing.T, what string, d *table, said string, now 
 		"Nothing on the card was changed": func() bool {
 			return now.equal(&d.before) && (j.user != "" || d.takes(0x82, user)) && d.takes(0x83, factoryAdmin)
 		},
-		"The PIN is still the old one": func() bool {
+		"No PIN was changed": func() bool {
 			return (j.user != "" || d.takes(0x82, user)) && d.takes(0x83, factoryAdmin)
 		},
 		"The card confirmed the new PIN but does not accept it": func() bool { return !d.takes(0x82, "654321") },

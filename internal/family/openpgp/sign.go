@@ -118,6 +118,7 @@ func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	case *rsa.PublicKey:
 		if _, pss := opts.(*rsa.PSSOptions); pss {
 			return nil, problem.New(problem.NotSupported, "%s: an OpenPGP card does not support RSA-PSS", s.key.ref).
+				Because("OpenPGP cards make only PKCS#1 v1.5 signatures with RSA keys.").
 				Advise(advice.Repeat().Without(advice.PSS))
 		}
 		if len(digest) != hash.Size() {
