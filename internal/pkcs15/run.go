@@ -95,7 +95,7 @@ func (c *Card) seen() error {
 	}
 	return problem.New(problem.NotSupported, "OpenSC does not see this card").
 		Because("OpenSC needs the PC/SC daemon, and this simulated card is not in a PC/SC reader. Attach it, then choose the virtual reader.").
-		Advise(advice.Do(advice.AttachSimulated).On("NAME"))
+		Advise(advice.Do(advice.AttachSimulated).On(c.tools.Simulated))
 }
 
 // openSC is the version of OpenSC, which is asked once.

@@ -29,6 +29,10 @@ type Tools struct {
 
 	// Run runs a program to its end; nil for a child process.
 	Run runner.Func
+
+	// Simulated is the name of the card if it is simulated, and so may be in no
+	// reader.
+	Simulated string
 }
 
 // The first version of OpenSC that is good enough: older ones do not take

@@ -77,7 +77,9 @@ func describe(ctx context.Context, line *desk.Line, found *card.Identity) error 
 }
 
 func tools(line *desk.Line) app.Tools {
-	return app.Tools{Env: line.ChildEnv(), Run: line.RunProgram()}
+	return app.Tools{
+		Env: line.ChildEnv(), Run: line.RunProgram(), Simulated: strings.TrimPrefix(line.Place(), desk.SimulatedPrefix),
+	}
 }
 
 // Card is a PKCS#15 card that is open.
