@@ -48,7 +48,7 @@ func parse(reference string) (key.Reference, bool, error) {
 	raw, err := hex.DecodeString(id)
 	if err != nil || len(raw) == 0 {
 		return key.Reference{}, true, problem.New(problem.Usage, "unknown key of a %s", kind).
-			Because("The ID must be in hex, two digits per byte, such as %s.45.", prefix).Advise(advice.Do(advice.ShowCard))
+			Because("The ID must be in hex, two digits per byte, such as 45.").Advise(advice.Do(advice.ShowCard))
 	}
 	return referenceTo(raw), true, nil
 }
