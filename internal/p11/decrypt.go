@@ -40,9 +40,9 @@ func (s *Signer) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.DecrypterOp
 		supported = false
 	}
 	if !supported {
-		return nil, problem.New(problem.NotSupported, "%s: this key cannot decrypt so", k.session.module.name()).
-			Because("Module, token and key do not share %s for it.", m.id).
-			Hint("cardctl list-tokens --module %s", k.session.module.path)
+		return nil, problem.New(problem.NotSupported, "%s: this key cannot decrypt this way", k.session.module.name()).
+			Because("The module, the token and the key do not all support %s.", m.id).
+			Advise(k.session.module.list())
 	}
 	library := k.session.module.library
 	return k.operation(s.ctx, "C_Decrypt",
@@ -73,9 +73,9 @@ func (k *Key) curve() ecdh.Curve {
 // object of it, which is read and destroyed.
 func (k *Key) ECDH(ctx context.Context, peer *ecdh.PublicKey) ([]byte, error) {
 	if !k.CanAgree() || peer.Curve() != k.curve() {
-		return nil, problem.New(problem.NotSupported, "%s: this key cannot do ECDH with the peer's", k.session.module.name()).
-			Because("Module, token and key do not share %s for it.", MechanismID(pkcs11.CKM_ECDH1_DERIVE)).
-			Hint("cardctl list-tokens --module %s", k.session.module.path)
+		return nil, problem.New(problem.NotSupported, "%s: this key cannot do ECDH with the peer's key", k.session.module.name()).
+			Because("The module, the token and the key do not all support %s.", MechanismID(pkcs11.CKM_ECDH1_DERIVE)).
+			Advise(k.session.module.list())
 	}
 	s := k.session
 	m := mechanism{id: pkcs11.CKM_ECDH1_DERIVE, ecdh: peer.Bytes()}

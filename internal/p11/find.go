@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
@@ -70,8 +71,7 @@ type Found struct {
 // caller closes the session.
 func (m *Module) Find(ctx context.Context, w Wanted) (*Session, error) {
 	if name, ok := w.URI.unknown(); ok {
-		return nil, problem.New(problem.Usage, "PKCS#11 URI: %s is unknown", name).
-			Because("RFC 7512 has no such attribute, so that nothing can match it.")
+		return nil, unknownAttribute(name)
 	}
 	tokens, err := m.present(ctx, m.state)
 	if err != nil {
@@ -125,14 +125,14 @@ func (m *Module) choose(ctx context.Context, w Wanted, candidates []Token) (*Ses
 	}
 	if chosen == nil {
 		return nil, problem.New(problem.NotFound, "%s: no token shows the key", m.name()).
-			Because("There are several, and none lets its keys be seen before the login: %s.", labels(candidates)).
-			Hint("name the token: --key 'pkcs11:token=LABEL;id=%%01'")
+			Because("Several tokens match, and none of them shows its keys before the login: %s.", labels(candidates)).
+			Advise(m.list())
 	}
 	if !sameCard(seen) {
 		_ = chosen.Close()
 		return nil, problem.New(problem.NotFound, "%s: several tokens have the key", m.name()).
-			Because("They are %s.", labels(seen)).
-			Hint("name the card with --serial, or the token in the URI")
+			Because("These tokens have it: %s.", labels(seen)).
+			Advise(m.list())
 	}
 	if len(seen) > 1 {
 		chosen.others = seen[1:]
@@ -160,10 +160,10 @@ func (m *Module) noToken(w Wanted, tokens []Token) error {
 		what = problem.New(problem.NotFound, "%s does not show the card %s", m.name(), w.Serial)
 	}
 	if len(tokens) == 0 {
-		return what.Because("It shows no token at all: it does not know the card, or another program holds the card.").
-			Hint("cardctl doctor")
+		return what.Because("The module shows no token at all. It does not recognise the card, or another program holds the card.").
+			Advise(advice.Do(advice.Diagnose))
 	}
-	return what.Because("It shows %s.", labels(tokens)).Hint("cardctl list-tokens --module %s", m.path)
+	return what.Because("The module shows %s.", labels(tokens)).Advise(m.list())
 }
 
 func labels(tokens []Token) string {
@@ -188,9 +188,9 @@ func (s *Session) look(ctx context.Context, w Wanted) error {
 			continue
 		}
 		if s.found.Public != nil && !pubkey.Same(s.found.Public, o.public) {
-			return problem.New(problem.NotFound, "%s: the URI names several keys of the token %q", s.module.name(), s.token.Label).
-				Because("They have the same ID or label, and different public keys.").
-				Hint("pkcs11-tool --module %s --list-objects", s.module.path)
+			return problem.New(problem.NotFound, "%s: the URI matches several keys on the token %q", s.module.name(), s.token.Label).
+				Because("These keys have the same ID or label, but different public keys.").
+				Advise(advice.Run("pkcs11-tool", "--module", s.module.path, "--list-objects"))
 		}
 		s.found.Public = o.public
 		if o.certificate != nil {

@@ -2,7 +2,9 @@ package p11
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/miekg/pkcs11"
@@ -17,8 +19,8 @@ import (
 // meant.
 func (s *Session) Key(ctx context.Context) (*Key, error) {
 	if !s.wanted.namesKey() {
-		return nil, problem.New(problem.Usage, "no key of the token %q is named", s.token.Label).
-			Hint("--key 'pkcs11:token=LABEL;id=%%01'")
+		return nil, problem.New(problem.Usage, "no key on the token %q was selected", s.token.Label).
+			Advise(s.module.Show(s.token))
 	}
 	for {
 		keys, err := s.candidates(ctx)
@@ -52,28 +54,32 @@ func (s *Session) candidates(ctx context.Context) ([]*Key, error) {
 func (s *Session) only(keys []*Key) (*Key, error) {
 	switch {
 	case keys[0].public == nil:
-		return nil, s.untold()
+		return nil, s.Unreported(keys[0].id)
 	case len(keys) > 1 && !pubkey.Same(keys[0].told, keys[1].told):
 		return nil, problem.New(problem.NotFound, "the token %q has several private keys with the same ID", s.token.Label).
-			Because("Only one of them belongs to the public key, and the token does not tell which.").
-			Hint("pkcs11-tool --module %s --login --list-objects", s.module.path)
+			Because("Only one of them belongs to the public key, and the token does not report which.").
+			Advise(s.module.listObjects())
 	}
 	return keys[0], nil
 }
 
-func (s *Session) untold() error {
-	return problem.New(problem.NotFound, "the token %q does not tell the public key of the key", s.token.Label).
-		Because("It has no certificate and no public key with the ID of the private key, so that no signature can be checked.").
-		Hint("write the certificate to the token")
+// Unreported is the error of a private key with this ID, of which the token does
+// not report the public key.
+func (s *Session) Unreported(id []byte) error {
+	return problem.New(problem.NotFound, "the token %q does not report the public key of the key", s.token.Label).
+		Because("The token has no certificate and no public key with the ID of the private key.").
+		Advise(advice.Run("pkcs11-tool", "--module", s.module.path, "--login",
+			"--write-object", "cert.der", "--type", "cert", "--id", fmt.Sprintf("%x", id)))
 }
 
 func (s *Session) noKey() error {
-	p := problem.New(problem.NotFound, "the token %q has no private key for it", s.token.Label).
-		Because("None of its private keys has the wanted public key, or the ID of a certificate or public key that has it.")
+	p := problem.New(problem.NotFound, "the token %q has no matching private key", s.token.Label).
+		Because("No private key on it has the expected public key, or the ID of a certificate with that key.")
 	if len(s.others) > 0 {
-		return p.Hint("the card has other tokens, perhaps with other PINs: name one, --key '%s;id=%%01'", s.others[0].URI)
+		return p.Because("%s", p.Why+" The card has other tokens, perhaps with other PINs.").
+			Advise(advice.Repeat(advice.Set(advice.Key, s.found.on(s.others[0]).String())))
 	}
-	return p.Hint("pkcs11-tool --module %s --login --list-objects", s.module.path)
+	return p.Advise(s.module.listObjects())
 }
 
 // privateKeys are the private keys that can be the wanted one.
@@ -110,7 +116,7 @@ func (s *Session) privateKeys() ([]*Key, error) {
 // after it.
 func (s *Session) KeyOf(ctx context.Context, k StoredKey) (*Key, error) {
 	if k.Public == nil {
-		return nil, s.untold()
+		return nil, s.Unreported(k.ID)
 	}
 	keys, err := again(ctx, s, "C_FindObjects", func() ([]*Key, error) {
 		if err := s.readMechanisms(); err != nil {

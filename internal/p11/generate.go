@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/miekg/pkcs11"
 )
@@ -48,9 +49,9 @@ func (s *Session) GenerateKeyPair(ctx context.Context, algorithm string, n NewKe
 		return pair{publicKey, privateKey}, err
 	})
 	if CodeOf(err) == pkcs11.CKR_ARGUMENTS_BAD { // as OpenSC says of cards that it does not write to
-		refused := problem.New(problem.NotSupported, "the module does not make this key on the token %q [%s]", s.token.Label, CodeOf(err).Name()).
-			Because("It announces keys of this kind, and refuses to make this one.").
-			Hint("name the key as its card does: --key OPENPGP.3, --key PKCS15.45")
+		refused := problem.New(problem.NotSupported, "the module cannot generate this key on the token %q [%s]", s.token.Label, CodeOf(err).Name()).
+			Because("The module offers keys of this kind, but refused to generate this one. A card in a reader has key references of its own.").
+			Advise(advice.Do(advice.ListReaders))
 		refused.Cause = err
 		err = refused
 	}
@@ -76,8 +77,8 @@ func (s *Session) CheckMakes(ctx context.Context, algorithm string) error {
 func (s *Session) ImportKey(ctx context.Context, key crypto.PrivateKey, n NewKey) (StoredKey, error) {
 	public, private, id, err := n.objects(key)
 	if err != nil {
-		return StoredKey{}, problem.New(problem.NotSupported, "the token %q cannot take this key", s.token.Label).
-			Because("It is %v.", err)
+		return StoredKey{}, problem.New(problem.NotSupported, "the token %q does not accept this key", s.token.Label).
+			Because("The key is %v.", err)
 	}
 	if err := s.writable(ctx); err != nil {
 		wipeValues(private)
@@ -140,7 +141,7 @@ func (s *Session) finish(ctx context.Context, made pair, n NewKey, id []byte) (S
 		return v.publicKey(), s.guarded(made.private)
 	})
 	if err == nil && public == nil {
-		err = problem.New(problem.Failed, "the token %q does not tell the public key of its new key", s.token.Label)
+		err = problem.New(problem.Failed, "the token %q does not report the public key of its new key", s.token.Label)
 	}
 	if err != nil {
 		return StoredKey{}, s.undo(ctx, err, made.private, made.public)
@@ -164,8 +165,8 @@ func (s *Session) guarded(private object) error {
 	if err != nil || v.flag(pkcs11.CKA_SENSITIVE, true) && !v.flag(pkcs11.CKA_EXTRACTABLE, false) {
 		return err
 	}
-	return problem.New(problem.Failed, "the token %q does not keep its new key to itself", s.token.Label).
-		Because("It was asked for a key that is sensitive and not extractable, and made another one.")
+	return problem.New(problem.Failed, "the new key on the token %q can be read out, and was not kept", s.token.Label).
+		Because("cardctl asked for a sensitive key that is not extractable, and the token created another kind.")
 }
 
 // SetID gives a key that was made now another ID.

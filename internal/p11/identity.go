@@ -51,7 +51,7 @@ func (m *Module) Look(ctx context.Context, was Token) (Token, error) {
 	case CodeOf(err).isGone():
 		return was, m.wentAway(was, err)
 	case CodeOf(err).isVague(): // SoftHSM's answer for a token that was deleted
-		return was, m.wentAway(was, err).Because("Its slot does not tell of it any more [%s].", CodeOf(err).Name())
+		return was, m.wentAway(was, err).Because("Its slot no longer reports it [%s].", CodeOf(err).Name())
 	case err != nil:
 		return was, err
 	case now.identity() != was.identity():
@@ -69,9 +69,9 @@ func (m *Module) same(ctx context.Context, t Token) error {
 
 // changed is for another token in the slot of the one that was chosen.
 func (m *Module) changed(was, now Token) *problem.Error {
-	return problem.New(problem.CardChanged, "%s: slot %d does not hold the token %q (serial %q) any more", m.name(), was.Slot, was.Label, was.Serial).
-		Because("The slot holds %s now.", now.described()).
-		Hint("cardctl list-tokens --module %s", m.path)
+	return problem.New(problem.CardChanged, "%s: slot %d no longer holds the token %q (serial %q)", m.name(), was.Slot, was.Label, was.Serial).
+		Because("The slot now holds %s.", now.described()).
+		Advise(m.list())
 }
 
 func (t Token) described() string {

@@ -380,7 +380,7 @@ func TestAnswersToPINs(t *testing.T) {
 						t.Errorf("got %+v", sent)
 					}
 					if unknown := test.answer == PINUnknown; Uncertain(err) != unknown ||
-						unknown != problemSays(err, "Whether "+outcome(function)+" is not known.") {
+						unknown != problemSays(err, "It is not known whether "+outcome(function)+".") {
 						t.Errorf("it says: %v", err)
 					}
 					if f.count(function) != 1 {
@@ -432,7 +432,7 @@ func TestChangesThatAreNotAnswered(t *testing.T) {
 					s := atWork(t, m)
 					f.faults[w.function] = code
 					err := s.Explain(t.Context(), w.work(t.Context(), t, m, s)) // as callers do, who do not know
-					if CodeOf(err) != code || Uncertain(err) != open || problemSays(err, "is not known.") != open {
+					if CodeOf(err) != code || Uncertain(err) != open || problemSays(err, "It is not known whether") != open {
 						t.Errorf("got %v", err)
 					}
 				})
@@ -459,7 +459,7 @@ func TestLabelsAtAPrompt(t *testing.T) {
 		if err := logIn(t.Context(), find(t, m, Wanted{Serial: "1"}), login{Notify: func(message string) { told = message }}); err != nil {
 			t.Error(err)
 		}
-		if !strings.Contains(told, "token "+want+" at the reader") {
+		if !strings.Contains(told, "token "+want+" on the reader") {
 			t.Errorf("got %q, want %q", told, want)
 		}
 	}

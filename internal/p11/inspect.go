@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -20,7 +21,7 @@ import (
 const entryPoint = "C_GetFunctionList"
 
 var (
-	errNoLibrary    = errors.New("it is not a shared library of this system")
+	errNoLibrary    = errors.New("it is not a shared library for this system")
 	errOtherMachine = errors.New("it is built for another architecture")
 	errNoModule     = errors.New("it is a shared library without " + entryPoint + ", which every PKCS#11 module has")
 )
@@ -33,7 +34,7 @@ func Inspect(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return problem.New(problem.NotFound, "there is no PKCS#11 module %s", path).Because("No such file.")
+		return noFile(path)
 	case err != nil:
 		return problem.Wrap(problem.Failed, err, "PKCS#11 module "+path)
 	case !info.Mode().IsRegular(): // opening a pipe would wait for its other end
@@ -59,10 +60,16 @@ func Inspect(path string) error {
 	return nil
 }
 
+func noFile(path string) error {
+	return problem.New(problem.NotFound, "the PKCS#11 module %s does not exist", path).
+		Because("No file has this path.").
+		Advise(advice.Do(advice.Diagnose))
+}
+
 func notAModule(path string, reason error) error {
 	p := problem.New(problem.Mismatch, "%s is not a PKCS#11 module", path).
 		Because("%s: %s.", filepath.Base(path), reason).
-		Hint("cardctl doctor")
+		Advise(advice.Do(advice.Diagnose))
 	p.Cause = reason
 	return p
 }

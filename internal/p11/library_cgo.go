@@ -5,6 +5,7 @@ package p11
 import (
 	"errors"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/miekg/pkcs11"
 )
@@ -25,7 +26,7 @@ func openLibrary(path string) (library, error) {
 	if err != nil {
 		return nil, problem.New(problem.Failed, "%s: the module cannot be loaded", path).
 			Because("%s.", err).
-			Hint("ldd %s shows the libraries that it needs", path)
+			Advise(advice.Run("ldd", path))
 	}
 	return cryptoki{ctx, own}, nil
 }

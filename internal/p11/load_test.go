@@ -80,7 +80,7 @@ func TestLoadRefuses(t *testing.T) {
 		code problem.Code
 		says string
 	}{
-		{"no file", func(t *testing.T) string { return filepath.Join(t.TempDir(), "x.so") }, problem.NotFound, "No such file"},
+		{"no file", func(t *testing.T) string { return filepath.Join(t.TempDir(), "x.so") }, problem.NotFound, "No file has this path"},
 		{"text", func(t *testing.T) string { return write(t, []byte("#!/bin/sh\necho module\n")) }, problem.Mismatch, "not a shared library"},
 		{"empty file", func(t *testing.T) string { return write(t, nil) }, problem.Mismatch, "not a shared library"},
 		{"directory", func(t *testing.T) string { return t.TempDir() }, problem.Mismatch, "not a shared library"},

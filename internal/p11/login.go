@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
@@ -45,7 +46,7 @@ func (s *Session) OnPINPad(notify func(message string)) { s.notify = notify }
 // send sends the PIN, once.
 func (s *Session) send(ctx context.Context, r Role, pin *secret.Bytes) error {
 	if s.token.PINPad && s.notify != nil {
-		s.notify("Type the PIN of the token " + onPrompt(s.token.Label) + " at the reader.")
+		s.notify("Enter the PIN of the token " + onPrompt(s.token.Label) + " on the reader.")
 	}
 	_, err := callWithPIN(ctx, s.module, "C_Login", pin, func(pin []byte) (struct{}, error) {
 		return struct{}{}, s.module.library.login(s.handle, uint(r), pin)
@@ -83,9 +84,9 @@ func withPIN[T any](ctx context.Context, s *Session, function string, f func(pin
 	case s.refusal != nil:
 		return none, s.refusal
 	case s.pin.Len() == 0 && !s.token.PINPad:
-		return none, problem.New(problem.Failed, "the token %q wants the PIN for every use of this key", s.token.Label).
-			Because("The program was logged in already, so that it has no PIN that this token accepted.").
-			Hint("run the command again")
+		return none, problem.New(problem.Failed, "the token %q needs the PIN for every use of this key", s.token.Label).
+			Because("cardctl was already logged in, so it has no PIN that this token accepted.").
+			Advise(advice.Repeat())
 	}
 	if !s.isRecent() {
 		if err := s.same(ctx); err != nil {

@@ -2,13 +2,13 @@ package p11
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
@@ -105,7 +105,8 @@ func call[T any](ctx context.Context, m *Module, function string, f func() (T, e
 	}
 	var none T
 	if m.lost.Load() {
-		return none, problem.New(problem.Failed, "%s: the module still hangs in an earlier call", m.name())
+		return none, problem.New(problem.Failed, "%s: the module has not returned from an earlier call", m.name()).
+			Advise(advice.Do(advice.Diagnose))
 	}
 	if ctx.Err() != nil {
 		return none, m.gaveUp(ctx, function)
@@ -157,9 +158,9 @@ func (m *Module) gaveUp(ctx context.Context, function string) error {
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return ctx.Err()
 	}
-	return problem.New(problem.Failed, "%s: %s did not come back in time", m.name(), function).
-		Because("The module hangs, or waits for a reader, a card or another program.").
-		Hint("cardctl doctor")
+	return problem.New(problem.Failed, "%s: %s did not return in time", m.name(), function).
+		Because("The module hangs, or is waiting for a reader, a card or another program.").
+		Advise(advice.Do(advice.Diagnose))
 }
 
 // unanswered is gaveUp for a call that the module is still at.
@@ -175,8 +176,8 @@ func (m *Module) unanswered(ctx context.Context, function string) error {
 
 func (m *Module) removed(failed *CallError) error {
 	p := problem.New(problem.CardRemoved, "%s: %s", m.name(), failed).
-		Because("The token went away while it was in use.").
-		Hint("insert the card again and repeat the command")
+		Because("The token was removed while it was in use.").
+		Advise(m.list())
 	p.Cause = failed
 	return p
 }
@@ -192,17 +193,17 @@ func (m *Module) explain(err error) error {
 	switch {
 	case failed.Code == pkcs11.CKR_PIN_LOCKED:
 		p.Code = problem.PINBlocked
-		_ = p.Because("The PIN is blocked.").Hint("cardctl unblock-pin user")
+		_ = p.Because("It was entered incorrectly too many times.").Advise(m.Rescue(Token{}, User))
 	case failed.Code == pkcs11.CKR_PIN_INCORRECT:
 		p.Code = problem.PINIncorrect
-		_ = p.Because("The PIN is wrong.")
+		_ = p.Because("The token rejected it, and cardctl does not send it again.").Advise(m.list())
 	case failed.Code.isGone() && !failed.Code.isVague():
 		return m.removed(failed)
 	case failed.Code.isUnsupported():
 		p.Code = problem.NotSupported
-		_ = p.Because("The module, or the key, cannot do this.").Hint("cardctl list-tokens --module %s", m.path)
+		_ = p.Because("The module or the key does not support this.").Advise(m.list())
 	default:
-		_ = p.Because("The module says: %s.", cmp.Or(failed.Code.Meaning(), failed.Code.Name())).Hint("cardctl doctor")
+		_ = p.Because("The module reports no more than this code.").Advise(advice.Do(advice.Diagnose))
 	}
 	return p
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -58,7 +59,7 @@ func (ms *Modules) Load(ctx context.Context, name, driver string) (*Module, erro
 	select {
 	case ms.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, (&Module{path: path}).gaveUp(ctx, "the one that is loaded before it")
+		return nil, (&Module{path: path}).gaveUp(ctx, "the module loaded before it")
 	}
 	defer func() { <-ms.turn }()
 	shared := ms.loaded[file]
@@ -70,9 +71,9 @@ func (ms *Modules) Load(ctx context.Context, name, driver string) (*Module, erro
 		ms.loaded[file] = shared
 	}
 	if shared.driver != "" && shared.driver != driver {
-		return nil, problem.New(problem.CardBusy, "%s: the module is at work on another kind of card", shared.module.name()).
-			Because("It was loaded for cards of OpenSC's driver %s.", shared.driver).
-			Hint("run the command again")
+		return nil, problem.New(problem.CardBusy, "%s: the module is in use for another kind of card", shared.module.name()).
+			Because("The module is loaded for OpenSC's card driver %s.", shared.driver).
+			Advise(advice.Repeat())
 	}
 	shared.users++
 	return shared.module, nil

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
@@ -99,8 +100,9 @@ func (t Token) cannotMake(algorithm string) error {
 	if len(can) == 0 {
 		can = []string{"no keys"}
 	}
-	return problem.New(problem.NotSupported, "the token %q cannot make %s keys", t.Label, algorithm).
-		Because("It can make %s.", strings.Join(can, ", "))
+	return problem.New(problem.NotSupported, "the token %q cannot generate %s keys", t.Label, algorithm).
+		Because("The token can generate %s.", strings.Join(can, ", ")).
+		Advise(advice.Repeat().Without(advice.Algorithm))
 }
 
 // usage is what the objects of a key are for, what they are not included.
@@ -202,7 +204,7 @@ func privateValue(private crypto.PrivateKey) ([]objectAttribute, error) {
 	switch key := private.(type) {
 	case *rsa.PrivateKey:
 		if len(key.Primes) != 2 {
-			return nil, fmt.Errorf("an RSA key of %d primes", len(key.Primes))
+			return nil, fmt.Errorf("an RSA key with %d primes", len(key.Primes))
 		}
 		key.Precompute()
 		return []objectAttribute{

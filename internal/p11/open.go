@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -131,8 +132,9 @@ func (m *Module) FindInitialized(ctx context.Context, u URI) (Token, error) {
 }
 
 func unknownAttribute(name string) error {
-	return problem.New(problem.Usage, "PKCS#11 URI: %s is unknown", name).
-		Because("RFC 7512 has no such attribute, so that nothing can match it.")
+	return problem.New(problem.Usage, "PKCS#11 URI: unknown attribute %s", name).
+		Because("RFC 7512 does not define it, so it matches nothing.").
+		Advise(advice.Do(advice.ListTokens))
 }
 
 func (m *Module) severalTokens(tokens []Token) error {
@@ -148,13 +150,14 @@ func (m *Module) severalTokens(tokens []Token) error {
 			list = append(list, t.URI)
 		}
 	}
-	return problem.New(problem.NotFound, "%s has several tokens, and one has to be named", m.name()).
-		Because("They are %s.", strings.Join(list, ", ")).
-		Hint("name one of them in the URI: pkcs11:token=LABEL or pkcs11:serial=SERIAL, and slot-id=N where they have the same")
+	return problem.New(problem.NotFound, "%s has several matching tokens", m.name()).
+		Because("Tokens: %s.", strings.Join(list, ", ")).
+		Advise(m.list())
 }
 
 func (m *Module) notInitialized(t Token) *problem.Error {
 	return problem.New(problem.NotFound, "%s: the token in slot %d is not initialised", m.name(), t.Slot).
-		Because("It has no label, no PINs and no keys yet.").
-		Hint("cardctl init --app pkcs11 --module %s --label LABEL", m.path)
+		Because("The token has no label, PINs or keys yet.").
+		Advise(advice.Do(advice.Initialise, advice.Set(advice.App, "pkcs11"), advice.Set(advice.Module, m.path),
+			advice.Set(advice.Token, fmt.Sprintf("pkcs11:slot-id=%d", t.Slot)), advice.Fill(advice.Label)))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/miekg/pkcs11"
 )
@@ -86,26 +87,27 @@ func (m *Module) pinFailed(ctx context.Context, t Token, r Role, function string
 	default:
 		err = m.explainOn(ctx, t, err)
 	}
-	return e.explained(t, err)
+	return e.explained(m, t, err)
 }
 
 // explained is the error in the user's terms; otherwise is what is said of a
 // failure that is not the PIN's.
-func (e *PINError) explained(t Token, otherwise error) error {
+func (e *PINError) explained(m *Module, t Token, otherwise error) error {
 	p := problem.New(problem.Failed, "%s", e)
 	switch e.Answer {
 	case PINLocked:
 		p = problem.New(problem.PINBlocked, "the %s of the token %q is blocked now [%s]", e.Role, t.Label, e.Code.Name()).WithTries(0).
-			Because("No try is left.").Advise(e.Role.Rescue())
+			Because("No tries are left.").Advise(m.Rescue(t, e.Role))
 	case PINRefused:
-		p = problem.New(problem.PINIncorrect, "wrong %s of the token %q [%s]", e.Role, t.Label, e.Code.Name()).
-			Because("The token refused it.").Hint("the same command with the right %s", e.Role)
+		p = problem.New(problem.PINIncorrect, "wrong %s for the token %q [%s]", e.Role, t.Label, e.Code.Name()).
+			Because("The token rejected it.").Advise(advice.Repeat(advice.Ask(e.Role.secret())))
 		if e.FinalTry {
-			_ = p.WithTries(1).Because("One try is left.")
+			_ = p.WithTries(1).Because("One try is left.").
+				Advise(advice.Repeat(advice.Ask(e.Role.secret()), advice.Switch(advice.LastTry)))
 		}
 	case PINUnfit:
-		p = problem.New(problem.Usage, "the token %q does not take such a PIN [%s]", t.Label, e.Code).
-			Because("It takes %d to %d bytes.", t.MinPINLength, t.MaxPINLength)
+		p = problem.New(problem.Usage, "the token %q does not accept such a PIN [%s]", t.Label, e.Code).
+			Because("Its PINs have %d to %d bytes.", t.MinPINLength, t.MaxPINLength)
 	case PINUnused, PINUnknown:
 		var told *problem.Error
 		if !errors.As(otherwise, &told) {
@@ -113,7 +115,7 @@ func (e *PINError) explained(t Token, otherwise error) error {
 		}
 		*p = *told
 		if e.Answer == PINUnknown {
-			p.Why = problem.Sentences(told.Reason(), fmt.Sprintf("Whether %s is not known.", outcome(e.Function)))
+			p.Why = problem.Sentences(told.Reason(), fmt.Sprintf("It is not known whether %s.", outcome(e.Function)))
 		}
 	}
 	p.Cause = e

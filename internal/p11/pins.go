@@ -30,12 +30,12 @@ func (r Role) String() string {
 	return "user PIN"
 }
 
-// Rescue is what to do where the PIN is blocked.
-func (r Role) Rescue() advice.Advice {
+// secret is the name by which a user gives the PIN.
+func (r Role) secret() secret.Name {
 	if r == SecurityOfficer {
-		return advice.Do(advice.ListTokens)
+		return secret.SOPIN
 	}
-	return advice.Do(advice.UnblockPIN, advice.Ask(secret.SOPIN), advice.Ask(secret.NewPIN)).On("user")
+	return secret.PIN
 }
 
 // PIN is what the token's flags say of a role's PIN. A token that is not
@@ -94,11 +94,12 @@ func (s *Session) PINState(ctx context.Context, r Role) (PINState, error) {
 func (m *Module) InitToken(ctx context.Context, t Token, soPIN *secret.Bytes, label string, erase bool) (Token, error) {
 	switch {
 	case t.Initialized && !erase:
-		return t, problem.New(problem.Refused, "the token %q is in use", t.Label).
-			Because("Everything on it would be lost.").Hint("--yes")
+		return t, problem.New(problem.Refused, "the token %q is already initialised", t.Label).
+			Because("Everything on it would be lost.").AllowedBy(advice.Switch(advice.Yes)).Advise(m.Show(t))
 	case len(label) > labelSize:
 		return t, problem.New(problem.Usage, "the label is too long for a token").
-			Because("It has %d bytes, and PKCS#11 takes %d.", len(label), labelSize)
+			Because("The label has %d bytes, and PKCS#11 allows %d.", len(label), labelSize).
+			Advise(advice.Repeat(advice.Fill(advice.Label)))
 	case t.WriteProtected:
 		return t, m.writeProtected(t)
 	}
@@ -113,8 +114,8 @@ func (m *Module) InitToken(ctx context.Context, t Token, soPIN *secret.Bytes, la
 	}
 	made, err := m.refresh(ctx, t)
 	if err == nil && (!made.Initialized || made.Label != trim(label)) {
-		err = problem.New(problem.Failed, "the token confirmed its initialisation, and its slot does not hold a token with the new label").
-			Because("It holds %s.", made.described())
+		err = problem.New(problem.Failed, "the token confirmed its initialisation, but its slot holds no token with the new label").
+			Because("The slot holds %s.", made.described()).Advise(m.list())
 	}
 	return made, err
 }
@@ -205,12 +206,12 @@ func (m *Module) afterPIN(ctx context.Context, t Token, r Role, err, ending erro
 	now, err := m.Look(ctx, t)
 	switch {
 	case err != nil:
-		return t, confirmed("The token confirmed the new PIN, and could not be looked at afterwards.", err)
+		return t, confirmed("The token confirmed the new PIN, but could not be read afterwards.", err)
 	case r == User && (!now.UserPIN.Initialized || now.UserPIN.Locked):
-		return now, problem.New(problem.Failed, "the token confirmed a new user PIN, and did not keep it").
-			Because("It says that the user PIN is: %s.", now.UserPIN)
+		return now, problem.New(problem.Failed, "the token confirmed a new user PIN, but did not keep it").
+			Because("The state of the user PIN is: %s.", now.UserPIN).Advise(m.Show(now))
 	case ending != nil:
-		return now, confirmed("The token confirmed the new PIN, and its session did not end.", ending)
+		return now, confirmed("The token confirmed the new PIN, but its session did not end.", ending)
 	}
 	return now, nil
 }

@@ -2,6 +2,7 @@ package p11
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -76,26 +78,26 @@ type wellKnown struct {
 	configs []string
 	// files are its names below a library directory.
 	files []string
-	// packages says what to install where it is not found.
-	packages string
+	// debian is the package that has it there, others what it is in elsewhere.
+	debian, others string
 }
 
 var wellKnownModules = []wellKnown{
 	{"opensc", []string{"opensc", "opensc-pkcs11"},
 		[]string{"opensc-pkcs11.so", "pkcs11/opensc-pkcs11.so", "opensc-pkcs11.dylib", "pkcs11/opensc-pkcs11.dll", "opensc-pkcs11.dll"},
-		"opensc-pkcs11 (Debian) or opensc"},
+		"opensc-pkcs11", "opensc"},
 	{"softhsm2", []string{"softhsm2"},
 		[]string{"softhsm/libsofthsm2.so", "libsofthsm2.so", "pkcs11/libsofthsm2.so", "softhsm2-x64.dll", "softhsm2.dll"},
-		"softhsm2 (Debian) or softhsm"},
+		"softhsm2", "softhsm"},
 	{"scute", []string{"scute"},
 		[]string{"scute/scute.so", "scute.so", "pkcs11/scute.so", "libscute.so"},
-		"scute"},
+		"scute", "scute"},
 	{"ykcs11", []string{"ykcs11"},
 		[]string{"libykcs11.so.2", "libykcs11.so", "libykcs11.so.1", "pkcs11/libykcs11.so", "libykcs11.dylib", "libykcs11.dll"},
-		"ykcs11 (Debian) or yubico-piv-tool"},
+		"ykcs11", "yubico-piv-tool"},
 	{"tpm2", []string{"tpm2_pkcs11", "tpm2-pkcs11"},
 		[]string{"libtpm2_pkcs11.so.1", "libtpm2_pkcs11.so", "pkcs11/libtpm2_pkcs11.so"},
-		"libtpm2-pkcs11-1 (Debian) or tpm2-pkcs11"},
+		"libtpm2-pkcs11-1", "tpm2-pkcs11"},
 }
 
 // Locate is the file of the module that name stands for: a path, a name of the
@@ -104,8 +106,8 @@ var wellKnownModules = []wellKnown{
 // them is there, the problem.NotFound lists what was tried.
 func (p Places) Locate(name string) (string, error) {
 	if name == "" {
-		return "", problem.New(problem.Usage, "no PKCS#11 module is named").
-			Hint("--module opensc, or the path of a module")
+		return "", problem.New(problem.Usage, "no PKCS#11 module was selected").
+			Advise(advice.Repeat(advice.Set(advice.Module, wellKnownModules[0].name)))
 	}
 	if isPath(name) {
 		return locatePath(name)
@@ -131,9 +133,7 @@ func locatePath(name string) (string, error) {
 		return "", problem.Wrap(problem.Failed, err, "PKCS#11 module "+name)
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return "", problem.New(problem.NotFound, "there is no PKCS#11 module %s", name).
-			Because("No such file.").
-			Hint("cardctl doctor")
+		return "", noFile(name)
 	}
 	return path, nil
 }
@@ -227,24 +227,22 @@ func (p Places) others() []string {
 }
 
 func (p Places) notFound(name string, tried []string) error {
-	var known []string
-	for _, c := range p.configured() {
-		known = append(known, c.name)
-	}
-	why := "It is none of the names opensc, softhsm2, scute, ykcs11 and tpm2, and p11-kit does not know it"
-	hint := "cardctl doctor shows the modules that are installed; a module elsewhere is named by its path"
+	missing := problem.New(problem.NotFound, "the PKCS#11 module %q was not found", name).Advise(advice.Do(advice.Diagnose))
+	var names []string
+	why := ""
 	for _, k := range wellKnownModules {
+		names = append(names, k.name)
 		if k.name == name {
-			why = "It is not installed where it is looked for"
-			hint = "install the package " + k.packages + ", or give the module's path: --module /path/to/" + filepath.Base(k.files[0])
+			why = fmt.Sprintf("Its package is %s on Debian, and %s on other systems.", k.debian, k.others)
+			if runtime.GOOS == "linux" {
+				_ = missing.Advise(advice.Run("apt", "install", k.debian))
+			}
 		}
 	}
-	if len(known) > 0 {
-		why += "; p11-kit knows " + strings.Join(known, ", ")
+	if why == "" {
+		why = "Known names: " + strings.Join(append(names, p.others()...), ", ") + "."
 	}
-	return problem.New(problem.NotFound, "there is no PKCS#11 module %q", name).
-		Because("%s. Tried: %s.", why, strings.Join(tried, ", ")).
-		Hint("%s", hint)
+	return missing.Because("%s Tried: %s.", why, strings.Join(tried, ", "))
 }
 
 func isFile(path string) bool {

@@ -3,6 +3,7 @@ package p11
 import (
 	"context"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/miekg/pkcs11"
 )
@@ -73,8 +74,8 @@ func isUser(state uint) bool {
 
 func (s *Session) ended() error {
 	return problem.New(problem.CardBusy, "the token %q ended the session", s.token.Label).
-		Because("It is still there; another program may have reset it.").
-		Hint("close the programs that use the token and run the command again")
+		Because("The token is still there; another program may have reset it.").
+		Advise(advice.Do(advice.Diagnose))
 }
 
 // loggedOut reports whether an operation failed because the login ended with the

@@ -386,7 +386,7 @@ func TestCardSwapped(t *testing.T) {
 	f.swap(0, newFakeToken("card", "2"))
 	digest := sha256.Sum256([]byte("message"))
 	_, err := key.Signer(t.Context()).Sign(nil, digest[:], crypto.SHA256)
-	if !problem.Is(err, problem.CardChanged) || !problemSays(err, `The slot holds the token "card" (serial "2") now.`) {
+	if !problem.Is(err, problem.CardChanged) || !problemSays(err, `The slot now holds the token "card" (serial "2").`) {
 		t.Errorf("got %v", err)
 	}
 	if err := s.Close(); err != nil || f.tokens[0].touched > 0 {

@@ -106,7 +106,7 @@ var hashes = map[crypto.Hash]struct {
 func marshalDigestInfo(hash crypto.Hash, hashed []byte) ([]byte, error) {
 	names, ok := hashes[hash]
 	if !ok {
-		return nil, problem.New(problem.NotSupported, "%s cannot stand in an RSA signature here", hash)
+		return nil, problem.New(problem.NotSupported, "%s is not supported in an RSA signature", hash)
 	}
 	type algorithm struct {
 		Algorithm  asn1.ObjectIdentifier
@@ -138,7 +138,7 @@ func padPKCS1v15(info []byte, size int) ([]byte, error) {
 func marshalECDSA(raw []byte) ([]byte, error) {
 	if len(raw) == 0 || len(raw)%2 != 0 {
 		return nil, problem.New(problem.Mismatch, "the module returned an ECDSA signature of %d bytes", len(raw)).
-			Because("PKCS#11 has two numbers of the same length.")
+			Because("PKCS#11 requires two numbers of the same length.")
 	}
 	half := len(raw) / 2
 	return asn1.Marshal(struct{ R, S *big.Int }{

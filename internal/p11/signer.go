@@ -116,11 +116,11 @@ func (k *Key) cannot(hash crypto.Hash, pss bool) error {
 		can = append(can, s.Mechanism.String())
 	}
 	if len(can) == 0 {
-		can = []string{"no signatures"}
+		can = []string{"no signature mechanism"}
 	}
 	return problem.New(problem.NotSupported, "%s: this key cannot %s", k.session.module.name(), what).
-		Because("Module, token and key share %s.", strings.Join(can, ", ")).
-		Hint("cardctl list-tokens --module %s", k.session.module.path)
+		Because("The module, the token and the key have %s in common.", strings.Join(can, ", ")).
+		Advise(k.session.module.list())
 }
 
 // saltLength is what rsa.PSSOptions ask for, in bytes.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/miekg/pkcs11"
 )
@@ -54,21 +55,21 @@ func (m *Module) plainly(t Token, code Code) *problem.Error {
 	switch code {
 	case pkcs11.CKR_DEVICE_MEMORY:
 		return problem.New(problem.Failed, "the token %q is full [%s]", t.Label, code.Name()).
-			Because("It has no room for another object.").
-			Hint("cardctl delete-cert, or cardctl delete-key, makes room")
+			Because("There is no room for another object until one is deleted.").
+			Advise(m.Show(t))
 	case pkcs11.CKR_TOKEN_WRITE_PROTECTED, pkcs11.CKR_SESSION_READ_ONLY:
 		return m.writeProtected(t)
 	case pkcs11.CKR_USER_PIN_NOT_INITIALIZED:
 		return problem.New(problem.PINBlocked, "the token %q has no user PIN [%s]", t.Label, code.Name()).
-			Because("It was never set.").
-			Hint("cardctl unblock-pin user --so-pin prompt --new-pin prompt --module %s", m.path)
+			Because("Only the SO PIN can set it.").
+			Advise(m.Rescue(t, User))
 	case pkcs11.CKR_SESSION_EXISTS, pkcs11.CKR_SESSION_READ_ONLY_EXISTS, pkcs11.CKR_SESSION_READ_WRITE_SO_EXISTS:
 		return problem.New(problem.CardBusy, "the token %q is in use [%s]", t.Label, code.Name()).
-			Because("A program has a session on it.").Hint("close the programs that use the token and run the command again")
+			Because("Another program has a session on it.").Advise(advice.Do(advice.Diagnose))
 	case pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID, pkcs11.CKR_ATTRIBUTE_READ_ONLY,
 		pkcs11.CKR_TEMPLATE_INCONSISTENT, pkcs11.CKR_TEMPLATE_INCOMPLETE, pkcs11.CKR_DOMAIN_PARAMS_INVALID, ckrCurveNotSupported:
-		return problem.New(problem.NotSupported, "the token %q does not take such an object [%s]", t.Label, code).
-			Because("The module refuses an attribute that it needs.")
+		return problem.New(problem.NotSupported, "the token %q does not accept such an object [%s]", t.Label, code).
+			Because("The module rejected an attribute that the object needs.").Advise(m.list())
 	}
 	return nil
 }
@@ -77,16 +78,17 @@ func (m *Module) plainly(t Token, code Code) *problem.Error {
 const ckrCurveNotSupported = 0x140
 
 func (m *Module) wentAway(t Token, cause error) *problem.Error {
-	p := problem.New(problem.CardRemoved, "%s: the token %q went away while it was in use", m.name(), t.Label).
-		Because("It is not in its slot any more.").
-		Hint("insert it again, look at it with cardctl info --module %s, and run the command again", m.path)
+	p := problem.New(problem.CardRemoved, "%s: the token %q was removed while it was in use", m.name(), t.Label).
+		Because("Its slot no longer holds it.").
+		Advise(m.list())
 	p.Cause = cause
 	return p
 }
 
 func (m *Module) writeProtected(t Token) *problem.Error {
 	return problem.New(problem.NotSupported, "the token %q is write-protected", t.Label).
-		Because("The module lets it be read and used, and not changed.")
+		Because("The module allows it to be read and used, but not changed.").
+		Advise(m.Show(t))
 }
 
 // hidesState reports whether modules return the code where the state of the
@@ -112,17 +114,17 @@ func (m *Module) byState(was, now Token, code Code) *problem.Error {
 	switch {
 	case now.UserPIN.Locked:
 		return problem.New(problem.PINBlocked, "the user PIN of the token %q is blocked [%s]", was.Label, code.Name()).WithTries(0).
-			Because("It was entered wrongly too often.").
-			Hint("cardctl unblock-pin user --so-pin prompt --new-pin prompt --module %s", m.path)
+			Because("It was entered incorrectly too many times.").
+			Advise(m.Rescue(was, User))
 	case now.WriteProtected:
 		return m.writeProtected(now)
 	case code == pkcs11.CKR_SESSION_HANDLE_INVALID, code == pkcs11.CKR_SESSION_CLOSED:
 		return problem.New(problem.CardBusy, "the token %q ended the session [%s]", was.Label, code.Name()).
-			Because("It is still there; another program may have reset it.").
-			Hint("close the programs that use the token and run the command again")
+			Because("The token is still there; another program may have reset it.").
+			Advise(advice.Do(advice.Diagnose))
 	case code == pkcs11.CKR_OBJECT_HANDLE_INVALID, code == pkcs11.CKR_KEY_HANDLE_INVALID:
-		return problem.New(problem.NotFound, "an object of the token %q is not there any more [%s]", was.Label, code.Name()).
-			Because("Another program has removed it.").Hint("cardctl info --module %s", m.path)
+		return problem.New(problem.NotFound, "an object on the token %q no longer exists [%s]", was.Label, code.Name()).
+			Because("Another program has deleted it.").Advise(m.Show(was))
 	}
 	return nil
 }
@@ -163,7 +165,7 @@ func change[T any](ctx context.Context, s *Session, function string, f func() (T
 	}
 	open := leavesOpen(err)
 	if err = s.Explain(ctx, err); open {
-		err = doubted(err, function)
+		err = s.doubted(err, function)
 	}
 	return value, err
 }

@@ -69,13 +69,16 @@ func (c Code) isRefusal() bool {
 }
 
 // doubted says of an explained error what is not known after it.
-func doubted(err error, function string) error {
+func (s *Session) doubted(err error, function string) error {
 	var p *problem.Error
 	if !errors.As(err, &p) {
 		return uncertainError{err}
 	}
 	told := *p
-	told.Why, told.Cause = problem.Sentences(p.Reason(), "Whether "+outcome(function)+" is not known."), uncertainError{err}
+	if !problem.Gone(err) {
+		told.Next = s.module.Show(s.token)
+	}
+	told.Why, told.Cause = problem.Sentences(p.Reason(), "It is not known whether "+outcome(function)+"."), uncertainError{err}
 	return &told
 }
 

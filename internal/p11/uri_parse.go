@@ -6,7 +6,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 const scheme = "pkcs11:"
@@ -44,8 +46,8 @@ func isQueryAttribute(name string) bool {
 func ParseURI(s string) (URI, error) {
 	if len(s) < len(scheme) || !strings.EqualFold(s[:len(scheme)], scheme) {
 		return URI{}, problem.New(problem.Usage, "this is not a PKCS#11 URI").
-			Because("It has to begin with %q (RFC 7512).", scheme).
-			Hint("pkcs11:token=LABEL;id=%%45")
+			Because("A PKCS#11 URI begins with %q (RFC 7512).", scheme).
+			Advise(advice.Do(advice.ListTokens))
 	}
 	path, query, hasQuery := strings.Cut(s[len(scheme):], "?")
 	var (
@@ -76,10 +78,10 @@ func parseAttributes(text string, at int, separator byte, allowed string) ([]Att
 	for _, pair := range strings.Split(text, string(separator)) {
 		name, raw, found := strings.Cut(pair, "=")
 		if !found {
-			return nil, syntaxError(at, "an attribute is name=value")
+			return nil, syntaxError(at, "an attribute has the form name=value")
 		}
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isNameCharacter(r) }) {
-			return nil, syntaxError(at, "the name of an attribute has letters, digits, '-' and '_'")
+			return nil, syntaxError(at, "the name of an attribute consists of letters, digits, '-' and '_'")
 		}
 		value, err := decode(raw, at+len(name)+1, allowed)
 		if err != nil {
@@ -101,19 +103,19 @@ func decode(raw string, at int, allowed string) (string, error) {
 		switch {
 		case c == '%':
 			if i+2 >= len(raw) {
-				return "", syntaxError(at+i, "'%' takes two hex digits")
+				return "", syntaxError(at+i, "'%' must be followed by two hex digits")
 			}
 			high, okHigh := hexDigit(raw[i+1])
 			low, okLow := hexDigit(raw[i+2])
 			if !okHigh || !okLow {
-				return "", syntaxError(at+i, "'%' takes two hex digits")
+				return "", syntaxError(at+i, "'%' must be followed by two hex digits")
 			}
 			value = append(value, high<<4|low)
 			i += 2
 		case isUnreserved(c) || strings.IndexByte(allowed, c) >= 0:
 			value = append(value, c)
 		default:
-			return "", syntaxError(at+i, fmt.Sprintf("this character has to be written %%%02X", c))
+			return "", syntaxError(at+i, fmt.Sprintf("this character must be written as %%%02X", c))
 		}
 	}
 	return string(value), nil
@@ -122,33 +124,33 @@ func decode(raw string, at int, allowed string) (string, error) {
 // check holds what RFC 7512 says of attributes in their own terms.
 func (u URI) check() error {
 	if name, ok := repeated(u.Path, func(string) bool { return true }); ok {
-		return problem.New(problem.Usage, "PKCS#11 URI: %s stands there twice", name).
-			Because("Each attribute is given once at most (RFC 7512, 2.3).")
+		return problem.New(problem.Usage, "PKCS#11 URI: %s occurs twice", name).
+			Because("An attribute may occur only once (RFC 7512, 2.3).")
 	}
 	if name, ok := repeated(u.Query, isQueryAttribute); ok {
-		return problem.New(problem.Usage, "PKCS#11 URI: %s stands there twice", name).
-			Because("Each attribute is given once at most (RFC 7512, 2.3).")
+		return problem.New(problem.Usage, "PKCS#11 URI: %s occurs twice", name).
+			Because("An attribute may occur only once (RFC 7512, 2.3).")
 	}
 	for _, attributes := range [][]Attribute{u.Path, u.Query} {
 		if _, ok := lookUp(attributes, AttrPINValue); ok {
 			return problem.New(problem.Usage, "PKCS#11 URI: pin-value is not accepted").
-				Because("A PIN in a URI is seen by every program that lists processes, and stays in the shell's history.").
-				Hint("leave pin-value out, and give the PIN's source: --pin prompt, --pin env:NAME, --pin file:PATH")
+				Because("Every program that lists processes can see it, and the shell keeps it in its history.").
+				Advise(advice.Repeat(advice.Ask(secret.PIN)))
 		}
 	}
 	if kind, ok := u.Get(AttrType); ok && !slices.Contains(objectTypes, kind) {
-		return problem.New(problem.Usage, "PKCS#11 URI: type is not a type of object").
-			Because("The types are %s.", strings.Join(objectTypes, ", "))
+		return problem.New(problem.Usage, "PKCS#11 URI: unknown type of object").
+			Because("Valid types: %s.", strings.Join(objectTypes, ", "))
 	}
 	if slot, ok := u.Get(AttrSlotID); ok && !isNumber(slot) {
 		return problem.New(problem.Usage, "PKCS#11 URI: slot-id is not a decimal number").
-			Because("cardctl list-tokens shows the slots of the tokens.")
+			Advise(advice.Do(advice.ListTokens))
 	}
 	if version, ok := u.Get(AttrLibraryVersion); ok {
 		major, minor, hasMinor := strings.Cut(version, ".")
 		if !isNumber(major) || hasMinor && !isNumber(minor) {
 			return problem.New(problem.Usage, "PKCS#11 URI: library-version is not a version").
-				Because("It is one number, or two as in 2.40 (RFC 7512, 2.3).")
+				Because("A version is one number, or two such as 2.40 (RFC 7512, 2.3).")
 		}
 	}
 	return nil
@@ -168,7 +170,7 @@ func repeated(attributes []Attribute, counts func(name string) bool) (string, bo
 }
 
 func syntaxError(at int, reason string) error {
-	return problem.New(problem.Usage, "PKCS#11 URI: character %d cannot be read", at+1).
+	return problem.New(problem.Usage, "PKCS#11 URI: character %d is not valid", at+1).
 		Because("%s (RFC 7512, 2.3).", strings.ToUpper(reason[:1])+reason[1:])
 }
 

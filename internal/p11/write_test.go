@@ -320,7 +320,7 @@ func TestX25519Key(t *testing.T) {
 	if !pubkey.Same(made.Public, private.PublicKey()) || made.Sign || !made.Derive || !bytes.Equal(made.ID, KeyID(private.PublicKey())) {
 		t.Errorf("got %+v", made)
 	}
-	if _, err := s.GenerateKeyPair(t.Context(), "x25519", NewKey{Derive: true}); !problem.Is(err, problem.NotSupported) || !strings.Contains(err.Error(), "It can make p256") {
+	if _, err := s.GenerateKeyPair(t.Context(), "x25519", NewKey{Derive: true}); !problem.Is(err, problem.NotSupported) || !strings.Contains(err.Error(), "can generate p256") {
 		t.Errorf("a token that does not make them: %v", err)
 	}
 }

@@ -81,7 +81,7 @@ func (k *place) PutCertificate(ctx context.Context, leaf []byte, chain [][]byte)
 		return err
 	}
 	if stored.Public != nil && !pubkey.Same(stored.Public, parsed.PublicKey) {
-		return changedMeanwhile(what + ": the key has changed since it was looked at")
+		return changedMeanwhile(what + ": the key has changed since it was read")
 	}
 	there := k.contents.Certificates
 	old, err := k.certificate(ctx)
@@ -105,7 +105,7 @@ func (k *place) PutCertificate(ctx context.Context, leaf []byte, chain [][]byte)
 	if old != nil {
 		err = k.session.DeleteCertificate(ctx, *old)
 	}
-	return key.Explain(err, what, "The new certificate is on the token, and the old one still beside it.")
+	return key.Explain(err, what, "The new certificate is on the token, and so is the old one.")
 }
 
 // idOf is the ID that the certificate has to share with the key.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
@@ -57,7 +58,8 @@ func nameKey(ref key.Reference, id, label string) (key.Reference, error) {
 	}
 	value, err := hex.DecodeString(strings.TrimPrefix(strings.TrimPrefix(id, "0x"), "0X"))
 	if err != nil {
-		return ref, problem.New(problem.Usage, "this is not the ID of a key").Because("An ID is given in hex, two digits a byte.")
+		return ref, problem.New(problem.Usage, "this is not a key ID").
+			Because("An ID is given in hex, two digits per byte.")
 	}
 	for _, a := range []p11.Attribute{{Name: p11.AttrID, Value: string(value)}, {Name: p11.AttrObject, Value: label}} {
 		there, has := uri.Get(a.Name)
@@ -65,7 +67,8 @@ func nameKey(ref key.Reference, id, label string) (key.Reference, error) {
 		case a.Value == "" || has && there == a.Value:
 		case has:
 			return ref, problem.New(problem.Usage, "the new key has two names").
-				Because("The URI has one %s, and the flag another.", a.Name)
+				Because("The %s in the URI is not the one that was given apart from it.", a.Name).
+				Advise(advice.Repeat().Without(advice.Label))
 		default:
 			uri.Path = append(uri.Path, a)
 		}

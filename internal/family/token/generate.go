@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -15,14 +16,14 @@ import (
 // What is on the token when making or importing a key ends half way.
 const (
 	tokenUntouched = "Nothing on the token was changed."
-	tokenUnknown   = "Whether the new key is on the token, cardctl info shows; a key that was there before is still there."
-	tokenBoth      = "The new key is on the token, and the key before it still there; cardctl delete-key removes one of them."
+	tokenUnknown   = "It is not known whether the new key is on the token; a previous key is still there."
+	tokenBoth      = "The new key is on the token, and so is the previous one."
 )
 
 // Generate makes the key. A key that it replaces is removed last, when the new
 // one is on the token.
 func (k *place) Generate(ctx context.Context, spec key.Spec) (*key.Generated, error) {
-	what := "gen-key " + k.ref.String()
+	what := k.ref.String()
 	if spec.Algorithm == "" {
 		token, err := k.session.TokenInFull(ctx)
 		if err != nil {
@@ -41,17 +42,17 @@ func (k *place) Generate(ctx context.Context, spec key.Spec) (*key.Generated, er
 		return nil, problem.Wrap(problem.Usage, err, what)
 	}
 	return k.put(ctx, what, n, nil, func(n p11.NewKey) (p11.StoredKey, error) {
-		k.access.Notify("making the key on the token")
+		k.access.Notify("generating the key on the token")
 		return k.session.GenerateKeyPair(ctx, string(spec.Algorithm), n)
 	})
 }
 
 // Import brings a key to the token.
 func (k *place) Import(ctx context.Context, private crypto.PrivateKey, spec key.Spec) (*key.Generated, error) {
-	what := "import-key " + k.ref.String()
+	what := k.ref.String()
 	withPublic, ok := private.(interface{ Public() crypto.PublicKey })
 	if !ok {
-		return nil, problem.New(problem.NotSupported, "%s: a %T is no key for a token", what, private)
+		return nil, problem.New(problem.NotSupported, "%s: a %T is not a key for a token", what, private)
 	}
 	n, err := k.newKey(spec, key.AlgorithmOf(withPublic.Public()))
 	if err != nil {
@@ -89,7 +90,8 @@ func (k *place) put(ctx context.Context, what string, n p11.NewKey, expected cry
 	}
 	if expected != nil && !pubkey.Same(made.Public, expected) {
 		return nil, problem.New(problem.Mismatch, "%s: the key on the token is not the one that was sent", what).
-			Because("The token tells another public key. Do not use this key.")
+			Because("The token reports a different public key. Do not use this key.").
+			Advise(k.show())
 	}
 	if old != nil {
 		if err := k.session.DeleteKey(ctx, *old); err != nil {
@@ -97,7 +99,7 @@ func (k *place) put(ctx context.Context, what string, n p11.NewKey, expected cry
 		}
 		if wantedID != nil {
 			if err := k.session.SetID(ctx, made, wantedID); err != nil {
-				return nil, key.Explain(err, what, "The new key is on the token, with another ID than was asked for.")
+				return nil, key.Explain(err, what, "The new key is on the token, but not with the ID that was asked for.")
 			}
 		}
 	}
@@ -113,7 +115,8 @@ func (k *place) newKey(spec key.Spec, algorithm key.Algorithm) (p11.NewKey, erro
 	label, named := k.uri.Get(p11.AttrObject)
 	if named && spec.Label != "" && spec.Label != label {
 		return n, problem.New(problem.Usage, "the new key has two labels").
-			Because("The URI has %q, the flag %q.", label, spec.Label)
+			Because("The URI has %q, and %q was given apart from it.", label, spec.Label).
+			Advise(advice.Repeat().Without(advice.Label))
 	}
 	if n.Label = label; !named {
 		n.Label = spec.Label
@@ -132,8 +135,9 @@ func (k *place) newKey(spec key.Spec, algorithm key.Algorithm) (p11.NewKey, erro
 	}
 	for _, usage := range usages {
 		if !slices.Contains(able, usage) {
-			return n, problem.New(problem.NotSupported, "a key of the kind %s cannot be for %s", algorithm, usage).
-				Because("RSA keys sign and decrypt, those of NIST curves sign and derive, Ed25519 keys sign, X25519 keys derive.")
+			return n, problem.New(problem.NotSupported, "%s keys cannot %s", algorithm, usage).
+				Because("RSA keys sign and decrypt, NIST curve keys sign and derive, Ed25519 keys sign, X25519 keys derive.").
+				Advise(advice.Repeat().Without(advice.Usage))
 		}
 	}
 	n.Sign, n.Decrypt, n.Derive = slices.Contains(usages, key.Sign), slices.Contains(usages, key.Decrypt), slices.Contains(usages, key.Derive)
@@ -163,13 +167,11 @@ func changedMeanwhile(what string) error {
 }
 
 func (k *place) taken(by *p11.StoredKey) error {
-	p := problem.New(problem.Refused, "there is a key with this ID or label")
+	p := problem.New(problem.Refused, "a key with this ID or label already exists").Advise(k.show())
 	if by.Public == nil {
-		return p.Because("It is %s; the token does not tell its public key.", k.session.URI(*by)).
-			Hint("choose another ID and label for the new key")
+		return p.Because("That key is %s; the token does not report its public key.", k.session.URI(*by))
 	}
-	return p.Because("It is %s, the %s key %s.", k.session.URI(*by), key.AlgorithmOf(by.Public), pubkey.Fingerprint(by.Public)).
-		Hint("choose another ID and label for the new key, or remove that one with cardctl delete-key")
+	return p.Because("It is %s, the %s key %s.", k.session.URI(*by), key.AlgorithmOf(by.Public), pubkey.Fingerprint(by.Public))
 }
 
 // free refuses an ID or a label that another object has: programs find the key
@@ -192,9 +194,9 @@ func (k *place) free(n p11.NewKey, old *p11.StoredKey, expected crypto.PublicKey
 	for _, c := range k.contents.Certificates {
 		if len(n.ID) > 0 && bytes.Equal(c.ID, n.ID) && (expected == nil || !c.Matches(expected)) &&
 			(old == nil || !c.Matches(old.Public)) {
-			return problem.New(problem.Refused, "there is a certificate with this ID, for another key").
-				Because("Programs would take it for the new key's.").
-				Hint("choose another ID, or remove the certificate")
+			return problem.New(problem.Refused, "a certificate for another key already has this ID").
+				Because("Programs would use it for the new key.").
+				Advise(k.show())
 		}
 	}
 	return nil
@@ -203,7 +205,7 @@ func (k *place) free(n p11.NewKey, old *p11.StoredKey, expected crypto.PublicKey
 // Delete removes the private and the public key. The certificate stays: remove
 // it before, while the key names it.
 func (k *place) Delete(ctx context.Context) error {
-	what := "delete-key " + k.ref.String()
+	what := k.ref.String()
 	if err := k.login(ctx); err != nil {
 		return key.Explain(err, what, tokenUntouched)
 	}
@@ -212,12 +214,12 @@ func (k *place) Delete(ctx context.Context) error {
 		return key.Explain(err, what, tokenUntouched)
 	}
 	if k.seen != nil && !pubkey.Same(stored.Public, k.seen) {
-		return changedMeanwhile(what + ": the key has changed since it was looked at")
+		return changedMeanwhile(what + ": the key has changed since it was read")
 	}
 	k.forget()
 	k.seen = nil
 	if err := k.session.DeleteKey(ctx, *stored); err != nil {
-		return key.Explain(err, what, "Whether the key is still there, cardctl info shows.")
+		return key.Explain(err, what, "It is not known whether the key is still on the token.")
 	}
 	contents, err := k.read(ctx)
 	if err != nil {
@@ -225,7 +227,7 @@ func (k *place) Delete(ctx context.Context) error {
 	}
 	for _, other := range contents.Keys {
 		if pubkey.Same(other.Public, stored.Public) && stored.Public != nil {
-			return problem.New(problem.Failed, "%s: the token confirmed it and still has the key", what)
+			return problem.New(problem.Failed, "%s: the token confirmed the deletion, but still has the key", what).Advise(k.show())
 		}
 	}
 	return nil

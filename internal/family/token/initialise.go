@@ -30,15 +30,16 @@ type found struct {
 func (t *Token) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, error) {
 	if o.FactoryPINs {
 		return nil, problem.New(problem.NotSupported, "a PKCS#11 token has no factory PINs").
-			Because("It cannot be used before its PINs are set.").Hint("--so-pin prompt --pin prompt")
+			Because("A token cannot be used until its PINs are set.").
+			Advise(advice.Repeat(advice.Ask(secret.SOPIN), advice.Ask(secret.PIN)).Without(advice.Factory))
 	}
 	of, err := chooseToken(ctx, t.module, t.uri, o.Label)
 	if err != nil {
-		return nil, key.Explain(err, "init", "")
+		return nil, key.Explain(err, "", "")
 	}
 	t.seen = of
 	s, err := t.survey(ctx, of, o)
-	return s, key.Explain(err, "init", tokenUntouched)
+	return s, key.Explain(err, "", tokenUntouched)
 }
 
 func (t *Token) survey(ctx context.Context, of p11.Token, o card.InitOptions) (*card.Survey, error) {
@@ -48,7 +49,8 @@ func (t *Token) survey(ctx context.Context, of p11.Token, o card.InitOptions) (*
 	}
 	if label == "" {
 		return nil, problem.New(problem.Usage, "a token needs a label").
-			Because("It is what the token is found by.").Hint("--label LABEL")
+			Because("Programs find the token by its label.").
+			Advise(advice.Repeat(advice.Fill(advice.Label)))
 	}
 	report := card.InitReport{Serial: of.Serial, Application: name, PINs: "new", Lost: []string{}, Erased: of.Initialized}
 	if err := t.look(ctx, of, &report); err != nil {
@@ -117,14 +119,14 @@ func (t *Token) Initialise(ctx context.Context, s *card.Survey, given map[secret
 	})
 	if err == nil {
 		report.Serial, t.seen = made.Serial, made
-		state = "The token is blank and has no user PIN; the same command again completes it."
+		state = "The token is blank and has no user PIN; run the same command again to finish."
 		made, err = t.module.InitPIN(ctx, made, given[secret.SOPIN], given[secret.PIN])
 	}
 	if p11.Uncertain(err) {
-		state = "What is on the token now, cardctl list-tokens shows; the same command again goes on from there."
+		state = "It is not known what is on the token now; run the same command again to continue."
 	}
 	if err != nil {
-		return report, key.Explain(err, "init", state)
+		return report, key.Explain(err, "", state)
 	}
 	report.URI = made.URI
 	return report, nil
@@ -139,7 +141,7 @@ func (t *Token) confirmed(ctx context.Context, was found, lost []string) error {
 	var now card.InitReport
 	err := t.look(ctx, was.token, &now)
 	if err == nil && !sameElements(now.Lost, lost) {
-		err = changedMeanwhile("what is on the token has changed since the question")
+		err = changedMeanwhile("the contents of the token have changed since the question")
 	}
 	return err
 }
@@ -157,7 +159,7 @@ func (t *Token) officer(of p11.Token) pin.PIN {
 	return t.fresh(of, p11.SecurityOfficer)
 }
 
-// newPIN is a PIN that the token shall have.
+// newPIN is a PIN that the token will have.
 func newPIN(of p11.Token, label string, name secret.Name, p pin.PIN) card.Need {
 	return card.Need{PIN: p, Request: secret.Request{
 		Name: name, Label: "new " + label, New: true, Note: fmt.Sprintf("at least %d characters", of.MinPINLength),
@@ -181,9 +183,9 @@ func chooseToken(ctx context.Context, m *p11.Module, uri p11.URI, label string) 
 		case !other.UserPIN.Initialized:
 			return other, nil
 		default:
-			return t, problem.New(problem.Refused, "there is a token with the label %q", label).
-				Because("It is %s. Two with the same label could not be told apart by it.", other.URI).
-				Hint("choose another label; or name that token to erase it: pkcs11:serial=%s", other.Serial)
+			return t, problem.New(problem.Refused, "a token with the label %q already exists", label).
+				Because("It is %s. Programs could not distinguish two tokens by this label.", other.URI).
+				Advise(advice.Repeat(advice.Fill(advice.Label)))
 		}
 	}
 	return t, nil
@@ -194,9 +196,9 @@ func question(of p11.Token, label string, lost []string) advice.Question {
 	if !of.Initialized {
 		return advice.Question{Deed: "Initialise", Subject: fmt.Sprintf("the token in %s as %q", of.SlotDescription, label)}
 	}
-	what := "Without its PIN it shows no keys and certificates."
+	what := "Without its PIN, the token shows no keys or certificates."
 	if len(lost) > 0 {
-		what = "These will be lost, and what it does not show without its PIN: " + strings.Join(lost, ", ") + "."
+		what = "These will be lost, and everything that the token does not show without its PIN: " + strings.Join(lost, ", ") + "."
 	}
 	return advice.Question{Deed: "Erase", Subject: fmt.Sprintf("the token %q, serial %s", of.Label, of.Serial), Lost: what}
 }

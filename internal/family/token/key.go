@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -49,7 +50,7 @@ func (k *place) Occupant(ctx context.Context) (*key.Occupant, error) {
 		return nil, err
 	}
 	if stored.Public == nil {
-		return nil, k.untold()
+		return nil, k.unreported(stored)
 	}
 	k.seen = stored.Public
 	occupant := occupantOf(stored)
@@ -72,7 +73,7 @@ func (k *place) Public(ctx context.Context) (crypto.PublicKey, error) {
 		return nil, err
 	}
 	if stored.Public == nil {
-		return nil, k.untold()
+		return nil, k.unreported(stored)
 	}
 	return stored.Public, nil
 }
@@ -150,18 +151,18 @@ func (k *place) read(ctx context.Context) (*p11.Contents, error) {
 func (k *place) forget() { k.contents, k.shown = nil, nil }
 
 func (k *place) missing() error {
-	p := problem.New(problem.NotFound, "%s: there is no such key on the token %q", k.ref, k.session.Token().Label).
-		Hint("cardctl gen-key --key '%s' makes one", k.ref)
+	p := problem.New(problem.NotFound, "%s: the token %q has no such key", k.ref, k.session.Token().Label).
+		Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Module, k.token.module.Path()), advice.Set(advice.Key, k.ref.String())))
 	if k.contents == nil || len(k.contents.Keys) == 0 {
-		return p.Because("It shows no keys at all.")
+		return p.Because("The token shows no keys at all.")
 	}
-	return p.Because("It has these: %s.", k.list(k.contents.Keys))
+	return p.Because("Its keys: %s.", k.list(k.contents.Keys))
 }
 
 func (k *place) several(meant []p11.StoredKey) error {
-	return problem.New(problem.NotFound, "%s names %d keys of the token %q", k.ref, len(meant), k.session.Token().Label).
-		Because("They are %s.", k.list(meant)).
-		Hint("name one of them, by its id or its object")
+	return problem.New(problem.NotFound, "%s matches %d keys on the token %q", k.ref, len(meant), k.session.Token().Label).
+		Because("Its keys: %s.", k.list(meant)).
+		Advise(k.show())
 }
 
 func (k *place) list(keys []p11.StoredKey) string {
@@ -173,11 +174,12 @@ func (k *place) list(keys []p11.StoredKey) string {
 	return strings.Join(list, ", ")
 }
 
-func (k *place) untold() error {
-	return problem.New(problem.NotFound, "%s: the token %q does not tell the public key", k.ref, k.session.Token().Label).
-		Because("There is a private key, and neither a public key nor a certificate with its ID.").
-		Hint("cardctl delete-key, or write the certificate with the tool that made the key")
+func (k *place) unreported(stored *p11.StoredKey) error {
+	return key.Explain(k.session.Unreported(stored.ID), k.ref.String(), "")
 }
+
+// show shows what is on the token.
+func (k *place) show() advice.Advice { return k.token.module.Show(k.session.Token()) }
 
 // login logs in, once.
 func (k *place) login(ctx context.Context) error {

@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -20,7 +21,7 @@ func (t *Token) PINs(ctx context.Context) ([]pin.PIN, error) {
 
 // pin is a PIN of a token for the policy.
 func (t *Token) pin(of p11.Token, r p11.Role) pin.PIN {
-	return described(of, r, counter{of, r, t.module.CountsTries(), t.line.ChildEnv(), func(ctx context.Context) (p11.PINState, error) {
+	return described(t.module, of, r, counter{of, r, t.module.CountsTries(), t.line.ChildEnv(), func(ctx context.Context) (p11.PINState, error) {
 		return t.module.PINState(ctx, of, r)
 	}})
 }
@@ -29,15 +30,15 @@ func (t *Token) pin(of p11.Token, r p11.Role) pin.PIN {
 // that of OpenSC's programs.
 func PIN(m *p11.Module, s *p11.Session, env []string) pin.PIN {
 	of := s.Token()
-	return described(of, p11.User, counter{of, p11.User, m.CountsTries(), env, func(ctx context.Context) (p11.PINState, error) {
+	return described(m, of, p11.User, counter{of, p11.User, m.CountsTries(), env, func(ctx context.Context) (p11.PINState, error) {
 		return s.PINState(ctx, p11.User)
 	}})
 }
 
-func described(of p11.Token, r p11.Role, c counter) pin.PIN {
+func described(m *p11.Module, of p11.Token, r p11.Role, c counter) pin.PIN {
 	p := pin.PIN{
 		Role: pin.User, Secret: secret.PIN, Holder: holder(of), Min: int(of.MinPINLength), Max: int(of.MaxPINLength),
-		Pad: of.PINPad, Unset: !of.PIN(r).Initialized, Rescue: r.Rescue(),
+		Pad: of.PINPad, Unset: !of.PIN(r).Initialized, Rescue: m.Rescue(of, r),
 	}
 	if r == p11.SecurityOfficer {
 		p.Role, p.Secret = pin.SO, secret.SOPIN
@@ -118,8 +119,8 @@ func (t *Token) UnblockPIN(ctx context.Context, role pin.Role, by secret.Name) (
 	}
 	if role != pin.User || by != secret.SOPIN {
 		return pin.Change{}, problem.New(problem.NotSupported, "a PKCS#11 token cannot do that").
-			Because("The user PIN is unblocked with --so-pin; a blocked SO PIN stays blocked.").
-			Hint("cardctl unblock-pin user --so-pin prompt --new-pin prompt")
+			Because("Only the user PIN can be unblocked, with the SO PIN. A blocked SO PIN stays blocked.").
+			Advise(t.module.Rescue(of, p11.User))
 	}
 	t.announcePad(of)
 	return pin.Change{
@@ -134,7 +135,8 @@ func (t *Token) UnblockPIN(ctx context.Context, role pin.Role, by secret.Name) (
 // initialized is the token that is meant, which has to have PINs, and that one.
 func (t *Token) initialized(ctx context.Context, role pin.Role) (p11.Token, error) {
 	if role != pin.User && role != pin.SO {
-		return p11.Token{}, problem.New(problem.NotSupported, "a PKCS#11 token has no such PIN").Because("It has user and so.")
+		return p11.Token{}, problem.New(problem.NotSupported, "a PKCS#11 token has no such PIN").
+			Because("Its PINs: %s, %s.", pin.User, pin.SO).Advise(advice.Repeat().On(string(pin.User)))
 	}
 	of, err := t.module.FindInitialized(ctx, t.uri)
 	t.seen = of
@@ -143,6 +145,6 @@ func (t *Token) initialized(ctx context.Context, role pin.Role) (p11.Token, erro
 
 func (t *Token) announcePad(of p11.Token) {
 	if of.PINPad {
-		t.access.Notify("type the PINs of the token " + of.Label + " at the reader")
+		t.access.Notify("enter the PINs of the token " + of.Label + " on the reader")
 	}
 }

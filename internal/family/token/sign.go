@@ -21,7 +21,7 @@ func (k *place) Signer(ctx context.Context) (crypto.Signer, error) {
 	}
 	if _, agreement := public.(*ecdh.PublicKey); agreement {
 		return nil, problem.New(problem.NotSupported, "%s: an X25519 key cannot sign", k.ref).
-			Because("It is for key agreement only.")
+			Because("X25519 keys are for key agreement only.").Advise(k.show())
 	}
 	return &signer{ctx: ctx, key: k, public: public}, nil
 }

@@ -34,7 +34,7 @@ func TestTriesByTheFlags(t *testing.T) {
 				of: p11.Token{Initialized: !test.blank}, r: p11.User, certain: test.certain, env: []string{"PATH=/nowhere"},
 				state: func(context.Context) (p11.PINState, error) { return test.state, test.err },
 			}
-			if got, err := described(c.of, c.r, c).Tries(t.Context(), false); got != test.want || !errors.Is(err, test.err) {
+			if got, err := described(&p11.Module{}, c.of, c.r, c).Tries(t.Context(), false); got != test.want || !errors.Is(err, test.err) {
 				t.Errorf("%+v, %v", got, err)
 			}
 		})
