@@ -25,16 +25,38 @@ cards that still have factory keys. It changes nothing.`,
 	}
 }
 
+// doctorDocument is a report as documents have it.
+type doctorDocument struct {
+	Checks []doctorCheck `json:"checks"`
+	Passed bool          `json:"passed"`
+}
+
+type doctorCheck struct {
+	Name   string        `json:"name"`
+	Result doctor.Result `json:"result"`
+	Detail string        `json:"detail"`
+	Hint   string        `json:"hint,omitempty"`
+}
+
+func (env *session) doctorDocument(report doctor.Report) doctorDocument {
+	document := doctorDocument{Passed: report.Passed}
+	for _, c := range report.Checks {
+		document.Checks = append(document.Checks, doctorCheck{c.Name, c.Result, c.Detail, env.worded(c.Next, nil)})
+	}
+	return document
+}
+
 func runDoctor(ctx context.Context, env *session) error {
-	env.progress.Show("looking at this machine")
+	env.progress.Show("checking this machine")
 	report := doctor.Examine(ctx, env.desk(), runtime.GOOS, os.DirFS("/"))
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := env.result("Doctor", report, func(s *output.Sheet) {
-		for _, c := range report.Checks {
+	document := env.doctorDocument(report)
+	err := env.result("Doctor", document, func(s *output.Sheet) {
+		for _, c := range document.Checks {
 			s.Heading(string(c.Result) + "  " + c.Name)
-			s.Field("seen", c.Detail)
+			s.Field("detail", c.Detail)
 			s.Field("try", c.Hint)
 		}
 	})
@@ -48,8 +70,8 @@ func runDoctor(ctx context.Context, env *session) error {
 func illness(report doctor.Report) error {
 	for _, c := range report.Checks {
 		if c.Result == doctor.Fail {
-			return problem.New(problem.Failed, "%s", c.Name).Because("%s", c.Detail).Hint("%s", c.Hint)
+			return problem.New(problem.Failed, "%s", c.Name).Because("%s", c.Detail).Advise(c.Next)
 		}
 	}
-	return problem.New(problem.Failed, "not everything could be looked at")
+	return problem.New(problem.Failed, "not every check could be made")
 }

@@ -11,6 +11,7 @@ const (
 	Module  Field = "module"
 	App     Field = "app"
 	Key     Field = "key"
+	KeyID   Field = "id"
 	Token   Field = "token"
 	Yes     Field = "yes"
 	NoInput Field = "no-input"

@@ -3,6 +3,8 @@ package doctor
 import (
 	"context"
 	"strings"
+
+	"github.com/cardctl/cardctl/internal/advice"
 )
 
 // cardKeys warns of cards that everybody can put applets on.
@@ -20,12 +22,12 @@ func (e *examination) cardKeys(ctx context.Context) Check {
 	}
 	switch {
 	case len(open) > 0:
-		check.Result, check.Detail = Warn, "a "+kind+" with the keys that it came with or the test keys, which others know, in: "+strings.Join(open, "; ")
-		check.Hint = "cardctl applet set-keys --generate --keys-file FILE"
+		check.Result, check.Detail = Warn, "a "+kind+" still has its first keys or the test keys, which others know, in: "+strings.Join(open, "; ")
+		check.Next = advice.Do(advice.SetCardKeys, advice.Switch(advice.Generate), advice.Fill(advice.KeysFile))
 	case len(own) > 0:
-		check.Detail = "no keys that others are known to have on the " + kind + " in: " + strings.Join(own, "; ")
+		check.Detail = "the card keys of the " + kind + " are not known to others in: " + strings.Join(own, "; ")
 	default:
-		check.Result, check.Detail = Skip, "no card that is managed with keys and that nobody uses"
+		check.Result, check.Detail = Skip, "no idle card with card keys to check"
 	}
 	return check
 }

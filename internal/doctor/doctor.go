@@ -7,6 +7,8 @@ package doctor
 import (
 	"context"
 	"io/fs"
+
+	"github.com/cardctl/cardctl/internal/advice"
 )
 
 // Result is how a check ended.
@@ -20,20 +22,20 @@ const (
 	Skip Result = "skip"
 )
 
-// Check is one thing that was looked at. Detail says what was seen, Hint what
-// to type against it.
+// Check is one thing that was looked at. Detail says what was seen, Next what
+// to do about it.
 type Check struct {
-	Name   string `json:"name"`
-	Result Result `json:"result"`
-	Detail string `json:"detail"`
-	Hint   string `json:"hint,omitempty"`
+	Name   string
+	Result Result
+	Detail string
+	Next   advice.Advice
 }
 
 // Report is the checks in the order in which things depend on each other.
 // Passed says that none failed.
 type Report struct {
-	Checks []Check `json:"checks"`
-	Passed bool    `json:"passed"`
+	Checks []Check
+	Passed bool
 }
 
 // Reader is a reader that the PC/SC service has. Exclusive says that a program

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+
+	"github.com/cardctl/cardctl/internal/advice"
 )
 
 const scdaemonName = "scdaemon"
@@ -28,35 +30,37 @@ func (e *examination) holders(ctx context.Context) Check {
 		names = append(names, fmt.Sprintf("%s (process %d)", p.Name, p.PID))
 		scdaemon = scdaemon || p.Name == scdaemonName
 	}
-	connected := "; no other program is seen to be connected to the service"
+	connected := "; no other program seems to be connected to the service"
 	if len(names) > 0 {
 		connected = "; connected to the service: " + strings.Join(names, ", ")
 	}
 	if len(held) == 0 {
-		check.Detail = "no program keeps a card to itself" + connected
+		check.Detail = "no program holds a card exclusively" + connected
 		return check
 	}
-	check.Result, check.Detail = Warn, "a program keeps the card to itself in: "+strings.Join(held, "; ")+connected
-	check.Hint = "close the program that uses the card"
+	check.Result, check.Detail = Warn, "a program holds the card exclusively in: "+strings.Join(held, "; ")+connected
+	check.Next = advice.Say("Close the program that uses the card.")
 	if scdaemon {
-		check.Hint = "gpgconf --kill scdaemon"
+		check.Next = releaseByScdaemon()
 	}
 	return check
 }
 
 func (e *examination) scdaemon(ctx context.Context) Check {
-	check := Check{Name: "scdaemon", Result: Pass, Detail: "GnuPG's card daemon does not run"}
+	check := Check{Name: "scdaemon", Result: Pass, Detail: "GnuPG's card daemon is not running"}
 	if e.probe.OS != "linux" {
-		check.Result, check.Detail = Skip, "looked for on Linux only"
+		check.Result, check.Detail = Skip, "checked on Linux only"
 		return check
 	}
 	if pid, ok := e.running(scdaemonName); ok {
 		check.Result = Warn
-		check.Detail = fmt.Sprintf("GnuPG's card daemon runs (process %d): it keeps a card that it uses to itself", pid)
-		check.Hint = "gpgconf --kill scdaemon, when a card is busy"
+		check.Detail = fmt.Sprintf("GnuPG's card daemon is running (process %d); it holds a card that it uses exclusively", pid)
+		check.Next = releaseByScdaemon()
 	}
 	return check
 }
+
+func releaseByScdaemon() advice.Advice { return advice.Run("gpgconf", "--kill", scdaemonName) }
 
 // running looks for a process by its name in proc(5).
 func (e *examination) running(name string) (pid int, ok bool) {
@@ -87,7 +91,7 @@ func (e *examination) modules(ctx context.Context) Check {
 	list := e.probe.Modules(ctx)
 	if len(list) == 0 {
 		check.Result, check.Detail = Warn, "no PKCS#11 module was found"
-		check.Hint = e.installOpenSC() + ", or name a module: --module PATH"
+		check.Next = e.installOpenSC()
 		return check
 	}
 	parts := make([]string, len(list))
@@ -103,18 +107,20 @@ func (e *examination) modules(ctx context.Context) Check {
 	case len(list):
 	case 0:
 		check.Result = Fail
-		check.Hint = e.installOpenSC()
+		check.Next = e.installOpenSC()
 	default:
 		check.Result = Warn
 	}
 	return check
 }
 
-func (e *examination) installOpenSC() string {
+// installOpenSC is the way to a module. Elsewhere than on Linux one may be in a
+// place that only the person knows.
+func (e *examination) installOpenSC() advice.Advice {
 	if e.probe.OS == "linux" {
-		return "apt install opensc-pkcs11 (or the package of this system)"
+		return advice.Run("apt", "install", "opensc-pkcs11")
 	}
-	return "install OpenSC"
+	return advice.Do(advice.ListTokens, advice.Fill(advice.Module))
 }
 
 func (m ModuleStatus) describe() string {

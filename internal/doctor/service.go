@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -28,7 +29,7 @@ func (e *examination) service(ctx context.Context) Check {
 	check.Result, check.Detail = Fail, "the PC/SC service cannot be used: "+err.Error()
 	var known *problem.Error
 	if errors.As(err, &known) {
-		check.Hint = known.Try
+		check.Next = known.Next
 		if known.Code == problem.NotSupported {
 			check.Result = Skip
 			return check
@@ -40,31 +41,38 @@ func (e *examination) service(ctx context.Context) Check {
 	return check
 }
 
-// whyNoDaemon tells apart why PC/SC lite's daemon does not answer.
+// whyNoDaemon finds out why PC/SC lite's daemon does not answer.
 func (e *examination) whyNoDaemon(ctx context.Context, check *Check) {
 	if !e.exists(daemonSocket) {
 		if !e.installed() {
 			check.Detail = "the PC/SC daemon pcscd is not installed"
-			check.Hint = "apt install pcscd (or the pcsc-lite package of this system)"
+			check.Next = advice.Run("apt", "install", "pcscd")
 			return
 		}
-		check.Detail = "the PC/SC daemon is installed, but does not run: no socket /" + daemonSocket
-		check.Hint = "systemctl enable --now pcscd.socket (or, without systemd, run pcscd as root)"
+		check.Detail = "the PC/SC daemon is installed, but is not running: no socket /" + daemonSocket
+		check.Next = e.startDaemon("enable", "--now")
 		return
 	}
 	err := e.probe.Dial(ctx, "/"+daemonSocket)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		check.Detail = "this user may not open the PC/SC daemon's socket /" + daemonSocket
-		check.Hint = "ls -l /" + daemonSocket + " (everyone may write to it where pcscd made it)"
+		check.Next = advice.Run("ls", "-l", "/"+daemonSocket)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		check.Detail = "the PC/SC daemon is gone and has left its socket /" + daemonSocket + " behind"
-		check.Hint = "systemctl restart pcscd.socket (or, without systemd, run pcscd as root)"
+		check.Detail = "the PC/SC daemon has ended and left its socket /" + daemonSocket + " behind"
+		check.Next = e.startDaemon("restart")
 	case err == nil:
-		// The daemon takes the connection, and then refuses.
-		check.Hint = "allow org.debian.pcsc-lite.access_pcsc and .access_card to this user in polkit, " +
-			"or log in on the machine itself; pcscd --foreground --debug shows the refusal"
+		// The daemon accepts the connection, and then refuses.
+		check.Next = advice.Say("Allow this user org.debian.pcsc-lite.access_pcsc and org.debian.pcsc-lite.access_card in polkit.")
 	}
+}
+
+// startDaemon starts the daemon by its socket, or itself where there is no systemd.
+func (e *examination) startDaemon(how ...string) advice.Advice {
+	if !e.exists("run/systemd/system") {
+		return advice.Run("sudo", "pcscd")
+	}
+	return advice.Run(append(append([]string{"systemctl"}, how...), "pcscd.socket")...)
 }
 
 func (e *examination) installed() bool {
@@ -87,8 +95,8 @@ func (e *examination) readers(context.Context) Check {
 	case !e.reached:
 		check.Result, check.Detail = Skip, "no PC/SC service to ask"
 	case len(e.found) == 0:
-		check.Result, check.Detail = Warn, "the PC/SC service has no reader"
-		check.Hint = "plug a reader in, or use a simulated card: cardctl sim create NAME"
+		check.Result, check.Detail = Warn, "no reader is connected"
+		check.Next = waitForCard()
 	default:
 		names := make([]string, len(e.found))
 		for i, r := range e.found {
@@ -97,6 +105,11 @@ func (e *examination) readers(context.Context) Check {
 		check.Detail = fmt.Sprintf("%d: %s", len(names), strings.Join(names, "; "))
 	}
 	return check
+}
+
+// waitForCard has a person put in a reader or a card.
+func waitForCard() advice.Advice {
+	return advice.Do(advice.ListReaders, advice.Switch(advice.Wait))
 }
 
 func (e *examination) cards(context.Context) Check {
@@ -116,11 +129,11 @@ func (e *examination) cards(context.Context) Check {
 	}
 	switch {
 	case len(mute) > 0:
-		check.Result, check.Detail = Warn, "a card that does not answer in: "+strings.Join(mute, "; ")
-		check.Hint = "take the card out, look whether it is clean and the right way round, put it back"
+		check.Result, check.Detail = Warn, "a card that does not answer, and may be dirty or inserted the wrong way round, in: "+strings.Join(mute, "; ")
+		check.Next = waitForCard()
 	case len(present) == 0:
 		check.Result, check.Detail = Warn, "no card in any reader"
-		check.Hint = "cardctl list-readers --wait"
+		check.Next = waitForCard()
 	default:
 		check.Detail = "a card in: " + strings.Join(present, "; ")
 	}

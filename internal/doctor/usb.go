@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/cardctl/cardctl/internal/advice"
 )
 
 const (
@@ -46,15 +48,15 @@ func (e *examination) usbReaders(context.Context) Check {
 	}
 	switch {
 	case len(without) == 0:
-		check.Detail = "the PC/SC service serves all of them"
+		check.Detail = "the PC/SC service serves every USB reader"
 	case !e.reached:
-		check.Result, check.Detail = Skip, "plugged in, but there is no PC/SC service: "+strings.Join(without, "; ")
+		check.Result, check.Detail = Skip, "connected, but there is no PC/SC service: "+strings.Join(without, "; ")
 	case !e.exists(ccidDriver):
 		check.Result, check.Detail = Fail, "no driver for: "+strings.Join(without, "; ")
-		check.Hint = "apt install libccid"
+		check.Next = advice.Run("apt", "install", "libccid")
 	default:
-		check.Result, check.Detail = Warn, "plugged in, but not among the PC/SC readers: "+strings.Join(without, "; ")
-		check.Hint = "plug it in again; if that does not help, look whether its maker has a PC/SC driver"
+		check.Result, check.Detail = Warn, "connected, but not among the PC/SC readers, and may need its maker's driver: "+strings.Join(without, "; ")
+		check.Next = advice.Run("systemctl", "restart", "pcscd")
 	}
 	return check
 }
@@ -107,9 +109,9 @@ func (e *examination) served(d usbReader) bool {
 func grabbers() []string { return []string{"pn533_usb", "pn533", "nfc"} }
 
 func (e *examination) kernelModules(context.Context) Check {
-	check := Check{Name: "kernel-modules", Result: Pass, Detail: "none that takes readers away"}
+	check := Check{Name: "kernel-modules", Result: Pass, Detail: "no kernel module that takes over readers"}
 	if e.probe.OS != "linux" {
-		check.Result, check.Detail = Skip, "only Linux has such modules"
+		check.Result, check.Detail = Skip, "checked on Linux only"
 		return check
 	}
 	var loaded []string
@@ -120,8 +122,8 @@ func (e *examination) kernelModules(context.Context) Check {
 	}
 	if len(loaded) > 0 {
 		check.Result = Warn
-		check.Detail = "may take near-field readers away from the PC/SC service: " + strings.Join(loaded, ", ")
-		check.Hint = "modprobe -r " + strings.Join(loaded, " ") + " (as root; blacklist them in /etc/modprobe.d to keep them out)"
+		check.Detail = "kernel modules that may take near-field readers from the PC/SC service: " + strings.Join(loaded, ", ")
+		check.Next = advice.Run(append([]string{"sudo", "modprobe", "-r"}, loaded...)...)
 	}
 	return check
 }

@@ -150,7 +150,7 @@ func (m *Module) severalTokens(tokens []Token) error {
 			list = append(list, t.URI)
 		}
 	}
-	return problem.New(problem.NotFound, "%s has several matching tokens", m.name()).
+	return problem.New(problem.NotFound, "%s has several tokens that match", m.name()).
 		Because("Tokens: %s.", strings.Join(list, ", ")).
 		Advise(m.list())
 }

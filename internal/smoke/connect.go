@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -41,10 +42,10 @@ func (r *run) checkServer(ctx context.Context) {
 			tls.CipherSuiteName(state.CipherSuite), state.PeerCertificates[0].Subject)
 		if c.asked == nil {
 			return "", problem.New(problem.Failed, "%s did not ask for a client certificate", r.o.TLSConnect).
-				Because("The handshake was good (%s), but the card had no part in it.", detail).
-				Hint("set the server to require one (nginx: ssl_verify_client on), or name the port where it does")
+				Because("The handshake succeeded without the card (%s). In nginx, ssl_verify_client requires a certificate.", detail).
+				Advise(advice.Repeat(advice.Fill(advice.TLSPeer)))
 		}
-		return detail + "; client certificate requested, and not refused" + r.otherCAs(c) + limited, nil
+		return detail + "; client certificate requested and not refused" + r.otherCAs(c) + limited, nil
 	})
 }
 
@@ -106,13 +107,14 @@ func (r *run) otherCAs(c *client) string {
 			}
 		}
 	}
-	return fmt.Sprintf(", though the server names other CAs than %q, so that a browser may not offer this certificate", r.certificate.Issuer)
+	return fmt.Sprintf(", but the server names CAs other than %q, so a browser may not offer this certificate", r.certificate.Issuer)
 }
 
 func hostOf(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || host == "" || port == "" {
-		return "", problem.New(problem.Usage, "%q is not HOST:PORT", address).Hint("--tls-connect www.example.com:443")
+		return "", problem.New(problem.Usage, "%q is not HOST:PORT", address).
+			Because("Example: www.example.com:443.").Advise(advice.Repeat(advice.Fill(advice.TLSPeer)))
 	}
 	return host, nil
 }

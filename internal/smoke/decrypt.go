@@ -50,8 +50,8 @@ func (r *run) decrypt(ctx context.Context, opts crypto.DecrypterOpts, encrypt fu
 		return "", r.unusable(ctx, err)
 	}
 	if !bytes.Equal(plain, secret) {
-		return "", problem.New(problem.Mismatch, "what was decrypted is not what was encrypted").
-			Because("The private key does not belong to %s, or the module decrypts wrongly.", r.verifiedWith())
+		return "", problem.New(problem.Mismatch, "the decrypted text is not the one that was encrypted").
+			Because("The private key does not belong to %s, or the module decrypts incorrectly.", r.verifiedWith())
 	}
 	r.proved = true
 	return fmt.Sprintf("%d bytes, encrypted to %s", len(plain), r.verifiedWith()), nil
@@ -71,7 +71,7 @@ func (r *run) agree(ctx context.Context) (string, error) {
 	}
 	peer, err := public.Curve().GenerateKey(rand.Reader)
 	if err != nil {
-		return "", problem.Wrap(problem.Failed, err, "make a key to agree with")
+		return "", problem.Wrap(problem.Failed, err, "generate a key to agree with")
 	}
 	want, err := peer.ECDH(public)
 	if err != nil {
@@ -82,18 +82,18 @@ func (r *run) agree(ctx context.Context) (string, error) {
 		return "", r.unusable(ctx, err)
 	}
 	if !bytes.Equal(got, want) {
-		return "", problem.New(problem.Mismatch, "card and peer do not agree on a secret").
-			Because("The private key does not belong to %s, or the module derives wrongly.", r.verifiedWith())
+		return "", problem.New(problem.Mismatch, "the card and its peer do not agree on a secret").
+			Because("The private key does not belong to %s, or the module derives incorrectly.", r.verifiedWith())
 	}
 	r.proved = true
-	return fmt.Sprintf("%d bytes, agreed on with a key made for it", len(got)), nil
+	return fmt.Sprintf("%d bytes, agreed on with a temporary key", len(got)), nil
 }
 
 // unusable judges a decryption that the module announces and does not make. A
 // key that signs is used for that, and the decryption is not missed.
 func (r *run) unusable(ctx context.Context, err error) error {
 	if r.proved && ctx.Err() == nil && (problem.Is(err, problem.NotSupported) || problem.Is(err, problem.Failed)) {
-		return skip("the module announces it and then does not do it with this key: %v", err)
+		return skip("the module offers it, but does not do it with this key: %v", err)
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
@@ -67,9 +68,9 @@ func (p *proof) read(ctx context.Context, references []string) (err error) {
 // fromCard reads what the module has to show, and lets the card go.
 func (p *proof) fromCard(ctx context.Context, test *Options, here family.At, k key.Key) (err error) {
 	if here.Line.Reader() == "" {
-		return problem.New(problem.NotSupported, "a PKCS#11 module does not see a simulated card in process").
-			Because("It sees the cards of the PC/SC daemon.").
-			Hint("cardctl sim attach %s, then the same command with --reader of the virtual reader", strings.TrimPrefix(here.Place, desk.SimulatedPrefix))
+		return problem.New(problem.NotSupported, "a PKCS#11 module does not see an in-process simulated card").
+			Because("Modules see only the cards in PC/SC readers; a virtual reader is one.").
+			Advise(advice.Do(advice.AttachSimulated).On(strings.TrimPrefix(here.Place, desk.SimulatedPrefix)))
 	}
 	test.Reader, test.Policy = here.Line.Reader(), here.Keys.Policy
 	if test.Holder, err = k.Holder(ctx); err != nil {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -43,10 +44,10 @@ func (r *run) checkLoopback(ctx context.Context) {
 	}
 	reason, _, _ := strings.Cut(checks[0].Detail, ". ") // and what to do about it
 	impossible := problem.New(problem.NotSupported, "no TLS handshake is possible with this key").
-		Because("%s", problem.Sentence(reason)).Hint("cardctl gen-key --algorithm p256 makes a key that can")
+		Because("%s", problem.Sentence(reason)).Advise(advice.Do(advice.GenerateKey, advice.Fill(advice.Key), advice.Set(advice.Algorithm, "p256")))
 	if r.certificate == nil {
 		impossible.Code = problem.NotFound
-		_ = impossible.Hint("cardctl import-cert --key '%s' FILE", r.o.Key)
+		_ = impossible.Advise(r.importCertificate())
 	}
 	r.keep(impossible)
 }
@@ -148,7 +149,7 @@ const loopbackName = "localhost"
 func (r *run) serverIdentity() (tls.Certificate, *x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, nil, problem.Wrap(problem.Failed, err, "make a server's key")
+		return tls.Certificate{}, nil, problem.Wrap(problem.Failed, err, "generate a key for the server")
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -134,21 +135,21 @@ func (r *run) checkCertificate(ctx context.Context) {
 		shown, own := r.session.Found().Certificates, r.o.Certificate
 		if own != nil && r.o.Public != nil && !pubkey.Same(own.PublicKey, r.o.Public) {
 			return "", problem.New(problem.Mismatch, "the certificate on the card is not for this key").
-				Hint("cardctl info")
+				Because("It has another public key.").Advise(advice.Do(advice.ShowCard))
 		}
 		switch {
 		case own == nil && len(shown) == 0:
-			return "", skip("there is no certificate for this key: programs that look for one do not find the key. Write one with cardctl import-cert --key %s", r.o.Key)
+			return "", skip("there is no certificate for this key, so programs that search for one do not find the key. Import one for it")
 		case own == nil:
 			r.certificate = shown[0]
 			return r.describe(shown[0]), nil
 		case len(shown) == 0:
 			missing := problem.New(problem.NotFound, "the module does not show the certificate of this key").
-				Because("The card has it, but programs that use this module do not find it.").
-				Hint("cardctl doctor shows which other modules there are")
+				Because("The card has one, but programs that use this module do not find it.").
+				Advise(advice.Do(advice.Diagnose))
 			if other := r.o.Holder.ShownInstead; other != "" {
 				missing.Because("%s", missing.Why+" Some versions of OpenSC show only that of "+other+".").
-					Hint("use %s for what programs shall find, or another version of the module", other)
+					Advise(advice.Repeat(advice.Set(advice.Key, other)))
 			}
 			return "", missing
 		}
@@ -158,10 +159,14 @@ func (r *run) checkCertificate(ctx context.Context) {
 				return "the card's own: " + r.describe(own), nil
 			}
 		}
-		return "", problem.New(problem.Mismatch, "the module shows another certificate for this key than the card has").
-			Because("The module has %q, the card %q.", shown[0].Subject, own.Subject).
-			Hint("if the module keeps copies of certificates, remove them: for OpenSC, ~/.cache/opensc")
+		return "", problem.New(problem.Mismatch, "the module does not show the certificate for this key that is on the card").
+			Because("The module shows %q, the card has %q. OpenSC may keep a copy of an old certificate.", shown[0].Subject, own.Subject).
+			Advise(advice.Run("pkcs15-tool", "--clear-cache"))
 	})
+}
+
+func (r *run) importCertificate() advice.Advice {
+	return advice.Do(advice.ImportCertificate, advice.Set(advice.Key, r.o.Key)).On("FILE")
 }
 
 func (r *run) describe(c *x509.Certificate) string {
@@ -179,15 +184,16 @@ func (r *run) login(ctx context.Context) bool {
 	return r.check(ctx, "login", func() (string, error) {
 		switch t := r.session.Token(); {
 		case r.session.LoggedIn():
-			return "logged in already", nil
+			return "already logged in", nil
 		case !t.LoginRequired:
-			return "the token wants no login", nil
+			return "the token needs no login", nil
 		case t.PINPad:
-			return "with the PIN typed at the reader", r.sendPIN(ctx)
+			return "with the PIN entered on the reader", r.sendPIN(ctx)
 		case r.o.PIN.Derived:
 			return "", problem.New(problem.NotSupported, "%s: the user PIN cannot be sent through this module", r.report.Module).
-				Because("The card takes its PINs in key derived format (KDF), and the module does not make it: the card would count a right PIN as a wrong one.").
-				Hint("--module scute, which leaves the PIN to GnuPG, or switch the format off with kdf-setup off in gpg --card-edit")
+				Because("The card expects its PINs in key derived format (KDF), which this module does not support. " +
+					"The card would count a correct PIN as wrong. The module scute leaves the PIN to GnuPG.").
+				Advise(advice.Repeat(advice.Set(advice.Module, "scute")))
 		}
 		return "with the user PIN", r.sendPIN(ctx)
 	})
@@ -219,9 +225,9 @@ func (r *run) pin() (pin.PIN, error) {
 		return own, nil
 	}
 	if r.o.Holder.SeveralPINs && token.Label != r.o.Holder.Token {
-		return own, problem.New(problem.TriesUnknown, "%s: which of the card's PINs the token %q takes is not known, and none was sent", r.report.Module, token.Label).
-			Because("The key has the %s: sent in the place of another, it would cost that one a try.", told.Name()).
-			Hint("name the token, whose own PIN is asked for then: --key '%s;id=%%45'", token.URI)
+		return own, problem.New(problem.TriesUnknown, "%s: it is not known which of the card's PINs the token %q needs, and none was sent", r.report.Module, token.Label).
+			Because("The key needs the %s. Sent instead of another PIN, it would use up a try of that PIN.", told.Name()).
+			Advise(advice.Repeat(advice.Set(advice.Key, r.session.URIOfFound().String())))
 	}
 	modules := own.Tries
 	own.Holder, own.Label, own.Rescue, own.Final = told.Holder, told.Label, told.Rescue, told.Final
@@ -257,7 +263,7 @@ func (r *run) findKey(ctx context.Context) bool {
 		}
 		detail := fmt.Sprintf("%s, for %s", key.URI(), strings.Join(uses, ", "))
 		if key.AlwaysAuthenticates() {
-			detail += ", wants the PIN for every use"
+			detail += ", needs the PIN for every use"
 		}
 		return detail, nil
 	})

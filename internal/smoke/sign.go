@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -53,30 +54,30 @@ func (r *run) noSignatures() error {
 		return skip("the key is not for signatures (CKA_SIGN is false)")
 	}
 	if r.key.CanAgree() || r.key.CanDecrypt(false) || r.key.CanDecrypt(true) {
-		return skip("module, token and key share no mechanism for signatures")
+		return skip("the module, the token and the key have no signature mechanism in common")
 	}
-	return problem.New(problem.NotSupported, "module, token and key share no mechanism for signatures").
-		Because("The module does not know keys of this kind, or not on this card.").
-		Hint("cardctl list-tokens --module %s; a p256 key works with most modules", r.report.Module)
+	return problem.New(problem.NotSupported, "the module, the token and the key have no signature mechanism in common").
+		Because("The module does not support keys of this kind, or not on this card. Most modules support p256 keys.").
+		Advise(r.listTokens())
 }
 
 // sign makes one signature over a message of its own, and verifies it.
 func (r *run) sign(ctx context.Context, scheme p11.Scheme) (made, error) {
-	message := []byte("cardctl smoke-test " + rand.Text())
+	message := []byte("signed by cardctl " + rand.Text())
 	signature, err := r.key.Sign(ctx, scheme, message)
 	switch {
 	case problem.Is(err, problem.NotSupported):
-		return made{}, skip("the module announces it and then does not do it with this key: %v", err)
+		return made{}, skip("the module offers it, but does not do it with this key: %v", err)
 	case problem.Is(err, problem.Failed) && r.unusual(scheme.Hash):
 		r.refused[scheme.Hash] = true
-		return made{}, skip("there are cards that sign no digest but the one as long as the curve, and this seems to be one: %v", err)
+		return made{}, skip("some cards sign only digests as long as the curve, and this seems to be one: %v", err)
 	case err != nil:
 		return made{}, err
 	}
 	if err := scheme.Verify(r.verifier(), message, signature); err != nil {
 		return made{}, problem.New(problem.Mismatch, "the signature with %s is wrong", scheme).
 			Because("It does not verify with %s.", r.verifiedWith()).
-			Hint("cardctl info shows whether the certificate matches the key")
+			Advise(advice.Do(advice.ShowCard))
 	}
 	return made{scheme, message, signature}, nil
 }
@@ -118,7 +119,7 @@ func changed(public crypto.PublicKey, signatures []made) (string, error) {
 		other := append([]byte(nil), s.message...)
 		other[0] ^= 1
 		if s.scheme.Verify(public, other, s.signature) == nil {
-			return "", problem.New(problem.Mismatch, "a signature with %s verifies also for another message", s.scheme)
+			return "", problem.New(problem.Mismatch, "a signature with %s also verifies for another message", s.scheme)
 		}
 		names = append(names, s.scheme.Mechanism.String())
 	}

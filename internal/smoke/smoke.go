@@ -13,6 +13,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -153,8 +154,12 @@ func (r *run) checkAll(ctx context.Context) {
 	if r.failed == nil && !r.proved {
 		r.failed = problem.New(problem.NotSupported, "nothing could be proved").
 			Because("Through this module the key neither signs nor decrypts.").
-			Hint("cardctl list-tokens --module %s", r.report.Module)
+			Advise(r.listTokens())
 	}
+}
+
+func (r *run) listTokens() advice.Advice {
+	return advice.Do(advice.ListTokens, advice.Set(advice.Module, r.report.Module))
 }
 
 func (r *run) checkKey(ctx context.Context) {

@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/p11"
@@ -259,7 +261,7 @@ func TestTheModuleShowsNoCertificate(t *testing.T) {
 		o.Holder.ShownInstead = other
 		_, err := run(t.Context(), o)
 		var p *problem.Error
-		if !errors.As(err, &p) || p.Code != problem.NotFound || strings.Contains(p.Try, "use OPENPGP.3") != advised {
+		if !errors.As(err, &p) || p.Code != problem.NotFound || reflect.DeepEqual(p.Next, advice.Repeat(advice.Set(advice.Key, "OPENPGP.3"))) != advised {
 			t.Errorf("%q: %v", other, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -85,15 +86,15 @@ func (r *run) whyNot(version uint16) error {
 	_, isRSA := r.key.Public().(*rsa.PublicKey)
 	switch {
 	case r.certificate == nil:
-		return skip("a client needs a certificate, and the module shows none for this key. Write one with cardctl import-cert --key %s", r.o.Key)
+		return skip("a client needs a certificate, and the module shows none for this key. Import one for it")
 	case len(r.supported(version)) > 0:
 		return nil
 	case len(r.key.Schemes()) == 0:
-		return skip("the key does not sign, and a client has to. Use a key for signatures or authentication")
+		return skip("a client must sign, and this key does not. Use a key for signatures or authentication")
 	case isRSA && version == tls.VersionTLS13:
-		return skip("TLS 1.3 wants RSA-PSS signatures, and this module and card make none with an RSA key. Use a p256 key (cardctl gen-key --algorithm p256), or limit the server to TLS 1.2")
+		return skip("TLS 1.3 needs RSA-PSS signatures, and this module and card make none with an RSA key. Use a p256 key, or limit the server to TLS 1.2")
 	}
-	return skip("%s has no signature that module, token and key can make. Use a p256 key (cardctl gen-key --algorithm p256)", tls.VersionName(version))
+	return skip("%s has no signature that the module, the token and the key can make. Use a p256 key", tls.VersionName(version))
 }
 
 // client is the certificate and key on the card for crypto/tls. It keeps the
@@ -101,13 +102,14 @@ func (r *run) whyNot(version uint16) error {
 // whether it was asked for.
 type client struct {
 	*p11.Signer
+	key         string // as the report calls it
 	certificate tls.Certificate
 	asked       *tls.CertificateRequestInfo
 	failed      error
 }
 
 func (r *run) newClient(ctx context.Context, version uint16) *client {
-	c := &client{Signer: r.key.Signer(ctx)}
+	c := &client{Signer: r.key.Signer(ctx), key: r.o.Key}
 	c.certificate = tls.Certificate{
 		Certificate:                  [][]byte{r.certificate.Raw},
 		PrivateKey:                   c,
@@ -136,7 +138,7 @@ func (c *client) tooLong(message []byte, err error) error {
 	if !whole || c.asked == nil || c.asked.Version != tls.VersionTLS12 || !problem.Is(err, problem.Failed) {
 		return err
 	}
-	return skip("in TLS 1.2 an Ed25519 key signs the whole handshake, %d bytes here, and the card does not: %v. Use TLS 1.3, or a p256 key (cardctl gen-key --algorithm p256)", len(message), err)
+	return skip("in TLS 1.2 an Ed25519 key signs the whole handshake, %d bytes here, and the card does not: %v. Use TLS 1.3, or a p256 key", len(message), err)
 }
 
 // choose gives the certificate whatever CAs the server names, as a browser does
@@ -160,22 +162,22 @@ func (c *client) explain(ctx context.Context, what string, err error) error {
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return ctx.Err()
 	case ctx.Err() != nil:
-		return problem.New(problem.Failed, "%s: no end in time", what).
-			Because("The other side does not answer.").
-			Hint("the same command with a longer --timeout")
+		return problem.New(problem.Failed, "%s: timed out", what).
+			Because("The other side did not answer in time.").
+			Advise(advice.Repeat(advice.Fill(advice.Timeout)))
 	case errors.As(err, &invalid):
-		return explainVerification(what, invalid.Err)
+		return c.explainVerification(what, invalid.Err)
 	case errors.As(err, &refused) && refused.Op == "remote error":
-		return problem.New(problem.Failed, "%s: the server refused", what).
-			Because("It says: %s.", strings.TrimPrefix(refused.Err.Error(), "tls: ")).
-			Hint("the log of the server; does it know the CA of this certificate?")
+		return problem.New(problem.Failed, "%s: the server refused the handshake", what).
+			Because("Its alert is %q.", strings.TrimPrefix(refused.Err.Error(), "tls: ")).
+			Advise(advice.Say("Check in the server's log whether it accepts the CA of this certificate."))
 	}
 	return problem.Wrap(problem.Failed, err, what)
 }
 
 // explainVerification says what is wrong with a certificate of either side.
-func explainVerification(what string, err error) error {
-	p := problem.New(problem.Mismatch, "%s: the certificate is not accepted", what).Because("%s.", strings.TrimPrefix(err.Error(), "x509: "))
+func (c *client) explainVerification(what string, err error) error {
+	p := problem.New(problem.Mismatch, "%s: the certificate was not accepted", what).Because("%s.", strings.TrimPrefix(err.Error(), "x509: "))
 	p.Cause = err
 	var (
 		unknown x509.UnknownAuthorityError
@@ -183,9 +185,9 @@ func explainVerification(what string, err error) error {
 	)
 	switch {
 	case errors.As(err, &unknown):
-		return p.Hint("--ca with the certificate of the server's CA")
+		return p.Advise(advice.Repeat(advice.Fill(advice.CA)))
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return p.Hint("ask the CA for a certificate with the extended key usage clientAuth: cardctl gen-csr --ext-key-usage clientAuth")
+		return p.Advise(advice.Do(advice.CreateRequest, advice.Set(advice.Key, c.key), advice.Set(advice.ExtKeyUsage, "clientAuth")))
 	}
 	return p
 }

@@ -62,13 +62,17 @@ func nameKey(ref key.Reference, id, label string) (key.Reference, error) {
 			Because("An ID is given in hex, two digits per byte.")
 	}
 	for _, a := range []p11.Attribute{{Name: p11.AttrID, Value: string(value)}, {Name: p11.AttrObject, Value: label}} {
+		field := advice.Label
+		if a.Name == p11.AttrID {
+			field = advice.KeyID
+		}
 		there, has := uri.Get(a.Name)
 		switch {
 		case a.Value == "" || has && there == a.Value:
 		case has:
 			return ref, problem.New(problem.Usage, "the new key has two names").
 				Because("The %s in the URI is not the one that was given apart from it.", a.Name).
-				Advise(advice.Repeat().Without(advice.Label))
+				Advise(advice.Repeat().Without(field))
 		default:
 			uri.Path = append(uri.Path, a)
 		}

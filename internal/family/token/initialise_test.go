@@ -206,12 +206,12 @@ func TestTokenPINsThatAreRefused(t *testing.T) {
 		{"set-pin user, wrong", set("user"), map[secret.Name]string{secret.PIN: wrong, secret.NewPIN: "123456"}, problem.PINIncorrect, "user PIN"},
 		{"set-pin user, new one too short", set("user"), map[secret.Name]string{secret.PIN: token.PIN, secret.NewPIN: "1"}, problem.Usage, "short"},
 		{"set-pin so, wrong", set("so"), map[secret.Name]string{secret.SOPIN: wrong, secret.NewPIN: "12345678"}, problem.PINIncorrect, "SO PIN"},
-		{"set-pin admin", set("admin"), nil, problem.NotSupported, "user and so"},
-		{"set-pin puk", set("puk"), nil, problem.NotSupported, "user and so"},
+		{"set-pin admin", set("admin"), nil, problem.NotSupported, "user, so"},
+		{"set-pin puk", set("puk"), nil, problem.NotSupported, "user, so"},
 		{"set-pin nonsense", set("nonsense"), nil, problem.Usage, "unknown PIN name"},
 		{"unblock-pin, wrong SO PIN", unblock("user", secret.SOPIN), map[secret.Name]string{secret.SOPIN: wrong, secret.NewPIN: "123456"}, problem.PINIncorrect, "SO PIN"},
-		{"unblock-pin so", unblock("so", secret.SOPIN), nil, problem.NotSupported, "--so-pin"},
-		{"unblock-pin with an admin PIN", unblock("user", secret.AdminPIN), nil, problem.NotSupported, "--so-pin"},
+		{"unblock-pin so", unblock("so", secret.SOPIN), nil, problem.NotSupported, "with the SO PIN"},
+		{"unblock-pin with an admin PIN", unblock("user", secret.AdminPIN), nil, problem.NotSupported, "with the SO PIN"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
