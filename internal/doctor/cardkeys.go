@@ -22,10 +22,10 @@ func (e *examination) cardKeys(ctx context.Context) Check {
 	}
 	switch {
 	case len(open) > 0:
-		check.Result, check.Detail = Warn, "a "+kind+" still has its first keys or the test keys, which others know, in: "+strings.Join(open, "; ")
+		check.Result, check.Detail = Warn, "a "+kind+" has factory or test keys, which others know, in: "+strings.Join(open, "; ")
 		check.Next = advice.Do(advice.SetCardKeys, advice.Switch(advice.Generate), advice.Fill(advice.KeysFile))
 	case len(own) > 0:
-		check.Detail = "the card keys of the " + kind + " are not known to others in: " + strings.Join(own, "; ")
+		check.Detail = "no factory or test keys on the " + kind + " in: " + strings.Join(own, "; ")
 	default:
 		check.Result, check.Detail = Skip, "no idle card with card keys to check"
 	}

@@ -119,11 +119,11 @@ func (t *Token) Initialise(ctx context.Context, s *card.Survey, given map[secret
 	})
 	if err == nil {
 		report.Serial, t.seen = made.Serial, made
-		state = "The token is blank and has no user PIN; run the same command again to finish."
+		state = "The token is blank and has no user PIN; initialise it again to finish."
 		made, err = t.module.InitPIN(ctx, made, given[secret.SOPIN], given[secret.PIN])
 	}
 	if p11.Uncertain(err) {
-		state = "It is not known what is on the token now; run the same command again to continue."
+		state = "It is not known what is on the token now; initialise it again to continue."
 	}
 	if err != nil {
 		return report, key.Explain(err, "", state)
