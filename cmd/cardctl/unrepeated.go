@@ -141,6 +141,7 @@ func vocabulary(cmd *cobra.Command) map[string]bool {
 	add(cmd.CommandPath(), cmd.Use, cmd.Long, cmd.Example)
 	add(cmd.ValidArgs...)
 	add(secret.Kinds()...)
+	add(inventory.ModuleNames()...)
 	cmd.InheritedFlags() // makes Flags complete
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { add("--"+f.Name, f.Name, strings.ReplaceAll(f.Usage, "`", ""), f.DefValue) })
 	for _, parent := range []*cobra.Command{cmd, cmd.Root()} {

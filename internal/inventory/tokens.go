@@ -27,6 +27,9 @@ type ListedToken struct {
 // InstalledModule is a PKCS#11 module on this machine.
 type InstalledModule = p11.Installed
 
+// ModuleNames are the names of modules that cardctl knows.
+func ModuleNames() []string { return p11.WellKnown() }
+
 // InstalledModules are the PKCS#11 modules that are installed.
 func InstalledModules() []InstalledModule { return p11.DefaultPlaces().Installed() }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -169,7 +168,7 @@ func (m *Module) noToken(w Wanted, tokens []Token) error {
 func labels(tokens []Token) string {
 	var list []string
 	for _, t := range tokens {
-		list = append(list, fmt.Sprintf("%q (serial %q)", t.Label, t.Serial))
+		list = append(list, t.described())
 	}
 	return strings.Join(list, ", ")
 }

@@ -100,6 +100,15 @@ var wellKnownModules = []wellKnown{
 		"libtpm2-pkcs11-1", "tpm2-pkcs11"},
 }
 
+// WellKnown are the names of modules in the command line's contract.
+func WellKnown() []string {
+	var names []string
+	for _, known := range wellKnownModules {
+		names = append(names, known.name)
+	}
+	return names
+}
+
 // Locate is the file of the module that name stands for: a path, a name of the
 // command line's contract (opensc, softhsm2, scute, ykcs11, tpm2), one that
 // p11-kit knows, or the name of a file in a library directory. Where none of
@@ -188,12 +197,8 @@ type Installed struct {
 // Installed are the modules that can be named and are there: those of the
 // command line's contract, then what else p11-kit knows.
 func (p Places) Installed() []Installed {
-	var names []string
-	for _, known := range wellKnownModules {
-		names = append(names, known.name)
-	}
 	var installed []Installed
-	for _, name := range append(names, p.others()...) {
+	for _, name := range append(WellKnown(), p.others()...) {
 		if path, err := p.Locate(name); err == nil {
 			installed = append(installed, Installed{name, path})
 		}
@@ -228,19 +233,17 @@ func (p Places) others() []string {
 
 func (p Places) notFound(name string, tried []string) error {
 	missing := problem.New(problem.NotFound, "the PKCS#11 module %q was not found", name).Advise(advice.Do(advice.Diagnose))
-	var names []string
 	why := ""
 	for _, k := range wellKnownModules {
-		names = append(names, k.name)
 		if k.name == name {
-			why = fmt.Sprintf("Its package is %s on Debian, and %s on other systems.", k.debian, k.others)
+			why = fmt.Sprintf("Its package is %s on Debian, and usually %s elsewhere.", k.debian, k.others)
 			if runtime.GOOS == "linux" {
 				_ = missing.Advise(advice.Run("apt", "install", k.debian))
 			}
 		}
 	}
 	if why == "" {
-		why = "Known names: " + strings.Join(append(names, p.others()...), ", ") + "."
+		why = "Known names: " + strings.Join(append(WellKnown(), p.others()...), ", ") + "."
 	}
 	return missing.Because("%s Tried: %s.", why, strings.Join(tried, ", "))
 }

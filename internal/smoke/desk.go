@@ -69,7 +69,7 @@ func (p *proof) read(ctx context.Context, references []string) (err error) {
 func (p *proof) fromCard(ctx context.Context, test *Options, here family.At, k key.Key) (err error) {
 	if here.Line.Reader() == "" {
 		return problem.New(problem.NotSupported, "a PKCS#11 module does not see an in-process simulated card").
-			Because("Modules see only the cards in PC/SC readers; a virtual reader is one.").
+			Because("Modules see only the cards in PC/SC readers, virtual ones included.").
 			Advise(advice.Do(advice.AttachSimulated).On(strings.TrimPrefix(here.Place, desk.SimulatedPrefix)))
 	}
 	test.Reader, test.Policy = here.Line.Reader(), here.Keys.Policy
