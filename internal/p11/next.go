@@ -29,6 +29,14 @@ func (m *Module) Rescue(t Token, r Role) advice.Advice {
 	return advice.Do(advice.UnblockPIN, values...).On("user")
 }
 
+// ReadAgain has the module read what it keeps copies of from the card again.
+func (m *Module) ReadAgain() advice.Advice {
+	if trim(m.about.manufacturer) == "OpenSC Project" {
+		return advice.Run("pkcs15-tool", "--clear-cache")
+	}
+	return m.list()
+}
+
 // names are the values that name a token to a command.
 func (m *Module) names(t Token) []advice.Value {
 	values := []advice.Value{advice.Set(advice.Module, m.path)}

@@ -160,8 +160,8 @@ func (r *run) checkCertificate(ctx context.Context) {
 			}
 		}
 		return "", problem.New(problem.Mismatch, "the module does not show the certificate for this key that is on the card").
-			Because("The module shows %q, the card has %q. OpenSC may keep a copy of an old certificate.", shown[0].Subject, own.Subject).
-			Advise(advice.Run("pkcs15-tool", "--clear-cache"))
+			Because("The module shows %q, the card has %q. A module may keep a copy of an old certificate.", shown[0].Subject, own.Subject).
+			Advise(r.module.ReadAgain())
 	})
 }
 
