@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -103,7 +104,7 @@ func (d *Desk) openSimulated(ctx context.Context) (*Line, error) {
 	serials, err := d.identify(ctx, l)
 	if err == nil && !HasSerial(serials, d.Meant.Serial) {
 		err = problem.New(problem.NotFound, "the card in %s is not %s", l.reader, d.Meant.Serial).
-			Because("Its serial is %s.", strings.Join(serials, ", "))
+			Because("Its serial is %s.", strings.Join(serials, ", ")).Advise(advice.Do(advice.ListReaders))
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -116,7 +117,8 @@ func (d *Desk) openSimulated(ctx context.Context) (*Line, error) {
 func chooseReader(list []pcsc.Reader, wanted string) (pcsc.Reader, error) {
 	if index, err := strconv.Atoi(wanted); err == nil {
 		if index < 0 || index >= len(list) {
-			return pcsc.Reader{}, problem.New(problem.NotFound, "there is no reader %d", index).Because("%s", listed(list))
+			return pcsc.Reader{}, problem.New(problem.NotFound, "there is no reader %d", index).
+				Because("%s", listed(list)).Advise(advice.Do(advice.ListReaders))
 		}
 		return list[index], nil
 	}
@@ -125,7 +127,8 @@ func chooseReader(list []pcsc.Reader, wanted string) (pcsc.Reader, error) {
 	case 1:
 		return matching[0], nil
 	case 0:
-		return pcsc.Reader{}, problem.New(problem.NotFound, "there is no reader %q", wanted).Because("%s", listed(list))
+		return pcsc.Reader{}, problem.New(problem.NotFound, "no reader is called %q", wanted).
+			Because("%s", listed(list)).Advise(advice.Do(advice.ListReaders))
 	}
 	return pcsc.Reader{}, severalReaders(matching, wanted)
 }
@@ -146,7 +149,7 @@ func readersCalled(list []pcsc.Reader, name string) []pcsc.Reader {
 
 func severalReaders(matching []pcsc.Reader, name string) error {
 	return problem.New(problem.NotFound, "several readers are called %q", name).
-		Because("%s", listed(matching)).Hint("cardctl list-readers")
+		Because("%s", listed(matching)).Advise(advice.Do(advice.ListReaders))
 }
 
 // onlyCard finds the card that is meant where nothing names one.
@@ -161,15 +164,14 @@ func onlyCard(list []pcsc.Reader) (pcsc.Reader, error) {
 	case len(present) == 1:
 		return present[0], nil
 	case len(present) > 1:
-		return pcsc.Reader{}, problem.New(problem.NotFound, "several cards are there, and none is named").
-			Because("%s", listed(present)).
-			Hint("--reader %s", strconv.Quote(present[0].Name))
+		return pcsc.Reader{}, problem.New(problem.NotFound, "several cards are connected, and none was selected").
+			Because("%s", listed(present)).Advise(advice.Do(advice.ListReaders))
 	case len(list) == 1:
 		return pcsc.Reader{}, problem.New(problem.NotFound, "no card").
-			Because("No card is in %s.", list[0].Name).Hint("cardctl list-readers --wait")
+			Because("There is no card in %s.", list[0].Name).Advise(advice.Do(advice.ListReaders, advice.Switch(advice.Wait)))
 	case len(list) > 1:
 		return pcsc.Reader{}, problem.New(problem.NotFound, "no card").
-			Because("No card is in any of the %d readers.", len(list)).Hint("cardctl list-readers --wait")
+			Because("There is no card in any of the %d readers.", len(list)).Advise(advice.Do(advice.ListReaders, advice.Switch(advice.Wait)))
 	}
 	return pcsc.Reader{}, NoReader()
 }
@@ -177,7 +179,7 @@ func onlyCard(list []pcsc.Reader) (pcsc.Reader, error) {
 // NoReader is the error of a desk without a reader.
 func NoReader() error {
 	return problem.New(problem.NotFound, "no reader").
-		Because("No card reader is connected, or its driver is missing.").Hint("cardctl doctor")
+		Because("No card reader is connected, or its driver is missing.").Advise(advice.Do(advice.Diagnose))
 }
 
 // listed names readers by index as list-readers does.
@@ -189,7 +191,7 @@ func listed(list []pcsc.Reader) string {
 	for i, r := range list {
 		names[i] = strconv.Quote(r.Name)
 	}
-	return "There are " + strings.Join(names, ", ") + "."
+	return "Readers: " + strings.Join(names, ", ") + "."
 }
 
 // findSerial looks at every card for the one with the serial.
@@ -218,7 +220,7 @@ func (d *Desk) findSerial(ctx context.Context, from Readers, list []pcsc.Reader)
 			err = l.Close()
 		case matching != nil:
 			err = problem.New(problem.NotFound, "the serials of several cards end in %s", d.Meant.Serial).
-				Because("There are %s.", strings.Join(seen, ", "))
+				Because("Cards: %s.", strings.Join(seen, ", ")).Advise(advice.Do(advice.ListReaders))
 			err = errors.Join(err, l.Close())
 		default:
 			matching = l
@@ -233,9 +235,11 @@ func (d *Desk) findSerial(ctx context.Context, from Readers, list []pcsc.Reader)
 	case busy != nil:
 		return nil, busy
 	case len(seen) == 0:
-		return nil, problem.New(problem.NotFound, "no card %s", d.Meant.Serial).Because("No card is there that has a serial.")
+		return nil, problem.New(problem.NotFound, "no card %s", d.Meant.Serial).
+			Because("None of the connected cards reports a serial.").Advise(advice.Do(advice.ListReaders))
 	}
-	return nil, problem.New(problem.NotFound, "no card %s", d.Meant.Serial).Because("There are %s.", strings.Join(seen, ", "))
+	return nil, problem.New(problem.NotFound, "no card %s", d.Meant.Serial).
+		Because("Cards: %s.", strings.Join(seen, ", ")).Advise(advice.Do(advice.ListReaders))
 }
 
 func (d *Desk) look(ctx context.Context, from Readers, r pcsc.Reader) (*Line, []string, error) {

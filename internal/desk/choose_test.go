@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -102,39 +103,40 @@ func TestWhichCard(t *testing.T) {
 		place   string // empty for an error
 		code    problem.Code
 		says    string
+		next    advice.Action
 	}{
-		"the only card":                       {one, Selection{}, "Alpha Reader 00", "", ""},
-		"no reader":                           {nil, Selection{}, "", problem.NotFound, "doctor"},
-		"no card":                             {[]slot{{name: "Alpha"}}, Selection{}, "", problem.NotFound, "list-readers --wait"},
-		"no card in two readers":              {[]slot{{name: "Alpha"}, {name: "Beta"}}, Selection{}, "", problem.NotFound, "any of the 2 readers"},
-		"several cards are listed":            {two, Selection{}, "", problem.NotFound, `"Alpha Reader 00", "Beta Reader"`},
-		"by index":                            {two, Selection{Reader: "2"}, "Beta Reader", "", ""},
-		"by an index that is not there":       {two, Selection{Reader: "3"}, "", problem.NotFound, "Beta"},
-		"by a negative index":                 {two, Selection{Reader: "-1"}, "", problem.NotFound, "Beta"},
-		"by a part of the name":               {two, Selection{Reader: "bet"}, "Beta Reader", "", ""},
-		"by the whole name":                   {[]slot{{name: "Beta Reader 2"}, two[2]}, Selection{Reader: "Beta Reader"}, "Beta Reader", "", ""},
-		"by a part that several have":         {two, Selection{Reader: "alpha"}, "", problem.NotFound, `"Alpha Reader 00", "Alpha Reader 01"`},
-		"by a part that none has":             {two, Selection{Reader: "delta"}, "", problem.NotFound, "Beta Reader"},
-		"a reader without a card":             {two, Selection{Reader: "1"}, "", problem.NotFound, "No card is in Alpha Reader 01"},
-		"by serial":                           {two, Selection{Serial: "FFFE22220001"}, "Beta Reader", "", ""},
-		"by another serial of the card":       {one, Selection{Serial: "OTHER"}, "Alpha Reader 00", "", ""},
-		"by the ending of a serial":           {two, Selection{Serial: "20001"}, "Beta Reader", "", ""},
-		"by serial as people write it":        {two, Selection{Serial: "fffe:2222:0001"}, "Beta Reader", "", ""},
-		"by an ending that several have":      {two, Selection{Serial: "0001"}, "", problem.NotFound, "FFFE22220001 in Beta Reader"},
-		"by a serial that none has":           {two, Selection{Serial: "77"}, "", problem.NotFound, "FFFE11110001 in Alpha Reader 00"},
-		"by serial and the wrong reader":      {two, Selection{Serial: "FFFE22220001", Reader: "0"}, "", problem.NotFound, "FFFE11110001"},
-		"by a serial where no card is":        {[]slot{{name: "Alpha"}}, Selection{Serial: "77"}, "", problem.NotFound, "No card is there"},
-		"a busy card":                         {busy, Selection{Reader: "gamma"}, "", problem.CardBusy, "gpgconf --kill scdaemon"},
-		"by serial beside a busy card":        {busy, Selection{Serial: "11110001"}, "Alpha Reader 00", "", ""},
-		"by a serial that is on the busy one": {busy, Selection{Serial: "33330003"}, "", problem.CardBusy, "scdaemon"},
-		"by serial beside a broken card":      {broken, Selection{Serial: "22220001"}, "Beta Reader", "", ""},
+		"the only card":                       {one, Selection{}, "Alpha Reader 00", "", "", advice.None},
+		"no reader":                           {nil, Selection{}, "", problem.NotFound, "driver", advice.Diagnose},
+		"no card":                             {[]slot{{name: "Alpha"}}, Selection{}, "", problem.NotFound, "no card in Alpha", advice.ListReaders},
+		"no card in two readers":              {[]slot{{name: "Alpha"}, {name: "Beta"}}, Selection{}, "", problem.NotFound, "any of the 2 readers", advice.ListReaders},
+		"several cards are listed":            {two, Selection{}, "", problem.NotFound, `"Alpha Reader 00", "Beta Reader"`, advice.ListReaders},
+		"by index":                            {two, Selection{Reader: "2"}, "Beta Reader", "", "", advice.None},
+		"by an index that is not there":       {two, Selection{Reader: "3"}, "", problem.NotFound, "Beta", advice.ListReaders},
+		"by a negative index":                 {two, Selection{Reader: "-1"}, "", problem.NotFound, "Beta", advice.ListReaders},
+		"by a part of the name":               {two, Selection{Reader: "bet"}, "Beta Reader", "", "", advice.None},
+		"by the whole name":                   {[]slot{{name: "Beta Reader 2"}, two[2]}, Selection{Reader: "Beta Reader"}, "Beta Reader", "", "", advice.None},
+		"by a part that several have":         {two, Selection{Reader: "alpha"}, "", problem.NotFound, `"Alpha Reader 00", "Alpha Reader 01"`, advice.ListReaders},
+		"by a part that none has":             {two, Selection{Reader: "delta"}, "", problem.NotFound, "Beta Reader", advice.ListReaders},
+		"a reader without a card":             {two, Selection{Reader: "1"}, "", problem.NotFound, "no card in Alpha Reader 01", advice.ListReaders},
+		"by serial":                           {two, Selection{Serial: "FFFE22220001"}, "Beta Reader", "", "", advice.None},
+		"by another serial of the card":       {one, Selection{Serial: "OTHER"}, "Alpha Reader 00", "", "", advice.None},
+		"by the ending of a serial":           {two, Selection{Serial: "20001"}, "Beta Reader", "", "", advice.None},
+		"by serial as people write it":        {two, Selection{Serial: "fffe:2222:0001"}, "Beta Reader", "", "", advice.None},
+		"by an ending that several have":      {two, Selection{Serial: "0001"}, "", problem.NotFound, "FFFE22220001 in Beta Reader", advice.ListReaders},
+		"by a serial that none has":           {two, Selection{Serial: "77"}, "", problem.NotFound, "FFFE11110001 in Alpha Reader 00", advice.ListReaders},
+		"by serial and the wrong reader":      {two, Selection{Serial: "FFFE22220001", Reader: "0"}, "", problem.NotFound, "FFFE11110001", advice.ListReaders},
+		"by a serial where no card is":        {[]slot{{name: "Alpha"}}, Selection{Serial: "77"}, "", problem.NotFound, "None of the connected cards", advice.ListReaders},
+		"a busy card":                         {busy, Selection{Reader: "gamma"}, "", problem.CardBusy, "scdaemon", advice.None},
+		"by serial beside a busy card":        {busy, Selection{Serial: "11110001"}, "Alpha Reader 00", "", "", advice.None},
+		"by a serial that is on the busy one": {busy, Selection{Serial: "33330003"}, "", problem.CardBusy, "scdaemon", advice.None},
+		"by serial beside a broken card":      {broken, Selection{Serial: "22220001"}, "Beta Reader", "", "", advice.None},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &slots{list: test.readers}
 			l, err := deskWith(s, test.meant).Open(t.Context())
 			if test.place == "" {
 				var told *problem.Error
-				if !errors.As(err, &told) || told.Code != test.code || !strings.Contains(told.Error()+told.Try, test.says) {
+				if !errors.As(err, &told) || told.Code != test.code || !strings.Contains(told.Error(), test.says) || told.Next.Action != test.next {
 					t.Errorf("got %v", err)
 				}
 			} else if err != nil || l.Place() != test.place {

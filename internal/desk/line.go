@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -117,16 +118,16 @@ func (l *Line) take(ctx context.Context) error {
 // gone says whether a card is in the place of the one that was taken out.
 func (l *Line) gone(ctx context.Context, cause error) error {
 	if there, err := l.desk.present(ctx, l.reader); err == nil && there {
-		return Changed(l.reader, "It was taken out, and a card was put in, while cardctl did not hold it.", cause)
+		return Changed(l.reader, "The card was removed, and a card was inserted, while cardctl did not hold it.", cause)
 	}
 	p := problem.Wrap(problem.CardRemoved, cause, "the card was removed from "+l.reader)
-	return p.Because("It was taken out while cardctl did not hold it.")
+	return p.Because("This happened while cardctl did not hold it.").Advise(advice.Do(advice.ListReaders, advice.Switch(advice.Wait)))
 }
 
 // Changed is the error of another card than the one that was named.
 func Changed(place, why string, cause error) error {
-	p := problem.New(problem.CardChanged, "the card in %s is not the one that was named", place).
-		Because("%s", why).Hint("cardctl info")
+	p := problem.New(problem.CardChanged, "the card in %s is not the selected one", place).
+		Because("%s", why).Advise(advice.Do(advice.ShowCard))
 	p.Cause = cause
 	return p
 }
@@ -139,7 +140,7 @@ func (l *Line) Release() error {
 	verified := l.channel != nil && l.channel.Verified()
 	l.channel, l.held = nil, false
 	if err := l.connection.Release(verified); err != nil && !errors.Is(err, iso7816.ErrCardRemoved) {
-		return fmt.Errorf("let go of the card in %s: %w", l.reader, err)
+		return fmt.Errorf("release the card in %s: %w", l.reader, err)
 	}
 	return nil
 }
@@ -154,7 +155,7 @@ func (l *Line) LetGo() error {
 	connection := l.connection
 	l.connection, l.channel, l.held = nil, nil, false
 	if err := connection.Close(verified); err != nil {
-		return fmt.Errorf("let go of the card in %s: %w", l.reader, err)
+		return fmt.Errorf("release the card in %s: %w", l.reader, err)
 	}
 	return nil
 }

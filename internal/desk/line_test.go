@@ -150,10 +150,10 @@ func TestTheCardAfterItWasLetGo(t *testing.T) {
 		says      string
 	}{
 		"nothing happens":        {func(*tray) {}, "", ""},
-		"another card":           {func(r *tray) { r.insert("two") }, problem.CardChanged, "a card was put in"},
-		"a twin":                 {func(r *tray) { r.insert("one") }, problem.CardChanged, "a card was put in"},
-		"the same card again":    {func(r *tray) { r.card = ""; r.insert("one") }, problem.CardChanged, "a card was put in"},
-		"another that is in use": {func(r *tray) { r.insert("two"); r.busy = true }, problem.CardChanged, "a card was put in"},
+		"another card":           {func(r *tray) { r.insert("two") }, problem.CardChanged, "a card was inserted"},
+		"a twin":                 {func(r *tray) { r.insert("one") }, problem.CardChanged, "a card was inserted"},
+		"the same card again":    {func(r *tray) { r.card = ""; r.insert("one") }, problem.CardChanged, "a card was inserted"},
+		"another that is in use": {func(r *tray) { r.insert("two"); r.busy = true }, problem.CardChanged, "a card was inserted"},
 		"it is taken out":        {func(r *tray) { r.card = "" }, problem.CardRemoved, "removed from Alpha"},
 		// The reader did not notice: the comparison does.
 		"another behind the handle": {func(r *tray) { r.card = "two" }, problem.CardChanged, "It is two."},

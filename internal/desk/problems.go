@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -14,11 +15,12 @@ func Lost(err error) (p *problem.Error, known bool) {
 	switch {
 	case errors.Is(err, iso7816.ErrCardRemoved):
 		return problem.Wrap(problem.CardRemoved, err, "the card was removed").
-			Because("The card or its reader went away in the middle of the work."), true
+			Because("The card or its reader was removed while cardctl was using it.").
+			Advise(advice.Do(advice.ListReaders, advice.Switch(advice.Wait))), true
 	case errors.Is(err, iso7816.ErrCardReset):
 		return problem.Wrap(problem.CardBusy, err, "the card was reset by another program").
-			Because("What had been verified and selected on it is gone.").
-			Hint("the same command again"), true
+			Because("The reset cleared the verified PIN and the selected application.").
+			Advise(advice.Repeat()), true
 	}
 	return nil, false
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -89,23 +90,20 @@ func SimulatedProblem(err error, name string) error {
 	case errors.As(err, &busy):
 		p := problem.Wrap(problem.CardBusy, err, what+" is in use")
 		if busy.PID != 0 {
-			p.Because("Process %d holds it; where it is attached, it is in a reader of cardctl list-readers.", busy.PID)
+			p.Because("Process %d holds it. If that process has attached it, it is in a virtual reader.", busy.PID)
 		} else {
 			p.Because("Another process holds it.")
 		}
-		return p.Hint("cardctl list-readers")
+		return p.Advise(advice.Do(advice.ListReaders))
 	case errors.Is(err, cardsim.ErrNotFound):
 		return problem.Wrap(problem.NotFound, err, "there is no simulated card "+name).
-			Because("None has this name.").Hint("cardctl sim create %s", name)
-	case errors.Is(err, cardsim.ErrExists):
-		return problem.Wrap(problem.Refused, err, what+" exists").
-			Because("It would be overwritten.").Hint("cardctl sim delete %s", name)
+			Because("A simulated card must be created before it can be used.").Advise(advice.Do(advice.CreateSimulated).On(name))
 	case errors.Is(err, cardsim.ErrName):
-		return problem.Wrap(problem.Usage, err, "not a name of a simulated card")
+		return problem.Wrap(problem.Usage, err, "this cannot be the name of a simulated card")
 	case errors.Is(err, cardsim.ErrOptions):
-		return problem.Wrap(problem.Usage, err, what).Hint("cardctl sim create --help")
+		return problem.Wrap(problem.Usage, err, what)
 	case errors.Is(err, cardsim.ErrState):
-		return problem.Wrap(problem.Mismatch, err, what+" cannot be read").Hint("cardctl sim delete %s", name)
+		return problem.Wrap(problem.Mismatch, err, what+" cannot be read").Advise(advice.Do(advice.ListSimulated))
 	case err != nil:
 		return problem.Wrap(problem.Failed, err, what)
 	}

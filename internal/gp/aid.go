@@ -32,7 +32,7 @@ func ParseAID(text string) (AID, error) {
 // Check reports whether the length is that of an AID.
 func (a AID) Check() error {
 	if len(a) < MinAID || len(a) > MaxAID {
-		return fmt.Errorf("AID %s has %d bytes, and not %d to %d", a, len(a), MinAID, MaxAID)
+		return fmt.Errorf("AID %s has %d bytes; an AID has %d to %d", a, len(a), MinAID, MaxAID)
 	}
 	return nil
 }

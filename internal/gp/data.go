@@ -119,7 +119,7 @@ type Resources struct {
 }
 
 // ErrNotTold is a card that does not tell what was asked for.
-var ErrNotTold = errors.New("the card does not tell")
+var ErrNotTold = errors.New("the card does not report")
 
 // Resources reads the extended card resources, tag FF21. A card that has none
 // is ErrNotTold.

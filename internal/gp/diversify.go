@@ -3,6 +3,7 @@ package gp
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Diversification is how a card's keys are made of a master key and the key
@@ -17,11 +18,16 @@ const (
 	DiversificationKDF3  Diversification = "kdf3"  // NIST SP 800-108 with AES-CMAC
 )
 
+// DiversificationNames are the names of all ways of diversification.
+func DiversificationNames() []string {
+	return []string{string(DiversificationEMV), string(DiversificationVISA2), string(DiversificationKDF3)}
+}
+
 // ParseDiversification reads the name of a way of diversification.
 func ParseDiversification(name string) (Diversification, error) {
 	d := Diversification(name)
-	if !slices.Contains([]Diversification{NoDiversification, DiversificationEMV, DiversificationVISA2, DiversificationKDF3}, d) {
-		return "", fmt.Errorf("no diversification %q: there are emv, visa2 and kdf3", name)
+	if known := DiversificationNames(); name != "" && !slices.Contains(known, name) {
+		return "", fmt.Errorf("unknown diversification %q; valid methods: %s", name, strings.Join(known, ", "))
 	}
 	return d, nil
 }
@@ -33,7 +39,7 @@ func (k *KeySet) Diversify(d Diversification, kdd []byte) (*KeySet, error) {
 		return k.Clone(), nil
 	}
 	if len(kdd) != kddLength {
-		return nil, fmt.Errorf("key diversification data of %d bytes", len(kdd))
+		return nil, fmt.Errorf("the key diversification data have %d bytes", len(kdd))
 	}
 	var keys [3][]byte
 	for i, master := range k.all() {
@@ -54,7 +60,7 @@ func diversify(d Diversification, master, kdd []byte, purpose byte) ([]byte, err
 		return kdf(master, nil, context, len(master)), nil
 	}
 	if len(master) != keyLength128 {
-		return nil, fmt.Errorf("%w: diversification %s takes keys of 16 bytes, these have %d", ErrKeyFormat, d, len(master))
+		return nil, unusable("the diversification %s needs keys of 16 bytes, and these have %d", d, len(master))
 	}
 	half := kdd[4:10]
 	if d == DiversificationVISA2 {

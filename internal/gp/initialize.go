@@ -66,7 +66,7 @@ func ParseInitializeUpdate(answer []byte) (*InitializeUpdate, error) {
 		return nil, Protocol{SCP: u.SCP}.check()
 	}
 	if len(answer) != length {
-		return nil, malformed("INITIALIZE UPDATE of SCP%02X answered %d bytes, not %d", u.SCP, len(answer), length)
+		return nil, malformed("INITIALIZE UPDATE of SCP%02X answered %d bytes instead of %d", u.SCP, len(answer), length)
 	}
 	u.Challenge, rest = rest[:size:size], rest[size:]
 	u.Cryptogram, rest = rest[:size:size], rest[size:]

@@ -76,7 +76,7 @@ func parseKeyInformation(b []byte) (k KeyInformation, err error) {
 		// Key usage and key access follow, each with its length.
 		for range 2 {
 			if len(b) == 0 || len(b) < 1+int(b[0]) {
-				return k, malformed("key information of key %d version %d is cut", k.ID, k.Version)
+				return k, malformed("key information of key %d version %d is truncated", k.ID, k.Version)
 			}
 			b = b[1+int(b[0]):]
 		}
@@ -86,7 +86,7 @@ func parseKeyInformation(b []byte) (k KeyInformation, err error) {
 		return k, nil
 	}
 	if len(b)%2 != 0 {
-		return k, malformed("key information of key %d version %d is cut", k.ID, k.Version)
+		return k, malformed("key information of key %d version %d is truncated", k.ID, k.Version)
 	}
 	for ; len(b) > 0; b = b[2:] {
 		k.Components = append(k.Components, KeyComponent{Type: b[0], Length: int(b[1])})

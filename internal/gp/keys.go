@@ -56,6 +56,14 @@ const (
 // channel cannot use. It never repeats what was given.
 var ErrKeyFormat = errors.New("not a set of card keys")
 
+// keyFormatError is an ErrKeyFormat that says why.
+type keyFormatError string
+
+func (e keyFormatError) Error() string        { return string(e) }
+func (e keyFormatError) Is(target error) bool { return target == ErrKeyFormat }
+
+func unusable(format string, args ...any) error { return keyFormatError(fmt.Sprintf(format, args...)) }
+
 // KeySet is the three static keys of a secure channel (E.1.3, D.1.3; Amendment
 // D, 4.1.2). Each is 16 bytes, in SCP03 also 24 or 32, and all are of one
 // length. Whoever has a set wipes it.
@@ -68,10 +76,10 @@ func NewKeySet(enc, mac, dek []byte) (*KeySet, error) {
 	switch len(enc) {
 	case keyLength128, keyLength192, keyLength256:
 	default:
-		return nil, fmt.Errorf("%w: a key of %d bytes, and not of 16, 24 or 32", ErrKeyFormat, len(enc))
+		return nil, unusable("a key has %d bytes; card keys have 16, 24 or 32", len(enc))
 	}
 	if len(mac) != len(enc) || len(dek) != len(enc) {
-		return nil, fmt.Errorf("%w: the three keys are not of one length", ErrKeyFormat)
+		return nil, unusable("the three keys differ in length")
 	}
 	return &KeySet{
 		enc: secret.New(bytes.Clone(enc)),
@@ -85,7 +93,7 @@ func NewKeySet(enc, mac, dek []byte) (*KeySet, error) {
 func ParseKeySet(text *secret.Bytes) (*KeySet, error) {
 	parts := bytes.Split(bytes.TrimSpace(text.Reveal()), []byte(":"))
 	if len(parts) != 1 && len(parts) != 3 {
-		return nil, fmt.Errorf("%w: %d values, and not one key or ENC:MAC:DEK", ErrKeyFormat, len(parts))
+		return nil, unusable("the card keys are %d values; one key or ENC:MAC:DEK is needed", len(parts))
 	}
 	var keys [3][]byte
 	for i, part := range parts {
@@ -93,7 +101,7 @@ func ParseKeySet(text *secret.Bytes) (*KeySet, error) {
 		defer clear(key)
 		if _, err := hex.Decode(key, part); err != nil {
 			// The error of hex would repeat a character of the key.
-			return nil, fmt.Errorf("%w: a key is not hexadecimal", ErrKeyFormat)
+			return nil, unusable("a key is not hexadecimal")
 		}
 		keys[i] = key
 	}
@@ -143,7 +151,7 @@ func (k *KeySet) CheckValues(c Cipher) ([3]CheckValue, error) {
 // suits reports whether keys of this length exist with the cipher.
 func (k *KeySet) suits(c Cipher) error {
 	if c == TripleDES && k.Length() != keyLength128 {
-		return fmt.Errorf("%w: SCP01 and SCP02 use keys of 16 bytes, these have %d", ErrKeyFormat, k.Length())
+		return unusable("SCP01 and SCP02 need keys of 16 bytes, and these have %d", k.Length())
 	}
 	return nil
 }

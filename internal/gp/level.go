@@ -38,7 +38,7 @@ func ParseLevel(names string) (Level, error) {
 		name = strings.ToLower(strings.TrimSpace(name))
 		i := slices.Index(LevelNames(), name)
 		if i < 0 {
-			return LevelNone, fmt.Errorf("no security level %q: there are %s", name, strings.Join(LevelNames(), ", "))
+			return LevelNone, fmt.Errorf("unknown security level %q; valid levels: %s", name, strings.Join(LevelNames(), ", "))
 		}
 		l |= levelNames[i].level
 	}

@@ -34,7 +34,7 @@ func loadBlocks(size, block int) (int, error) {
 	framed := len(iso7816.AppendLength(iso7816.AppendTag(nil, tagLoadFile), size)) + size
 	count := (framed + block - 1) / block
 	if count > maxLoadBlocks {
-		return count, fmt.Errorf("%w, this one %d", ErrTooManyBlocks, count)
+		return count, fmt.Errorf("%w, and this one needs %d", ErrTooManyBlocks, count)
 	}
 	return count, nil
 }

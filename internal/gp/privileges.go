@@ -55,7 +55,7 @@ func ParsePrivileges(names string) (Privileges, error) {
 	for name := range strings.SplitSeq(names, ",") {
 		bits, ok := privilege(strings.ToLower(strings.TrimSpace(name)))
 		if !ok {
-			return 0, fmt.Errorf("no privilege %q: there are %s", strings.TrimSpace(name), strings.Join(PrivilegeNames(), ", "))
+			return 0, fmt.Errorf("unknown privilege %q; valid privileges: %s", strings.TrimSpace(name), strings.Join(PrivilegeNames(), ", "))
 		}
 		p |= bits
 	}

@@ -54,7 +54,7 @@ func (p Protocol) check() error {
 		known = []byte{0x05, 0x15}
 	case 2:
 		if slices.Contains([]byte{0x0A, 0x0B, 0x1A, 0x1B}, p.I) {
-			return fmt.Errorf("%w: %s is initiated implicitly, by the first command with a C-MAC, and not by INITIALIZE UPDATE", ErrProtocol, p)
+			return fmt.Errorf("%w: %s is initiated implicitly, by the first command with a C-MAC, and cardctl needs INITIALIZE UPDATE", ErrProtocol, p)
 		}
 		known = []byte{0x04, 0x05, 0x14, 0x15, 0x35, 0x44, 0x45, 0x54, 0x55, 0x64, 0x65, 0x74, 0x75}
 	case 3:
@@ -63,7 +63,7 @@ func (p Protocol) check() error {
 			return nil
 		}
 	default:
-		return fmt.Errorf("%w: the card speaks SCP%02X; SCP01, SCP02 and SCP03 are known", ErrProtocol, p.SCP)
+		return fmt.Errorf("%w: the card uses SCP%02X; supported are SCP01, SCP02 and SCP03", ErrProtocol, p.SCP)
 	}
 	if !slices.Contains(known, p.I) {
 		return fmt.Errorf("%w: %s is not defined", ErrProtocol, p)

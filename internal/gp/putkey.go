@@ -10,7 +10,7 @@ import (
 
 // ErrCheckValue is a card that answered other key check values than the keys
 // have.
-var ErrCheckValue = errors.New("the card's key check values are not those of the keys")
+var ErrCheckValue = errors.New("the card's key check values do not match the keys")
 
 // PutKeys is PUT KEY (11.8; Amendment D, 7.2) of a set of secure channel keys
 // with the key identifiers 1 to 3. replace is the version that goes away, 0 to
@@ -23,7 +23,7 @@ func (d *SecurityDomain) PutKeys(ctx context.Context, keys *KeySet, replace, ver
 		return ErrSessionClosed
 	}
 	if version > 0x7F {
-		return fmt.Errorf("key version %d is not one of 1 to 127", version)
+		return fmt.Errorf("key version %d is not in the range 1 to 127", version)
 	}
 	c := d.session.Protocol.Cipher()
 	values, err := keys.CheckValues(c)
@@ -69,7 +69,7 @@ func compareCheckValues(answer []byte, version byte, values [3]CheckValue) error
 		return nil
 	}
 	if answer[0] != version {
-		return fmt.Errorf("%w: it answered key version %d, not %d", ErrCheckValue, answer[0], version)
+		return fmt.Errorf("%w: it answered key version %d instead of %d", ErrCheckValue, answer[0], version)
 	}
 	if len(answer) == 1 {
 		return nil
@@ -79,7 +79,7 @@ func compareCheckValues(answer []byte, version byte, values [3]CheckValue) error
 	}
 	for i, value := range values {
 		if got := CheckValue(answer[1+i*len(value):]); got != value {
-			return fmt.Errorf("%w: key %d has %s, not %s", ErrCheckValue, i+1, got, value)
+			return fmt.Errorf("%w: key %d has %s instead of %s", ErrCheckValue, i+1, got, value)
 		}
 	}
 	return nil

@@ -13,11 +13,11 @@ import (
 var (
 	// ErrCardCryptogram is a card that does not have these keys, or does
 	// not mean them. Nothing that the card counts was tried.
-	ErrCardCryptogram = errors.New("the card's cryptogram does not fit these keys")
+	ErrCardCryptogram = errors.New("the card's cryptogram does not match these keys")
 
 	// ErrCardChallenge is a card challenge other than the one that the
 	// protocol defines.
-	ErrCardChallenge = errors.New("the card's challenge is not the one that the protocol defines")
+	ErrCardChallenge = errors.New("the card's challenge does not match the protocol")
 
 	// ErrKeyVersion is a card that answered with other keys than asked for.
 	ErrKeyVersion = errors.New("the card answered with another key version")
@@ -97,7 +97,7 @@ func initialize(ctx context.Context, ch *iso7816.Channel, c Credentials, host []
 		return nil, err
 	}
 	if c.KeyVersion != 0 && u.KeyVersion != c.KeyVersion {
-		return nil, fmt.Errorf("%w: %d, not %d", ErrKeyVersion, u.KeyVersion, c.KeyVersion)
+		return nil, fmt.Errorf("%w: %d instead of %d", ErrKeyVersion, u.KeyVersion, c.KeyVersion)
 	}
 	return u, nil
 }
@@ -108,11 +108,11 @@ func initialize(ctx context.Context, ch *iso7816.Channel, c Credentials, host []
 func protocolOf(u *InitializeUpdate, forced Protocol, told []Protocol) (Protocol, error) {
 	p := Protocol{SCP: u.SCP, I: u.I}
 	if forced.SCP != 0 && forced.SCP != u.SCP {
-		return p, fmt.Errorf("%w: SCP%02X was asked for, the card answered SCP%02X", ErrProtocol, forced.SCP, u.SCP)
+		return p, fmt.Errorf("%w: SCP%02X was requested, and the card answered SCP%02X", ErrProtocol, forced.SCP, u.SCP)
 	}
 	if u.SCP == 3 {
 		if forced.SCP != 0 && forced.I != u.I {
-			return p, fmt.Errorf("%w: %s was asked for, the card answered %s", ErrProtocol, forced, p)
+			return p, fmt.Errorf("%w: %s was requested, and the card answered %s", ErrProtocol, forced, p)
 		}
 		return p, p.check()
 	}
@@ -218,7 +218,7 @@ func newSession(ch *iso7816.Channel, u *InitializeUpdate, p Protocol, c Credenti
 	}
 	defer keys.Wipe()
 	if p.OneKey() && !keys.single() {
-		return nil, fmt.Errorf("%w: %s has one base key, and three different keys were given", ErrKeyFormat, p)
+		return nil, unusable("%s uses one base key, and three different keys were given", p)
 	}
 	s := &Session{
 		ch: ch, Protocol: p, Level: c.Level, KeyVersion: u.KeyVersion,
@@ -336,7 +336,7 @@ func (s *Session) extended(length int) (bool, error) {
 		return false, fmt.Errorf("%w: %d bytes", ErrTooLong, length)
 	}
 	if most := s.MaxData(maxExtended(s.ch.Capabilities())); length > most {
-		return false, fmt.Errorf("%w: %d bytes, %d at most", ErrTooLong, length, most)
+		return false, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLong, length, most)
 	}
 	return true, nil
 }

@@ -107,7 +107,7 @@ func (d *SecurityDomain) status(ctx context.Context, kind Kind, filter []byte, f
 		switch iso7816.StatusOf(err) {
 		case StatusMoreData:
 			if len(answer) == 0 {
-				return nil, malformed("GET STATUS has more data and sends none")
+				return nil, malformed("GET STATUS announces more data and sends none")
 			}
 			cmd.P2 = format | statusNext
 			continue
@@ -116,7 +116,7 @@ func (d *SecurityDomain) status(ctx context.Context, kind Kind, filter []byte, f
 		}
 		return all, err
 	}
-	return nil, malformed("GET STATUS has no end")
+	return nil, malformed("GET STATUS does not end")
 }
 
 // ParseStatus reads entries in the format of data objects E3 (table 11-36).
@@ -195,20 +195,20 @@ func ParseOldStatus(kind Kind, raw []byte) ([]Entry, error) {
 		e := Entry{Kind: normal(kind)}
 		var ok bool
 		if e.AID, raw, ok = cutAID(raw); !ok || len(raw) < 2 {
-			return nil, malformed("an entry of the registry is cut")
+			return nil, malformed("a registry entry is truncated")
 		}
 		e.LifeCycle, e.Privileges = LifeCycle(raw[0]), Privileges(raw[1])<<16
 		raw = raw[2:]
 		if kind == LoadFileWithModules {
 			if len(raw) == 0 {
-				return nil, malformed("an entry of the registry is cut")
+				return nil, malformed("a registry entry is truncated")
 			}
 			count := int(raw[0])
 			raw = raw[1:]
 			for range count {
 				var module AID
 				if module, raw, ok = cutAID(raw); !ok {
-					return nil, malformed("an entry of the registry is cut")
+					return nil, malformed("a registry entry is truncated")
 				}
 				e.Modules = append(e.Modules, module)
 			}

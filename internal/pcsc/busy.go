@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -32,8 +33,7 @@ func (e *BusyError) Error() string {
 func (e *BusyError) Problem() *problem.Error {
 	p := problem.Wrap(problem.CardBusy, e, e.Error())
 	if len(e.Holders) == 0 {
-		return p.Because("This system does not tell which one.").
-			Hint("close the other programs that use cards, then the same command again")
+		return p.Because("This system does not report which program it is.").Advise(advice.Do(advice.Diagnose))
 	}
 	names := make([]string, len(e.Holders))
 	for i, h := range e.Holders {
@@ -45,7 +45,7 @@ func (e *BusyError) Problem() *problem.Error {
 		p = p.Because("The program is one of these: %s.", strings.Join(names, ", "))
 	}
 	if e.Holders[0].Name == scdaemon {
-		return p.Hint("gpgconf --kill scdaemon")
+		return p.Advise(advice.Run("gpgconf", "--kill", scdaemon))
 	}
-	return p.Hint("close %s, then the same command again", e.Holders[0])
+	return p.Advise(advice.Say("Close %s, then run the same command again.", e.Holders[0]))
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -181,11 +182,11 @@ func serviceProblem(err error) error {
 	switch {
 	case errors.Is(err, codeNoService), errors.Is(err, codeServiceStopped), errors.Is(err, codeCommError):
 		p := problem.Wrap(problem.NotFound, err, "the PC/SC service is not running")
-		return p.Because("No answer from it [%s].", err).Hint("%s", startHint)
+		return p.Because("%s [%s].", notRunning, err).Advise(start())
 	case errors.Is(err, codeSecurityViolation):
 		p := problem.Wrap(problem.Failed, err, "the PC/SC service refused access")
 		return p.Because("Its policy does not allow this user to use card readers [%s].", err).
-			Hint("cardctl doctor")
+			Advise(advice.Do(advice.Diagnose))
 	}
 	return err
 }
@@ -194,15 +195,15 @@ func connectProblem(reader string, err error) error {
 	what := "reader " + reader
 	switch {
 	case errors.Is(err, codeUnknownReader), errors.Is(err, codeReaderUnavailable):
-		return problem.Wrap(problem.NotFound, err, what+": not there").
-			Because("The PC/SC service has no such reader now [%s].", err).Hint("cardctl list-readers")
+		return problem.Wrap(problem.NotFound, err, what+": not found").
+			Because("The PC/SC service no longer lists this reader [%s].", err).Advise(advice.Do(advice.ListReaders))
 	case errors.Is(err, codeNoSmartCard), errors.Is(err, codeRemovedCard):
 		return problem.Wrap(problem.NotFound, err, what+": no card").
-			Because("No card is in this reader [%s].", err).Hint("cardctl list-readers --wait")
+			Because("Insert a card into this reader [%s].", err).Advise(advice.Do(advice.ListReaders, advice.Switch(advice.Wait)))
 	case errors.Is(err, codeUnresponsiveCard), errors.Is(err, codeUnpoweredCard):
 		return problem.Wrap(problem.Failed, err, what+": the card does not answer").
-			Because("It may be the wrong way round, dirty or broken [%s].", err).
-			Hint("take the card out, put it back, then: cardctl list-readers")
+			Because("The card may be the wrong way round, dirty or broken [%s].", err).
+			Advise(advice.Do(advice.ListReaders, advice.Switch(advice.Wait)))
 	case errors.Is(err, codeProtocolMismatch):
 		return problem.Wrap(problem.NotSupported, err, what+": the card speaks neither T=0 nor T=1")
 	}

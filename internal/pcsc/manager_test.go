@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -51,17 +52,17 @@ func TestOpenProblems(t *testing.T) {
 	tests := []struct {
 		err  error
 		code problem.Code
-		hint string
+		next advice.Advice
 	}{
-		{codeNoService, problem.NotFound, startHint},
-		{codeServiceStopped, problem.NotFound, startHint},
-		{codeCommError, problem.NotFound, startHint},
-		{codeSecurityViolation, problem.Failed, "cardctl doctor"},
+		{codeNoService, problem.NotFound, start()},
+		{codeServiceStopped, problem.NotFound, start()},
+		{codeCommError, problem.NotFound, start()},
+		{codeSecurityViolation, problem.Failed, advice.Do(advice.Diagnose)},
 	}
 	for _, test := range tests {
 		_, err := open(t.Context(), Options{}, func() (system, error) { return nil, test.err })
 		var p *problem.Error
-		if !errors.As(err, &p) || p.Code != test.code || p.Try != test.hint {
+		if !errors.As(err, &p) || p.Code != test.code || !reflect.DeepEqual(p.Next, test.next) {
 			t.Errorf("%v: %#v", test.err, err)
 		}
 		if !strings.Contains(err.Error(), "[SCARD_") {
@@ -193,18 +194,20 @@ func TestConnectCanceled(t *testing.T) {
 }
 
 func TestBusyProblem(t *testing.T) {
+	release := advice.Run("gpgconf", "--kill", "scdaemon")
 	tests := []struct {
-		holders  []Process
-		why, try string
+		holders []Process
+		why     string
+		next    advice.Advice
 	}{
-		{nil, "This system does not tell which one.", "close the other programs"},
-		{[]Process{{1, "scdaemon"}}, "The program is scdaemon (process 1).", "gpgconf --kill scdaemon"},
-		{[]Process{{2, "firefox"}}, "The program is firefox (process 2).", "close firefox (process 2)"},
-		{[]Process{{1, "scdaemon"}, {2, "firefox"}}, "The program is one of these: scdaemon (process 1), firefox (process 2).", "gpgconf --kill scdaemon"},
+		{nil, "This system does not report which program it is.", advice.Do(advice.Diagnose)},
+		{[]Process{{1, "scdaemon"}}, "The program is scdaemon (process 1).", release},
+		{[]Process{{2, "firefox"}}, "The program is firefox (process 2).", advice.Say("Close firefox (process 2), then run the same command again.")},
+		{[]Process{{1, "scdaemon"}, {2, "firefox"}}, "The program is one of these: scdaemon (process 1), firefox (process 2).", release},
 	}
 	for _, test := range tests {
 		p := (&BusyError{Reader: "A", Holders: test.holders}).Problem()
-		if p.Code != problem.CardBusy || p.Why != test.why || !strings.HasPrefix(p.Try, test.try) {
+		if p.Code != problem.CardBusy || p.Why != test.why || !reflect.DeepEqual(p.Next, test.next) {
 			t.Errorf("%v: %+v", test.holders, p)
 		}
 	}

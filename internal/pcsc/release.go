@@ -10,7 +10,7 @@ import (
 
 // errWorking is a card that cannot be released, as a command that was given up
 // is still running on it. Close waits for its end, in the background.
-var errWorking = errors.New("the card is still working on a command that was given up")
+var errWorking = errors.New("the card is still working on an abandoned command")
 
 // Release ends the transaction. The handle stays connected, in shared mode: the
 // resource manager notes on it that the card was taken out or reset, where a

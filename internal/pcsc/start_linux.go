@@ -1,3 +1,8 @@
 package pcsc
 
-const startHint = "systemctl start pcscd.socket (or, without systemd, run pcscd as root)"
+import "github.com/cardctl/cardctl/internal/advice"
+
+const notRunning = "It does not answer; without systemd, run pcscd as root"
+
+// start starts the PC/SC daemon.
+func start() advice.Advice { return advice.Run("systemctl", "start", "pcscd.socket") }

@@ -2,4 +2,8 @@
 
 package pcsc
 
-const startHint = "start the PC/SC service (pcscd) of this system"
+import "github.com/cardctl/cardctl/internal/advice"
+
+const notRunning = "It does not answer"
+
+func start() advice.Advice { return advice.Do(advice.Diagnose) }

@@ -1,3 +1,8 @@
 package pcsc
 
-const startHint = "net start SCardSvr (as administrator)"
+import "github.com/cardctl/cardctl/internal/advice"
+
+const notRunning = "It does not answer; starting it requires an administrator"
+
+// start starts the PC/SC service.
+func start() advice.Advice { return advice.Run("net", "start", "SCardSvr") }

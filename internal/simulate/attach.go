@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -13,6 +14,9 @@ import (
 
 // DefaultAddress is where the virtual reader of Debian's vsmartcard-vpcd waits.
 const DefaultAddress = cardsim.DefaultAddress
+
+// secondAddress is where the second virtual reader of vsmartcard-vpcd waits.
+const secondAddress = "localhost:35964"
 
 // Attachment is a card in a virtual reader.
 type Attachment struct {
@@ -52,12 +56,20 @@ func (a *Attachment) explain(err error) error {
 	switch {
 	case errors.Is(err, cardsim.ErrNoReader):
 		return problem.Wrap(problem.NotFound, err, "no virtual reader at "+a.Address).
-			Because("Nobody waits for a card there: the PC/SC daemon does not run, or has no virtual reader.").
-			Hint("cardctl doctor; the virtual reader is in the Debian package vsmartcard-vpcd")
+			Because("The PC/SC daemon is not running, or has no virtual reader, which the Debian package vsmartcard-vpcd provides.").
+			Advise(advice.Do(advice.Diagnose))
 	case errors.Is(err, cardsim.ErrReaderOccupied):
-		return problem.Wrap(problem.CardBusy, err, "the virtual reader at "+a.Address+" does not take the card").
-			Because("Another card is in it, or the PC/SC daemon stands still.").
-			Hint("cardctl sim attach %s --address localhost:35964", a.Name)
+		return problem.Wrap(problem.CardBusy, err, "the virtual reader at "+a.Address+" does not accept the card").
+			Because("It holds another card, or the PC/SC daemon does not respond.").
+			Advise(advice.Repeat(advice.Set(advice.Address, a.otherAddress())))
 	}
 	return err
+}
+
+// otherAddress is that of the other of two virtual readers.
+func (a *Attachment) otherAddress() string {
+	if a.Address == secondAddress {
+		return DefaultAddress
+	}
+	return secondAddress
 }

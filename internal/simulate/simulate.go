@@ -5,6 +5,9 @@ package simulate
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -75,7 +78,7 @@ func find(cards *desk.SimulatedStore, name string) (Card, error) {
 			return c, nil
 		}
 	}
-	return Card{}, desk.SimulatedProblem(cardsim.ErrNotFound, name)
+	return Card{}, problem.New(problem.NotFound, "there is no simulated card %s", name).Advise(advice.Do(advice.ListSimulated))
 }
 
 // Options say what a card is made as.
@@ -93,7 +96,7 @@ func Create(ctx context.Context, cards *desk.SimulatedStore, name string, o Opti
 		return Card{}, err
 	}
 	if o.Latency < 0 || o.Latency > time.Minute {
-		return Card{}, problem.New(problem.Usage, "a latency of %s", o.Latency).Because("It is 0 to 1m.")
+		return Card{}, problem.New(problem.Usage, "the latency %s is out of range", o.Latency).Because("A latency is 0 to 1m.")
 	}
 	if o.OwnKeys {
 		keys, err := askKeys(ctx, a.Ask)
@@ -104,10 +107,27 @@ func Create(ctx context.Context, cards *desk.SimulatedStore, name string, o Opti
 		o.CardKeys = keys.Reveal()
 		defer wipe(o.CardKeys)
 	}
-	if err := store.Create(name, o.Options); err != nil {
+	if err := store.Create(name, o.Options); errors.Is(err, cardsim.ErrExists) {
+		return Card{}, taken(cards, name, err)
+	} else if err != nil {
 		return Card{}, desk.SimulatedProblem(err, name)
 	}
 	return find(cards, name)
+}
+
+// taken is the error of a name that a card has, with the next one that is free.
+func taken(cards *desk.SimulatedStore, name string, err error) error {
+	p := problem.Wrap(problem.Refused, err, "the simulated card "+name+" already exists").Because("It was not changed.")
+	list, err := List(cards)
+	if err != nil {
+		return p
+	}
+	for n := 2; ; n++ {
+		free := fmt.Sprintf("%s-%d", name, n)
+		if !slices.ContainsFunc(list, func(c Card) bool { return c.Name == free }) {
+			return p.Advise(advice.Repeat().On(free))
+		}
+	}
 }
 
 func askKeys(ctx context.Context, ask secret.Asker) (*gp.KeySet, error) {
@@ -118,7 +138,7 @@ func askKeys(ctx context.Context, ask secret.Asker) (*gp.KeySet, error) {
 	defer text.Wipe()
 	keys, err := gp.ParseKeySet(text)
 	if err != nil {
-		return nil, problem.Wrap(problem.Usage, err, "--"+string(secret.CardKeys))
+		return nil, problem.Wrap(problem.Usage, err, "the card keys cannot be used").Advise(advice.Repeat(advice.Ask(secret.CardKeys)))
 	}
 	return keys, nil
 }

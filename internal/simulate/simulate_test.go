@@ -55,7 +55,7 @@ func TestCreateWithOwnKeys(t *testing.T) {
 	store, o := newStore(t), javaCard()
 	o.OwnKeys = true
 	_, err := Create(t.Context(), store, "desk", o, keys("secretsecret"))
-	if !problem.Is(err, problem.Usage) || !strings.Contains(err.Error(), "--card-keys") || strings.Contains(err.Error(), "secretsecret") {
+	if !problem.Is(err, problem.Usage) || !strings.Contains(err.Error(), "card keys cannot be used") || strings.Contains(err.Error(), "secretsecret") {
 		t.Error(err)
 	}
 	if list, err := List(store); err != nil || len(list) != 0 {

@@ -48,7 +48,7 @@ func TestSwappedJavaCard(t *testing.T) {
 			line.Await(true)
 			d.Write("go-on", "", 0o600)
 			r := <-done
-			if r.Exit != 10 || !strings.Contains(r.String(), "not the one that was named") {
+			if r.Exit != 10 || !strings.Contains(r.String(), "is not the selected one") {
 				t.Errorf("exit status %d\n%v", r.Exit, r)
 			}
 			if stays := reader.Stays(); len(stays) != 2 || len(stays[1].Sent()) > 0 || stays[1].Changed() {
