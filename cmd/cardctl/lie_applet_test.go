@@ -178,14 +178,14 @@ var claims = []struct {
 	true func(aids []string, now string, fresh bool) bool
 }{
 	{regexp.MustCompile(`Nothing on the card was changed`), func(_ []string, now string, fresh bool) bool { return now == onlyOld && !fresh }},
-	{regexp.MustCompile(`[0-9A-F, ]+ (?:is|are) deleted, with the keys`), func(aids []string, now string, _ bool) bool {
+	{regexp.MustCompile(`[0-9A-F, ]+ (?:was|were) deleted, with the keys`), func(aids []string, now string, _ bool) bool {
 		return !slices.ContainsFunc(aids, func(aid string) bool { return strings.Contains(" "+now+" ", " "+aid+" ") })
 	}},
-	{regexp.MustCompile(`What was loaded is removed again`), func(_ []string, now string, _ bool) bool { return now == onlyOld || now == "" }},
+	{regexp.MustCompile(`What was loaded was deleted again`), func(_ []string, now string, _ bool) bool { return now == onlyOld || now == "" }},
 	{regexp.MustCompile(`has its old keys[.;]`), func(_ []string, _ string, fresh bool) bool { return !fresh }},
-	{regexp.MustCompile(`(?:has|took) the new keys, version`), func(_ []string, _ string, fresh bool) bool { return fresh }},
+	{regexp.MustCompile(`(?:has|accepted) the new keys, version`), func(_ []string, _ string, fresh bool) bool { return fresh }},
 	// A lie is no refusal, no room was missing, no key was wrong.
-	{regexp.MustCompile(`the card refused [^\[]*\[(?:6[1-5C]|6985|6F)|no room|keys are wrong|already on the card|does not have`), func([]string, string, bool) bool { return false }},
+	{regexp.MustCompile(`the card refused [^\[]*\[(?:6[1-5C]|6985|6F)|no room|too little free memory|keys are wrong|already on the card|does not have`), func([]string, string, bool) bool { return false }},
 }
 
 var anyAID = regexp.MustCompile(`[0-9A-F]{10,}`)

@@ -3,11 +3,13 @@ package applet
 import (
 	"context"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/family/javacard"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -116,7 +118,16 @@ func (c *card) ask(ctx context.Context, r secret.Request) (*gp.KeySet, error) {
 		return nil, err
 	}
 	defer text.Wipe()
-	return gp.ParseKeySet(text)
+	keys, err := gp.ParseKeySet(text)
+	if err != nil {
+		return nil, unusable(err, r.Name)
+	}
+	return keys, nil
+}
+
+// unusable is the problem of keys that a card cannot have.
+func unusable(err error, name secret.Name) *problem.Error {
+	return problem.Wrap(problem.Usage, err, "the card keys cannot be used").Advise(advice.Repeat(advice.Ask(name)))
 }
 
 // open opens the secure channel.

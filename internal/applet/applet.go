@@ -10,10 +10,12 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // unchanged is the state of a card that nothing was sent to that changes it, or
@@ -26,15 +28,15 @@ func deleted(list []gp.AID) string {
 	case 0:
 		return ""
 	case 1:
-		return fmt.Sprintf("%s is deleted, with the keys and data in it.", list[0])
+		return fmt.Sprintf("%s was deleted, with the keys and data in it.", list[0])
 	}
-	return fmt.Sprintf("%s are deleted, with the keys and data in them.", aids(list))
+	return fmt.Sprintf("%s were deleted, with the keys and data in them.", aids(list))
 }
 
 // mayBeDeleted is the state of a card that did not say whether it deleted
 // something.
 func mayBeDeleted(list ...gp.AID) string {
-	return fmt.Sprintf("It is not known whether the card deleted %s; cardctl applet list shows what is on it.", aids(list))
+	return fmt.Sprintf("It is not known whether the card deleted %s.", aids(list))
 }
 
 // explain turns an error of the card into what the user is told. What says
@@ -45,32 +47,35 @@ func explain(err error, what, state string) error {
 	}
 	p := problem.New(problem.Failed, "%s", what).Because("%s", problem.Sentences(problem.Sentence(err.Error()), state))
 	p.Cause = err
+	if state != "" && state != unchanged {
+		_ = p.Advise(advice.Do(advice.ListApplets))
+	}
 	switch {
 	case errors.Is(err, iso7816.ErrCardRemoved):
 		p.Code, p.What = problem.CardRemoved, what+": the card was removed"
-		_ = p.Because("%s", state).Hint("put the card back, and look at it with cardctl applet list")
+		_ = p.Because("%s", state).Advise(advice.Do(advice.ListReaders, advice.Switch(advice.Wait)))
 	case errors.Is(err, iso7816.ErrCardReset):
 		p.Code, p.What = problem.CardBusy, what+": another program reset the card"
-		_ = p.Because("%s", state).Hint("close the programs that use the card and run the command again")
+		_ = p.Because("%s", state).Advise(advice.Do(advice.Diagnose))
 	case errors.Is(err, gp.ErrNoSecurityDomain):
 		p.Code, p.What = problem.NotFound, what+": no security domain"
-		_ = p.Hint("the same command with --isd AID, if you know the AID of its security domain")
+		_ = p.Because("%s", problem.Sentences("The card does not answer to any well-known AID of a security domain.", state)).
+			Advise(advice.Repeat(advice.Fill(advice.Domain)))
 	case errors.Is(err, gp.ErrKeyFormat):
-		p.Code, p.What = problem.Usage, what+": these are no card keys"
-		_ = p.Hint("the same command with one key, or ENC:MAC:DEK, each of 32, 48 or 64 hexadecimal digits")
+		p.Code, p.What = problem.Usage, what+": the card keys cannot be used"
+		_ = p.Advise(advice.Repeat(advice.Ask(secret.CardKeys)))
 	case errors.Is(err, gp.ErrLevel):
 		p.Code, p.What = problem.NotSupported, what+": the card does not have this security level"
-		_ = p.Hint("the same command with another --security-level, or without")
+		_ = p.Advise(advice.Repeat().Without(advice.SecurityLevel))
 	case errors.Is(err, gp.ErrProtocol):
 		p.Code, p.What = problem.NotSupported, what+": the secure channel cannot be opened"
 	case errors.Is(err, gp.ErrTooLong):
 		p.Code = problem.NotSupported
 	case errors.Is(err, gp.ErrTooManyBlocks):
 		p.Code, p.What = problem.Mismatch, what+": the file is too long for this card"
-		_ = p.Hint("cardctl applet inspect shows what is long in the file; a card with extended length takes longer blocks")
+		_ = p.Advise(advice.Say("Use a card with extended length, which accepts longer blocks."))
 	case errors.Is(err, gp.ErrResponseMAC), errors.Is(err, gp.ErrMalformed):
 		p.What = what + ": the card's answer cannot be used"
-		_ = p.Hint("take the card out, put it back and look at it with cardctl applet list")
 	default:
 		statusProblem(p, err, what, state)
 	}
@@ -84,23 +89,23 @@ func statusProblem(p *problem.Error, err error, what, state string) {
 		return
 	}
 	p.What = what + ": " + refused.Error()
-	why := "The card gives no other reason."
+	why := "The card gave no other reason."
 	switch refused.Status {
 	case iso7816.StatusNoSpace:
-		why = "The card has no room for it."
-		_ = p.Hint("cardctl applet list")
+		why = "The card has too little free memory."
+		_ = p.Advise(advice.Do(advice.ListApplets))
 	case iso7816.StatusMemoryFailure:
-		why = "Its memory is full, or failed."
-		_ = p.Hint("cardctl applet list")
+		why = "The card's memory is full or has failed."
+		_ = p.Advise(advice.Do(advice.ListApplets))
 	case iso7816.StatusSecurityNotSatisfied:
-		why = "The security domain does not accept it with these keys, or at this security level."
+		why = "The security domain does not accept the command with these keys, or at this security level."
 	case iso7816.StatusINSNotSupported, iso7816.StatusCLANotSupported, iso7816.StatusFunctionNotSupported:
-		p.Code, why = problem.NotSupported, "The card does not know this command."
+		p.Code, why = problem.NotSupported, "The card does not support this command."
 	case iso7816.StatusReferenceNotFound, iso7816.StatusFileNotFound:
-		p.Code, why = problem.NotFound, "The card does not have what the command is about."
-		_ = p.Hint("cardctl applet list")
+		p.Code, why = problem.NotFound, "The card does not have the object of the command."
+		_ = p.Advise(advice.Do(advice.ListApplets))
 		if refused.Command == "SELECT" {
-			_ = p.Hint("cardctl info shows the AIDs that the card answers to")
+			_ = p.Advise(advice.Do(advice.ShowCard))
 		}
 	}
 	_ = p.Because("%s", problem.Sentences(why, state))

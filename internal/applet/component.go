@@ -86,18 +86,18 @@ func cutComponent(data []byte) (c Component, rest []byte, err error) {
 	}
 	c.Tag = data[0]
 	if _, ok := componentNames[c.Tag]; !ok {
-		return c, nil, badFile("%d is no tag of a component", c.Tag)
+		return c, nil, badFile("%d is not the tag of a component", c.Tag)
 	}
 	n := headerLength(c.Tag)
 	if len(data) < n {
-		return c, nil, badFile("the %s component is cut", c.Name())
+		return c, nil, badFile("the %s component is truncated", c.Name())
 	}
 	size := 0
 	for _, b := range data[1:n] {
 		size = size<<8 | int(b)
 	}
 	if size > len(data)-n {
-		return c, nil, badFile("the %s component says that it has %d bytes, %d are there", c.Name(), size, len(data)-n)
+		return c, nil, badFile("the %s component states %d bytes, and has %d", c.Name(), size, len(data)-n)
 	}
 	if size == 0 {
 		return c, nil, badFile("the %s component is empty", c.Name())
@@ -117,7 +117,7 @@ func read(c Component) *reader { return &reader{name: c.Name(), rest: c.info()} 
 
 func (r *reader) bytes(n int) []byte {
 	if r.err != nil || n > len(r.rest) {
-		r.fail("is cut")
+		r.fail("is truncated")
 		return make([]byte, n)
 	}
 	b := r.rest[:n:n]
@@ -181,7 +181,7 @@ const (
 func (f *File) header(c Component) error {
 	r := read(c)
 	if string(r.bytes(len(magic))) != magic && r.err == nil {
-		return badFile("the Header component does not begin with DECAFFED")
+		return badFile("the Header component does not start with DECAFFED")
 	}
 	minor, major := r.u1(), r.u1()
 	f.CAPVersion = Version{major, minor}
@@ -190,7 +190,7 @@ func (f *File) header(c Component) error {
 		return r.err
 	}
 	if major != 2 || minor < 1 || minor > 3 {
-		return badFile("it has version %s of the CAP format, and 2.1 to 2.3 are known", f.CAPVersion)
+		return badFile("it has version %s of the CAP format; versions 2.1 to 2.3 are supported", f.CAPVersion)
 	}
 	if f.flags&flagExtended != 0 {
 		return errExtended()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -252,7 +253,7 @@ func TestNewKeysStayUnlessTheyWereRefused(t *testing.T) {
 	}
 	card := &liar{newFakeCard(t), 0xD8, 0x6A80, false}
 	o := SetKeysOptions{File: filepath.Join(t.TempDir(), "keys"), Generate: true}
-	if _, err := card.access("").setKeys(t, o); err == nil || !strings.Contains(err.Error(), "The card has its old keys.") {
+	if _, err := card.access("").setKeys(t, o); err == nil || !strings.Contains(err.Error(), "The card still has its old keys.") {
 		t.Error(err)
 	}
 	if _, err := os.Stat(o.File); !errors.Is(err, fs.ErrNotExist) {
@@ -294,11 +295,11 @@ func TestHintsDeleteOnlyWhatWasNamed(t *testing.T) {
 	card := withSample(t)
 	var p *problem.Error
 	_, err := card.access(defaultKey, "").install(t, InstallOptions{File: f, Applets: f.Applets[1:]})
-	if !errors.As(err, &p) || strings.Contains(p.Try, "--replace") || !strings.Contains(p.Error(), "would delete F00000000101 too") {
-		t.Errorf("%v, %s", err, p.Try)
+	if !errors.As(err, &p) || p.Unless != nil || p.Next.Action != advice.ListApplets || !strings.Contains(p.Error(), "would delete F00000000101 too") {
+		t.Errorf("%v, %+v", err, p)
 	}
 	_, err = card.access(defaultKey, "").install(t, InstallOptions{File: f, Applets: f.Applets[:1]})
-	if !errors.As(err, &p) || !strings.Contains(p.Try, "--replace") {
-		t.Errorf("%v, %s", err, p.Try)
+	if !errors.As(err, &p) || !slices.Equal(p.Unless, []advice.Value{advice.Switch(advice.Replace)}) || p.Next.Action != advice.ListApplets {
+		t.Errorf("%v, %+v", err, p)
 	}
 }

@@ -88,7 +88,7 @@ func (w *deletion) look(ctx context.Context) (_ wording, err error) {
 	}
 	what := aids(w.victims)
 	if w.related {
-		what = fmt.Sprintf("the package %s and everything that was installed from it", w.o.AID)
+		what = fmt.Sprintf("the package %s and everything installed from it", w.o.AID)
 	}
 	return func(card string) advice.Question {
 		return advice.Question{Deed: "Delete " + what + " from", Subject: card, Lost: "The keys and data in it will be lost."}
@@ -108,20 +108,21 @@ func (w *deletion) kindOf(aid gp.AID) gp.Kind {
 // to find the instances of the package itself, because it does not tell them.
 func (w *deletion) choose() (victims []gp.AID, related bool, err error) {
 	if w.o.AID.Equal(w.domain.AID()) {
-		return nil, false, problem.New(problem.Refused, "%s is the security domain itself", w.o.AID)
+		return nil, false, problem.New(problem.Refused, "%s is the security domain itself", w.o.AID).
+			Because("Without its security domain, a card cannot be managed.").Advise(advice.Do(advice.ListApplets))
 	}
 	if find(w.applications, w.o.AID) != nil {
 		return []gp.AID{w.o.AID}, false, nil
 	}
 	if find(w.files, w.o.AID) == nil {
-		return nil, false, problem.New(problem.NotFound, "the card has no application and no package %s", w.o.AID).
-			Hint("cardctl applet list")
+		return nil, false, problem.New(problem.NotFound, "the card has no application or package %s", w.o.AID).
+			Advise(advice.Do(advice.ListApplets))
 	}
 	instances, told := w.instancesOf(w.o.AID)
 	if len(instances) > 0 && !w.o.WithApplets {
 		return nil, false, problem.New(problem.Refused, "the package %s has instances", w.o.AID).
-			Because("They are %s.", aids(instances)).
-			Hint("--with-applets")
+			Because("Applications installed from it: %s.", aids(instances)).
+			Advise(advice.Do(advice.ListApplets)).AllowedBy(advice.Switch(advice.WithApplets))
 	}
 	if w.o.WithApplets && !told {
 		return []gp.AID{w.o.AID}, true, nil
@@ -133,7 +134,7 @@ func (w *deletion) choose() (victims []gp.AID, related bool, err error) {
 func (w *deletion) verify(ctx context.Context) error {
 	entries, err := w.domain.Status(ctx, w.kindOf(w.o.AID), w.o.AID)
 	if err == nil && find(entries, w.o.AID) != nil {
-		err = problem.New(problem.Failed, "the card confirmed the deletion and still has %s", w.o.AID)
+		err = problem.New(problem.Failed, "the card confirmed the deletion and still has %s", w.o.AID).Advise(advice.Do(advice.ListApplets))
 	}
 	return err
 }

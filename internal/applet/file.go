@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -58,9 +59,9 @@ func sentenceOf(format string, args ...any) string {
 }
 
 func errExtended() error {
-	p := badFile("it is a CAP file in the extended format (.capx), with several packages, and no card that GlobalPlatform 2.3.1 describes takes it in one load file")
+	p := badFile("it is a CAP file in the extended format (.capx), which cards do not accept as one load file")
 	p.Code = problem.Mismatch
-	return p.Hint("convert the package again for the compact format, without several packages in one file")
+	return p.Advise(advice.Say("Convert the package again in the compact format, with one package per file."))
 }
 
 // ReadFile reads a CAP or IJC file. A file that is none is a problem.Mismatch.
@@ -103,7 +104,7 @@ func Parse(data []byte) (*File, error) {
 		f.Format = FormatIJC
 		components, err = split(data)
 	default:
-		return nil, badFile("it begins neither as a ZIP archive nor with a Header component")
+		return nil, badFile("it starts neither as a ZIP archive nor with a Header component")
 	}
 	if err != nil {
 		return nil, err
@@ -129,7 +130,7 @@ func (f *File) take(components []Component) error {
 	byTag := map[byte]Component{}
 	for _, c := range components {
 		if _, twice := byTag[c.Tag]; twice {
-			return badFile("the %s component is there twice", c.Name())
+			return badFile("the %s component occurs twice", c.Name())
 		}
 		byTag[c.Tag] = c
 	}
@@ -159,10 +160,10 @@ func (f *File) take(components []Component) error {
 		}
 	}
 	if (f.flags&flagApplet != 0) != (len(f.Applets) > 0) {
-		return badFile("the Header component and the Applet component do not agree whether there are applets")
+		return badFile("the Header and Applet components disagree about whether there are applets")
 	}
 	if len(f.Imports) != d.imports || len(f.Applets) != d.applets {
-		return badFile("the Directory component counts %d imports and %d applets, there are %d and %d", d.imports, d.applets, len(f.Imports), len(f.Applets))
+		return badFile("the Directory component counts %d imports and %d applets, and the file has %d and %d", d.imports, d.applets, len(f.Imports), len(f.Applets))
 	}
 	for _, tag := range loadOrder() {
 		if c, ok := byTag[tag]; ok {
@@ -182,7 +183,7 @@ func (d directory) compare(byTag map[byte]Component) error {
 		case !there && size > 0 && tag != tagDescriptor && tag != tagDebug:
 			return badFile("the %s component is missing", componentNames[tag])
 		case there && len(c.info()) != size && (size > 0 || tag != tagDebug):
-			return badFile("the %s component has %d bytes, the Directory component says %d", c.Name(), len(c.info()), size)
+			return badFile("the %s component has %d bytes, and the Directory component states %d", c.Name(), len(c.info()), size)
 		}
 	}
 	return nil
@@ -212,7 +213,16 @@ func (f *File) Hash(algorithm string, descriptor, debug bool) ([]byte, error) {
 		sum := sha256.Sum256(data)
 		return sum[:], nil
 	}
-	return nil, problem.New(problem.Usage, "no load file hash %q", algorithm).Hint("sha1 or sha256")
+	return nil, problem.New(problem.Usage, "unknown load file hash %q", algorithm).
+		Because("Valid hashes: sha1, sha256, auto.").Advise(advice.Repeat(advice.Switch(advice.LoadHash)))
+}
+
+// listed is which applets the file has.
+func (f *File) listed() string {
+	if len(f.Applets) == 0 {
+		return "It is a library, and has no applets."
+	}
+	return "Applets: " + aids(f.Applets) + "."
 }
 
 // hasApplet reports whether the file has an applet with this AID.

@@ -100,7 +100,7 @@ func (w *installation) run(ctx context.Context) error {
 func (w *installation) question() wording {
 	room := ""
 	if m := w.plan.Memory; m != nil && m.NonVolatile < w.plan.LoadSize && !mostOf16Bits(m.NonVolatile) {
-		room = fmt.Sprintf(" The new package needs %d bytes and %d are free: it fits only if this frees enough.", w.plan.LoadSize, m.NonVolatile)
+		room = fmt.Sprintf(" The new package needs %d bytes, and %d are free, so it fits only if this frees enough.", w.plan.LoadSize, m.NonVolatile)
 	}
 	what := aids(w.plan.Deletes)
 	return func(card string) advice.Question {
@@ -128,7 +128,7 @@ func (w *installation) look(ctx context.Context) (question wording, err error) {
 
 // compare reads what is on the card and holds the plan against it.
 func (w *installation) compare(ctx context.Context) (err error) {
-	w.step("looking at the card", 0)
+	w.step("reading the card", 0)
 	if w.applications, err = w.domain.Status(ctx, gp.Application, nil); err != nil {
 		return err
 	}
@@ -169,9 +169,9 @@ func (w *installation) room(ctx context.Context) error {
 	}
 	w.plan.Memory = &javacard.Memory{NonVolatile: memory.NonVolatile, Volatile: memory.Volatile}
 	if len(w.plan.Deletes) == 0 && memory.NonVolatile < w.plan.LoadSize && !mostOf16Bits(memory.NonVolatile) {
-		return problem.New(problem.Failed, "the card has no room for it").
+		return problem.New(problem.Failed, "the card has no room for the package").
 			Because("The package needs %d bytes, and %d are free.", w.plan.LoadSize, memory.NonVolatile).
-			Hint("cardctl applet list")
+			Advise(advice.Do(advice.ListApplets))
 	}
 	return nil
 }
@@ -325,8 +325,8 @@ func (w *installation) signed(refused error) error {
 	}
 	for _, e := range w.applications {
 		if e.Privileges.Has(gp.MandatedDAPVerification) {
-			p := problem.New(problem.NotSupported, "the card wants load files signed, and this one is not").
-				Because("The security domain %s verifies a signature (DAP) of each; the card answered %04X.", e.AID, uint16(status))
+			p := problem.New(problem.NotSupported, "the card requires signed load files, and this one is not signed").
+				Because("The security domain %s verifies a signature (DAP) of each load file; the card answered %04X.", e.AID, uint16(status))
 			p.Cause = refused
 			return p
 		}
@@ -399,10 +399,11 @@ func (w *installation) verify(ctx context.Context) error {
 	for _, aid := range wanted {
 		e := find(entries, aid)
 		if e == nil {
-			return problem.New(problem.Failed, "the card confirmed the installation and does not have %s", aid)
+			return problem.New(problem.Failed, "the card confirmed the installation and does not have %s", aid).Advise(advice.Do(advice.ListApplets))
 		}
 		if kind == gp.Application && e.LifeCycle&0x07 != gp.ApplicationSelectable {
-			return problem.New(problem.Failed, "%s is on the card and cannot be selected: it is %s", aid, e.State())
+			return problem.New(problem.Failed, "%s is on the card and cannot be selected", aid).
+				Because("Its state is %s.", e.State()).Advise(advice.Do(advice.ListApplets))
 		}
 	}
 	return nil

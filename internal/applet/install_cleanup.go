@@ -22,9 +22,7 @@ func (w *installation) cleanUp(ctx context.Context, cause error) error {
 	if !w.loaded {
 		return cause
 	}
-	stayed := fmt.Sprintf("The package %s may be on the card; cardctl applet list shows it, cardctl applet delete %s --with-applets removes it.",
-		w.plan.Package.AID, w.plan.Package.AID)
-	w.state = problem.Sentences(replaced, stayed)
+	w.state = problem.Sentences(replaced, fmt.Sprintf("The package %s may be on the card.", w.plan.Package.AID))
 	if errors.Is(cause, iso7816.ErrCardRemoved) || errors.Is(cause, iso7816.ErrCardReset) {
 		return cause
 	}
@@ -32,7 +30,7 @@ func (w *installation) cleanUp(ctx context.Context, cause error) error {
 	defer cancel()
 	w.step("cleaning up", 0)
 	if w.remove(ctx, cause) == nil {
-		w.state = problem.Sentences(replaced, "What was loaded is removed again.")
+		w.state = problem.Sentences(replaced, "What was loaded was deleted again.")
 	}
 	return w.sized(ctx, cause)
 }
@@ -82,6 +80,6 @@ func (w *installation) sized(ctx context.Context, cause error) error {
 	if err != nil {
 		return cause
 	}
-	w.state = problem.Sentences(w.state, fmt.Sprintf("The package has %d bytes; the card says that %d are free.", w.plan.LoadSize, memory.NonVolatile))
+	w.state = problem.Sentences(w.state, fmt.Sprintf("The package has %d bytes; the card reports that %d are free.", w.plan.LoadSize, memory.NonVolatile))
 	return cause
 }

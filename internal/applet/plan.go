@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/family/javacard"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -79,39 +80,45 @@ func (o *InstallOptions) check() (*Plan, error) {
 			o.Applets = o.File.Applets
 		default:
 			return nil, problem.New(problem.Usage, "the file has %d applets", len(o.File.Applets)).
-				Because("They are %s.", aids(o.File.Applets)).Hint("the same command with --applet AID, once for each that shall be installed")
+				Because("Applets: %s.", aids(o.File.Applets)).
+				Advise(advice.Repeat(advice.Set(advice.Applet, o.File.Applets[0].String())))
 		}
 	}
 	if len(o.Instances) > len(o.Applets) {
-		return nil, problem.New(problem.Usage, "%d instance AIDs for %d applets", len(o.Instances), len(o.Applets))
+		return nil, problem.New(problem.Usage, "%d instance AIDs for %d applets", len(o.Instances), len(o.Applets)).
+			Because("Each applet to install gets at most one.").Advise(advice.Repeat().Without(advice.Instance))
 	}
 	p := &Plan{Package: o.File.Package, Deletes: []gp.AID{}, Instances: []InstancePlan{}, DryRun: o.DryRun}
 	for i, applet := range o.Applets {
 		if !o.File.hasApplet(applet) {
-			return nil, problem.New(problem.Mismatch, "the file has no applet %s", applet).Because("It has %s.", aids(o.File.Applets))
+			return nil, problem.New(problem.Mismatch, "the file has no applet %s", applet).
+				Because("%s", o.File.listed()).Advise(advice.Repeat().Without(advice.Applet))
 		}
 		instance := InstancePlan{Applet: applet, AID: applet, Privileges: o.Privileges.Names()}
 		if i < len(o.Instances) {
 			instance.AID = o.Instances[i]
 		}
 		if err := instance.AID.Check(); err != nil {
-			return nil, problem.Wrap(problem.Usage, err, "--instance")
+			return nil, problem.Wrap(problem.Usage, err, "the instance AID is not valid")
 		}
 		if slices.ContainsFunc(p.Instances, func(q InstancePlan) bool { return q.AID.Equal(instance.AID) }) {
-			return nil, problem.New(problem.Usage, "two instances would have the AID %s", instance.AID)
+			return nil, problem.New(problem.Usage, "two instances would have the AID %s", instance.AID).
+				Because("On a card, every AID is unique.").Advise(advice.Repeat().Without(advice.Instance))
 		}
 		if instance.AID.Equal(p.Package.AID) {
-			return nil, problem.New(problem.Usage, "the instance would have the AID of its package, %s", instance.AID)
+			return nil, problem.New(problem.Usage, "the instance would have the AID of its package, %s", instance.AID).
+				Because("On a card, every AID is unique.").Advise(advice.Repeat().Without(advice.Instance))
 		}
 		p.Instances = append(p.Instances, instance)
 	}
 	if len(o.Instances) > 0 && len(p.Instances) == 0 {
-		return nil, problem.New(problem.Usage, "the file has no applet that an instance could be made of")
+		return nil, problem.New(problem.Usage, "the file has no applet to install").
+			Because("It is a library, which has no instances.").Advise(advice.Repeat().Without(advice.Instance))
 	}
 	const roomForParameters = 127 // what fits INSTALL beside three AIDs and a MAC
 	if len(o.Parameters) > roomForParameters {
-		return nil, problem.New(problem.Usage, "%d bytes of parameters", len(o.Parameters)).
-			Because("INSTALL has room for %d.", roomForParameters)
+		return nil, problem.New(problem.Usage, "the install parameters are %d bytes long", len(o.Parameters)).
+			Because("INSTALL has room for %d bytes.", roomForParameters)
 	}
 	if o.LoadHash != "" && o.LoadHash != "auto" {
 		if _, err := o.File.Hash(o.LoadHash, o.Descriptor, o.Debug); err != nil {
@@ -175,10 +182,11 @@ func (p *Plan) compare(r *registry, f *File, replace bool) error {
 		}
 		if there == nil {
 			return problem.New(problem.NotFound, "the package imports %s %s, which the card does not have", missing.AID, missing.Version).
-				Hint("install that package first")
+				Because("That package must be installed first.").Advise(advice.Do(advice.ListApplets))
 		}
 		if v := there.Version; len(v) == 2 && (v[0] != missing.Version.Major || v[1] < missing.Version.Minor) {
-			return problem.New(problem.Mismatch, "the package imports %s %s, the card has %d.%d", missing.AID, missing.Version, v[0], v[1])
+			return problem.New(problem.Mismatch, "the package imports %s %s, and the card has %d.%d", missing.AID, missing.Version, v[0], v[1]).
+				Advise(advice.Do(advice.ListApplets))
 		}
 	}
 	belongs, _ := r.instancesOf(p.Package.AID)
@@ -200,34 +208,37 @@ func (p *Plan) compare(r *registry, f *File, replace bool) error {
 			p.Deletes = append([]gp.AID{i.AID}, p.Deletes...)
 			continue
 		}
-		why := "The card does not tell what it was installed from."
+		why := "The card does not report which package it was installed from."
 		if there.File != nil {
 			why = fmt.Sprintf("It was installed from the package %s.", there.File)
 		}
-		return problem.New(problem.Refused, "an application %s is already on the card", i.AID).Because("%s", why).
-			Hint("--instance AID gives the new one another AID; cardctl applet delete %s removes the old one", i.AID)
+		next := advice.Do(advice.ListApplets)
+		if len(p.Instances) == 1 {
+			next = advice.Repeat(advice.Fill(advice.Instance))
+		}
+		return problem.New(problem.Refused, "an application %s is already on the card", i.AID).Because("%s", why).Advise(next)
 	}
 	if e := find(r.applications, p.Package.AID); e != nil {
-		return problem.New(problem.Refused, "an application on the card has the AID of the package, %s", p.Package.AID)
+		return problem.New(problem.Refused, "an application on the card has the AID of the package, %s", p.Package.AID).
+			Advise(advice.Do(advice.ListApplets))
 	}
 	return nil
 }
 
-// inTheWay is a package that is on the card already. --replace is the way on only
-// where it deletes nothing that was not named.
+// inTheWay is a package that is on the card already. It may be replaced only where
+// that deletes nothing that was not named.
 func (p *Plan) inTheWay(belongs []gp.AID) error {
-	in := problem.New(problem.Refused, "the package %s is already on the card", p.Package.AID)
+	in := problem.New(problem.Refused, "the package %s is already on the card", p.Package.AID).Advise(advice.Do(advice.ListApplets))
 	if len(belongs) == 0 {
-		return in.Because("Nothing was installed from it.").Hint("the same command with --replace")
+		return in.Because("No applications were installed from it.").AllowedBy(advice.Switch(advice.Replace))
 	}
 	others := slices.DeleteFunc(slices.Clone(belongs), func(aid gp.AID) bool {
 		return slices.ContainsFunc(p.Instances, func(i InstancePlan) bool { return i.AID.Equal(aid) })
 	})
 	if len(others) == 0 {
-		return in.Because("It has the instances %s.", aids(belongs)).Hint("the same command with --replace")
+		return in.Because("Applications installed from it: %s.", aids(belongs)).AllowedBy(advice.Switch(advice.Replace))
 	}
-	return in.Because("It has the instances %s. Replacing the package would delete %s too, with the keys and data in it.", aids(belongs), aids(others)).
-		Hint("cardctl applet list")
+	return in.Because("Applications installed from it: %s. Replacing the package would delete %s too, with the keys and data in it.", aids(belongs), aids(others))
 }
 
 func aids(list []gp.AID) string {

@@ -121,7 +121,7 @@ func parseCommand(line int, words []string) (*command, error) {
 	c := &command{line: line, name: strings.ToLower(words[0]), options: map[string]string{}}
 	needed, ok := scriptCommands[c.name]
 	if !ok {
-		return nil, scriptError(line, "no command %s", shown(words[0])).Hint("cardctl applet script --help lists the commands that it knows")
+		return nil, scriptError(line, "unknown command %s", shown(words[0]))
 	}
 	if c.name == printCommand {
 		c.text = strings.Join(words[1:], " ")
@@ -145,7 +145,7 @@ func parseCommand(line int, words []string) (*command, error) {
 		}
 		// GPShell takes the last; of two keys nobody knows which is meant.
 		if kind == hexKey && c.has(option) {
-			return nil, scriptError(line, "%s: %s is there twice", c.name, option)
+			return nil, scriptError(line, "%s: %s is given twice", c.name, option)
 		}
 		c.options[option] = value
 	}
@@ -173,12 +173,12 @@ func (k kindOf) check(value string) error {
 	switch k {
 	case number:
 		if n, err := parseNumber(value); err != nil || n < 0 {
-			return fmt.Errorf("is no number")
+			return fmt.Errorf("is not a number")
 		}
 		return nil
 	case derivation:
 		if _, ok := derivations[strings.ToLower(value)]; !ok {
-			return fmt.Errorf("is none of none, visa2 and emvcps11")
+			return fmt.Errorf("is not one of none, visa2 and emvcps11")
 		}
 		return nil
 	case hexByte, hexData, hexAID, hexKey:
@@ -190,9 +190,9 @@ func (k kindOf) check(value string) error {
 	case k == hexByte && len(data) != 1:
 		return fmt.Errorf("is not one byte")
 	case k == hexAID && gp.AID(data).Check() != nil:
-		return fmt.Errorf("has %d bytes, and an AID %d to %d", len(data), gp.MinAID, gp.MaxAID)
+		return fmt.Errorf("has %d bytes; an AID has %d to %d", len(data), gp.MinAID, gp.MaxAID)
 	case k == hexKey && len(data) != 16 && len(data) != 24 && len(data) != 32:
-		return fmt.Errorf("has %d bytes, and a key 16, 24 or 32", len(data))
+		return fmt.Errorf("has %d bytes; a key has 16, 24 or 32", len(data))
 	}
 	return nil
 }
@@ -211,11 +211,11 @@ var derivations = map[string]gp.Diversification{
 func (c *command) check() error {
 	for _, option := range []string{"-priv", "-keyver", "-newkeyver", "-keyind", "-security", "-scpimpl", "-dataformat", "-dataencryption"} {
 		if c.number(option) > 0xFF {
-			return scriptError(c.line, "%s: %s is more than a byte", c.name, option)
+			return scriptError(c.line, "%s: %s is greater than 255", c.name, option)
 		}
 	}
 	if n := len(c.hex("-identifier")); c.has("-identifier") && n != 1 && n != 2 {
-		return scriptError(c.line, "%s: -identifier has %d bytes, and a tag 1 or 2", c.name, n)
+		return scriptError(c.line, "%s: -identifier has %d bytes; a tag has 1 or 2", c.name, n)
 	}
 	if strings.HasPrefix(c.name, "send_apdu") && len(c.hex("-apdu")) < 4 {
 		return scriptError(c.line, "%s: an APDU has at least 4 bytes", c.name)
@@ -223,7 +223,7 @@ func (c *command) check() error {
 	switch c.name {
 	case "put_sc_key":
 		if v := c.number("-newkeyver"); v > 0x7F {
-			return scriptError(c.line, "put_sc_key: -newkeyver is %d, and a key version 127 at most", v)
+			return scriptError(c.line, "put_sc_key: -newkeyver is %d; a key version is at most 127", v)
 		}
 	case "open_sc":
 	case "delete_key":
@@ -251,7 +251,7 @@ func (c *command) check() error {
 		}
 	}
 	if len(lengths) != 1 {
-		return scriptError(c.line, "%s: the keys are not of one length", c.name)
+		return scriptError(c.line, "%s: the keys differ in length", c.name)
 	}
 	return nil
 }

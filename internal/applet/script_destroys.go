@@ -11,7 +11,7 @@ func (c *command) destroys() string {
 	case "delete":
 		return fmt.Sprintf("deletes %s", c.aid("-aid"))
 	case "delete_key":
-		return fmt.Sprintf("deletes card keys of version %d", c.number("-keyver"))
+		return fmt.Sprintf("deletes the card keys of version %d", c.number("-keyver"))
 	case "put_sc_key":
 		return "replaces card keys"
 	case "send_apdu", "send_apdu_nostop":

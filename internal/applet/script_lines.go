@@ -123,7 +123,7 @@ func (p *scriptParser) substitute(word string) (string, error) {
 		}
 		value := p.variable(name)
 		if value == "" {
-			return "", fmt.Errorf("the environment has no %s", name)
+			return "", fmt.Errorf("the environment variable %s is not set", name)
 		}
 		out.WriteString(value)
 		word = after
@@ -172,9 +172,9 @@ func (c *command) encryptWith(channel *command) error {
 		return channel.check()
 	case !known:
 		return scriptError(c.line, "put_sc_key needs a key to encrypt with").
-			Hint("-kek_key in the open_sc of line %d, or -current_kek here", channel.line)
+			Because("Add -kek_key to the open_sc in line %d, or -current_kek to this line. Nothing was sent to the card.", channel.line)
 	case channel.has("-kek_key") && c.has("-current_kek") && !strings.EqualFold(channel.options["-kek_key"], c.options["-current_kek"]):
-		return scriptError(c.line, "put_sc_key: -current_kek is another key than the -kek_key of line %d", channel.line)
+		return scriptError(c.line, "put_sc_key: -current_kek differs from the -kek_key in line %d", channel.line)
 	}
 	return nil
 }

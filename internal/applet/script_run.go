@@ -75,16 +75,16 @@ func (r *scriptRun) runAll(ctx context.Context) error {
 		err := r.run(ctx, c)
 		var refused *gp.CommandError
 		if errors.As(err, &refused) && c.goesOn() {
-			r.say(fmt.Sprintf("%v; going on", err))
+			r.say(fmt.Sprintf("%v; continuing", err))
 			if c.name == "delete" && refused.Status == iso7816.StatusConditionsNotSatisfied && !o.WithApplets {
-				r.say("what was installed from it is on the card; --with-applets deletes that too, as GPShell does")
+				r.say("applications installed from this package are on the card, so it was not deleted")
 			}
 			err = nil
 		}
 		if err != nil {
 			state := r.state
 			if c.changes() && unclear(err) {
-				state = problem.Sentences(state, "It is not known whether the card did it; cardctl applet list shows what is on the card.")
+				state = problem.Sentences(state, "It is not known whether the card completed the command.")
 			}
 			return explain(err, fmt.Sprintf("%s: line %d: %s", what, c.line, c.name), state)
 		}
@@ -127,7 +127,7 @@ func (r *scriptRun) look(context.Context) (wording, error) {
 	return func(card string) advice.Question {
 		return advice.Question{
 			Deed: "Run the script on", Subject: card,
-			Lost: fmt.Sprintf("It %s. The keys and data in what is deleted will be lost.", strings.Join(list, ", ")),
+			Lost: fmt.Sprintf("It %s. The keys and data in everything deleted will be lost.", strings.Join(list, ", ")),
 		}
 	}, nil
 }
@@ -156,8 +156,8 @@ func (r *scriptRun) readFile(ctx context.Context, c *command) error {
 	}
 	f, err := ReadFile(ctx, path)
 	if problem.Is(err, problem.NotFound) {
-		return problem.Wrap(problem.NotFound, err, name).Because("There is no such file.").
-			Hint("files are looked for here and beside the script")
+		return problem.Wrap(problem.NotFound, err, name).Because("The file is neither in the current directory nor next to the script.").
+			Advise(advice.Run("ls", filepath.Dir(path)))
 	}
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (r *scriptRun) readFile(ctx context.Context, c *command) error {
 		return err
 	}
 	if applet := c.aid("-aid"); applet != nil && c.name == "install" && !f.hasApplet(applet) {
-		return problem.New(problem.Mismatch, "%s has no applet %s", name, applet).Because("It has %s.", aids(f.Applets))
+		return problem.New(problem.Mismatch, "%s has no applet %s", name, applet).Because("%s", f.listed())
 	}
 	if c.name == "install" && len(f.Applets) == 0 {
 		return problem.New(problem.Mismatch, "%s has no applet", name)
@@ -261,13 +261,13 @@ func (r *scriptRun) selectDomain(ctx context.Context, aid gp.AID) (err error) {
 		return discovered
 	}
 	r.domain, r.otherISD = issuer, true
-	r.say(fmt.Sprintf("the card does not have %s; its security domain is %s", aid, issuer.AID()))
+	r.say(fmt.Sprintf("the card does not have the security domain %s; using %s instead", aid, issuer.AID()))
 	return nil
 }
 
 func (r *scriptRun) openChannel(ctx context.Context, c *command) error {
 	if err := r.guard.Permit(ctx, r.domain); err != nil {
-		return keysOfScript(err)
+		return err
 	}
 	keys, err := c.keys()
 	if err != nil {
@@ -285,16 +285,7 @@ func (r *scriptRun) openChannel(ctx context.Context, c *command) error {
 	} else if len(own) == 0 && len(r.told) > 0 { // an application that is no security domain does not tell
 		credentials.Protocol = r.told[0]
 	}
-	return keysOfScript(r.guard.Open(ctx, r.domain, credentials))
-}
-
-// keysOfScript says of keys that failed where a script has others.
-func keysOfScript(err error) error {
-	var p *problem.Error
-	if errors.As(err, &p) && (p.Code == problem.KeysIncorrect || p.Code == problem.PINBlocked) {
-		_ = p.Hint("put the right keys into the open_sc of the script, and run it with --retry-keys")
-	}
-	return err
+	return r.guard.Open(ctx, r.domain, credentials)
 }
 
 func (r *scriptRun) derivationOf(c *command) gp.Diversification {
@@ -354,7 +345,7 @@ func (r *scriptRun) install(ctx context.Context, c *command) error {
 	if err := r.load(ctx, f); err != nil {
 		return err
 	}
-	r.state = fmt.Sprintf("The package %s is on the card; cardctl applet delete %s removes it.", file, file)
+	r.state = fmt.Sprintf("The package %s is on the card.", file)
 	if err := r.domain.InstallAndMakeSelectable(ctx, c.instance(file, module)); err != nil {
 		return err
 	}

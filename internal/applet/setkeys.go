@@ -54,12 +54,12 @@ func SetKeys(ctx context.Context, d *desk.Desk, a desk.Access, o SetKeysOptions)
 	const what = "applet set-keys"
 	if o.File == "" {
 		return nil, problem.New(problem.Usage, "%s: no file for the new keys", what).
-			Because("Keys that are nowhere but on the card would be lost.").Hint("--keys-file FILE")
+			Because("Keys that exist only on the card would be lost.").Advise(advice.Repeat(advice.Fill(advice.KeysFile)))
 	}
 	if _, err := os.Lstat(o.File); err == nil {
-		return nil, problem.New(problem.Refused, "%s: %s is already there", what, o.File).
-			Because("It may hold keys that the card has already, from a set-keys that was cut short.").
-			Hint("cardctl applet list --card-keys file:%s, which works where the card has them; else --keys-file with another name", o.File)
+		return nil, problem.New(problem.Refused, "%s: %s already exists", what, o.File).
+			Because("It may hold keys that the card already has, from an interrupted run. If the card does not have them, name another file.").
+			Advise(o.tryFile())
 	}
 	err = withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) (err error) {
 		w := &keyChange{card: c, o: o, state: unchanged}
@@ -67,6 +67,11 @@ func SetKeys(ctx context.Context, d *desk.Desk, a desk.Access, o SetKeysOptions)
 		return explain(err, what, w.state)
 	})
 	return report, err
+}
+
+// tryFile is whether the card has the keys in the file.
+func (o *SetKeysOptions) tryFile() advice.Advice {
+	return advice.Do(advice.ListApplets, advice.Set(advice.Field(secret.CardKeys), "file:"+o.File))
 }
 
 // keyChange is one run of SetKeys.
@@ -89,9 +94,12 @@ func (w *keyChange) start(ctx context.Context) (_ *KeyReport, err error) {
 	if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
-	w.state = "The card has its old keys."
+	w.state = oldKeys
 	return w.run(ctx)
 }
+
+// oldKeys is the state of a card whose keys were not changed.
+const oldKeys = "The card still has its old keys."
 
 func (w *keyChange) run(ctx context.Context) (_ *KeyReport, err error) {
 	protocol := w.domain.Session().Protocol
@@ -127,13 +135,13 @@ func (w *keyChange) run(ctx context.Context) (_ *KeyReport, err error) {
 func (w *keyChange) look(context.Context) (wording, error) {
 	current := w.domain.Session().KeyVersion
 	w.replace, w.version = w.versions(current)
-	old := fmt.Sprintf("The keys of version %d that it uses now open it no more.", current)
+	old := fmt.Sprintf("Its current keys, version %d, will no longer open it.", current)
 	if w.o.Add {
-		old = fmt.Sprintf("It keeps those of version %d that it uses now.", current)
+		old = fmt.Sprintf("It keeps its current keys, version %d.", current)
 	}
 	version := w.version
 	return func(card string) advice.Question {
-		return advice.Question{Deed: fmt.Sprintf("Put new keys of version %d on", version), Subject: card, Lost: old}
+		return advice.Question{Deed: fmt.Sprintf("Write new card keys, version %d, to", version), Subject: card, Lost: old}
 	}, nil
 }
 
@@ -225,16 +233,16 @@ func syncDirectory(path string) error {
 // would hold keys of no card. After every other answer the file stays, and the
 // card is asked for a proof of what it has.
 func (w *keyChange) put(ctx context.Context) error {
-	w.state = fmt.Sprintf("The card has its old keys or the new ones, version %d, which are in %s.", w.version, w.o.File)
+	w.state = fmt.Sprintf("The card has either its old keys or the new ones, version %d, which are in %s.", w.version, w.o.File)
 	err := w.domain.PutKeys(ctx, w.fresh, w.replace, w.version)
 	switch {
 	case err == nil:
-		w.state = fmt.Sprintf("The card took the new keys, version %d, which are in %s.", w.version, w.o.File)
+		w.state = fmt.Sprintf("The card accepted the new keys, version %d, which are in %s.", w.version, w.o.File)
 		return nil
 	case iso7816.Refused(err):
-		w.state = "The card has its old keys."
+		w.state = oldKeys
 		if err := os.Remove(w.o.File); err != nil {
-			w.state = fmt.Sprintf("The card has its old keys; those in %s are of no card.", w.o.File)
+			w.state = fmt.Sprintf("The card still has its old keys; no card has those in %s.", w.o.File)
 		}
 		return err
 	}
@@ -256,7 +264,7 @@ func (w *keyChange) found(ctx context.Context, unclear error) error {
 	old := w.credentials(w.keys, w.wanted.KeyVersion)
 	old.Diversification = w.wanted.Diversification
 	if has, err := w.domain.Has(ctx, old); err == nil && has {
-		w.state = fmt.Sprintf("The card has its old keys; those in %s are not on it.", w.o.File)
+		w.state = fmt.Sprintf("The card still has its old keys; those in %s are not on it.", w.o.File)
 	}
 	return unclear
 }
@@ -278,7 +286,7 @@ func (w *keyChange) prove(ctx context.Context) error {
 	if errors.Is(err, gp.ErrCardCryptogram) || iso7816.StatusOf(err) != 0 {
 		p := problem.New(problem.Failed, "the card did not prove that it has the new keys").
 			Because("%s", problem.Sentence(err.Error())).
-			Hint("cardctl applet list with the keys in %s, and else with the old ones", w.o.File)
+			Advise(w.o.tryFile())
 		p.Cause = err
 		return p
 	}

@@ -28,7 +28,7 @@ func unpack(data []byte) ([]Component, error) {
 	for _, entry := range archive.File {
 		name := strings.ReplaceAll(entry.Name, `\`, "/")
 		if path.IsAbs(name) || strings.Contains("/"+name+"/", "/../") {
-			return nil, badFile("the ZIP archive has an entry with a name that leads out of it")
+			return nil, badFile("the ZIP archive has an entry whose name leads outside it")
 		}
 		tag, ok := componentFile(name)
 		if !ok {
@@ -41,10 +41,10 @@ func unpack(data []byte) ([]Component, error) {
 			folder = path.Dir(name)
 		}
 		if path.Dir(name) != folder {
-			return nil, badFile("it has several packages, %s and %s", folder, path.Dir(name))
+			return nil, badFile("the ZIP archive has several packages, %s and %s", folder, path.Dir(name))
 		}
 		if found[tag] != nil {
-			return nil, badFile("the %s component is there twice", componentNames[tag])
+			return nil, badFile("the %s component occurs twice", componentNames[tag])
 		}
 		found[tag] = entry
 	}
@@ -107,7 +107,7 @@ func extract(entry *zip.File, tag byte) (Component, error) {
 		return Component{}, err
 	}
 	if c.Tag != tag {
-		return Component{}, badFile("%s.cap holds the %s component", name, c.Name())
+		return Component{}, badFile("%s.cap contains the %s component", name, c.Name())
 	}
 	if len(rest) > 0 {
 		return Component{}, badFile("the %s component has %d bytes too many", name, len(rest))

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -27,14 +28,14 @@ func PrivilegeNames() []string { return gp.PrivilegeNames() }
 // Parse checks everything that does not need the card.
 func (w DomainWish) Parse() (o Domain, err error) {
 	o = Domain{DefaultKeys: w.DefaultKeys, RetryKeys: w.RetryKeys, KeyVersion: w.KeyVersion, KeyIndex: w.KeyIndex}
-	if o.ISD, err = parseAID("--isd", w.ISD); err != nil {
+	if o.ISD, err = parseAID("the AID of the security domain", w.ISD, advice.Do(advice.ListApplets)); err != nil {
 		return o, err
 	}
 	if o.Diversification, err = gp.ParseDiversification(strings.ToLower(w.Diversification)); err != nil {
-		return o, problem.Wrap(problem.Usage, err, "--diversification")
+		return o, problem.Wrap(problem.Usage, err, "the diversification is not valid")
 	}
 	if o.Level, err = gp.ParseLevel(w.Level); err != nil {
-		return o, problem.Wrap(problem.Usage, err, "--security-level")
+		return o, problem.Wrap(problem.Usage, err, "the security level is not valid")
 	}
 	return o, nil
 }
@@ -54,18 +55,18 @@ func (w InstallWish) Parse() (o InstallOptions, err error) {
 	if o.Domain, err = w.Domain.Parse(); err != nil {
 		return o, err
 	}
-	if o.Applets, err = parseAIDs("--applet", w.Applets); err != nil {
+	if o.Applets, err = parseAIDs("the AID of an applet", w.Applets, advice.Applet); err != nil {
 		return o, err
 	}
-	if o.Instances, err = parseAIDs("--instance", w.Instances); err != nil {
+	if o.Instances, err = parseAIDs("the AID of an instance", w.Instances, advice.Instance); err != nil {
 		return o, err
 	}
 	if o.Parameters, err = hex.DecodeString(strings.ReplaceAll(w.Parameters, " ", "")); err != nil {
-		return o, problem.New(problem.Usage, "--parameters: not hexadecimal").
-			Because("Two digits make a byte, and nothing else may be there.").Hint("--parameters 0102FF")
+		return o, problem.New(problem.Usage, "the install parameters are not hexadecimal").
+			Because("Write each byte as two digits, such as 0102FF.")
 	}
 	if o.Privileges, err = gp.ParsePrivileges(w.Privileges); err != nil {
-		return o, problem.Wrap(problem.Usage, err, "--privileges")
+		return o, problem.Wrap(problem.Usage, err, "the privileges are not valid")
 	}
 	o.Memory, err = parseMemory(w.Memory)
 	return o, err
@@ -81,35 +82,34 @@ type DeleteWish struct {
 // Parse checks everything that does not need the card.
 func (w DeleteWish) Parse() (o DeleteOptions, err error) {
 	o = DeleteOptions{WithApplets: w.WithApplets}
-	if o.AID, err = parseAID("AID", w.AID); err != nil {
+	if o.AID, err = parseAID("the AID", w.AID, advice.Do(advice.ListApplets)); err != nil {
 		return o, err
 	}
 	o.Domain, err = w.Domain.Parse()
 	return o, err
 }
 
-// parseAID reads an AID; none is nil.
-func parseAID(where, text string) (gp.AID, error) {
+// parseAID reads an AID; none is nil. next is what to do about one that is wrong.
+func parseAID(what, text string, next advice.Advice) (gp.AID, error) {
 	if text == "" {
 		return nil, nil
 	}
 	aid, err := gp.ParseAID(text)
 	if err != nil {
-		return nil, problem.Wrap(problem.Usage, err, where).
-			Hint("cardctl applet list and cardctl applet inspect show AIDs, 5 to 16 bytes in hexadecimal")
+		return nil, problem.Wrap(problem.Usage, err, what+" is not valid").Advise(next)
 	}
 	return aid, nil
 }
 
-func parseAIDs(where string, texts []string) ([]gp.AID, error) {
+func parseAIDs(what string, texts []string, field advice.Field) ([]gp.AID, error) {
 	var list []gp.AID
 	for _, text := range texts {
-		aid, err := parseAID(where, text)
+		aid, err := parseAID(what, text, advice.Repeat().Without(field))
 		if err != nil {
 			return nil, err
 		}
 		if aid == nil {
-			return nil, problem.New(problem.Usage, "%s is empty", where)
+			return nil, problem.New(problem.Usage, "%s is empty", what)
 		}
 		list = append(list, aid)
 	}
@@ -126,9 +126,8 @@ func parseMemory(text string) (m gp.Memory, err error) {
 		n, err := strconv.ParseUint(value, 0, 31)
 		field := map[string]*int{"code": &m.Code, "data": &m.Data, "volatile": &m.Volatile}[strings.ToLower(name)]
 		if err != nil || field == nil || n == 0 || *field != 0 {
-			return m, problem.New(problem.Usage, "--memory: %q is no limit", output.Line(limit)).
-				Because("There are code, data and volatile, each once and with a number of bytes.").
-				Hint("--memory code=12000,data=4000,volatile=500")
+			return m, problem.New(problem.Usage, "%q is not a memory limit", output.Line(limit)).
+				Because("Valid limits: code, data and volatile, each once with a number of bytes, such as code=12000,data=4000.")
 		}
 		*field = int(n)
 	}
@@ -151,7 +150,7 @@ func (p Package) String() string {
 // KeyVersionText names the version of a card's keys.
 func KeyVersionText(version byte) string {
 	if version == gp.FactoryKeyVersion {
-		return "255: those that the card came with"
+		return "255 (factory keys)"
 	}
 	return strconv.Itoa(int(version))
 }

@@ -24,21 +24,21 @@ func TestInstallWish(t *testing.T) {
 }
 
 func TestWishesThatCannotBe(t *testing.T) {
-	for flag, w := range map[string]InstallWish{
-		"--isd":             {Domain: DomainWish{ISD: "A0"}},
-		"--diversification": {Domain: DomainWish{Diversification: "none of them"}},
-		"--security-level":  {Domain: DomainWish{Level: "high"}},
-		"--applet":          {Applets: []string{""}},
-		"--instance":        {Instances: []string{"F000"}},
-		"--parameters":      {Parameters: "0G"},
-		"--privileges":      {Privileges: "all"},
-		"--memory":          {Memory: "code=1,code=2"},
+	for what, w := range map[string]InstallWish{
+		"AID of the security domain": {Domain: DomainWish{ISD: "A0"}},
+		"valid methods: emv":         {Domain: DomainWish{Diversification: "none of them"}},
+		"security level":             {Domain: DomainWish{Level: "high"}},
+		"AID of an applet is empty":  {Applets: []string{""}},
+		"AID of an instance":         {Instances: []string{"F000"}},
+		"install parameters":         {Parameters: "0G"},
+		"privileges are not valid":   {Privileges: "all"},
+		`"code=2"`:                   {Memory: "code=1,code=2"},
 	} {
 		if w.Domain.Level == "" {
 			w.Domain.Level = "c-mac"
 		}
-		if _, err := w.Parse(); !problem.Is(err, problem.Usage) || !strings.Contains(err.Error(), flag) {
-			t.Errorf("%s: %v", flag, err)
+		if _, err := w.Parse(); !problem.Is(err, problem.Usage) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 	if _, err := (DeleteWish{AID: "zz", Domain: DomainWish{Level: "c-mac"}}).Parse(); !problem.Is(err, problem.Usage) {

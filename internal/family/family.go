@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/family/javacard"
 	"github.com/cardctl/cardctl/internal/family/openpgp"
@@ -67,6 +68,6 @@ func Parse(reference string) (key.Reference, card.Family, error) {
 	}
 	last := len(forms) - 1
 	return key.Reference{}, card.Family{}, problem.New(problem.Usage, "this is not a key reference").
-		Because("A key is named %s or %s.", strings.Join(forms[:last], ", "), forms[last]).
-		Hint("cardctl info")
+		Because("Valid references: %s or %s.", strings.Join(forms[:last], ", "), forms[last]).
+		Advise(advice.Do(advice.ShowCard))
 }

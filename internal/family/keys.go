@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
@@ -23,7 +24,7 @@ func Name(reference, id, label string) (ref key.Reference, rest string, err erro
 		return ref, "", err
 	case id != "":
 		return ref, label, problem.New(problem.NotSupported, "%s has a fixed name", ref).
-			Because("An ID is given to keys of %ss.", tokens().Kind)
+			Because("Only keys of %ss get an ID.", tokens().Kind).Advise(advice.Repeat().Without(advice.ID))
 	}
 	return ref, label, nil
 }
@@ -43,7 +44,7 @@ func openFor(ctx context.Context, d *desk.Desk, f card.Family, ref key.Reference
 
 func notYet(ref key.Reference) error {
 	return problem.New(problem.NotSupported, "%s: keys of this kind are not supported yet", ref).
-		Because("This version of cardctl knows keys of %s.", strings.Join(kinds(), ", "))
+		Because("This version supports keys of %s.", strings.Join(kinds(), ", "))
 }
 
 func kinds() []string {

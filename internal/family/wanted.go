@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -36,9 +37,9 @@ func (w Wanted) check(app string) error {
 		return nil
 	}
 	if _, known := ByApp(app); known {
-		return problem.New(problem.NotSupported, "--app %s is not supported here", app).Because("There are %s.", names)
+		return problem.New(problem.NotSupported, "the application %s is not supported here", app).Because("Valid applications: %s.", names)
 	}
-	return problem.New(problem.Usage, "there is no such application").Because("There are %s.", names)
+	return problem.New(problem.Usage, "unknown application").Because("Valid applications: %s.", names)
 }
 
 // meansToken says that a token is meant, and not a card.
@@ -47,7 +48,8 @@ func (w Wanted) meansToken(app string, s *desk.Selection) (bool, error) {
 	switch {
 	case app != "" && !slices.Contains(f.Apps, app):
 		if s.Token != "" {
-			return false, problem.New(problem.Usage, "--token is for --app %s", f.Apps[0]).Because("--app is %s.", app)
+			return false, problem.New(problem.Usage, "a token does not have the application %s", app).
+				Because("A token is used with the application %s.", f.Apps[0]).Advise(advice.Repeat().Without(advice.Token))
 		}
 		return false, nil
 	case app != "":
@@ -79,9 +81,9 @@ func (w Wanted) open(ctx context.Context, here At, app string) (card.Card, error
 	}
 	candidates = slices.DeleteFunc(candidates, func(app string) bool { return !found.Has(app) })
 	if len(candidates) > 1 {
-		return nil, problem.New(problem.NotFound, "the card has several applications, and none is named").
+		return nil, problem.New(problem.NotFound, "the card has several applications, and none was selected").
 			Because("It has %s.", strings.Join(candidates, " and ")).
-			Hint("--app %s", candidates[0])
+			Advise(advice.Repeat(advice.Fill(advice.App)))
 	}
 	if len(candidates) == 0 {
 		candidates = w.candidates()

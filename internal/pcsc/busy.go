@@ -47,5 +47,5 @@ func (e *BusyError) Problem() *problem.Error {
 	if e.Holders[0].Name == scdaemon {
 		return p.Advise(advice.Run("gpgconf", "--kill", scdaemon))
 	}
-	return p.Advise(advice.Say("Close %s, then run the same command again.", e.Holders[0]))
+	return p.Advise(advice.Say("Close %s, then run the command again.", e.Holders[0]))
 }

@@ -202,7 +202,7 @@ func TestBusyProblem(t *testing.T) {
 	}{
 		{nil, "This system does not report which program it is.", advice.Do(advice.Diagnose)},
 		{[]Process{{1, "scdaemon"}}, "The program is scdaemon (process 1).", release},
-		{[]Process{{2, "firefox"}}, "The program is firefox (process 2).", advice.Say("Close firefox (process 2), then run the same command again.")},
+		{[]Process{{2, "firefox"}}, "The program is firefox (process 2).", advice.Say("Close firefox (process 2), then run the command again.")},
 		{[]Process{{1, "scdaemon"}, {2, "firefox"}}, "The program is one of these: scdaemon (process 1), firefox (process 2).", release},
 	}
 	for _, test := range tests {

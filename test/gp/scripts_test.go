@@ -74,7 +74,7 @@ install -file IsoApplet.cap -nvCodeLimit 10000 -instParam 00 -nvDataLimit 2000 -
 print installed what is in the file
 card_disconnect
 release_context
-`, []string{"6A88", "going on", "installed what is in the file"}, "APPLET PACKAGE"},
+`, []string{"6A88", "continuing", "installed what is in the file"}, "APPLET PACKAGE"},
 	"install in steps": {`
 mode_201
 establish_context

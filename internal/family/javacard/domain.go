@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
@@ -26,7 +27,7 @@ type domainCard struct {
 func openDomain(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, error) {
 	c, err := selected(ctx, line, o.Now)
 	if err != nil {
-		return nil, key.Explain(err, "looking at the security domain", "")
+		return nil, key.Explain(err, "reading the security domain", "")
 	}
 	line.Note(func(ctx context.Context) error { return c.guard.Pause(ctx, c.domain) })
 	line.Same(func(ctx context.Context, ch *iso7816.Channel) (err error) {
@@ -49,7 +50,7 @@ func selected(ctx context.Context, line *desk.Line, now func() time.Time) (*doma
 	domain, err := gp.Discover(ctx, ch, nil)
 	if errors.Is(err, gp.ErrNoSecurityDomain) {
 		p := problem.New(problem.NotFound, "this card has no security domain that can be selected").
-			Because("It is no GlobalPlatform card, or its security domain has an AID that is not known here.").Hint("cardctl info")
+			Because("It is not a GlobalPlatform card, or its security domain has an unknown AID.").Advise(advice.Do(advice.ShowCard))
 		p.Cause = errors.Join(err, card.ErrLacks)
 		return nil, p
 	}
@@ -155,7 +156,7 @@ func told[T any](value T, err error) (T, error) {
 func (c *domainCard) Facts(ctx context.Context) ([]card.Fact, error) {
 	info, err := c.describe(ctx)
 	if err != nil {
-		return nil, key.Explain(err, "looking at the security domain", "")
+		return nil, key.Explain(err, "reading the security domain", "")
 	}
 	facts := []card.Fact{}
 	if info.KnownKeys != KeysNotKnown {
@@ -169,9 +170,9 @@ func (c *domainCard) Facts(ctx context.Context) ([]card.Fact, error) {
 // warning is what a person has to know of keys that others may know.
 func (k KnownKeys) warning() string {
 	if k == KeysOfTests {
-		return "the test keys, which everybody knows: cardctl applet set-keys changes them"
+		return "the test keys, which everybody knows; replace them"
 	}
-	return "those that it came with, which others may know: cardctl applet set-keys changes them"
+	return "the factory keys, which others may know; replace them"
 }
 
 func (d *DomainInfo) lines() []card.Line {

@@ -27,7 +27,7 @@ func TestFacts(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].Field != "cardKeys" || list[0].Value != KeysOfFactory || list[1].Field != "javaCard" {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	if brief := list[0].Brief; len(brief) != 1 || !strings.Contains(brief[0].Value, "set-keys") || len(list[0].Lines) != 0 {
+	if brief := list[0].Brief; len(brief) != 1 || !strings.Contains(brief[0].Value, "replace them") || len(list[0].Lines) != 0 {
 		t.Errorf("%+v", list[0])
 	}
 	info := list[1].Value.(*DomainInfo)

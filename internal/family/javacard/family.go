@@ -56,7 +56,7 @@ type keyless struct{ identity card.Identity }
 func (k *keyless) Identity() card.Identity { return k.identity }
 
 func (k *keyless) Key(_ context.Context, ref key.Reference) (key.Key, error) {
-	return nil, problem.New(problem.NotSupported, "%s: a %s has no keys that can be used here", ref, k.identity.Type)
+	return nil, problem.New(problem.NotSupported, "%s: cardctl cannot use keys on a %s", ref, k.identity.Type)
 }
 
 func (k *keyless) Keys(context.Context) ([]key.Key, error)    { return nil, nil }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -84,7 +85,7 @@ func (g *Guard) failures() ([]failure, error) {
 	}
 	entries, err := os.ReadDir(g.dir())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, problem.Wrap(problem.Failed, err, "cannot see whether keys failed on this card before")
+		return nil, problem.Wrap(problem.Failed, err, "cannot read whether keys failed on this card before")
 	}
 	var list []failure
 	for _, e := range entries {
@@ -131,7 +132,7 @@ const kddPrefix = "kdd-"
 func (g *Guard) confirm(u *gp.InitializeUpdate) error {
 	g.kdd = fmt.Sprintf("%s%X", kddPrefix, u.KeyDiversificationData)
 	if g.awaited != "" && g.kdd != g.awaited {
-		return g.changed("Its key diversification data are others.", nil)
+		return g.changed("Its key diversification data are different.", nil)
 	}
 	failures, err := g.failures()
 	if err != nil || g.retry {
@@ -166,8 +167,8 @@ func (g *Guard) refuse(card string) error {
 		when = "at " + f.FailedAt.UTC().Format(time.RFC3339)
 	}
 	return problem.New(problem.PINBlocked, "card keys failed on this card %s", when).
-		Because("A card locks itself for good after a few failed authentications, so none is tried again by itself.").
-		Hint("the same command with the right --card-keys and --retry-keys")
+		Because("A card locks itself permanently after a few failed authentications, so cardctl tries no keys again unless told to.").
+		Advise(advice.Do(advice.ShowCard)).AllowedBy(advice.Switch(advice.RetryKeys))
 }
 
 func (g *Guard) dir() string { return filepath.Join(g.state, "card-keys") }
@@ -207,7 +208,7 @@ func (g *Guard) forget(ctx context.Context, d *gp.SecurityDomain) error {
 			continue
 		}
 		if err := os.Remove(g.file(f.Card)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return problem.Wrap(problem.Failed, err, "cannot forget that keys failed on this card")
+			return problem.Wrap(problem.Failed, err, "cannot delete the record that keys failed on this card")
 		}
 	}
 	return nil

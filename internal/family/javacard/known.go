@@ -95,7 +95,7 @@ func marksIn(stateDir string) ([]mark, error) {
 	}
 	entries, err := os.ReadDir(marksDir(stateDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, problem.Wrap(problem.Failed, err, "cannot see which cards have the test keys")
+		return nil, problem.Wrap(problem.Failed, err, "cannot read which cards have the test keys")
 	}
 	var marks []mark
 	for _, e := range entries {

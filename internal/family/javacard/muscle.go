@@ -85,11 +85,11 @@ func openMuscle(ctx context.Context, line *desk.Line, _ card.Opening) (card.Card
 func selectMuscle(ctx context.Context, ch *iso7816.Channel) error {
 	_, err := ch.Select(ctx, muscleAID())
 	if err == nil || iso7816.StatusOf(err) == 0 {
-		return key.Explain(err, "looking at the MUSCLE applet", "")
+		return key.Explain(err, "selecting the MUSCLE applet", "")
 	}
-	p := problem.New(problem.NotFound, "this card has no MUSCLE applet").Hint("cardctl applet install puts one on a Java card")
+	p := problem.New(problem.NotFound, "this card has no MUSCLE applet").Advise(advice.Do(advice.ShowCard))
 	p.Cause = errors.Join(err, card.ErrLacks)
-	return p.Because("It answered SELECT with %s.", iso7816.StatusOf(err))
+	return p.Because("The applet must be installed first. The card answered SELECT with %s.", iso7816.StatusOf(err))
 }
 
 // note reads the serial of the chip before the card is let go.
@@ -110,11 +110,11 @@ func (c *muscleCard) same(ctx context.Context, ch *iso7816.Channel) error {
 		return err
 	}
 	if c.known && serial != c.serial {
-		return desk.Changed(c.line.Place(), "Its serial is another one.", nil)
+		return desk.Changed(c.line.Place(), "It has another serial.", nil)
 	}
 	err = selectMuscle(ctx, ch)
 	if errors.Is(err, card.ErrLacks) {
-		return desk.Changed(c.line.Place(), "It does not have the MUSCLE applet that was there before.", err)
+		return desk.Changed(c.line.Place(), "It does not have a MUSCLE applet.", err)
 	}
 	return err
 }
@@ -124,10 +124,11 @@ func (c *muscleCard) same(ctx context.Context, ch *iso7816.Channel) error {
 func (c *muscleCard) Survey(_ context.Context, o card.InitOptions) (*card.Survey, error) {
 	switch {
 	case o.Label != "":
-		return nil, problem.New(problem.NotSupported, "a MUSCLE applet has no label").Hint("the same command without --label")
+		return nil, problem.New(problem.NotSupported, "a MUSCLE applet has no label").Advise(advice.Repeat().Without(advice.Label))
 	case o.FactoryPINs:
 		return nil, problem.New(problem.NotSupported, "a MUSCLE applet has no factory PINs").
-			Because("It cannot be used before its set-up, which gives it its PINs.").Hint("--pin prompt --so-pin prompt --puk prompt")
+			Because("It cannot be used before its set-up, which sets its PINs.").
+			Advise(advice.Repeat(advice.Ask(secret.PIN), advice.Ask(secret.SOPIN), advice.Ask(secret.PUK)).Without(advice.Factory))
 	}
 	return &card.Survey{
 		Options: o,
@@ -163,7 +164,7 @@ func (c *muscleCard) Initialise(ctx context.Context, s *card.Survey, given map[s
 	if err == nil {
 		return s.Report, nil
 	}
-	state := "The applet may be set up, with the PINs that were given; the same command again says."
+	state := "The applet may be set up, with the given PINs."
 	switch status := iso7816.StatusOf(err); {
 	case iso7816.Refused(err), status == muscleUnsupported, status == muscleBlocked, status == muscleWrongPIN:
 		state, err = key.Untouched, muscleRefused(err, status)
@@ -180,7 +181,7 @@ func muscleState(ctx context.Context, ch *iso7816.Channel, state string) string 
 	_, err := ch.Send(ctx, iso7816.Command{CLA: classMuscle, INS: insMuscleStatus, Ne: iso7816.MaxShortNe})
 	switch {
 	case err == nil:
-		return "The applet is set up, with the PINs that were given unless it was set up before."
+		return "The applet is set up, with the given PINs unless it was set up before."
 	case iso7816.StatusOf(err) == muscleUnsupported:
 		return "The applet is not set up."
 	}
@@ -202,18 +203,18 @@ func muscleSetupData(given map[secret.Name]*secret.Bytes) []byte {
 }
 
 func muscleRefused(err error, status iso7816.Status) error {
-	const again = "cardctl applet install FILE --replace puts the applet on the card anew, and all that it keeps is lost"
+	const again = "Only installing the applet again resets it, and everything in it is lost."
 	switch status {
 	case iso7816.StatusINSNotSupported, iso7816.StatusCLANotSupported, muscleUnsupported:
-		p := problem.New(problem.NotSupported, "this MUSCLE applet is set up already").
-			Because("It takes the set-up only once, and answered it with %s.", status)
+		p := problem.New(problem.NotSupported, "this MUSCLE applet is already set up").
+			Because("It accepts the set-up only once, and answered with %s. %s", status, again)
 		p.Cause = err
-		return p.Hint(again)
+		return p.Advise(advice.Do(advice.ShowCard))
 	case muscleWrongPIN, muscleBlocked, iso7816.StatusSecurityNotSatisfied:
-		p := problem.New(problem.Failed, "the MUSCLE applet does not take the PIN that it should come with").
-			Because("It answered the set-up with %s. Each set-up costs one of that PIN's few tries, which the applet does not show.", status)
+		p := problem.New(problem.Failed, "the MUSCLE applet rejected its factory PIN").
+			Because("It answered the set-up with %s. Each set-up uses up a try of that PIN, and the applet does not show how many are left. %s", status, again)
 		p.Cause = err
-		return p.Hint(again)
+		return p.Advise(advice.Do(advice.ShowCard))
 	}
 	return err
 }

@@ -173,7 +173,7 @@ func TestMuscleSetUpRefusals(t *testing.T) {
 			if !errors.As(err, &p) || p.Code != test.code || r.changed() != test.sent {
 				t.Fatalf("%v, want %s; sent %q", err, test.code, r.sent)
 			}
-			if strings.Contains(p.Error()+p.Try, "00000000") {
+			if strings.Contains(p.Error()+p.Next.Sentence, "00000000") {
 				t.Errorf("a PIN is in %v", p)
 			}
 			if errors.Is(err, card.ErrLacks) != (name == "no applet") {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -34,7 +35,7 @@ func (g *Guard) Open(ctx context.Context, d *gp.SecurityDomain, credentials gp.C
 		return g.unclearKeys(ctx, d, err)
 	case iso7816.StatusOf(err) == iso7816.StatusReferenceNotFound && credentials.KeyVersion != 0, errors.Is(err, gp.ErrKeyVersion):
 		p := problem.New(problem.NotFound, "the card has no keys of version %d", credentials.KeyVersion).
-			Because("%s", problem.Sentence(err.Error())).Hint("the same command without --key-version, or with another")
+			Because("%s", problem.Sentence(err.Error())).Advise(advice.Repeat().Without(advice.KeyVersion))
 		p.Cause = err
 		return p
 	}
@@ -43,12 +44,12 @@ func (g *Guard) Open(ctx context.Context, d *gp.SecurityDomain, credentials gp.C
 
 // wrongKeys remembers the failure and words it.
 func (g *Guard) wrongKeys(ctx context.Context, d *gp.SecurityDomain, err error) error {
-	why := "The card cannot prove that it has these keys, so it was not asked to check them, and counted nothing."
+	why := "The card could not prove that it has these keys, so it was not asked to check them, and counted no failure."
 	if errors.Is(err, gp.ErrHostRefused) {
-		why = fmt.Sprintf("It answered EXTERNAL AUTHENTICATE with %04X, and counts that; after a few it locks itself for good.", uint16(iso7816.StatusOf(err)))
+		why = fmt.Sprintf("The card answered EXTERNAL AUTHENTICATE with %04X and counts that. After a few failures it locks itself permanently.", uint16(iso7816.StatusOf(err)))
 	}
 	p := problem.New(problem.KeysIncorrect, "the card keys are wrong").Because("%s", g.remembered(ctx, d, why, err)).
-		Hint("the same command with the right --card-keys, the right --diversification if the card needs one, and --retry-keys")
+		Advise(advice.Do(advice.ShowCard)).AllowedBy(advice.Switch(advice.RetryKeys))
 	p.Cause = err
 	return p
 }
@@ -56,9 +57,9 @@ func (g *Guard) wrongKeys(ctx context.Context, d *gp.SecurityDomain, err error) 
 // unclearKeys is for a card that has these keys, and does not say whether it
 // counts the attempt as a failed one. It is remembered as that.
 func (g *Guard) unclearKeys(ctx context.Context, d *gp.SecurityDomain, err error) error {
-	why := fmt.Sprintf("It has proved that it has these keys, and answered EXTERNAL AUTHENTICATE with %s. It may count that as a failed attempt.", iso7816.StatusOf(err))
+	why := fmt.Sprintf("The card proved that it has these keys, and answered EXTERNAL AUTHENTICATE with %s. It may count that as a failed attempt.", iso7816.StatusOf(err))
 	p := problem.New(problem.Failed, "the card did not say whether it accepts the card keys").Because("%s", g.remembered(ctx, d, why, err)).
-		Hint("take the card out, put it back, and run the same command with --retry-keys")
+		Advise(advice.Do(advice.ShowCard)).AllowedBy(advice.Switch(advice.RetryKeys))
 	p.Cause = err
 	return p
 }
@@ -67,9 +68,9 @@ func (g *Guard) unclearKeys(ctx context.Context, d *gp.SecurityDomain, err error
 // to the reason.
 func (g *Guard) remembered(ctx context.Context, d *gp.SecurityDomain, why string, err error) string {
 	if failed := g.remember(context.WithoutCancel(ctx), d, err.Error()); failed != nil {
-		return problem.Sentences(why, "This could not be written down:", problem.Sentence(failed.Error()))
+		return problem.Sentences(why, "cardctl could not record this failure:", problem.Sentence(failed.Error()))
 	}
-	return why
+	return problem.Sentences(why, "cardctl tries no more keys on this card unless told to.")
 }
 
 // Pause ends the secure channel of a card that is let go, and notes which card it
@@ -91,7 +92,7 @@ func (g *Guard) Again(ctx context.Context, ch *iso7816.Channel, aid gp.AID) (*gp
 	d, err := gp.Discover(ctx, ch, aid)
 	switch {
 	case iso7816.StatusOf(err) != 0, errors.Is(err, gp.ErrNoSecurityDomain):
-		return nil, g.changed("It does not have the security domain that was there before.", err)
+		return nil, g.changed("It does not have the previous security domain.", err)
 	case err != nil || !compare:
 		return d, err
 	}
@@ -99,7 +100,7 @@ func (g *Guard) Again(ctx context.Context, ch *iso7816.Channel, aid gp.AID) (*gp
 		return nil, err
 	}
 	if g.serial != before {
-		return nil, g.changed("Its serial is another one.", nil)
+		return nil, g.changed("It has another serial.", nil)
 	}
 	return d, nil
 }

@@ -36,8 +36,7 @@ func parse(reference string) (key.Reference, bool, error) {
 		return key.Reference{}, false, nil
 	}
 	if !isSlot(slot) {
-		return key.Reference{}, false, problem.New(problem.Usage, "a PIV card has no such slot for a key").
-			Because("They are PIV.9A, PIV.9C, PIV.9D, PIV.9E, PIV.82 to PIV.95 and PIV.F9.")
+		return key.Reference{}, false, problem.New(problem.Usage, "a PIV card has no such key slot").Because("PIV cards are not supported yet.")
 	}
 	return key.Reference{Family: name, ID: slot, Text: name + "." + slot}, true, nil
 }
