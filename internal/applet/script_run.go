@@ -156,7 +156,7 @@ func (r *scriptRun) readFile(ctx context.Context, c *command) error {
 	}
 	f, err := ReadFile(ctx, path)
 	if problem.Is(err, problem.NotFound) {
-		return problem.Wrap(problem.NotFound, err, name).Because("The file is neither in the current directory nor next to the script.").
+		return problem.New(problem.NotFound, "%s was not found", name).Because("Relative names start in the current directory or in the directory of the script.").
 			Advise(advice.Run("ls", filepath.Dir(path)))
 	}
 	if err != nil {

@@ -50,7 +50,7 @@ select -AID a0000000030000
 open_sc -security 1 -keyind 0 -keyver 0 KEYS
 get_status -element e0
 release_context
-`, []string{"its security domain is A000000151000000", "OP_READY"}, ""},
+`, []string{"using A000000151000000 instead", "OP_READY"}, ""},
 	"list without secure messaging": {`
 establish_context
 card_connect
