@@ -82,7 +82,7 @@ func (c Component) info() []byte { return c.data[headerLength(c.Tag):] }
 // cutComponent reads one component from the start of data.
 func cutComponent(data []byte) (c Component, rest []byte, err error) {
 	if len(data) == 0 {
-		return c, nil, badFile("it ends where a component should begin")
+		return c, nil, badFile("the file ends where a component should begin")
 	}
 	c.Tag = data[0]
 	if _, ok := componentNames[c.Tag]; !ok {
@@ -190,7 +190,7 @@ func (f *File) header(c Component) error {
 		return r.err
 	}
 	if major != 2 || minor < 1 || minor > 3 {
-		return badFile("it has version %s of the CAP format; versions 2.1 to 2.3 are supported", f.CAPVersion)
+		return badFile("the file has version %s of the CAP format; versions 2.1 to 2.3 are supported", f.CAPVersion)
 	}
 	if f.flags&flagExtended != 0 {
 		return errExtended()

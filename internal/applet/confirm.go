@@ -38,7 +38,7 @@ func (c *card) confirm(ctx context.Context, look func(context.Context) (wording,
 	now, err := look(ctx)
 	if err == nil && (now == nil || now("") != question("")) {
 		err = problem.New(problem.Refused, "the card has changed since the question").
-			Because("Another program wrote to it meanwhile.").Advise(advice.Do(advice.ListApplets))
+			Because("Another program wrote to the card meanwhile.").Advise(advice.Do(advice.ListApplets))
 	}
 	return err
 }

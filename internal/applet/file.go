@@ -59,7 +59,7 @@ func sentenceOf(format string, args ...any) string {
 }
 
 func errExtended() error {
-	p := badFile("it is a CAP file in the extended format (.capx), which cards do not accept as one load file")
+	p := badFile("the file has the extended format (.capx), which cards do not accept as one load file")
 	p.Code = problem.Mismatch
 	return p.Advise(advice.Say("Convert the package again in the compact format, with one package per file."))
 }
@@ -71,7 +71,7 @@ func ReadFile(ctx context.Context, path string) (*File, error) {
 		return nil, err
 	}
 	if err == nil && len(data) > maxFile {
-		err = badFile("it has more than %d MiB", maxFile>>20)
+		err = badFile("the file has more than %d MiB", maxFile>>20)
 	}
 	if err == nil {
 		var f *File
@@ -96,7 +96,7 @@ func Parse(data []byte) (*File, error) {
 	f := &File{}
 	switch {
 	case len(data) == 0:
-		return nil, badFile("it is empty")
+		return nil, badFile("the file is empty")
 	case bytes.HasPrefix(data, []byte("PK")):
 		f.Format = FormatCAP
 		components, err = unpack(data)
@@ -104,7 +104,7 @@ func Parse(data []byte) (*File, error) {
 		f.Format = FormatIJC
 		components, err = split(data)
 	default:
-		return nil, badFile("it starts neither as a ZIP archive nor with a Header component")
+		return nil, badFile("the file starts neither as a ZIP archive nor with a Header component")
 	}
 	if err != nil {
 		return nil, err
@@ -220,7 +220,7 @@ func (f *File) Hash(algorithm string, descriptor, debug bool) ([]byte, error) {
 // listed is which applets the file has.
 func (f *File) listed() string {
 	if len(f.Applets) == 0 {
-		return "It is a library, and has no applets."
+		return "The file is a library, and has no applets."
 	}
 	return "Applets: " + aids(f.Applets) + "."
 }

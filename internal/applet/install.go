@@ -403,7 +403,7 @@ func (w *installation) verify(ctx context.Context) error {
 		}
 		if kind == gp.Application && e.LifeCycle&0x07 != gp.ApplicationSelectable {
 			return problem.New(problem.Failed, "%s is on the card and cannot be selected", aid).
-				Because("Its state is %s.", e.State()).Advise(advice.Do(advice.ListApplets))
+				Because("The state of the application is %s.", e.State()).Advise(advice.Do(advice.ListApplets))
 		}
 	}
 	return nil

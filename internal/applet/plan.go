@@ -113,7 +113,7 @@ func (o *InstallOptions) check() (*Plan, error) {
 	}
 	if len(o.Instances) > 0 && len(p.Instances) == 0 {
 		return nil, problem.New(problem.Usage, "the file has no applet to install").
-			Because("It is a library, which has no instances.").Advise(advice.Repeat().Without(advice.Instance))
+			Because("The file is a library, which has no instances.").Advise(advice.Repeat().Without(advice.Instance))
 	}
 	const roomForParameters = 127 // what fits INSTALL beside three AIDs and a MAC
 	if len(o.Parameters) > roomForParameters {
@@ -208,9 +208,9 @@ func (p *Plan) compare(r *registry, f *File, replace bool) error {
 			p.Deletes = append([]gp.AID{i.AID}, p.Deletes...)
 			continue
 		}
-		why := "The card does not report which package it was installed from."
+		why := "The card does not report which package that application was installed from."
 		if there.File != nil {
-			why = fmt.Sprintf("It was installed from the package %s.", there.File)
+			why = fmt.Sprintf("That application was installed from the package %s.", there.File)
 		}
 		next := advice.Do(advice.ListApplets)
 		if len(p.Instances) == 1 {

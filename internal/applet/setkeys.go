@@ -58,7 +58,7 @@ func SetKeys(ctx context.Context, d *desk.Desk, a desk.Access, o SetKeysOptions)
 	}
 	if _, err := os.Lstat(o.File); err == nil {
 		return nil, problem.New(problem.Refused, "%s: %s already exists", what, o.File).
-			Because("It may hold keys that the card already has, from an interrupted run. If the card does not have them, name another file.").
+			Because("The file may hold keys that the card already has, from an interrupted run. If the card does not have them, name another file.").
 			Advise(o.tryFile())
 	}
 	err = withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) (err error) {

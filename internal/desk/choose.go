@@ -104,7 +104,7 @@ func (d *Desk) openSimulated(ctx context.Context) (*Line, error) {
 	serials, err := d.identify(ctx, l)
 	if err == nil && !HasSerial(serials, d.Meant.Serial) {
 		err = problem.New(problem.NotFound, "the card in %s is not %s", l.reader, d.Meant.Serial).
-			Because("Its serial is %s.", strings.Join(serials, ", ")).Advise(advice.Do(advice.ListReaders))
+			Because("The serial of that card is %s.", strings.Join(serials, ", ")).Advise(advice.Do(advice.ListReaders))
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -235,10 +235,10 @@ func (d *Desk) findSerial(ctx context.Context, from Readers, list []pcsc.Reader)
 	case busy != nil:
 		return nil, busy
 	case len(seen) == 0:
-		return nil, problem.New(problem.NotFound, "no card %s", d.Meant.Serial).
+		return nil, problem.New(problem.NotFound, "no connected card has the serial %s", d.Meant.Serial).
 			Because("None of the connected cards reports a serial.").Advise(advice.Do(advice.ListReaders))
 	}
-	return nil, problem.New(problem.NotFound, "no card %s", d.Meant.Serial).
+	return nil, problem.New(problem.NotFound, "no connected card has the serial %s", d.Meant.Serial).
 		Because("Cards: %s.", strings.Join(seen, ", ")).Advise(advice.Do(advice.ListReaders))
 }
 

@@ -90,9 +90,9 @@ func SimulatedProblem(err error, name string) error {
 	case errors.As(err, &busy):
 		p := problem.Wrap(problem.CardBusy, err, what+" is in use")
 		if busy.PID != 0 {
-			p.Because("Process %d holds it. If that process has attached it, it is in a virtual reader.", busy.PID)
+			p.Because("Process %d holds the card. If that process has attached it, the card is in a virtual reader.", busy.PID)
 		} else {
-			p.Because("Another process holds it.")
+			p.Because("Another process holds the card.")
 		}
 		return p.Advise(advice.Do(advice.ListReaders))
 	case errors.Is(err, cardsim.ErrNotFound):
@@ -101,7 +101,7 @@ func SimulatedProblem(err error, name string) error {
 	case errors.Is(err, cardsim.ErrName):
 		return problem.Wrap(problem.Usage, err, "this cannot be the name of a simulated card")
 	case errors.Is(err, cardsim.ErrOptions):
-		return problem.Wrap(problem.Usage, err, what)
+		return problem.Wrap(problem.Usage, err, what+" cannot be created")
 	case errors.Is(err, cardsim.ErrState):
 		return problem.Wrap(problem.Mismatch, err, what+" cannot be read").Advise(advice.Do(advice.ListSimulated))
 	case err != nil:

@@ -82,7 +82,7 @@ func (w Wanted) open(ctx context.Context, here At, app string) (card.Card, error
 	candidates = slices.DeleteFunc(candidates, func(app string) bool { return !found.Has(app) })
 	if len(candidates) > 1 {
 		return nil, problem.New(problem.NotFound, "the card has several applications, and none was selected").
-			Because("It has %s.", strings.Join(candidates, " and ")).
+			Because("The card has %s.", strings.Join(candidates, " and ")).
 			Advise(advice.Repeat(advice.Fill(advice.App)))
 	}
 	if len(candidates) == 0 {

@@ -185,7 +185,7 @@ func serviceProblem(err error) error {
 		return p.Because("%s [%s].", notRunning, err).Advise(start())
 	case errors.Is(err, codeSecurityViolation):
 		p := problem.Wrap(problem.Failed, err, "the PC/SC service refused access")
-		return p.Because("Its policy does not allow this user to use card readers [%s].", err).
+		return p.Because("The policy of the service does not allow this user to use card readers [%s].", err).
 			Advise(advice.Do(advice.Diagnose))
 	}
 	return err

@@ -2,7 +2,7 @@ package pcsc
 
 import "github.com/cardctl/cardctl/internal/advice"
 
-const notRunning = "It does not answer; starting it requires an administrator"
+const notRunning = "The service does not answer; starting it requires an administrator"
 
 // start starts the PC/SC service.
 func start() advice.Advice { return advice.Run("net", "start", "SCardSvr") }

@@ -60,7 +60,7 @@ func (a *Attachment) explain(err error) error {
 			Advise(advice.Do(advice.Diagnose))
 	case errors.Is(err, cardsim.ErrReaderOccupied):
 		return problem.Wrap(problem.CardBusy, err, "the virtual reader at "+a.Address+" does not accept the card").
-			Because("It holds another card, or the PC/SC daemon does not respond.").
+			Because("The reader holds another card, or the PC/SC daemon does not respond.").
 			Advise(advice.Repeat(advice.Set(advice.Address, a.otherAddress())))
 	}
 	return err

@@ -117,7 +117,7 @@ func Create(ctx context.Context, cards *desk.SimulatedStore, name string, o Opti
 
 // taken is the error of a name that a card has, with the next one that is free.
 func taken(cards *desk.SimulatedStore, name string, err error) error {
-	p := problem.Wrap(problem.Refused, err, "the simulated card "+name+" already exists").Because("It was not changed.")
+	p := problem.Wrap(problem.Refused, err, "the simulated card "+name+" already exists").Because("The existing card was not changed.")
 	list, err := List(cards)
 	if err != nil {
 		return p

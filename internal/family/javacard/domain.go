@@ -50,7 +50,7 @@ func selected(ctx context.Context, line *desk.Line, now func() time.Time) (*doma
 	domain, err := gp.Discover(ctx, ch, nil)
 	if errors.Is(err, gp.ErrNoSecurityDomain) {
 		p := problem.New(problem.NotFound, "this card has no security domain that can be selected").
-			Because("It is not a GlobalPlatform card, or its security domain has an unknown AID.").Advise(advice.Do(advice.ShowCard))
+			Because("The card is not a GlobalPlatform card, or its security domain has an unknown AID.").Advise(advice.Do(advice.ShowCard))
 		p.Cause = errors.Join(err, card.ErrLacks)
 		return nil, p
 	}

@@ -132,7 +132,7 @@ const kddPrefix = "kdd-"
 func (g *Guard) confirm(u *gp.InitializeUpdate) error {
 	g.kdd = fmt.Sprintf("%s%X", kddPrefix, u.KeyDiversificationData)
 	if g.awaited != "" && g.kdd != g.awaited {
-		return g.changed("Its key diversification data are different.", nil)
+		return g.changed("This card has other key diversification data.", nil)
 	}
 	failures, err := g.failures()
 	if err != nil || g.retry {

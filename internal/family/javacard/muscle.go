@@ -110,11 +110,11 @@ func (c *muscleCard) same(ctx context.Context, ch *iso7816.Channel) error {
 		return err
 	}
 	if c.known && serial != c.serial {
-		return desk.Changed(c.line.Place(), "It has another serial.", nil)
+		return desk.Changed(c.line.Place(), "This card has another serial.", nil)
 	}
 	err = selectMuscle(ctx, ch)
 	if errors.Is(err, card.ErrLacks) {
-		return desk.Changed(c.line.Place(), "It does not have a MUSCLE applet.", err)
+		return desk.Changed(c.line.Place(), "This card has no MUSCLE applet.", err)
 	}
 	return err
 }
@@ -127,7 +127,7 @@ func (c *muscleCard) Survey(_ context.Context, o card.InitOptions) (*card.Survey
 		return nil, problem.New(problem.NotSupported, "a MUSCLE applet has no label").Advise(advice.Repeat().Without(advice.Label))
 	case o.FactoryPINs:
 		return nil, problem.New(problem.NotSupported, "a MUSCLE applet has no factory PINs").
-			Because("It cannot be used before its set-up, which sets its PINs.").
+			Because("The applet cannot be used before its set-up, which sets its PINs.").
 			Advise(advice.Repeat(advice.Ask(secret.PIN), advice.Ask(secret.SOPIN), advice.Ask(secret.PUK)).Without(advice.Factory))
 	}
 	return &card.Survey{
@@ -207,12 +207,12 @@ func muscleRefused(err error, status iso7816.Status) error {
 	switch status {
 	case iso7816.StatusINSNotSupported, iso7816.StatusCLANotSupported, muscleUnsupported:
 		p := problem.New(problem.NotSupported, "this MUSCLE applet is already set up").
-			Because("It accepts the set-up only once, and answered with %s. %s", status, again)
+			Because("The applet accepts the set-up only once, and answered with %s. %s", status, again)
 		p.Cause = err
 		return p.Advise(advice.Do(advice.ShowCard))
 	case muscleWrongPIN, muscleBlocked, iso7816.StatusSecurityNotSatisfied:
 		p := problem.New(problem.Failed, "the MUSCLE applet rejected its factory PIN").
-			Because("It answered the set-up with %s. Each set-up uses up a try of that PIN, and the applet does not show how many are left. %s", status, again)
+			Because("The applet answered the set-up with %s. Each set-up uses up a try of that PIN, and nothing shows how many are left. %s", status, again)
 		p.Cause = err
 		return p.Advise(advice.Do(advice.ShowCard))
 	}

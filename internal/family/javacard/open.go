@@ -48,29 +48,29 @@ func (g *Guard) wrongKeys(ctx context.Context, d *gp.SecurityDomain, err error) 
 	if errors.Is(err, gp.ErrHostRefused) {
 		why = fmt.Sprintf("The card answered EXTERNAL AUTHENTICATE with %04X and counts that. After a few failures it locks itself permanently.", uint16(iso7816.StatusOf(err)))
 	}
-	p := problem.New(problem.KeysIncorrect, "the card keys are wrong").Because("%s", g.remembered(ctx, d, why, err)).
-		Advise(advice.Do(advice.ShowCard)).AllowedBy(advice.Switch(advice.RetryKeys))
-	p.Cause = err
-	return p
+	return g.remembered(ctx, d, problem.New(problem.KeysIncorrect, "the card keys are wrong"), why, err)
 }
 
 // unclearKeys is for a card that has these keys, and does not say whether it
 // counts the attempt as a failed one. It is remembered as that.
 func (g *Guard) unclearKeys(ctx context.Context, d *gp.SecurityDomain, err error) error {
 	why := fmt.Sprintf("The card proved that it has these keys, and answered EXTERNAL AUTHENTICATE with %s. It may count that as a failed attempt.", iso7816.StatusOf(err))
-	p := problem.New(problem.Failed, "the card did not say whether it accepts the card keys").Because("%s", g.remembered(ctx, d, why, err)).
-		Advise(advice.Do(advice.ShowCard)).AllowedBy(advice.Switch(advice.RetryKeys))
-	p.Cause = err
-	return p
+	return g.remembered(ctx, d, problem.New(problem.Failed, "the card did not say whether it accepts the card keys"), why, err)
 }
 
-// remembered writes down that keys failed; where that does not work, it adds so
-// to the reason.
-func (g *Guard) remembered(ctx context.Context, d *gp.SecurityDomain, why string, err error) string {
-	if failed := g.remember(context.WithoutCancel(ctx), d, err.Error()); failed != nil {
-		return problem.Sentences(why, "cardctl could not record this failure:", problem.Sentence(failed.Error()))
+// remembered writes down that keys failed, and gives the problem of that its reason;
+// where it cannot be written down, the reason says so.
+func (g *Guard) remembered(ctx context.Context, d *gp.SecurityDomain, p *problem.Error, why string, cause error) error {
+	p.Cause = cause
+	_ = p.Because("%s", why).Advise(advice.Do(advice.ShowCard))
+	failed := g.remember(context.WithoutCancel(ctx), d, cause.Error())
+	switch {
+	case failed != nil:
+		return p.Because("%s cardctl could not record this failure: %s", why, problem.Sentence(failed.Error()))
+	case g.state == "":
+		return p
 	}
-	return problem.Sentences(why, "cardctl tries no more keys on this card unless told to.")
+	return p.Because("%s cardctl tries no more keys on this card unless told to.", why).AllowedBy(advice.Switch(advice.RetryKeys))
 }
 
 // Pause ends the secure channel of a card that is let go, and notes which card it
@@ -92,7 +92,7 @@ func (g *Guard) Again(ctx context.Context, ch *iso7816.Channel, aid gp.AID) (*gp
 	d, err := gp.Discover(ctx, ch, aid)
 	switch {
 	case iso7816.StatusOf(err) != 0, errors.Is(err, gp.ErrNoSecurityDomain):
-		return nil, g.changed("It does not have the previous security domain.", err)
+		return nil, g.changed("This card does not have the previous security domain.", err)
 	case err != nil || !compare:
 		return d, err
 	}
@@ -100,7 +100,7 @@ func (g *Guard) Again(ctx context.Context, ch *iso7816.Channel, aid gp.AID) (*gp
 		return nil, err
 	}
 	if g.serial != before {
-		return nil, g.changed("It has another serial.", nil)
+		return nil, g.changed("This card has another serial.", nil)
 	}
 	return d, nil
 }
