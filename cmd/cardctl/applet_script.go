@@ -10,6 +10,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
 )
 
 func newAppletScriptCmd(env *session) *cobra.Command {
@@ -99,13 +100,14 @@ func runAppletScript(ctx context.Context, env *session, f *domainFlags, withAppl
 // result.
 func (r *scriptReport) add(env *session, e applet.ScriptEvent) {
 	last := len(r.Commands) - 1
+	text := problem.Sentences(e.Text, env.unless(e.Unless, nil))
 	switch {
 	case e.Text == "":
 		env.note("%d: %s", e.Line, e.Command)
 		r.Commands = append(r.Commands, scriptCommand{Line: e.Line, Command: e.Command, Output: []string{}})
 	case env.flags.output == formatJSON:
-		r.Commands[last].Output = append(r.Commands[last].Output, e.Text)
+		r.Commands[last].Output = append(r.Commands[last].Output, text)
 	case r.unwritten == nil:
-		_, r.unwritten = fmt.Fprintln(env.Out, output.Line(e.Text))
+		_, r.unwritten = fmt.Fprintln(env.Out, output.Line(text))
 	}
 }

@@ -40,6 +40,9 @@ type ScriptEvent struct {
 	Line    int
 	Command string // without keys
 	Text    string // "" when the command begins
+
+	// Unless is what allows that which the card refused.
+	Unless []advice.Value
 }
 
 // RunScript runs a GPShell script on the card that is meant, whatever reader the
@@ -77,7 +80,7 @@ func (r *scriptRun) runAll(ctx context.Context) error {
 		if errors.As(err, &refused) && c.goesOn() {
 			r.say(fmt.Sprintf("%v; continuing", err))
 			if c.name == "delete" && refused.Status == iso7816.StatusConditionsNotSatisfied && !o.WithApplets {
-				r.say("applications installed from this package are on the card, so it was not deleted")
+				r.report("Applications installed from this package are on the card, so it was not deleted.", advice.Switch(advice.WithApplets))
 			}
 			err = nil
 		}
@@ -138,9 +141,11 @@ func (r *scriptRun) close() {
 	}
 }
 
-func (r *scriptRun) say(text string) {
+func (r *scriptRun) say(text string) { r.report(text) }
+
+func (r *scriptRun) report(text string, unless ...advice.Value) {
 	if r.o.Report != nil {
-		r.o.Report(ScriptEvent{Line: r.command.line, Command: r.command.describe(), Text: text})
+		r.o.Report(ScriptEvent{Line: r.command.line, Command: r.command.describe(), Text: text, Unless: unless})
 	}
 }
 
