@@ -105,6 +105,7 @@ func statusProblem(p *problem.Error, err error, what, state string) {
 		p.Code, why = problem.NotFound, "The card does not have the object of the command."
 		_ = p.Advise(advice.Do(advice.ListApplets))
 		if refused.Command == "SELECT" {
+			why = "The card has no application with this AID."
 			_ = p.Advise(advice.Do(advice.ShowCard))
 		}
 	}

@@ -97,7 +97,7 @@ func SimulatedProblem(err error, name string) error {
 		return p.Advise(advice.Do(advice.ListReaders))
 	case errors.Is(err, cardsim.ErrNotFound):
 		return problem.Wrap(problem.NotFound, err, "there is no simulated card "+name).
-			Because("A simulated card must be created before it can be used.").Advise(advice.Do(advice.CreateSimulated).On(name))
+			Because("A simulated card must be created before it can be used.").Advise(advice.Do(advice.ListSimulated))
 	case errors.Is(err, cardsim.ErrName):
 		return problem.Wrap(problem.Usage, err, "this cannot be the name of a simulated card")
 	case errors.Is(err, cardsim.ErrOptions):

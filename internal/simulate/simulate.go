@@ -78,7 +78,7 @@ func find(cards *desk.SimulatedStore, name string) (Card, error) {
 			return c, nil
 		}
 	}
-	return Card{}, problem.New(problem.NotFound, "there is no simulated card %s", name).Advise(advice.Do(advice.ListSimulated))
+	return Card{}, desk.SimulatedProblem(cardsim.ErrNotFound, name)
 }
 
 // Options say what a card is made as.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -36,7 +37,8 @@ func parse(reference string) (key.Reference, bool, error) {
 		return key.Reference{}, false, nil
 	}
 	if !isSlot(slot) {
-		return key.Reference{}, false, problem.New(problem.Usage, "a PIV card has no such key slot").Because("PIV cards are not supported yet.")
+		return key.Reference{}, false, problem.New(problem.Usage, "a PIV card has no such key slot").
+			Because("PIV cards are not supported yet.").Advise(advice.Do(advice.ShowCard))
 	}
 	return key.Reference{Family: name, ID: slot, Text: name + "." + slot}, true, nil
 }
