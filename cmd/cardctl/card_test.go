@@ -89,7 +89,7 @@ func TestWhichCard(t *testing.T) {
 		"by the whole name":                   {slots{{name: "Beta Reader 2"}, two[2]}, "-r Beta§Reader", 0, "FFFE22220001"},
 		"by a part that several have":         {two, "-r alpha", 3, `"Alpha Reader 00", "Alpha Reader 01"`},
 		"by a part that none has":             {two, "-r delta", 3, "Beta Reader"},
-		"a reader without a card":             {two, "-r 1", 3, "No card is in Alpha Reader 01"},
+		"a reader without a card":             {two, "-r 1", 3, "no card in Alpha Reader 01"},
 		"by serial":                           {two, "--serial FFFE22220001", 0, "Beta Reader"},
 		"by the ending of a serial":           {two, "--serial 20001", 0, "Beta Reader"},
 		"by serial as people write it":        {two, "--serial fffe:2222:0001", 0, "Beta Reader"},
@@ -189,7 +189,7 @@ func TestBusySimulatedCard(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range []string{"info", "info --timeout 100ms"} {
-		if r := d.run(context.Background(), strings.Fields(args)); r.exit != 6 || !strings.Contains(r.stderr, "holds it") {
+		if r := d.run(context.Background(), strings.Fields(args)); r.exit != 6 || !strings.Contains(r.stderr, "holds the card") {
 			t.Errorf("%s: exit status %d\n%s", args, r.exit, r.stderr)
 		}
 	}
