@@ -2,10 +2,13 @@ package simulate
 
 import (
 	"context"
+	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -63,6 +66,21 @@ func TestCreateWithOwnKeys(t *testing.T) {
 	}
 	if _, err := Create(t.Context(), store, "desk", o, keys(strings.Repeat("5A", 16))); err != nil {
 		t.Error(err)
+	}
+}
+
+// A name that a card has gets the next one that is free.
+func TestTakenName(t *testing.T) {
+	store := newStore(t)
+	for _, name := range []string{"desk", "desk-2"} {
+		if _, err := Create(t.Context(), store, name, javaCard(), desk.Access{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := Create(t.Context(), store, "desk", javaCard(), desk.Access{})
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != problem.Refused || !reflect.DeepEqual(p.Next, advice.Repeat().On("desk-3")) {
+		t.Errorf("%+v", p)
 	}
 }
 
