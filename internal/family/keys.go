@@ -24,7 +24,7 @@ func Name(reference, id, label string) (ref key.Reference, rest string, err erro
 		return ref, "", err
 	case id != "":
 		return ref, label, problem.New(problem.NotSupported, "%s has a fixed name", ref).
-			Because("Only keys of %ss get an ID.", tokens().Kind).Advise(advice.Repeat().Without(advice.ID))
+			Because("Only keys of %ss get an ID.", tokens().Kind).Advise(advice.Repeat().Without(advice.KeyID))
 	}
 	return ref, label, nil
 }
