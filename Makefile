@@ -1,6 +1,6 @@
 # Each target runs the script of its name or the part of ./scripts/test.sh of its name.
 
-.PHONY: list test quick lint build tests races nocgo stack coverage bench demo dependencies package fuzz pull generate
+.PHONY: list test quick lint build tests races nocgo stack coverage bench demo dependencies package fuzz pull pictures generate
 
 # The parts of the test run.
 list:
@@ -56,6 +56,10 @@ fuzz:
 # make pull ARGS=--swapped
 pull:
 	./scripts/pull.sh $(ARGS)
+
+# The pictures of the documents, after a change of what commands print.
+pictures:
+	./scripts/pictures.sh
 
 # Manual pages and the table of exit codes, after a change of help or documents.
 generate:

@@ -93,9 +93,9 @@ func readApplet(ctx context.Context, env *session, path string) (*applet.File, e
 	case problem.Is(err, problem.NotFound):
 		return nil, problem.New(problem.NotFound, "cannot read %s", path).
 			Because("The file does not exist.").Advise(nearby(path))
-	case errors.As(err, &p) && p.Try == "" && p.Next.IsZero() && p.Code == problem.Mismatch && strings.EqualFold(filepath.Ext(path), ".cap"):
+	case errors.As(err, &p) && p.Next.IsZero() && p.Code == problem.Mismatch && strings.EqualFold(filepath.Ext(path), ".cap"):
 		return nil, p.Advise(advice.Run("unzip", "-t", path))
-	case errors.As(err, &p) && p.Try == "" && p.Next.IsZero():
+	case errors.As(err, &p) && p.Next.IsZero():
 		return nil, p.Advise(advice.Run("file", path))
 	}
 	return f, err

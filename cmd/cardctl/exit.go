@@ -54,14 +54,14 @@ func (env *session) next(code problem.Code) advice.Advice {
 		return advice.Do(advice.Diagnose)
 	case problem.CardRemoved:
 		return advice.Do(advice.ListReaders, advice.Switch(advice.Wait))
-	case problem.Failed:
-		if env.given("trace") {
-			return advice.Do(advice.Diagnose)
-		}
-		return advice.Repeat(advice.Set(advice.Trace, "trace.txt"))
-	default:
-		return advice.Do(advice.ShowCard)
 	}
+	switch {
+	case strings.HasPrefix(env.command, "sim"):
+		return advice.Do(advice.ListSimulated)
+	case env.command == actions[advice.ShowCard]:
+		return advice.Do(advice.Diagnose)
+	}
+	return advice.Do(advice.ShowCard)
 }
 
 // told is what the user is told: two or three lines, or a document.
@@ -112,9 +112,6 @@ func (env *session) unless(values []advice.Value, may *repetition) string {
 func (env *session) try(p *problem.Error, err error, may *repetition) string {
 	if try := env.worded(p.Next, may); try != "" {
 		return try
-	}
-	if p.Try != "" {
-		return env.literal(may.text(p.Try), may)
 	}
 	var path *fs.PathError
 	if p.Code == problem.Failed && errors.As(err, &path) {

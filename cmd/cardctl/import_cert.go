@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -112,14 +113,19 @@ func (env *session) readCertificates(ctx context.Context, file string, ask secre
 	return certificates, nil
 }
 
-// about puts the name of a file in front of what is wrong with it, and advises to
-// look at what kind of file it is.
+// about puts the name of a file in front of what is wrong with it, and into the
+// advice, which is to check what kind of file it is if there is no other.
 func about(err error, file string) error {
 	if file == "-" {
 		file = "stdin"
 	}
 	p := problem.Wrap(problem.Failed, err, file)
-	if p.Code != problem.Mismatch || p.Try != "" || !p.Next.IsZero() {
+	for i, word := range p.Next.Program {
+		if word == "FILE" {
+			p.Next.Program = slices.Concat(p.Next.Program[:i], []string{file}, p.Next.Program[i+1:])
+		}
+	}
+	if p.Code != problem.Mismatch || !p.Next.IsZero() {
 		return p
 	}
 	if file == "stdin" {

@@ -29,15 +29,15 @@ type appletLie struct {
 }
 
 var appletLies = map[string]appletLie{
-	"applet list":                            {"applet list --card-keys default", onlyOld, false},
-	"applet install":                         {"applet install $W/new.cap --card-keys default", bothOn, false},
-	"applet install in the place of another": {"applet install $W/there.cap --replace --yes --card-keys default", onlyOld, false},
-	"applet delete":                          {"applet delete F00000000101 --yes --card-keys default", "F000000001", false},
-	"applet delete with applets":             {"applet delete F000000001 --with-applets --yes --card-keys default", "", false},
-	"applet set-keys":                        {"applet set-keys --generate --keys-file $W/new.keys --yes --card-keys default", onlyOld, true},
-	"applet set-keys beside the old ones":    {"applet set-keys --generate --new-key-version 5 --add --keys-file $W/new.keys --yes --card-keys default", onlyOld, true},
-	"applet script":                          {"applet script $W/job.gpsh --yes", "F00000000201 F000000002", false},
-	"applet script with new keys":            {"applet script $W/keys.gpsh --yes", onlyOld, true},
+	"applet list":                         {"applet list --card-keys default", onlyOld, false},
+	"applet install":                      {"applet install $W/new.cap --card-keys default", bothOn, false},
+	"applet install, replacing":           {"applet install $W/there.cap --replace --yes --card-keys default", onlyOld, false},
+	"applet delete":                       {"applet delete F00000000101 --yes --card-keys default", "F000000001", false},
+	"applet delete with applets":          {"applet delete F000000001 --with-applets --yes --card-keys default", "", false},
+	"applet set-keys":                     {"applet set-keys --generate --keys-file $W/new.keys --yes --card-keys default", onlyOld, true},
+	"applet set-keys beside the old ones": {"applet set-keys --generate --new-key-version 5 --add --keys-file $W/new.keys --yes --card-keys default", onlyOld, true},
+	"applet script":                       {"applet script $W/job.gpsh --yes", "F00000000201 F000000002", false},
+	"applet script with new keys":         {"applet script $W/keys.gpsh --yes", onlyOld, true},
 }
 
 // everyLie says that all cards lie with every status word, and not one card with a
@@ -90,7 +90,7 @@ func TestLiedToByJavaCard(t *testing.T) {
 						}
 					}
 				}
-				stack.Held(t, "lied to", "Java card, "+card, name, "in process", points, held)
+				stack.Held(t, "lied to", "Java card, "+card, name, "in-process", points, held)
 			})
 		}
 	}
@@ -233,5 +233,5 @@ func TestLiedToByMUSCLE(t *testing.T) {
 			}
 		}
 	}
-	stack.Held(t, "lied to", "MUSCLE", "init", "in process", points, held)
+	stack.Held(t, "lied to", "MUSCLE", "init", "in-process", points, held)
 }

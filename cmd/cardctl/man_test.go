@@ -58,8 +58,8 @@ func everyCommand(cmd *cobra.Command, visit func(*cobra.Command)) {
 func TestTableOfExitCodes(t *testing.T) {
 	const document = "../../docs/exit-codes.md"
 	rows := []string{"| code | id | meaning | advice |", "|---|---|---|---|", "| 0 | | done | |"}
-	for _, m := range problem.Codes() {
-		rows = append(rows, fmt.Sprintf("| %d | `%s` | %s | %s |", exitStatus(m.Code), m.Code, m.When, m.Advice))
+	for _, m := range meanings() {
+		rows = append(rows, fmt.Sprintf("| %d | `%s` | %s | %s |", exitStatus(m.code), m.code, m.when, m.advice))
 	}
 	text := readFile(t, document)
 	before, rest, found := strings.Cut(text, "\n|")
@@ -75,12 +75,12 @@ func TestTableOfExitCodes(t *testing.T) {
 func TestExitCodesAreDistinct(t *testing.T) {
 	shared := []problem.Code{problem.KeysIncorrect, problem.TriesUnknown, problem.CardChanged}
 	seen := map[int]problem.Code{}
-	for _, m := range problem.Codes() {
-		status := exitStatus(m.Code)
-		if other, taken := seen[status]; taken && !slices.Contains(shared, m.Code) {
-			t.Errorf("%s and %s are both %d", other, m.Code, status)
+	for _, m := range meanings() {
+		status := exitStatus(m.code)
+		if other, taken := seen[status]; taken && !slices.Contains(shared, m.code) {
+			t.Errorf("%s and %s are both %d", other, m.code, status)
 		}
-		seen[status] = m.Code
+		seen[status] = m.code
 	}
 }
 

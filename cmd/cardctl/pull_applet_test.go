@@ -149,7 +149,7 @@ var appletPulls = map[string]appletPull{
 		done:       bothOn,
 		again:      map[int]string{9: "applet install $W/new.cap --card-keys default --replace --yes"},
 	},
-	"applet install in the place of another": {
+	"applet install, replacing": {
 		command:    "applet install $W/there.cap --card-keys default --replace --yes",
 		afterwards: []string{onlyOld, "", "F000000001"},
 		done:       onlyOld,
@@ -213,7 +213,7 @@ func TestPulledJavaCard(t *testing.T) {
 						t.Errorf("the card was never missed when pulled %s", moment)
 					}
 				}
-				stack.Held(t, "pulled out", "Java card, "+card, name, "in process", points, recovered)
+				stack.Held(t, "pulled out", "Java card, "+card, name, "in-process", points, recovered)
 			})
 		}
 	}

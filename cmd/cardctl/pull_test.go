@@ -77,14 +77,14 @@ var pulls = map[string]pull{
 		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.1", "gen-key -k OPENPGP.2 -a x25519"}),
 		command: "gen-key -k OPENPGP.3 -a p384", done: usableKey,
 	},
-	"gen-key in the place of another": {
+	"gen-key, replacing": {
 		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3", "gen-key -k OPENPGP.1"}),
 		command: "gen-key -k OPENPGP.3 --replace $F", replaces: []string{"OPENPGP.3"}, done: usableKey,
 	},
 	"import-key": {
 		before: initialised, command: "import-key -k OPENPGP.3 $W/key.pem", done: usableKey,
 	},
-	"import-key in the place of another": {
+	"import-key, replacing": {
 		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3 -a ed25519"}),
 		command: "import-key -k OPENPGP.3 --replace $F $W/key.pem", replaces: []string{"OPENPGP.3"}, done: usableKey,
 	},
@@ -96,7 +96,7 @@ var pulls = map[string]pull{
 		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3", "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out $W/a.pem"}),
 		command: "import-cert -k OPENPGP.3 $W/a.pem", done: certificateOf("CN=a"),
 	},
-	"import-cert in the place of another": {
+	"import-cert, replacing": {
 		before: slices.Concat(initialised, []string{
 			"gen-key -k OPENPGP.3",
 			"gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out $W/a.pem", "import-cert -k OPENPGP.3 $W/a.pem",
@@ -189,7 +189,7 @@ func TestPulledCard(t *testing.T) {
 					t.Errorf("the card was never missed when pulled %s", moment)
 				}
 			}
-			stack.Held(t, "pulled out", "OpenPGP", name, "in process", points, recovered)
+			stack.Held(t, "pulled out", "OpenPGP", name, "in-process", points, recovered)
 		})
 	}
 }

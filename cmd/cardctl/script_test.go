@@ -60,6 +60,7 @@ func setUpScript(e *testscript.Env) error {
 }
 
 // exits runs a command and checks its exit status: exits 4 cardctl set-pin …
+// What its error says to try is tried.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits status program args...")
@@ -77,5 +78,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+	if got != 0 && args[1] == "cardctl" {
+		pasted(ts, args[1:], ts.ReadFile("stderr"))
 	}
 }

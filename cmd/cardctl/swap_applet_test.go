@@ -25,12 +25,12 @@ func TestSwappedJavaCard(t *testing.T) {
 		}
 	}
 	workflows := map[string]swap{
-		"applet list":                            {before: there, command: "applet list", secrets: keys},
-		"applet install":                         {before: there, command: "applet install $W/new.cap", secrets: keys},
-		"applet install in the place of another": {before: there, command: "applet install $W/there.cap --replace", secrets: keys},
-		"applet delete":                          {before: there, command: "applet delete F000000001 --with-applets", secrets: keys},
-		"applet set-keys":                        {before: there, command: "applet set-keys --keys-file $W/new.keys --generate", secrets: keys},
-		"applet script":                          {before: there, command: "applet script $W/job.gpsh"},
+		"applet list":               {before: there, command: "applet list", secrets: keys},
+		"applet install":            {before: there, command: "applet install $W/new.cap", secrets: keys},
+		"applet install, replacing": {before: there, command: "applet install $W/there.cap --replace", secrets: keys},
+		"applet delete":             {before: there, command: "applet delete F000000001 --with-applets", secrets: keys},
+		"applet set-keys":           {before: there, command: "applet set-keys --keys-file $W/new.keys --generate", secrets: keys},
+		"applet script":             {before: there, command: "applet script $W/job.gpsh"},
 	}
 	for name, channel := range map[string]string{"Java card, SCP02": "scp02-55", "Java card, SCP03": "scp03-70"} {
 		t.Run(name, func(t *testing.T) {

@@ -34,19 +34,19 @@ func TestSwappedPKCS15Card(t *testing.T) {
 			first := slices.Concat(k.so, []string{"pin", "puk"})
 			pin := []string{"pin"}
 			workflows := map[string]swap{
-				"init of a blank card":                {command: "init --app pkcs15", secrets: first},
-				"init of a used card":                 {before: withCert, command: "init --app pkcs15 --allow-unknown-tries", secrets: first},
-				"set-pin user":                        {before: fresh, command: "set-pin user --app pkcs15", secrets: []string{"pin", "new-pin"}},
-				"unblock-pin":                         {before: fresh, command: "unblock-pin --app pkcs15 --allow-unknown-tries", secrets: []string{"puk", "new-pin"}},
-				"gen-key":                             {before: fresh, command: "gen-key -k PKCS15.45 -a p256", secrets: pin},
-				"gen-key in the place of another":     {before: withKey, command: "gen-key -k PKCS15.45 -a p256 --replace $F15", secrets: pin},
-				"import-key":                          {before: fresh, command: "import-key -k PKCS15.45 $W/key.pem", secrets: pin},
-				"gen-csr":                             {before: withFile, command: "gen-csr -k PKCS15.45 --subject CN=a", secrets: pin},
-				"gen-csr, the key is chosen":          {before: withFile, command: "gen-csr --subject CN=a", secrets: pin},
-				"import-cert":                         {before: withFile, command: "import-cert -k PKCS15.45 $W/a.pem", secrets: pin},
-				"import-cert in the place of another": {before: another, command: "import-cert -k PKCS15.45 $W/b.pem", secrets: pin},
-				"delete-cert":                         {before: withCert, command: "delete-cert -k PKCS15.45", secrets: pin},
-				"delete-key":                          {before: withKey, command: "delete-key -k PKCS15.45 --fingerprint $F15", secrets: pin},
+				"init of a blank card":       {command: "init --app pkcs15", secrets: first},
+				"init of a used card":        {before: withCert, command: "init --app pkcs15 --allow-unknown-tries", secrets: first},
+				"set-pin user":               {before: fresh, command: "set-pin user --app pkcs15", secrets: []string{"pin", "new-pin"}},
+				"unblock-pin":                {before: fresh, command: "unblock-pin --app pkcs15 --allow-unknown-tries", secrets: []string{"puk", "new-pin"}},
+				"gen-key":                    {before: fresh, command: "gen-key -k PKCS15.45 -a p256", secrets: pin},
+				"gen-key, replacing":         {before: withKey, command: "gen-key -k PKCS15.45 -a p256 --replace $F15", secrets: pin},
+				"import-key":                 {before: fresh, command: "import-key -k PKCS15.45 $W/key.pem", secrets: pin},
+				"gen-csr":                    {before: withFile, command: "gen-csr -k PKCS15.45 --subject CN=a", secrets: pin},
+				"gen-csr, the key is chosen": {before: withFile, command: "gen-csr --subject CN=a", secrets: pin},
+				"import-cert":                {before: withFile, command: "import-cert -k PKCS15.45 $W/a.pem", secrets: pin},
+				"import-cert, replacing":     {before: another, command: "import-cert -k PKCS15.45 $W/b.pem", secrets: pin},
+				"delete-cert":                {before: withCert, command: "delete-cert -k PKCS15.45", secrets: pin},
+				"delete-key":                 {before: withKey, command: "delete-key -k PKCS15.45 --fingerprint $F15", secrets: pin},
 			}
 			if k.so != nil {
 				workflows["set-pin so"] = swap{before: fresh, command: "set-pin so --app pkcs15", secrets: []string{"so-pin", "new-pin"}}

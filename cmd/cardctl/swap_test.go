@@ -144,7 +144,7 @@ func swapAll(t *testing.T, k kindOfCard, workflows map[string]swap) {
 				t.Errorf("%d of %d swaps were noticed", caught, points)
 			}
 			if points > 0 {
-				stack.Held(t, "swapped", k.name, name, "in process", points, held)
+				stack.Held(t, "swapped", k.name, name, "in-process", points, held)
 			}
 		})
 	}
@@ -337,7 +337,7 @@ func TestSwappedOpenPGPCard(t *testing.T) {
 		"set-pin reset-code":              {before: initialised, command: "set-pin reset-code", secrets: []string{"admin-pin", "new-pin=31415926"}},
 		"unblock-pin":                     {before: initialised, command: "unblock-pin", secrets: []string{"admin-pin", "new-pin"}},
 		"gen-key":                         {before: initialised, command: "gen-key -k OPENPGP.3", secrets: []string{"admin-pin"}},
-		"gen-key in the place of another": {before: withKey, command: "gen-key -k OPENPGP.3 --replace $F", secrets: []string{"admin-pin"}},
+		"gen-key, replacing":              {before: withKey, command: "gen-key -k OPENPGP.3 --replace $F", secrets: []string{"admin-pin"}},
 		"import-key":                      {before: initialised, command: "import-key -k OPENPGP.3 $W/key.pem", secrets: []string{"admin-pin"}},
 		"gen-csr":                         {before: withKey, command: "gen-csr -k OPENPGP.3 --subject CN=a", secrets: []string{"pin"}},
 		"init with the current admin PIN": {before: withKey, command: "init", secrets: []string{"pin", "admin-pin", "current-admin-pin"}},
@@ -345,12 +345,12 @@ func TestSwappedOpenPGPCard(t *testing.T) {
 		"unblock-pin with the resetting code": {
 			before: append(slices.Clone(initialised), "set-pin reset-code --new-pin env:RESET_CODE"), command: "unblock-pin", secrets: []string{"reset-code", "new-pin"},
 		},
-		"import-key in the place of another":  {before: withKey, command: "import-key -k OPENPGP.3 --replace $F $W/key.pem", secrets: []string{"admin-pin"}},
-		"gen-key, the key is chosen":          {before: initialised, command: "gen-key", secrets: []string{"admin-pin"}},
-		"gen-csr, the key is chosen":          {before: append(slices.Clone(initialised), "gen-key -k OPENPGP.1"), command: "gen-csr --subject CN=a", secrets: []string{"pin"}},
-		"import-cert":                         {before: withCert[:len(withCert)-1], command: "import-cert -k OPENPGP.3 $W/a.pem", secrets: []string{"admin-pin"}},
-		"import-cert in the place of another": {before: another, command: "import-cert -k OPENPGP.3 $W/b.pem", secrets: []string{"admin-pin"}},
-		"delete-cert":                         {before: withCert, command: "delete-cert -k OPENPGP.3", secrets: []string{"admin-pin"}},
-		"gen-csr, self-signed":                {before: withKey, command: "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2", secrets: []string{"pin"}},
+		"import-key, replacing":      {before: withKey, command: "import-key -k OPENPGP.3 --replace $F $W/key.pem", secrets: []string{"admin-pin"}},
+		"gen-key, the key is chosen": {before: initialised, command: "gen-key", secrets: []string{"admin-pin"}},
+		"gen-csr, the key is chosen": {before: append(slices.Clone(initialised), "gen-key -k OPENPGP.1"), command: "gen-csr --subject CN=a", secrets: []string{"pin"}},
+		"import-cert":                {before: withCert[:len(withCert)-1], command: "import-cert -k OPENPGP.3 $W/a.pem", secrets: []string{"admin-pin"}},
+		"import-cert, replacing":     {before: another, command: "import-cert -k OPENPGP.3 $W/b.pem", secrets: []string{"admin-pin"}},
+		"delete-cert":                {before: withCert, command: "delete-cert -k OPENPGP.3", secrets: []string{"admin-pin"}},
+		"gen-csr, self-signed":       {before: withKey, command: "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2", secrets: []string{"pin"}},
 	})
 }

@@ -57,8 +57,7 @@ func identify(data []byte) (kind, error) {
 	}
 	if length, ok := announcedLength(data); ok && length > len(data) {
 		return "", problem.New(problem.Mismatch, "the file is incomplete").
-			Because("The file has %d bytes, but its first structure needs %d.", len(data), length).
-			Advise(intactFile())
+			Because("The file has %d bytes, but its first structure needs %d.", len(data), length)
 	}
 	input := cryptobyte.String(data)
 	var content cryptobyte.String

@@ -33,9 +33,9 @@ func Parse(ctx context.Context, data []byte, ask secret.Asker) ([]*x509.Certific
 	switch {
 	case len(data) > MaxFile:
 		return nil, problem.New(problem.Mismatch, "the file is too large to be a certificate").
-			Because("The file is longer than %d bytes.", MaxFile).Advise(intactFile())
+			Because("The file is longer than %d bytes.", MaxFile)
 	case len(bytes.TrimSpace(data)) == 0:
-		return nil, problem.New(problem.Mismatch, "the file is empty").Advise(intactFile())
+		return nil, problem.New(problem.Mismatch, "the file is empty")
 	case bytes.Contains(data, []byte(pemBegin)):
 		return parsePEM(ctx, data)
 	}
@@ -73,8 +73,7 @@ func parsePEM(ctx context.Context, data []byte) ([]*x509.Certificate, error) {
 	switch {
 	case blocks < bytes.Count(data, []byte(pemBegin)):
 		return nil, problem.New(problem.Mismatch, "a PEM block of the file is damaged or incomplete").
-			Because("%d of its %d blocks can be read.", blocks, bytes.Count(data, []byte(pemBegin))).
-			Advise(intactFile())
+			Because("%d of its %d blocks can be read.", blocks, bytes.Count(data, []byte(pemBegin)))
 	case len(certificates) == 0:
 		return nil, notACertificate(strings.Join(others, " and "))
 	}
@@ -126,7 +125,7 @@ func parsePKCS7(ctx context.Context, der []byte) ([]*x509.Certificate, error) {
 	case err != nil:
 		return nil, damaged("the PKCS#7 file", err)
 	case len(list) == 0:
-		return nil, problem.New(problem.Mismatch, "the PKCS#7 file contains no certificate").Advise(intactFile())
+		return nil, problem.New(problem.Mismatch, "the PKCS#7 file contains no certificate")
 	}
 	return list, nil
 }
@@ -160,17 +159,13 @@ func notACertificate(kind string) error {
 		return p.Because("The file holds %s. openssl converts it to a plain one.", kind).
 			Advise(advice.Run("openssl", "x509", "-in", "FILE", "-out", "cert.pem"))
 	default:
-		p.Because("The file holds %s.", kind)
+		p.Because("The file holds %s, but a certificate in PEM, DER, PKCS#7 or PKCS#12 is needed.", kind)
 	}
-	return p.Advise(intactFile())
-}
-
-func damaged(what string, cause error) error {
-	p := problem.New(problem.Mismatch, "%s is damaged or incomplete", what).Advise(intactFile())
-	p.Cause = cause
 	return p
 }
 
-func intactFile() advice.Advice {
-	return advice.Say("Choose an intact file with a certificate in PEM, DER, PKCS#7 or PKCS#12.")
+func damaged(what string, cause error) error {
+	p := problem.New(problem.Mismatch, "%s is damaged or incomplete", what)
+	p.Cause = cause
+	return p
 }

@@ -131,7 +131,7 @@ func TestParseNamesWhatIsNoCertificate(t *testing.T) {
 		{"ten megabytes", make([]byte, 10<<20), nobody, problem.Mismatch, []string{"too large", "1048576 bytes"}},
 		{"text", []byte("hello"), nobody, problem.Mismatch, []string{"text, but not PEM"}},
 		{"a program", []byte("\x7FELF\xFF\xFE"), nobody, problem.Mismatch, []string{"data of an unknown kind"}},
-		{"a private key", mustRead(t, dir, "leaf.key"), nobody, problem.Mismatch, []string{"The file holds a private key."}},
+		{"a private key", mustRead(t, dir, "leaf.key"), nobody, problem.Mismatch, []string{"The file holds a private key, but"}},
 		{"a private key in DER", openssl(t, dir, "pkey", "-in", "leaf.key", "-outform", "DER"), nobody, problem.Mismatch, []string{"a private key"}},
 		{"an encrypted key in DER", openssl(t, dir, "pkcs8", "-topk8", "-in", "leaf.key", "-passout", "pass:x", "-outform", "DER"), nobody, problem.Mismatch, []string{"a private key"}},
 		{"a public key", openssl(t, dir, "pkey", "-in", "leaf.key", "-pubout"), nobody, problem.Mismatch, []string{"a public key"}},

@@ -57,9 +57,9 @@ func parse(ctx context.Context, data []byte, ask secret.Asker) (crypto.PrivateKe
 	switch {
 	case len(data) > MaxFile:
 		return nil, nil, problem.New(problem.Mismatch, "the file is too large to be a key").
-			Because("The file is longer than %d bytes.", MaxFile).Advise(intactFile())
+			Because("The file is longer than %d bytes.", MaxFile)
 	case len(bytes.TrimSpace(data)) == 0:
-		return nil, nil, problem.New(problem.Mismatch, "the file is empty").Advise(intactFile())
+		return nil, nil, problem.New(problem.Mismatch, "the file is empty")
 	case bytes.Contains(data, []byte(pemBegin)):
 		return parsePEM(ctx, data, ask)
 	case pkcs12.Is(data):
@@ -105,11 +105,10 @@ func parsePEM(ctx context.Context, data []byte, ask secret.Asker) (crypto.Privat
 	switch {
 	case blocks < bytes.Count(data, []byte(pemBegin)):
 		return nil, nil, problem.New(problem.Mismatch, "a PEM block of the file is damaged or incomplete").
-			Because("%d of its %d blocks can be read.", blocks, bytes.Count(data, []byte(pemBegin))).
-			Advise(intactFile())
+			Because("%d of its %d blocks can be read.", blocks, bytes.Count(data, []byte(pemBegin)))
 	case len(keys) > 1:
 		return nil, nil, problem.New(problem.Mismatch, "the file has %d private keys", len(keys)).
-			Because("An import needs a file with exactly one private key.").Advise(intactFile())
+			Because("An import needs a file with exactly one private key.")
 	case len(keys) == 1:
 		private, err := parseBlock(ctx, keys[0], ask)
 		return private, certificates, err
@@ -174,16 +173,11 @@ func wrongPassword(cause error) error {
 
 func notAKey(kind string) *problem.Error {
 	return problem.New(problem.Mismatch, "the file is not a private key").
-		Because("The file holds %s.", kind).
-		Advise(intactFile())
+		Because("The file holds %s, but a private key in PKCS#8, PKCS#12, PKCS#1 or SEC1 is needed.", kind)
 }
 
 func damaged(what string, cause error) error {
-	p := problem.New(problem.Mismatch, "%s is damaged or incomplete", what).Advise(intactFile())
+	p := problem.New(problem.Mismatch, "%s is damaged or incomplete", what)
 	p.Cause = cause
 	return p
-}
-
-func intactFile() advice.Advice {
-	return advice.Say("Choose an intact file with one private key in PKCS#8, PKCS#12, PKCS#1 or SEC1.")
 }

@@ -16,7 +16,7 @@ import (
 // changes once published.
 type Code string
 
-// The codes of the command line's contract; Codes tells when each occurs.
+// The codes of the command line's contract; docs/exit-codes.md says when each occurs.
 const (
 	Failed        Code = "failed"
 	Usage         Code = "usage"
@@ -35,13 +35,12 @@ const (
 )
 
 // Error is a failure in the user's terms. What is a short clause ("gen-key
-// OPENPGP.3: the card refused GENERATE KEY"), Why a sentence, Try what to type
-// next. None of them ever holds a secret.
+// OPENPGP.3: the card refused GENERATE KEY"), Why a sentence with a fact that it
+// lacks, or empty. None of them ever holds a secret.
 type Error struct {
 	Code Code
 	What string
 	Why  string
-	Try  string
 
 	// Next is what to do next.
 	Next advice.Advice
@@ -62,7 +61,7 @@ func New(code Code, format string, args ...any) *Error {
 }
 
 // Wrap returns an Error for what went wrong while doing what. An err that is
-// a problem already keeps its code, reason and hint, and gets what in front.
+// a problem already keeps its code, reason and advice, and gets what in front.
 func Wrap(code Code, err error, what string) *Error {
 	var inner *Error
 	if errors.As(err, &inner) {
@@ -79,12 +78,6 @@ func Wrap(code Code, err error, what string) *Error {
 // Because sets the reason.
 func (e *Error) Because(format string, args ...any) *Error {
 	e.Why = fmt.Sprintf(format, args...)
-	return e
-}
-
-// Hint sets what to type next.
-func (e *Error) Hint(format string, args ...any) *Error {
-	e.Try = fmt.Sprintf(format, args...)
 	return e
 }
 

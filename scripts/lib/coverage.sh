@@ -7,22 +7,26 @@ coverage_dir= # the data of the runs, if coverage is counted
 # count_coverage counts the tests that run from now on.
 count_coverage() { coverage_dir=$(mktemp -d); }
 
-# covered_test runs go test with the arguments. If coverage is counted, it counts the
-# statements of internal/ that run.
+# covered_test runs go test with the arguments. If coverage is counted, it counts
+# the statements that are run.
 covered_test() {
 	if [[ -z $coverage_dir ]]; then
 		go test "$@"
 		return
 	fi
-	go test -coverpkg=./internal/... "$@" -args -test.gocoverdir="$coverage_dir" | sed -u 's/[[:space:]]*coverage: .*//'
+	local packages=./internal/...
+	[[ " $* " != *' ./cmd/... '* ]] || packages+=,./cmd/cardctl
+	go test -coverpkg="$packages" "$@" -args -test.gocoverdir="$coverage_dir" | sed -u 's/[[:space:]]*coverage: .*//'
 }
 
-# check_coverage prints how much of each package was run, and fails if the total is
-# below the percentage.
+# check_coverage prints how much of each package of internal/ was run. It fails if the
+# total is below the percentage, or if no test made cardctl give a piece of advice.
 check_coverage() {
 	local least=$1 profile total
-	profile=$(mktemp)
+	profile=$coverage_dir/all
 	go tool covdata textfmt -i="$coverage_dir" -o="$profile"
+	check_advice "$profile"
+	sed -i '/\/cmd\/cardctl\//d' "$profile"
 	awk -F'[ /:]' '
 		NR > 1 {
 			statements = $(NF - 1); runs = $NF
@@ -37,12 +41,49 @@ check_coverage() {
 		}
 	' "$profile"
 	total=$(go tool cover -func="$profile" | awk 'END { sub("%", "", $NF); print $NF }')
-	rm "$profile"
 	awk -v total="$total" -v least="$least" 'BEGIN { exit total < least }' ||
 		die "the tests run $total% of the statements in internal/, but $least% are required."
 }
 
-# forget_coverage deletes the data.
+# check_advice fails if there is advice in the code that no test made the program
+# give.
+check_advice() {
+	local profile=$1 files missed
+	mapfile -d '' -t files < <(find cmd internal -name '*.go' ! -name '*_test.go' ! -path 'internal/advice/*' -print0 | sort -z)
+	missed=$(
+		awk -v profile="$profile" '
+			BEGIN {
+				while ((getline line <profile) > 0) {
+					sub("^github.com/cardctl/cardctl/", "", line)
+					split(line, part, /[:., ]/) # path, go, line and column of both ends, statements, runs
+					path = part[1] ".go"
+					n = ++count[path]
+					from[path, n] = part[3] * 10000 + part[4]
+					to[path, n] = part[5] * 10000 + part[6]
+					runs[path, n] = part[8]
+				}
+			}
+			{
+				rest = $0; column = 0
+				while (match(rest, /advice\.(Do|Repeat|Run|Say)\(/)) {
+					place = FNR * 10000 + column + RSTART
+					given = 0
+					for (i = 1; i <= count[FILENAME]; i++)
+						if (place >= from[FILENAME, i] && place <= to[FILENAME, i])
+							given += runs[FILENAME, i]
+					if (!given)
+						print FILENAME ":" FNR ": " $0
+					column += RSTART + RLENGTH - 1
+					rest = substr(rest, RSTART + RLENGTH)
+				}
+			}
+		' "${files[@]}"
+	)
+	[[ -z $missed ]] || die "no test makes the program give this advice:" "$missed"
+	say "Every piece of advice was given."
+}
+
+# forget_coverage removes what was counted.
 forget_coverage() {
 	[[ -z $coverage_dir ]] || rm -rf "$coverage_dir"
 	coverage_dir=

@@ -1,9 +1,8 @@
 //go:build stack
 
 // Package docs runs the commands that the documents, the manual and the help of
-// every command tell people to type, and compares the output that documents show.
-// Whether a document is right about anything
-// else is left to its readers.
+// every command tell people to type, and compares the output that documents
+// show. Whether a document is right about anything else is left to its readers.
 package docs
 
 import (

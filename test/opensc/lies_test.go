@@ -53,7 +53,7 @@ func TestLiedTo(t *testing.T) {
 				if points < 100 {
 					t.Errorf("%d points are too few", points)
 				}
-				stack.Held(t, "lied to", names[application], j.name, "in process", points, held)
+				stack.Held(t, "lied to", names[application], j.name, "in-process", points, held)
 			})
 		}
 	}

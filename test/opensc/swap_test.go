@@ -162,7 +162,7 @@ func TestSwapped(t *testing.T) {
 							}
 						}
 					}
-					stack.Held(t, "swapped", names[application], strings.TrimSpace(j.name+" "+on[label]), "in process", points, held)
+					stack.Held(t, "swapped", names[application], strings.TrimSpace(j.name+" "+on[label]), "in-process", points, held)
 				})
 			}
 		}

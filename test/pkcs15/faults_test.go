@@ -9,9 +9,11 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
@@ -140,7 +142,7 @@ func TestAKeyWithoutItsPublicHalf(t *testing.T) {
 			t.Fatalf("%+v: %v", info, err)
 		}
 		var p *problem.Error
-		if err := work(""); !errors.As(err, &p) || p.Code != problem.Refused || !strings.Contains(p.Try, "--replace "+info.Keys[0].Fingerprint) {
+		if err := work(""); !errors.As(err, &p) || p.Code != problem.Refused || !slices.Equal(p.Unless, []advice.Value{advice.Set(advice.Replace, info.Keys[0].Fingerprint)}) {
 			t.Errorf("over a key: %v", err)
 		}
 		if err := work(info.Keys[0].Fingerprint); err != nil {

@@ -420,7 +420,7 @@ func TestMyEIDPulledOnTheWay(t *testing.T) {
 		{name: "gen-key", before: genKey, stride: 27, direct: true},
 		{name: "info", before: infoOnly, stride: 19, direct: true},
 		{name: "gen-csr", before: genCSR, stride: 15, direct: true},
-		{name: "import-cert in the place of another", before: replaceCert, stride: 27, direct: true},
+		{name: "import-cert, replacing", before: replaceCert, stride: 27, direct: true},
 		{name: "delete-cert", before: deleteCert, stride: 27, direct: true},
 		{name: "set-pin user", before: setPIN, stride: 11, direct: true},
 		{name: "unblock-pin user", before: unblockPIN, stride: 11, direct: true},

@@ -97,7 +97,7 @@ func (c *pulledCard) report(w workflow, points, recovered int) {
 	c.t.Helper()
 	way := "daemon"
 	if c.inProcess {
-		way = "in process"
+		way = "in-process"
 	}
 	stack.Held(c.t, "pulled out", "PKCS#15", w.name, way, points, recovered)
 }

@@ -50,7 +50,7 @@ var workflows = []workflow{
 	{name: "info", before: infoOnly, stride: 19, direct: true},
 	{name: "gen-csr", before: genCSR, stride: 19, direct: true},
 	{name: "import-cert", before: importCert, stride: 39, direct: true},
-	{name: "import-cert in the place of another", before: replaceCert, stride: 39, direct: true},
+	{name: "import-cert, replacing", before: replaceCert, stride: 39, direct: true},
 	{name: "delete-cert", before: deleteCert, stride: 27, direct: true},
 	{name: "delete-key", before: deleteKey, stride: 75},
 	{name: "set-pin user", before: setPIN, stride: 11, direct: true},

@@ -213,10 +213,10 @@ func (d *Desk) command(ctx context.Context, name string, args ...string) *exec.C
 // Eventually waits until a condition holds.
 func (d *Desk) Eventually(what string, holds func() bool) {
 	d.tb.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if holds() {
 			return
 		}
 	}
-	d.tb.Fatalf("not within 15 seconds: %s", what)
+	d.tb.Fatalf("not within a minute: %s", what)
 }

@@ -109,7 +109,7 @@ func (l *Line) Insert(card attacher) (pull func() (gone bool)) {
 // Await waits until the PC/SC daemon has noticed a card, or that it is gone.
 func (l *Line) Await(present bool) {
 	l.tb.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		list, err := l.readers.Readers(context.Background())
 		if err != nil {
 			l.tb.Fatal(err)

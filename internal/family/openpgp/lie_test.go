@@ -215,7 +215,7 @@ func TestLiedTo(t *testing.T) {
 					}
 				}
 			}
-			stack.Held(t, "lied to", "OpenPGP", name, "in process", points, held)
+			stack.Held(t, "lied to", "OpenPGP", name, "in-process", points, held)
 		})
 	}
 }

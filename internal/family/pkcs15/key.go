@@ -62,7 +62,7 @@ func (k *place) unchanged(ctx context.Context) error {
 		return err
 	}
 	k.seen = was
-	return key.ChangedMeanwhile(k.ref.String()+": the key has changed since it was looked at", "the card", key.Untouched)
+	return key.ChangedMeanwhile(k.ref.String()+": the key has changed since it was read", "the card", key.Untouched)
 }
 
 func (k *place) occupant(ctx context.Context) (*key.Occupant, error) {
