@@ -21,21 +21,17 @@ type typed struct {
 // actions are the commands that do what advice names.
 var actions = map[advice.Action]string{
 	advice.ShowCard: "info", advice.ListReaders: "list-readers", advice.ListTokens: "list-tokens", advice.Diagnose: "doctor",
-	advice.Initialise: "init", advice.SetPIN: "set-pin", advice.UnblockPIN: "unblock-pin",
-	advice.GenerateKey: "gen-key", advice.ImportKey: "import-key", advice.ExportKey: "export-key", advice.DeleteKey: "delete-key",
-	advice.CreateRequest: "gen-csr", advice.ImportCertificate: "import-cert", advice.ExportCertificate: "export-cert",
-	advice.DeleteCertificate: "delete-cert", advice.SmokeTest: "smoke-test",
-	advice.ListApplets: "applet list", advice.InspectPackage: "applet inspect", advice.InstallApplet: "applet install",
-	advice.DeleteApplet: "applet delete", advice.SetCardKeys: "applet set-keys",
-	advice.ListSimulated: "sim list", advice.CreateSimulated: "sim create", advice.AttachSimulated: "sim attach",
-	advice.DeleteSimulated: "sim delete", advice.ShowVersion: "version",
+	advice.Initialise: "init", advice.SetPIN: "set-pin", advice.UnblockPIN: "unblock-pin", advice.GenerateKey: "gen-key",
+	advice.CreateRequest: "gen-csr", advice.ImportCertificate: "import-cert",
+	advice.ListApplets: "applet list", advice.SetCardKeys: "applet set-keys",
+	advice.ListSimulated: "sim list", advice.AttachSimulated: "sim attach",
 }
 
 // offCards are the actions that are not about the card that was named.
-var offCards = []advice.Action{
-	advice.ListReaders, advice.ListTokens, advice.Diagnose, advice.InspectPackage, advice.ListSimulated,
-	advice.CreateSimulated, advice.AttachSimulated, advice.DeleteSimulated, advice.ShowVersion,
-}
+var offCards = []advice.Action{advice.ListReaders, advice.ListTokens, advice.Diagnose, advice.ListSimulated, advice.AttachSimulated}
+
+// ofCards are the flags that name a card, or open it, to every command about it.
+var ofCards = []string{"reader", "serial", "card-keys", "isd", "key-version", "diversification"}
 
 // worded is advice as a command that can be typed, or as a sentence. Words that
 // may not be repeated become their places. It is empty where the command that was
@@ -62,15 +58,16 @@ func (env *session) another(a advice.Advice, may *repetition) string {
 	if a.Object != "" {
 		words = append(words, quoted(may.text(a.Object)))
 	}
-	given := a.Values
-	for _, field := range []advice.Field{advice.Reader, advice.Serial} {
-		value := env.valueOf(string(field))
-		named := slices.ContainsFunc(given, func(v advice.Value) bool { return v.Field == field })
-		if value != "" && may.allows(value) && !named && !slices.Contains(offCards, a.Action) {
-			words = append(words, "--"+string(field), quoted(value))
+	if env.typed.cmd != nil && !slices.Contains(offCards, a.Action) {
+		cmd, _, _ := env.typed.cmd.Root().Find(strings.Fields(actions[a.Action]))
+		for _, name := range ofCards {
+			f := env.typed.cmd.Flag(name)
+			if env.given(name) && may.allowsAll(f) && cmd.Flag(name) != nil && !slices.Contains(fieldsOf(a.Values), advice.Field(name)) {
+				words = append(words, setting(f, may)...)
+			}
 		}
 	}
-	for _, v := range given {
+	for _, v := range a.Values {
 		words = append(words, env.flagText(v, may)...)
 	}
 	return strings.Join(words, " ")
@@ -136,14 +133,6 @@ func (env *session) given(flag string) bool {
 	return env.typed.cmd != nil && env.typed.cmd.Flags().Changed(flag)
 }
 
-// valueOf is the value of a flag that was typed.
-func (env *session) valueOf(flag string) string {
-	if !env.given(flag) {
-		return ""
-	}
-	return env.typed.cmd.Flags().Lookup(flag).Value.String()
-}
-
 // omitted are those fields of which the command was given a value.
 func (env *session) omitted(fields []advice.Field) []advice.Field {
 	return slices.DeleteFunc(slices.Clone(fields), func(f advice.Field) bool {
@@ -186,7 +175,7 @@ func setting(f *pflag.Flag, may *repetition) []string {
 	if source, ok := f.Value.(*secret.Flag); ok {
 		return []string{name, sourceAgain(source, may)}
 	}
-	if slices.ContainsFunc(values(f), func(value string) bool { return !may.allows(value) }) {
+	if !may.allowsAll(f) {
 		return []string{name, placeholder(f)}
 	}
 	if values, ok := f.Value.(pflag.SliceValue); ok {

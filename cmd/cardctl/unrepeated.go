@@ -119,6 +119,11 @@ func (r *repetition) allows(word string) bool {
 	return isThere(word) || r.env.isSimulated(strings.TrimPrefix(word, desk.SimulatedPrefix))
 }
 
+// allowsAll reports whether nothing that was given to a flag is a secret.
+func (r *repetition) allowsAll(f *pflag.Flag) bool {
+	return !slices.ContainsFunc(values(f), func(value string) bool { return !r.allows(value) })
+}
+
 func isThere(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil

@@ -16,32 +16,10 @@ const (
 	SetPIN
 	UnblockPIN
 	GenerateKey
-	ImportKey
-	DeleteKey
-	ExportKey
 	CreateRequest
 	ImportCertificate
-	ExportCertificate
-	DeleteCertificate
-	SmokeTest
 	ListApplets
-	InspectPackage
-	InstallApplet
-	DeleteApplet
 	SetCardKeys
 	ListSimulated
-	CreateSimulated
 	AttachSimulated
-	DeleteSimulated
-	ShowVersion
-	actions // their number
 )
-
-// Actions are all actions but None.
-func Actions() []Action {
-	all := make([]Action, 0, actions-1)
-	for a := Again; a < actions; a++ {
-		all = append(all, a)
-	}
-	return all
-}
