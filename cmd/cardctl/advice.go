@@ -52,13 +52,14 @@ func (env *session) worded(a advice.Advice, may *repetition) string {
 	return may.text(a.Sentence)
 }
 
-// another is another command, on the card that was named.
+// another is another command, on the card that was named, or waiting for it.
 func (env *session) another(a advice.Advice, may *repetition) string {
 	words := []string{"cardctl", actions[a.Action]}
 	if a.Object != "" {
 		words = append(words, quoted(may.text(a.Object)))
 	}
-	if env.typed.cmd != nil && !slices.Contains(offCards, a.Action) {
+	waits := slices.Contains(fieldsOf(a.Values), advice.Wait)
+	if env.typed.cmd != nil && (waits || !slices.Contains(offCards, a.Action)) {
 		cmd, _, _ := env.typed.cmd.Root().Find(strings.Fields(actions[a.Action]))
 		for _, name := range ofCards {
 			f := env.typed.cmd.Flag(name)

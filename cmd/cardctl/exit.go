@@ -149,7 +149,7 @@ func (env *session) classify(err error) *problem.Error {
 		return p
 	case errors.Is(err, context.Canceled):
 		return problem.New(problem.Interrupted, "interrupted").Because("%s", stateIn(err, context.Canceled))
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded) && env.flags.timeout > 0:
 		return problem.New(problem.Failed, "gave up after %s", env.flags.timeout).
 			Because("%s", stateIn(err, context.DeadlineExceeded)).
 			Advise(advice.Repeat(advice.Set(advice.Timeout, max(10*env.flags.timeout, 30*time.Second).String())))

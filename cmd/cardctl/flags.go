@@ -192,9 +192,10 @@ func kindOf(f *pflag.Flag) string {
 	}
 }
 
-// similarFlag finds the flag that was probably meant.
+// similarFlag finds the flag that was probably meant: a third of its letters may be
+// wrong.
 func similarFlag(cmd *cobra.Command, name string) string {
-	similar, nearest := "", 3
+	similar, nearest := "", min(3, (len(name)+5)/3)
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if d := distance(f.Name, name); !f.Hidden && d < nearest {
 			similar, nearest = f.Name, d

@@ -103,6 +103,9 @@ and a record of Java cards on which keys failed. Without that variable it is
 	root.SetErr(env.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		env.name(cmd)
+		if cmd.HasSubCommands() && len(cmd.Flags().Args()) > 0 {
+			return knownCommand(cmd, cmd.Flags().Args()) // its flags are unknown because it is
+		}
 		return flagProblem(cmd, err)
 	})
 	env.flags.add(root.PersistentFlags())

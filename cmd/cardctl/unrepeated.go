@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -28,6 +29,12 @@ import (
 
 // leastSecret is the length of the shortest secret that a card takes.
 const leastSecret = 4
+
+// fileTypes are the endings of files that a secret does not have.
+var fileTypes = []string{
+	".pem", ".crt", ".cer", ".der", ".csr", ".req", ".p10", ".p7b", ".p7c", ".p12", ".pfx", ".key", ".pub",
+	".txt", ".log", ".json", ".cap", ".ijc", ".gpsh", ".keys",
+}
 
 // repetition decides which words of the command line an error may repeat. nil
 // lets it repeat them all.
@@ -89,7 +96,7 @@ func (r *repetition) places(text string) map[string]string {
 	}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		for _, value := range values(f) {
-			add(value, "the value of --"+f.Name)
+			add(value, "[value of --"+f.Name+"]")
 		}
 	})
 	for i, word := range r.env.typed.args {
@@ -114,6 +121,9 @@ func (r *repetition) allows(word string) bool {
 		return true
 	}
 	if _, err := csr.ParseName(word); err == nil && strings.Contains(word, "=") {
+		return true
+	}
+	if slices.Contains(fileTypes, strings.ToLower(filepath.Ext(word))) {
 		return true
 	}
 	return isThere(word) || r.env.isSimulated(strings.TrimPrefix(word, desk.SimulatedPrefix))
@@ -220,11 +230,11 @@ func argumentName(cmd *cobra.Command, i int) string {
 	return "the argument"
 }
 
-// replaceWord replaces a word, in quotes or not. One of letters alone is replaced
-// where it is not part of a longer one; what %q writes before it is not a part.
+// replaceWord replaces a word, in quotes or not. One of letters and hyphens is
+// replaced where it is not part of a longer one; what %q writes before it is not a part.
 func replaceWord(text, word, instead string) string {
 	before, after := `()`, `()`
-	if strings.IndexFunc(word, func(r rune) bool { return !unicode.IsLetter(r) }) < 0 {
+	if strings.IndexFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && r != '-' }) < 0 {
 		before, after = `(^|\\[abfnrtv]|[^\pL-])`, `($|[^\pL-])`
 	}
 	found, err := regexp.Compile(`(?i)` + before + `"?` + regexp.QuoteMeta(word) + `"?` + after)

@@ -57,7 +57,7 @@ type Survey struct {
 // Losses is what a question says of the keys and certificates on a card.
 func Losses(lost []string) string {
 	if len(lost) == 0 {
-		return "No keys or certificates will be lost."
+		return "It holds no keys or certificates."
 	}
 	return "These will be lost: " + strings.Join(lost, ", ") + "."
 }

@@ -57,8 +57,12 @@ func (c *Card) attach(ctx context.Context, address string, attached func(), done
 	dialer := net.Dialer{Timeout: firstMessage}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
-		if ctx.Err() != nil {
+		var waited net.Error
+		switch {
+		case ctx.Err() != nil:
 			return nil
+		case errors.As(err, &waited) && waited.Timeout():
+			return fmt.Errorf("attach to %s: %w", address, ErrReaderOccupied)
 		}
 		return fmt.Errorf("attach to %s: %w: %w", address, ErrNoReader, err)
 	}

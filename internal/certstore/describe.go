@@ -92,5 +92,5 @@ func nameKey(pub crypto.PublicKey) string {
 		return "of an unknown kind"
 	}
 	sum := sha256.Sum256(der)
-	return fmt.Sprintf("%s %X", key.AlgorithmOf(pub), sum[:8])
+	return fmt.Sprintf("%s with the SHA-256 %X…", key.AlgorithmOf(pub), sum[:8])
 }

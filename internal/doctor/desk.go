@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ const patience = 5 * time.Second
 func Examine(ctx context.Context, d *desk.Desk, system string, root fs.FS) Report {
 	e := &reach{d}
 	return Run(ctx, Probe{
-		OS: system, Root: root, Dial: dialUnix,
+		OS: system, Root: root, Administrator: os.Geteuid() == 0, Dial: dialUnix,
 		Readers: e.readers, Holders: holders, ManagedCards: e.exposed, Modules: e.modules,
 	})
 }

@@ -76,6 +76,9 @@ type Probe struct {
 	// Root is the file system from its root.
 	Root fs.FS
 
+	// Administrator says that this user may start services.
+	Administrator bool
+
 	// Readers lists the readers of the PC/SC service; its error says that
 	// the service cannot be used, a problem.NotSupported that this build
 	// cannot.

@@ -69,7 +69,11 @@ func (e *examination) whyNoDaemon(ctx context.Context, check *Check) {
 
 // startDaemon starts the daemon by its socket, or itself where there is no systemd.
 func (e *examination) startDaemon(how ...string) advice.Advice {
-	if !e.exists("run/systemd/system") {
+	switch {
+	case e.exists("run/systemd/system"):
+	case e.probe.Administrator:
+		return advice.Run("pcscd")
+	default:
 		return advice.Run("sudo", "pcscd")
 	}
 	return advice.Run(append(append([]string{"systemctl"}, how...), "pcscd.socket")...)

@@ -245,7 +245,19 @@ func (p Places) notFound(name string, tried []string) error {
 	if why == "" {
 		why = "Known names: " + strings.Join(append(WellKnown(), p.others()...), ", ") + "."
 	}
-	return missing.Because("%s Tried: %s.", why, strings.Join(tried, ", "))
+	return missing.Because("%s%s", why, searched(tried))
+}
+
+// searched names the first places and the number of the others.
+func searched(places []string) string {
+	const shown = 3
+	switch {
+	case len(places) == 0:
+		return ""
+	case len(places) <= shown:
+		return " Tried: " + strings.Join(places, ", ") + "."
+	}
+	return fmt.Sprintf(" Tried: %s and %d more.", strings.Join(places[:shown], ", "), len(places)-shown)
 }
 
 func isFile(path string) bool {

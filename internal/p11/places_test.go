@@ -70,7 +70,7 @@ func TestLocate(t *testing.T) {
 		}
 	}
 	for name, says := range map[string]string{
-		"scute":                     filepath.Join(root, "lib64/scute/scute.so"),
+		"scute":                     filepath.Join(root, "lib/scute/scute.so"),
 		"gone":                      filepath.Join(root, "opt/gone.so"),
 		"off":                       "tpm2, gone, mine, relative",
 		"remote":                    "gone, mine, relative",

@@ -85,7 +85,7 @@ func TestCardThatDoesNotSettle(t *testing.T) {
 	s = newFakeSystem("A")
 	c = connectFake(t, s)
 	s.card.sendErrs = slices.Repeat([]error{codeProtocolMismatch}, 3)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), lettingGoPause*3/4) // ends in the first pause
 	defer cancel()
 	if _, err := c.Transmit(ctx, read); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)

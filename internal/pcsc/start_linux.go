@@ -1,8 +1,18 @@
 package pcsc
 
-import "github.com/cardctl/cardctl/internal/advice"
+import (
+	"os"
 
-const notRunning = "The service does not answer; without systemd, run pcscd as root"
+	"github.com/cardctl/cardctl/internal/advice"
+)
 
-// start starts the PC/SC daemon.
-func start() advice.Advice { return advice.Run("systemctl", "start", "pcscd.socket") }
+const notRunning = "The service does not answer"
+
+// start starts the PC/SC daemon by its socket, or has the reason found why there is
+// none.
+func start() advice.Advice {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return advice.Do(advice.Diagnose)
+	}
+	return advice.Run("systemctl", "start", "pcscd.socket")
+}

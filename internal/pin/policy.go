@@ -118,7 +118,7 @@ func (p *Policy) Check(what PIN, left Tries) error {
 			Because("%s", problem.Sentences(why, what.Final)).Advise(what.Rescue)
 	case left.Last() && !p.allow.LastTry:
 		return problem.New(problem.PINBlocked, "the %s has one try left and was not sent", what.Name()).WithTries(1).
-			Because("One more wrong entry would block it.").Advise(advice.Repeat(advice.Switch(advice.LastTry)))
+			Because("One more wrong entry would block it.").Advise(what.another(left))
 	case !left.Known() && !p.allow.UnknownTries:
 		return problem.New(problem.TriesUnknown, "the %s was not sent, because its tries left are unknown", what.Name()).
 			Because("The card does not report them, and a wrong entry might block the %s.", what.Role.Name()).

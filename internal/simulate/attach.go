@@ -56,7 +56,7 @@ func (a *Attachment) explain(err error) error {
 	switch {
 	case errors.Is(err, cardsim.ErrNoReader):
 		return problem.Wrap(problem.NotFound, err, "no virtual reader at "+a.Address).
-			Because("The PC/SC daemon is not running, or has no virtual reader, which the Debian package vsmartcard-vpcd provides.").
+			Because("The PC/SC daemon is not running, its virtual reader holds another card, or it has none. The Debian package vsmartcard-vpcd provides one.").
 			Advise(advice.Do(advice.Diagnose))
 	case errors.Is(err, cardsim.ErrReaderOccupied):
 		return problem.Wrap(problem.CardBusy, err, "the virtual reader at "+a.Address+" does not accept the card").
