@@ -35,10 +35,15 @@ func commandPage(cmd *cobra.Command) string {
 	p := newPage(pageName(cmd), "1", cmd.Short)
 	p.heading("SYNOPSIS")
 	parent := strings.TrimSuffix(cmd.CommandPath(), cmd.Name())
-	p.paragraph(synopsis(cmd.CommandPath(), strings.TrimPrefix(parent+cmd.Use, cmd.CommandPath())+" [options]"), true)
+	arguments := strings.TrimPrefix(parent+cmd.Use, cmd.CommandPath()) + " [options]"
+	children := shown(cmd)
+	if len(children) > 0 {
+		arguments = " COMMAND" + arguments
+	}
+	p.paragraph(synopsis(cmd.CommandPath(), arguments), true)
 	p.heading("DESCRIPTION")
 	p.prose(description(cmd))
-	if children := shown(cmd); len(children) > 0 {
+	if len(children) > 0 {
 		p.heading("COMMANDS")
 		for _, child := range children {
 			p.item(bold(strings.TrimPrefix(child.CommandPath(), "cardctl ")), roff(child.Short))
@@ -123,5 +128,5 @@ func defaultOf(f *pflag.Flag) string {
 	case "", "false", "0", "0s", "[]":
 		return ""
 	}
-	return " (default " + strings.Trim(f.DefValue, "[]") + ")"
+	return " (default " + f.DefValue + ")"
 }

@@ -25,7 +25,12 @@ const theWay = `cardctl: from a blank card to a certificate that works
   cardctl info                              show what is on it now
   cardctl smoke-test --key OPENPGP.3 --tls  use it as a browser would
 
+OPENPGP.3 is the authentication key, for TLS and SSH. OPENPGP.1 is the signature
+key, OPENPGP.2 the decryption key.
+
 No card? Run cardctl sim create desk, and add --reader sim:desk to the above.
+For smoke-test, run cardctl sim attach desk in another terminal, and omit
+--reader.
 All commands: cardctl --help. If something does not work: cardctl doctor.
 `
 
@@ -66,23 +71,37 @@ func newRootCmd(env *session) *cobra.Command {
 		Long: `cardctl sets up smart cards from the command line: from a blank card to a
 certificate that works in your browser, VPN and mail program.
 
-Results go to stdout, everything else to stderr.
+The keys of an OpenPGP card are OPENPGP.1 for signatures, OPENPGP.2 for
+decryption and OPENPGP.3 for authentication (TLS, SSH). The manual page
+cardctl-key-references(7) has the names of keys on other cards.
 
 Never pass a secret itself. Flags such as --pin accept its source: env:NAME,
 file:PATH, fd:N, stdin, command:CMD, pinentry or prompt. Without the flag,
-cardctl reads CARDCTL_PIN, CARDCTL_ADMIN_PIN and so on. If that variable is not
-set, it prompts on the terminal.
+cardctl reads a variable such as CARDCTL_PIN. If that is not set, it prompts on
+the terminal. The manual page cardctl-secrets(7) lists the flags and variables.
 
-CARDCTL_READER, CARDCTL_SERIAL, CARDCTL_MODULE and CARDCTL_OUTPUT replace the
-flags of these names. The directory CARDCTL_STATE_DIR keeps the simulated cards,
-and a record of Java cards on which keys failed. Without that variable it is
-~/.local/state/cardctl.`,
-		Example: `  cardctl list-readers
+The variables CARDCTL_READER, CARDCTL_SERIAL, CARDCTL_MODULE and CARDCTL_OUTPUT
+replace --reader, --serial, --module and --output. CARDCTL_STATE_DIR is the
+directory for simulated cards, and for a list of Java cards that rejected card
+keys. Its default is ~/.local/state/cardctl.
+
+Results go to stdout, everything else to stderr. The last line of an error,
+"Try:", suggests what to type next. With --output json, an error has the fields
+code, exit, message and hint.`,
+		Example: `  # With a card in a reader
+  cardctl list-readers
   cardctl init
   cardctl gen-key --key OPENPGP.3
   cardctl gen-csr --key OPENPGP.3 --subject CN=me --out me.csr
+  # Your CA signs me.csr and sends back me.pem
   cardctl import-cert --key OPENPGP.3 me.pem
   cardctl smoke-test --key OPENPGP.3 --tls
+
+  # Without a card; sim attach runs until you press Ctrl-C
+  cardctl sim create desk
+  cardctl sim attach desk
+
+  # If something does not work
   cardctl doctor`,
 		Args: func(cmd *cobra.Command, args []string) error { return knownCommand(cmd, args) },
 		RunE: func(*cobra.Command, []string) error {
@@ -109,6 +128,7 @@ and a record of Java cards on which keys failed. Without that variable it is
 		return flagProblem(cmd, err)
 	})
 	env.flags.add(root.PersistentFlags())
+	root.PersistentFlags().BoolP("help", "h", false, "show the help of the command, like cardctl help COMMAND")
 	root.Flags().BoolVar(&showVersion, "version", false, "show the version, like cardctl version")
 	root.PersistentPreRunE = env.start
 	root.AddCommand(commands(env)...)

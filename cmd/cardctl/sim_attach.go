@@ -18,8 +18,14 @@ func newSimAttachCmd(env *session) *cobra.Command {
 		Use:   "attach NAME",
 		Short: "Attach a simulated card to a virtual PC/SC reader",
 		Long: `Attach a simulated card to a virtual reader of the PC/SC daemon, so that every
-program sees it, until interrupted. The virtual reader is that of the Debian
-package vsmartcard-vpcd. Its second slot listens on localhost:35964.`,
+program sees it. The command runs until you press Ctrl-C. In the background
+(with & after it), stop it with kill.
+
+cardctl list-readers shows the name of the virtual reader. While the card is in
+it, sim:NAME is in use.
+
+The virtual reader is that of the Debian package vsmartcard-vpcd; restart pcscd
+after you install it. A second virtual reader listens on localhost:35964.`,
 		Example:           "  cardctl sim attach desk\n  cardctl sim attach desk --address localhost:35964 --trace desk.trace",
 		Args:              oneArg("the name of the card, from cardctl sim list"),
 		ValidArgsFunction: env.complete(env.simulatedChoices),

@@ -42,6 +42,7 @@ To show all profiles, use --profile list.`,
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVar(&o.Applications, "applications", simulate.Applications()[:1], "`applications` on the card: "+strings.Join(simulate.Applications(), ", "))
+	flags.Lookup("applications").DefValue = simulate.Applications()[0] // without brackets
 	flags.StringVar(&o.Profile, "profile", simulate.DefaultProfile, "`profile` of the card, or "+listProfiles+" to show the profiles")
 	// Instead of the shared flag, which names an existing card.
 	flags.StringVar(&o.Serial, "serial", "", "serial `number` of the card, 8 hex digits (default: random)")

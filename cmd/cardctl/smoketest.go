@@ -26,11 +26,13 @@ func newSmokeTestCmd(env *session) *cobra.Command {
 	var o smokeTestOptions
 	cmd := &cobra.Command{
 		Use:   "smoke-test --key REF",
-		Short: "Prove that a key and its certificate work",
+		Short: "Prove that a key works, and its certificate if any",
 		Long: `Sign and verify through a PKCS#11 module, as a browser or VPN would. The module
 is opensc unless --module names another. cardctl finds the card in the module by
-its serial and its key. --tls adds TLS handshakes with a client certificate on
-loopback; --tls-connect adds one with a real server.
+its serial and its key. It checks the certificate of the key if there is one.
+
+--tls adds TLS handshakes on loopback, for which the key needs a certificate.
+--tls-connect adds one with a real server.
 
 Repeat --key to test several keys. Keys on one token share one login, and the
 test stops at the first failure that may have used up a PIN try.`,

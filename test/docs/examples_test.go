@@ -122,6 +122,9 @@ func examples(t *testing.T, desk *stack.Desk, page string) []string {
 	var list []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
 		if n := len(list) - 1; n >= 0 && strings.HasSuffix(list[n], `\`) {
 			list[n] = strings.TrimSuffix(list[n], `\`) + line
 		} else {
