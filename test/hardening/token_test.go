@@ -66,7 +66,7 @@ func TestTokenSwapped(t *testing.T) {
 				swap(moment)
 				err = s.LoginWith(t.Context(), p11.User, secret.New([]byte(stack.UserPIN)))
 			}
-			if !problem.Is(err, problem.CardChanged) || !strings.Contains(err.Error(), "The slot holds the token") {
+			if !problem.Is(err, problem.CardChanged) || !strings.Contains(err.Error(), "The slot now holds the token") {
 				t.Errorf("got %v", err)
 			}
 			trace, err := os.ReadFile(second.Trace())

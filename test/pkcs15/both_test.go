@@ -15,7 +15,7 @@ func TestACardWithBothApplications(t *testing.T) {
 	d := stack.NewDesk(t)
 	d.Card("both", reader, "--applications", "openpgp,pkcs15")
 	d.Setenv("CARDCTL_PUK", puk)
-	if refused := d.Refused("init", "--yes"); refused.Exit != 3 || !strings.Contains(refused.Hint, "--app openpgp") {
+	if refused := d.Refused("init", "--yes"); refused.Exit != 3 || !strings.Contains(refused.Hint, "--app APPLICATION") {
 		t.Errorf("init of neither: %+v", refused)
 	}
 	d.Run("cardctl", "init", "--app", "openpgp", "--yes")

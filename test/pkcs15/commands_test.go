@@ -121,7 +121,7 @@ func TestRefusals(t *testing.T) {
 	refused := func(exit int, try string, args ...string) {
 		t.Helper()
 		got := d.Refused(args...)
-		if got.Exit != exit || !strings.Contains(got.Hint, try) {
+		if got.Exit != exit || !strings.Contains(got.Message+" "+got.Hint, try) {
 			t.Errorf("%v: exit %d, hint %q (%s), want %d, %q", args, got.Exit, got.Hint, got.Message, exit, try)
 		}
 	}

@@ -193,7 +193,7 @@ func TestACertificateThatIsNotTaken(t *testing.T) {
 			defer leave()
 			_, err := b.importCertificate("PKCS15.45", second)
 			var p *problem.Error
-			if !errors.As(err, &p) || !strings.Contains(p.Reason(), "still there, unchanged") {
+			if !errors.As(err, &p) || !strings.Contains(p.Reason(), "still on the card, unchanged") {
 				t.Errorf("%v", err)
 			}
 			if err := b.infoHas("PKCS15.45", first); err != nil {
