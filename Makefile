@@ -1,6 +1,6 @@
 # Each target runs the script of its name or the part of ./scripts/test.sh of its name.
 
-.PHONY: list test quick lint build tests races nocgo stack coverage bench demo dependencies package fuzz pull pictures generate
+.PHONY: list test quick lint build tests mutation races nocgo stack coverage bench demo dependencies package fuzz pull pictures generate
 
 # The parts of the test run.
 list:
@@ -22,6 +22,9 @@ build:
 
 tests:
 	./scripts/test.sh tests
+
+mutation:
+	./scripts/test.sh mutation
 
 races:
 	./scripts/test.sh races

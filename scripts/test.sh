@@ -24,6 +24,7 @@ readonly PARTS='
 lint|gofmt, vet, staticcheck, shellcheck, mandoc
 build|the program, with and without cgo
 tests|all tests that need no daemon
+mutation|each check that keeps a card, key or secret safe removed once: a test must notice
 races|the tests of concurrent code, with the race detector
 nocgo|the tests without cgo
 stack|the tests on the PC/SC daemon, with GnuPG, OpenSC, SoftHSM2 and OpenSSL
@@ -69,10 +70,17 @@ part_build() {
 	rm -r "$bin"
 }
 
+readonly REMOVES_CHECKS=./test/mutation # compiles each time
+
 part_tests() {
-	covered_test -count=1 -timeout 30m . ./test/... # they run go, which the test cache does not see
+	local others
+	others=$(go list ./test/... | grep -v "/${REMOVES_CHECKS##*/}\$")
+	# shellcheck disable=SC2086 # names of packages have no blanks
+	covered_test -count=1 -timeout 30m . $others # they run go, which the test cache does not see
 	covered_test ./cmd/... ./internal/...
 }
+
+part_mutation() { go test -count=1 -timeout 30m "$REMOVES_CHECKS"; }
 
 part_quick() {
 	part_lint
