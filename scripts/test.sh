@@ -4,6 +4,8 @@
 #   ./scripts/test.sh              all parts, as CI does
 #   ./scripts/test.sh --list       list the parts
 #   ./scripts/test.sh PART...      only these parts
+#   ./scripts/test.sh --without PART...
+#                                  all parts except these
 #   ./scripts/test.sh stack NAME   only the tests on the PC/SC daemon that match go test -run NAME
 #   ./scripts/test.sh quick        lint and tests, for while you work: under 3 minutes
 #
@@ -21,6 +23,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # In the order in which they run: name | description.
 readonly PARTS='
+debian13|in a bare Debian 13, next to the parts before bench: the demos, and the tests on the PC/SC daemon
 lint|gofmt, vet, staticcheck, shellcheck, mandoc
 build|the program, with and without cgo
 tests|all tests that need no daemon
@@ -42,6 +45,13 @@ names() { sed -n 's/|.*//p' <<<"$PARTS"; }
 
 # about prints the description of a part.
 about() { sed -n "s/^$1|//p" <<<"$PARTS$QUICK"; }
+
+# part_debian13 only starts it. jobs_end waits for it, in a later part or after the last.
+part_debian13() {
+	result=started
+	((EUID == 0)) || die "only root can run a second Debian." "As another user, omit it: ./scripts/test.sh --without debian13"
+	job debian13 scripts/debian13.sh trixie bash -ec 'scripts/demo.sh; scripts/test.sh stack demo'
+}
 
 formatted() {
 	local unformatted
@@ -174,6 +184,7 @@ part_stack() {
 }
 
 part_bench() {
+	jobs_end
 	look_for_rooms
 	on_daemon "$MEASURES"
 	daemon_ends
@@ -185,6 +196,7 @@ part_coverage() { check_coverage 85; }
 
 part_demo() {
 	local family
+	jobs_end
 	scripts/demo.sh
 	for family in scripts/demo/*.sh; do
 		scripts/demo.sh --family "$(basename "$family" .sh)"
@@ -195,6 +207,7 @@ part_dependencies() { scripts/dependencies.sh; }
 
 part_package() { scripts/package.sh; }
 
+result= # of the part that runs: passed, or started
 times=  # a line for each part that has ended
 part=   # the part that runs
 began=0 # when it began, in seconds
@@ -202,9 +215,10 @@ began=0 # when it began, in seconds
 run_part() {
 	part=$1
 	began=$SECONDS
+	result=passed
 	heading "$part: $(about "$part")"
 	"part_$part"
-	part_ends passed
+	part_ends "$result"
 }
 
 part_ends() {
@@ -225,7 +239,7 @@ at_end() {
 	printf '%s%-14s %3d:%02d\n' "$times" "all" $((SECONDS / 60)) $((SECONDS % 60))
 }
 
-usage() { die "$1" "./scripts/test.sh [PART...], ./scripts/test.sh stack NAME, ./scripts/test.sh --list"; }
+usage() { die "$1" "./scripts/test.sh [PART...], ./scripts/test.sh --without PART..., ./scripts/test.sh stack NAME, ./scripts/test.sh --list"; }
 
 is_part() { grep -qxF -- "$1" <<<"$(names)"$'\n'quick; }
 
@@ -233,14 +247,24 @@ if [[ ${1-} == --list ]]; then
 	tr '|' '\t' <<<"${PARTS#?}$QUICK" | expand -t 15
 	exit
 fi
+without=
+if [[ ${1-} == --without ]]; then
+	shift
+	(($# > 0)) || usage "--without which part?"
+	without=yes
+fi
 test_name=
-if [[ $# -eq 2 && $1 == stack ]] && ! is_part "$2"; then
+if [[ -z $without && $# -eq 2 && $1 == stack ]] && ! is_part "$2"; then
 	test_name=$2
 	set -- stack
 fi
 for name in "$@"; do
 	is_part "$name" || usage "unknown part: $name."
 done
+if [[ -n $without ]]; then
+	mapfile -t parts < <(names | grep -vxF -f <(printf '%s\n' "$@"))
+	set -- "${parts[@]}"
+fi
 chosen=" ${*:-$(names | xargs)} "
 
 trap at_end EXIT
@@ -260,4 +284,5 @@ say "$(go version)"
 for name in $(names) quick; do
 	[[ $chosen != *" $name "* ]] || run_part "$name"
 done
+jobs_end
 heading "All passed"

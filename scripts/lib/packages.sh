@@ -43,6 +43,7 @@ package|Wine|have_file wine/wine64|wine64
 package|man|have man|man-db
 package|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
 test|mandoc|have mandoc|mandoc
+debian|debootstrap|have debootstrap|debootstrap
 '
 
 # have_file reports whether one of the files exists, by its full name or in a directory

@@ -1,0 +1,97 @@
+# shellcheck shell=bash
+# Trees of other Debian suites, for programs to run in. Wants root, say.sh, packages.sh
+# and go.sh.
+
+readonly TREES=${XDG_CACHE_HOME:-$HOME/.cache}/cardctl/debian
+readonly TREE_DAYS=7 # then it is made anew
+
+tree=     # the copy that is used
+packages= # Debian's packages for it, as they were fetched
+
+# take_tree SUITE makes a copy of the suite's tree, with this checkout in it.
+take_tree() {
+	local suite=$1 trees_lock
+	packages=$TREES/$suite.packages
+	mkdir -p "$TREES" "$packages" "$TREES/go-build" "$TREES/go-mod"
+	exec {trees_lock}<"$TREES"
+	flock "$trees_lock"
+	remove_left_trees
+	have_tree "$suite"
+	tree=$(mktemp -d "$TREES/run.XXXXXX")
+	exec {tree_lock}<"$tree" # what runs in it holds this
+	flock "$tree_lock"
+	exec {trees_lock}<&-
+
+	cp -a "$TREES/$suite/." "$tree"
+	find "$packages" -name '*.deb' -exec cp -l -t "$tree/var/cache/apt/archives" {} +
+	mkdir -p "$tree"/{usr/local/go,root/.cache/go-build,root/go/pkg/mod,mnt/modules,root/cardctl}
+	tar --exclude=./.git --exclude=./dist -cf - . | tar -xf - -C "$tree/root/cardctl"
+	cp /etc/hosts /etc/resolv.conf "$tree/etc"
+	echo force-unsafe-io >"$tree/etc/dpkg/dpkg.cfg.d/copy" # it need not outlive a loss of power
+}
+
+# leave_tree removes the copy, and keeps the packages.
+leave_tree() {
+	find "$tree/var/cache/apt/archives" -maxdepth 1 -name '*.deb' -links 1 -exec ln -f -t "$packages" {} +
+	rm -rf --one-file-system "$tree"
+}
+
+# remove_left_trees removes the copies of those who were killed.
+remove_left_trees() {
+	local left
+	for left in "$TREES"/run.* "$TREES"/new.*; do
+		[[ ! -d $left ]] || flock --nonblock "$left" rm -rf --one-file-system "$left" || true
+	done
+}
+
+# have_tree SUITE makes the tree of a suite, where there is none or an old one.
+have_tree() {
+	local new mirror security
+	[[ -z $(find "$TREES/$1" -maxdepth 0 -mtime "-$TREE_DAYS" 2>/dev/null) ]] || return 0
+	need debian
+	mirror=$(apt_mirror Debian)
+	if [[ -z $mirror ]]; then # apt may never have looked
+		apt_get update
+		mirror=$(apt_mirror Debian)
+	fi
+	[[ $mirror == http* ]] || die "apt has no mirror of Debian on this machine, from which $1 could be made: ${mirror:-none}"
+	security=$(apt_mirror Debian-Security)
+	say "Making a tree of Debian $1, from $mirror"
+	new=$(mktemp -d "$TREES/new.XXXXXX")
+	(
+		eval "$(apt-config shell http_proxy Acquire::http::Proxy https_proxy Acquire::https::Proxy)"
+		export http_proxy https_proxy
+		debootstrap --variant=minbase --include=ca-certificates "$1" "$new" "$mirror"
+	) >"$new.log" 2>&1 </dev/null || {
+		tail -n 15 "$new.log" >&2
+		rm -rf "$new" "$new.log"
+		die "debootstrap could not make a tree of Debian $1 from $mirror."
+	}
+	rm -f "$new.log" "$new"/var/cache/apt/archives/*.deb "$packages"/*.deb
+	printf 'deb %s %s main\n' "$mirror" "$1" "$mirror" "$1-updates" >"$new/etc/apt/sources.list"
+	[[ -z $security ]] || printf 'deb %s %s-security main\n' "$security" "$1" >>"$new/etc/apt/sources.list"
+	apt-config dump | grep -E '^Acquire::(http|https|Check-[^:]*)\b' >"$new/etc/apt/apt.conf.d/01host" || true
+	cp -a /usr/local/share/ca-certificates "$new/usr/local/share"
+	chroot "$new" update-ca-certificates >/dev/null 2>&1
+	touch "$new"
+	chmod 755 "$new"
+	rm -rf --one-file-system "${TREES:?}/$1"
+	mv "$new" "$TREES/$1"
+}
+
+# apt_mirror LABEL prints where apt has the packages with that label from.
+# shellcheck disable=SC2016 # the variable is apt's
+apt_mirror() {
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Label: $1" | sort -u | sed -n '1s:/$::p'
+}
+
+# in_tree COMMAND... runs a command in the copy, with all that it starts.
+in_tree() {
+	local proxy
+	proxy=file:///mnt/modules,$(go env GOPROXY)
+	env -i PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+		LANG=C.UTF-8 TERM="${TERM:-dumb}" GOPROXY="$proxy" GOSUMDB="$(go env GOSUMDB)" \
+		http_proxy="${http_proxy-}" https_proxy="${https_proxy-}" no_proxy="${no_proxy-}" \
+		unshare --mount --pid --fork --kill-child --propagation private \
+		"$BASH" scripts/lib/debian-enter.sh "$tree" "$TREES" "$(go env GOROOT)" "$(go env GOMODCACHE)/cache/download" "$@"
+}
