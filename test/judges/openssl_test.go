@@ -3,7 +3,7 @@
 package judges
 
 import (
-	"fmt"
+	"crypto/x509"
 	"maps"
 	"strings"
 	"testing"
@@ -13,29 +13,22 @@ import (
 
 const name = "CN=Floppy Head"
 
-// What OpenSSL calls the extensions.
-const (
-	san      = "X509v3 Subject Alternative Name"
-	keyUsage = "X509v3 Key Usage"
-	extUsage = "X509v3 Extended Key Usage"
-)
-
 func TestOpenSSLVerifiesEveryAlgorithm(t *testing.T) {
 	tests := []struct {
 		algorithm string
-		digests   map[string]string // --digest, and what OpenSSL calls the signature; "" without the flag
+		digests   map[string]x509.SignatureAlgorithm // by --digest; "" without the flag
 	}{
-		{"rsa2048", map[string]string{
-			"": "sha256WithRSAEncryption", "sha256": "sha256WithRSAEncryption",
-			"sha384": "sha384WithRSAEncryption", "sha512": "sha512WithRSAEncryption",
+		{"rsa2048", map[string]x509.SignatureAlgorithm{
+			"": x509.SHA256WithRSA, "sha256": x509.SHA256WithRSA,
+			"sha384": x509.SHA384WithRSA, "sha512": x509.SHA512WithRSA,
 		}},
-		{"rsa3072", map[string]string{"": "sha256WithRSAEncryption"}},
-		{"p256", map[string]string{
-			"": "ecdsa-with-SHA256", "sha256": "ecdsa-with-SHA256", "sha384": "ecdsa-with-SHA384", "sha512": "ecdsa-with-SHA512",
+		{"rsa3072", map[string]x509.SignatureAlgorithm{"": x509.SHA256WithRSA}},
+		{"p256", map[string]x509.SignatureAlgorithm{
+			"": x509.ECDSAWithSHA256, "sha256": x509.ECDSAWithSHA256, "sha384": x509.ECDSAWithSHA384, "sha512": x509.ECDSAWithSHA512,
 		}},
-		{"p384", map[string]string{"": "ecdsa-with-SHA384", "sha256": "ecdsa-with-SHA256", "sha512": "ecdsa-with-SHA512"}},
-		{"p521", map[string]string{"": "ecdsa-with-SHA512", "sha256": "ecdsa-with-SHA256", "sha384": "ecdsa-with-SHA384"}},
-		{"ed25519", map[string]string{"": "ED25519"}},
+		{"p384", map[string]x509.SignatureAlgorithm{"": x509.ECDSAWithSHA384, "sha256": x509.ECDSAWithSHA256, "sha512": x509.ECDSAWithSHA512}},
+		{"p521", map[string]x509.SignatureAlgorithm{"": x509.ECDSAWithSHA512, "sha256": x509.ECDSAWithSHA256, "sha384": x509.ECDSAWithSHA384}},
+		{"ed25519", map[string]x509.SignatureAlgorithm{"": x509.PureEd25519}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.algorithm, func(t *testing.T) {
@@ -68,66 +61,76 @@ func TestOpenSSLReadsEveryField(t *testing.T) {
 		name       string
 		subject    string
 		args       []string
-		want       string            // the subject, in the order of the DER
-		extensions map[string]string // all of them, critical ones marked
+		want       string   // the subject, as in RFC 2253
+		extensions []string // all of them, as OpenSSL is told to make them
 	}{
 		{name: "RFC 4514, the last RDN first",
 			subject: `CN=Floppy Head,OU="Webserver Team",O="Snake Oil, Ltd",L=Snake Town,ST=Snake Desert,C=XY`,
-			want:    `C=XY, ST=Snake Desert, L=Snake Town, O=Snake Oil, Ltd, OU=Webserver Team, CN=Floppy Head`},
+			want:    `CN=Floppy Head,OU=Webserver Team,O=Snake Oil\, Ltd,L=Snake Town,ST=Snake Desert,C=XY`},
 		{name: "RFC 4514 with escapes",
 			subject: `CN=Floppy\, Head\+\22x\22,O=A\=B,C=XY`,
-			want:    `C=XY, O=A=B, CN=Floppy, Head+"x"`},
+			want:    `CN=Floppy\, Head\+\"x\",O=A=B,C=XY`},
 		{name: "OpenSSL form, as written",
 			subject: `/C=AT/ST=Austria/L=Vienna/O=example.com/CN=client27/emailAddress=user@example.com`,
-			want:    `C=AT, ST=Austria, L=Vienna, O=example.com, CN=client27, emailAddress=user@example.com`},
+			want:    `emailAddress=user@example.com,CN=client27,O=example.com,L=Vienna,ST=Austria,C=AT`},
 		{name: "multi-valued RDN, sorted by DER",
 			subject: `CN=client+UID=c27,O=example.com`,
-			want:    `O=example.com, CN=client + UID=c27`},
+			want:    `UID=c27+CN=client,O=example.com`},
 		{name: "dotted OID",
 			subject: `CN=client,2.5.4.12=Dr`,
-			want:    `title=Dr, CN=client`},
+			want:    `CN=client,title=Dr`},
 		{name: "UTF-8",
 			subject: `CN=Zoë Schröder,C=AT`,
-			want:    `C=AT, CN=Zoë Schröder`},
+			want:    `CN=Zoë Schröder,C=AT`},
 		{name: "domain components",
 			subject: `CN=client,DC=example,DC=com`,
-			want:    `DC=com, DC=example, CN=client`},
+			want:    `CN=client,DC=example,DC=com`},
 		{name: "every kind of alternative name, repeated",
 			subject: name,
 			args: []string{"--email", "a@example.com", "--email", "b@example.com", "--dns", "www.example.com", "--dns", "*.example.org",
 				"--ip", "192.0.2.1", "--ip", "2001:db8::1", "--uri", "https://example.com/x", "--upn", "floppy@ad.example.com"},
 			want: name,
-			extensions: map[string]string{san: "email:a@example.com, email:b@example.com, DNS:www.example.com, DNS:*.example.org, " +
-				"IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:1, URI:https://example.com/x, othername: UPN::floppy@ad.example.com"}},
+			extensions: []string{"subjectAltName=email:a@example.com,email:b@example.com,DNS:www.example.com,DNS:*.example.org," +
+				"IP:192.0.2.1,IP:2001:db8::1,URI:https://example.com/x,otherName:msUPN;UTF8:floppy@ad.example.com"}},
 		{name: "key usage by name",
 			subject:    name,
 			args:       []string{"--key-usage", "digitalSignature,nonRepudiation,keyAgreement"},
 			want:       name,
-			extensions: map[string]string{keyUsage: "critical, Digital Signature, Non Repudiation, Key Agreement"}},
+			extensions: []string{"keyUsage=critical,digitalSignature,nonRepudiation,keyAgreement"}},
 		{name: "extended key usage by name and by OID",
 			subject:    name,
 			args:       []string{"--ext-key-usage", "clientAuth,emailProtection", "--ext-key-usage", "1.3.6.1.4.1.311.20.2.2", "--ext-key-usage", "1.2.3.4"},
 			want:       name,
-			extensions: map[string]string{extUsage: "TLS Web Client Authentication, E-mail Protection, Microsoft Smartcard Login, 1.2.3.4"}},
+			extensions: []string{"extendedKeyUsage=clientAuth,emailProtection,msSmartcardLogin,1.2.3.4"}},
 		{name: "any extension",
 			subject:    name,
 			args:       []string{"--extension", "1.2.3.4.5=0C03616263"},
 			want:       name,
-			extensions: map[string]string{"1.2.3.4.5": "..abc"}},
+			extensions: []string{"1.2.3.4.5=ASN1:UTF8String:abc"}},
 		{name: "no subject but an alternative name",
 			subject:    "",
 			args:       []string{"--dns", "www.example.com"},
 			want:       "",
-			extensions: map[string]string{san: "critical, DNS:www.example.com"}},
+			extensions: []string{"subjectAltName=critical,DNS:www.example.com"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			pem := d.Run("cardctl", append([]string{"gen-csr", "--key", "OPENPGP.3", "--subject", tt.subject}, tt.args...)...)
 			compare(t, tt.subject, d.VerifyRequest(pem), stack.Request{
-				Subject: tt.want, SignatureAlgorithm: "ecdsa-with-SHA256", PublicKey: public, Extensions: tt.extensions,
+				Subject: tt.want, SignatureAlgorithm: x509.ECDSAWithSHA256, PublicKey: public,
+				Extensions: openSSLExtensions(d, tt.extensions),
 			})
 		})
 	}
+}
+
+// openSSLExtensions are extensions as OpenSSL makes them.
+func openSSLExtensions(d *stack.Desk, extensions []string) map[string]string {
+	args := []string{"req", "-newkey", "ed25519", "-nodes", "-keyout", "theirs.key", "-subj", "/CN=x"}
+	for _, extension := range extensions {
+		args = append(args, "-addext", extension)
+	}
+	return d.ReadRequest(d.Run("openssl", args...)).Extensions
 }
 
 func TestOpenSSLVerifiesSelfSigned(t *testing.T) {
@@ -149,17 +152,16 @@ func TestOpenSSLVerifiesSelfSigned(t *testing.T) {
 
 func compare(t *testing.T, what string, got, want stack.Request) {
 	t.Helper()
-	fields := []struct{ name, got, want string }{
-		{"subject", got.Subject, want.Subject},
-		{"signature algorithm", got.SignatureAlgorithm, want.SignatureAlgorithm},
-		{"public key", got.PublicKey, want.PublicKey},
+	if got.Subject != want.Subject {
+		t.Errorf("%s: subject is %q, not %q", what, got.Subject, want.Subject)
 	}
-	for _, f := range fields {
-		if f.got != f.want {
-			t.Errorf("%s: %s is %q, not %q", what, f.name, f.got, f.want)
-		}
+	if got.SignatureAlgorithm != want.SignatureAlgorithm {
+		t.Errorf("%s: signature algorithm is %v, not %v", what, got.SignatureAlgorithm, want.SignatureAlgorithm)
+	}
+	if got.PublicKey != want.PublicKey {
+		t.Errorf("%s: public key is %q, not %q", what, got.PublicKey, want.PublicKey)
 	}
 	if !maps.Equal(got.Extensions, want.Extensions) {
-		t.Errorf("%s: extensions\ngot  %v\nwant %v", what, fmt.Sprint(got.Extensions), fmt.Sprint(want.Extensions))
+		t.Errorf("%s: extensions\ngot  %v\nwant %v", what, got.Extensions, want.Extensions)
 	}
 }
