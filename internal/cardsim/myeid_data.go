@@ -64,7 +64,7 @@ func (a *myEID) appletInfo() []byte {
 	info := []byte{0x1C, 0x02, 0x00, 0x00, 0x00, 4, 5, 5}
 	info = append(info, 0, 0, 0, 0, 0, 0)
 	info = append(info, a.serial[:]...)
-	return append(info, 0, 0)
+	return binary.BigEndian.AppendUint16(info, a.state.Changes)
 }
 
 // info is the tries left of PIN and PUK and what they are made up to, flags,
@@ -126,9 +126,9 @@ func (a *myEID) initialise(data []byte) iso7816.Status {
 	case len(data) != room+6:
 		return iso7816.StatusWrongLength
 	}
-	a.state = myEIDState{MF: myEIDFiles(data[room:])}
+	a.state = myEIDState{MF: myEIDFiles(data[room:]), Changes: a.state.Changes}
 	a.deselect()
-	return a.save()
+	return a.changed()
 }
 
 // activate is ACTIVATE APPLET: access conditions hold from now on.
@@ -140,7 +140,7 @@ func (a *myEID) activate(c iso7816.Command) iso7816.Status {
 		return iso7816.StatusFileNotFound
 	}
 	a.state.Active = true
-	return a.save()
+	return a.changed()
 }
 
 // challenge is GET CHALLENGE, ISO/IEC 7816-4: 1 to 256 random bytes.

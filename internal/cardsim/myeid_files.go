@@ -230,7 +230,7 @@ func (a *myEID) createFile(c iso7816.Command) iso7816.Status {
 	f.parent = df
 	df.Children = append(df.Children, f)
 	a.current = f
-	return a.save()
+	return a.changed()
 }
 
 // parseMyEIDFile reads the template of CREATE FILE.
@@ -290,7 +290,7 @@ func (a *myEID) deleteFile(c iso7816.Command) iso7816.Status {
 	a.current = f.parent
 	a.current.Children = slices.DeleteFunc(a.current.Children, func(other *myEIDFile) bool { return other == f })
 	a.security = myEIDSecurity{}
-	return a.save()
+	return a.changed()
 }
 
 // readBinary is READ BINARY, ISO/IEC 7816-4, of the current file. An Le that
@@ -332,5 +332,5 @@ func (a *myEID) updateBinary(c iso7816.Command) iso7816.Status {
 		return iso7816.StatusWrongOffset
 	}
 	copy(f.Data[offset:], c.Data)
-	return a.save()
+	return a.changed()
 }

@@ -58,7 +58,7 @@ func (a *myEID) keepKey(private crypto.Signer) iso7816.Status {
 		return iso7816.StatusMemoryFailure
 	}
 	a.current.Key = myEIDKey{PKCS8: encoded, private: private}
-	return a.save()
+	return a.changed()
 }
 
 // curveOfSize is the curve whose field has that many bits; nil for none.

@@ -63,7 +63,7 @@ func (a *myEID) initialisePIN(c iso7816.Command) iso7816.Status {
 	}
 	fresh.PIN.Tries, fresh.PUK.Tries = fresh.PINTries, fresh.PUKTries
 	*p = fresh
-	return a.save()
+	return a.changed()
 }
 
 // compare checks a PIN or PUK. The try is counted before the comparison and

@@ -1,6 +1,10 @@
 package cardsim
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+)
 
 // myEIDState is what survives power loss.
 type myEIDState struct {
@@ -8,6 +12,15 @@ type myEIDState struct {
 	Active bool                `json:"active"`
 	PINs   [myEIDPINs]myEIDPIN `json:"pins"`
 	MF     *myEIDFile          `json:"mf"`
+
+	// Changes is how often the contents changed. Programs that keep copies of files ask for it.
+	Changes uint16 `json:"changes"`
+}
+
+// changed saves what is on the card, which is not what was.
+func (a *myEID) changed() iso7816.Status {
+	a.state.Changes++
+	return a.save()
 }
 
 // check refuses a state that the commands could not work on.

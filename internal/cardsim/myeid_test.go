@@ -49,7 +49,7 @@ func TestMyEIDIsKnownByItsATR(t *testing.T) {
 	if historical := iso7816.HistoricalBytes(h.conn.ATR()); !bytes.HasSuffix(historical, []byte("MyEID")) {
 		t.Errorf("historical bytes %q", historical)
 	}
-	equal(t, "the applet information", h.expect("00CA01A000", 0x9000), unhex(t, "1C02000000040505000000000000123456780000"))
+	equal(t, "the applet information", h.expect("00CA01A000", 0x9000), unhex(t, "1C02000000040505000000000000123456780004"))
 	equal(t, "the capabilities", h.expect("00CA01AA0B", 0x9000), unhex(t, "01000910000000000002 09"))
 	h.expect("00CA01A700", 0x6A88)
 	h.expect("00CA00A000", 0x6A88)
@@ -77,6 +77,28 @@ func TestMyEIDHasNoAccessControlBeforeItIsActivated(t *testing.T) {
 	h.expect("00D6000001BB", 0x6982)
 	h.expect("00DA010113 313233343536FFFF 3132333435363738 030A00", 0x6982)
 	h.expect(initialiseMyEID, 0x6982)
+}
+
+// Programs that keep copies of files tell by the counter that they are old.
+func TestMyEIDCountsChanges(t *testing.T) {
+	h := myEIDInUse(t)
+	count := func() byte { return h.expect("00CA01A000", 0x9000)[19] }
+	before := count()
+	h.verify(1, "123456", 0x9000)
+	h.verify(1, "000000", 0x63C2)
+	h.verify(1, "123456", 0x9000)
+	if count() != before {
+		t.Error("a PIN counts as a change")
+	}
+	for n, change := range []string{createMyEID, "00D6000001AA", "00E40000"} {
+		if h.expect(change, 0x9000); count() != before+byte(n)+1 {
+			t.Errorf("%s is not counted", change)
+		}
+	}
+	h.verify(3, "87654321", 0x9000)
+	if h.expect(initialiseMyEID, 0x9000); count() != before+4 {
+		t.Error("erasing is not counted")
+	}
 }
 
 func TestMyEIDPINs(t *testing.T) {

@@ -143,7 +143,7 @@ func TestGpgsmMakesItsOwnRequest(t *testing.T) {
 			if got.PublicKey != public {
 				t.Errorf("the request is for another key:\n%s", got.PublicKey)
 			}
-			if got.Subject != "C=XY, O=Snake Oil, CN=Floppy Head" {
+			if got.Subject != "CN=Floppy Head,O=Snake Oil,C=XY" {
 				t.Errorf("subject %s", got.Subject)
 			}
 		})
