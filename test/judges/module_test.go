@@ -58,13 +58,15 @@ func TestOpenPGPCardAsATokenOfOpenSC(t *testing.T) {
 	}
 }
 
-// Scute takes the card through GnuPG.
+// Scute takes the card through GnuPG. Since 1.7 it shows a key if gpgsm has its certificate.
 func TestOpenPGPCardAsATokenOfScute(t *testing.T) {
 	d := stack.NewDesk(t)
 	d.Card("scute", 0).Initialise()
-	issue(t, d, "OPENPGP.3", "rsa2048")
+	certificate := issue(t, d, "OPENPGP.3", "rsa2048")
 	gnupg := d.GnuPG(0, stack.UserPIN, stack.AdminPIN)
 	gnupg.CardStatus()
+	d.Run("gpgsm", "--batch", "--disable-dirmngr", "--import", "ca.pem")
+	d.RunInput(string(certificate), "gpgsm", "--batch", "--disable-dirmngr", "--import")
 	listed := d.Run("cardctl", "list-tokens", "--module", "scute")
 	if !strings.Contains(listed, "user PIN") {
 		t.Errorf("listed\n%s", listed)
