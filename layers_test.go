@@ -49,7 +49,7 @@ var layers = map[string][]string{
 		"internal/family/openpgp", "internal/family/piv", "internal/family/pkcs15", "internal/family/javacard", "internal/family/token"),
 	"internal/family/openpgp":  append(slices.Clone(contract), "internal/openpgp"),
 	"internal/family/piv":      contract,
-	"internal/family/pkcs15":   append(slices.Clone(contract), "internal/pkcs15", "internal/p11"), // p11: how a module calls the token
+	"internal/family/pkcs15":   append(slices.Clone(contract), "internal/pkcs15"),
 	"internal/family/javacard": append(slices.Clone(contract), "internal/gp"),
 	"internal/family/token":    append(slices.Clone(contract), "internal/p11", "internal/pkcs15"), // pkcs15: the tries that OpenSC's module does not report
 

@@ -70,7 +70,7 @@ func (i cardInfo) MarshalJSON() ([]byte, error) {
 }
 
 func runInfo(ctx context.Context, env *session, o *infoOptions) error {
-	found, err := inventory.Inspect(ctx, o.application.desk(env), env.readOnly())
+	found, err := inventory.InspectNamed(ctx, o.application.desk(env), env.readOnly())
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func runInfo(ctx context.Context, env *session, o *infoOptions) error {
 	}
 	for _, stored := range found.Certificates {
 		described := certstore.Describe(stored.Value, stored.Public)
-		info.Certificates = append(info.Certificates, certstore.Stored{Ref: stored.Ref, Certificate: described, SerializedID: stored.SerializedID})
+		info.Certificates = append(info.Certificates, certstore.Stored{Ref: stored.Ref, Certificate: described, SerializedID: stored.SerializedID, Module: stored.Module})
 	}
 	return env.result("CardInfo", info, func(s *output.Sheet) { info.text(s, found.Looked, env.Now()) })
 }
@@ -119,9 +119,8 @@ func (i *cardInfo) text(s *output.Sheet, looked bool, now time.Time) {
 		s.Gap()
 		s.Heading("Certificate " + i.Certificates[n].Ref)
 		certificateText(s, &i.Certificates[n].Certificate, now)
-		if id := i.Certificates[n].SerializedID; id != "" {
-			s.Field("for OpenVPN", id)
-		}
+		s.Field("for OpenVPN", i.Certificates[n].SerializedID)
+		s.Field("with module", i.Certificates[n].Module)
 	}
 	if len(i.Keys)+len(i.Certificates) == 0 {
 		s.Gap()

@@ -41,7 +41,9 @@ func Beside(certificates []*x509.Certificate, report **Report, o Options) func(c
 type Stored struct {
 	Ref string `json:"ref"`
 	Certificate
+	// SerializedID names it to OpenVPN, where that uses Module.
 	SerializedID string `json:"serializedId,omitempty"`
+	Module       string `json:"module,omitempty"`
 }
 
 // Export reads the certificate of a key from the card that is meant, in DER.

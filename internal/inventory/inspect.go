@@ -57,8 +57,11 @@ type Certificate struct {
 	Ref    string
 	Value  []byte
 	Public crypto.PublicKey
-	// SerializedID names the certificate of a token to OpenVPN.
-	SerializedID string
+	// SerializedID names the certificate to OpenVPN, where it uses Module. That is empty
+	// of a token, which is that of a module already.
+	SerializedID, Module string
+
+	holder key.Holder
 }
 
 // PIN is the state of a PIN; lengths are in bytes. An unset one has no tries
@@ -134,7 +137,10 @@ func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
 		return nil // no such place on this card, or nothing in it
 	}
 	stored := Certificate{Ref: ref, Value: value, Public: public}
-	stored.SerializedID, err = k.SerializedID(ctx)
+	if stored.SerializedID, err = k.SerializedID(ctx); err != nil {
+		return err
+	}
+	stored.holder, err = k.Holder(ctx)
 	i.Certificates = append(i.Certificates, stored)
 	return err
 }

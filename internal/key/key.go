@@ -37,7 +37,8 @@ type Key interface {
 	// Holder is what programs know card and key by.
 	Holder(ctx context.Context) (Holder, error)
 
-	// SerializedID names the certificate to OpenVPN; empty where it is not known.
+	// SerializedID names the certificate of a token to OpenVPN; empty of a card, whose
+	// token's name only the module knows.
 	SerializedID(ctx context.Context) (string, error)
 
 	// Signer signs with the key on the card. The PIN is asked for and
@@ -112,6 +113,9 @@ type Holder struct {
 	// Token is the label of the token that OpenSC's module makes of the PIN of the
 	// key; empty where it is not known.
 	Token string
+	// CertificateID is the ID of the certificate on that token; nil where it is not
+	// known.
+	CertificateID []byte
 	// URI names the token or key where it is reached through a module.
 	URI string
 	// ShownInstead is the key whose certificate some versions of OpenSC show

@@ -82,14 +82,14 @@ func (m *Module) Find(ctx context.Context, w Wanted) (*Session, error) {
 	}
 	var candidates []Token
 	for _, t := range here {
-		if t.Initialized && m.matches(w.URI, t) && (w.Serial == "" || t.isCard(w.Serial)) {
+		if t.Initialized && m.matches(w.URI, t) && (w.Serial == "" || t.IsCard(w.Serial)) {
 			candidates = append(candidates, t)
 		}
 	}
 	if len(candidates) == 0 {
 		return nil, m.noToken(w, tokens)
 	}
-	if named := slices.DeleteFunc(slices.Clone(candidates), func(t Token) bool { return t.Label != w.Token }); len(named) > 0 {
+	if named := slices.DeleteFunc(slices.Clone(candidates), func(t Token) bool { return !t.IsCalled(w.Token) }); len(named) > 0 {
 		candidates = named
 	}
 	return m.choose(ctx, w, candidates)

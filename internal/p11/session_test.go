@@ -459,7 +459,7 @@ func TestCardSerials(t *testing.T) {
 		{Token{Serial: ""}, "FFFE12345678", false},
 	}
 	for _, test := range tests {
-		if got := test.token.isCard(test.card); got != test.same {
+		if got := test.token.IsCard(test.card); got != test.same {
 			t.Errorf("%+v, %s: got %v", test.token, test.card, got)
 		}
 	}

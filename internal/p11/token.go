@@ -265,12 +265,18 @@ func onPrompt(s string) string {
 	return strings.Trim(strconv.Quote(s), `"`)
 }
 
-// isCard reports whether the token is the card with this serial number, or a
+// IsCalled reports whether this is the label of the token. OpenSC has full stops for
+// colons in it, in newer versions.
+func (t Token) IsCalled(label string) bool {
+	return t.Label == label || t.Label == strings.ReplaceAll(label, ":", ".")
+}
+
+// IsCard reports whether the token is the card with this serial number, or a
 // part of it. A module has 16 characters for a serial and fills them in its own
 // way: OpenSC with the card's, or its last 16 digits; Scute with the form that
 // GnuPG displays, with blanks, or with the label holding the whole OpenPGP
 // application identifier (32 digits: the serial is the 17th to the 28th).
-func (t Token) isCard(serial string) bool {
+func (t Token) IsCard(serial string) bool {
 	const field, aid, registered = 16, 32, "D27600012401"
 	serial = plainSerial(serial)
 	own, label := plainSerial(t.Serial), plainSerial(t.Label)

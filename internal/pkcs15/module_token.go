@@ -2,50 +2,37 @@ package pkcs15
 
 import (
 	"context"
-	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
-// ModuleToken is what OpenSC's PKCS#11 module says of the token that it makes of
-// a card.
-type ModuleToken struct{ Manufacturer, Model, Serial, Label string }
-
-// ModuleToken is the token on which OpenSC's module shows the certificate with
-// this ID: that of the PIN of its key. It is nil where that is not certain: of a
-// card that is known through OpenSC's tools alone, and of a certificate without a
-// key where there are several user PINs.
-func (c *Card) ModuleToken(ctx context.Context, id []byte) (*ModuleToken, error) {
+// ModuleLabel is what OpenSC's PKCS#11 module calls the token with the certificate
+// with this ID, where it makes a token of each PIN: that of the PIN of its key. It is
+// empty where that is not certain: of a card that is known through OpenSC's tools
+// alone, and of a certificate without a key.
+func (c *Card) ModuleLabel(ctx context.Context, id []byte) (string, error) {
 	if !c.Known() {
-		return nil, nil
+		return "", nil
 	}
 	d, err := c.Token(ctx)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if d.entered == nil {
 		d.entered, err = c.driver.authentication(ctx, d)
 	}
 	if err != nil {
-		return nil, c.explain(err, "reading the directory of PINs")
+		return "", c.explain(err, "reading the directory of PINs")
 	}
 	key, err := c.Key(ctx, id)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	pin, certain := pinOf(d.entered, key)
-	if !certain || pin.SO || d.Manufacturer == "" || d.Serial == "" || d.Label == "" {
-		return nil, nil
+	if !certain || pin.SO || d.Label == "" {
+		return "", nil
 	}
-	return &ModuleToken{
-		Manufacturer: moduleText(d.Manufacturer, 32), Model: "PKCS#15", Serial: moduleSerial(d.Serial), Label: moduleLabel(d.Label, pin.Label),
-	}, nil
-}
-
-// moduleSerial is a serial in lower-case hex, or the end of it.
-func moduleSerial(serial string) string {
-	const field = 16 // CK_TOKEN_INFO
-	return strings.ToLower(serial[max(0, len(serial)-field):])
+	return moduleLabel(d.Label, pin.Label), nil
 }
 
 // moduleLabel is "token (PIN)" where there is room for both, or one of them

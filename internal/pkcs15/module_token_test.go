@@ -16,11 +16,6 @@ func TestModuleLabel(t *testing.T) {
 			t.Errorf("%q, %q: %q, want %q", test.token, test.pin, got, test.want)
 		}
 	}
-	for serial, want := range map[string]string{"0A1B": "0a1b", "00112233445566778899AABBCCDDEEFF": "8899aabbccddeeff"} {
-		if got := moduleSerial(serial); got != want {
-			t.Errorf("%s: %s, want %s", serial, got, want)
-		}
-	}
 }
 
 func TestTokenPIN(t *testing.T) {

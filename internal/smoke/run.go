@@ -224,7 +224,7 @@ func (r *run) pin() (pin.PIN, error) {
 	if told.Tries == nil {
 		return own, nil
 	}
-	if r.o.Holder.SeveralPINs && token.Label != r.o.Holder.Token {
+	if r.o.Holder.SeveralPINs && !token.IsCalled(r.o.Holder.Token) {
 		return own, problem.New(problem.TriesUnknown, "%s: it is not known which of the card's PINs the token %q needs, and none was sent", r.report.Module, token.Label).
 			Because("The key needs the %s. Sent instead of another PIN, it would use up a try of that PIN.", told.Name()).
 			Advise(advice.Repeat(advice.Set(advice.Key, r.session.URIOfFound().String())))

@@ -10,8 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/p11"
 )
 
-// info names a certificate to OpenVPN as OpenVPN itself does, without a look at
-// OpenSC's module.
+// info names a certificate to OpenVPN as OpenVPN itself does, and says with which module.
 func TestOpenVPN(t *testing.T) {
 	module, err := p11.DefaultPlaces().Locate("opensc")
 	if err != nil {
@@ -36,7 +35,7 @@ func TestOpenVPN(t *testing.T) {
 					b.desk.Run("cardctl", "import-cert", "--key", "PKCS15."+id, "vpn"+id)
 				}
 				var info struct {
-					Certificates []struct{ SerializedID string }
+					Certificates []struct{ SerializedID, Module string }
 				}
 				if err := json.Unmarshal([]byte(b.desk.Run("cardctl", "info", "-o", "json")), &info); err != nil {
 					t.Fatal(err)
@@ -46,7 +45,7 @@ func TestOpenVPN(t *testing.T) {
 					t.Errorf("%q: openvpn lists %d certificates, info %d\n%s", label, n, len(info.Certificates), listed)
 				}
 				for _, c := range info.Certificates {
-					if c.SerializedID == "" || !strings.Contains(listed, "Serialized id:  "+c.SerializedID+"\n") {
+					if c.SerializedID == "" || c.Module != module || !strings.Contains(listed, "Serialized id:  "+c.SerializedID+"\n") {
 						t.Errorf("%q: info has %q, openvpn\n%s", label, c.SerializedID, listed)
 					}
 				}

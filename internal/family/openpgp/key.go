@@ -126,7 +126,7 @@ func (k *slotKey) Holder(ctx context.Context) (key.Holder, error) {
 	return holder, nil
 }
 
-// SerializedID is not known: each of OpenSC's tokens of the card has its own.
+// SerializedID is the module's.
 func (k *slotKey) SerializedID(context.Context) (string, error) { return "", nil }
 
 func (k *slotKey) Certificate(ctx context.Context) ([]byte, error) {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
 	app "github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -172,29 +171,16 @@ func (k *place) Holder(ctx context.Context) (key.Holder, error) {
 	}
 	h := key.Holder{
 		Card: k.card.holder(), Serial: k.card.identity.Serial, Driver: k.card.app.Driver(), SeveralPINs: d != nil && userPINs(d) > 1,
+		CertificateID: k.id,
 	}
 	if h.SeveralPINs {
-		h.Token, _, err = k.moduleToken(ctx)
+		h.Token, err = k.card.app.ModuleLabel(ctx, k.id)
 	}
-	return h, err
+	return h, k.explain(err, "")
 }
 
-// SerializedID is that of the token which OpenSC's module makes of the key's PIN.
-func (k *place) SerializedID(ctx context.Context) (string, error) {
-	_, id, err := k.moduleToken(ctx)
-	return id, err
-}
-
-// moduleToken is what OpenSC's module calls the token of the key's PIN, and the
-// certificate on it; empty where that is not certain.
-func (k *place) moduleToken(ctx context.Context) (label, serializedID string, err error) {
-	token, err := k.card.app.ModuleToken(ctx, k.id)
-	if err != nil || token == nil {
-		return "", "", k.explain(err, "")
-	}
-	named := p11.Token{Manufacturer: token.Manufacturer, Model: token.Model, Serial: token.Serial, Label: token.Label}
-	return named.Label, named.SerializedID(k.id), nil
-}
+// SerializedID is the module's.
+func (k *place) SerializedID(context.Context) (string, error) { return "", nil }
 
 // userPINs is how many PINs a card has that OpenSC's module makes a token of.
 func userPINs(d *app.Directory) int {
