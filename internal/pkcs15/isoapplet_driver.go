@@ -3,6 +3,7 @@ package pkcs15
 import (
 	"context"
 	"crypto"
+	"regexp"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -30,17 +31,26 @@ func (d isoApplet) facts() facts {
 // puk: the applet has one, of which it tells nothing.
 func (d isoApplet) puk(context.Context, PIN) (PIN, error) { return d.facts().puk, nil }
 
-// usable refuses an applet that OpenSC's driver takes for one it knows.
+// curve is a curve in what opensc-tool --list-algorithms prints.
+var curve = regexp.MustCompile(`(?m)^Algorithm: ec\s*$`)
+
+// usable refuses an applet whose version OpenSC does not read. It takes such a one for an
+// old one, on which it makes a structure, and then no keys. That shows in the curves: old
+// applets have all but two, and others all or none.
 func (d isoApplet) usable(ctx context.Context) error {
+	const curvesOfOld = 8 // OpenSC, libopensc/card-isoApplet.c
 	if d.native.major == 0 {
 		return nil
 	}
-	v, err := d.card.openSC(ctx)
-	if err != nil || !v.before(0, 24) {
-		return err
+	list, err := d.card.tool(ctx, call{program: "opensc-tool", args: []string{"--list-algorithms"}})
+	if err != nil {
+		return d.card.explain(err, "asking OpenSC what it can do with the card")
 	}
-	return problem.New(problem.NotSupported, "OpenSC %s cannot generate keys on this IsoApplet", v).
-		Because("The applet uses version %d.%d of its protocol; this OpenSC supports only 0.6.", d.native.major, d.native.minor).
+	if len(curve.FindAll(list, -1)) != curvesOfOld {
+		return nil
+	}
+	return problem.New(problem.NotSupported, "this version of OpenSC cannot generate keys on this IsoApplet").
+		Because("The applet uses version %d.%d of its protocol; OpenSC takes it for an older one.", d.native.major, d.native.minor).
 		Advise(advice.Say("Install OpenSC 0.24 or later, then run the command again."))
 }
 
