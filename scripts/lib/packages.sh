@@ -22,6 +22,7 @@ token|SoftHSM|have softhsm2-util|softhsm2
 test|Scute PKCS#11 module|have_file scute/scute.so scute.so|scute
 test|GnuTLS tools (certtool)|have certtool|gnutls-bin
 test|OpenSSL engine for PKCS#11|have_file engines-3/pkcs11.so engines-1.1/pkcs11.so|libengine-pkcs11-openssl
+test|OpenSSL provider for PKCS#11|have_provider|pkcs11-provider
 test|OpenVPN|have openvpn|openvpn
 test|OpenSSH client (ssh-keygen)|have ssh-keygen|openssh-client
 test|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
@@ -57,6 +58,9 @@ have_file() {
 	done
 	return 1
 }
+
+# have_provider is also true if this release of Debian has no provider, such as Debian 12.
+have_provider() { have_file ossl-modules/pkcs11.so || ! apt-cache show pkcs11-provider; }
 
 # missing prints what is not installed of the given groups: what it is, a tab, its Debian
 # package.

@@ -27,8 +27,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(stack.Main(m)) }
 
-// state is what is on the card, but for what is another each time: salts, times,
-// and the numbers of keys that were made.
+// state is what is on the card, but for what is another each time: salts, times, and
+// the numbers of keys and changes that were made.
 func (k kept) state(t *testing.T) any {
 	t.Helper()
 	var state any
@@ -49,6 +49,7 @@ func comparable(value any) any {
 	case map[string]any:
 		delete(value, "salt")
 		delete(value, "hash")
+		delete(value, "changes")
 		for name := range value {
 			value[name] = comparable(value[name])
 		}
@@ -150,11 +151,12 @@ func TestTheStandInListsAsOpenSCDoes(t *testing.T) {
 	theirs := func() (*pkcs15.Card, error) {
 		return pkcs15.Open(t.Context(), through, pkcs15.Tools{Env: os.Environ()})
 	}
-	serials := strings.NewReplacer(desk.Card.Serial(), "(serial)", real.Serial(), "(serial)")
+	// OpenSC 0.26 asks a card that it knows for the tries, and 0.23 does not.
+	same := strings.NewReplacer(desk.Card.Serial(), "(serial)", real.Serial(), "(serial)", "TriesLeft:-1", "(tries)", "TriesLeft:3", "(tries)")
 	for _, j := range strangeJobs {
 		got, _ := tell(t.Context(), ours, j.do)
 		want, _ := tell(t.Context(), theirs, j.do)
-		if got, want = serials.Replace(got), serials.Replace(want); got != want {
+		if got, want = same.Replace(got), same.Replace(want); got != want {
 			t.Errorf("%s: %s\nwith OpenSC %s", j.name, got, want)
 		}
 	}
