@@ -1,6 +1,6 @@
 # Each target runs the script of its name or the part of ./scripts/test.sh of its name.
 
-.PHONY: list test quick lint build tests mutation races nocgo stack coverage bench demo dependencies package fuzz pull pictures generate
+.PHONY: list test quick lint build tests mutation races nocgo stack debian13 coverage bench demo dependencies package fuzz pull pictures generate
 
 # The parts of the test run.
 list:
@@ -35,6 +35,10 @@ nocgo:
 # make stack, or make stack NAME=TestPrompts for some of its tests.
 stack:
 	./scripts/test.sh stack '$(NAME)'
+
+# The shell in Debian 13 is ./scripts/debian13.sh.
+debian13:
+	./scripts/test.sh debian13
 
 coverage:
 	./scripts/test.sh tests stack coverage

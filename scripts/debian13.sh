@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A shell, or a command, in a Debian on which nothing is installed:
+# Opens a shell, or runs a command, in a bare Debian:
 #
 #   ./scripts/debian13.sh                        a shell in Debian 13
-#   ./scripts/debian13.sh SUITE [COMMAND...]     another suite (bookworm); a command in it
+#   ./scripts/debian13.sh SUITE [COMMAND...]     another suite, such as bookworm; a command in it
 #
-# It begins in a copy of this checkout, as root. It has mounts, processes and a /run of its
-# own, the network of this machine, and the Go of this machine, read-only. What is changed in
-# it is gone afterwards; the packages that were fetched are kept for the next time.
+# It starts as root, in a copy of this checkout. It has its own mounts, processes and /run,
+# the network of this machine and, read-only, its Go. All changes are lost at the end,
+# except that downloaded packages are kept for the next time.
 set -euo pipefail
 checkout=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
 cd "$checkout"
@@ -19,7 +19,7 @@ suite=${1:-trixie}
 shift $(($# > 0))
 (($# > 0)) || set -- bash
 
-((EUID == 0)) || die "only root can have a Debian beside this one." "Run this as root."
+((EUID == 0)) || die "only root can run a second Debian." "Run this as root."
 take_tree "$suite"
 trap leave_tree EXIT
 status=0

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The first process in a tree of another Debian, see debian.sh: mounts what the tree
-# needs, and runs a command in it.
+# The first process in a tree of another Debian (debian.sh): mounts what the tree needs,
+# and runs a command in it.
 set -euo pipefail
 tree=$1 cache=$2 goroot=$3 modules=$4
 shift 4

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# Trees of other Debian suites, for programs to run in. Wants root, say.sh, packages.sh
-# and go.sh.
+# Trees of other Debian suites, to run programs in. Needs root, say.sh, packages.sh and
+# go.sh.
 
 readonly TREES=${XDG_CACHE_HOME:-$HOME/.cache}/cardctl/debian
-readonly TREE_DAYS=7 # then it is made anew
+readonly TREE_DAYS=7 # then the tree is made again
 
 tree=     # the copy that is used
-packages= # Debian's packages for it, as they were fetched
+packages= # the packages that were downloaded for it
 
-# take_tree SUITE makes a copy of the suite's tree, with this checkout in it.
+# take_tree SUITE copies the tree of the suite, and this checkout into it.
 take_tree() {
 	local suite=$1 trees_lock
 	packages=$TREES/$suite.packages
@@ -36,7 +36,7 @@ leave_tree() {
 	rm -rf --one-file-system "$tree"
 }
 
-# remove_left_trees removes the copies of those who were killed.
+# remove_left_trees removes the copies of runs that were killed.
 remove_left_trees() {
 	local left
 	for left in "$TREES"/run.* "$TREES"/new.*; do
@@ -44,17 +44,17 @@ remove_left_trees() {
 	done
 }
 
-# have_tree SUITE makes the tree of a suite, where there is none or an old one.
+# have_tree SUITE makes the tree of a suite if it is missing or old.
 have_tree() {
 	local new mirror security
 	[[ -z $(find "$TREES/$1" -maxdepth 0 -mtime "-$TREE_DAYS" 2>/dev/null) ]] || return 0
 	need debian
 	mirror=$(apt_mirror Debian)
-	if [[ -z $mirror ]]; then # apt may never have looked
+	if [[ -z $mirror ]]; then # apt was not updated yet
 		apt_get update
 		mirror=$(apt_mirror Debian)
 	fi
-	[[ $mirror == http* ]] || die "apt has no mirror of Debian on this machine, from which $1 could be made: ${mirror:-none}"
+	[[ $mirror == http* ]] || die "apt uses no Debian mirror on this machine: ${mirror:-none}." "A tree of Debian $1 is made from one."
 	security=$(apt_mirror Debian-Security)
 	say "Making a tree of Debian $1, from $mirror"
 	new=$(mktemp -d "$TREES/new.XXXXXX")
@@ -79,13 +79,13 @@ have_tree() {
 	mv "$new" "$TREES/$1"
 }
 
-# apt_mirror LABEL prints where apt has the packages with that label from.
+# apt_mirror LABEL prints the address from which apt gets the packages with that label.
 # shellcheck disable=SC2016 # the variable is apt's
 apt_mirror() {
 	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Label: $1" | sort -u | sed -n '1s:/$::p'
 }
 
-# in_tree COMMAND... runs a command in the copy, with all that it starts.
+# in_tree COMMAND... runs a command in the copy. Every process that it starts ends with it.
 in_tree() {
 	local proxy
 	proxy=file:///mnt/modules,$(go env GOPROXY)
