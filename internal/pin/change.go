@@ -94,6 +94,8 @@ func (p PIN) lengths() string {
 		return ""
 	case p.Max == 0:
 		return fmt.Sprintf("at least %d characters", p.Min)
+	case p.Min == p.Max:
+		return fmt.Sprintf("%d characters", p.Min)
 	}
 	return fmt.Sprintf("%d to %d characters", p.Min, p.Max)
 }

@@ -287,7 +287,11 @@ func (p PIN) refused(left Tries, cause error) *problem.Error {
 		known := *told
 		return &known
 	}
-	e := problem.New(problem.PINIncorrect, "wrong %s", p.Name()).Because("%s", problem.Sentence(cause.Error()))
+	why := cause.Error()
+	if told != nil {
+		why = told.Reason()
+	}
+	e := problem.New(problem.PINIncorrect, "wrong %s", p.Name()).Because("%s", problem.Sentence(why))
 	e.Cause = cause
 	switch {
 	case left.None():

@@ -206,11 +206,11 @@ func (c *Card) needs(s app.Status) []card.Need {
 }
 
 func (c *Card) need(name secret.Name, p app.PIN, optional bool) card.Need {
-	own, note := c.fresh(p), ""
-	if p.Min > 1 {
-		note = fmt.Sprintf("%d to %d characters", p.Min, p.Max)
+	own := c.fresh(p)
+	request := pin.NewValue(own)
+	request.Name, request.Optional = name, optional
+	if p.Min <= 1 {
+		request.Note = "" // any length
 	}
-	return card.Need{PIN: own, Request: secret.Request{
-		Name: name, Label: "new " + own.Name(), Note: note, New: true, Optional: optional,
-	}}
+	return card.Need{PIN: own, Request: request}
 }
