@@ -79,7 +79,7 @@ func (m mutation) run(t *testing.T, root string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-failfast", "-vet=off", "-run", "^"+m.test+"$", "./"+m.pkg)
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-failfast", "-vet=off", "-ldflags=-s -w", "-run", "^"+m.test+"$", "./"+m.pkg)
 	cmd.Dir = root
 	// A test that runs for ever is a child of go, and ends with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
