@@ -144,7 +144,7 @@ var (
 
 // scriptVariables are the variables that scripts set, and those they begin with.
 func scriptVariables() []string {
-	names := []string{"PATH", "HOME", "WORK", "TMPDIR", "CARDCTL_STATE_DIR", "PCSCLITE_CSOCK_NAME", "GOCOVERDIR"}
+	names := []string{"PATH", "HOME", "WORK", "TMPDIR", "CARDCTL_STATE_DIR", "PCSCLITE_CSOCK_NAME", coverage}
 	files, _ := filepath.Glob("testdata/script/*.txtar")
 	for _, file := range files {
 		text, _ := os.ReadFile(file)

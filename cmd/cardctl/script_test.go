@@ -9,14 +9,24 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain lets the scripts run the real main.
+// coverage is the variable that has a program say which of its statements ran.
+const coverage = "GOCOVERDIR"
+
+// TestMain lets the scripts run the real main, and its coverage be counted with that
+// of the tests.
 func TestMain(m *testing.M) {
+	for _, arg := range os.Args {
+		if dir, ok := strings.CutPrefix(arg, "-test.gocoverdir="); ok {
+			_ = os.Setenv(coverage, dir)
+		}
+	}
 	testscript.Main(m, map[string]func(){
 		"cardctl": func() {
 			// Without the terminal that the tests may have been started from.
@@ -56,6 +66,7 @@ func setUpScript(e *testscript.Env) error {
 	e.Setenv("CARDCTL_STATE_DIR", filepath.Join(e.WorkDir, "state"))
 	e.Setenv("PCSCLITE_CSOCK_NAME", filepath.Join(e.WorkDir, "no-daemon"))
 	e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+	e.Setenv(coverage, os.Getenv(coverage))
 	return nil
 }
 

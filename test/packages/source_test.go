@@ -32,7 +32,7 @@ func TestSourceBuildWithoutCgo(t *testing.T) {
 	dir := t.TempDir()
 	refused(t, p, dir, notSupported, "built without PC/SC", "list-readers")
 	refused(t, p, dir, notSupported, "built without PC/SC", "info")
-	refused(t, p, dir, notSupported, "without cgo", "list-tokens", "--module", "opensc")
+	refused(t, p, dir, notSupported, "needs cgo", "list-tokens", "--module", "opensc")
 	p.run(t, dir, "sim", "create", "desk")
 	p.run(t, dir, "list-readers")
 }
