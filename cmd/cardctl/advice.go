@@ -46,8 +46,6 @@ func (env *session) worded(a advice.Advice, may *repetition) string {
 		return "cardctl " + strings.TrimSpace(env.command+" --help")
 	case a.Action != advice.None:
 		return env.another(a, may)
-	case a.Sentence == "":
-		return ""
 	}
 	return may.text(a.Sentence)
 }
@@ -68,9 +66,7 @@ func (env *session) another(a advice.Advice, may *repetition) string {
 			}
 		}
 	}
-	for _, v := range a.Values {
-		words = append(words, env.flagText(v, may)...)
-	}
+	words = append(words, env.flagTexts(a.Values, may)...)
 	return strings.Join(words, " ")
 }
 
@@ -102,9 +98,7 @@ func (env *session) again(a advice.Advice, may *repetition) string {
 			}
 		})
 	}
-	for _, v := range a.Values {
-		words = append(words, env.flagText(v, may)...)
-	}
+	words = append(words, env.flagTexts(a.Values, may)...)
 	if slices.Contains(words, "prompt") {
 		words = slices.DeleteFunc(words, func(word string) bool { return word == "--no-input" })
 	}
@@ -148,6 +142,15 @@ func (env *session) cleared(omit []advice.Field) []string {
 		if !env.given(string(field)) {
 			words = append(words, environment[string(field)]+"=")
 		}
+	}
+	return words
+}
+
+// flagTexts are values as their flags.
+func (env *session) flagTexts(values []advice.Value, may *repetition) []string {
+	var words []string
+	for _, v := range values {
+		words = append(words, env.flagText(v, may)...)
 	}
 	return words
 }

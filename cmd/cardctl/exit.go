@@ -101,11 +101,7 @@ func (env *session) unless(values []advice.Value, may *repetition) string {
 	if len(values) == 0 || !env.takes(values) {
 		return ""
 	}
-	var words []string
-	for _, v := range values {
-		words = append(words, env.flagText(v, may)...)
-	}
-	return "To allow it, add " + strings.Join(words, " ") + "."
+	return "To allow it, add " + strings.Join(env.flagTexts(values, may), " ") + "."
 }
 
 // try is what to type next: what the failure says, or what goes with its code.
