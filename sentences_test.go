@@ -1,10 +1,7 @@
 package cardctl_test
 
 import (
-	"go/ast"
-	"go/token"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -21,21 +18,12 @@ func TestSentencesAreShort(t *testing.T) {
 		if !strings.HasPrefix(path, "cmd/") && !strings.HasPrefix(path, "internal/") {
 			continue
 		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			literal, ok := n.(*ast.BasicLit)
-			if !ok || literal.Kind != token.STRING {
-				return true
-			}
-			text, err := strconv.Unquote(literal.Value)
-			if err != nil {
-				t.Errorf("%s: %v", path, err)
-			}
+		for _, text := range sentences(t, path, file) {
 			for _, sentence := range sentenceEnd.Split(text, -1) {
 				if words := len(strings.Fields(sentence)); words > mostWords {
 					t.Errorf("%s: %d words: %s", path, words, strings.Join(strings.Fields(sentence), " "))
 				}
 			}
-			return true
-		})
+		}
 	}
 }

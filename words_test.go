@@ -88,7 +88,7 @@ func whatPeopleRead(t *testing.T) map[string][]string {
 	texts := map[string][]string{}
 	for path, file := range sources(t) {
 		if !strings.HasPrefix(path, "test/") && !strings.HasPrefix(path, "internal/cardsim/") {
-			texts[path] = sentences(file)
+			texts[path] = sentences(t, path, file)
 		}
 	}
 	for _, pattern := range []string{"*.md", "docs/*.md"} {
@@ -113,7 +113,8 @@ func whatPeopleRead(t *testing.T) map[string][]string {
 }
 
 // sentences are the strings of a file that have more than one word.
-func sentences(file *ast.File) []string {
+func sentences(t *testing.T, path string, file *ast.File) []string {
+	t.Helper()
 	var texts []string
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -122,7 +123,14 @@ func sentences(file *ast.File) []string {
 		case *ast.Field:
 			n.Tag = nil
 		case *ast.BasicLit:
-			if text, err := strconv.Unquote(n.Value); n.Kind == token.STRING && err == nil && strings.Contains(text, " ") {
+			if n.Kind != token.STRING {
+				return true
+			}
+			text, err := strconv.Unquote(n.Value)
+			if err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+			if strings.ContainsAny(text, " \n\t") {
 				texts = append(texts, text)
 			}
 		}

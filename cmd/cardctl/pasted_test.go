@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -74,7 +75,7 @@ func offered(typed []string, try string) (paste bool, err error) {
 		}
 		return false, nil
 	}
-	if err := understood(strings.Join(quotedWords(words), " ")); err != nil {
+	if err := understood(quotedAll(words)); err != nil {
 		return false, err
 	}
 	if slices.Contains(words, "--no-input") && slices.Contains(words, "prompt") {
@@ -92,14 +93,6 @@ func offered(typed []string, try string) (paste bool, err error) {
 	}
 	waits := slices.ContainsFunc(words, func(word string) bool { return slices.Contains([]string{"--wait", "--timeout", "attach", "-"}, word) })
 	return !waits && !slices.ContainsFunc(words, metaValue.MatchString), nil
-}
-
-func quotedWords(words []string) []string {
-	var all []string
-	for _, word := range words {
-		all = append(all, quoted(word))
-	}
-	return all
 }
 
 // pasted types what the error of a script's command says to try.
@@ -125,7 +118,7 @@ func pasted(ts *testscript.TestScript, typed []string, stderr string) {
 	ts.Fatalf("Try: %s: it says %q again", said.try, again.what)
 }
 
-// known are the secrets that the person of a script may know, the likely one first.
+// known are the secrets that the person of a script may know.
 func known(ts *testscript.TestScript) []string {
 	all := map[string]bool{"123456": true, "12345678": true, userPIN: true, adminPIN: true, "404142434445464748494A4B4C4D4E4F": true}
 	for _, name := range scriptVariables() {
@@ -143,11 +136,17 @@ var (
 )
 
 // scriptVariables are the variables that scripts set, and those they begin with.
-func scriptVariables() []string {
+var scriptVariables = sync.OnceValue(func() []string {
 	names := []string{"PATH", "HOME", "WORK", "TMPDIR", "CARDCTL_STATE_DIR", "PCSCLITE_CSOCK_NAME", coverage}
-	files, _ := filepath.Glob("testdata/script/*.txtar")
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		panic(err)
+	}
 	for _, file := range files {
-		text, _ := os.ReadFile(file)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			panic(err)
+		}
 		for _, line := range setByAScript.FindAllStringSubmatch(string(text), -1) {
 			for _, name := range nameOfSetting.FindAllStringSubmatch(line[1], -1) {
 				names = append(names, name[1])
@@ -156,7 +155,7 @@ func scriptVariables() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
+})
 
 // inACopy does something to the files of a script, and puts them back.
 func inACopy(ts *testscript.TestScript, do func() string) string {
@@ -201,7 +200,7 @@ func atTheTerminal(ts *testscript.TestScript, line, secret string) string {
 	_ = tty.Close()
 	answered := make(chan struct{})
 	go func() { defer close(answered); answer(hand, secret) }()
-	_ = cmd.Wait()
+	_ = cmd.Wait() // its status says nothing that its error does not
 	<-answered
 	if ctx.Err() != nil {
 		ts.Fatalf("Try: %s: it does not end", line)
