@@ -186,9 +186,9 @@ part_stack() {
 part_bench() {
 	jobs_end
 	look_for_rooms
-	on_daemon "$MEASURES"
+	on_daemon "$MEASURES" -skip '^TestStartUp$'
 	daemon_ends
-	BENCH_READERS=4 on_daemon --more-readers "$MEASURES" -run '^TestStartUp$'
+	on_daemon --more-readers "$MEASURES" -run '^TestStartUp$'
 	daemon_ends
 }
 

@@ -22,7 +22,7 @@ func (env *session) desk() *desk.Desk {
 		OpenReaders: env.openReaders, Simulated: env.simulated(), Modules: env.modules,
 		Timeout: env.flags.timeout, Identify: inventory.Serials, Trace: env.traceTo(),
 		ChildEnv: children, RunProgram: env.programs, StateDir: env.stateDir, Detail: env.detail,
-		Seen:     func(name string) { env.there = append(env.there, name) },
+		Seen:     env.there,
 		NotLetGo: func(err error) { env.notLetGo = errors.Join(env.notLetGo, notLetGo(err)) },
 		Kept:     &env.kept,
 		Meant: desk.Selection{

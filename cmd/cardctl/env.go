@@ -70,7 +70,7 @@ type session struct {
 	words           []string       // the command line as it was typed
 	typed           typed
 	// there are the readers, and the serials of cards, that errors may name.
-	there []string
+	there *desk.Names
 	// started says that the flags are known and the command's own work begins.
 	started bool
 }
@@ -90,7 +90,7 @@ func newEnv() *Env {
 
 // newSession is a run that has not begun.
 func newSession(env *Env) *session {
-	return &session{Env: env, progress: output.NewProgress(io.Discard, false)}
+	return &session{Env: env, there: &desk.Names{}, progress: output.NewProgress(io.Discard, false)}
 }
 
 // Getenv returns the value of a variable, empty where it is not set.

@@ -111,7 +111,7 @@ func (r *repetition) allows(word string) bool {
 	if r == nil || utf8.RuneCountInString(word) < leastSecret || word == r.env.object {
 		return true
 	}
-	if slices.ContainsFunc(r.env.there, func(name string) bool { return containsFold(name, word) }) || r.known()[word] {
+	if r.env.there.Any(func(name string) bool { return containsFold(name, word) }) || r.known()[word] {
 		return true
 	}
 	if _, err := inventory.ParseReference(word); err == nil {

@@ -32,7 +32,7 @@ func (d *Desk) Open(ctx context.Context) (*Line, error) {
 		return nil, err
 	}
 	for _, r := range list {
-		d.saw(r.Name)
+		d.Seen.add(r.Name)
 	}
 	if d.Meant.Reader != "" {
 		reader, err := chooseReader(list, d.Meant.Reader)
@@ -57,7 +57,7 @@ func (d *Desk) OpenIn(ctx context.Context, reader string) (*Line, error) {
 	if err := l.connect(ctx); err != nil {
 		return nil, err
 	}
-	d.saw(reader) // what was typed may be something else in the place of a name
+	d.Seen.add(reader) // what was typed may be something else in the place of a name
 	return l, nil
 }
 
@@ -257,7 +257,7 @@ func (d *Desk) look(ctx context.Context, from Readers, r pcsc.Reader) (*Line, []
 func (d *Desk) identify(ctx context.Context, l *Line) ([]string, error) {
 	serials, err := d.Identify(ctx, l)
 	for _, serial := range serials {
-		d.saw(serial)
+		d.Seen.add(serial)
 	}
 	return serials, err
 }

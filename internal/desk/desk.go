@@ -71,10 +71,9 @@ type Desk struct {
 	RunProgram runner.Func
 	// StateDir is where things are remembered between runs.
 	StateDir func() (string, error)
-	// Seen is told the names of readers and the serials of cards that are there; it
-	// may be nil, and so may Detail.
-	Seen func(name string)
-	// Detail is told what those want to know who asked for more.
+	// Seen takes the names of what is there; nil takes none.
+	Seen *Names
+	// Detail is told what those want to know who asked for more; nil tells nobody.
 	Detail func(format string, args ...any)
 	// NotLetGo is told why a card was not let go after the work on it was done;
 	// where it is nil, that is an error of the work.
@@ -148,11 +147,5 @@ func (c Confirm) Ask(ctx context.Context, q advice.Question) error {
 func (d *Desk) Tell(format string, args ...any) {
 	if d.Detail != nil {
 		d.Detail(format, args...)
-	}
-}
-
-func (d *Desk) saw(name string) {
-	if d.Seen != nil {
-		d.Seen(name)
 	}
 }

@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
@@ -31,16 +32,33 @@ func Readers(ctx context.Context, d *desk.Desk, wait bool) (list []Reader, unrea
 	if err != nil {
 		return nil, unreachable, err
 	}
-	for _, p := range places {
-		r := look(ctx, d, p)
-		if err := ctx.Err(); err != nil {
-			return nil, unreachable, err
-		}
+	found := lookAt(ctx, d, places)
+	if err := ctx.Err(); err != nil {
+		return nil, unreachable, err
+	}
+	for _, r := range found {
 		if isWanted(d, &r) {
 			list = append(list, r)
 		}
 	}
 	return list, unreachable, nil
+}
+
+// lookAt looks at all places side by side, or in turn where that is traced, so that
+// the trace can be read.
+func lookAt(ctx context.Context, d *desk.Desk, places []desk.Place) []Reader {
+	found := make([]Reader, len(places))
+	var looks sync.WaitGroup
+	for i, p := range places {
+		one := func() { found[i] = look(ctx, d, p) }
+		if d.Trace != nil {
+			one()
+			continue
+		}
+		looks.Go(one)
+	}
+	looks.Wait()
+	return found
 }
 
 func isWanted(d *desk.Desk, r *Reader) bool {
