@@ -83,7 +83,7 @@ var layers = map[string][]string{
 var libraries = map[string][]string{
 	"github.com/spf13/cobra":             {"cmd/cardctl"},
 	"github.com/spf13/pflag":             {"cmd/cardctl"},
-	"github.com/ebfe/scard":              {"internal/pcsc"},
+	"github.com/ebfe/scard":              {"internal/pcsc", "test/windows"}, // test/windows: stands in for the service of Windows
 	"github.com/miekg/pkcs11":            {"internal/p11"},
 	"github.com/manifoldco/promptui":     {"internal/terminal"},
 	"golang.org/x/crypto":                {"internal/csr", "internal/certstore", "internal/keygen"},

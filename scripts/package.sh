@@ -32,7 +32,7 @@ snapshot_elsewhere() {
 heading "Tools for packages"
 [[ $(dpkg --print-architecture 2>/dev/null) == amd64 ]] ||
 	die "packages can be built only on Debian for amd64: goreleaser.yaml names its compilers for arm64 and Windows."
-need build card package
+need build card package windows
 need_go
 goreleaser=$(go_tool goreleaser)
 "$goreleaser" check --quiet

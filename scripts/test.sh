@@ -30,7 +30,7 @@ tests|all tests that need no daemon
 mutation|each check that keeps a card, key or secret safe removed once: a test must notice
 races|the tests of concurrent code, with the race detector
 nocgo|the tests without cgo
-stack|the tests on the PC/SC daemon, with GnuPG, OpenSC, SoftHSM2 and OpenSSL
+stack|the tests on the PC/SC daemon, with GnuPG, OpenSC, SoftHSM2, OpenSSL, and the Windows program in Wine
 bench|APDUs, memory and start-up time compared with other programs, with nothing else running
 coverage|how much of internal/ the parts before it run: at least 85 %
 demo|the demo, and the demo of each family
@@ -279,7 +279,7 @@ if [[ $chosen == *' coverage '* ]]; then
 fi
 
 heading "Tools"
-need build card token test
+need build card token test windows
 need_go
 say "$(go version)"
 for name in $(names) quick; do

@@ -35,12 +35,12 @@ package|C compiler for amd64|have x86_64-linux-gnu-gcc|gcc
 package|C compiler for arm64|have aarch64-linux-gnu-gcc|gcc-aarch64-linux-gnu
 package|C library for arm64|have_file /usr/aarch64-linux-gnu/include/stdio.h|libc6-dev-arm64-cross
 package|PC/SC for arm64|have_file /usr/lib/aarch64-linux-gnu/libpcsclite.so|libpcsclite-dev:arm64
-package|C compiler for Windows|have x86_64-w64-mingw32-gcc|gcc-mingw-w64-x86-64-win32
+windows|C compiler for Windows|have x86_64-w64-mingw32-gcc|gcc-mingw-w64-x86-64-win32
 package|rpm, to inspect packages|have rpm|rpm
 package|zstd, to inspect packages|have zstd|zstd
 package|an emulator of arm64|have qemu-aarch64|qemu-user
 package|musl, the C library of Alpine|have_file /lib/ld-musl-x86_64.so.1|musl
-package|Wine|have_file wine/wine64|wine64
+windows|Wine|have_file wine/wine64|wine64
 package|man|have man|man-db
 package|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
 test|mandoc|have mandoc|mandoc

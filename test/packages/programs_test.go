@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cardctl/cardctl/test/wine"
 )
 
 // platform is a program of the release and what starts it here.
@@ -90,50 +92,22 @@ func alpine(t *testing.T) platform {
 	}
 }
 
-// bcryptprimitives is what Go's runtime asks Windows for random bytes with, and
-// Wine 8 does not have.
-const bcryptprimitives = `
-#include <windows.h>
-BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
-__declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE data, SIZE_T size) { return SystemFunction036(data, size); }
-`
-
 // windows is the program in the .zip under Wine.
 func windows(t *testing.T) platform {
 	dir := t.TempDir()
 	unzip(t, find(t, "cardctl_*_windows_amd64.zip"), "cardctl.exe", filepath.Join(dir, "cardctl.exe"))
-	p := platform{
-		name: "windows/amd64", program: filepath.Join(dir, "cardctl.exe"), launcher: []string{"/usr/lib/wine/wine64"},
-		env: []string{
-			"WINEPREFIX=" + filepath.Join(dir, "wine"), "WINEDEBUG=-all", "DISPLAY=",
-			"WINEDLLOVERRIDES=winemenubuilder.exe,mscoree,mshtml=d",
-		},
-		ways: windowsWays,
+	return platform{
+		name: "windows/amd64", program: filepath.Join(dir, "cardctl.exe"), launcher: []string{wine.Launcher},
+		env: wine.New(t, dir).Env, ways: windowsWays,
 	}
-	wine := func(args ...string) ([]byte, error) {
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Env = slices.Concat(cleanEnv(), []string{"HOME=" + dir}, p.env)
-		return cmd.CombinedOutput()
-	}
-	if out, err := wine("/usr/lib/wine/wine64", "wineboot", "--init"); err != nil {
-		t.Fatalf("wineboot: %v\n%s", err, out)
-	}
-	t.Cleanup(func() { _, _ = wine("/usr/lib/wine/wineserver64", "--kill") }) // fails where it has ended already
-	source := filepath.Join(dir, "prng.c")
-	if err := os.WriteFile(source, []byte(bcryptprimitives), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	output(t, "x86_64-w64-mingw32-gcc", "-shared", "-o", filepath.Join(dir, "wine/drive_c/windows/system32/bcryptprimitives.dll"),
-		source, "-ladvapi32")
-	return p
 }
 
 // started are the programs of the release, each with what starts it.
 var started = map[string]func(*testing.T) platform{
-	"deb for amd64":              linuxAMD64,
-	"deb for arm64, emulated":    linuxARM64,
-	"apk with musl":              alpine,
-	"zip for Windows, in Wine 8": windows,
+	"deb for amd64":            linuxAMD64,
+	"deb for arm64, emulated":  linuxARM64,
+	"apk with musl":            alpine,
+	"zip for Windows, in Wine": windows,
 }
 
 func TestPrograms(t *testing.T) {
