@@ -275,6 +275,33 @@ func TestUnclearDeletionIsLookedAt(t *testing.T) {
 	}
 }
 
+// TestConfirmedAndNotDone has cards that confirm what they did not do.
+func TestConfirmedAndNotDone(t *testing.T) {
+	const done = 0x9000
+	deletes := &liar{withSample(t), 0xE4, done, false}
+	_, err := deletes.access("").delete(t, DeleteOptions{AID: unhex(t, "F00000000101")})
+	listed(t, err, "still has F00000000101")
+
+	loads := &liar{newFakeCard(t), 0xE6, done, false}
+	loads.refuse[0xE8] = done
+	_, err = loads.access("").install(t, InstallOptions{File: sample().file(t)})
+	listed(t, err, "does not have F00000000101")
+
+	asleep := newFakeCard(t)
+	asleep.asleep = true
+	_, err = asleep.access(defaultKey, "").install(t, InstallOptions{File: sample().file(t)})
+	listed(t, err, "cannot be selected")
+}
+
+// listed checks that an error says so, and has the contents of the card listed.
+func listed(t *testing.T, err error, what string) {
+	t.Helper()
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != problem.Failed || !strings.Contains(p.Error(), what) || p.Next.Action != advice.ListApplets {
+		t.Errorf("%v, %+v", err, p)
+	}
+}
+
 // TestUnclearAuthenticationIsRemembered: keys that the card did not plainly refuse
 // are not tried again by themselves either.
 func TestUnclearAuthenticationIsRemembered(t *testing.T) {

@@ -36,6 +36,7 @@ type fakeCard struct {
 	careless bool // finds out late that a package is there already
 	twin     byte // the serial in the key diversification data, 0 for its own
 	longest  int  // of the command data it takes, 0 for any
+	asleep   bool // makes no application selectable
 
 	// pulled is how many commands it answers before it is pulled; -1 never.
 	pulled int
@@ -191,7 +192,11 @@ func (c *fakeCard) status(cmd iso7816.Command) ([]byte, uint16) {
 	case 0x40:
 		for _, a := range c.apps {
 			more := iso7816.AppendTLV(nil, 0xC5, append(a.privileges, make([]byte, 3-len(a.privileges))...))
-			add(a.aid, 0x07, iso7816.AppendTLV(more, 0xC4, a.file)...)
+			state := byte(0x07) // 11.1.1: SELECTABLE
+			if c.asleep {
+				state = 0x03 // INSTALLED
+			}
+			add(a.aid, state, iso7816.AppendTLV(more, 0xC4, a.file)...)
 		}
 	default:
 		for _, f := range c.files {

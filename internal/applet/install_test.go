@@ -96,6 +96,10 @@ func TestInstallRefusals(t *testing.T) {
 	two.applets = []string{"F00000000101", "F00000000102"}
 	needs := sample()
 	needs.imports = append(needs.imports, "0001 06 F00000000201")
+	newer := sample()
+	newer.imports = append(newer.imports, "0101 06 F00000000201")
+	library := sample()
+	library.applets, library.flags = nil, 0
 	huge := sample()
 	huge.method = 64000
 	other := []fakeApp{{aid: unhex(t, "F00000000101"), file: unhex(t, "F0000000FF")}}
@@ -109,11 +113,19 @@ func TestInstallRefusals(t *testing.T) {
 		"an applet that is not there":    {sample(), func(o *InstallOptions, _ *fakeCard) { o.Applets = []gp.AID{{1, 2, 3, 4, 5}} }, problem.Mismatch, "no applet 0102030405"},
 		"an instance AID of 4 bytes":     {sample(), func(o *InstallOptions, _ *fakeCard) { o.Instances = []gp.AID{{1, 2, 3, 4}} }, problem.Usage, "4 bytes"},
 		"an instance AID of 17 bytes":    {sample(), func(o *InstallOptions, _ *fakeCard) { o.Instances = []gp.AID{make(gp.AID, 17)} }, problem.Usage, "17 bytes"},
+		"the AID of its package":         {sample(), func(o *InstallOptions, _ *fakeCard) { o.Instances = []gp.AID{o.File.Package.AID} }, problem.Usage, "AID of its package"},
+		"an instance of a library":       {library, func(o *InstallOptions, _ *fakeCard) { o.Instances = []gp.AID{{1, 2, 3, 4, 5}} }, problem.Usage, "1 instance AIDs for 0 applets"},
 		"more instances than applets":    {sample(), func(o *InstallOptions, _ *fakeCard) { o.Instances = []gp.AID{{1, 2, 3, 4, 5}, {1, 2, 3, 4, 6}} }, problem.Usage, "2 instance"},
 		"too many parameters":            {sample(), func(o *InstallOptions, _ *fakeCard) { o.Parameters = make([]byte, 200) }, problem.Usage, "200 bytes"},
 		"an unknown hash":                {sample(), func(o *InstallOptions, _ *fakeCard) { o.LoadHash = "md5" }, problem.Usage, "md5"},
 		"too many blocks":                {huge, func(*InstallOptions, *fakeCard) {}, problem.Mismatch, "256 blocks"},
 		"an import that is not there":    {needs, func(*InstallOptions, *fakeCard) {}, problem.NotFound, "F00000000201"},
+		"an import that is too old": {newer, func(_ *InstallOptions, c *fakeCard) {
+			c.files = []fakeFile{{aid: unhex(c.t, "F00000000201")}}
+		}, problem.Mismatch, "imports F00000000201 1.1, and the card has 1.0"},
+		"an application with the AID of the package": {sample(), func(_ *InstallOptions, c *fakeCard) {
+			c.apps = []fakeApp{{aid: unhex(c.t, "F000000001"), file: unhex(c.t, "F0000000FF")}}
+		}, problem.Refused, "has the AID of the package"},
 		"an instance of another package": {sample(), func(_ *InstallOptions, c *fakeCard) { c.apps = other }, problem.Refused, "F0000000FF"},
 		"that, and --replace":            {sample(), func(o *InstallOptions, c *fakeCard) { c.apps, o.Replace = other, true }, problem.Refused, "F0000000FF"},
 		"the package is there": {sample(), func(_ *InstallOptions, c *fakeCard) {

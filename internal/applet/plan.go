@@ -111,10 +111,6 @@ func (o *InstallOptions) check() (*Plan, error) {
 		}
 		p.Instances = append(p.Instances, instance)
 	}
-	if len(o.Instances) > 0 && len(p.Instances) == 0 {
-		return nil, problem.New(problem.Usage, "the file has no applet to install").
-			Because("The file is a library, which has no instances.").Advise(advice.Repeat().Without(advice.Instance))
-	}
 	const roomForParameters = 127 // what fits INSTALL beside three AIDs and a MAC
 	if len(o.Parameters) > roomForParameters {
 		return nil, problem.New(problem.Usage, "the install parameters are %d bytes long", len(o.Parameters)).
