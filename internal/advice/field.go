@@ -28,7 +28,6 @@ const (
 	Expired Field = "allow-expired"
 	Factory Field = "factory-pins"
 	CA      Field = "ca"
-	Chain   Field = "chain"
 	Address Field = "address"
 	TLSPeer Field = "tls-connect"
 

@@ -171,6 +171,7 @@ func TestChecks(t *testing.T) {
 		}, "scdaemon", Pass, "not running", ""},
 
 		{"no module", func(p *Probe) { p.Modules = modules() }, "pkcs11-modules", Warn, "no PKCS#11 module", "apt install opensc-pkcs11"},
+		{"no module on another system", func(p *Probe) { p.OS, p.Modules = "darwin", modules() }, "pkcs11-modules", Warn, "no PKCS#11 module", "module"},
 		{"broken module", func(p *Probe) { p.Modules = modules(ModuleStatus{Name: "x", Err: fs.ErrNotExist}) },
 			"pkcs11-modules", Fail, "x (cannot be used: file does not exist)", "apt install"},
 		{"one of two broken", func(p *Probe) {

@@ -31,6 +31,13 @@ func TestWhatToDoAfterAPIN(t *testing.T) {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}
+	if next := m.ReadAgain(); next.Action != advice.ListTokens {
+		t.Errorf("a module that keeps no copies: %+v", next)
+	}
+	m.about.manufacturer = "OpenSC Project"
+	if next := m.ReadAgain(); !reflect.DeepEqual(next, advice.Run("pkcs15-tool", "--clear-cache")) {
+		t.Errorf("OpenSC: %+v", next)
+	}
 	if next := m.Rescue(Token{}, User); len(next.Values) != 3 {
 		t.Errorf("a token without a label is named: %+v", next)
 	}

@@ -6,12 +6,14 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/x509"
+	"errors"
 	"math/big"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -95,6 +97,7 @@ func TestWhatAFailedWriteMeans(t *testing.T) {
 		{"full", pkcs11.CKR_DEVICE_MEMORY, nil, problem.Failed},
 		{"write-protected", pkcs11.CKR_TOKEN_WRITE_PROTECTED, nil, problem.NotSupported},
 		{"read only", pkcs11.CKR_SESSION_READ_ONLY, nil, problem.NotSupported},
+		{"in use by another program", pkcs11.CKR_SESSION_EXISTS, nil, problem.CardBusy},
 		{"removed", pkcs11.CKR_DEVICE_REMOVED, nil, problem.CardRemoved},
 		{"removed, the module says nothing of it", pkcs11.CKR_GENERAL_ERROR, func(f *writable) {
 			f.faults["C_GetTokenInfo"] = pkcs11.CKR_TOKEN_NOT_PRESENT
@@ -136,6 +139,19 @@ func TestWhatAFailedWriteMeans(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestModuleThatDoesNotWriteToItsCards: OpenSC offers keys of every kind, and refuses
+// them for cards that it only reads.
+func TestModuleThatDoesNotWriteToItsCards(t *testing.T) {
+	m, f := startWritable(t, newWritableToken())
+	s := atWork(t, m)
+	f.faults["C_GenerateKeyPair"] = pkcs11.CKR_ARGUMENTS_BAD
+	_, err := s.GenerateKeyPair(t.Context(), "p256", NewKey{Sign: true})
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != problem.NotSupported || p.Next.Action != advice.ListReaders {
+		t.Errorf("%v, %+v", err, p)
 	}
 }
 

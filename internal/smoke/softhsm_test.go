@@ -182,6 +182,17 @@ func TestFailures(t *testing.T) {
 	expired := ca.Issue(t, other.Public, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
 	token.WriteCertificate(t, expired.Raw, 2, "expired")
 
+	token.Generate(t, "EC:prime256v1", 4, "server")
+	server := options(t, token, "%04")
+	server.Public = public(t, server)
+	token.WriteCertificate(t, ca.Issue(t, server.Public, func(c *x509.Certificate) {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	}).Raw, 4, "server")
+	token.Generate(t, "EC:prime256v1", 5, "lost its public key")
+	token.Tool(t, "--delete-object", "--type", "pubkey", "--id", "05")
+	token.WritePublic(t, good.Public, 5, "of another key")
+	token.Generate(t, "rsa:2048", 6, "of no use", "--allowed-mechanisms", "MD5-RSA-PKCS")
+
 	tests := []struct {
 		name   string
 		change func(*smoke.Options)
@@ -206,6 +217,9 @@ func TestFailures(t *testing.T) {
 			o.Certificate = expired
 		}, problem.Mismatch, "certificate"},
 		{"expired", func(o *smoke.Options) { *o = other; o.TLS = true }, problem.Mismatch, "tls1.2"},
+		{"not for clients", func(o *smoke.Options) { *o = server; o.TLS = true }, problem.Mismatch, "tls1.2"},
+		{"another key under its ID", func(o *smoke.Options) { o.URI.Path[1].Value, o.Public = "\x05", nil }, problem.Mismatch, "sign CKM_ECDSA"},
+		{"a key that proves nothing", func(o *smoke.Options) { o.URI.Path[1].Value, o.Public = "\x06", nil }, problem.NotSupported, ""},
 		{"not HOST:PORT", func(o *smoke.Options) { o.TLSConnect = "localhost" }, problem.Usage, ""},
 		{"nobody there", func(o *smoke.Options) { o.TLSConnect = "127.0.0.1:1" }, problem.Failed, "tls-connect"},
 	}

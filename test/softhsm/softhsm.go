@@ -95,11 +95,26 @@ func (k Token) Generate(t *testing.T, kind string, id byte, label string, more .
 // WriteCertificate puts a certificate on the token.
 func (k Token) WriteCertificate(t *testing.T, der []byte, id byte, label string) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "certificate.der")
+	k.write(t, "cert", der, id, label)
+}
+
+// WritePublic puts a public key on the token.
+func (k Token) WritePublic(t *testing.T, public crypto.PublicKey, id byte, label string) {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.write(t, "pubkey", der, id, label)
+}
+
+func (k Token) write(t *testing.T, kind string, der []byte, id byte, label string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), kind+".der")
 	if err := os.WriteFile(file, der, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k.Tool(t, "--write-object", file, "--type", "cert", "--id", hex.EncodeToString([]byte{id}), "--label", label)
+	k.Tool(t, "--write-object", file, "--type", kind, "--id", hex.EncodeToString([]byte{id}), "--label", label)
 }
 
 // Tool runs pkcs11-tool on the token, logged in.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -124,6 +125,25 @@ func TestInitSaysThatNoGuessCounts(t *testing.T) {
 	d.wrap = nil
 	if len(d.keys()) != 1 || d.tries()[0] != 3 {
 		t.Error("the card was changed")
+	}
+}
+
+// TestInitSaysThatTheApplicationIsGone has a card that is activated and then has no
+// application.
+func TestInitSaysThatTheApplicationIsGone(t *testing.T) {
+	d, activated := newPINs(t, ""), false
+	d.generateAs("12345678")
+	d.answers(func(cmd iso7816.Command) []byte {
+		activated = activated || cmd.INS == iso7816.InsActivateFile
+		if activated && cmd.INS == iso7816.InsSelect {
+			return []byte{0x6A, 0x82}
+		}
+		return nil
+	})
+	_, err := d.initialise(card.InitOptions{})
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != problem.NotSupported || p.Next.Action != advice.ListReaders || !strings.Contains(p.Error(), "no OpenPGP application") {
+		t.Errorf("%v, %+v", err, p)
 	}
 }
 

@@ -9,10 +9,13 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"errors"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
@@ -40,6 +43,33 @@ func (c demanding) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 		}
 	}
 	return c.Connection.Transmit(ctx, apdu)
+}
+
+// closed is a card whose extended capabilities (4.4.3.8) do not have key import.
+type closed struct{ iso7816.Connection }
+
+func (c closed) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
+	answer, err := c.Connection.Transmit(ctx, apdu)
+	if at := bytes.Index(answer, []byte{0xC0, 0x0A}); at >= 0 && bytes.HasPrefix(apdu, []byte{0x00, 0xCA, 0x00, 0x6E}) {
+		answer[at+2] &^= 0x20
+	}
+	return answer, err
+}
+
+func TestImportToACardThatOnlyGenerates(t *testing.T) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newTable(t, "")
+	d.wrap = func(conn iso7816.Connection) iso7816.Connection { return closed{conn} }
+	d.open("OPENPGP.3", func(k key.Key) {
+		_, err := k.Import(t.Context(), private, key.Spec{})
+		var p *problem.Error
+		if !errors.As(err, &p) || p.Code != problem.NotSupported || p.Next.Action != advice.GenerateKey {
+			t.Errorf("%v, %+v", err, p)
+		}
+	})
 }
 
 func TestImportToACardThatWantsThePublicKey(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -153,12 +152,7 @@ func (k *slotKey) CertificateLimit(ctx context.Context) (int, error) {
 // HoldsChain is false: DO 7F21 has room for one certificate.
 func (k *slotKey) HoldsChain() bool { return false }
 
-func (k *slotKey) PutCertificate(ctx context.Context, leaf []byte, chain [][]byte) error {
-	if len(chain) > 0 {
-		return problem.New(problem.NotSupported, "%s: an OpenPGP card does not store issuer certificates", k.ref).
-			Because("It has room for one certificate per key.").
-			Advise(advice.Repeat().Without(advice.Chain))
-	}
+func (k *slotKey) PutCertificate(ctx context.Context, leaf []byte, _ [][]byte) error {
 	return explain(k.writeCertificate(ctx, bytes.Clone(leaf)), k.ref.String()+": writing the certificate", "")
 }
 
