@@ -44,8 +44,11 @@ func runListTokens(ctx context.Context, env *session) error {
 		return err
 	}
 	if len(list.Tokens) == 0 && (env.flags.module != "" || env.flags.serial != "") {
-		return problem.New(problem.NotFound, "no token").
-			Because("The module has no matching token.").Advise(advice.Do(advice.Diagnose))
+		next := advice.Do(advice.Diagnose)
+		if env.flags.serial != "" {
+			next = advice.Repeat().Without(advice.Serial)
+		}
+		return problem.New(problem.NotFound, "no token").Because("The module has no matching token.").Advise(next)
 	}
 	return env.result("TokenList", list, list.text)
 }

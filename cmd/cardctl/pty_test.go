@@ -160,6 +160,13 @@ func TestPrompts(t *testing.T) {
 	s.answer("3 tries left", "")
 	s.leaves(1)
 
+	s = sit(t, state, "sim", "delete", "desk")
+	s.answer("[y/N]", "\x03")
+	s.leaves(130)
+	if !strings.Contains(s.screen(), "Try: cardctl sim list") {
+		t.Errorf("an interruption offers:\n%s", s.screen())
+	}
+
 	// --no-input asks nothing.
 	s = sit(t, state, "gen-csr", "--key", "OPENPGP.3", "--subject", "CN=me", "--no-input")
 	s.leaves(2)

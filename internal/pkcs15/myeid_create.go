@@ -190,7 +190,7 @@ func (d myEIDCard) check(ctx context.Context, found *Directory, f First) error {
 	failed := func(what string) error {
 		return problem.New(problem.Failed, "pkcs15-init reported success, but %s", what).Advise(advice.Repeat())
 	}
-	if found.UserPIN() == nil || f.SOPIN != nil && found.SOPIN() == nil {
+	if f.SOPIN != nil && found.SOPIN() == nil {
 		return failed("the card does not have the expected PINs")
 	}
 	err := d.in(ctx, func() error {

@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"errors"
+	"net"
 	"reflect"
 	"strings"
 	"testing"
@@ -128,6 +129,28 @@ func TestBusyCard(t *testing.T) {
 	}
 	if err := Attach(t.Context(), store, Attachment{Name: "desk", Address: DefaultAddress}); !problem.Is(err, problem.CardBusy) {
 		t.Error(err)
+	}
+}
+
+// TestAttachToAReaderThatIsTaken: the other of the two virtual readers is offered.
+func TestAttachToAReaderThatIsTaken(t *testing.T) {
+	t.Parallel()
+	store := newStore(t)
+	if _, err := Create(t.Context(), store, "desk", javaCard(), desk.Access{}); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	err = Attach(t.Context(), store, Attachment{Name: "desk", Address: silent.Addr().String(), Attached: func(Card) error { return nil }})
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != problem.CardBusy || !reflect.DeepEqual(p.Next, advice.Repeat(advice.Set(advice.Address, secondAddress))) {
+		t.Errorf("%v, %+v", err, p)
+	}
+	if other := (&Attachment{Address: secondAddress}).otherAddress(); other != DefaultAddress {
+		t.Errorf("instead of the second: %s", other)
 	}
 }
 

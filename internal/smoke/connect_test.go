@@ -28,13 +28,19 @@ import (
 // identity is a server's key, and a certificate for it from the CA.
 func identity(t *testing.T, ca softhsm.CA) tls.Certificate {
 	t.Helper()
+	return identityFor(t, ca, x509.ExtKeyUsageServerAuth)
+}
+
+// identityFor is identity with a certificate for another usage.
+func identityFor(t *testing.T, ca softhsm.CA, usage x509.ExtKeyUsage) tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	certificate := ca.Issue(t, key.Public(), func(c *x509.Certificate) {
 		c.DNSNames = []string{"localhost"}
-		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		c.ExtKeyUsage = []x509.ExtKeyUsage{usage}
 	})
 	return tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}
 }
@@ -185,7 +191,12 @@ func TestConnect(t *testing.T) {
 		}, "", []string{"names CAs other than"}},
 		{"a server that cannot be trusted", p256, func() string {
 			return serve(t, requiring(pool(ca), func(c *tls.Config) { c.Certificates = []tls.Certificate{identity(t, foreign)} }))
-		}, problem.Mismatch, []string{"not accepted"}},
+		}, problem.Mismatch, []string{"the server's certificate was not accepted"}},
+		{"a server with a certificate of a client", p256, func() string {
+			return serve(t, requiring(pool(ca), func(c *tls.Config) {
+				c.Certificates = []tls.Certificate{identityFor(t, ca, x509.ExtKeyUsageClientAuth)}
+			}))
+		}, problem.Mismatch, []string{"the server's certificate was not accepted", "usage"}},
 		{"a server that says nothing", p256, func() string {
 			silent, err := net.Listen("tcp", "localhost:0")
 			if err != nil {

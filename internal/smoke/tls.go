@@ -1,6 +1,7 @@
 package smoke
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -166,7 +167,7 @@ func (c *client) explain(ctx context.Context, what string, err error) error {
 			Because("The other side did not answer in time.").
 			Advise(advice.Repeat(advice.Fill(advice.Timeout)))
 	case errors.As(err, &invalid):
-		return c.explainVerification(what, invalid.Err)
+		return c.explainVerification(what, invalid)
 	case errors.As(err, &refused) && refused.Op == "remote error":
 		return problem.New(problem.Failed, "%s: the server refused the handshake", what).
 			Because("Its alert is %q.", strings.TrimPrefix(refused.Err.Error(), "tls: ")).
@@ -176,17 +177,22 @@ func (c *client) explain(ctx context.Context, what string, err error) error {
 }
 
 // explainVerification says what is wrong with a certificate of either side.
-func (c *client) explainVerification(what string, err error) error {
-	p := problem.New(problem.Mismatch, "%s: the certificate was not accepted", what).Because("%s.", strings.TrimPrefix(err.Error(), "x509: "))
-	p.Cause = err
+func (c *client) explainVerification(what string, failed *tls.CertificateVerificationError) error {
+	whose, own := "the server's", bytes.Equal(failed.UnverifiedCertificates[0].Raw, c.certificate.Certificate[0])
+	if own {
+		whose = "the client's"
+	}
+	p := problem.New(problem.Mismatch, "%s: %s certificate was not accepted", what, whose).
+		Because("%s.", strings.TrimPrefix(failed.Err.Error(), "x509: "))
+	p.Cause = failed
 	var (
 		unknown x509.UnknownAuthorityError
 		invalid x509.CertificateInvalidError
 	)
 	switch {
-	case errors.As(err, &unknown):
+	case errors.As(failed, &unknown):
 		return p.Advise(advice.Repeat(advice.Fill(advice.CA)))
-	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
+	case own && errors.As(failed, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		return p.Advise(advice.Do(advice.CreateRequest, advice.Set(advice.Key, c.key), advice.Set(advice.ExtKeyUsage, "clientAuth")))
 	}
 	return p
