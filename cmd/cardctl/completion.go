@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/cardctl/cardctl/internal/applet"
-	cardinit "github.com/cardctl/cardctl/internal/init"
+	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -85,7 +85,7 @@ func (env *session) flagChoices() map[string]choices {
 		"reader": env.readerChoices, "serial": env.serialChoices, "module": env.moduleChoices,
 		"key": env.keyChoices, "algorithm": env.algorithmChoices, "token": env.tokenChoices,
 		"profile": env.profileChoices, "output": words(formatText, formatJSON),
-		"app":            words(cardinit.Apps()...),
+		"app":            words(inventory.Apps()...),
 		"usage":          words(keygen.Usages()...),
 		"digest":         words("sha256", "sha384", "sha512"),
 		"privileges":     words(applet.PrivilegeNames()...),

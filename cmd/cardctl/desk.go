@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -26,8 +25,8 @@ func (env *session) desk() *desk.Desk {
 		NotLetGo: func(err error) { env.notLetGo = errors.Join(env.notLetGo, notLetGo(err)) },
 		Kept:     &env.kept,
 		Meant: desk.Selection{
-			Reader: env.flags.reader, Serial: env.flags.serial, Module: env.flags.module,
-			ReaderTyped: env.given("reader"), ModuleTyped: env.given("module"),
+			Reader: env.flags.reader, Serial: env.flags.serial, Module: env.flags.module, App: env.flags.app,
+			ReaderTyped: env.given("reader"), ModuleTyped: env.given("module"), AppTyped: env.given("app"),
 		},
 	}
 }
@@ -48,20 +47,19 @@ func (env *session) store() *desk.SimulatedStore {
 	}}
 }
 
-// applicationFlags say which of a card's applications is meant, or which token.
-type applicationFlags struct {
-	app, token string
-}
+// tokenFlag says which token is meant.
+type tokenFlag struct{ token string }
 
-// add makes the flags of a command that can work on the applications.
-func (f *applicationFlags) add(flags *pflag.FlagSet, applications []string) {
-	flags.StringVar(&f.app, "app", "", "`application` to use if the card has several: "+strings.Join(applications, ", "))
+func (f *tokenFlag) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.token, "token", "", "PKCS#11 token: its `label` or its URI")
 }
 
-// desk is that of a command with these flags.
-func (f *applicationFlags) desk(env *session) *desk.Desk {
+// desk is that of a command with this flag, which counts more than an application
+// that only a variable names.
+func (f *tokenFlag) desk(env *session) *desk.Desk {
 	d := env.desk()
-	d.Meant.App, d.Meant.Token = f.app, f.token
+	if d.Meant.Token = f.token; f.token != "" && !d.Meant.AppTyped {
+		d.Meant.App = ""
+	}
 	return d
 }

@@ -12,18 +12,19 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // sharedFlags are those that every command has.
 type sharedFlags struct {
-	reader, serial, module string
-	output                 string
-	yes, noInput           bool
-	trace                  string
-	timeout                time.Duration
-	quiet, verbose         bool
+	reader, serial, module, app string
+	output                      string
+	yes, noInput                bool
+	trace                       string
+	timeout                     time.Duration
+	quiet, verbose              bool
 }
 
 const (
@@ -36,12 +37,14 @@ var environment = map[string]string{
 	"reader": "CARDCTL_READER",
 	"serial": "CARDCTL_SERIAL",
 	"module": "CARDCTL_MODULE",
+	"app":    "CARDCTL_APP",
 	"output": "CARDCTL_OUTPUT",
 }
 
 func (f *sharedFlags) add(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.reader, "reader", "r", "", "`reader`: its index, a unique part of its name, or sim:NAME")
 	flags.StringVar(&f.serial, "serial", "", "card with this `serial`, or a unique ending of it")
+	flags.StringVar(&f.app, "app", "", "`application` to use if the card has several: "+strings.Join(inventory.Apps(), ", "))
 	flags.StringVarP(&f.module, "module", "m", "", "PKCS#11 `module`: a path, or a name such as opensc")
 	flags.StringVarP(&f.output, "output", "o", formatText, "output `format`: text or json")
 	flags.BoolVarP(&f.yes, "yes", "y", false, "do not ask for confirmation before destroying data")

@@ -18,7 +18,7 @@ import (
 )
 
 type infoOptions struct {
-	application applicationFlags
+	token tokenFlag
 }
 
 func newInfoCmd(env *session) *cobra.Command {
@@ -39,7 +39,7 @@ PKCS#15 card, it is the ID that OpenSC's module uses.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runInfo(cmd.Context(), env, &o) },
 	}
-	o.application.add(cmd.Flags(), inventory.Apps())
+	o.token.add(cmd.Flags())
 	return cmd
 }
 
@@ -70,7 +70,7 @@ func (i cardInfo) MarshalJSON() ([]byte, error) {
 }
 
 func runInfo(ctx context.Context, env *session, o *infoOptions) error {
-	found, err := inventory.InspectNamed(ctx, o.application.desk(env), env.readOnly())
+	found, err := inventory.InspectNamed(ctx, o.token.desk(env), env.readOnly())
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (env *session) readOnly() desk.Access {
 func (i *cardInfo) text(s *output.Sheet, looked bool, now time.Time) {
 	s.Heading(describeCard(&i.Card) + " in " + i.Reader)
 	for _, a := range i.Card.Applications {
-		s.Field(strings.TrimSpace(a.Name+" "+a.Version), a.AID)
+		s.Field(strings.TrimSpace(a.Name+" "+a.Version), strings.TrimSpace(a.AID+" "+a.Serial))
 	}
 	for _, f := range i.Facts {
 		for _, line := range f.Brief {

@@ -14,7 +14,7 @@ import (
 )
 
 type initOptions struct {
-	application applicationFlags
+	token       tokenFlag
 	label       string
 	factoryPINs bool
 	secrets     secretFlags
@@ -51,14 +51,14 @@ For a PKCS#11 token (--app pkcs11), set --so-pin and --pin. A MUSCLE applet
 		RunE: func(cmd *cobra.Command, _ []string) error { return runInit(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
-	o.application.add(flags, cardinit.Apps())
+	o.token.add(flags)
 	flags.StringVar(&o.label, "label", "", "token `label`, if the token can have one")
 	flags.BoolVar(&o.factoryPINs, "factory-pins", false, "keep the factory PINs")
 	o.secrets.add(flags, secret.PIN, "new user PIN")
 	o.secrets.add(flags, secret.AdminPIN, "new admin PIN")
 	o.secrets.add(flags, secret.CurrentAdminPIN, "current admin PIN")
 	o.secrets.add(flags, secret.SOPIN, "new SO PIN")
-	o.secrets.add(flags, secret.CurrentSOPIN, "current SO PIN of a PKCS#15 card")
+	o.secrets.add(flags, secret.CurrentSOPIN, "current SO PIN of a PKCS#15 card, or factory PIN of a MUSCLE applet")
 	o.secrets.add(flags, secret.PUK, "new PUK of a PKCS#15 card, or new unblock code of a MUSCLE applet")
 	o.secrets.addLastTry(flags)
 	return cmd
@@ -73,7 +73,7 @@ func runInit(ctx context.Context, env *session, o *initOptions) error {
 	if err != nil {
 		return err
 	}
-	report, err := cardinit.Initialise(ctx, o.application.desk(env), access, cardinit.Options{
+	report, err := cardinit.Initialise(ctx, o.token.desk(env), access, cardinit.Options{
 		Label: o.label, FactoryPINs: o.factoryPINs, Given: o.secrets.named(),
 	})
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 )
 
 type setPINOptions struct {
-	application applicationFlags
-	secrets     secretFlags
+	token   tokenFlag
+	secrets secretFlags
 }
 
 func newSetPINCmd(env *session) *cobra.Command {
@@ -35,7 +35,7 @@ the card does not accept the current PIN, nothing is changed.`,
 		RunE:      func(cmd *cobra.Command, args []string) error { return runSetPIN(cmd.Context(), env, &o, args[0]) },
 	}
 	flags := cmd.Flags()
-	o.application.add(flags, cardinit.PINApps())
+	o.token.add(flags)
 	o.secrets.add(flags, secret.PIN, "current user PIN")
 	o.secrets.add(flags, secret.AdminPIN, "current admin PIN")
 	o.secrets.add(flags, secret.SOPIN, "current SO PIN of a token")
@@ -50,7 +50,7 @@ func runSetPIN(ctx context.Context, env *session, o *setPINOptions, which string
 	if err != nil {
 		return err
 	}
-	report, err := cardinit.SetPIN(ctx, o.application.desk(env), access, which, o.secrets.named())
+	report, err := cardinit.SetPIN(ctx, o.token.desk(env), access, which, o.secrets.named())
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 type unblockPINOptions struct {
-	application applicationFlags
-	secrets     secretFlags
+	token   tokenFlag
+	secrets secretFlags
 }
 
 func newUnblockPINCmd(env *session) *cobra.Command {
@@ -33,7 +33,7 @@ left of its PUK, so it needs --allow-unknown-tries.`,
 		RunE:      func(cmd *cobra.Command, args []string) error { return runUnblockPIN(cmd.Context(), env, &o, args) },
 	}
 	flags := cmd.Flags()
-	o.application.add(flags, cardinit.PINApps())
+	o.token.add(flags)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.ResetCode, "resetting code")
 	o.secrets.add(flags, secret.PUK, "PUK of a PKCS#15 card")
@@ -52,7 +52,7 @@ func runUnblockPIN(ctx context.Context, env *session, o *unblockPINOptions, args
 	if err != nil {
 		return err
 	}
-	report, err := cardinit.UnblockPIN(ctx, o.application.desk(env), access, which, o.secrets.named(), o.secrets.inEnvironment(env))
+	report, err := cardinit.UnblockPIN(ctx, o.token.desk(env), access, which, o.secrets.named(), o.secrets.inEnvironment(env))
 	if err != nil {
 		return err
 	}

@@ -75,8 +75,15 @@ type Probe struct {
 	// also a command that has no round trip to waste looks for it before it takes
 	// another application for the only one.
 	Beside bool
+	// Confirm asks the selected application for what only it has, where 9000 alone
+	// says nothing: on a card that selects any name. Nil is a no.
+	Confirm func(ctx context.Context, ch *iso7816.Channel) (bool, error)
+	// Alone says by the historical bytes of the ATR that a card is one of this
+	// application, and has no place for others; nil where they do not tell.
+	Alone func(historical []byte) bool
 	// Answer looks at the answer to SELECT and tells what the application is,
-	// nil where it is not there after all. Where it is nil, 9000 is enough.
+	// nil where it is not there after all. Where it is nil, the name in the answer
+	// decides, or Confirm.
 	Answer func(ctx context.Context, ch *iso7816.Channel, answer []byte, err error) (*Application, error)
 }
 
@@ -87,6 +94,8 @@ type Identity struct {
 	Label        string        `json:"label,omitempty"`
 	State        string        `json:"state,omitempty"` // "terminated" after an interrupted erasure
 	Applications []Application `json:"applications"`
+	// Thorough asks for the serial also where that takes more commands.
+	Thorough bool `json:"-"`
 }
 
 // Application is one application on a card. AID is upper-case hex.
@@ -94,8 +103,20 @@ type Application struct {
 	Name    string `json:"name"`
 	Version string `json:"version,omitempty"`
 	AID     string `json:"aid"`
+	// Serial is that of the application, where it has one and the card has another.
+	Serial string `json:"serial,omitempty"`
 	// State is that of the card, where the application makes it one of its own.
 	State string `json:"-"`
+}
+
+// Of is the card as far as these applications are concerned, without a serial.
+func (i *Identity) Of(applications []string) Identity {
+	one := *i
+	one.Serial = ""
+	one.Applications = slices.DeleteFunc(slices.Clone(i.Applications), func(a Application) bool {
+		return !slices.Contains(applications, a.Name)
+	})
+	return one
 }
 
 // Has reports whether the card has an application.
@@ -114,6 +135,15 @@ func (i *Identity) Add(told Identity) {
 			i.Applications = append(i.Applications, a)
 		} else {
 			i.Applications[at] = a
+		}
+	}
+}
+
+// Second keeps the serial of an application where the card is called by another.
+func (i *Identity) Second(application, serial string) {
+	for n := range i.Applications {
+		if a := &i.Applications[n]; a.Name == application && serial != i.Serial {
+			a.Serial = serial
 		}
 	}
 }

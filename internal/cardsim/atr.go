@@ -1,5 +1,7 @@
 package cardsim
 
+import "bytes"
+
 // atr is the answer to reset (ISO/IEC 7816-3, 8.2): direct convention, T=1
 // only, or T=0 only, which has neither the bytes of T=1 nor a check byte, and the
 // historical bytes of the first application that has any.
@@ -10,6 +12,9 @@ func (c *Card) atr() []byte {
 			historical = h
 			break
 		}
+	}
+	if len(c.apps) > 1 {
+		historical = platform(historical)
 	}
 	if c.profile.t0 {
 		return append([]byte{
@@ -36,4 +41,19 @@ func (c *Card) atr() []byte {
 		check ^= b
 	}
 	return append(atr, check)
+}
+
+// platform are the historical bytes of a card with several applications: what the
+// first says of how commands travel, and nothing of its status (ISO/IEC 7816-4,
+// 12.1.1).
+func platform(historical []byte) []byte {
+	const withStatus, without, capabilities = 0x00, 0x80, 0x73
+	if len(historical) < 4 || historical[0] != withStatus {
+		return historical
+	}
+	at := bytes.IndexByte(historical, capabilities)
+	if at < 0 {
+		return []byte{without}
+	}
+	return append([]byte{without}, historical[at:at+4]...)
 }

@@ -93,9 +93,9 @@ type Selection struct {
 	// Serial is a serial, or the ending of one.
 	Serial string
 	// Module is a path or a name of a PKCS#11 module; ModuleTyped says that it
-	// was typed for this command, ReaderTyped the same of Reader.
-	Module                   string
-	ModuleTyped, ReaderTyped bool
+	// was typed for this command, ReaderTyped and AppTyped the same of Reader and App.
+	Module                             string
+	ModuleTyped, ReaderTyped, AppTyped bool
 	// App is --app, Token the label or URI of a token.
 	App, Token string
 }

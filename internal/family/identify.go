@@ -3,12 +3,10 @@ package family
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
-	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 )
 
@@ -42,21 +40,25 @@ func Serials(ctx context.Context, line *desk.Line) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var serials []string
+	return serials(ctx, line, families, found)
+}
+
+func serials(ctx context.Context, line *desk.Line, families []card.Family, found card.Identity) ([]string, error) {
+	var all []string
 	for _, f := range families {
 		if f.Describe == nil {
 			continue
 		}
-		one := found
-		one.Serial = ""
+		one := found.Of(f.Apps)
+		one.Thorough = true
 		if err := f.Describe(ctx, line, &one); err != nil {
 			return nil, key.Explain(err, "reading the card", "")
 		}
-		if one.Serial != "" {
-			serials = append(serials, one.Serial)
+		if one.Serial != "" && !slices.Contains(all, one.Serial) {
+			all = append(all, one.Serial)
 		}
 	}
-	return serials, nil
+	return all, nil
 }
 
 // everything has every application looked for.
@@ -70,6 +72,7 @@ func probe(ctx context.Context, line *desk.Line, looked func(i int, p card.Probe
 	if err != nil {
 		return found, nil, err
 	}
+	from := prober{ch: ch}
 	all := All()
 	types := make([]string, len(all))
 	applications := make([][]card.Application, len(all))
@@ -79,7 +82,7 @@ func probe(ctx context.Context, line *desk.Line, looked func(i int, p card.Probe
 			if !looked(i, p) {
 				continue
 			}
-			a, err := lookFor(ctx, ch, p)
+			a, err := from.lookFor(ctx, p)
 			if err != nil {
 				return found, nil, key.Explain(err, "reading the card", "")
 			}
@@ -105,22 +108,6 @@ func probe(ctx context.Context, line *desk.Line, looked func(i int, p card.Probe
 		found.Applications = append(found.Applications, list...)
 	}
 	return found, families, nil
-}
-
-// lookFor selects one application; nil where it is not on the card.
-func lookFor(ctx context.Context, ch *iso7816.Channel, p card.Probe) (*card.Application, error) {
-	answer, err := ch.Select(ctx, p.AID)
-	if p.Answer != nil {
-		return p.Answer(ctx, ch, answer, err)
-	}
-	var refused *iso7816.StatusError
-	switch {
-	case errors.As(err, &refused):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	return &card.Application{Name: p.App, AID: fmt.Sprintf("%X", p.AID)}, nil
 }
 
 // KnownKeys says whether others may know the keys that the card on a line is

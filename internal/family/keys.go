@@ -2,6 +2,7 @@ package family
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -27,6 +28,16 @@ func Name(reference, id, label string) (ref key.Reference, rest string, err erro
 			Because("Only keys of %ss get an ID.", tokens().Kind).Advise(advice.Repeat().Without(advice.KeyID))
 	}
 	return ref, label, nil
+}
+
+// fits refuses a key of another application than the one that was typed; what only
+// a variable names gives way to the key.
+func fits(ref key.Reference, f card.Family, meant *desk.Selection) error {
+	if app := strings.ToLower(meant.App); meant.AppTyped && !slices.Contains(f.Apps, app) {
+		return problem.New(problem.Usage, "%s is not a key of the application %s", ref, app).
+			Because("The reference alone names the application.").Advise(advice.Repeat().Without(advice.App))
+	}
+	return nil
 }
 
 // openFor opens the line to what holds a key.

@@ -60,6 +60,9 @@ func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access,
 	if f.Open == nil {
 		return notYet(ref)
 	}
+	if err := fits(ref, f, &d.Meant); err != nil {
+		return err
+	}
 	line, err := openFor(ctx, d, f, ref)
 	if err != nil {
 		return err

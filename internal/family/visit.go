@@ -52,6 +52,7 @@ func visitCard(ctx context.Context, here At, app string, visit func(context.Cont
 			err = visit(ctx, c)
 			identity := c.Identity() // as far as reading it told
 			found.Add(identity)
+			found.Second(name, identity.Serial)
 			told = told || identity.State != "" // so that there is no serial
 			if err != nil {
 				return found, err

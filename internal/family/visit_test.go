@@ -10,7 +10,9 @@ import (
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // deskWith is a desk with a simulated card that is meant.
@@ -93,8 +95,8 @@ func TestWithLine(t *testing.T) {
 // TestAnAppletBesideAnotherIsNotErasedUnnamed: what a card has several of is named,
 // whichever of them the secrets would fit.
 func TestAnAppletBesideAnotherIsNotErasedUnnamed(t *testing.T) {
-	for _, applications := range [][]string{{"pkcs15", "muscle"}, {"openpgp", "pkcs15"}, {"openpgp", "pkcs15", "muscle"}} {
-		w := Wanted{Takes: []string{"openpgp", "pkcs15", "muscle", "pkcs11"}, One: true}
+	for _, applications := range [][]string{{"pkcs15", "muscle"}, {"openpgp", "pkcs15"}, {"openpgp", "muscle"}, {"openpgp", "pkcs15", "muscle"}} {
+		w := Wanted{Takes: []string{"openpgp", "pkcs15", "muscle", "pkcs11"}}
 		err := WithCard(t.Context(), deskWith(t, applications...), w, desk.Access{}, func(context.Context, At, card.Card) error { return nil })
 		var p *problem.Error
 		if !errors.As(err, &p) || p.Code != problem.NotFound {
@@ -105,6 +107,36 @@ func TestAnAppletBesideAnotherIsNotErasedUnnamed(t *testing.T) {
 			if !strings.Contains(p.Why, name) {
 				t.Errorf("%s is not named: %v", name, err)
 			}
+		}
+	}
+}
+
+// TestTwoUserPINs: a kind of PIN that two applications have decides nothing, one that
+// only one of them has does, and so does a PIN that is named.
+func TestTwoUserPINs(t *testing.T) {
+	for _, test := range []struct {
+		role  pin.Role
+		given []secret.Name
+		app   string // that is opened, empty for none
+	}{
+		{pin.User, nil, ""},
+		{pin.Admin, nil, "openpgp"},
+		{pin.ResetCode, nil, "openpgp"},
+		{pin.PUK, nil, "pkcs15"},
+		{pin.User, []secret.Name{secret.PUK}, "pkcs15"},
+		{pin.User, []secret.Name{secret.AdminPIN}, "openpgp"},
+	} {
+		w := Wanted{Takes: []string{"openpgp", "pkcs15", "pkcs11"}, Role: test.role, Given: test.given}
+		opened := ""
+		err := WithCard(t.Context(), deskWith(t, "openpgp", "pkcs15"), w, desk.Access{}, func(_ context.Context, _ At, c card.Card) error {
+			opened = "pkcs15"
+			if id := c.Identity(); id.Has("openpgp") {
+				opened = "openpgp"
+			}
+			return nil
+		})
+		if opened != test.app || (test.app == "") != problem.Is(err, problem.NotFound) {
+			t.Errorf("%s %v: %q, %v", test.role, test.given, opened, err)
 		}
 	}
 }

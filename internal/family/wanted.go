@@ -9,6 +9,7 @@ import (
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -22,8 +23,6 @@ type Wanted struct {
 	// names: what only one family has decides without --app.
 	Role  pin.Role
 	Given []secret.Name
-	// One says that a card with several of Takes is an error, not its first.
-	One bool
 	// Reads says that the command changes nothing, and may look at a token if
 	// there is no card.
 	Reads bool
@@ -65,10 +64,10 @@ func (w Wanted) open(ctx context.Context, here At, app string) (card.Card, error
 		return here.open(ctx, f, app, true)
 	}
 	candidates := w.candidates()
-	if !w.One || len(candidates) == 1 {
+	if len(candidates) == 1 {
 		return w.first(ctx, here, candidates)
 	}
-	found, _, err := probe(ctx, here.Line, w.looked(candidates))
+	found, _, err := probe(ctx, here.Line, w.looked(candidates, iso7816.HistoricalBytes(here.Line.ATR())))
 	if err == nil && w.Role == "" && shared(found) {
 		var more card.Identity
 		more, _, err = probe(ctx, here.Line, func(_ int, p card.Probe) bool {
@@ -91,12 +90,16 @@ func (w Wanted) open(ctx context.Context, here At, app string) (card.Card, error
 	return w.first(ctx, here, candidates)
 }
 
-// looked are the probes that tell which of several applications are on a card: those
-// of the first family, and for a PIN all others; what erases a card asks before, and
-// looks for applets that share it.
-func (w Wanted) looked(candidates []string) func(int, card.Probe) bool {
+// looked are the probes that tell which of several applications are on a card: all of
+// them, but on a card whose historical bytes are those of a card with one application
+// the first family's, and those of applets that share such a card all the same.
+func (w Wanted) looked(candidates []string, historical []byte) func(int, card.Probe) bool {
+	alone := false
+	for _, p := range All()[0].Probes {
+		alone = alone || p.Alone != nil && p.Alone(historical)
+	}
 	return func(family int, p card.Probe) bool {
-		return slices.Contains(candidates, p.App) && (family == 0 || p.Beside || w.Role != "")
+		return slices.Contains(candidates, p.App) && (!alone || family == 0 || p.Beside || w.Role != "")
 	}
 }
 

@@ -46,7 +46,7 @@ func Apps() []string {
 // card is let go while somebody is asked, and is the same afterwards, or
 // nothing is done to it.
 func Initialise(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (report Report, err error) {
-	w := family.Wanted{Takes: Apps(), Given: o.Given, One: true}
+	w := family.Wanted{Takes: Apps(), Given: o.Given}
 	err = family.WithCard(ctx, d, w, a, func(ctx context.Context, here family.At, c card.Card) error {
 		able, ok := c.(card.Initialiser)
 		if !ok {

@@ -100,7 +100,7 @@ func change(ctx context.Context, d *desk.Desk, a desk.Access, which string, give
 		return report, err
 	}
 	what := verb + " " + which
-	w := family.Wanted{Takes: PINApps(), Role: role, Given: given, One: true}
+	w := family.Wanted{Takes: PINApps(), Role: role, Given: given}
 	err = family.WithCard(ctx, d, w, a, func(ctx context.Context, here family.At, c card.Card) error {
 		report.Reader, report.Kind = here.Place, here.Kind()
 		change, err := how(ctx, c, role)

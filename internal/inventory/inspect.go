@@ -77,7 +77,7 @@ type PIN struct {
 
 // Apps are the names in --app of what can be looked into.
 func Apps() []string {
-	return family.Apps(family.HasKeys)
+	return family.Apps(func(f card.Family) bool { return f.Open != nil })
 }
 
 // Inspect reads the whole card, or token, that is meant.

@@ -18,6 +18,8 @@ type Reader struct {
 	Card        *card.Identity `json:"card,omitempty"`
 	// Err is why a card that is there could not be looked at.
 	Err error `json:"-"`
+
+	serials []string // that the card answers to, as far as they were read
 }
 
 // Readers are the readers that are meant, and the simulated cards after them.
@@ -62,7 +64,7 @@ func lookAt(ctx context.Context, d *desk.Desk, places []desk.Place) []Reader {
 }
 
 func isWanted(d *desk.Desk, r *Reader) bool {
-	return d.Meant.Serial == "" || r.Card != nil && desk.HasSerial([]string{r.Card.Serial}, d.Meant.Serial)
+	return d.Meant.Serial == "" || r.Card != nil && desk.HasSerial(r.serials, d.Meant.Serial)
 }
 
 // look says what is in a place.
@@ -78,6 +80,10 @@ func look(ctx context.Context, d *desk.Desk, p desk.Place) Reader {
 	}
 	r.ATR = fmt.Sprintf("%X", line.ATR())
 	found, err := Identify(ctx, line)
+	r.serials = []string{found.Serial}
+	if err == nil && d.Meant.Serial != "" && !desk.HasSerial(r.serials, d.Meant.Serial) {
+		r.serials, err = Serials(ctx, line) // another application's
+	}
 	if r.Err = line.Done(err); r.Err == nil {
 		r.Card = &found
 	}

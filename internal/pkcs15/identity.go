@@ -41,6 +41,10 @@ func (c *Card) Identity(ctx context.Context, ch *iso7816.Channel) (Identity, err
 	return i, c.explain(err, "identifying the card")
 }
 
+// Standard is what the structure tells of itself where ISO/IEC 7816-15 has it, on a
+// card of any kind; it takes four commands.
+func (c *Card) Standard(ctx context.Context) (Identity, error) { return c.Identity(ctx, c.channel) }
+
 // Remember notes which card it is. Whoever lets the line go while a person is
 // asked does so first: a card that was not noted cannot be compared.
 func (c *Card) Remember(ctx context.Context) error {

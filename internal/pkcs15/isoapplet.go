@@ -74,12 +74,10 @@ func (a *applet) selectSelf(ctx context.Context) error {
 }
 
 // laterVersion is the answer of an applet that has GET DATA for its version: 1.0
-// and later. One that says nothing is older than versions are.
+// and later. One that tells none is another application, on a card that selects any
+// name.
 func (a *applet) laterVersion(ctx context.Context) ([]byte, error) {
 	answer, err := a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsGetData, P1: 0x01, P2: 0x01, Ne: iso7816.MaxShortNe})
-	if iso7816.StatusOf(err) != 0 {
-		return []byte{0, 0, 0}, nil
-	}
 	return answer, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pin"
 )
 
 // slot is a reader with a card that can be another one.
@@ -55,9 +56,10 @@ func (s *slot) open(t *testing.T, state string) *desk.Line {
 }
 
 // opened opens an application of the family.
-func opened(t *testing.T, line *desk.Line, app string) (card.Card, error) {
+func opened(t *testing.T, line *desk.Line, app string, allow ...pin.Allow) (card.Card, error) {
 	t.Helper()
-	return Family().Open(t.Context(), line, card.Opening{App: app, Access: key.Access{Now: time.Now}})
+	policy := pin.New(nil, append(allow, pin.Allow{})[0])
+	return Family().Open(t.Context(), line, card.Opening{App: app, Access: key.Access{Policy: policy, Now: time.Now}})
 }
 
 // javaCard is a simulated Java card.

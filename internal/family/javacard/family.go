@@ -28,7 +28,7 @@ func Family() card.Family {
 		Roles:       []pin.Role{pin.User, pin.SO, pin.PUK},
 		Initialises: []string{muscleApp},
 		Probes: []card.Probe{
-			{App: muscleApp, Type: "MUSCLE card", AID: muscleAID()},
+			{App: muscleApp, Type: "MUSCLE card", AID: muscleAID(), Confirm: isMuscle},
 			{App: domainApp, Type: "GlobalPlatform card", AID: issuerAID()},
 		},
 		Describe: describeChip,

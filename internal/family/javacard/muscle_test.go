@@ -26,8 +26,10 @@ const howto = "B02A000038084D7573636C6530300401083030303030303030083030303030303
 type recorder struct {
 	card          iso7816.Transmitter
 	setUp, status string
+	before        string // what it answers to GET STATUS before the set-up
 	muscle        string // what SELECT answers to the applet's AID
 	serial        byte
+	allow         pin.Allow
 	sent          []string
 }
 
@@ -47,6 +49,8 @@ func (r *recorder) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 		answer = "9F7F2A" + strings.Repeat(hex.EncodeToString([]byte{r.serial}), 42) + "9000"
 	case strings.HasPrefix(sent, "B02A"):
 		answer = r.setUp
+	case strings.HasPrefix(sent, "B03C") && !r.changed():
+		answer = r.before
 	case strings.HasPrefix(sent, "B03C"):
 		answer = r.status
 	}
@@ -60,7 +64,7 @@ func (r *recorder) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 func (r *recorder) changed() bool { return strings.Contains(strings.Join(r.sent, " "), "B02A") }
 
 func newRecorder() *recorder {
-	return &recorder{setUp: "9000", status: "9C05", muscle: "9000", serial: 0x11}
+	return &recorder{setUp: "9000", before: "9C05", status: "9C05", muscle: "9000", serial: 0x11}
 }
 
 // setUp does what the workflow does: look, let go of the card while somebody is
@@ -68,7 +72,11 @@ func newRecorder() *recorder {
 func setUp(t *testing.T, s *slot, o card.InitOptions, pins map[secret.Name]string, meanwhile func()) (card.InitReport, error) {
 	t.Helper()
 	line := s.open(t, "")
-	c, err := opened(t, line, "muscle")
+	var allow pin.Allow
+	if r, ok := s.card.(*recorder); ok {
+		allow = r.allow
+	}
+	c, err := opened(t, line, "muscle", allow)
 	if err != nil {
 		return card.InitReport{}, err
 	}
@@ -92,6 +100,9 @@ func setUp(t *testing.T, s *slot, o card.InitOptions, pins map[secret.Name]strin
 	}
 	given := map[secret.Name]*secret.Bytes{}
 	for _, need := range survey.Needs {
+		if _, known := pins[need.Request.Name]; need.Request.Optional && !known {
+			continue
+		}
 		value := secret.New([]byte(pins[need.Request.Name]))
 		if err := need.PIN.CheckLength(value); err != nil {
 			return survey.Report, err
@@ -111,7 +122,7 @@ func TestMuscleSetUpIsThatOfTheHOWTO(t *testing.T) {
 	if err != nil || report.Application != "muscle" || report.PINs != "new" {
 		t.Fatalf("%+v, %v", report, err)
 	}
-	if len(r.sent) != 2 || r.sent[1] != howto || !strings.HasPrefix(r.sent[0], "00A4040006A00000000101") {
+	if len(r.sent) != 3 || r.sent[2] != howto || !strings.HasPrefix(r.sent[0], "00A4040006A00000000101") {
 		t.Errorf("sent %q", r.sent)
 	}
 }
@@ -135,7 +146,7 @@ func TestMuscleNeeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	survey, err := c.(card.Initialiser).Survey(t.Context(), card.InitOptions{})
-	if err != nil || len(survey.Needs) != 3 {
+	if err != nil || len(survey.Needs) != 4 {
 		t.Fatalf("%+v, %v", survey, err)
 	}
 	for i, role := range []pin.Role{pin.SO, pin.User, pin.PUK} {
@@ -158,7 +169,10 @@ func TestMuscleSetUpRefusals(t *testing.T) {
 	}{
 		"no applet":         {func(r *recorder) { r.muscle = "6A82" }, card.InitOptions{}, zeros(), problem.NotFound, false},
 		"set up before":     {func(r *recorder) { r.setUp = "6D00" }, card.InitOptions{}, zeros(), problem.NotSupported, true},
-		"another first PIN": {func(r *recorder) { r.setUp = "9C02" }, card.InitOptions{}, zeros(), problem.Failed, true},
+		"shown as set up":   {func(r *recorder) { r.before = strings.Repeat("01", 16) + "9000" }, card.InitOptions{}, zeros(), problem.NotSupported, false},
+		"another first PIN": {func(r *recorder) { r.setUp = "9C02" }, card.InitOptions{}, zeros(), problem.PINIncorrect, true},
+		"any name":          {func(r *recorder) { r.before = "9000" }, card.InitOptions{}, zeros(), problem.NotFound, false},
+		"another applet":    {func(r *recorder) { r.before = "6D00" }, card.InitOptions{}, zeros(), problem.NotFound, false},
 		"pulled":            {func(r *recorder) { r.setUp = "pulled" }, card.InitOptions{}, zeros(), problem.CardRemoved, true},
 		"a short PIN":       {func(*recorder) {}, card.InitOptions{}, short, problem.Usage, false},
 		"a long PUK":        {func(*recorder) {}, card.InitOptions{}, long, problem.Usage, false},
@@ -176,7 +190,7 @@ func TestMuscleSetUpRefusals(t *testing.T) {
 			if strings.Contains(p.Error()+p.Next.Sentence, "00000000") {
 				t.Errorf("a PIN is in %v", p)
 			}
-			if errors.Is(err, card.ErrLacks) != (name == "no applet") {
+			if errors.Is(err, card.ErrLacks) != (test.code == problem.NotFound) {
 				t.Errorf("whether it has the applet: %v", err)
 			}
 		})
@@ -222,5 +236,18 @@ func TestMuscleSetUpThatIsNotClear(t *testing.T) {
 				t.Errorf("%s, then %s: %v", answer, status, err)
 			}
 		}
+	}
+}
+
+// TestAnotherFactoryPIN: it is named, and sent only if its unknown tries are allowed.
+func TestAnotherFactoryPIN(t *testing.T) {
+	r, pins := newRecorder(), zeros()
+	pins[secret.CurrentSOPIN] = "Muscle99"
+	if _, err := setUp(t, &slot{r}, card.InitOptions{}, pins, nil); !problem.Is(err, problem.TriesUnknown) || r.changed() {
+		t.Errorf("unknown tries: %v, sent %q", err, r.sent)
+	}
+	r.allow.UnknownTries = true
+	if _, err := setUp(t, &slot{r}, card.InitOptions{}, pins, nil); err != nil || !strings.Contains(strings.Join(r.sent, " "), "084D7573636C653939") {
+		t.Errorf("%v, sent %q", err, r.sent)
 	}
 }

@@ -36,7 +36,7 @@ func Family() card.Family {
 		Roles:       []pin.Role{pin.User, pin.Admin, pin.ResetCode},
 		Initialises: []string{name},
 		Parse:       parse,
-		Probes:      []card.Probe{{App: name, Type: kind, AID: app.AID(), Answer: recognise}},
+		Probes:      []card.Probe{{App: name, Type: kind, AID: app.AID(), Answer: recognise, Alone: alone}},
 		Describe:    describe,
 		Open:        open,
 	}
@@ -88,6 +88,15 @@ func recognise(ctx context.Context, ch *iso7816.Channel, answer []byte, err erro
 		return nil, unlessUnreadable(err)
 	}
 	return found, nil
+}
+
+// alone knows the historical bytes of an OpenPGP card (6.1): card service data, card
+// capabilities and a status indicator. A card that has others has those of its
+// platform.
+func alone(historical []byte) bool {
+	const length, serviceData, capabilities = 10, 0x31, 0x73
+	h := historical
+	return len(h) == length && h[0] == 0x00 && h[1] == serviceData && h[3] == capabilities && h[8] == 0x90 && h[9] == 0x00
 }
 
 // describe reads the full application identifier.

@@ -62,7 +62,12 @@ func referenceTo(id []byte) key.Reference {
 // describe adds label and serial where that takes no other program.
 func describe(ctx context.Context, line *desk.Line, found *card.Identity) error {
 	p, err := app.Open(ctx, line, tools(line))
-	if err != nil || !p.Known() {
+	switch {
+	case err != nil || !p.Known() && !found.Thorough:
+		return err
+	case !p.Known():
+		told, err := p.Standard(ctx)
+		found.Label, found.Serial = told.Label, told.Serial
 		return err
 	}
 	d, err := p.Token(ctx)
