@@ -15,7 +15,7 @@ const module = "github.com/cardctl/cardctl/"
 // The leaves that every package may import.
 var leaves = []string{
 	"internal/problem", "internal/secret", "internal/pubkey", "internal/input", "internal/output", "internal/terminal", "internal/pkcs12",
-	"internal/runner", "internal/advice",
+	"internal/runner", "internal/advice", "internal/ber", "internal/curve", "internal/cert", "internal/chain",
 }
 
 // What the layers share: a command may import workflows and the desk, a workflow the
@@ -67,6 +67,10 @@ var layers = map[string][]string{
 	"internal/cardsim": {"internal/iso7816"},
 	"internal/iso7816": {},
 
+	"internal/ber":      {},
+	"internal/curve":    {},
+	"internal/cert":     {},
+	"internal/chain":    {},
 	"internal/pkcs12":   {},
 	"internal/secret":   {},
 	"internal/problem":  {},
@@ -89,7 +93,8 @@ var libraries = map[string][]string{
 	"golang.org/x/crypto":                {"internal/csr", "internal/certstore", "internal/keygen"},
 	"golang.org/x/sys":                   {"internal/pcsc", "internal/secret"},
 	"golang.org/x/term":                  {"internal/terminal"},
-	"github.com/smallstep/pkcs7":         {"internal/certstore"},
+	"github.com/ProtonMail/go-crypto":    {"internal/curve"},
+	"github.com/cloudflare/circl":        {"internal/curve"},
 	"software.sslmate.com/src/go-pkcs12": {"internal/pkcs12"},
 }
 

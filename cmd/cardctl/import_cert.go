@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"slices"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -98,7 +98,7 @@ func importedText(s *output.Sheet, r *certstore.Report, now time.Time) {
 }
 
 // readCertificates reads a file, or stdin for -; no name is no certificate.
-func (env *session) readCertificates(ctx context.Context, file string, ask secret.Asker) ([]*x509.Certificate, error) {
+func (env *session) readCertificates(ctx context.Context, file string, ask secret.Asker) ([]*cert.Certificate, error) {
 	if file == "" {
 		return nil, nil
 	}

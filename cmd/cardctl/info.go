@@ -176,6 +176,9 @@ func certificateText(s *output.Sheet, c *certstore.Certificate, now time.Time) {
 	s.Field("serial", c.SerialNumber)
 	s.Field("valid", fmt.Sprintf("%s to %s%s", output.Time(c.NotBefore), output.Time(c.NotAfter), validity(c, now)))
 	s.Field("SHA-256", c.SHA256)
+	if len(c.Remarks) > 0 {
+		s.Field("unusual", strings.Join(c.Remarks, ", "))
+	}
 	if c.MatchesKey {
 		s.Field("for key", "yes")
 	} else {

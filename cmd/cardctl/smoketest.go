@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -116,14 +115,8 @@ func (o *smokeTestOptions) prepare(ctx context.Context, env *session, access des
 		return smoke.Options{}, err
 	}
 	test := smoke.Options{
-		Module: env.flags.module, Chain: chain, TLS: o.tls, TLSConnect: o.tlsConnect, Stored: certstore.ExportFrom,
+		Module: env.flags.module, Chain: chain, ServerCAs: authorities, TLS: o.tls, TLSConnect: o.tlsConnect, Stored: certstore.ExportFrom,
 		Progress: func(c smoke.Check) { env.detail("%s %s: %s", c.Result, c.Name, c.Detail) },
-	}
-	if len(authorities) > 0 {
-		test.ServerCAs = x509.NewCertPool()
-		for _, c := range authorities {
-			test.ServerCAs.AddCert(c)
-		}
 	}
 	return test, nil
 }

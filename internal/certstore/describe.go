@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
@@ -17,7 +17,7 @@ import (
 type Certificate struct {
 	Subject      string    `json:"subject"`      // RFC 4514
 	Issuer       string    `json:"issuer"`       // RFC 4514
-	SerialNumber string    `json:"serialNumber"` // upper-case hex
+	SerialNumber string    `json:"serialNumber"` // upper-case hex, with the sign of a negative one
 	NotBefore    time.Time `json:"notBefore"`
 	NotAfter     time.Time `json:"notAfter"`
 	SHA256       string    `json:"sha256"` // of the DER, upper-case hex
@@ -26,12 +26,16 @@ type Certificate struct {
 	// Unreadable says why the other fields are empty, where what is stored is
 	// not a certificate.
 	Unreadable string `json:"unreadable,omitempty"`
+
+	// Remarks say what is unusual about the certificate: what strict software will
+	// reject.
+	Remarks []string `json:"remarks,omitempty"`
 }
 
 // Describe reads a certificate as it is stored. MatchesKey says whether its
 // public key is pub; it is false where pub is nil.
 func Describe(der []byte, pub crypto.PublicKey) Certificate {
-	c, err := x509.ParseCertificate(withoutPadding(der))
+	c, err := cert.Parse(der)
 	if err == nil {
 		return describe(c, pub)
 	}
@@ -53,41 +57,20 @@ func withoutPadding(der []byte) []byte {
 	return der
 }
 
-func describe(c *x509.Certificate, pub crypto.PublicKey) Certificate {
+func describe(c *cert.Certificate, pub crypto.PublicKey) Certificate {
 	return Certificate{
-		Subject: nameOf(c.RawSubject, c.Subject), Issuer: nameOf(c.RawIssuer, c.Issuer),
-		SerialNumber: serialOf(c), NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(),
-		SHA256: fingerprint(c.Raw), MatchesKey: pub != nil && pubkey.Same(publicKeyOf(c), pub),
+		Subject: c.Subject.String(), Issuer: c.Issuer.String(),
+		SerialNumber: c.Serial(), NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(),
+		SHA256: fingerprint(c.Raw), MatchesKey: pub != nil && pubkey.Same(c.PublicKey, pub), Remarks: c.Odd,
 	}
-}
-
-// publicKeyOf is the certificate's public key, also where crypto/x509 leaves it
-// out because it has no algorithm for it: X25519 (RFC 8410).
-func publicKeyOf(c *x509.Certificate) crypto.PublicKey {
-	if c.PublicKey != nil {
-		return c.PublicKey
-	}
-	pub, err := x509.ParsePKIXPublicKey(c.RawSubjectPublicKeyInfo)
-	if err != nil {
-		return nil
-	}
-	return pub
 }
 
 func fingerprint(der []byte) string { return fmt.Sprintf("%X", sha256.Sum256(der)) }
 
-// serialOf is in whole bytes, as certificates have it.
-func serialOf(c *x509.Certificate) string {
-	if c.SerialNumber.Sign() == 0 {
-		return "00"
-	}
-	return fmt.Sprintf("%X", c.SerialNumber.Bytes())
-}
-
 // nameKey shows a public key in an error: its algorithm and the first bytes of
 // the SHA-256 of its SubjectPublicKeyInfo.
 func nameKey(pub crypto.PublicKey) string {
-	der, err := x509.MarshalPKIXPublicKey(pub)
+	der, err := pubkey.Marshal(pub)
 	if err != nil {
 		return "of an unknown kind"
 	}

@@ -3,8 +3,8 @@ package certstore
 import (
 	"context"
 	"crypto"
-	"crypto/x509"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
@@ -13,7 +13,7 @@ import (
 
 // Import writes the one of the certificates that is for a key to the card that
 // is meant.
-func Import(ctx context.Context, d *desk.Desk, a desk.Access, reference string, certificates []*x509.Certificate, o Options) (report Report, err error) {
+func Import(ctx context.Context, d *desk.Desk, a desk.Access, reference string, certificates []*cert.Certificate, o Options) (report Report, err error) {
 	err = family.WithKey(ctx, d, reference, a, func(ctx context.Context, here family.At, k key.Key) error {
 		o.Confirm = here.Access.Confirm
 		report, err = ImportOn(ctx, k, certificates, o)
@@ -25,7 +25,7 @@ func Import(ctx context.Context, d *desk.Desk, a desk.Access, reference string, 
 
 // Beside writes certificates that came with a key beside it, where there is
 // room for a whole chain; report stays nil where there is none.
-func Beside(certificates []*x509.Certificate, report **Report, o Options) func(context.Context, family.At, key.Key) error {
+func Beside(certificates []*cert.Certificate, report **Report, o Options) func(context.Context, family.At, key.Key) error {
 	return func(ctx context.Context, here family.At, k key.Key) error {
 		if len(certificates) == 0 || !k.HoldsChain() {
 			return nil

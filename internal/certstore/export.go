@@ -3,17 +3,18 @@ package certstore
 import (
 	"context"
 	"crypto"
-	"crypto/x509"
 	"encoding/pem"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // ExportFrom is the certificate of a key in DER. Where the card has PEM text, as
@@ -26,16 +27,17 @@ func ExportFrom(ctx context.Context, k key.Key) ([]byte, error) {
 	if len(stored) == 0 {
 		return nil, errNoCertificate()
 	}
-	der := withoutPadding(stored)
+	der := stored
 	if block, _ := pem.Decode(stored); block != nil {
 		der = block.Bytes
 	}
-	if _, err := x509.ParseCertificate(der); err != nil {
+	c, err := cert.Parse(der)
+	if err != nil {
 		return nil, problem.New(problem.Mismatch, "what the card holds is not a certificate").
 			Because("The card holds %s.", Describe(stored, nil).Unreadable).
 			Advise(advice.Do(advice.ShowCard))
 	}
-	return der, nil
+	return c.Raw, nil
 }
 
 func errNoCertificate() error {
@@ -105,7 +107,7 @@ func ExportPublicKey(pub crypto.PublicKey, format Format, comment string) ([]byt
 	if format == SSH {
 		return sshLine(pub, comment)
 	}
-	der, err := x509.MarshalPKIXPublicKey(pub)
+	der, err := pubkey.Marshal(pub)
 	switch {
 	case err != nil:
 		return nil, problem.Wrap(problem.NotSupported, err, "the public key cannot be encoded")

@@ -197,7 +197,7 @@ func TestCertificateOfAnAgreementKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if leaf, _, err := Pick([]*x509.Certificate{p.leaf, c}, pub); err != nil || leaf != c {
+	if leaf, _, err := Pick(certificates(p.leaf, c), pub); err != nil || !bytes.Equal(leaf.Raw, c.Raw) {
 		t.Errorf("%v, %v", leaf, err)
 	}
 	if !Describe(der, pub).MatchesKey {

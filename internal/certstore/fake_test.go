@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -170,15 +171,25 @@ func no(context.Context, desk.Question) error {
 	return problem.New(problem.Refused, "nobody confirmed")
 }
 
-func subjects(certificates []*x509.Certificate) []string {
+func subjects(certificates []*cert.Certificate) []string {
 	var list []string
 	for _, c := range certificates {
-		list = append(list, c.Subject.CommonName)
+		list = append(list, c.Subject.CommonName())
 	}
 	return list
 }
 
-func certificates(c ...*x509.Certificate) []*x509.Certificate { return c }
+func certificates(list ...*x509.Certificate) []*cert.Certificate {
+	var read []*cert.Certificate
+	for _, standard := range list {
+		c, err := cert.Of(standard)
+		if err != nil {
+			panic(err)
+		}
+		read = append(read, c)
+	}
+	return read
+}
 
 func wantProblem(t *testing.T, err error, code problem.Code, words ...string) {
 	t.Helper()

@@ -3,12 +3,13 @@ package certstore
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/chain"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -24,7 +25,7 @@ type Options struct {
 
 	// Roots are certificates of CAs: the certificate has to chain to one of
 	// them. Without any, nothing is verified.
-	Roots []*x509.Certificate
+	Roots []*cert.Certificate
 
 	// Confirm is asked before another certificate is overwritten.
 	Confirm desk.Confirm
@@ -52,7 +53,7 @@ type Report struct {
 // ImportOn writes the one of the certificates that is for the key to the card.
 // Everything that can be checked is checked before, and what was written is
 // read back. A failure says what is on the card after it.
-func ImportOn(ctx context.Context, k key.Key, certificates []*x509.Certificate, o Options) (Report, error) {
+func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, o Options) (Report, error) {
 	pub, err := k.Public(ctx)
 	if err != nil {
 		return Report{}, err
@@ -88,7 +89,7 @@ func ImportOn(ctx context.Context, k key.Key, certificates []*x509.Certificate, 
 	return report, write(ctx, k, stored, leaf.Raw, raw(issuers))
 }
 
-func raw(certificates []*x509.Certificate) [][]byte {
+func raw(certificates []*cert.Certificate) [][]byte {
 	var list [][]byte
 	for _, c := range certificates {
 		list = append(list, c.Raw)
@@ -97,7 +98,7 @@ func raw(certificates []*x509.Certificate) [][]byte {
 }
 
 // check is everything that can be wrong with a certificate for the right key.
-func check(ctx context.Context, k key.Key, leaf *x509.Certificate, others []*x509.Certificate, o Options) error {
+func check(ctx context.Context, k key.Key, leaf *cert.Certificate, others []*cert.Certificate, o Options) error {
 	if err := checkDates(leaf, o); err != nil {
 		return err
 	}
@@ -110,10 +111,10 @@ func check(ctx context.Context, k key.Key, leaf *x509.Certificate, others []*x50
 			Because("The certificate has %d bytes, and the card accepts up to %d.", len(leaf.Raw), limit).
 			Advise(advice.Say("Ask the CA for a shorter certificate, with fewer extensions or for an EC key."))
 	}
-	return checkChain(leaf, others, o)
+	return checkChain(ctx, leaf, others, o)
 }
 
-func checkDates(leaf *x509.Certificate, o Options) error {
+func checkDates(leaf *cert.Certificate, o Options) error {
 	var what string
 	switch {
 	case o.AllowExpired:
@@ -134,50 +135,33 @@ func date(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // checkChain verifies up to the roots, at a time in the leaf's validity where
 // the dates do not count.
-func checkChain(leaf *x509.Certificate, others []*x509.Certificate, o Options) error {
+func checkChain(ctx context.Context, leaf *cert.Certificate, others []*cert.Certificate, o Options) error {
 	if len(o.Roots) == 0 {
 		return nil
 	}
-	options := x509.VerifyOptions{
-		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(),
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}, CurrentTime: o.Now,
-	}
-	for _, c := range o.Roots {
-		options.Roots.AddCert(c)
-	}
-	for _, c := range others {
-		options.Intermediates.AddCert(c)
-	}
+	options := chain.Options{Roots: o.Roots, Others: others, At: o.Now}
 	if o.AllowExpired && o.Now.After(leaf.NotAfter) {
-		options.CurrentTime = leaf.NotAfter
+		options.At = leaf.NotAfter
 	}
 	if o.AllowExpired && o.Now.Before(leaf.NotBefore) {
-		options.CurrentTime = leaf.NotBefore
+		options.At = leaf.NotBefore
 	}
-	_, err := leaf.Verify(options)
-	if err == nil {
-		return nil
+	err := chain.Verify(ctx, leaf, options)
+	var failure *chain.Failure
+	if !errors.As(err, &failure) {
+		return err
 	}
 	p := problem.New(problem.Mismatch, "the certificate does not chain to the given CA").
-		Because("Its issuer is %s: %s. The CA file must hold that issuer and every CA above it.", nameOf(leaf.RawIssuer, leaf.Issuer), reason(err)).
+		Because("%s", problem.Sentence(failure.Why)).
 		Advise(advice.Repeat(advice.Fill(advice.CA)))
+	if failure.NoIssuer {
+		p.Because("Its issuer is %s: none of the given certificates signed it. The CA file must hold that issuer and every CA above it.", leaf.Issuer)
+		if !failure.Of.Equal(leaf) {
+			p.Because("None of the given certificates signed %s, whose issuer is %s.", failure.Of.Subject, failure.Of.Issuer)
+		}
+	}
 	p.Cause = err
 	return p
-}
-
-// reason says in our words the common causes of a chain that does not verify.
-func reason(err error) string {
-	var unknown x509.UnknownAuthorityError
-	var invalid x509.CertificateInvalidError
-	switch {
-	case errors.As(err, &unknown):
-		return "none of the given certificates signed it"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "a certificate in the chain is outside its validity dates"
-	case errors.As(err, &invalid) && invalid.Reason == x509.NotAuthorizedToSign:
-		return "a certificate in the chain is not a CA certificate"
-	}
-	return err.Error()
 }
 
 func confirm(ctx context.Context, ask desk.Confirm, question advice.Question) error {

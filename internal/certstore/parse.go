@@ -7,15 +7,13 @@ package certstore
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/smallstep/pkcs7"
-
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/pkcs12"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -29,7 +27,7 @@ const MaxFile = 1 << 20
 // and not by its name. The password of a PKCS#12 file is asked for where the
 // empty one does not open it. A file that is something else, or cut off, or
 // that the password does not open, is a problem.Mismatch.
-func Parse(ctx context.Context, data []byte, ask secret.Asker) ([]*x509.Certificate, error) {
+func Parse(ctx context.Context, data []byte, ask secret.Asker) ([]*cert.Certificate, error) {
 	switch {
 	case len(data) > MaxFile:
 		return nil, problem.New(problem.Mismatch, "the file is too large to be a certificate").
@@ -45,8 +43,8 @@ func Parse(ctx context.Context, data []byte, ask secret.Asker) ([]*x509.Certific
 // pemBegin is in every PEM file, RFC 7468, 3.
 const pemBegin = "-----BEGIN "
 
-func parsePEM(ctx context.Context, data []byte) ([]*x509.Certificate, error) {
-	var certificates []*x509.Certificate
+func parsePEM(ctx context.Context, data []byte) ([]*cert.Certificate, error) {
+	var certificates []*cert.Certificate
 	var others []string
 	blocks := 0
 	for block, rest := pem.Decode(withoutBOM(data)); block != nil; block, rest = pem.Decode(rest) {
@@ -59,7 +57,7 @@ func parsePEM(ctx context.Context, data []byte) ([]*x509.Certificate, error) {
 			}
 			certificates = append(certificates, list...)
 		case "PKCS7", "CMS", "PKCS #7 SIGNED DATA":
-			list, err := parsePKCS7(ctx, block.Bytes)
+			list, err := parsePKCS7(block.Bytes)
 			if err != nil {
 				return nil, err
 			}
@@ -82,14 +80,14 @@ func parsePEM(ctx context.Context, data []byte) ([]*x509.Certificate, error) {
 
 func withoutBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF")) }
 
-func parseDER(ctx context.Context, data []byte, ask secret.Asker) ([]*x509.Certificate, error) {
+func parseDER(ctx context.Context, data []byte, ask secret.Asker) ([]*cert.Certificate, error) {
 	kind, err := identify(data)
 	if err != nil {
 		return nil, err
 	}
 	switch kind {
 	case kindPKCS7:
-		return parsePKCS7(ctx, data)
+		return parsePKCS7(data)
 	case kindPKCS12:
 		contents, err := pkcs12.Open(ctx, data, ask)
 		return contents.Certificates, err
@@ -100,9 +98,9 @@ func parseDER(ctx context.Context, data []byte, ask secret.Asker) ([]*x509.Certi
 }
 
 // parseCertificates reads one or more certificates in DER.
-func parseCertificates(der []byte, where string) ([]*x509.Certificate, error) {
-	list, err := x509.ParseCertificates(der)
-	if err == nil && len(list) > 0 {
+func parseCertificates(der []byte, where string) ([]*cert.Certificate, error) {
+	list, err := parseAll(der)
+	if err == nil {
 		return list, nil
 	}
 	if kind, _ := identify(der); kind != kindCertificate && kind != "" {
@@ -111,42 +109,23 @@ func parseCertificates(der []byte, where string) ([]*x509.Certificate, error) {
 	return nil, damaged("the certificate in "+where, err)
 }
 
-func parsePKCS7(ctx context.Context, der []byte) ([]*x509.Certificate, error) {
-	list, err := await(ctx, func() ([]*x509.Certificate, error) {
-		message, err := pkcs7.Parse(der)
-		if err != nil {
+// parseAll reads certificates that follow each other. What follows them is odd.
+func parseAll(der []byte) ([]*cert.Certificate, error) {
+	var list []*cert.Certificate
+	for rest := der; ; {
+		c, next, err := cert.ParseNext(rest)
+		switch {
+		case err != nil && len(list) == 0:
 			return nil, err
+		case err != nil:
+			last := len(list) - 1
+			list[last], err = cert.Parse(der[len(der)-len(rest)-len(list[last].Raw):])
+			return list, err
 		}
-		return message.Certificates, nil
-	})
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
-		return nil, damaged("the PKCS#7 file", err)
-	case len(list) == 0:
-		return nil, problem.New(problem.Mismatch, "the PKCS#7 file contains no certificate")
-	}
-	return list, nil
-}
-
-// await lets a hostile file, whose work has no end, be interrupted.
-func await[T any](ctx context.Context, work func() (T, error)) (T, error) {
-	type outcome struct {
-		value T
-		err   error
-	}
-	done := make(chan outcome, 1)
-	go func() {
-		value, err := work()
-		done <- outcome{value, err}
-	}()
-	select {
-	case o := <-done:
-		return o.value, o.err
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
+		if list = append(list, c); len(next) == 0 {
+			return list, nil
+		}
+		rest = next
 	}
 }
 

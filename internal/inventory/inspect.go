@@ -6,7 +6,6 @@ package inventory
 import (
 	"context"
 	"crypto"
-	"crypto/x509"
 	"encoding/pem"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pin"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Card, Application and Fact are what a card tells of itself.
@@ -157,7 +157,7 @@ func describe(ref string, o *key.Occupant, public crypto.PublicKey) Key {
 		return k
 	}
 	k.Keygrip = key.Keygrip(public)
-	if der, err := x509.MarshalPKIXPublicKey(public); err == nil {
+	if der, err := pubkey.Marshal(public); err == nil {
 		k.PublicKey = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	}
 	return k

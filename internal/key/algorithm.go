@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Algorithm is a kind of key as users name it: rsa2048, p256, ed25519.
@@ -47,8 +48,9 @@ func ParseAlgorithm(s string) (Algorithm, error) {
 		Because("Valid algorithms: %s.", strings.Join(names, ", "))
 }
 
-// AlgorithmOf names the kind of a public key; other RSA lengths are rsaN, what
-// has no name here is "unknown".
+// AlgorithmOf names the kind of a public key. Other RSA lengths are rsaN, other curves
+// and algorithms have their own names, such as brainpoolP256r1. What has no name is
+// "unknown".
 func AlgorithmOf(pub crypto.PublicKey) Algorithm {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:
@@ -61,7 +63,11 @@ func AlgorithmOf(pub crypto.PublicKey) Algorithm {
 			return P384
 		case elliptic.P521():
 			return P521
+		case elliptic.P224():
+			return "p224"
 		}
+	case *pubkey.Other:
+		return Algorithm(pub.Name())
 	case ed25519.PublicKey:
 		return Ed25519
 	case *ecdh.PublicKey:

@@ -8,6 +8,7 @@ import (
 	"encoding/asn1"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -83,7 +84,7 @@ func explainPKCS8(algorithm pkix.AlgorithmIdentifier, cause error) error {
 
 // nameOfDER says what a file in DER is that is not a private key.
 func nameOfDER(der []byte) string {
-	if _, err := x509.ParseCertificate(der); err == nil {
+	if _, err := cert.Parse(der); err == nil {
 		return "a certificate without its private key"
 	}
 	if _, err := x509.ParseCertificateRequest(der); err == nil {

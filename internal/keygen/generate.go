@@ -7,10 +7,10 @@ package keygen
 import (
 	"context"
 	"crypto"
-	"crypto/x509"
 	"encoding/pem"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
@@ -136,7 +136,7 @@ func describe(k key.Key, occupant *key.Occupant, public crypto.PublicKey) (Repor
 		Ref: k.Reference().String(), Algorithm: occupant.Algorithm, Fingerprint: occupant.Fingerprint,
 		Keygrip: key.Keygrip(public), Created: occupant.Created.UTC(),
 	}
-	der, err := x509.MarshalPKIXPublicKey(public)
+	der, err := pubkey.Marshal(public)
 	if err != nil {
 		return r, problem.Wrap(problem.NotSupported, err, "the key's public key cannot be encoded")
 	}
@@ -151,7 +151,7 @@ func staleCertificate(ctx context.Context, k key.Key, public crypto.PublicKey) s
 	if err != nil || len(der) == 0 {
 		return ""
 	}
-	certificate, err := x509.ParseCertificate(der)
+	certificate, err := cert.Parse(der)
 	switch {
 	case err != nil:
 		return "(not readable)"

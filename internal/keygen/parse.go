@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pkcs12"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -29,7 +30,7 @@ const MaxFile = 1 << 20
 // problem.Mismatch.
 //
 // What was decrypted is wiped; data is the caller's to wipe.
-func ParsePrivateKey(ctx context.Context, data []byte, ask secret.Asker) (crypto.PrivateKey, []*x509.Certificate, error) {
+func ParsePrivateKey(ctx context.Context, data []byte, ask secret.Asker) (crypto.PrivateKey, []*cert.Certificate, error) {
 	private, certificates, err := parse(ctx, data, ask)
 	if err != nil {
 		return nil, nil, err
@@ -53,7 +54,7 @@ func listed(algorithms []key.Algorithm) string {
 	return strings.Join(names, ", ")
 }
 
-func parse(ctx context.Context, data []byte, ask secret.Asker) (crypto.PrivateKey, []*x509.Certificate, error) {
+func parse(ctx context.Context, data []byte, ask secret.Asker) (crypto.PrivateKey, []*cert.Certificate, error) {
 	switch {
 	case len(data) > MaxFile:
 		return nil, nil, problem.New(problem.Mismatch, "the file is too large to be a key").
@@ -76,8 +77,8 @@ func parse(ctx context.Context, data []byte, ask secret.Asker) (crypto.PrivateKe
 // pemBegin is in every PEM file, RFC 7468, 3.
 const pemBegin = "-----BEGIN "
 
-func parsePEM(ctx context.Context, data []byte, ask secret.Asker) (crypto.PrivateKey, []*x509.Certificate, error) {
-	var certificates []*x509.Certificate
+func parsePEM(ctx context.Context, data []byte, ask secret.Asker) (crypto.PrivateKey, []*cert.Certificate, error) {
+	var certificates []*cert.Certificate
 	var keys []*pem.Block
 	var others []string
 	blocks := 0
@@ -91,7 +92,7 @@ func parsePEM(ctx context.Context, data []byte, ask secret.Asker) (crypto.Privat
 		blocks++
 		switch {
 		case block.Type == "CERTIFICATE":
-			certificate, err := x509.ParseCertificate(bytes.Clone(block.Bytes))
+			certificate, err := cert.Parse(bytes.Clone(block.Bytes))
 			if err != nil {
 				return nil, nil, damaged("the certificate next to the key", err)
 			}

@@ -3,16 +3,17 @@ package p11
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/asn1"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/cardctl/cardctl/internal/cert"
 )
 
 // WriteCertificate puts an X.509 certificate on the token, where everybody may
 // read it. An issuer's has the ID of its own key: pass nil. The session has to
 // be logged in. It does not look whether the certificate is there already.
-func (s *Session) WriteCertificate(ctx context.Context, certificate *x509.Certificate, id []byte, label string) (StoredCertificate, error) {
+func (s *Session) WriteCertificate(ctx context.Context, certificate *cert.Certificate, id []byte, label string) (StoredCertificate, error) {
 	if err := s.writable(ctx); err != nil {
 		return StoredCertificate{}, err
 	}
@@ -20,7 +21,7 @@ func (s *Session) WriteCertificate(ctx context.Context, certificate *x509.Certif
 		id = KeyID(certificate.PublicKey)
 	}
 	if label == "" {
-		label = certificate.Subject.CommonName
+		label = certificate.Subject.CommonName()
 	}
 	serial, err := asn1.Marshal(certificate.SerialNumber)
 	if err != nil {

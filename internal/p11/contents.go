@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/x509"
 	"slices"
 
 	"github.com/miekg/pkcs11"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
@@ -50,7 +50,7 @@ type StoredCertificate struct {
 	// DER is the value as it is on the token; it may be no certificate.
 	DER []byte
 
-	parsed *x509.Certificate // nil where it is none
+	parsed *cert.Certificate // nil where it is none
 	handle object
 }
 
@@ -137,7 +137,7 @@ func (s *Session) contents(having ...objectAttribute) (Contents, error) {
 
 func newStoredCertificate(o object, v values) StoredCertificate {
 	c := StoredCertificate{ID: v[pkcs11.CKA_ID], Label: string(v[pkcs11.CKA_LABEL]), DER: v[pkcs11.CKA_VALUE], handle: o}
-	c.parsed, _ = x509.ParseCertificate(c.DER)
+	c.parsed, _ = cert.Parse(c.DER)
 	return c
 }
 
@@ -286,4 +286,4 @@ func (c StoredCertificate) Matches(public crypto.PublicKey) bool {
 }
 
 // Parsed is the certificate, nil where the object holds none.
-func (c StoredCertificate) Parsed() *x509.Certificate { return c.parsed }
+func (c StoredCertificate) Parsed() *cert.Certificate { return c.parsed }

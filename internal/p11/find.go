@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/x509"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
@@ -57,7 +57,7 @@ func (w Wanted) isKey(public crypto.PublicKey, id []byte, label string) bool {
 type Found struct {
 	Public crypto.PublicKey
 	// Certificates are those for the key.
-	Certificates []*x509.Certificate
+	Certificates []*cert.Certificate
 
 	ids [][]byte
 }

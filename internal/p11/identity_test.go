@@ -12,6 +12,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/certs"
 	"github.com/miekg/pkcs11"
 )
 
@@ -56,7 +57,7 @@ var uses = []struct {
 		return err
 	}},
 	{"C_CreateObject, of a certificate", false, true, func(ctx context.Context, t *testing.T, _ *Module, _ Token, s *Session) error {
-		_, err := s.WriteCertificate(ctx, certificate(t), nil, "")
+		_, err := s.WriteCertificate(ctx, certs.One(t, certificate(t)), nil, "")
 		return err
 	}},
 	{"C_DestroyObject, of a key", false, true, func(ctx context.Context, _ *testing.T, _ *Module, _ Token, s *Session) error {

@@ -3,13 +3,15 @@ package p11
 import (
 	"bytes"
 	"crypto"
-	"crypto/x509"
 	"encoding/binary"
 	"math/bits"
 	"runtime"
 	"slices"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // ckaPublicKeyInfo is CKA_PUBLIC_KEY_INFO, a SubjectPublicKeyInfo (2.40, 4.4).
@@ -21,7 +23,7 @@ type publicObject struct {
 	id          []byte
 	label       string
 	public      crypto.PublicKey
-	certificate *x509.Certificate
+	certificate *cert.Certificate
 }
 
 // publicObjects reads the certificates and public keys that are visible now and
@@ -38,7 +40,7 @@ func (s *Session) publicObjects(having ...objectAttribute) ([]publicObject, erro
 		if err != nil {
 			return nil, err
 		}
-		certificate, err := x509.ParseCertificate(v[pkcs11.CKA_VALUE])
+		certificate, err := cert.Parse(v[pkcs11.CKA_VALUE])
 		if err != nil {
 			continue
 		}
@@ -126,7 +128,7 @@ func (s *Session) read(o object, kinds []uint) (values, error) {
 // publicKey is the public key that an object of a public key, or of a private
 // one that is generous, tells of; nil where it does not.
 func (v values) publicKey() crypto.PublicKey {
-	if public, err := x509.ParsePKIXPublicKey(v[ckaPublicKeyInfo]); err == nil {
+	if public, err := pubkey.Parse(v[ckaPublicKeyInfo]); err == nil {
 		return public
 	}
 	var (

@@ -21,6 +21,7 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/certs"
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
@@ -310,7 +311,7 @@ func TestCertificateIsFoundByItsPublicKey(t *testing.T) {
 	}
 	defer s.Close()
 	found := s.Found().Certificates
-	if len(found) != 1 || !found[0].Equal(own) {
+	if len(found) != 1 || !found[0].Equal(certs.One(t, own)) {
 		t.Errorf("found %d certificates", len(found))
 	}
 }

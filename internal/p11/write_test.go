@@ -17,6 +17,7 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/certs"
 	"github.com/miekg/pkcs11"
 )
 
@@ -79,7 +80,7 @@ var works = map[string]struct {
 		return err
 	}},
 	"certificate": {"C_CreateObject", func(ctx context.Context, t *testing.T, _ *Module, s *Session) error {
-		_, err := s.WriteCertificate(ctx, certificate(t), []byte{1}, "")
+		_, err := s.WriteCertificate(ctx, certs.One(t, certificate(t)), []byte{1}, "")
 		return err
 	}},
 	"delete": {"C_DestroyObject", func(ctx context.Context, _ *testing.T, _ *Module, s *Session) error {

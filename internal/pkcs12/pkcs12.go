@@ -16,6 +16,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -25,7 +26,7 @@ type Contents struct {
 	// Private is nil in a file of certificates alone.
 	Private crypto.PrivateKey
 	// Certificates are that of the key, then the others.
-	Certificates []*x509.Certificate
+	Certificates []*cert.Certificate
 }
 
 // Is goes by the version, 3, at the beginning of a PFX (RFC 7292, 4), in DER or
@@ -105,11 +106,13 @@ func open(ctx context.Context, data []byte, password string) (Contents, error) {
 	go func() {
 		private, leaf, issuers, err := pkcs12.DecodeChain(data, password)
 		if err == nil {
-			done <- opened{Contents{private, append([]*x509.Certificate{leaf}, issuers...)}, nil}
+			certificates, err := read(append([]*x509.Certificate{leaf}, issuers...))
+			done <- opened{Contents{private, certificates}, err}
 			return
 		}
 		if list, trustErr := pkcs12.DecodeTrustStore(data, password); trustErr == nil && len(list) > 0 {
-			done <- opened{Contents{Certificates: list}, nil}
+			certificates, err := read(list)
+			done <- opened{Contents{Certificates: certificates}, err}
 			return
 		}
 		done <- opened{err: err}
@@ -120,4 +123,16 @@ func open(ctx context.Context, data []byte, password string) (Contents, error) {
 	case <-ctx.Done():
 		return Contents{}, ctx.Err()
 	}
+}
+
+func read(standard []*x509.Certificate) ([]*cert.Certificate, error) {
+	var list []*cert.Certificate
+	for _, c := range standard {
+		certificate, err := cert.Of(c)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, certificate)
+	}
+	return list, nil
 }

@@ -117,7 +117,7 @@ func TestOpen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !b.key.Equal(got.Private) || len(got.Certificates) != 1 || got.Certificates[0].Subject.CommonName != "leaf" {
+			if !b.key.Equal(got.Private) || len(got.Certificates) != 1 || got.Certificates[0].Subject.CommonName() != "leaf" {
 				t.Errorf("got %d certificates and another key", len(got.Certificates))
 			}
 		})

@@ -11,6 +11,9 @@ import (
 	"encoding/pem"
 	"fmt"
 	"strings"
+
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Directory is what is on a card.
@@ -198,7 +201,7 @@ func parsePublicKey(raw []byte) (crypto.PublicKey, error) {
 		raw = block.Bytes
 	}
 	raw = withoutPadding(raw)
-	if public, err := x509.ParsePKIXPublicKey(raw); err == nil {
+	if public, err := pubkey.Parse(raw); err == nil {
 		return public, nil
 	}
 	if public, err := x509.ParsePKCS1PublicKey(raw); err == nil {
@@ -215,7 +218,7 @@ func parsePublicKey(raw []byte) (crypto.PublicKey, error) {
 }
 
 func publicOfCertificate(raw []byte) crypto.PublicKey {
-	certificate, err := x509.ParseCertificate(raw)
+	certificate, err := cert.Parse(raw)
 	if err != nil {
 		return nil
 	}

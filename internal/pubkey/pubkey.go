@@ -9,7 +9,6 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
@@ -19,8 +18,8 @@ import (
 // Same reports whether two public keys are the same. It compares the encodings:
 // a P-256 key may be there for ECDSA once, and once for key agreement.
 func Same(a, b crypto.PublicKey) bool {
-	x, errX := x509.MarshalPKIXPublicKey(a)
-	y, errY := x509.MarshalPKIXPublicKey(b)
+	x, errX := canonical(a)
+	y, errY := canonical(b)
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
@@ -28,7 +27,7 @@ func Same(a, b crypto.PublicKey) bool {
 // SubjectPublicKeyInfo, upper-case hex of 32 bytes. It is empty for a key that
 // cannot be encoded.
 func Fingerprint(public crypto.PublicKey) string {
-	der, err := x509.MarshalPKIXPublicKey(public)
+	der, err := Marshal(public)
 	if err != nil {
 		return ""
 	}

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -55,8 +57,12 @@ func (r *run) connect(ctx context.Context, highest uint16, c *client) (tls.Conne
 	if err != nil {
 		return tls.ConnectionState{}, err
 	}
+	roots, err := r.roots()
+	if err != nil {
+		return tls.ConnectionState{}, err
+	}
 	dialer := tls.Dialer{Config: &tls.Config{
-		RootCAs:              r.o.ServerCAs,
+		RootCAs:              roots,
 		ServerName:           host,
 		GetClientCertificate: c.choose,
 		MinVersion:           tls.VersionTLS12,
@@ -117,4 +123,21 @@ func hostOf(address string) (string, error) {
 			Because("Example: www.example.com:443.").Advise(advice.Repeat(advice.Fill(advice.TLSPeer)))
 	}
 	return host, nil
+}
+
+// roots are the CAs that verify the server; nil for those of the system.
+func (r *run) roots() (*x509.CertPool, error) {
+	if len(r.o.ServerCAs) == 0 {
+		return nil, nil
+	}
+	pool := x509.NewCertPool()
+	for _, c := range r.o.ServerCAs {
+		if c.Standard() == nil {
+			return nil, problem.New(problem.NotSupported, "the CA certificate cannot verify a TLS server here").
+				Because("%s is unusual: %s.", c.Subject, strings.Join(c.Odd, ", ")).
+				Advise(advice.Run("openssl", "s_client", "-connect", r.o.TLSConnect, "-CAfile", "FILE"))
+		}
+		pool.AddCert(c.Standard())
+	}
+	return pool, nil
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/smoke"
+	"github.com/cardctl/cardctl/test/certs"
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
@@ -150,8 +151,8 @@ func TestConnect(t *testing.T) {
 	p256, rsa := options(t, token, "%01"), options(t, token, "%02")
 	for i, o := range []*smoke.Options{&p256, &rsa} {
 		o.Public = public(t, *o)
-		o.Certificate = ca.Issue(t, o.Public, nil)
-		o.ServerCAs = pool(ca)
+		o.Certificate = certs.One(t, ca.Issue(t, o.Public, nil))
+		o.ServerCAs = certs.All(t, ca.Certificate)
 		token.WriteCertificate(t, o.Certificate.Raw, byte(i+1), "certificate")
 	}
 	requiring := func(clients *x509.CertPool, change func(*tls.Config)) *tls.Config {

@@ -2,11 +2,11 @@ package smoke
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
@@ -104,7 +104,7 @@ func (p *proof) fromCard(ctx context.Context, test *Options, here family.At, k k
 
 // certificateOf is the certificate of a key, nil where there is none, or no place
 // for one.
-func certificateOf(ctx context.Context, k key.Key, stored func(context.Context, key.Key) ([]byte, error)) (*x509.Certificate, error) {
+func certificateOf(ctx context.Context, k key.Key, stored func(context.Context, key.Key) ([]byte, error)) (*cert.Certificate, error) {
 	der, err := stored(ctx, k)
 	if problem.Is(err, problem.NotFound) || problem.Is(err, problem.NotSupported) {
 		return nil, nil
@@ -112,5 +112,5 @@ func certificateOf(ctx context.Context, k key.Key, stored func(context.Context, 
 	if err != nil {
 		return nil, err
 	}
-	return x509.ParseCertificate(der)
+	return cert.Parse(der)
 }

@@ -63,7 +63,7 @@ func (r *run) loopback(ctx context.Context, version uint16) (string, error) {
 	}
 	defer func() { _ = listener.Close() }()
 	trusted := x509.NewCertPool()
-	trusted.AddCert(r.certificate) // itself: whom its CA is trusted by is not at issue here
+	trusted.AddCert(r.certificate.Standard()) // itself: whom its CA is trusted by is not at issue here
 
 	served := make(chan error, 1)
 	go func() {

@@ -3,13 +3,13 @@ package smoke
 import (
 	"context"
 	"crypto"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -33,7 +33,7 @@ type run struct {
 	module      *p11.Module
 	session     *p11.Session
 	key         *p11.Key
-	certificate *x509.Certificate
+	certificate *cert.Certificate
 }
 
 func newRun(o Options, at *bench) *run {
@@ -169,7 +169,7 @@ func (r *run) importCertificate() advice.Advice {
 	return advice.Do(advice.ImportCertificate, advice.Set(advice.Key, r.o.Key)).On("FILE")
 }
 
-func (r *run) describe(c *x509.Certificate) string {
+func (r *run) describe(c *cert.Certificate) string {
 	detail := fmt.Sprintf("%s, valid until %s", c.Subject, c.NotAfter.UTC().Format(time.RFC3339))
 	switch now := r.o.Now(); {
 	case now.After(c.NotAfter):

@@ -9,11 +9,11 @@ package smoke
 import (
 	"context"
 	"crypto"
-	"crypto/x509"
 	"errors"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -45,11 +45,11 @@ type Options struct {
 	// certificate that the card holds for it. Both may be nil: then the
 	// module's word is taken.
 	Public      crypto.PublicKey
-	Certificate *x509.Certificate
+	Certificate *cert.Certificate
 	// Stored reads the certificate of a key from its card, in DER.
 	Stored func(ctx context.Context, k key.Key) ([]byte, error)
 	// Chain are issuers' certificates, which are sent along in TLS.
-	Chain []*x509.Certificate
+	Chain []*cert.Certificate
 
 	// Policy sends the user PIN, once. PIN tells of it what the card itself does;
 	// without Tries there is only the module to know, and TokenPIN is asked. The
@@ -69,8 +69,8 @@ type Options struct {
 	TLS bool
 	// TLSConnect is HOST:PORT of a real server to shake hands with.
 	TLSConnect string
-	// ServerCAs verify that server; nil for those of the system.
-	ServerCAs *x509.CertPool
+	// ServerCAs verify that server; none for those of the system.
+	ServerCAs []*cert.Certificate
 
 	// Now is the time for the validity of certificates, time.Now if nil.
 	Now func() time.Time

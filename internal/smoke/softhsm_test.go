@@ -22,6 +22,7 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/internal/smoke"
+	"github.com/cardctl/cardctl/test/certs"
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
@@ -126,7 +127,7 @@ func TestEveryKindOfKey(t *testing.T) {
 			o := options(t, token, fmt.Sprintf("%%%02X", id))
 			o.TLS = true
 			o.Public = public(t, o)
-			o.Certificate = ca.Issue(t, o.Public, nil)
+			o.Certificate = certs.One(t, ca.Issue(t, o.Public, nil))
 			token.WriteCertificate(t, o.Certificate.Raw, id, "certificate")
 
 			var progress []smoke.Check
@@ -206,15 +207,15 @@ func TestFailures(t *testing.T) {
 		{"a card with one try", func(o *smoke.Options) { o.PIN = counted(1) }, problem.PINBlocked, "login"},
 		{"a blocked card", func(o *smoke.Options) { o.PIN = counted(0) }, problem.PINBlocked, "login"},
 		{"the card's certificate is not the module's", func(o *smoke.Options) {
-			o.Certificate = ca.Issue(t, good.Public, nil)
+			o.Certificate = certs.One(t, ca.Issue(t, good.Public, nil))
 		}, problem.Mismatch, "certificate"},
 		{"the module shows no certificate", func(o *smoke.Options) {
 			o.URI.Path[1].Value, o.Public = "\x03", nil
 			o.Public = public(t, *o)
-			o.Certificate = ca.Issue(t, o.Public, nil)
+			o.Certificate = certs.One(t, ca.Issue(t, o.Public, nil))
 		}, problem.NotFound, "certificate"},
 		{"the certificate is for another key", func(o *smoke.Options) {
-			o.Certificate = expired
+			o.Certificate = certs.One(t, expired)
 		}, problem.Mismatch, "certificate"},
 		{"expired", func(o *smoke.Options) { *o = other; o.TLS = true }, problem.Mismatch, "tls1.2"},
 		{"not for clients", func(o *smoke.Options) { *o = server; o.TLS = true }, problem.Mismatch, "tls1.2"},
@@ -270,7 +271,7 @@ func TestTheModuleShowsNoCertificate(t *testing.T) {
 	token.Generate(t, "EC:prime256v1", 3, "without certificate")
 	o := options(t, token, "%03")
 	o.Public = public(t, o)
-	o.Certificate = ca.Issue(t, o.Public, nil)
+	o.Certificate = certs.One(t, ca.Issue(t, o.Public, nil))
 	for other, advised := range map[string]bool{"OPENPGP.3": true, "": false} {
 		o.Holder.ShownInstead = other
 		_, err := run(t.Context(), o)

@@ -88,6 +88,8 @@ func (r *run) whyNot(version uint16) error {
 	switch {
 	case r.certificate == nil:
 		return skip("a client needs a certificate, and the module shows none for this key. Import one for it")
+	case r.certificate.Standard() == nil:
+		return skip("the certificate is too unusual for Go's TLS: %s. Programs with another TLS library may use it", strings.Join(r.certificate.Odd, ", "))
 	case len(r.supported(version)) > 0:
 		return nil
 	case len(r.key.Schemes()) == 0:
@@ -114,7 +116,7 @@ func (r *run) newClient(ctx context.Context, version uint16) *client {
 	c.certificate = tls.Certificate{
 		Certificate:                  [][]byte{r.certificate.Raw},
 		PrivateKey:                   c,
-		Leaf:                         r.certificate,
+		Leaf:                         r.certificate.Standard(),
 		SupportedSignatureAlgorithms: r.supported(version),
 	}
 	for _, issuer := range r.o.Chain {

@@ -3,7 +3,6 @@
 package conformance
 
 import (
-	"crypto/x509"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/test/certs"
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
@@ -78,7 +78,7 @@ func replacedMeanwhile(t *testing.T, p *place) {
 			t.Fatal(err)
 		}
 	}
-	_, err := certstore.Import(t.Context(), p.desk, p.access(), p.ref, []*x509.Certificate{leaf}, certstore.Options{Now: time.Now()})
+	_, err := certstore.Import(t.Context(), p.desk, p.access(), p.ref, certs.All(t, leaf), certstore.Options{Now: time.Now()})
 	wasRefused(t, err)
 	if _, _, err := certstore.Export(t.Context(), p.desk, p.access(), p.ref); !problem.Is(err, problem.NotFound) {
 		t.Errorf("the certificate of the key before is there: %v", err)

@@ -22,6 +22,7 @@ import (
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/test/certs"
 	"github.com/cardctl/cardctl/test/softhsm"
 )
 
@@ -267,8 +268,8 @@ func certificates(t *testing.T, p *place) {
 	}
 	for _, step := range steps {
 		p.refuse = step.refuse
-		_, err := certstore.Import(t.Context(), p.desk, p.access(), p.ref, []*x509.Certificate{step.leaf, ca.Certificate},
-			certstore.Options{Now: time.Now(), Roots: []*x509.Certificate{ca.Certificate}})
+		_, err := certstore.Import(t.Context(), p.desk, p.access(), p.ref, certs.All(t, step.leaf, ca.Certificate),
+			certstore.Options{Now: time.Now(), Roots: certs.All(t, ca.Certificate)})
 		if step.code == "" && err != nil || step.code != "" && !problem.Is(err, step.code) {
 			t.Errorf("%s: %v", step.name, err)
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/certs"
 	"github.com/cardctl/cardctl/test/stack"
 )
 
@@ -212,7 +213,7 @@ func (b *bench) request(ref, file string) {
 }
 
 func (b *bench) importCertificate(ref string, certificates ...*x509.Certificate) (certstore.Report, error) {
-	return certstore.Import(b.t.Context(), b.at(), b.access(), ref, certificates, certstore.Options{Now: time.Now()})
+	return certstore.Import(b.t.Context(), b.at(), b.access(), ref, certs.All(b.t, certificates...), certstore.Options{Now: time.Now()})
 }
 
 func (b *bench) public(ref string) (public crypto.PublicKey) {

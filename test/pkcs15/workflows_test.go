@@ -16,6 +16,7 @@ import (
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/certs"
 )
 
 // workflow is something that is done with a card, during which it is pulled out.
@@ -75,7 +76,7 @@ func (b *bench) generateOnce(id string) error {
 }
 
 func (b *bench) certificateOnce(id string, certificate *x509.Certificate) error {
-	_, err := certstore.Import(b.t.Context(), b.at(), b.access(), "PKCS15."+id, []*x509.Certificate{certificate}, certstore.Options{Now: certificate.NotBefore})
+	_, err := certstore.Import(b.t.Context(), b.at(), b.access(), "PKCS15."+id, certs.All(b.t, certificate), certstore.Options{Now: certificate.NotBefore})
 	return err
 }
 

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha1"
-	"crypto/x509"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -57,7 +57,7 @@ func (k *place) PutCertificate(ctx context.Context, leaf []byte, chain [][]byte)
 // putIssuer writes the certificate of a CA, unless it is on the card, under the
 // SHA-1 of its public key.
 func (k *place) putIssuer(ctx context.Context, der []byte, p app.PIN, pin *secret.Bytes) error {
-	issuer, err := x509.ParseCertificate(der)
+	issuer, err := cert.Parse(der)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (k *place) putIssuer(ctx context.Context, der []byte, p app.PIN, pin *secre
 	if err != nil || bytes.Equal(there, der) {
 		return err
 	}
-	label := issuer.Subject.CommonName
+	label := issuer.Subject.CommonName()
 	if label == "" {
 		label = "CA"
 	}

@@ -3,8 +3,8 @@ package token
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -116,14 +116,14 @@ func idOf(stored *p11.StoredKey) []byte {
 	return p11.KeyID(stored.Public)
 }
 
-func parseChain(leaf []byte, chain [][]byte) (*x509.Certificate, []*x509.Certificate, error) {
-	parsed, err := x509.ParseCertificate(leaf)
+func parseChain(leaf []byte, chain [][]byte) (*cert.Certificate, []*cert.Certificate, error) {
+	parsed, err := cert.Parse(leaf)
 	if err != nil {
 		return nil, nil, err
 	}
-	var issuers []*x509.Certificate
+	var issuers []*cert.Certificate
 	for _, der := range chain {
-		issuer, err := x509.ParseCertificate(der)
+		issuer, err := cert.Parse(der)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -132,7 +132,7 @@ func parseChain(leaf []byte, chain [][]byte) (*x509.Certificate, []*x509.Certifi
 	return parsed, issuers, nil
 }
 
-func holds(certificates []p11.StoredCertificate, wanted *x509.Certificate) bool {
+func holds(certificates []p11.StoredCertificate, wanted *cert.Certificate) bool {
 	for _, c := range certificates {
 		if bytes.Equal(c.DER, wanted.Raw) {
 			return true
