@@ -181,8 +181,8 @@ func (p patience) problem(ctx, waiting context.Context, err error) error {
 func serviceProblem(err error) error {
 	switch {
 	case errors.Is(err, codeNoService), errors.Is(err, codeServiceStopped), errors.Is(err, codeCommError):
-		p := problem.Wrap(problem.NotFound, err, "the PC/SC service is not running")
-		return p.Because("%s [%s].", notRunning, err).Advise(start())
+		why, next := notRunning()
+		return problem.Wrap(problem.NotFound, err, "the PC/SC service is not running").Because("%s [%s].", why, err).Advise(next)
 	case errors.Is(err, codeSecurityViolation):
 		p := problem.Wrap(problem.Failed, err, "the PC/SC service refused access")
 		return p.Because("The policy of the service does not allow this user to use card readers [%s].", err).

@@ -49,14 +49,15 @@ func TestNoReadersAreNoError(t *testing.T) {
 }
 
 func TestOpenProblems(t *testing.T) {
+	_, start := notRunning()
 	tests := []struct {
 		err  error
 		code problem.Code
 		next advice.Advice
 	}{
-		{codeNoService, problem.NotFound, start()},
-		{codeServiceStopped, problem.NotFound, start()},
-		{codeCommError, problem.NotFound, start()},
+		{codeNoService, problem.NotFound, start},
+		{codeServiceStopped, problem.NotFound, start},
+		{codeCommError, problem.NotFound, start},
 		{codeSecurityViolation, problem.Failed, advice.Do(advice.Diagnose)},
 	}
 	for _, test := range tests {

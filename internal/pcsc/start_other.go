@@ -4,6 +4,6 @@ package pcsc
 
 import "github.com/cardctl/cardctl/internal/advice"
 
-const notRunning = "The service does not answer"
-
-func start() advice.Advice { return advice.Do(advice.Diagnose) }
+func notRunning() (why string, next advice.Advice) {
+	return "The service does not answer", advice.Do(advice.Diagnose)
+}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ebfe/scard"
+
 	"github.com/cardctl/cardctl/test/stack"
 )
 
@@ -17,7 +19,10 @@ func TestWindows(t *testing.T) {
 		name string
 		run  func(*testing.T, *machine)
 	}{
+		{"the rules of the relay", testRelay},
 		{"from blank to certificate", testCard},
+		{"without the smart-card library", testNoLibrary},
+		{"without the smart-card service", testNoService},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, m) })
 	}
@@ -68,4 +73,54 @@ func (d *desk) doctor() map[string]check {
 		checks[c.Name] = c
 	}
 	return checks
+}
+
+// testNoLibrary takes the smart-card library away, as small editions of Windows do. What
+// needs no reader works.
+func testNoLibrary(t *testing.T, m *machine) {
+	d := m.desk(t)
+	d.Setenv("WINEDLLOVERRIDES", "winscard=")
+	d.windows("version")
+	d.windows("help")
+	d.windows("sim", "create", "spare")
+	d.windows("info", "--reader", "sim:spare")
+	d.windows("list-readers", "--help")
+	for _, command := range [][]string{{"list-readers"}, {"info"}, {"gen-key", "--key", "OPENPGP.3"}} {
+		d.fails(1, "no card readers", "winscard.dll", command...)
+	}
+	if c := d.doctor()["pcsc-service"]; c.Result != "fail" || !strings.Contains(c.Detail, "winscard.dll") {
+		t.Errorf("doctor: %+v", c)
+	}
+}
+
+// testNoService stops the service. What its absence means depends on whether Windows
+// would start it.
+func testNoService(t *testing.T, m *machine) {
+	d := m.desk(t)
+	m.relay.down.Store(uint32(scard.ErrNoService))
+	defer m.relay.down.Store(success)
+	d.fails(3, "SCARD_E_NO_SERVICE", "no smart-card service", "list-readers")
+	m.Run("sc", "create", "SCardSvr", "binPath=", `C:\windows\system32\spoolsv.exe`, "start=", "disabled")
+	d.fails(3, "The service is disabled", "Try: sc.exe config SCardSvr start= demand", "list-readers")
+	m.Run("sc", "delete", "SCardSvr")
+	m.Run("sc", "create", "SCardSvr", "binPath=", `C:\windows\system32\spoolsv.exe`, "start=", "demand")
+	d.fails(3, "SCARD_E_NO_SERVICE", "when a reader is connected", "list-readers")
+	m.relay.down.Store(uint32(scard.ErrServiceStopped))
+	d.fails(3, "SCARD_E_SERVICE_STOPPED", "Connect a reader", "info")
+	m.Run("sc", "start", "SCardSvr")
+	d.fails(3, "not for this session", "remote session", "list-readers")
+	m.Run("sc", "stop", "SCardSvr")
+	m.relay.down.Store(uint32(scard.ErrInternalError))
+	d.fails(1, "SCARD_F_INTERNAL_ERROR", "internal error", "list-readers")
+	m.relay.down.Store(109) // ERROR_BROKEN_PIPE, which the service of a remote session returns
+	d.fails(1, "109", "operating system", "list-readers")
+}
+
+// fails runs a command that has to end with a status, and to report two things.
+func (d *desk) fails(status int, says, why string, command ...string) {
+	d.t.Helper()
+	result := d.tried(command...)
+	if result.Exit != status || !strings.Contains(result.Stderr, says) || !strings.Contains(result.Stderr, why) {
+		d.t.Errorf("%v\nwant status %d, %q and %q", result, status, says, why)
+	}
 }

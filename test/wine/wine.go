@@ -39,7 +39,7 @@ func New(tb testing.TB, dir string) *Wine {
 	if out, err := w.run("wineboot", "--init"); err != nil {
 		tb.Fatalf("wineboot --init: %v\n%s", err, out)
 	}
-	tb.Cleanup(func() { _, _ = w.run("wineboot", "--kill") }) // fails if it has ended already
+	w.stay()
 	source := filepath.Join(dir, "bcryptprimitives.c")
 	if err := os.WriteFile(source, bcryptprimitives, 0o600); err != nil {
 		tb.Fatal(err)
@@ -48,10 +48,38 @@ func New(tb testing.TB, dir string) *Wine {
 	return w
 }
 
-func (w *Wine) run(args ...string) ([]byte, error) {
+// stay keeps a program running until the test ends. The first program of a Windows starts
+// services, which would keep its output open.
+func (w *Wine) stay() {
+	cmd := w.command("cmd")
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	w.tb.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+		_, _ = w.run("wineboot", "--kill") // fails if it has ended already
+	})
+}
+
+// Run runs a program of the system, which has to succeed.
+func (w *Wine) Run(args ...string) {
+	w.tb.Helper()
+	if out, err := w.run(args...); err != nil {
+		w.tb.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+func (w *Wine) run(args ...string) ([]byte, error) { return w.command(args...).CombinedOutput() }
+
+func (w *Wine) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(Launcher, args...)
 	cmd.Env = slices.Concat(os.Environ(), []string{"HOME=" + filepath.Dir(w.prefix)}, w.Env)
-	return cmd.CombinedOutput()
+	return cmd
 }
 
 // Setenv passes every variable that a program in it needs to a function.
