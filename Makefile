@@ -1,6 +1,6 @@
 # Each target runs the script of its name or the part of ./scripts/test.sh of its name.
 
-.PHONY: list test quick lint build tests mutation races nocgo stack debian13 coverage bench demo dependencies package fuzz pull pictures generate
+.PHONY: list test quick lint build tests mutation races nocgo stack debian13 coverage bench demo dependencies package versions fuzz pull pictures generate
 
 # The parts of the test run.
 list:
@@ -55,6 +55,10 @@ dependencies:
 
 package:
 	./scripts/package.sh
+
+# Writes docs/tested.md and a line of README.md.
+versions:
+	./scripts/test.sh stack debian13 versions
 
 # make fuzz ARGS='10m internal/csr.FuzzParseName'
 fuzz:

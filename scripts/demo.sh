@@ -6,13 +6,24 @@
 # The cards are simulated, in a virtual reader of the real PC/SC daemon; softhsm is a
 # token of SoftHSM2. The script installs missing programs (on Debian), builds cardctl
 # unless --installed selects the installed one, and stops everything that it started.
+# If it runs as root, the daemon and the reader are in a room of their own, next to those
+# of other runs.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+self=$(realpath "${BASH_SOURCE[0]}")
+cd "$(dirname "$self")/.."
 . scripts/lib/say.sh
 . scripts/lib/packages.sh
 . scripts/lib/go.sh
 . scripts/lib/pcscd.sh
+. scripts/lib/rooms.sh
 
+work=
+if [[ ${1-} == --in-room ]]; then # this script, from a room
+	work=$2
+	shift 2
+fi
+in_room=$work
+arguments=("$@")
 installed=
 if [[ ${1-} == --installed ]]; then
 	installed=1
@@ -26,7 +37,7 @@ fi
 [[ $# -eq 0 && $family != */* && -f scripts/demo/$family.sh ]] ||
 	die "usage: ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|softhsm|javacard]"
 
-work=$(mktemp -d)
+[[ -n $work ]] || work=$(mktemp -d)
 card_pid=
 
 clean_up() {
@@ -35,7 +46,7 @@ clean_up() {
 		wait "$card_pid" || true
 	fi
 	stop_pcscd
-	rm -rf "$work"
+	[[ -n $in_room ]] || rm -rf "$work"
 }
 trap clean_up EXIT
 
@@ -45,18 +56,25 @@ step() {
 	eval "$1" </dev/null
 }
 
-# The script of a family sets key, who_writes and module, which differ in its commands,
-# and defines prepare, blank, first_pins and show, which come before and after.
+# The script of a family sets needs, key, who_writes and module, which differ in its
+# commands, and defines prepare, blank, first_pins and show, which come before and after.
 # shellcheck source=scripts/demo/openpgp.sh
 . "scripts/demo/$family.sh"
 
-heading "Tools"
-prepare
-if [[ -z $installed ]]; then
-	need build
-	need_go
-	go build -o "$work/bin/cardctl" ./cmd/cardctl
+if [[ -z $in_room ]]; then
+	heading "Tools"
+	need "$needs"
+	if [[ -z $installed ]]; then
+		need build
+		need_go
+		go build -o "$work/bin/cardctl" ./cmd/cardctl
+	fi
+	if [[ $needs == card ]] && ((EUID == 0)) && can_make_rooms; then
+		"$room" "$self" --in-room "$work" "${arguments[@]}"
+		exit
+	fi
 fi
+prepare
 export CARDCTL_STATE_DIR=$work/state DEMO_PIN=648219 DEMO_ADMIN_PIN=73915824
 PATH=$work/bin:$PATH
 cd "$work"

@@ -18,8 +18,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/packages.sh
 . scripts/lib/go.sh
 . scripts/lib/pcscd.sh
+. scripts/lib/rooms.sh
 . scripts/lib/coverage.sh
 . scripts/lib/jobs.sh
+. scripts/lib/versions.sh
 
 # In the order in which they run: name | description.
 readonly PARTS='
@@ -36,6 +38,7 @@ coverage|how much of internal/ the parts before it run: at least 85 %
 demo|the demo, and the demo of each family
 dependencies|checksums of the modules, and known vulnerabilities
 package|all packages: built twice, compared, inspected, installed, removed
+versions|docs/tested.md and README.md written again: the programs that stack and debian13 ran with
 '
 # In addition, and not a part of the whole run.
 readonly QUICK='quick|lint and tests, for while you work'
@@ -49,8 +52,21 @@ about() { sed -n "s/^$1|//p" <<<"$PARTS$QUICK"; }
 # part_debian13 only starts it. jobs_end waits for it, in a later part or after the last.
 part_debian13() {
 	result=started
-	((EUID == 0)) || die "only root can run a second Debian." "As another user, omit it: ./scripts/test.sh --without debian13"
-	job debian13 scripts/debian13.sh trixie bash -ec 'scripts/demo.sh; scripts/test.sh stack demo'
+	((EUID == 0)) || die "only root can run a second Debian." "$OMIT_DEBIAN13"
+	versions_there=$(mktemp)
+	job debian13 second_debian
+}
+
+readonly OMIT_DEBIAN13='To omit it: ./scripts/test.sh --without debian13'
+versions_there= # the file for the versions of its programs
+
+second_debian() {
+	scripts/debian13.sh trixie true || die "no Debian 13 can be run here, for the reason above." "$OMIT_DEBIAN13"
+	# shellcheck disable=SC2016 # expanded there
+	scripts/debian13.sh trixie bash -ec '
+		{ scripts/demo.sh; scripts/test.sh stack demo; } 3>&-
+		. scripts/lib/versions.sh
+		versions >&3' 3>"$versions_there"
 }
 
 formatted() {
@@ -122,20 +138,15 @@ stack_packages() {
 	} | awk '!seen[$0]++'
 }
 
-room= # the script that puts tests into a room, if rooms can be made
+rooms= # yes or no, once it is known whether rooms can be made
 
-# look_for_rooms finds out whether tests can run in parallel, and says why not.
+# look_for_rooms finds out whether tests can run in parallel.
 look_for_rooms() {
-	local trouble
-	[[ -z $room ]] || return 0
-	if ((EUID != 0)); then
-		say "Not in parallel: only root can give each package a PC/SC daemon of its own."
-	elif ! trouble=$(scripts/lib/room.sh true 2>&1); then
-		say "Not in parallel: no room with a PC/SC daemon of its own can be made here:" "$trouble"
-	else
-		room=$PWD/scripts/lib/room.sh
-		return 0
-	fi
+	[[ -z $rooms ]] || return 0
+	rooms=yes
+	can_make_rooms && return 0
+	say "So the tests do not run in parallel."
+	rooms=no
 	jobs_at_once=1
 }
 
@@ -147,7 +158,7 @@ on_daemon() {
 		more=("$1")
 		shift
 	fi
-	if [[ -n $room ]]; then
+	if [[ $rooms == yes ]]; then
 		job "$*" covered_test -tags stack -count=1 -timeout 20m -exec "'$room' ${more[*]}" "${@:2}" "$1"
 	else
 		start_pcscd "${more[@]#--}"
@@ -207,6 +218,20 @@ part_dependencies() { scripts/dependencies.sh; }
 
 part_package() { scripts/package.sh; }
 
+part_versions() {
+	local here
+	jobs_end
+	here=$(mktemp)
+	versions >"$here"
+	if [[ $chosen != *' stack '* || ! -s $versions_there ]] || ! grep -q '^system.Debian' "$here"; then
+		say "Not written: this needs stack on a Debian, and debian13."
+	else
+		write_versions "$here" "$versions_there"
+		say "$(between_marks docs/tested.md)"
+	fi
+	rm "$here"
+}
+
 result= # of the part that runs: passed, or started
 times=  # a line for each part that has ended
 part=   # the part that runs
@@ -233,6 +258,7 @@ at_end() {
 	jobs_stop
 	stop_pcscd
 	forget_coverage
+	rm -f "$versions_there"
 	[[ -z $part ]] || part_ends failed
 	[[ -n $times ]] || return 0
 	heading "Times, in minutes"
@@ -265,8 +291,8 @@ if [[ -n $without ]]; then
 	mapfile -t parts < <(names | grep -vxF -f <(printf '%s\n' "$@"))
 	set -- "${parts[@]}"
 fi
-# debian13 is not a part of the whole run yet: it has to be green first.
-chosen=" ${*:-$(names | grep -vx debian13 | xargs)} "
+# debian13 and versions are not parts of the whole run yet: it has to be green first.
+chosen=" ${*:-$(names | grep -vx -e debian13 -e versions | xargs)} "
 
 trap at_end EXIT
 trap 'exit 129' HUP

@@ -1,11 +1,11 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables are for and from demo.sh
 # The demo on a simulated PKCS#15 card, an IsoApplet, written through OpenSC.
+needs=card
 key=PKCS15.45
 who_writes='--pin env:DEMO_PIN'
 module=opensc
 
 prepare() {
-	need card
 	start_pcscd
 	# Use only the virtual reader, whatever else is connected to this computer.
 	export CARDCTL_READER='Virtual PCD 00 00' DEMO_PUK=1357924680135792

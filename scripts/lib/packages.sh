@@ -27,7 +27,7 @@ test|OpenVPN|have openvpn|openvpn
 test|OpenSSH client (ssh-keygen)|have ssh-keygen|openssh-client
 test|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
 test|jq|have jq|jq
-test|ip, for the networks of rooms|have ip|iproute2
+room|ip, for the networks of rooms|have ip|iproute2
 test|shellcheck|have shellcheck|shellcheck
 package|git|have git|git
 package|jq|have jq|jq
