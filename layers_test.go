@@ -41,7 +41,7 @@ var layers = map[string][]string{
 	"internal/certstore": anyCard,
 	"internal/inventory": append(slices.Clone(anyCard), "internal/p11"),
 	"internal/smoke":     append(slices.Clone(anyCard), "internal/p11"),
-	"internal/doctor":    append(slices.Clone(anyCard), "internal/p11", "internal/pcsc"),
+	"internal/doctor":    append(slices.Clone(anyCard), "internal/p11", "internal/pcsc", "internal/gnupg"),
 	"internal/applet":    append(slices.Clone(anyCard), "internal/gp", "internal/family/javacard"),
 	"internal/simulate":  {"internal/desk", "internal/cardsim", "internal/gp", "internal/iso7816"},
 
@@ -63,7 +63,7 @@ var layers = map[string][]string{
 	"internal/p11":     {},
 	"internal/pkcs15":  {"internal/iso7816"}, // what OpenSC does not report or do
 
-	"internal/pcsc":    {"internal/iso7816"},
+	"internal/pcsc":    {"internal/iso7816", "internal/gnupg"}, // who holds a card
 	"internal/cardsim": {"internal/iso7816"},
 	"internal/iso7816": {},
 
@@ -71,6 +71,7 @@ var layers = map[string][]string{
 	"internal/curve":    {},
 	"internal/cert":     {},
 	"internal/chain":    {},
+	"internal/gnupg":    {},
 	"internal/pkcs12":   {},
 	"internal/secret":   {},
 	"internal/problem":  {},

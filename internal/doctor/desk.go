@@ -10,6 +10,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/gnupg"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pcsc"
 )
@@ -21,8 +22,10 @@ const patience = 5 * time.Second
 // the desk reaches.
 func Examine(ctx context.Context, d *desk.Desk, system string, root fs.FS) Report {
 	e := &reach{d}
+	home, _ := os.UserHomeDir() // without one, the settings of programs are unknown
 	return Run(ctx, Probe{
-		OS: system, Root: root, Administrator: os.Geteuid() == 0, Dial: dialUnix,
+		OS: system, User: gnupg.User{ID: os.Getuid(), Home: home},
+		Root: root, Administrator: os.Geteuid() == 0, Dial: dialUnix,
 		Readers: e.readers, Holders: holders, ManagedCards: e.exposed, Modules: e.modules,
 	})
 }

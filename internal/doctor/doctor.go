@@ -9,6 +9,7 @@ import (
 	"io/fs"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/gnupg"
 )
 
 // Result is how a check ended.
@@ -87,7 +88,11 @@ type Probe struct {
 	// Dial connects to a socket of the file system, and closes it.
 	Dial func(ctx context.Context, path string) error
 
-	// Holders lists the programs that are connected to the service.
+	// User is the user who examines the machine.
+	User gnupg.User
+
+	// Holders lists the programs that are connected to the service. The first is
+	// the most likely one to have a card to itself.
 	Holders func(context.Context) []Process
 
 	// ManagedCards looks at the cards of this kind that no program uses.

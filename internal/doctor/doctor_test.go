@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/gnupg"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -47,6 +48,18 @@ func healthy() Probe {
 		Modules: func(context.Context) []ModuleStatus {
 			return []ModuleStatus{{Name: "opensc", Path: "/lib/opensc-pkcs11.so", Tokens: 1}}
 		},
+	}
+}
+
+// scdaemonRuns adds GnuPG's card daemon, with a scdaemon.conf.
+func scdaemonRuns(p *Probe, settings string) {
+	p.User = gnupg.User{ID: 1000, Home: "/home/me"}
+	root := p.Root.(fstest.MapFS)
+	for name, content := range map[string]string{
+		"proc/77/comm": "scdaemon\n", "proc/77/cmdline": "scdaemon\x00--multi-server\x00", "proc/77/status": "Uid:\t1000\t1000\n",
+		"home/me/.gnupg/scdaemon.conf": settings,
+	} {
+		root[name] = &fstest.MapFile{Data: []byte(content)}
 	}
 }
 
@@ -163,8 +176,39 @@ func TestChecks(t *testing.T) {
 		{"connected only", func(p *Probe) { p.Holders = func(context.Context) []Process { return []Process{{8, "firefox"}} } },
 			"card-holders", Pass, "firefox (process 8)", ""},
 
-		{"scdaemon runs", func(p *Probe) { p.Root.(fstest.MapFS)["proc/77/comm"] = &fstest.MapFile{Data: []byte("scdaemon\n")} },
-			"scdaemon", Warn, "process 77", "gpgconf --kill scdaemon"},
+		{"scdaemon shares, another holds", func(p *Probe) {
+			p.Readers = readers(Reader{Name: "A", CardPresent: true, Exclusive: true})
+			p.Holders = func(context.Context) []Process { return []Process{{8, "firefox"}, {7, "scdaemon"}} }
+		}, "card-holders", Warn, "firefox (process 8)", "Close the program"},
+
+		{"scdaemon runs", func(p *Probe) { scdaemonRuns(p, "disable-ccid\n") },
+			"scdaemon", Warn, "process 77); it holds a card that it uses exclusively. With pcsc-shared in its scdaemon.conf, it shares cards", "gpgconf --kill scdaemon"},
+		{"scdaemon shares", func(p *Probe) { scdaemonRuns(p, "disable-ccid\npcsc-shared\n") },
+			"scdaemon", Pass, "it shares cards, because", ""},
+		{"scdaemon shares, with its own driver", func(p *Probe) { scdaemonRuns(p, "pcsc-shared\n") },
+			"scdaemon", Warn, "has pcsc-shared. Without disable-ccid there, it may take a USB reader", "gpgconf --kill scdaemon"},
+		{"scdaemon does not share yet", func(p *Probe) {
+			scdaemonRuns(p, "disable-ccid\npcsc-shared\n")
+			p.Readers = readers(Reader{Name: "A", CardPresent: true, Exclusive: true})
+		}, "scdaemon", Warn, "only when it starts", "gpgconf --kill scdaemon"},
+		{"scdaemon of another user", func(p *Probe) {
+			scdaemonRuns(p, "pcsc-shared\n")
+			p.User.ID = 1001
+		}, "scdaemon", Warn, "unless its scdaemon.conf has pcsc-shared. That file cannot be read", "gpgconf --kill scdaemon"},
+		{"scdaemon has a reader", func(p *Probe) {
+			scdaemonRuns(p, "")
+			p.Root.(fstest.MapFS)["proc/77/fd/9"] = &fstest.MapFile{Data: []byte("/dev/bus/usb/001/004"), Mode: fs.ModeSymlink}
+		}, "scdaemon", Warn, "With disable-ccid in its scdaemon.conf, it uses that service", "gpgconf --kill scdaemon"},
+		{"scdaemon has the reader", func(p *Probe) {
+			scdaemonRuns(p, "")
+			p.Readers = readers()
+			p.Root.(fstest.MapFS)["proc/77/fd/9"] = &fstest.MapFile{Data: []byte("/dev/bus/usb/001/004"), Mode: fs.ModeSymlink}
+		}, "usb-readers", Fail, "GnuPG's card daemon drives a USB reader itself", "gpgconf --kill scdaemon"},
+		{"scdaemon has no reader", func(p *Probe) {
+			scdaemonRuns(p, "")
+			p.Readers = readers()
+			p.Root.(fstest.MapFS)["proc/77/fd/9"] = &fstest.MapFile{Data: []byte("socket:[4001]"), Mode: fs.ModeSymlink}
+		}, "usb-readers", Warn, "may need its maker's driver", "restart pcscd"},
 		{"scdaemon is over", func(p *Probe) {
 			root := p.Root.(fstest.MapFS)
 			root["proc/77/comm"], root["proc/77/cmdline"] = &fstest.MapFile{Data: []byte("scdaemon\n")}, &fstest.MapFile{}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/gnupg"
 )
-
-const scdaemonName = "scdaemon"
 
 func (e *examination) holders(ctx context.Context) Check {
 	check := Check{Name: "card-holders", Result: Pass}
@@ -25,10 +26,9 @@ func (e *examination) holders(ctx context.Context) Check {
 		}
 	}
 	var names []string
-	scdaemon := false
-	for _, p := range e.probe.Holders(ctx) {
+	holders := e.probe.Holders(ctx)
+	for _, p := range holders {
 		names = append(names, fmt.Sprintf("%s (process %d)", p.Name, p.PID))
-		scdaemon = scdaemon || p.Name == scdaemonName
 	}
 	connected := "; no other program seems to be connected to the service"
 	if len(names) > 0 {
@@ -40,7 +40,7 @@ func (e *examination) holders(ctx context.Context) Check {
 	}
 	check.Result, check.Detail = Warn, "a program holds the card exclusively in: "+strings.Join(held, "; ")+connected
 	check.Next = advice.Say("Close the program that uses the card.")
-	if scdaemon {
+	if len(holders) > 0 && holders[0].Name == gnupg.CardDaemon {
 		check.Next = releaseByScdaemon()
 	}
 	return check
@@ -52,15 +52,53 @@ func (e *examination) scdaemon(ctx context.Context) Check {
 		check.Result, check.Detail = Skip, "checked on Linux only"
 		return check
 	}
-	if pid, ok := e.running(scdaemonName); ok {
-		check.Result = Warn
-		check.Detail = fmt.Sprintf("GnuPG's card daemon is running (process %d); it holds a card that it uses exclusively", pid)
-		check.Next = releaseByScdaemon()
+	pid, ok := e.running(gnupg.CardDaemon)
+	if !ok {
+		return check
+	}
+	check.Result, check.Next = Warn, releaseByScdaemon()
+	settings, err := gnupg.Of(e.probe.Root, pid, e.probe.User)
+	use := "; it holds a card that it uses exclusively. With pcsc-shared in its scdaemon.conf, it shares cards"
+	switch {
+	case e.drivesUSB(pid):
+		use = "; it drives a USB reader itself, which the PC/SC service then cannot use. With disable-ccid in its scdaemon.conf, it uses that service"
+	case err != nil:
+		use = "; it holds a card that it uses exclusively, unless its scdaemon.conf has pcsc-shared. That file cannot be read"
+	case settings.Shared && e.exclusive():
+		use = "; its scdaemon.conf has pcsc-shared, but it reads that only when it starts"
+	case settings.Shared:
+		use = "; it shares cards, because its scdaemon.conf has pcsc-shared"
+		if settings.PCSCOnly {
+			check.Result, check.Next = Pass, advice.Advice{}
+		}
+	}
+	check.Detail = fmt.Sprintf("GnuPG's card daemon is running (process %d)%s", pid, use)
+	if err == nil && !settings.PCSCOnly && !e.drivesUSB(pid) {
+		check.Detail += ". Without disable-ccid there, it may take a USB reader away from the PC/SC service"
 	}
 	return check
 }
 
-func releaseByScdaemon() advice.Advice { return advice.Run("gpgconf", "--kill", scdaemonName) }
+func releaseByScdaemon() advice.Advice { return advice.Run("gpgconf", "--kill", gnupg.CardDaemon) }
+
+// exclusive reports whether a program has a card to itself.
+func (e *examination) exclusive() bool {
+	return slices.ContainsFunc(e.found, func(r Reader) bool { return r.Exclusive })
+}
+
+// drivesUSB reports whether the process has a USB device open. It is false where we may
+// not look.
+func (e *examination) drivesUSB(pid int) bool {
+	directory := path.Join("proc", strconv.Itoa(pid), "fd")
+	entries, err := fs.ReadDir(e.probe.Root, directory)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
+		target, err := fs.ReadLink(e.probe.Root, path.Join(directory, entry.Name()))
+		return err == nil && strings.HasPrefix(target, "/dev/bus/usb/")
+	})
+}
 
 // running looks for a process by its name in proc(5).
 func (e *examination) running(name string) (pid int, ok bool) {

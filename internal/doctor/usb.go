@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/gnupg"
 )
 
 const (
@@ -54,11 +55,19 @@ func (e *examination) usbReaders(context.Context) Check {
 	case !e.exists(ccidDriver):
 		check.Result, check.Detail = Fail, "no driver for: "+strings.Join(without, "; ")
 		check.Next = advice.Run("apt", "install", "libccid")
+	case e.takenByScdaemon():
+		check.Result, check.Detail = Fail, "GnuPG's card daemon drives a USB reader itself; not among the PC/SC readers: "+strings.Join(without, "; ")
+		check.Next = releaseByScdaemon()
 	default:
 		check.Result, check.Detail = Warn, "connected, but not among the PC/SC readers, and may need its maker's driver: "+strings.Join(without, "; ")
 		check.Next = advice.Run("systemctl", "restart", "pcscd")
 	}
 	return check
+}
+
+func (e *examination) takenByScdaemon() bool {
+	pid, ok := e.running(gnupg.CardDaemon)
+	return ok && e.drivesUSB(pid)
 }
 
 func (e *examination) usbDevices() []usbReader {

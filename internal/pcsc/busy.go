@@ -5,14 +5,17 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/gnupg"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // Process is a running program. Name is what the system calls it, at most 15
-// bytes on Linux; arguments are left out, as they may hold secrets.
+// bytes on Linux; arguments are left out, as they may hold secrets. Shares says that
+// it is set to leave cards to others too.
 type Process struct {
-	PID  int
-	Name string
+	PID    int
+	Name   string
+	Shares bool
 }
 
 func (p Process) String() string { return fmt.Sprintf("%s (process %d)", p.Name, p.PID) }
@@ -39,13 +42,17 @@ func (e *BusyError) Problem() *problem.Error {
 	for i, h := range e.Holders {
 		names[i] = h.String()
 	}
-	if len(names) == 1 {
-		p = p.Because("The program is %s.", names[0])
-	} else {
-		p = p.Because("The program is one of these: %s.", strings.Join(names, ", "))
+	sentence := fmt.Sprintf("The program is %s.", names[0])
+	if len(names) > 1 {
+		sentence = fmt.Sprintf("The program is one of these: %s.", strings.Join(names, ", "))
 	}
-	if e.Holders[0].Name == scdaemon {
-		return p.Advise(advice.Run("gpgconf", "--kill", scdaemon))
+	first := e.Holders[0]
+	if first.Name != gnupg.CardDaemon {
+		return p.Because("%s", sentence).Advise(advice.Say("Close %s, then run the command again.", first))
 	}
-	return p.Advise(advice.Say("Close %s, then run the command again.", e.Holders[0]))
+	share := "With pcsc-shared in its scdaemon.conf, scdaemon shares the card."
+	if first.Shares {
+		share = "It reads pcsc-shared in its scdaemon.conf only when it starts."
+	}
+	return p.Because("%s %s", sentence, share).Advise(advice.Run("gpgconf", "--kill", gnupg.CardDaemon))
 }

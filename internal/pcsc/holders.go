@@ -7,22 +7,24 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/cardctl/cardctl/internal/gnupg"
 )
 
-// scdaemon is GnuPG's card daemon, which keeps a card to itself for as long as
-// it runs.
-const scdaemon = "scdaemon"
-
-// sortHolders puts the most likely holder first.
+// sortHolders puts the most likely holder first: GnuPG's card daemon, which keeps a
+// card to itself for as long as it runs, unless it shares.
 func sortHolders(list []Process) {
-	slices.SortStableFunc(list, func(a, b Process) int {
-		if (a.Name == scdaemon) != (b.Name == scdaemon) {
-			if a.Name == scdaemon {
-				return -1
-			}
-			return 1
+	unlikely := func(p Process) int {
+		switch {
+		case p.Shares:
+			return 2
+		case p.Name == gnupg.CardDaemon:
+			return 0
 		}
-		return cmp.Compare(a.PID, b.PID)
+		return 1
+	}
+	slices.SortStableFunc(list, func(a, b Process) int {
+		return cmp.Or(cmp.Compare(unlikely(a), unlikely(b)), cmp.Compare(a.PID, b.PID))
 	})
 }
 

@@ -12,49 +12,63 @@ import (
 	"testing/fstest"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cardctl/cardctl/internal/gnupg"
 )
 
-func fakeProc() fs.FS {
+func systemFiles() fstest.MapFS {
 	link := func(target string) *fstest.MapFile {
 		return &fstest.MapFile{Data: []byte(target), Mode: fs.ModeSymlink}
 	}
 	text := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
-	return fstest.MapFS{
-		"uptime":     text("1.0 2.0\n"),
-		"self":       link("300"),
-		"100/comm":   text("firefox\n"),
-		"100/fd/0":   link("/dev/null"),
-		"100/fd/7":   link("socket:[4001]"),
-		"200/comm":   text("scdaemon\n"),
-		"200/stat":   text("200 (scdaemon) S 1 200 200 0\n"),
-		"200/fd/5":   link("socket:[4002]"),
-		"300/comm":   text("cardctl\n"),
-		"300/fd/5":   link("socket:[4003]"),
-		"400/comm":   text("bash\n"),
-		"400/fd/0":   link("pipe:[4001]"),
-		"400/fd/1":   link("socket:[bad]"),
-		"450/comm":   text("scdaemon\n"),
-		"450/stat":   text("450 (scd) R) Z 1 450 450 0\n"), // not waited for
-		"500/status": text("gone between two looks\n"),
+	proc := fstest.MapFS{
+		"uptime":      text("1.0 2.0\n"),
+		"self":        link("300"),
+		"100/comm":    text("firefox\n"),
+		"100/fd/0":    link("/dev/null"),
+		"100/fd/7":    link("socket:[4001]"),
+		"200/comm":    text("scdaemon\n"),
+		"200/cmdline": text("scdaemon\x00--multi-server\x00"),
+		"200/status":  text("Uid:\t1000\t1000\t1000\t1000\n"),
+		"200/stat":    text("200 (scdaemon) S 1 200 200 0\n"),
+		"200/fd/5":    link("socket:[4002]"),
+		"300/comm":    text("cardctl\n"),
+		"300/fd/5":    link("socket:[4003]"),
+		"400/comm":    text("bash\n"),
+		"400/fd/0":    link("pipe:[4001]"),
+		"400/fd/1":    link("socket:[bad]"),
+		"450/comm":    text("scdaemon\n"),
+		"450/stat":    text("450 (scd) R) Z 1 450 450 0\n"), // not waited for
+		"500/status":  text("gone between two looks\n"),
 	}
+	root := fstest.MapFS{}
+	for name, file := range proc {
+		root["proc/"+name] = file
+	}
+	return root
 }
 
 func TestHoldersIn(t *testing.T) {
-	firefox, scd := Process{100, "firefox"}, Process{200, "scdaemon"}
+	const settings = "home/me/.gnupg/scdaemon.conf"
+	firefox, scd, shared := Process{PID: 100, Name: "firefox"}, Process{PID: 200, Name: "scdaemon"}, Process{PID: 200, Name: "scdaemon", Shares: true}
 	tests := []struct {
-		name    string
-		clients map[uint32]bool
-		want    []Process
+		name     string
+		clients  map[uint32]bool
+		settings string
+		want     []Process
 	}{
-		{"one", map[uint32]bool{4001: true}, []Process{firefox}},
-		{"scdaemon first", map[uint32]bool{4001: true, 4002: true}, []Process{scd, firefox}},
-		{"not ourselves", map[uint32]bool{4001: true, 4003: true}, []Process{firefox}},
-		{"sockets not seen", map[uint32]bool{9: true}, []Process{scd}},
-		{"sockets not told", nil, []Process{scd}},
+		{"one", map[uint32]bool{4001: true}, "", []Process{firefox}},
+		{"scdaemon first", map[uint32]bool{4001: true, 4002: true}, "disable-ccid\n", []Process{scd, firefox}},
+		{"scdaemon that shares last", map[uint32]bool{4001: true, 4002: true}, "pcsc-shared\n", []Process{firefox, shared}},
+		{"not ourselves", map[uint32]bool{4001: true, 4003: true}, "", []Process{firefox}},
+		{"sockets not seen", map[uint32]bool{9: true}, "", []Process{scd}},
+		{"sockets not told", nil, "", []Process{scd}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := holdersIn(t.Context(), fakeProc(), test.clients, 300); !slices.Equal(got, test.want) {
+			root := systemFiles()
+			root[settings] = &fstest.MapFile{Data: []byte(test.settings)}
+			if got := holdersIn(t.Context(), root, test.clients, 300, gnupg.User{ID: 1000, Home: "/home/me"}); !slices.Equal(got, test.want) {
 				t.Errorf("%v, want %v", got, test.want)
 			}
 		})
@@ -87,7 +101,7 @@ func TestSocketClients(t *testing.T) {
 		t.Fatalf("one connection: %v, %v", clients, err)
 	}
 	// Seen from another process, that is this one.
-	holders := holdersIn(t.Context(), os.DirFS("/proc"), clients, 0)
+	holders := holdersIn(t.Context(), os.DirFS("/"), clients, 0, gnupg.User{})
 	if len(holders) != 1 || holders[0].PID != os.Getpid() {
 		t.Errorf("holders %v, want process %d", holders, os.Getpid())
 	}

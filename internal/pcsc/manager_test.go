@@ -196,15 +196,19 @@ func TestConnectCanceled(t *testing.T) {
 
 func TestBusyProblem(t *testing.T) {
 	release := advice.Run("gpgconf", "--kill", "scdaemon")
+	closing := advice.Say("Close firefox (process 2), then run the command again.")
+	scd, shares, firefox := Process{PID: 1, Name: "scdaemon"}, Process{PID: 1, Name: "scdaemon", Shares: true}, Process{PID: 2, Name: "firefox"}
 	tests := []struct {
 		holders []Process
 		why     string
 		next    advice.Advice
 	}{
 		{nil, "This system does not report which program it is.", advice.Do(advice.Diagnose)},
-		{[]Process{{1, "scdaemon"}}, "The program is scdaemon (process 1).", release},
-		{[]Process{{2, "firefox"}}, "The program is firefox (process 2).", advice.Say("Close firefox (process 2), then run the command again.")},
-		{[]Process{{1, "scdaemon"}, {2, "firefox"}}, "The program is one of these: scdaemon (process 1), firefox (process 2).", release},
+		{[]Process{scd}, "The program is scdaemon (process 1). With pcsc-shared in its scdaemon.conf, scdaemon shares the card.", release},
+		{[]Process{shares}, "The program is scdaemon (process 1). It reads pcsc-shared in its scdaemon.conf only when it starts.", release},
+		{[]Process{firefox}, "The program is firefox (process 2).", closing},
+		{[]Process{scd, firefox}, "The program is one of these: scdaemon (process 1), firefox (process 2). With pcsc-shared in its scdaemon.conf, scdaemon shares the card.", release},
+		{[]Process{firefox, shares}, "The program is one of these: firefox (process 2), scdaemon (process 1).", closing},
 	}
 	for _, test := range tests {
 		p := (&BusyError{Reader: "A", Holders: test.holders}).Problem()

@@ -4,6 +4,7 @@ package judges
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"strconv"
 	"strings"
@@ -248,4 +249,71 @@ func issue(t *testing.T, d *stack.Desk, key, algorithm string) []byte {
 		t.Fatal(err)
 	}
 	return stack.ParseCertificate(t, content).Raw
+}
+
+// What GnuPG is set to is read when scdaemon starts: doctor and the error for a busy
+// card say what it does, and what would make it share the card.
+func TestScdaemonSharesTheCard(t *testing.T) {
+	d := stack.NewDesk(t)
+	d.Card("shared", 0).Initialise()
+	g := d.GnuPG(0, stack.UserPIN, stack.AdminPIN)
+	alone := string(d.Read("gnupg/scdaemon.conf"))
+	shared := alone + "pcsc-shared\n"
+
+	g.CardStatus()
+	busy(t, d, "With pcsc-shared in its scdaemon.conf, scdaemon shares the card.")
+	diagnosed(t, d, "warn", "it holds a card that it uses exclusively. With pcsc-shared in its scdaemon.conf, it shares cards")
+
+	d.Write("gnupg/scdaemon.conf", shared, 0o600)
+	g.CardStatus()
+	busy(t, d, "It reads pcsc-shared in its scdaemon.conf only when it starts.")
+	diagnosed(t, d, "warn", "has pcsc-shared, but it reads that only when it starts")
+
+	g.Release()
+	serial := g.CardStatus()["serial"][0]
+	if info := d.Info(); !strings.HasSuffix(info.Card.Serial, serial) {
+		t.Errorf("info has the serial %s, GnuPG %s", info.Card.Serial, serial)
+	}
+	diagnosed(t, d, "pass", "it shares cards, because its scdaemon.conf has pcsc-shared")
+	d.Run("cardctl", "gen-key", "--key", "OPENPGP.3")
+	g.Release()
+	if got, want := g.CardStatus()["fpr"][2], d.Info().Keys[0].Fingerprint; got != want {
+		t.Errorf("GnuPG has the fingerprint %s, info %s", got, want)
+	}
+
+	g.Release()
+	d.Write("gnupg/scdaemon.conf", strings.ReplaceAll(shared, "disable-ccid\n", ""), 0o600)
+	d.Run("gpg-connect-agent", "SCD GETINFO version", "/bye")
+	d.Run("cardctl", "info")
+	diagnosed(t, d, "warn", "Without disable-ccid there, it may take a USB reader away from the PC/SC service")
+}
+
+// busy checks the error for a card that scdaemon holds.
+func busy(t *testing.T, d *stack.Desk, why string) {
+	t.Helper()
+	refused := d.Refused("info")
+	if refused.Exit != 6 || !strings.Contains(refused.Message, why) || refused.Hint != "gpgconf --kill scdaemon" {
+		t.Errorf("info: %+v", refused)
+	}
+}
+
+// diagnosed checks what doctor says about scdaemon.
+func diagnosed(t *testing.T, d *stack.Desk, result, detail string) {
+	t.Helper()
+	var report struct {
+		Checks []struct{ Name, Result, Detail, Hint string }
+	}
+	if err := json.Unmarshal([]byte(d.Run("cardctl", "doctor", "-o", "json")), &report); err != nil {
+		t.Fatal(err)
+	}
+	for _, check := range report.Checks {
+		if check.Name != "scdaemon" {
+			continue
+		}
+		if check.Result != result || !strings.Contains(check.Detail, detail) || (check.Hint == "") != (result == "pass") {
+			t.Errorf("doctor: %+v", check)
+		}
+		return
+	}
+	t.Errorf("doctor has no check of scdaemon: %+v", report)
 }
