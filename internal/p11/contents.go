@@ -145,9 +145,7 @@ func (v values) name() name { return name{v[pkcs11.CKA_ID], string(v[pkcs11.CKA_
 
 func (k *StoredKey) addPrivate(o object, v values) {
 	k.HasPrivate, k.privates = true, append(k.privates, o)
-	k.Sign = v.flag(pkcs11.CKA_SIGN, true)
-	k.Decrypt = v.flag(pkcs11.CKA_DECRYPT, true)
-	k.Derive = v.flag(pkcs11.CKA_DERIVE, true)
+	k.Sign, k.Decrypt, k.Derive = v.uses()
 	k.call(v.name())
 }
 

@@ -182,8 +182,9 @@ func (s *Session) look(ctx context.Context, w Wanted) error {
 		return s.judge(ctx, err)
 	}
 	s.wanted, s.found = w, Found{}
+	objects = slices.DeleteFunc(objects, func(o publicObject) bool { return !w.isKey(o.public, o.id, o.label) })
 	for _, o := range objects {
-		if !w.isKey(o.public, o.id, o.label) {
+		if o.issuedAny(objects) {
 			continue
 		}
 		if s.found.Public != nil && !pubkey.Same(s.found.Public, o.public) {
@@ -200,4 +201,13 @@ func (s *Session) look(ctx context.Context, w Wanted) error {
 		}
 	}
 	return nil
+}
+
+// issuedAny reports whether this is the certificate of a CA that issued another one:
+// Scute shows the chain of a certificate under its ID and label.
+func (o publicObject) issuedAny(others []publicObject) bool {
+	return o.certificate != nil && slices.ContainsFunc(others, func(other publicObject) bool {
+		return other.certificate != nil && !pubkey.Same(o.public, other.public) &&
+			bytes.Equal(other.certificate.RawIssuer, o.certificate.RawSubject) && other.certificate.CheckSignatureFrom(o.certificate) == nil
+	})
 }

@@ -33,11 +33,9 @@ func (s *Session) newKey(o object, v values, public crypto.PublicKey) *Key {
 		told:    v.publicKey(),
 		id:      v[pkcs11.CKA_ID],
 		label:   string(v[pkcs11.CKA_LABEL]),
-		sign:    v.flag(pkcs11.CKA_SIGN, true),
-		decrypt: v.flag(pkcs11.CKA_DECRYPT, true),
-		derive:  v.flag(pkcs11.CKA_DERIVE, true),
 		always:  v.flag(pkcs11.CKA_ALWAYS_AUTHENTICATE, false),
 	}
+	k.sign, k.decrypt, k.derive = v.uses()
 	if list := parseNumbers(v[pkcs11.CKA_ALLOWED_MECHANISMS]); len(list) > 0 {
 		k.allowed = make(map[MechanismID]bool)
 		for _, id := range list {
@@ -47,11 +45,23 @@ func (s *Session) newKey(o object, v values, public crypto.PublicKey) *Key {
 	return k
 }
 
+// uses are CKA_SIGN, CKA_DECRYPT and CKA_DERIVE of a private key. Scute 1.7 denies every
+// use of its keys, and lists mechanisms that they allow: these decide then.
+func (v values) uses() (sign, decrypt, derive bool) {
+	sign, decrypt, derive = v.flag(pkcs11.CKA_SIGN, true), v.flag(pkcs11.CKA_DECRYPT, true), v.flag(pkcs11.CKA_DERIVE, true)
+	none := !sign && !decrypt && !derive && !v.flag(pkcs11.CKA_UNWRAP, false)
+	if none && len(parseNumbers(v[pkcs11.CKA_ALLOWED_MECHANISMS])) > 0 {
+		return true, true, true
+	}
+	return sign, decrypt, derive
+}
+
 // Public is the public half, *rsa.PublicKey, *ecdsa.PublicKey,
 // ed25519.PublicKey or *ecdh.PublicKey.
 func (k *Key) Public() crypto.PublicKey { return k.public }
 
-// MaySign, MayDecrypt and MayDerive are CKA_SIGN, CKA_DECRYPT and CKA_DERIVE.
+// MaySign, MayDecrypt and MayDerive are CKA_SIGN, CKA_DECRYPT and CKA_DERIVE. They are
+// true for a key whose allowed mechanisms are all that it reports.
 func (k *Key) MaySign() bool    { return k.sign }
 func (k *Key) MayDecrypt() bool { return k.decrypt }
 func (k *Key) MayDerive() bool  { return k.derive }

@@ -3,9 +3,13 @@ package p11
 import (
 	"context"
 	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
+	"math/big"
 	"slices"
 	"testing"
 	"time"
@@ -502,4 +506,74 @@ func TestNames(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
+}
+
+// What a private key may be used for, from CKA_SIGN, CKA_DECRYPT, CKA_DERIVE, CKA_UNWRAP
+// and CKA_ALLOWED_MECHANISMS.
+func TestUses(t *testing.T) {
+	type flags map[uint][]byte
+	no, yes := []byte{0}, []byte{1}
+	mechanism := number(pkcs11.CKM_RSA_PKCS)
+	tests := map[string]struct {
+		reported flags
+		want     [3]bool
+	}{
+		"nothing reported":            {flags{}, [3]bool{true, true, true}},
+		"signs":                       {flags{pkcs11.CKA_SIGN: yes, pkcs11.CKA_DECRYPT: no, pkcs11.CKA_DERIVE: no}, [3]bool{true, false, false}},
+		"no use":                      {flags{pkcs11.CKA_SIGN: no, pkcs11.CKA_DECRYPT: no, pkcs11.CKA_DERIVE: no}, [3]bool{}},
+		"no use, but mechanisms":      {flags{pkcs11.CKA_SIGN: no, pkcs11.CKA_DECRYPT: no, pkcs11.CKA_DERIVE: no, pkcs11.CKA_UNWRAP: no, pkcs11.CKA_ALLOWED_MECHANISMS: mechanism}, [3]bool{true, true, true}},
+		"unwraps":                     {flags{pkcs11.CKA_SIGN: no, pkcs11.CKA_DECRYPT: no, pkcs11.CKA_DERIVE: no, pkcs11.CKA_UNWRAP: yes, pkcs11.CKA_ALLOWED_MECHANISMS: mechanism}, [3]bool{}},
+		"decrypts, and has mechanism": {flags{pkcs11.CKA_SIGN: no, pkcs11.CKA_DECRYPT: yes, pkcs11.CKA_DERIVE: no, pkcs11.CKA_ALLOWED_MECHANISMS: mechanism}, [3]bool{false, true, false}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			sign, decrypt, derive := values(test.reported).uses()
+			if got := [3]bool{sign, decrypt, derive}; got != test.want {
+				t.Errorf("sign, decrypt, derive: %v", got)
+			}
+		})
+	}
+}
+
+// A chain that has the ID of its key, as Scute shows it, does not make several keys.
+func TestChainWithTheIDOfItsKey(t *testing.T) {
+	ca := certificateOf(t, fakeRSA(), fakeRSA(), "CA", "CA")
+	leaf := certificateOf(t, fakeP256(), fakeRSA(), "leaf", "CA")
+	other := certificateOf(t, fakeP256(), fakeRSA(), "leaf", "CA of the same name")
+	object := func(c *x509.Certificate) publicObject { return publicObject{public: c.PublicKey, certificate: c} }
+	for name, test := range map[string]struct {
+		one    *x509.Certificate
+		others []*x509.Certificate
+		want   bool
+	}{
+		"the CA":                    {ca, []*x509.Certificate{leaf, ca}, true},
+		"the leaf":                  {leaf, []*x509.Certificate{leaf, ca}, false},
+		"a CA of nobody":            {ca, []*x509.Certificate{ca, other}, false},
+		"alone, and signed by self": {ca, []*x509.Certificate{ca}, false},
+	} {
+		var objects []publicObject
+		for _, c := range test.others {
+			objects = append(objects, object(c))
+		}
+		if got := object(test.one).issuedAny(append(objects, publicObject{public: fakeP256().Public()})); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// certificateOf is a certificate for a key, signed by a CA with the key of the issuer.
+func certificateOf(t *testing.T, key, issuer crypto.Signer, name, issuerName string) *x509.Certificate {
+	t.Helper()
+	subject := func(name string) *x509.Certificate {
+		return &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, BasicConstraintsValid: true, IsCA: true}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, subject(name), subject(issuerName), key.Public(), issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
 }

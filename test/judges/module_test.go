@@ -4,6 +4,7 @@ package judges
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -58,20 +59,51 @@ func TestOpenPGPCardAsATokenOfOpenSC(t *testing.T) {
 	}
 }
 
-// Scute takes the card through GnuPG. Since 1.7 it shows a key if gpgsm has its certificate.
+// Scute takes the card through GnuPG. Since 1.7 it shows a key if gpgsm has its
+// certificate, and denies every use of it, but it signs.
 func TestOpenPGPCardAsATokenOfScute(t *testing.T) {
 	d := stack.NewDesk(t)
-	d.Card("scute", 0).Initialise()
-	certificate := issue(t, d, "OPENPGP.3", "rsa2048")
-	gnupg := d.GnuPG(0, stack.UserPIN, stack.AdminPIN)
-	gnupg.CardStatus()
-	d.Run("gpgsm", "--batch", "--disable-dirmngr", "--import", "ca.pem")
-	d.RunInput(string(certificate), "gpgsm", "--batch", "--disable-dirmngr", "--import")
+	key := scute(t, d, "rsa2048")
 	listed := d.Run("cardctl", "list-tokens", "--module", "scute")
 	if !strings.Contains(listed, "user PIN") {
 		t.Errorf("listed\n%s", listed)
 	}
-	gnupg.Release()
+	d.Run("cardctl", "smoke-test", "--module", "scute", "--key", key)
+	public := d.Run("cardctl", "export-key", "--module", "scute", "--key", key)
+	if got := d.VerifyRequest(d.Run("cardctl", "gen-csr", "--module", "scute", "--key", key, "--subject", name)); got.PublicKey != public {
+		t.Errorf("the request is for another key:\n%s", got.PublicKey)
+	}
+}
+
+// Scute 1.5 has no elliptic curves. The signatures of 1.7 are not those of PKCS#11: its
+// CKM_ECDSA_SHA256 takes a hash for the message. Where one works, documents have to say so.
+func TestScuteDoesNotSignWithEllipticCurves(t *testing.T) {
+	d := stack.NewDesk(t)
+	key := scute(t, d, "p256")
+	if key == "" {
+		return
+	}
+	if result := d.Try("cardctl", "smoke-test", "--module", "scute", "--key", key); result.Exit != 1 || !strings.Contains(result.Stderr, "C_Sign failed") {
+		t.Errorf("%v", result)
+	}
+}
+
+// scute puts a key with a certificate on a card that GnuPG has, and returns what the
+// key is called in Scute; nothing if Scute does not show it.
+func scute(t *testing.T, d *stack.Desk, algorithm string) string {
+	t.Helper()
+	d.Card("scute", 0).Initialise()
+	certificate := issue(t, d, "OPENPGP.3", algorithm)
+	gnupg := d.GnuPG(0, stack.UserPIN, stack.AdminPIN)
+	gnupg.CardStatus()
+	d.Run("gpgsm", "--batch", "--disable-dirmngr", "--import", "ca.pem")
+	d.RunInput(string(certificate), "gpgsm", "--batch", "--disable-dirmngr", "--import")
+	t.Cleanup(gnupg.Release)
+	if result := d.Try("cardctl", "info", "--module", "scute"); result.Exit != 0 {
+		return ""
+	}
+	// The IDs of Scute 1.5 are other ones in each process.
+	return regexp.MustCompile(`;id=[^;]*`).ReplaceAllString(d.Info("--module", "scute").Keys[0].Ref, "")
 }
 
 // Both ways lead to the same keys of a PKCS#15 card: its own, and PKCS#11's.
