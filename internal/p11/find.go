@@ -10,6 +10,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/chain"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
@@ -183,10 +184,7 @@ func (s *Session) look(ctx context.Context, w Wanted) error {
 	}
 	s.wanted, s.found = w, Found{}
 	objects = slices.DeleteFunc(objects, func(o publicObject) bool { return !w.isKey(o.public, o.id, o.label) })
-	for _, o := range objects {
-		if o.issuedAny(objects) {
-			continue
-		}
+	for _, o := range withoutIssuers(objects) {
 		if s.found.Public != nil && !pubkey.Same(s.found.Public, o.public) {
 			return problem.New(problem.NotFound, "%s: the URI matches several keys on the token %q", s.module.name(), s.token.Label).
 				Because("These keys have the same ID or label, but different public keys.").
@@ -203,11 +201,19 @@ func (s *Session) look(ctx context.Context, w Wanted) error {
 	return nil
 }
 
-// issuedAny reports whether this is the certificate of a CA that issued another one:
+// withoutIssuers leaves out the certificates of CAs that issued another one of them:
 // Scute shows the chain of a certificate under its ID and label.
-func (o publicObject) issuedAny(others []publicObject) bool {
-	return o.certificate != nil && slices.ContainsFunc(others, func(other publicObject) bool {
-		return other.certificate != nil && !pubkey.Same(o.public, other.public) &&
-			bytes.Equal(other.certificate.RawIssuer, o.certificate.RawSubject) && other.certificate.CheckSignatureFrom(o.certificate) == nil
+func withoutIssuers(objects []publicObject) []publicObject {
+	var certificates, issuers []*cert.Certificate
+	for _, o := range objects {
+		if o.certificate != nil {
+			certificates = append(certificates, o.certificate)
+		}
+	}
+	for _, c := range certificates {
+		issuers = append(issuers, chain.Issuers(c, certificates, len(certificates))...)
+	}
+	return slices.DeleteFunc(slices.Clone(objects), func(o publicObject) bool {
+		return o.certificate != nil && slices.ContainsFunc(issuers, o.certificate.Equal)
 	})
 }

@@ -10,10 +10,12 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"math/big"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/miekg/pkcs11"
@@ -539,30 +541,29 @@ func TestUses(t *testing.T) {
 func TestChainWithTheIDOfItsKey(t *testing.T) {
 	ca := certificateOf(t, fakeRSA(), fakeRSA(), "CA", "CA")
 	leaf := certificateOf(t, fakeP256(), fakeRSA(), "leaf", "CA")
-	other := certificateOf(t, fakeP256(), fakeRSA(), "leaf", "CA of the same name")
-	object := func(c *x509.Certificate) publicObject { return publicObject{public: c.PublicKey, certificate: c} }
-	for name, test := range map[string]struct {
-		one    *x509.Certificate
-		others []*x509.Certificate
-		want   bool
-	}{
-		"the CA":                    {ca, []*x509.Certificate{leaf, ca}, true},
-		"the leaf":                  {leaf, []*x509.Certificate{leaf, ca}, false},
-		"a CA of nobody":            {ca, []*x509.Certificate{ca, other}, false},
-		"alone, and signed by self": {ca, []*x509.Certificate{ca}, false},
+	other := certificateOf(t, fakeP256(), fakeRSA(), "leaf", "another CA")
+	for name, test := range map[string]struct{ shown, want []*cert.Certificate }{
+		"a chain":                     {[]*cert.Certificate{ca, leaf}, []*cert.Certificate{leaf}},
+		"the other way round":         {[]*cert.Certificate{leaf, ca}, []*cert.Certificate{leaf}},
+		"a CA that issued none":       {[]*cert.Certificate{ca, other}, []*cert.Certificate{ca, other}},
+		"alone, and signed by itself": {[]*cert.Certificate{ca}, []*cert.Certificate{ca}},
 	} {
-		var objects []publicObject
-		for _, c := range test.others {
-			objects = append(objects, object(c))
+		key := publicObject{public: fakeP256().Public()}
+		shown, want := []publicObject{key}, []publicObject{key}
+		for _, c := range test.shown {
+			shown = append(shown, publicObject{public: c.PublicKey, certificate: c})
 		}
-		if got := object(test.one).issuedAny(append(objects, publicObject{public: fakeP256().Public()})); got != test.want {
-			t.Errorf("%s: %v", name, got)
+		for _, c := range test.want {
+			want = append(want, publicObject{public: c.PublicKey, certificate: c})
+		}
+		if got := withoutIssuers(shown); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %d objects, want %d", name, len(got), len(want))
 		}
 	}
 }
 
 // certificateOf is a certificate for a key, signed by a CA with the key of the issuer.
-func certificateOf(t *testing.T, key, issuer crypto.Signer, name, issuerName string) *x509.Certificate {
+func certificateOf(t *testing.T, key, issuer crypto.Signer, name, issuerName string) *cert.Certificate {
 	t.Helper()
 	subject := func(name string) *x509.Certificate {
 		return &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, BasicConstraintsValid: true, IsCA: true}
@@ -571,7 +572,7 @@ func certificateOf(t *testing.T, key, issuer crypto.Signer, name, issuerName str
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, err := x509.ParseCertificate(der)
+	certificate, err := cert.Parse(der)
 	if err != nil {
 		t.Fatal(err)
 	}
