@@ -44,17 +44,22 @@ func (env *session) readerChoices(ctx context.Context, _ *cobra.Command) ([]choi
 
 // chooseKey asks which of the keys that are there now is meant.
 func (env *session) chooseKey(ctx context.Context) (string, error) {
-	missing := problem.New(problem.Usage, "--key is missing").
-		Advise(advice.Repeat(advice.Set(advice.Key, inventory.ExampleKey())))
+	missing := func() error {
+		p := problem.New(problem.Usage, "--key is missing")
+		if example := inventory.ExampleKey(ctx, env.desk()); example != "" {
+			return p.Advise(advice.Repeat(advice.Set(advice.Key, example)))
+		}
+		return p.Advise(advice.Repeat(advice.Fill(advice.Key)))
+	}
 	if env.flags.noInput || !env.terminal.Available() {
-		return "", missing
+		return "", missing()
 	}
 	keys, err := env.keysOf(ctx, true)
 	switch {
 	case err != nil:
 		return "", err
 	case len(keys) == 0:
-		return "", missing
+		return "", missing()
 	}
 	lines := make([]string, len(keys))
 	for i, k := range keys {

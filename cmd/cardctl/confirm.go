@@ -8,12 +8,12 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// confirm asks before something is destroyed. With --yes the question is shown as
-// a note.
+// confirm asks before something is destroyed. With --yes it says what is done as a
+// note.
 func (env *session) confirm(ctx context.Context, q desk.Question) error {
 	env.progress.Done()
 	if env.flags.yes {
-		env.note("%s Confirmed by --yes.", q.Question)
+		env.note("Confirmed by --yes: %s", q.Statement())
 		return nil
 	}
 	refused := problem.New(problem.Refused, "not confirmed")

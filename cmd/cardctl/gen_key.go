@@ -60,7 +60,11 @@ func runGenKey(ctx context.Context, env *session, o *genKeyOptions) error {
 	if report.Report, err = keygen.Generate(ctx, env.desk(), access, wish); err != nil {
 		return err
 	}
-	return env.result("KeyGenerated", report, func(s *output.Sheet) { report.text(s, "Generated the key ") })
+	done := "Generated the key "
+	if report.Finished {
+		done = "Finished the key of an interrupted gen-key, "
+	}
+	return env.result("KeyGenerated", report, func(s *output.Sheet) { report.text(s, done) })
 }
 
 // newKeyFlags describe a new key, generated or imported.

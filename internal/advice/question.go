@@ -13,8 +13,13 @@ type Question struct {
 }
 
 // String is the question in one line.
-func (q Question) String() string {
-	text := q.Deed + " " + q.Subject + "?"
+func (q Question) String() string { return q.ending("?") }
+
+// Statement is what is done, in one line, for a person who said yes beforehand.
+func (q Question) Statement() string { return q.ending(".") }
+
+func (q Question) ending(mark string) string {
+	text := q.Deed + " " + q.Subject + mark
 	if q.Lost != "" {
 		text += " " + q.Lost
 	}

@@ -69,7 +69,7 @@ func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access,
 	}
 	here := at(line, a)
 	return line.Done(func() error {
-		c, err := here.open(ctx, f, f.Apps[0], true)
+		c, err := here.holder(ctx, f)
 		if err != nil {
 			return key.Explain(err, ref.String(), "")
 		}

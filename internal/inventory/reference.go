@@ -1,6 +1,11 @@
 package inventory
 
-import "github.com/cardctl/cardctl/internal/family"
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
+)
 
 // ParseReference reads what a user types after --key, and gives it the form in
 // which it is written everywhere.
@@ -9,5 +14,6 @@ func ParseReference(reference string) (string, error) {
 	return ref.String(), err
 }
 
-// ExampleKey is a reference as users write it.
-func ExampleKey() string { return family.All()[0].Example }
+// ExampleKey is a reference to a key as the card that is meant could have it; empty for
+// a token, and for a card that cannot be reached or has no keys.
+func ExampleKey(ctx context.Context, d *desk.Desk) string { return family.Example(ctx, d) }

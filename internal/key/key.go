@@ -153,6 +153,9 @@ type Generated struct {
 	Occupant
 	Public  crypto.PublicKey
 	Keygrip string // upper-case hex, 20 bytes, as libgcrypt computes it
+	// Finished says that the key was there already, of a command that was
+	// interrupted, and that only what it lacked was written.
+	Finished bool
 }
 
 // Access is what a key needs from its caller to do its work.

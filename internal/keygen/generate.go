@@ -37,6 +37,10 @@ type Report struct {
 	Created     time.Time     `json:"created,omitzero"`
 	PublicKey   string        `json:"publicKey"` // SubjectPublicKeyInfo in PEM
 
+	// Finished says that an interrupted command had generated this key, which lacked
+	// its fingerprint.
+	Finished bool `json:"finished,omitempty"`
+
 	// Unchanged says that Import found this very key in the slot.
 	Unchanged bool `json:"unchanged"`
 
@@ -122,7 +126,7 @@ func unchanged(k key.Key, occupant *key.Occupant, public crypto.PublicKey) (Repo
 // report describes what was made in the place of occupant, which may be nil.
 func report(ctx context.Context, k key.Key, made *key.Generated, occupant *key.Occupant) (Report, error) {
 	r, err := describe(k, &made.Occupant, made.Public)
-	r.Keygrip = made.Keygrip
+	r.Keygrip, r.Finished = made.Keygrip, made.Finished
 	if err != nil || occupant == nil {
 		return r, err
 	}

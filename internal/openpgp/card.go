@@ -52,7 +52,7 @@ func Select(ctx context.Context, ch *iso7816.Channel) (*Card, error) {
 	case status == iso7816.StatusTerminated:
 		c.terminated = true
 	case iso7816.Refused(err) || status == notSelectable:
-		return nil, fmt.Errorf("%w [%s]", ErrNotOpenPGP, status)
+		return nil, fmt.Errorf("%w: %w", ErrNotOpenPGP, err)
 	default:
 		return nil, err
 	}

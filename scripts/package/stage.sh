@@ -5,6 +5,7 @@
 # goreleaser.yaml calls it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. scripts/lib/say.sh
 umask 022
 
 readonly stage=build/package
@@ -46,10 +47,15 @@ notices() {
 	done
 }
 
+# documents are where they link to each other, as in the repository. Only the scripts
+# are elsewhere.
 documents() {
 	mkdir -p "$stage/doc"
 	notices >"$stage/doc/THIRD-PARTY-LICENSES"
-	install -m 644 README.md CHANGELOG.md docs/*.md "$stage/doc"
+	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md "$stage/doc"
+	install -D -m 644 -t "$stage/doc/docs" docs/*.md
+	install -D -m 644 -t "$stage/doc/docs/pictures" docs/pictures/*.svg
+	sed -i 's|](\.\./scripts/|](../examples/|g' "$stage/doc/docs/provisioning.md"
 	install -m 644 LICENSE "$stage/LICENSE"
 	install -D -m 755 -t "$stage/doc/examples" scripts/provision-*.sh
 	install -D -m 644 -t "$stage/doc/examples/lib" scripts/lib/provision.sh
@@ -61,8 +67,17 @@ documents() {
 	} >"$stage/copyright"
 }
 
+# links_lead fails if a document links to a file that is not next to it.
+links_lead() {
+	local document link
+	while IFS=: read -r document link; do
+		[[ -e $(dirname "$document")/$link ]] || die "$document links to $link, which is in no package."
+	done < <(grep -roE --include='*.md' '\]\([^):#]+[)#]' "$stage/doc" | sed 's/](//; s/[)#]$//')
+}
+
 rm -rf "$stage"
 completions
 manuals
 documents
+links_lead
 find "$stage" -exec touch -d "@$1" {} +

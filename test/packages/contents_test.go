@@ -34,13 +34,13 @@ func tracked(t *testing.T, dir string) []string {
 // documents are what every package has besides program, manual and completions.
 func documents(t *testing.T) []string {
 	t.Helper()
-	all := []string{"README.md", "CHANGELOG.md", "THIRD-PARTY-LICENSES"}
+	all := []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "THIRD-PARTY-LICENSES"}
 	for _, name := range tracked(t, "docs") {
 		if strings.HasSuffix(name, ".md") {
 			all = append(all, name)
 		}
 	}
-	return all
+	return append(all, tracked(t, "docs/pictures")...)
 }
 
 // examples are the scripts that go into packages, below their directory.
@@ -58,7 +58,7 @@ func examples(t *testing.T) []string {
 // inArchive are the names that an archive shall hold below its directory.
 func inArchive(t *testing.T, program string) []string {
 	t.Helper()
-	names := slices.Concat(documents(t), examples(t), tracked(t, "man"), tracked(t, "docs/pictures"))
+	names := slices.Concat(documents(t), examples(t), tracked(t, "man"))
 	return append(names, program, "LICENSE",
 		"completions/_cardctl", "completions/cardctl.bash", "completions/cardctl.fish", "completions/cardctl.ps1")
 }
@@ -74,7 +74,7 @@ func onSystem(t *testing.T, zsh, licence string) []string {
 		licence,
 	}
 	for _, document := range documents(t) {
-		names = append(names, "usr/share/doc/cardctl/"+path.Base(document))
+		names = append(names, "usr/share/doc/cardctl/"+document)
 	}
 	for _, example := range examples(t) {
 		names = append(names, "usr/share/doc/cardctl/"+example)

@@ -45,7 +45,7 @@ func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, erro
 	selected, err := app.Select(ctx, ch)
 	switch {
 	case errors.Is(err, app.ErrNotOpenPGP):
-		return nil, lacks(err, problem.NotSupported, "this card has no OpenPGP application")
+		return nil, lacks(without(err), problem.NotSupported, "this card has no OpenPGP application")
 	case iso7816.StatusOf(err) != 0: // there are cards that answer so for what they do not have
 		return nil, lacks(err, problem.Failed, "the card did not select an OpenPGP application")
 	case err != nil:
@@ -57,6 +57,16 @@ func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, erro
 	}
 	line.Same(c.same)
 	return c, nil
+}
+
+// without is what the card answered to SELECT of an application that it does not
+// have: that it does not have it stands before it.
+func without(err error) error {
+	var status *iso7816.StatusError
+	if errors.As(err, &status) {
+		return status
+	}
+	return err
 }
 
 // lacks is the error of a card on which the application was not found.

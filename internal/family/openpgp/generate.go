@@ -39,6 +39,9 @@ func (k *slotKey) Generate(ctx context.Context, spec key.Spec) (*key.Generated, 
 			return nil, explain(err, what, stateUntouched)
 		}
 		made, state, err := k.finish(ctx, before.public, app.KeyGenerated)
+		if err == nil {
+			made.Finished = true
+		}
 		return made, explain(err, what, state)
 	}
 	possible, err := candidates(data, k.slot, spec.Algorithm)
