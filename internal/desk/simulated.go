@@ -90,11 +90,11 @@ func SimulatedProblem(err error, name string) error {
 	case errors.As(err, &busy):
 		p := problem.Wrap(problem.CardBusy, err, what+" is in use")
 		if busy.PID != 0 {
-			return p.Because("Process %d holds the card.", busy.PID).
-				Advise(advice.Say("Use the virtual reader if process %d has attached the card, otherwise wait until that process ends.", busy.PID))
+			p.Because("Process %d holds the card.", busy.PID)
+		} else {
+			p.Because("Another process holds the card.")
 		}
-		return p.Because("Another process holds the card.").
-			Advise(advice.Say("Use the virtual reader if that process has attached the card, otherwise wait until it ends."))
+		return p.Advise(advice.Say("Use the virtual reader if that process has attached the card, otherwise wait until it ends."))
 	case errors.Is(err, cardsim.ErrNotFound):
 		return problem.Wrap(problem.NotFound, err, "there is no simulated card "+name).
 			Because("A simulated card must be created before it can be used.").Advise(advice.Do(advice.ListSimulated))
