@@ -24,7 +24,7 @@ var familyWord = regexp.MustCompile(`(?i)openpgp|pkcs#?15|muscle|\bpiv\b|isoappl
 // cards, simulated cards, and the management of applets, which only one kind of card
 // has.
 var ofFamilies = []string{
-	"internal/family", "internal/openpgp", "internal/gp", "internal/pkcs15", "internal/p11", "internal/cardsim", "internal/iso7816",
+	"internal/family", "internal/openpgp", "internal/piv", "internal/gp", "internal/pkcs15", "internal/p11", "internal/cardsim", "internal/iso7816",
 	"internal/applet", "cmd/cardctl/applet", "internal/simulate", "test",
 }
 

@@ -48,7 +48,7 @@ var layers = map[string][]string{
 	"internal/family": append(slices.Clone(contract), "internal/p11",
 		"internal/family/openpgp", "internal/family/piv", "internal/family/pkcs15", "internal/family/javacard", "internal/family/token"),
 	"internal/family/openpgp":  append(slices.Clone(contract), "internal/openpgp"),
-	"internal/family/piv":      contract,
+	"internal/family/piv":      append(slices.Clone(contract), "internal/piv"),
 	"internal/family/pkcs15":   append(slices.Clone(contract), "internal/pkcs15"),
 	"internal/family/javacard": append(slices.Clone(contract), "internal/gp"),
 	"internal/family/token":    append(slices.Clone(contract), "internal/p11", "internal/pkcs15"), // pkcs15: the tries that OpenSC's module does not report
@@ -59,6 +59,7 @@ var layers = map[string][]string{
 	"internal/desk": {"internal/pcsc", "internal/cardsim", "internal/p11", "internal/iso7816"},
 
 	"internal/openpgp": {"internal/iso7816"},
+	"internal/piv":     {"internal/iso7816"},
 	"internal/gp":      {"internal/iso7816"},
 	"internal/p11":     {},
 	"internal/pkcs15":  {"internal/iso7816"}, // what OpenSC does not report or do

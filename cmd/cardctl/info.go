@@ -80,6 +80,7 @@ func runInfo(ctx context.Context, env *session, o *infoOptions) error {
 	}
 	for _, stored := range found.Certificates {
 		described := certstore.Describe(stored.Value, stored.Public)
+		described.KeyUnknown = stored.KeyUnknown
 		info.Certificates = append(info.Certificates, certstore.Stored{Ref: stored.Ref, Certificate: described, SerializedID: stored.SerializedID, Module: stored.Module})
 	}
 	return env.result("CardInfo", info, func(s *output.Sheet) { info.text(s, found.Looked, env.Now()) })
@@ -158,6 +159,8 @@ func keyText(s *output.Sheet, k *inventory.Key) {
 	s.Field("keygrip", k.Keygrip)
 	s.Field("label", k.Label)
 	s.Field("usage", strings.Join(k.Usage, ", "))
+	s.Field("origin", k.Origin)
+	s.Field("PIN", k.PINPolicy)
 	if k.Created != nil {
 		s.Field("created", output.Time(*k.Created))
 	}
@@ -179,9 +182,12 @@ func certificateText(s *output.Sheet, c *certstore.Certificate, now time.Time) {
 	if len(c.Remarks) > 0 {
 		s.Field("unusual", strings.Join(c.Remarks, ", "))
 	}
-	if c.MatchesKey {
+	switch {
+	case c.KeyUnknown:
+		s.Field("for key", "not checked, because only this certificate shows which key it is")
+	case c.MatchesKey:
 		s.Field("for key", "yes")
-	} else {
+	default:
 		s.Field("for key", "NO, it belongs to another key")
 	}
 }

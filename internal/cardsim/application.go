@@ -44,10 +44,10 @@ type fileSystem interface {
 	selectFile(c iso7816.Command) ([]byte, iso7816.Status)
 }
 
-// javaCard is an application that sends up to 256 bytes although the command
+// javaCard is an application that may send up to 256 bytes although the command
 // had no Le, as Java Cards do under T=1.
 type javaCard interface {
-	impliesLe()
+	impliesLe() bool
 }
 
 // carrier is an application that puts others on the card: the issuer security
@@ -107,7 +107,7 @@ func soundState[S any, P interface {
 
 // Applications are the names that Options.Applications may hold.
 func Applications() []string {
-	return []string{openpgpName, isoAppletName, myEIDName, gpName, muscleName}
+	return []string{openpgpName, pivName, isoAppletName, myEIDName, gpName, muscleName}
 }
 
 // newApplication returns the application without a state.
@@ -115,6 +115,8 @@ func newApplication(name string, env environment) (application, error) {
 	switch name {
 	case openpgpName:
 		return newOpenPGP(env), nil
+	case pivName:
+		return newPIV(env), nil
 	case isoAppletName:
 		return newIsoApplet(env), nil
 	case myEIDName:

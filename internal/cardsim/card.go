@@ -390,8 +390,8 @@ func (c *Card) selectApplication(cmd iso7816.Command) ([]byte, iso7816.Status) {
 }
 
 func (c *Card) impliesLe() bool {
-	_, ok := c.current.(javaCard)
-	return ok
+	app, ok := c.current.(javaCard)
+	return ok && app.impliesLe()
 }
 
 // selectFile is SELECT of anything that is no application.

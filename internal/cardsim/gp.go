@@ -71,7 +71,7 @@ func (a *gp) historicalBytes() []byte {
 }
 
 // impliesLe: Java Cards answer in full although there was no Le.
-func (a *gp) impliesLe() {}
+func (a *gp) impliesLe() bool { return true }
 
 func (a *gp) unwraps() {}
 

@@ -128,7 +128,7 @@ func (a *isoApplet) deselect() {
 }
 
 // impliesLe matters to SELECT: hosts leave its Le out.
-func (a *isoApplet) impliesLe() {}
+func (a *isoApplet) impliesLe() bool { return true }
 
 func (a *isoApplet) marshal() (json.RawMessage, error) { return json.Marshal(a.state) }
 

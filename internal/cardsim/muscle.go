@@ -85,7 +85,7 @@ func muscleAID() []byte { return []byte{0xA0, 0x00, 0x00, 0x00, 0x01, 0x01} }
 func (a *muscle) selected(byte) ([]byte, iso7816.Status) { return nil, iso7816.StatusOK }
 
 // impliesLe: a Java Card answers in full although there was no Le.
-func (a *muscle) impliesLe() {}
+func (a *muscle) impliesLe() bool { return true }
 
 func (a *muscle) factory() error {
 	pin, err := newReferenceData(a.random, []byte(muscleDefaultPIN))

@@ -54,6 +54,8 @@ type profile struct {
 
 	isoApplet1 bool // API version 1.0 of IsoApplet, not 0.6
 	noImport   bool // an IsoApplet that is built without key import
+
+	piv pivFeatures
 }
 
 // countedStatus is the answer to a wrong password.
@@ -129,6 +131,7 @@ func profiles() []profile {
 		ecGeneration:            true,
 		emptySlot:               iso7816.StatusReferenceNotFound,
 		terminate:               true,
+		piv:                     pivFeatures{firmware: [3]byte{5, 4, 3}, emptyMetadata: iso7816.StatusReferenceNotFound},
 	}
 	old := modern
 	old.version = 0x0200
@@ -231,6 +234,27 @@ func profiles() []profile {
 		}),
 		quirk("isoapplet-no-import", "IsoApplet built without key import: 6900", func(p *profile) {
 			p.noImport = true
+		}),
+		quirk("piv-nist", "PIV card with the minimum of SP 800-73-4: none of Yubico's commands, no extended length", func(p *profile) {
+			p.extendedLength, p.announcesExtendedLength = false, false
+			p.piv = pivFeatures{}
+		}),
+		quirk("piv-yubikey-4", "PIV of a YubiKey 4.3.1: attestation and import, no metadata, 3DES management key", func(p *profile) {
+			p.announcesExtendedLength = false
+			p.piv.firmware = [3]byte{4, 3, 1}
+		}),
+		quirk("piv-yubikey-5", "PIV of a YubiKey 5.4.3: metadata, and AES management keys", func(*profile) {}),
+		quirk("piv-yubikey-5.7", "PIV of a YubiKey 5.7.1: AES-192 from the factory, more algorithms; keys can be moved and deleted", func(p *profile) {
+			p.piv.firmware = [3]byte{5, 7, 1}
+		}),
+		quirk("piv-short-apdus", "PIV of a YubiKey 5.4.3 without extended length", func(p *profile) {
+			p.extendedLength, p.announcesExtendedLength = false, false
+		}),
+		quirk("piv-metadata-type-only", "GET METADATA of the PIV management key reports its type alone, and calls every key imported", func(p *profile) {
+			p.piv.metadataTypeOnly, p.piv.saysImported = true, true
+		}),
+		quirk("piv-empty-slot-6a86", "GET METADATA of an empty PIV slot answers 6A86", func(p *profile) {
+			p.piv.emptyMetadata = iso7816.StatusWrongP1P2
 		}),
 	}
 }

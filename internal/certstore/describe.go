@@ -22,6 +22,8 @@ type Certificate struct {
 	NotAfter     time.Time `json:"notAfter"`
 	SHA256       string    `json:"sha256"` // of the DER, upper-case hex
 	MatchesKey   bool      `json:"matchesKey"`
+	// KeyUnknown says that MatchesKey is not proved: the card does not report its key.
+	KeyUnknown bool `json:"keyUnknown,omitempty"`
 
 	// Unreadable says why the other fields are empty, where what is stored is
 	// not a certificate.

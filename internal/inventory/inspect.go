@@ -49,6 +49,9 @@ type Key struct {
 	Touch       bool       `json:"touch,omitempty"`
 	Label       string     `json:"label,omitempty"`
 	Usage       []string   `json:"usage,omitempty"`
+	Origin      string     `json:"origin,omitempty"`
+	PINPolicy   string     `json:"pinPolicy,omitempty"`
+	TouchPolicy string     `json:"touchPolicy,omitempty"`
 }
 
 // Certificate is what is stored in the place of a certificate, and the public
@@ -57,6 +60,8 @@ type Certificate struct {
 	Ref    string
 	Value  []byte
 	Public crypto.PublicKey
+	// KeyUnknown says that the card does not report which key is in the place.
+	KeyUnknown bool
 	// SerializedID names the certificate to OpenVPN, where it uses Module. That is empty
 	// of a token, which is that of a module already.
 	SerializedID, Module string
@@ -122,7 +127,7 @@ func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
 		return err
 	}
 	var public crypto.PublicKey
-	if occupant != nil {
+	if occupant != nil && !occupant.Unknown {
 		public, err = k.Public(ctx)
 		if err != nil && key.Unreachable(ctx, err) {
 			return err
@@ -137,6 +142,9 @@ func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
 		return nil // no such place on this card, or nothing in it
 	}
 	stored := Certificate{Ref: ref, Value: value, Public: public}
+	if occupant != nil && (occupant.Unknown || occupant.Certified) {
+		stored.Public, stored.KeyUnknown = nil, true
+	}
 	if stored.SerializedID, err = k.SerializedID(ctx); err != nil {
 		return err
 	}
@@ -146,7 +154,10 @@ func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
 }
 
 func describe(ref string, o *key.Occupant, public crypto.PublicKey) Key {
-	k := Key{Ref: ref, Algorithm: string(o.Algorithm), Fingerprint: o.Fingerprint, Touch: o.Touch, Label: o.Label}
+	k := Key{
+		Ref: ref, Algorithm: string(o.Algorithm), Fingerprint: o.Fingerprint, Touch: o.Touch, Label: o.Label,
+		Origin: o.Origin, PINPolicy: o.PINPolicy, TouchPolicy: o.TouchPolicy,
+	}
 	for _, u := range o.Usage {
 		k.Usage = append(k.Usage, string(u))
 	}

@@ -41,7 +41,10 @@ func placeOf(ctx context.Context, k key.Key) (KeyPlace, error) {
 	}
 	holder, err := k.Holder(ctx)
 	holds := "empty"
-	if occupant != nil {
+	switch {
+	case occupant != nil && occupant.Unknown:
+		holds = "unknown"
+	case occupant != nil:
 		holds = strings.TrimSpace(string(occupant.Algorithm) + " " + occupant.Label)
 	}
 	p.Is = holds

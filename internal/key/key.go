@@ -141,6 +141,14 @@ type Occupant struct {
 	// not, because the card was pulled out between the two. Generate with the
 	// same algorithm, and Import of the same key, complete it.
 	Unfinished bool
+	// Unknown says that the card does not report whether there is a key.
+	Unknown bool
+	// Certified says that algorithm and fingerprint are those of the certificate in the
+	// place, because the card does not report its key.
+	Certified bool
+	// Origin is "generated" or "imported", PINPolicy and TouchPolicy when a use needs the
+	// PIN or a touch; empty where the card does not report them.
+	Origin, PINPolicy, TouchPolicy string
 	// Label and Usage are what the card keeps with the key; Touch says that each
 	// use has to be confirmed by a touch of the card.
 	Label string

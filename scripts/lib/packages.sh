@@ -13,6 +13,7 @@ card|OpenSC tools (pkcs11-tool and others)|have pkcs11-tool|opensc
 card|OpenSC PKCS#11 module|have_file opensc-pkcs11.so|opensc-pkcs11
 card|p11-kit|have p11-kit|p11-kit
 card|OpenSSL|have openssl|openssl
+test|yubico-piv-tool|have yubico-piv-tool|yubico-piv-tool
 test|GnuPG (gpg)|have gpg|gpg
 test|GnuPG (gpg-agent)|have gpg-agent|gpg-agent
 test|GnuPG (gpgsm)|have gpgsm|gpgsm

@@ -48,6 +48,12 @@ var keyless = []kind{
 	{"MUSCLE", "muscle", func(t *testing.T) *place { return without(t, "muscle") }},
 }
 
+// readOnly are cards whose keys cardctl reads and does not make yet.
+var readOnly = []kind{{"PIV", "piv", func(t *testing.T) *place {
+	_, r := newCard(t, cardsim.Options{Applications: []string{"piv"}, Profile: "piv-yubikey-5"})
+	return &place{app: "piv", ref: "PIV.9A", desk: newDesk(r), pins: openPGPPINs()}
+}}}
+
 // The secrets of the cards.
 func openPGPPINs() map[secret.Name]string {
 	return map[secret.Name]string{secret.PIN: "123456", secret.AdminPIN: "12345678", secret.NewPIN: newPIN}

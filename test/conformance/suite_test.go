@@ -64,7 +64,7 @@ func TestConformance(t *testing.T) {
 // TestEveryFamilyIsHere has a row for each name in --app that can be opened.
 func TestEveryFamilyIsHere(t *testing.T) {
 	for _, f := range family.All() {
-		rows := kinds
+		rows := slices.Concat(kinds, readOnly)
 		if f.Example == "" {
 			rows = keyless
 		}
@@ -72,6 +72,19 @@ func TestEveryFamilyIsHere(t *testing.T) {
 			if f.Open != nil && !slices.ContainsFunc(rows, func(k kind) bool { return k.app == app }) {
 				t.Errorf("no row for %s", app)
 			}
+		}
+	}
+}
+
+// TestReadOnly has cards on which nothing is made, and nothing asked.
+func TestReadOnly(t *testing.T) {
+	for _, kind := range readOnly {
+		p := kind.make(t)
+		if o := occupant(t, p); o != nil {
+			t.Errorf("%s: %+v", kind.name, o)
+		}
+		if _, err := p.generate(t, ""); !problem.Is(err, problem.NotSupported) || len(p.asked) > 0 {
+			t.Errorf("%s: %v, asked %v", kind.name, err, p.asked)
 		}
 	}
 }

@@ -1,0 +1,174 @@
+package cardsim
+
+import (
+	"bytes"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+)
+
+// compare checks a PIN or PUK. The try is counted before the comparison and
+// given back after it, so that no power loss makes a try free.
+func (a *piv) compare(p *pivPIN, value []byte) iso7816.Status {
+	if p.Tries == 0 {
+		return iso7816.StatusPINBlocked
+	}
+	p.Tries--
+	if status := a.save(); status != iso7816.StatusOK {
+		return status
+	}
+	if !p.equals(value) {
+		return triesLeft(p.Tries)
+	}
+	p.Tries = p.Total
+	return a.save()
+}
+
+// triesLeft is 63Cx, which has room for 15.
+func triesLeft(n int) iso7816.Status { return 0x63C0 | iso7816.Status(min(n, 0xF)) }
+
+// sound says whether a new PIN has the form that the card takes: six to eight
+// characters, padded with FF to eight bytes; digits, by the standard.
+func (a *piv) sound(value []byte) bool {
+	plain := bytes.TrimRight(value, "\xFF")
+	if len(value) != pivPINLength || len(plain) < pivPINLeast {
+		return false
+	}
+	return !bytes.Contains(plain, []byte{0xFF}) && (a.profile.piv.yubico() || digits(plain))
+}
+
+func digits(value []byte) bool {
+	for _, b := range value {
+		if b < '0' || b > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// verify is VERIFY, section 3.2.1.
+func (a *piv) verify(c iso7816.Command) iso7816.Status {
+	p := &a.state.PIN
+	switch {
+	case c.P2 != pivApplicationPIN:
+		return iso7816.StatusReferenceNotFound
+	case c.P1 == 0xFF && !a.profile.piv.yubico():
+		if len(c.Data) != 0 {
+			return iso7816.StatusWrongData
+		}
+		a.pinVerified = false
+		return iso7816.StatusOK
+	case c.P1 != 0:
+		return iso7816.StatusWrongP1P2
+	case len(c.Data) == 0 && a.pinVerified:
+		return iso7816.StatusOK
+	case len(c.Data) == 0 && p.Tries == 0:
+		return iso7816.StatusPINBlocked
+	case len(c.Data) == 0:
+		return triesLeft(p.Tries)
+	case !a.sound(c.Data):
+		return iso7816.StatusWrongData
+	}
+	a.pinVerified = false
+	status := a.compare(p, c.Data)
+	a.pinVerified = status == iso7816.StatusOK
+	a.pinFresh = a.pinVerified
+	return status
+}
+
+// changeReferenceData is CHANGE REFERENCE DATA, section 3.2.2.
+func (a *piv) changeReferenceData(c iso7816.Command) iso7816.Status {
+	p := &a.state.PIN
+	switch {
+	case c.P1 != 0:
+		return iso7816.StatusWrongP1P2
+	case c.P2 == pivPUK:
+		p = &a.state.PUK
+	case c.P2 != pivApplicationPIN:
+		return iso7816.StatusReferenceNotFound
+	}
+	if len(c.Data) != 2*pivPINLength || !a.soundFor(c.P2, c.Data[pivPINLength:]) {
+		return iso7816.StatusWrongData
+	}
+	status := a.compare(p, c.Data[:pivPINLength])
+	if c.P2 == pivApplicationPIN {
+		a.pinVerified = status == iso7816.StatusOK
+	}
+	if status != iso7816.StatusOK {
+		return status
+	}
+	return a.replace(p, c.Data[pivPINLength:])
+}
+
+// soundFor is the form of what is set: a PUK has eight bytes by the standard,
+// and may hold any.
+func (a *piv) soundFor(reference byte, value []byte) bool {
+	if reference == pivPUK && !a.profile.piv.yubico() {
+		return len(value) == pivPINLength
+	}
+	return a.sound(value)
+}
+
+// resetRetryCounter is RESET RETRY COUNTER, section 3.2.3: a new PIN by the PUK.
+func (a *piv) resetRetryCounter(c iso7816.Command) iso7816.Status {
+	switch {
+	case c.P1 != 0:
+		return iso7816.StatusWrongP1P2
+	case c.P2 != pivApplicationPIN:
+		return iso7816.StatusReferenceNotFound
+	case len(c.Data) != 2*pivPINLength || !a.sound(c.Data[pivPINLength:]):
+		return iso7816.StatusWrongData
+	}
+	if status := a.compare(&a.state.PUK, c.Data[:pivPINLength]); status != iso7816.StatusOK {
+		return status
+	}
+	a.pinVerified = false
+	return a.replace(&a.state.PIN, c.Data[pivPINLength:])
+}
+
+// replace sets a new value with all its tries.
+func (a *piv) replace(p *pivPIN, value []byte) iso7816.Status {
+	fresh, err := newReferenceData(a.random, value)
+	if err != nil {
+		return iso7816.StatusMemoryFailure
+	}
+	fresh.Tries = p.Total
+	p.referenceData = fresh
+	return a.save()
+}
+
+// setRetries is Yubico's SET PIN RETRIES: both counts, and both PINs are those
+// of the factory again.
+func (a *piv) setRetries(c iso7816.Command) iso7816.Status {
+	switch {
+	case !a.managed || !a.pinVerified:
+		return iso7816.StatusSecurityNotSatisfied
+	case c.P1 == 0 || c.P2 == 0 || len(c.Data) != 0:
+		return iso7816.StatusWrongData
+	}
+	pin, err := a.newPIN(pivFactoryPIN, int(c.P1))
+	if err != nil {
+		return iso7816.StatusMemoryFailure
+	}
+	puk, err := a.newPIN(pivFactoryPUK, int(c.P2))
+	if err != nil {
+		return iso7816.StatusMemoryFailure
+	}
+	a.state.PIN, a.state.PUK = pin, puk
+	a.pinVerified = false
+	return a.save()
+}
+
+// reset is Yubico's RESET, of a card whose PIN and PUK are both blocked.
+func (a *piv) reset(c iso7816.Command) iso7816.Status {
+	switch {
+	case c.P1 != 0 || c.P2 != 0:
+		return iso7816.StatusWrongP1P2
+	case a.state.PIN.Tries > 0 || a.state.PUK.Tries > 0:
+		return iso7816.StatusConditionsNotSatisfied
+	}
+	if err := a.initial(); err != nil {
+		return iso7816.StatusMemoryFailure
+	}
+	a.deselect()
+	return a.save()
+}
