@@ -228,7 +228,7 @@ func profiles() []profile {
 		quirk("button-not-pressed", "nobody presses the button where a user interaction flag asks for it", func(p *profile) {
 			p.nobodyAtCard = true
 		}),
-		quirk("isoapplet-1.0", "IsoApplet (PKCS#15) with API version 1.0, on which OpenSC 0.23 cannot generate keys", func(p *profile) {
+		quirk("isoapplet-1.0", "IsoApplet (PKCS#15) with API version 1.0, on which not every OpenSC can generate keys", func(p *profile) {
 			p.isoApplet1 = true
 			p.chaining = false
 		}),

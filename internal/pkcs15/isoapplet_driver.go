@@ -51,7 +51,7 @@ func (d isoApplet) usable(ctx context.Context) error {
 	}
 	return problem.New(problem.NotSupported, "this version of OpenSC cannot generate keys on this IsoApplet").
 		Because("The applet uses version %d.%d of its protocol; OpenSC takes it for an older one.", d.native.major, d.native.minor).
-		Advise(advice.Say("Install OpenSC 0.24 or later, then run the command again."))
+		Advise(advice.Say("Install a newer OpenSC, then run the command again."))
 }
 
 func (d isoApplet) checkAlgorithm(_ context.Context, algorithm string) error {

@@ -3,6 +3,7 @@ package pkcs15
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,5 +121,19 @@ func TestASecretWithAZeroByte(t *testing.T) {
 	_, err := program(t, "").run(t.Context(), call{program: "pkcs15-init", secrets: []handover{{"--pin", secret.New([]byte("12\x0034"))}}})
 	if !problem.Is(err, problem.Usage) || strings.Contains(err.Error(), "12") {
 		t.Error(err)
+	}
+}
+
+// What cannot be asked of OpenSC stands in the code and in two documents.
+func TestDocumentsNameTheFirstVersion(t *testing.T) {
+	want := fmt.Sprintf("OpenSC %d.%d or later", leastMajor, leastMinor)
+	for _, name := range []string{"../../README.md", "../../docs/pkcs15.md"} {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(content), want) {
+			t.Errorf("%s does not say %q", name, want)
+		}
 	}
 }

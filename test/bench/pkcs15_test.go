@@ -103,7 +103,8 @@ func TestPKCS15RoundTrips(t *testing.T) {
 	}
 
 	var table table
-	table.row("job on a PKCS#15 card", "at most", "cardctl", "OpenSC 0.23")
+	d := stack.NewDesk(t)
+	table.row("job on a PKCS#15 card", "at most", "cardctl", versioned(t, d, "OpenSC", "opensc-tool", "--info"))
 	way, peer := stack.Count{}, stack.Count{}
 	for i, job := range pkcs15Jobs {
 		table.row(job, "–", cell(ours[i]), cell(theirs[i]))

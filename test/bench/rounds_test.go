@@ -49,7 +49,9 @@ func TestRoundTrips(t *testing.T) {
 	}
 
 	var table table
-	table.row("job", "at most", "cardctl, P-256", "cardctl, RSA 2048", "OpenSC 0.23, RSA 2048", "GnuPG 2.2, RSA 2048")
+	d := stack.NewDesk(t)
+	table.row("job", "at most", "cardctl, P-256", "cardctl, RSA 2048",
+		versioned(t, d, "OpenSC", "opensc-tool", "--info")+", RSA 2048", versioned(t, d, "GnuPG", "gpgconf", "--version")+", RSA 2048")
 	for i, ours := range curve {
 		limit := "–"
 		if ours.limit != 0 {

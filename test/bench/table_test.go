@@ -5,15 +5,30 @@ package bench
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/cardctl/cardctl/test/stack"
 )
 
 // table is a table in Markdown.
 type table struct {
 	rows [][]string
 	note string // below it
+}
+
+var number = regexp.MustCompile(`\d+\.\d+`)
+
+// versioned is a name with the version that a program of it prints first.
+func versioned(t *testing.T, d *stack.Desk, name, program string, args ...string) string {
+	t.Helper()
+	version := number.FindString(d.Run(program, args...))
+	if version == "" {
+		t.Fatalf("%s does not print a version", program)
+	}
+	return name + " " + version
 }
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
