@@ -23,7 +23,7 @@ var actions = map[advice.Action]string{
 	advice.ShowCard: "info", advice.ListReaders: "list-readers", advice.ListTokens: "list-tokens", advice.Diagnose: "doctor",
 	advice.Initialise: "init", advice.SetPIN: "set-pin", advice.UnblockPIN: "unblock-pin", advice.GenerateKey: "gen-key",
 	advice.CreateRequest: "gen-csr", advice.ImportCertificate: "import-cert",
-	advice.ListApplets: "applet list", advice.SetCardKeys: "applet set-keys",
+	advice.ListApplets: "applet list", advice.SetCardKeys: "applet set-keys", advice.UnlockCard: "applet state unlock-card",
 	advice.ListSimulated: "sim list", advice.AttachSimulated: "sim attach",
 }
 
@@ -31,7 +31,7 @@ var actions = map[advice.Action]string{
 var offCards = []advice.Action{advice.ListReaders, advice.ListTokens, advice.Diagnose, advice.ListSimulated, advice.AttachSimulated}
 
 // ofCards are the flags that name a card, or open it, to every command about it.
-var ofCards = []string{"reader", "serial", "card-keys", "isd", "key-version", "diversification"}
+var ofCards = []string{"reader", "serial", "card-keys", "isd", "key-version", "diversification", "accept-random-challenge"}
 
 // worded is advice as a command that can be typed, or as a sentence. Words that
 // may not be repeated become their places. It is empty where the command that was

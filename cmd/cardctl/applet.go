@@ -20,8 +20,8 @@ func newAppletCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "applet",
 		Short: "Manage the applets of a Java card (GlobalPlatform)",
-		Long: `Inspect applet files, list what is on a Java card, install and delete applets,
-and replace the card keys.
+		Long: `Inspect applet files, list what is on a Java card, install, personalise, lock
+and delete applets, manage security domains, and replace the card keys.
 
 The card requires its card keys. --card-keys names their source, which holds one
 key or ENC:MAC:DEK in hexadecimal. --card-keys default means the test keys of
@@ -38,6 +38,7 @@ cardctl tries no more keys on that card unless you add --retry-keys.`,
 	cmd.AddCommand(
 		newAppletListCmd(env), newAppletInspectCmd(env), newAppletInstallCmd(env),
 		newAppletDeleteCmd(env), newAppletSetKeysCmd(env), newAppletScriptCmd(env),
+		newAppletStateCmd(env), newAppletDomainCmd(env), newAppletStoreDataCmd(env),
 	)
 	return cmd
 }
@@ -50,6 +51,7 @@ type domainFlags struct {
 	diversification      string
 	level                string
 	retryKeys            bool
+	anyChallenge         bool
 	secrets              secretFlags
 }
 
@@ -68,6 +70,7 @@ func (f *domainFlags) add(flags *pflag.FlagSet) {
 
 func (f *domainFlags) addRetry(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.retryKeys, "retry-keys", false, "try keys even though some have failed on this card")
+	flags.BoolVar(&f.anyChallenge, "accept-random-challenge", false, "accept an SCP03 card challenge that is not the computed one")
 }
 
 // addKeys makes a flag for card keys, which can be those that everybody knows.
@@ -82,6 +85,7 @@ func (f *domainFlags) wish() applet.DomainWish {
 	return applet.DomainWish{
 		ISD: f.isd, KeyVersion: f.keyVersion, KeyIndex: f.keyIndex, Diversification: f.diversification, Level: f.level,
 		DefaultKeys: f.secrets.sources[secret.CardKeys].NamesWellKnown(), RetryKeys: f.retryKeys,
+		AcceptRandomChallenge: f.anyChallenge,
 	}
 }
 

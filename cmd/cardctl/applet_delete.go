@@ -17,16 +17,27 @@ type appletDeleteOptions struct {
 func newAppletDeleteCmd(env *session) *cobra.Command {
 	var o appletDeleteOptions
 	cmd := &cobra.Command{
-		Use:   "delete AID",
-		Short: "Delete an application or a package from a Java card",
+		Use:   "delete [AID]",
+		Short: "Delete an application, a package or card keys from a Java card",
 		Long: `Delete an application and its data from a Java card, or delete a package. If
 applets were installed from the package, it is deleted only with --with-applets,
-which deletes them too.`,
+which deletes them too.
+
+Without AID, delete the card keys of the version that --key-version names. The
+keys that open the card are never deleted.`,
 		Example: `  cardctl applet delete F276A288BCFBA69D34F31001 --card-keys default
   cardctl applet delete F276A288BCFBA69D34F310 --with-applets --yes \
-      --card-keys file:card.keys`,
-		Args: oneArg("the AID of an application or a package, from cardctl applet list"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runAppletDelete(cmd.Context(), env, &o, args[0]) },
+      --card-keys file:card.keys
+  cardctl applet delete --key-version 5 --card-keys default`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && cmd.Flags().Changed("key-version") {
+				return nil
+			}
+			return oneArg("the AID of an application or a package, from cardctl applet list")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runAppletDelete(cmd.Context(), env, &o, first(args))
+		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.withApplets, "with-applets", false, "also delete everything installed from the package")
@@ -50,5 +61,8 @@ func runAppletDelete(ctx context.Context, env *session, o *appletDeleteOptions, 
 	return env.result("AppletDeleted", report, func(s *output.Sheet) {
 		s.Heading("Deleted from the card in " + report.Reader)
 		s.Field("deleted", applet.Join(report.Deleted))
+		if report.KeyVersion != 0 {
+			s.Field("card keys", "version "+decimal(int(report.KeyVersion)))
+		}
 	})
 }

@@ -6,8 +6,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
 )
 
 type appletInstallOptions struct {
@@ -18,7 +20,7 @@ type appletInstallOptions struct {
 func newAppletInstallCmd(env *session) *cobra.Command {
 	var o appletInstallOptions
 	cmd := &cobra.Command{
-		Use:   "install FILE",
+		Use:   "install [FILE]",
 		Short: "Install an applet from a CAP or IJC file",
 		Long: `Load the package in a CAP or IJC file onto the card, install its applets, and
 check that the card lists them. Before changing anything, cardctl checks the
@@ -33,25 +35,38 @@ and data in it are lost, even if the card then refuses the new package.
 
 A file with several applets needs --applet for each one to install. To install
 them under other AIDs than those in the file, repeat --instance in the same
-order.`,
+order. With --package instead of FILE, cardctl installs another instance of an
+applet in a package that is already on the card.`,
 		Example: `  cardctl applet install IsoApplet.cap --card-keys default
   cardctl applet install SmartPGP.cap --card-keys file:card.keys \
       --instance D276000124010304AFAF000000000000
   cardctl applet install Wallet.cap --card-keys file:card.keys \
-      --replace --dry-run`,
-		Args: oneArg("the CAP or IJC file"),
+      --replace --dry-run
+  cardctl applet install --package F276A288BCFBA69D34F310 \
+      --applet F276A288BCFBA69D34F31001 --instance F276A288BCFBA69D34F31002 \
+      --card-keys default`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && o.Package != "" {
+				return nil
+			}
+			return oneArg("the CAP or IJC file")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runAppletInstall(cmd.Context(), env, &o, args[0])
+			return runAppletInstall(cmd.Context(), env, &o, first(args))
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVar(&o.Applets, "applet", nil, "`AID` of an applet in the file")
 	flags.StringSliceVar(&o.Instances, "instance", nil, "`AID` of the installed applet (default: the one in the file)")
-	flags.StringVar(&o.Parameters, "parameters", "", "the applet's own install parameters, in `hex`")
+	flags.StringVar(&o.Package, "package", "", "`AID` of a package on the card, instead of a file")
+	flags.StringVar(&o.Parameters, "parameters", "", "the applet's own install parameters (the value of C9), in `hex`")
+	flags.StringVar(&o.Raw, "raw-parameters", "", "the whole install parameters field, in `hex`")
 	flags.StringVar(&o.Privileges, "privileges", "", "`names` of the applet's privileges, such as default-selected,card-lock")
 	flags.StringVar(&o.Memory, "memory", "", "memory `limits` in bytes: code=N,data=N,volatile=N")
 	flags.StringVar(&o.LoadHash, "load-hash", "", "send the `hash` of the load file: sha1 or sha256 (no value: the one that suits the card)")
 	flags.Lookup("load-hash").NoOptDefVal = "auto"
+	flags.Uint16Var(&o.BlockSize, "block-size", 0, "most `bytes` of data per LOAD command, 48 to 65535 (default: as many as fit)")
+	flags.BoolVar(&o.LoadOnly, "load-only", false, "load the package and install nothing from it")
 	flags.BoolVar(&o.Replace, "replace", false, "first delete the package and everything installed from it")
 	flags.BoolVar(&o.DryRun, "dry-run", false, "check everything, including the card, and change nothing")
 	o.domain.add(flags)
@@ -69,8 +84,13 @@ func runAppletInstall(ctx context.Context, env *session, o *appletInstallOptions
 	if err != nil {
 		return err
 	}
-	if options.File, err = readApplet(ctx, env, path); err != nil {
-		return err
+	if options.Package != nil && path != "" {
+		return problem.New(problem.Usage, "a file and --package cannot be combined").Advise(advice.Repeat().Without(advice.Package))
+	}
+	if path != "" {
+		if options.File, err = readApplet(ctx, env, path); err != nil {
+			return err
+		}
 	}
 	options.Progress = env.loading
 	plan, err := applet.Install(ctx, env.desk(), access, options)
@@ -91,8 +111,13 @@ func (env *session) loading(p applet.Progress) {
 
 func planText(s *output.Sheet, p *applet.Plan) {
 	done := "Installed the package "
-	if p.DryRun {
+	switch {
+	case p.DryRun:
 		done = "Ready to install the package "
+	case p.LoadOnly:
+		done = "Loaded the package "
+	case p.LoadSize == 0:
+		done = "Installed from the package "
 	}
 	s.Heading(done + packageText(p.Package) + " in " + p.Reader)
 	for _, i := range p.Instances {
@@ -107,7 +132,9 @@ func planText(s *output.Sheet, p *applet.Plan) {
 	}
 	s.Field(replaced, applet.Join(p.Deletes))
 	s.Field("belongs to", p.Domain.String())
-	s.Field("size", fmt.Sprintf("%d bytes in %d blocks", p.LoadSize, p.Blocks))
+	if p.LoadSize > 0 {
+		s.Field("size", fmt.Sprintf("%d bytes in %d blocks", p.LoadSize, p.Blocks))
+	}
 	if p.Memory != nil {
 		s.Field("free", p.Memory.String())
 	}

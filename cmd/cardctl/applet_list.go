@@ -19,13 +19,13 @@ func newAppletListCmd(env *session) *cobra.Command {
 life cycle states and privileges.`,
 		Example: "  cardctl applet list --card-keys default\n  cardctl applet list --card-keys file:card.keys -o json",
 		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runAppletList(cmd.Context(), env, &f) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runAppletList(cmd.Context(), env, &f, listingText) },
 	}
 	f.add(cmd.Flags())
 	return cmd
 }
 
-func runAppletList(ctx context.Context, env *session, f *domainFlags) error {
+func runAppletList(ctx context.Context, env *session, f *domainFlags, text func(*output.Sheet, *applet.Listing)) error {
 	wanted, err := f.wish().Parse()
 	if err != nil {
 		return err
@@ -38,7 +38,7 @@ func runAppletList(ctx context.Context, env *session, f *domainFlags) error {
 	if err != nil {
 		return err
 	}
-	return env.result("AppletList", listing, func(s *output.Sheet) { listingText(s, listing) })
+	return env.result("AppletList", listing, func(s *output.Sheet) { text(s, listing) })
 }
 
 func listingText(s *output.Sheet, l *applet.Listing) {
@@ -65,8 +65,20 @@ func listingText(s *output.Sheet, l *applet.Listing) {
 			s.Field("belongs to", i.Domain.String())
 		}
 	}
+	if cutOff(s, l) {
+		return
+	}
 	if len(l.Applications)+len(l.Packages) == 0 {
 		s.Gap()
 		s.Heading("No applications, no packages")
 	}
+}
+
+// cutOff says that the card does not list everything.
+func cutOff(s *output.Sheet, l *applet.Listing) bool {
+	if l.Incomplete {
+		s.Gap()
+		s.Heading("The card's list is cut off: more may be on the card")
+	}
+	return l.Incomplete
 }

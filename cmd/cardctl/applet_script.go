@@ -15,7 +15,7 @@ import (
 
 func newAppletScriptCmd(env *session) *cobra.Command {
 	var f domainFlags
-	var withApplets bool
+	var o applet.ScriptOptions
 	cmd := &cobra.Command{
 		Use:   "script FILE",
 		Short: "Run a GPShell script",
@@ -29,6 +29,9 @@ environment variable.
 If the script deletes something or replaces card keys, cardctl asks you to
 confirm.
 
+The commands reach the card as GPShell sends them. A refused send_apdu, delete
+or delete_key does not end the script, unless you add --stop-on-error.
+
 Unlike GPShell, delete does not delete a package that applets were installed
 from, unless you add --with-applets. If the card's security domain has a
 different well-known AID from the one in the script, cardctl selects it anyway
@@ -38,10 +41,11 @@ and reports that. The commands are:
 		Example: "  cardctl applet script install.gpsh\n  cardctl applet script list.gpsh --reader sim:desk",
 		Args:    oneArg("the GPShell script, or - for stdin"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runAppletScript(cmd.Context(), env, &f, withApplets, args[0])
+			return runAppletScript(cmd.Context(), env, &f, o, args[0])
 		},
 	}
-	cmd.Flags().BoolVar(&withApplets, "with-applets", false, "with a package, also delete everything installed from it")
+	cmd.Flags().BoolVar(&o.WithApplets, "with-applets", false, "with a package, also delete everything installed from it")
+	cmd.Flags().BoolVar(&o.StopOnError, "stop-on-error", false, "end the script at any command that the card refuses")
 	f.addRetry(cmd.Flags())
 	return cmd
 }
@@ -68,12 +72,12 @@ type scriptCommand struct {
 	Output  []string `json:"output"`
 }
 
-func runAppletScript(ctx context.Context, env *session, f *domainFlags, withApplets bool, file string) error {
+func runAppletScript(ctx context.Context, env *session, f *domainFlags, options applet.ScriptOptions, file string) error {
 	text, err := env.readFile(ctx, file, applet.MaxScript)
 	if err != nil {
 		return err
 	}
-	options := applet.ScriptOptions{WithApplets: withApplets, RetryKeys: f.retryKeys}
+	options.RetryKeys, options.AcceptRandomChallenge = f.retryKeys, f.anyChallenge
 	if options.Script, err = applet.ParseScript(text, env.Getenv); err != nil {
 		return about(err, file)
 	}

@@ -13,11 +13,8 @@ import (
 )
 
 type appletSetKeysOptions struct {
-	domain     domainFlags
-	generate   bool
-	newVersion uint8
-	add        bool
-	keysFile   string
+	applet.NewKeysWish
+	domain domainFlags
 }
 
 // maxKeyVersion is the greatest version that keys can be given.
@@ -31,7 +28,12 @@ func newAppletSetKeysCmd(env *session) *cobra.Command {
 		Long: `Replace the card keys of a Java card with those of --new-card-keys, or with
 random ones (--generate). cardctl writes them to FILE, readable only by you,
 before it changes the card. It reports success only after the card has proved
-that it has the new keys. FILE is kept unless the card refused the keys.
+that it has the new keys. FILE is kept unless the card refused the keys and
+proves that it has the old ones.
+
+With --diversification, the keys of --new-card-keys are master keys: cardctl
+derives those of this card and writes them to FILE. The current keys can be
+derived by the same method, or given as they are.
 
 Afterwards, FILE opens the card: --card-keys file:FILE. If you lose FILE, you
 lose control of the card.`,
@@ -43,11 +45,12 @@ lose control of the card.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runAppletSetKeys(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.keysFile, "keys-file", "", "new `file` for the new keys")
-	flags.BoolVar(&o.generate, "generate", false, "generate random keys")
+	flags.StringVar(&o.File, "keys-file", "", "new `file` for the new keys")
+	flags.BoolVar(&o.Generate, "generate", false, "generate random keys")
 	o.domain.secrets.addKeys(flags, secret.NewCardKeys, "new card keys")
-	flags.Uint8Var(&o.newVersion, "new-key-version", 0, "`version` of the new keys, 1 to 127 (default: that of the old keys)")
-	flags.BoolVar(&o.add, "add", false, "keep the old keys on the card next to the new ones")
+	flags.Uint8Var(&o.Version, "new-key-version", 0, "`version` of the new keys, 1 to 127 (default: that of the old keys)")
+	flags.StringVar(&o.Type, "type", "", "`type` of the new keys: aes, des (default: that of the secure channel)")
+	flags.BoolVar(&o.Add, "add", false, "keep the old keys on the card next to the new ones")
 	o.domain.add(flags)
 	_ = cmd.MarkFlagRequired("keys-file")
 	cmd.MarkFlagsMutuallyExclusive("generate", string(secret.NewCardKeys))
@@ -55,10 +58,11 @@ lose control of the card.`,
 }
 
 func runAppletSetKeys(ctx context.Context, env *session, o *appletSetKeysOptions) error {
-	if o.newVersion > maxKeyVersion {
-		return problem.New(problem.Usage, "--new-key-version %d is out of range", o.newVersion).Because("Card keys have a version from 1 to %d.", maxKeyVersion)
+	if o.Version > maxKeyVersion {
+		return problem.New(problem.Usage, "--new-key-version %d is out of range", o.Version).Because("Card keys have a version from 1 to %d.", maxKeyVersion)
 	}
-	domain, err := o.domain.wish().Parse()
+	o.Domain, o.NewDefault = o.domain.wish(), o.domain.secrets.sources[secret.NewCardKeys].NamesWellKnown()
+	options, err := o.Parse()
 	if err != nil {
 		return err
 	}
@@ -66,10 +70,7 @@ func runAppletSetKeys(ctx context.Context, env *session, o *appletSetKeysOptions
 	if err != nil {
 		return err
 	}
-	report, err := applet.SetKeys(ctx, env.desk(), access, applet.SetKeysOptions{
-		Domain: domain, Generate: o.generate, NewDefault: o.domain.secrets.sources[secret.NewCardKeys].NamesWellKnown(),
-		Version: o.newVersion, Add: o.add, File: o.keysFile,
-	})
+	report, err := applet.SetKeys(ctx, env.desk(), access, options)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ const (
 	ImportCertificate
 	ListApplets
 	SetCardKeys
+	UnlockCard
 	ListSimulated
 	AttachSimulated
 )

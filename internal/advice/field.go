@@ -52,4 +52,10 @@ const (
 	Instance      Field = "instance"
 	WithApplets   Field = "with-applets"
 	LoadHash      Field = "load-hash"
+	AnyChallenge  Field = "accept-random-challenge"
+	RawParameters Field = "raw-parameters"
+	LoadOnly      Field = "load-only"
+	Package       Field = "package"
+	Target        Field = "to"
+	BlockSize     Field = "block-size"
 )

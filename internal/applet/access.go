@@ -37,6 +37,10 @@ type Domain struct {
 
 	// RetryKeys tries keys although some failed on this card before.
 	RetryKeys bool
+
+	// AcceptRandomChallenge opens SCP03 although the card's challenge is not the
+	// one that the protocol defines.
+	AcceptRandomChallenge bool
 }
 
 // level is the security level of sessions.
@@ -77,6 +81,14 @@ func withCard(ctx context.Context, d *desk.Desk, a desk.Access, o Domain, work f
 
 // connect selects the security domain, gets the keys and opens a secure channel.
 func (c *card) connect(ctx context.Context) error {
+	if err := c.prepare(ctx); err != nil {
+		return err
+	}
+	return c.open(ctx)
+}
+
+// prepare is connect without the secure channel.
+func (c *card) prepare(ctx context.Context) error {
 	if err := c.discover(ctx); err != nil {
 		return err
 	}
@@ -86,10 +98,7 @@ func (c *card) connect(ctx context.Context) error {
 	if err := c.getKeys(ctx); err != nil {
 		return err
 	}
-	if err := c.take(ctx); err != nil {
-		return err
-	}
-	return c.open(ctx)
+	return c.take(ctx)
 }
 
 // discover selects the security domain, unless that was done before.
@@ -134,7 +143,7 @@ func unusable(err error, name secret.Name) *problem.Error {
 func (c *card) open(ctx context.Context) error {
 	return c.guard.Open(ctx, c.domain, gp.Credentials{
 		Keys: c.keys, Diversification: c.wanted.Diversification, KeyVersion: c.wanted.KeyVersion, KeyIndex: c.wanted.KeyIndex,
-		Level: c.wanted.level(), Protocol: c.wanted.Protocol,
+		Level: c.wanted.level(), Protocol: c.wanted.Protocol, AcceptRandomChallenge: c.wanted.AcceptRandomChallenge,
 	})
 }
 

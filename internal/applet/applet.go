@@ -90,6 +90,19 @@ func statusProblem(p *problem.Error, err error, what, state string) {
 	}
 	p.What = what + ": " + refused.Error()
 	why := "The card gave no other reason."
+	var known *because
+	switch {
+	case refused.Locked:
+		why = "The card is locked (life cycle state CARD_LOCKED), and refuses nearly every command until it is unlocked."
+		_ = p.Because("%s", problem.Sentences(why, state)).Advise(advice.Do(advice.UnlockCard))
+		return
+	case errors.As(err, &known):
+		_ = p.Because("%s", problem.Sentences(known.why, state)).Advise(advice.Do(advice.ListApplets))
+		return
+	case refused.Command == "DELETE" && refused.Status == iso7816.StatusConditionsNotSatisfied:
+		why = "Something on the card still needs it: applications installed from it, or packages that import it."
+		_ = p.Advise(advice.Do(advice.ListApplets))
+	}
 	switch refused.Status {
 	case iso7816.StatusNoSpace:
 		why = "The card has too little free memory."

@@ -28,6 +28,10 @@ func destroying(t *testing.T) map[string]func(reach) error {
 			_, err := r.install(t, InstallOptions{File: f, Replace: true})
 			return err
 		},
+		"state": func(r reach) error {
+			_, err := SetState(t.Context(), r.desk, r.person, StateOptions{Change: InitialiseCard})
+			return err
+		},
 		"set-keys": func(r reach) error {
 			_, err := r.setKeys(t, SetKeysOptions{Generate: true, File: filepath.Join(t.TempDir(), "keys")})
 			return err
@@ -55,7 +59,7 @@ func withSample(t *testing.T) *fakeCard {
 // changed reports whether a card was sent something that changes it, or keys.
 func (c *fakeCard) changed() bool {
 	return slices.ContainsFunc(c.log, func(s string) bool {
-		return slices.Contains([]string{"82", "D8", "E4", "E6", "E8"}, s[:2])
+		return slices.Contains([]string{"82", "D8", "E4", "E6", "E8", "F0"}, s[:2])
 	})
 }
 

@@ -17,12 +17,19 @@ type DeleteOptions struct {
 
 	// WithApplets deletes what was installed from a package with it.
 	WithApplets bool
+
+	// KeyVersion deletes the card keys of a version, 1 to 127, instead of something
+	// with an AID; 0 for not.
+	KeyVersion byte
 }
 
 // Deletion is what Delete did: what is gone, in order.
 type Deletion struct {
 	Reader  string   `json:"reader"`
 	Deleted []gp.AID `json:"deleted"`
+
+	// KeyVersion is the version of the card keys that are gone, 0 for none.
+	KeyVersion byte `json:"keyVersion,omitempty"`
 }
 
 // Delete removes an application, or a package, from the card that is meant. Nothing goes that was not
@@ -30,12 +37,22 @@ type Deletion struct {
 // not have what was deleted.
 func Delete(ctx context.Context, d *desk.Desk, a desk.Access, o DeleteOptions) (*Deletion, error) {
 	const what = "applet delete"
-	if err := o.AID.Check(); err != nil {
-		return nil, problem.Wrap(problem.Usage, err, what)
+	if o.KeyVersion == 0 {
+		if err := o.AID.Check(); err != nil {
+			return nil, problem.Wrap(problem.Usage, err, what)
+		}
 	}
 	done := &Deletion{Deleted: []gp.AID{}}
 	return done, withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) error {
 		done.Reader = c.at.Place
+		if o.KeyVersion != 0 {
+			w := &keyDeletion{card: c, version: o.KeyVersion, state: unchanged}
+			err := w.run(ctx)
+			if err == nil {
+				done.KeyVersion = o.KeyVersion
+			}
+			return explain(err, what, w.state)
+		}
 		w := &deletion{card: c, o: o, done: done, state: unchanged}
 		return explain(w.run(ctx), what, w.state)
 	})
@@ -77,11 +94,16 @@ func (w *deletion) run(ctx context.Context) error {
 // look reads what is on the card, finds what has to be deleted, and words the
 // question.
 func (w *deletion) look(ctx context.Context) (_ wording, err error) {
-	if w.applications, err = w.domain.Status(ctx, gp.Application, nil); err != nil {
+	if err := w.readApplications(ctx, w.domain); err != nil {
 		return nil, err
 	}
-	if w.files, err = w.domain.Status(ctx, gp.LoadFile, nil); err != nil {
+	if err := w.readFiles(ctx, w.domain); err != nil {
 		return nil, err
+	}
+	if w.cut {
+		if err := w.lookUp(ctx, w.domain, w.o.AID); err != nil {
+			return nil, err
+		}
 	}
 	if w.victims, w.related, err = w.choose(); err != nil {
 		return nil, err
@@ -90,8 +112,12 @@ func (w *deletion) look(ctx context.Context) (_ wording, err error) {
 	if w.related {
 		what = fmt.Sprintf("the package %s and everything installed from it", w.o.AID)
 	}
+	lost := "The keys and data in it will be lost."
+	if w.cut {
+		lost += " The card's list of its contents is cut off."
+	}
 	return func(card string) advice.Question {
-		return advice.Question{Deed: "Delete " + what + " from", Subject: card, Lost: "The keys and data in it will be lost."}
+		return advice.Question{Deed: "Delete " + what + " from", Subject: card, Lost: lost}
 	}, nil
 }
 
@@ -114,6 +140,9 @@ func (w *deletion) choose() (victims []gp.AID, related bool, err error) {
 	if find(w.applications, w.o.AID) != nil {
 		return []gp.AID{w.o.AID}, false, nil
 	}
+	if find(w.files, w.o.AID) == nil && w.cut {
+		return []gp.AID{w.o.AID}, w.o.WithApplets, nil // the card decides whether it has that
+	}
 	if find(w.files, w.o.AID) == nil {
 		return nil, false, problem.New(problem.NotFound, "the card has no application or package %s", w.o.AID).
 			Advise(advice.Do(advice.ListApplets))
@@ -132,7 +161,7 @@ func (w *deletion) choose() (victims []gp.AID, related bool, err error) {
 
 // verify reads back that it is gone.
 func (w *deletion) verify(ctx context.Context) error {
-	entries, err := w.domain.Status(ctx, w.kindOf(w.o.AID), w.o.AID)
+	entries, err := w.read(ctx, w.domain, w.kindOf(w.o.AID), w.o.AID)
 	if err == nil && find(entries, w.o.AID) != nil {
 		err = problem.New(problem.Failed, "the card confirmed the deletion and still has %s", w.o.AID).Advise(advice.Do(advice.ListApplets))
 	}

@@ -35,6 +35,11 @@ type fakeCard struct {
 	imported bool // has packages that others import
 	careless bool // finds out late that a package is there already
 	twin     byte // the serial in the key diversification data, 0 for its own
+	number   byte // of the card image number; 0 for a card without
+	cutOff   int  // bytes at the end of a list that it leaves out
+	details  int  // the version of Java Card that it says it has
+	locked   bool // CARD_LOCKED
+	state    byte // of the card
 	longest  int  // of the command data it takes, 0 for any
 	asleep   bool // makes no application selectable
 
@@ -66,7 +71,7 @@ type fakeApp struct {
 func newFakeCard(t *testing.T) *fakeCard {
 	key := gp.DefaultKeySet().Text().Reveal()[:32]
 	k := unhex(t, string(key))
-	return &fakeCard{t: t, keys: [3][]byte{k, k, k}, version: 0xFF, serial: 1, memory: 50000, pulled: -1, refuse: map[byte]uint16{}}
+	return &fakeCard{t: t, keys: [3][]byte{k, k, k}, version: 0xFF, serial: 1, memory: 50000, pulled: -1, state: 0x01, refuse: map[byte]uint16{}}
 }
 
 func (c *fakeCard) Transmit(_ context.Context, apdu []byte) ([]byte, error) {
@@ -96,7 +101,11 @@ func (c *fakeCard) process(cmd iso7816.Command) ([]byte, uint16) {
 		if c.silent {
 			oid = nil
 		}
-		return iso7816.AppendTLV(nil, 0x6F, iso7816.AppendTLV(fci, 0xA5, oid)), 0x9000
+		answer := iso7816.AppendTLV(nil, 0x6F, iso7816.AppendTLV(fci, 0xA5, oid))
+		if c.locked {
+			return answer, 0x6283
+		}
+		return answer, 0x9000
 	case 0xCA:
 		return c.get(iso7816.Tag(cmd.P1)<<8 | iso7816.Tag(cmd.P2))
 	case 0x50:
@@ -113,6 +122,9 @@ func (c *fakeCard) process(cmd iso7816.Command) ([]byte, uint16) {
 		return nil, 0x6982
 	}
 	cmd.Data = cmd.Data[:len(cmd.Data)-8]
+	if c.locked && cmd.INS != 0xF2 && cmd.INS != 0xF0 {
+		return nil, 0x6985
+	}
 	switch cmd.INS {
 	case 0xF2:
 		return c.status(cmd)
@@ -124,6 +136,9 @@ func (c *fakeCard) process(cmd iso7816.Command) ([]byte, uint16) {
 		return []byte{0}, c.remove(cmd)
 	case 0xD8:
 		return c.putKey(cmd)
+	case 0xF0:
+		c.state = cmd.P2
+		return nil, 0x9000
 	}
 	return nil, 0x6D00
 }
@@ -135,10 +150,21 @@ func (c *fakeCard) get(tag iso7816.Tag) ([]byte, uint16) {
 	case tag == 0xFF21:
 		told := c.memory + c.boasts
 		return iso7816.AppendTLV(nil, tag, []byte{0x82, 0x03, byte(told >> 16), byte(told >> 8), byte(told)}), 0x9000
+	case tag == 0x45 && c.number != 0:
+		return []byte{0x45, 0x02, c.number, 0x01}, 0x9000
+	case tag == 0x66 && c.details != 0:
+		return c.cardData(), 0x9000
 	case tag == 0xE0:
 		return []byte{0xE0, 0x06, 0xC0, 0x04, 0x01, c.version, 0x80, 0x10}, 0x9000
 	}
 	return nil, 0x6A88
+}
+
+// cardData says what the card speaks, and which Java Card it has.
+func (c *fakeCard) cardData() []byte {
+	data := iso7816.AppendTLV(nil, 0x64, unhex(c.t, "06 09 2A864886FC6B040215"))
+	data = iso7816.AppendTLV(data, 0x66, append(unhex(c.t, "06 0A 2B060104012A026E01"), byte(c.details)))
+	return iso7816.AppendTLV(nil, 0x66, iso7816.AppendTLV(nil, 0x73, data))
 }
 
 func (c *fakeCard) challenge() []byte { return []byte{0, c.sequence, 1, 2, 3, 4, 5, 6} }
@@ -188,7 +214,7 @@ func (c *fakeCard) status(cmd iso7816.Command) ([]byte, uint16) {
 	}
 	switch cmd.P1 {
 	case 0x80:
-		add(unhex(c.t, "A000000151000000"), 0x01, 0xC5, 0x03, 0x9E, 0xFE, 0x80)
+		add(unhex(c.t, "A000000151000000"), c.state, 0xC5, 0x03, 0x9E, 0xFE, 0x80)
 	case 0x40:
 		for _, a := range c.apps {
 			more := iso7816.AppendTLV(nil, 0xC5, append(a.privileges, make([]byte, 3-len(a.privileges))...))
@@ -205,6 +231,9 @@ func (c *fakeCard) status(cmd iso7816.Command) ([]byte, uint16) {
 	}
 	if list == nil {
 		return nil, 0x6A88
+	}
+	if c.cutOff > 0 && len(filter) == 0 {
+		list = list[:max(0, len(list)-c.cutOff)]
 	}
 	return list, 0x9000
 }

@@ -34,10 +34,12 @@ func Install(ctx context.Context, d *desk.Desk, a desk.Access, o InstallOptions)
 	}
 	return p, withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) error {
 		p.Reader = c.at.Place
-		if p.Blocks, err = gp.FewestLoadBlocks(p.LoadSize, lengths(c.ch)[0], o.Domain.level()); err != nil {
-			return explain(err, what, "Nothing was sent to the card.")
-		}
 		w := &installation{card: c, o: &o, plan: p, state: unchanged}
+		if o.File != nil {
+			if p.Blocks, err = gp.FewestLoadBlocks(p.LoadSize, w.lengths()[0], o.Domain.level()); err != nil {
+				return explain(err, what, "Nothing was sent to the card.")
+			}
+		}
 		return explain(w.run(ctx), what, w.state)
 	})
 }
@@ -79,7 +81,7 @@ func (w *installation) run(ctx context.Context) error {
 	if err := w.clear(ctx); err != nil {
 		return err
 	}
-	err := w.signed(w.load(ctx))
+	err := w.upload(ctx)
 	if err == nil {
 		err = w.install(ctx)
 	}
@@ -129,7 +131,15 @@ func (w *installation) look(ctx context.Context) (question wording, err error) {
 // compare reads what is on the card and holds the plan against it.
 func (w *installation) compare(ctx context.Context) (err error) {
 	w.step("reading the card", 0)
-	if w.applications, err = w.domain.Status(ctx, gp.Application, nil); err != nil {
+	w.registry = registry{}
+	w.plan.Domain = w.domain.AID()
+	if err := w.fits(); err != nil {
+		return err
+	}
+	if w.o.File == nil {
+		return w.compareLoaded(ctx)
+	}
+	if err := w.readApplications(ctx, w.domain); err != nil {
 		return err
 	}
 	_, told := w.instancesOf(w.plan.Package.AID)
@@ -141,8 +151,10 @@ func (w *installation) compare(ctx context.Context) (err error) {
 	if err := w.plan.compare(&w.registry, w.o.File, w.o.Replace); err != nil {
 		return err
 	}
-	w.plan.Domain = w.domain.AID()
-	if w.plan.Blocks, err = w.domain.Session().LoadBlocks(w.plan.LoadSize, lengths(w.ch)[0]); err != nil {
+	if err := w.runs(ctx); err != nil {
+		return err
+	}
+	if w.plan.Blocks, err = w.domain.Session().LoadBlocks(w.plan.LoadSize, w.lengths()[0]); err != nil {
 		return err
 	}
 	if w.o.DryRun || len(w.plan.Deletes) > 0 || w.commandToSpare() || !w.looked && w.domain.Reads() == 0 {
@@ -153,7 +165,10 @@ func (w *installation) compare(ctx context.Context) (err error) {
 
 // lookAtFiles reads which packages are on the card.
 func (w *installation) lookAtFiles(ctx context.Context) (err error) {
-	w.files, err = w.domain.Status(ctx, gp.LoadFile, nil)
+	err = w.readFiles(ctx, w.domain)
+	if err == nil && w.cut {
+		err = w.lookUp(ctx, w.domain, w.plan.named(w.o.File)...)
+	}
 	w.looked = err == nil
 	return err
 }
@@ -183,6 +198,14 @@ func mostOf16Bits(n int) bool { return n == 0x7FFF || n == 0xFFFF }
 // nothing is installed, of several applets many, and long blocks are few.
 func (w *installation) commandToSpare() bool {
 	return len(w.plan.Instances) != 1 || lengths(w.ch)[0] > mediumBlock
+}
+
+// lengths are the lengths of LOAD command data to try.
+func (w *installation) lengths() []int {
+	if w.o.BlockSize > 0 {
+		return []int{w.o.BlockSize}
+	}
+	return lengths(w.ch)
 }
 
 // lengths are the lengths of LOAD command data to try, the greatest first.
@@ -266,10 +289,18 @@ func (w *installation) left(ctx context.Context) ([]gp.Entry, error) {
 	return append(applications, files...), err
 }
 
+// upload brings the package to the card, unless it is there.
+func (w *installation) upload(ctx context.Context) error {
+	if w.o.File == nil {
+		return nil
+	}
+	return w.o.File.refused(w.signed(w.load(ctx)))
+}
+
 // load sends the package, with the longest blocks that the card takes.
 func (w *installation) load(ctx context.Context) error {
 	var err error
-	for i, length := range lengths(w.ch) {
+	for i, length := range w.lengths() {
 		if i > 0 {
 			// A card may announce more than it takes. What it saw of
 			// the refused command is not known, so all begins anew.
@@ -312,7 +343,7 @@ func (w *installation) loadIn(ctx context.Context, length int) error {
 		return w.whyNotLoaded(ctx, err)
 	}
 	w.loaded = true
-	err = w.domain.Load(ctx, file, length, func(sent int) { w.step("loading", sent) })
+	err = w.domain.Load(ctx, file, gp.Blocks{Total: length}, func(sent int) { w.step("loading", sent) })
 	w.complete = err == nil
 	return err
 }
@@ -362,13 +393,9 @@ func (w *installation) hash(p gp.Protocol) ([]byte, error) {
 }
 
 func (w *installation) install(ctx context.Context) error {
-	memory := gp.Memory{Data: w.o.Memory.Data, Volatile: w.o.Memory.Volatile}
 	for _, i := range w.plan.Instances {
 		w.step("installing", 0)
-		err := w.domain.InstallAndMakeSelectable(ctx, gp.Instance{
-			File: w.plan.Package.AID, Module: i.Applet, AID: i.AID, Privileges: w.o.Privileges,
-			Parameters: gp.InstallParameters(w.o.Parameters, memory, nil),
-		})
+		err := w.domain.InstallAndMakeSelectable(ctx, w.o.instance(w.plan.Package.AID, i))
 		if !iso7816.Refused(err) { // what was refused is not ours to delete
 			w.installed = append(w.installed, i.AID)
 		}
@@ -388,16 +415,23 @@ func (w *installation) verify(ctx context.Context) error {
 	if len(wanted) == 0 {
 		kind, wanted = gp.LoadFile, []gp.AID{w.plan.Package.AID}
 	}
-	var filter []byte
+	var filter gp.AID
 	if len(wanted) == 1 {
 		filter = wanted[0]
 	}
-	entries, err := w.domain.Status(ctx, kind, filter)
+	now := registry{}
+	entries, err := now.read(ctx, w.domain, kind, filter)
 	if err != nil {
 		return err
 	}
 	for _, aid := range wanted {
 		e := find(entries, aid)
+		if e == nil && now.cut {
+			one, err := w.domain.Status(ctx, kind, aid)
+			if e = find(one, aid); e == nil && err != nil {
+				return err
+			}
+		}
 		if e == nil {
 			return problem.New(problem.Failed, "the card confirmed the installation and does not have %s", aid).Advise(advice.Do(advice.ListApplets))
 		}

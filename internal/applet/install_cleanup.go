@@ -19,10 +19,11 @@ const cleanUpTime = 30 * time.Second
 // not work, the state says what stayed and how to remove it.
 func (w *installation) cleanUp(ctx context.Context, cause error) error {
 	replaced := deleted(w.gone)
-	if !w.loaded {
+	left := w.brought()
+	if len(left) == 0 {
 		return cause
 	}
-	w.state = problem.Sentences(replaced, fmt.Sprintf("The package %s may be on the card.", w.plan.Package.AID))
+	w.state = problem.Sentences(replaced, fmt.Sprintf("%s may be on the card.", left))
 	if errors.Is(cause, iso7816.ErrCardRemoved) || errors.Is(cause, iso7816.ErrCardReset) {
 		return cause
 	}
@@ -31,8 +32,22 @@ func (w *installation) cleanUp(ctx context.Context, cause error) error {
 	w.step("cleaning up", 0)
 	if w.remove(ctx, cause) == nil {
 		w.state = problem.Sentences(replaced, "What was loaded was deleted again.")
+		if !w.loaded {
+			w.state = "What was installed was deleted again."
+		}
 	}
 	return w.sized(ctx, cause)
+}
+
+// brought names what this run may have put on the card; "" for nothing.
+func (w *installation) brought() string {
+	switch {
+	case w.loaded:
+		return fmt.Sprintf("The package %s", w.plan.Package.AID)
+	case len(w.installed) > 0:
+		return aids(w.installed)
+	}
+	return ""
 }
 
 // remove deletes the instances of this run, then the package. What is not
@@ -44,12 +59,16 @@ func (w *installation) remove(ctx context.Context, cause error) error {
 			return err
 		}
 	}
-	if !w.complete && !w.looked {
+	if w.loaded && !w.complete && !w.looked {
 		// A card drops what it was not sent whole. A package that is there
 		// all the same may have been there before.
 		return w.absent(ctx, w.plan.Package.AID, errors.New("the package is on the card"))
 	}
-	for _, aid := range append(append([]gp.AID{}, w.installed...), w.plan.Package.AID) {
+	mine := append([]gp.AID{}, w.installed...)
+	if w.loaded {
+		mine = append(mine, w.plan.Package.AID)
+	}
+	for _, aid := range mine {
 		_, err := w.delete(ctx, w.plan.kindOf(aid), aid, false)
 		switch iso7816.StatusOf(err) {
 		case iso7816.StatusReferenceNotFound, iso7816.StatusFileNotFound, iso7816.StatusWrongData:
@@ -65,7 +84,7 @@ func (w *installation) remove(ctx context.Context, cause error) error {
 // absent reports whether what could not be deleted is not on the card.
 func (w *installation) absent(ctx context.Context, aid gp.AID, refused error) error {
 	entries, err := w.domain.Status(ctx, w.plan.kindOf(aid), aid)
-	if err == nil && find(entries, aid) != nil {
+	if find(entries, aid) != nil {
 		return refused
 	}
 	return err

@@ -116,7 +116,7 @@ func TestInstallRefusals(t *testing.T) {
 		"the AID of its package":         {sample(), func(o *InstallOptions, _ *fakeCard) { o.Instances = []gp.AID{o.File.Package.AID} }, problem.Usage, "AID of its package"},
 		"an instance of a library":       {library, func(o *InstallOptions, _ *fakeCard) { o.Instances = []gp.AID{{1, 2, 3, 4, 5}} }, problem.Usage, "1 instance AIDs for 0 applets"},
 		"more instances than applets":    {sample(), func(o *InstallOptions, _ *fakeCard) { o.Instances = []gp.AID{{1, 2, 3, 4, 5}, {1, 2, 3, 4, 6}} }, problem.Usage, "2 instance"},
-		"too many parameters":            {sample(), func(o *InstallOptions, _ *fakeCard) { o.Parameters = make([]byte, 200) }, problem.Usage, "200 bytes"},
+		"too many parameters":            {sample(), func(o *InstallOptions, _ *fakeCard) { o.Parameters = make([]byte, 230) }, problem.Usage, "at most 247 get through"},
 		"an unknown hash":                {sample(), func(o *InstallOptions, _ *fakeCard) { o.LoadHash = "md5" }, problem.Usage, "md5"},
 		"too many blocks":                {huge, func(*InstallOptions, *fakeCard) {}, problem.Mismatch, "256 blocks"},
 		"an import that is not there":    {needs, func(*InstallOptions, *fakeCard) {}, problem.NotFound, "F00000000201"},
@@ -363,12 +363,15 @@ func TestDelete(t *testing.T) {
 }
 
 // TestGuard sees that keys which failed once are not tried again, on this card
-// and on no other, until they are insisted on and are right.
+// and on no other, until they are insisted on and are right. A card without a serial
+// of its chip is known by its image number.
 func TestGuard(t *testing.T) {
-	for _, serial := range []byte{1, 0} {
+	for _, number := range []byte{0, 9} {
 		state := t.TempDir()
 		card := newFakeCard(t)
-		card.serial = serial
+		if card.number = number; number != 0 {
+			card.serial, card.twin = 0, 3
+		}
 		wrong := strings.Repeat("11", 16)
 		if _, err := card.access(wrong, state).list(t); !problem.Is(err, problem.KeysIncorrect) {
 			t.Fatal(err)
@@ -394,6 +397,26 @@ func TestGuard(t *testing.T) {
 		if len(entries) != 0 {
 			t.Errorf("%v stays", entries)
 		}
+	}
+}
+
+// TestCardsWithoutASerialShareNoRecord: what failed on one says nothing of another
+// that looks the same, and the error says that nothing is recorded.
+func TestCardsWithoutASerialShareNoRecord(t *testing.T) {
+	state := t.TempDir()
+	first, second := newFakeCard(t), newFakeCard(t)
+	for _, card := range []*fakeCard{first, second} {
+		card.serial, card.twin = 0, 7
+	}
+	_, err := first.access(strings.Repeat("11", 16), state).list(t)
+	if !problem.Is(err, problem.KeysIncorrect) || !strings.Contains(err.Error(), "reports no serial") || strings.Contains(err.Error(), "no more keys") {
+		t.Error(err)
+	}
+	if _, err := second.access(defaultKey, state).list(t); err != nil {
+		t.Error(err)
+	}
+	if entries, _ := os.ReadDir(filepath.Join(state, "card-keys")); len(entries) != 0 {
+		t.Errorf("recorded: %v", entries)
 	}
 }
 

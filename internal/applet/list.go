@@ -37,7 +37,10 @@ type Listing struct {
 	KeyVersion byte   `json:"keyVersion"`
 
 	// State is the life cycle state of the card.
-	State        string `json:"state"`
+	State string `json:"state"`
+
+	// Incomplete says that the card cut off a list: more may be on it.
+	Incomplete   bool   `json:"incomplete,omitempty"`
 	Domains      []Item `json:"domains"`
 	Applications []Item `json:"applications"`
 	Packages     []Item `json:"packages"`
@@ -61,7 +64,8 @@ func (c *card) list(ctx context.Context) (*Listing, error) {
 		Reader: c.at.Place, Protocol: session.Protocol.String(), KeyVersion: session.KeyVersion, State: "unknown",
 		Domains: []Item{}, Applications: []Item{}, Packages: []Item{},
 	}
-	issuer, err := optional(c.domain.Status(ctx, gp.IssuerDomain, nil))
+	var r registry
+	issuer, err := optional(r.read(ctx, c.domain, gp.IssuerDomain, nil))
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +73,10 @@ func (c *card) list(ctx context.Context) (*Listing, error) {
 		l.State = e.State()
 		l.Domains = append(l.Domains, item(e))
 	}
-	applications, err := c.domain.Status(ctx, gp.Application, nil)
-	if err != nil {
+	if err := r.readApplications(ctx, c.domain); err != nil {
 		return nil, err
 	}
-	for _, e := range applications {
+	for _, e := range r.applications {
 		if e.SecurityDomain() {
 			l.Domains = append(l.Domains, item(e))
 		} else {
@@ -81,12 +84,13 @@ func (c *card) list(ctx context.Context) (*Listing, error) {
 		}
 	}
 	files, err := c.domain.Files(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, gp.ErrIncomplete) {
 		return nil, err
 	}
 	for _, e := range files {
 		l.Packages = append(l.Packages, item(e))
 	}
+	l.Incomplete = r.cut || err != nil
 	return l, nil
 }
 
@@ -109,4 +113,17 @@ func item(e gp.Entry) Item {
 		i.Version = fmt.Sprintf("%d.%d", e.Version[0], e.Version[1])
 	}
 	return i
+}
+
+// Belonging are the AIDs of what belongs to a security domain, as far as the card
+// tells.
+func (l *Listing) Belonging(domain gp.AID) (list []gp.AID) {
+	for _, items := range [][]Item{l.Domains, l.Applications, l.Packages} {
+		for _, i := range items {
+			if i.Domain.Equal(domain) && !i.AID.Equal(domain) {
+				list = append(list, i.AID)
+			}
+		}
+	}
+	return list
 }

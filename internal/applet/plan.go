@@ -8,6 +8,7 @@ import (
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/family/javacard"
 	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -21,10 +22,23 @@ type InstallOptions struct {
 	// their applet. No applet means the only one of the file.
 	Applets, Instances []gp.AID
 
-	// Parameters are the applet's own install parameters.
-	Parameters []byte
-	Privileges gp.Privileges
-	Memory     gp.Memory
+	// Package is a package on the card, to install a further instance of one of its
+	// applets. There is no File then.
+	Package gp.AID
+
+	// LoadOnly loads the file and installs nothing from it.
+	LoadOnly bool
+
+	// Parameters are the applet's own install parameters, and RawParameters the
+	// whole install parameters field, in the place of those and of the memory
+	// limits; nil for not.
+	Parameters, RawParameters []byte
+	Privileges                gp.Privileges
+	Memory                    gp.Memory
+
+	// BlockSize is how many bytes of data a LOAD command has at most, with its MAC;
+	// 0 for as many as the card takes.
+	BlockSize int
 
 	// LoadHash is "sha1" or "sha256" to send the hash of the load file, or
 	// "auto" for the one that the card's protocol is used with; "" for none.
@@ -57,6 +71,7 @@ type Plan struct {
 	Package   Package          `json:"package"`
 	Instances []InstancePlan   `json:"instances"`
 	Deletes   []gp.AID         `json:"deletes"` // before the package is loaded
+	LoadOnly  bool             `json:"loadOnly,omitempty"`
 	LoadSize  int              `json:"loadSize"`
 	Blocks    int              `json:"blocks"`
 	Domain    gp.AID           `json:"domain,omitempty"`
@@ -73,7 +88,14 @@ type InstancePlan struct {
 
 // check looks at everything that can be wrong without a card.
 func (o *InstallOptions) check() (*Plan, error) {
-	if len(o.Applets) == 0 {
+	if err := o.agree(); err != nil {
+		return nil, err
+	}
+	if o.File == nil {
+		p := &Plan{Package: Package{AID: o.Package}, Deletes: []gp.AID{}, Instances: []InstancePlan{}, DryRun: o.DryRun}
+		return p, p.instances(o)
+	}
+	if len(o.Applets) == 0 && !o.LoadOnly {
 		switch len(o.File.Applets) {
 		case 0:
 		case 1:
@@ -84,37 +106,15 @@ func (o *InstallOptions) check() (*Plan, error) {
 				Advise(advice.Repeat(advice.Set(advice.Applet, o.File.Applets[0].String())))
 		}
 	}
-	if len(o.Instances) > len(o.Applets) {
-		return nil, problem.New(problem.Usage, "%d instance AIDs for %d applets", len(o.Instances), len(o.Applets)).
-			Because("Each applet to install gets at most one.").Advise(advice.Repeat().Without(advice.Instance))
-	}
-	p := &Plan{Package: o.File.Package, Deletes: []gp.AID{}, Instances: []InstancePlan{}, DryRun: o.DryRun}
-	for i, applet := range o.Applets {
+	p := &Plan{Package: o.File.Package, Deletes: []gp.AID{}, Instances: []InstancePlan{}, DryRun: o.DryRun, LoadOnly: o.LoadOnly}
+	for _, applet := range o.Applets {
 		if !o.File.hasApplet(applet) {
 			return nil, problem.New(problem.Mismatch, "the file has no applet %s", applet).
 				Because("%s", o.File.listed()).Advise(advice.Repeat().Without(advice.Applet))
 		}
-		instance := InstancePlan{Applet: applet, AID: applet, Privileges: o.Privileges.Names()}
-		if i < len(o.Instances) {
-			instance.AID = o.Instances[i]
-		}
-		if err := instance.AID.Check(); err != nil {
-			return nil, problem.Wrap(problem.Usage, err, "the instance AID is not valid")
-		}
-		if slices.ContainsFunc(p.Instances, func(q InstancePlan) bool { return q.AID.Equal(instance.AID) }) {
-			return nil, problem.New(problem.Usage, "two instances would have the AID %s", instance.AID).
-				Because("On a card, every AID is unique.").Advise(advice.Repeat().Without(advice.Instance))
-		}
-		if instance.AID.Equal(p.Package.AID) {
-			return nil, problem.New(problem.Usage, "the instance would have the AID of its package, %s", instance.AID).
-				Because("On a card, every AID is unique.").Advise(advice.Repeat().Without(advice.Instance))
-		}
-		p.Instances = append(p.Instances, instance)
 	}
-	const roomForParameters = 127 // what fits INSTALL beside three AIDs and a MAC
-	if len(o.Parameters) > roomForParameters {
-		return nil, problem.New(problem.Usage, "the install parameters are %d bytes long", len(o.Parameters)).
-			Because("INSTALL has room for %d bytes.", roomForParameters)
+	if err := p.instances(o); err != nil {
+		return nil, err
 	}
 	if o.LoadHash != "" && o.LoadHash != "auto" {
 		if _, err := o.File.Hash(o.LoadHash, o.Descriptor, o.Debug); err != nil {
@@ -125,39 +125,98 @@ func (o *InstallOptions) check() (*Plan, error) {
 	return p, nil
 }
 
-// registry is what is on the card.
-type registry struct {
-	files, applications []gp.Entry
-}
-
-func find(entries []gp.Entry, aid gp.AID) *gp.Entry {
-	for i := range entries {
-		if entries[i].AID.Equal(aid) {
-			return &entries[i]
-		}
+// agree looks at options that exclude each other.
+func (o *InstallOptions) agree() error {
+	exclude := func(first, second string, field advice.Field) error {
+		return problem.New(problem.Usage, "%s cannot be combined with %s", first, second).Advise(advice.Repeat().Without(field))
+	}
+	switch {
+	case o.RawParameters != nil && len(o.Parameters) > 0:
+		return bothParameters()
+	case o.RawParameters != nil && (o.Memory.Data > 0 || o.Memory.Volatile > 0):
+		return exclude("the whole install parameters field", "memory limits for data", advice.RawParameters)
+	case o.LoadOnly && (len(o.Applets) > 0 || len(o.Instances) > 0 || len(o.Parameters) > 0 || o.RawParameters != nil || o.Privileges != 0):
+		return problem.New(problem.Usage, "nothing is installed from a file that is only loaded").
+			Because("Applets, instances, parameters and privileges are for applications.").Advise(advice.Repeat().Without(advice.LoadOnly))
+	case o.BlockSize != 0 && (o.BlockSize < minBlock || o.BlockSize > iso7816.MaxExtendedData):
+		return problem.New(problem.Usage, "blocks of %d bytes are not possible", o.BlockSize).
+			Because("A block has %d to %d bytes.", minBlock, iso7816.MaxExtendedData).Advise(advice.Repeat().Without(advice.BlockSize))
+	case o.File != nil:
+		return nil
+	case o.LoadOnly || o.Replace || o.LoadHash != "" || o.BlockSize != 0 || o.Memory.Code > 0:
+		return problem.New(problem.Usage, "nothing is loaded for a further instance").
+			Because("The package %s has to be on the card.", o.Package).Advise(advice.Repeat().Without(advice.Package))
+	case len(o.Applets) == 0:
+		return problem.New(problem.Usage, "no applet of the package is named").Advise(advice.Repeat(advice.Fill(advice.Applet)))
 	}
 	return nil
 }
 
-// instancesOf are the applications that were installed from a package, as far
-// as the card tells, and whether it tells at all.
-func (r *registry) instancesOf(file gp.AID) (instances []gp.AID, told bool) {
-	told = true
-	for _, e := range r.applications {
-		switch {
-		case e.File.Equal(file):
-			instances = append(instances, e.AID)
-		case e.File == nil && !e.SecurityDomain():
-			told = false
-		}
+// bothParameters is for who gives a part of the install parameters and the whole.
+func bothParameters() error {
+	return problem.New(problem.Usage, "the whole install parameters field cannot be combined with parameters for it").
+		Advise(advice.Repeat().Without(advice.RawParameters))
+}
+
+// minBlock is the least length of a block in bytes: beside a MAC and the padding of
+// a block, it still has room for data.
+const minBlock = 48
+
+// instance is what INSTALL [for install] has of one application.
+func (o *InstallOptions) instance(file gp.AID, i InstancePlan) gp.Instance {
+	parameters := o.RawParameters
+	if parameters == nil {
+		parameters = gp.InstallParameters(o.Parameters, gp.Memory{Data: o.Memory.Data, Volatile: o.Memory.Volatile}, nil)
 	}
-	return instances, told
+	return gp.Instance{File: file, Module: i.Applet, AID: i.AID, Privileges: o.Privileges, Parameters: parameters}
+}
+
+// instances plans the applications.
+func (p *Plan) instances(o *InstallOptions) error {
+	if len(o.Instances) > len(o.Applets) {
+		return problem.New(problem.Usage, "%d instance AIDs for %d applets", len(o.Instances), len(o.Applets)).
+			Because("Each applet to install gets at most one.").Advise(advice.Repeat().Without(advice.Instance))
+	}
+	for i, applet := range o.Applets {
+		instance := InstancePlan{Applet: applet, AID: applet, Privileges: o.Privileges.Names()}
+		if i < len(o.Instances) {
+			instance.AID = o.Instances[i]
+		}
+		if err := instance.AID.Check(); err != nil {
+			return problem.Wrap(problem.Usage, err, "the instance AID is not valid")
+		}
+		if slices.ContainsFunc(p.Instances, func(q InstancePlan) bool { return q.AID.Equal(instance.AID) }) {
+			return problem.New(problem.Usage, "two instances would have the AID %s", instance.AID).
+				Because("On a card, every AID is unique.").Advise(advice.Repeat().Without(advice.Instance))
+		}
+		if instance.AID.Equal(p.Package.AID) {
+			return problem.New(problem.Usage, "the instance would have the AID of its package, %s", instance.AID).
+				Because("On a card, every AID is unique.").Advise(advice.Repeat().Without(advice.Instance))
+		}
+		p.Instances = append(p.Instances, instance)
+	}
+	return nil
 }
 
 // forPlatform reports whether the package imports nothing but what cards have
 // without listing it.
 func (f *File) forPlatform() bool {
 	return !slices.ContainsFunc(f.Imports, func(p Package) bool { return !platform(p.AID) })
+}
+
+// named are the AIDs that the plan is about: those that it brings to the card, and
+// of its imports those that a card lists.
+func (p *Plan) named(f *File) []gp.AID {
+	list := []gp.AID{p.Package.AID}
+	for _, i := range p.Instances {
+		list = append(list, i.AID)
+	}
+	for _, i := range f.Imports {
+		if !platform(i.AID) {
+			list = append(list, i.AID)
+		}
+	}
+	return list
 }
 
 // kindOf is where the card lists something that the plan is about.
@@ -189,6 +248,11 @@ func (p *Plan) compare(r *registry, f *File, replace bool) error {
 	if len(belongs) > 0 || find(r.files, p.Package.AID) != nil {
 		if !replace {
 			return p.inTheWay(belongs)
+		}
+		if r.cut {
+			return problem.New(problem.Refused, "the card does not report everything that replacing the package would delete").
+				Because("The card's list is cut off, and what it leaves out may belong to the package %s.", p.Package.AID).
+				Advise(advice.Do(advice.ListApplets))
 		}
 		p.Deletes = append(append(p.Deletes, belongs...), p.Package.AID)
 	}

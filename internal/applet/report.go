@@ -47,7 +47,7 @@ func (f *File) Report() *Report {
 	data := f.LoadFile(false, false)
 	r := &Report{
 		Format: f.Format, CAPVersion: f.CAPVersion, Package: f.Package, Applets: append([]gp.AID{}, f.Applets...),
-		JavaCard: javaCard(f.Imports), GlobalPlatform: globalPlatform(f.Imports), Integers: f.flags&flagInt != 0,
+		JavaCard: f.javaCard(), GlobalPlatform: globalPlatform(f.Imports), Integers: f.flags&flagInt != 0,
 		Imports: append([]Package{}, f.Imports...), LoadSize: len(data), LoadSizeFull: len(f.LoadFile(true, true)),
 		SHA1: fmt.Sprintf("%X", sha1.Sum(data)), SHA256: fmt.Sprintf("%X", sha256.Sum256(data)),
 	}

@@ -75,7 +75,7 @@ var scriptOptions = map[string]kindOf{
 var scriptCommands = map[string][]string{
 	"mode_201": nil, "mode_211": nil, "enable_trace": nil, "enable_timer": nil,
 	"visa_key_derivation": nil, "emv_cps11_key_derivation": nil, "gemxpressopro": nil,
-	"establish_context": nil, "release_context": nil, "card_connect": nil, "card_disconnect": nil,
+	"establish_context": nil, "release_context": nil, "list_readers": nil, "card_connect": nil, "card_disconnect": nil,
 	"select": nil, "open_sc": nil, "close_sc": nil, "exit": nil,
 	"install": {"-file"}, "install_for_load": {"-pkgaid"}, "load": {"-file"}, "install_for_install": {"-pkgaid", "-aid"},
 	"install_for_make_selectable": nil, "install_for_personalization": {"-aid"}, "store_data": {"-data"},

@@ -2,6 +2,7 @@ package applet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/cardctl/cardctl/internal/gp"
@@ -16,7 +17,7 @@ func (r *scriptRun) status(ctx context.Context, c *command) error {
 			continue
 		}
 		entries, err := r.domain.Status(ctx, kind, nil)
-		if err != nil {
+		if err != nil && !errors.Is(err, gp.ErrIncomplete) {
 			return err
 		}
 		for i := range entries {
@@ -25,6 +26,9 @@ func (r *scriptRun) status(ctx context.Context, c *command) error {
 			for _, module := range e.Modules {
 				r.say("\t" + module.String())
 			}
+		}
+		if err != nil {
+			r.say("the card's list is cut off here")
 		}
 	}
 	return nil

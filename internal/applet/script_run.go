@@ -22,6 +22,9 @@ type ScriptOptions struct {
 	// RetryKeys tries the script's keys although some failed on this card before.
 	RetryKeys bool
 
+	// AcceptRandomChallenge is as in Domain.
+	AcceptRandomChallenge bool
+
 	// Dir is where files are looked for that are not where the process is:
 	// the directory of the script. "" for nowhere.
 	Dir string
@@ -29,6 +32,10 @@ type ScriptOptions struct {
 	// WithApplets makes delete take what was installed from a package too,
 	// as it does in GPShell.
 	WithApplets bool
+
+	// StopOnError ends the script at every command that the card refuses, except
+	// those whose name or option says that it goes on.
+	StopOnError bool
 
 	// Report, if it is there, is told of each command when it begins, and
 	// of each line that it has to say.
@@ -49,9 +56,9 @@ type ScriptEvent struct {
 // script names, and tells where that is. The files that it names are read and
 // checked before the first command.
 func RunScript(ctx context.Context, d *desk.Desk, a desk.Access, o ScriptOptions) (place string, err error) {
-	err = withCard(ctx, d, a, Domain{RetryKeys: o.RetryKeys}, func(ctx context.Context, c *card) error {
+	err = withCard(ctx, d, a, Domain{RetryKeys: o.RetryKeys, AcceptRandomChallenge: o.AcceptRandomChallenge}, func(ctx context.Context, c *card) error {
 		place = c.at.Place
-		return (&scriptRun{card: c, o: o, files: map[string]*File{}}).runAll(ctx)
+		return (&scriptRun{card: c, desk: d, o: o, files: map[string]*File{}}).runAll(ctx)
 	})
 	return place, err
 }
@@ -77,7 +84,7 @@ func (r *scriptRun) runAll(ctx context.Context) error {
 		r.say("")
 		err := r.run(ctx, c)
 		var refused *gp.CommandError
-		if errors.As(err, &refused) && c.goesOn() {
+		if errors.As(err, &refused) && c.goesOn(o.StopOnError) {
 			r.say(fmt.Sprintf("%v; continuing", err))
 			if c.name == "delete" && refused.Status == iso7816.StatusConditionsNotSatisfied && !o.WithApplets {
 				r.report("Applications installed from this package are on the card, so it was not deleted.", advice.Switch(advice.WithApplets))
@@ -96,13 +103,20 @@ func (r *scriptRun) runAll(ctx context.Context) error {
 }
 
 // goesOn reports whether a refusal does not end the script, as in GPShell.
-func (c *command) goesOn() bool {
-	return c.has("-nostop") || c.name == "delete" || c.name == "delete_key" || c.name == "send_apdu_nostop"
+func (c *command) goesOn(stop bool) bool {
+	switch {
+	case c.has("-nostop"), c.name == "send_apdu_nostop":
+		return true
+	case stop:
+		return false
+	}
+	return c.name == "delete" || c.name == "delete_key" || c.name == "send_apdu"
 }
 
 // scriptRun is one run of a script.
 type scriptRun struct {
 	*card
+	desk       *desk.Desk
 	o          ScriptOptions
 	command    *command
 	files      map[string]*File
@@ -168,17 +182,18 @@ func (r *scriptRun) readFile(ctx context.Context, c *command) error {
 		return err
 	}
 	r.files[name] = f
-	if _, err := gp.FewestLoadBlocks(len(f.LoadFile(false, false)), lengths(r.ch)[0], c.level); err != nil {
+	if _, err := gp.FewestLoadBlocks(len(f.scripted()), lengths(r.ch)[0], c.level); err != nil {
 		return err
 	}
 	if applet := c.aid("-aid"); applet != nil && c.name == "install" && !f.hasApplet(applet) {
 		return problem.New(problem.Mismatch, "%s has no applet %s", name, applet).Because("%s", f.listed())
 	}
-	if c.name == "install" && len(f.Applets) == 0 {
-		return problem.New(problem.Mismatch, "%s has no applet", name)
-	}
 	return nil
 }
+
+// scripted is the load file as GPShell sends it: with the Descriptor, and of an IJC
+// file all that is in it.
+func (f *File) scripted() []byte { return f.LoadFile(true, f.Format == FormatIJC) }
 
 func (r *scriptRun) run(ctx context.Context, c *command) error {
 	switch c.name {
@@ -190,6 +205,8 @@ func (r *scriptRun) run(ctx context.Context, c *command) error {
 		return nil
 	case "mode_201", "mode_211", "enable_trace", "enable_timer", "establish_context", "release_context":
 		return nil // what the card speaks it says itself
+	case "list_readers":
+		return r.listReaders(ctx)
 	case "card_connect", "card_disconnect":
 		r.close()
 		r.domain = nil
@@ -217,7 +234,7 @@ func (r *scriptRun) run(ctx context.Context, c *command) error {
 	case "install":
 		return r.install(ctx, c)
 	case "install_for_load":
-		return r.domain.InstallForLoad(ctx, c.aid("-pkgaid"), r.domainFor(c), nil, c.memory())
+		return r.domain.InstallForLoad(ctx, c.aid("-pkgaid"), r.domainFor(c), nil, c.memory(0))
 	case "load":
 		return r.load(ctx, r.files[c.options["-file"]])
 	case "install_for_install":
@@ -231,7 +248,7 @@ func (r *scriptRun) run(ctx context.Context, c *command) error {
 	case "install_for_personalization":
 		return r.domain.InstallForPersonalization(ctx, c.aid("-aid"))
 	case "store_data":
-		answer, err := r.domain.StoreData(ctx, byte(c.number("-dataformat")|c.number("-dataencryption")), c.hex("-data"), c.number("-responsedataexpected") == 1)
+		answer, err := r.domain.StoreData(ctx, byte(c.number("-dataformat")|c.number("-dataencryption")), c.hex("-data"), 0, c.number("-responsedataexpected") == 1)
 		r.show(answer)
 		return err
 	case "delete":
@@ -280,11 +297,14 @@ func (r *scriptRun) openChannel(ctx context.Context, c *command) error {
 	}
 	defer keys.Wipe()
 	credentials := gp.Credentials{
-		Keys: keys, Diversification: r.derivationOf(c), Level: gp.Level(c.number("-security")),
-		KeyVersion: byte(c.number("-keyver")), KeyIndex: byte(c.number("-keyind")),
+		Keys: keys, Diversification: r.derivationOf(c), Level: gp.Level(c.number("-security")), AnyLevel: true,
+		AcceptRandomChallenge: r.wanted.AcceptRandomChallenge,
+		KeyVersion:            byte(c.number("-keyver")), KeyIndex: byte(c.number("-keyind")),
 	}
 	if c.has("-scp") && c.has("-scpimpl") {
 		credentials.Protocol = gp.Protocol{SCP: byte(c.number("-scp")), I: byte(c.number("-scpimpl"))}
+	} else if _, err := r.domain.GetData(ctx, 0x66); err != nil && iso7816.StatusOf(err) == 0 { // as GPShell does
+		return err
 	} else if own, err := r.domain.Protocols(ctx); err != nil {
 		return err
 	} else if len(own) == 0 && len(r.told) > 0 { // an application that is no security domain does not tell
@@ -309,16 +329,25 @@ func (r *scriptRun) domainFor(c *command) gp.AID {
 	return r.domain.AID()
 }
 
-func (c *command) memory() gp.Memory {
-	return gp.Memory{Code: c.number("-nvcodelimit"), Data: c.number("-nvdatalimit"), Volatile: c.number("-vdatalimit")}
+// memory are the limits of a command. Of that for code, GPShell asks for eight to
+// sixteen bytes more, so that it is a multiple of eight.
+func (c *command) memory(code int) gp.Memory {
+	if n := c.number("-nvcodelimit"); n != 0 {
+		code = n
+	}
+	if code > 0 {
+		code += 16 - code%8
+	}
+	return gp.Memory{Code: code, Data: c.number("-nvdatalimit"), Volatile: c.number("-vdatalimit")}
 }
 
 func (c *command) instance(file, module gp.AID) gp.Instance {
 	i := gp.Instance{
 		File: file, Module: module, AID: c.aid("-instaid"), Privileges: c.privileges(),
-		Parameters: gp.InstallParameters(c.hex("-instparam"), gp.Memory{Data: c.number("-nvdatalimit"), Volatile: c.number("-vdatalimit")}, c.hex("-simspecparam")),
 	}
-	if uicc := c.hex("-uiccsystemspecparam"); uicc != nil {
+	memory := gp.Memory{Data: c.number("-nvdatalimit"), Volatile: c.number("-vdatalimit"), VolatileFirst: true}
+	i.Parameters = gp.InstallParameters(c.hex("-instparam"), memory, c.hex("-simspecparam"))
+	if uicc := c.hex("-uiccsystemspecparam"); len(uicc) > 0 {
 		i.Parameters = gp.AppendUICCParameters(i.Parameters, uicc)
 	}
 	if i.AID == nil {
@@ -329,44 +358,59 @@ func (c *command) instance(file, module gp.AID) gp.Instance {
 
 func (c *command) privileges() gp.Privileges { return gp.Privileges(c.number("-priv")) << 16 }
 
-// install loads a file and installs one applet of it. What a failed step left
-// on the card is not removed: the script's next commands may count on it.
+// install loads a file and installs its applets, or the one that is named. What a
+// failed step left on the card is not removed: the script's next commands may count
+// on it.
 func (r *scriptRun) install(ctx context.Context, c *command) error {
 	f := r.files[c.options["-file"]]
-	file, module := f.Package.AID, f.Applets[0]
+	file, modules := f.Package.AID, f.Applets
 	if aid := c.aid("-pkgaid"); aid != nil {
 		file = aid
 	}
 	if aid := c.aid("-aid"); aid != nil {
-		module = aid
+		modules = []gp.AID{aid}
+	} else if c.has("-instaid") && len(modules) > 1 {
+		modules = modules[:1] // one AID is for one instance
 	}
-	memory := c.memory()
-	if memory.Code == 0 {
-		memory.Code = len(f.LoadFile(false, false))
-	}
-	if err := r.domain.InstallForLoad(ctx, file, r.domainFor(c), nil, memory); err != nil {
+	if err := r.domain.InstallForLoad(ctx, file, r.domainFor(c), nil, c.memory(len(f.scripted()))); err != nil {
 		return err
 	}
 	if err := r.load(ctx, f); err != nil {
 		return err
 	}
-	r.state = fmt.Sprintf("The package %s is on the card.", file)
-	if err := r.domain.InstallAndMakeSelectable(ctx, c.instance(file, module)); err != nil {
-		return err
+	for i, module := range modules {
+		r.state = fmt.Sprintf("The package %s is on the card.", file)
+		if i > 0 {
+			r.state += fmt.Sprintf(" Installed from it: %s.", aids(modules[:i]))
+		}
+		if err := r.domain.InstallAndMakeSelectable(ctx, c.instance(file, module)); err != nil {
+			return err
+		}
 	}
 	r.state = ""
 	return nil
 }
 
+// listReaders says which readers there are, whichever the script runs in.
+func (r *scriptRun) listReaders(ctx context.Context) error {
+	all := *r.desk
+	all.Meant = desk.Selection{}
+	places, _, err := all.Places(ctx, false, nil)
+	for _, p := range places {
+		r.say(p.Name)
+	}
+	return err
+}
+
 // load sends a file in short APDUs, as GPShell does, and one that is too long
 // for that in longer ones.
 func (r *scriptRun) load(ctx context.Context, f *File) error {
-	file := f.LoadFile(false, false)
-	err := r.domain.Load(ctx, file, iso7816.MaxShortData, nil)
+	file := f.scripted()
+	err := r.domain.Load(ctx, file, gp.Blocks{Total: iso7816.MaxShortData, FullWithoutLe: true}, nil)
 	if longest := lengths(r.ch)[0]; errors.Is(err, gp.ErrTooManyBlocks) && longest > iso7816.MaxShortData {
-		return r.domain.Load(ctx, file, longest, nil)
+		err = r.domain.Load(ctx, file, gp.Blocks{Total: longest}, nil)
 	}
-	return err
+	return f.refused(err)
 }
 
 func (r *scriptRun) putKeys(ctx context.Context, c *command) error {
@@ -383,5 +427,9 @@ func (r *scriptRun) putKeys(ctx context.Context, c *command) error {
 		defer own.Wipe()
 		keys = own
 	}
-	return r.domain.PutKeys(ctx, keys, byte(c.number("-keyver")), byte(c.number("-newkeyver")))
+	change := gp.NewKeys{Keys: keys, Replace: byte(c.number("-keyver")), Version: byte(c.number("-newkeyver")), Bare: true}
+	if session := r.domain.Session(); session != nil {
+		change.Cipher = session.Protocol.Cipher()
+	}
+	return r.domain.PutKeys(ctx, change)
 }

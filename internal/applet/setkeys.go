@@ -1,6 +1,7 @@
 package applet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -23,6 +24,14 @@ type SetKeysOptions struct {
 	// Generate makes random keys. Without it somebody is asked for
 	// secret.NewCardKeys, or are the well-known test keys with NewDefault.
 	Generate, NewDefault bool
+
+	// Diversification makes the card's own keys of what somebody is asked for as
+	// the new keys. The keys that the card has may be made like that too, or not:
+	// that is asked of the card, and nothing is tried for it.
+	Diversification gp.Diversification
+
+	// Cipher is that of the new keys; 0 for that of the secure channel.
+	Cipher gp.Cipher
 
 	// Version is the version of the new keys, 1 to 127; 0 keeps the version
 	// of the keys that are replaced, and is 1 where those are the card's
@@ -81,7 +90,8 @@ type keyChange struct {
 	state string
 
 	fresh            *gp.KeySet
-	replace, version byte // as PUT KEY wants them
+	cipher, before   gp.Cipher // of the new keys and of the secure channel
+	replace, version byte      // as PUT KEY wants them
 }
 
 // start gets all the keys before the secure channel is opened: it would not last
@@ -91,11 +101,36 @@ func (w *keyChange) start(ctx context.Context) (_ *KeyReport, err error) {
 	if w.fresh, err = w.newKeys(ctx); err != nil {
 		return nil, err
 	}
-	if err := w.connect(ctx); err != nil {
+	if w.o.Diversification != gp.NoDiversification {
+		if err := w.prepare(ctx); err != nil {
+			return nil, err
+		}
+		if err := w.choose(ctx); err != nil {
+			return nil, err
+		}
+		if err := w.open(ctx); err != nil {
+			return nil, err
+		}
+	} else if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
 	w.state = oldKeys
 	return w.run(ctx)
+}
+
+// choose finds out whether the card's keys are those that were given, or made of
+// them as the new ones are: what the card proves without that keys are tried.
+func (w *keyChange) choose(ctx context.Context) error {
+	if w.wanted.DefaultKeys {
+		return nil
+	}
+	made := w.credentials(w.keys, w.wanted.KeyVersion)
+	made.Diversification = w.o.Diversification
+	has, err := w.domain.Has(ctx, made)
+	if has {
+		w.wanted.Diversification = w.o.Diversification
+	}
+	return err
 }
 
 // oldKeys is the state of a card whose keys were not changed.
@@ -103,12 +138,21 @@ const oldKeys = "The card still has its old keys."
 
 func (w *keyChange) run(ctx context.Context) (_ *KeyReport, err error) {
 	protocol := w.domain.Session().Protocol
+	w.before = protocol.Cipher()
+	w.cipher = cmp.Or(w.o.Cipher, w.before)
 	if w.o.Generate {
-		if w.fresh, err = generate(w.keys.Length(), protocol); err != nil {
+		length := w.keys.Length()
+		if w.cipher == gp.TripleDES {
+			length = tripleDESLength
+		}
+		if w.fresh, err = generate(length, protocol.OneKey() && w.cipher == protocol.Cipher()); err != nil {
 			return nil, err
 		}
 	}
-	values, err := w.fresh.CheckValues(protocol.Cipher())
+	if err := w.derive(); err != nil {
+		return nil, err
+	}
+	values, err := w.fresh.CheckValues(w.cipher)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +170,7 @@ func (w *keyChange) run(ctx context.Context) (_ *KeyReport, err error) {
 	}
 	w.state = ""
 	return &KeyReport{
-		Reader: w.at.Place, Version: w.version, Cipher: protocol.Cipher().String(), Bits: w.fresh.Length() * 8, File: w.o.File,
+		Reader: w.at.Place, Version: w.version, Cipher: w.cipher.String(), Bits: w.fresh.Length() * 8, File: w.o.File,
 		CheckValues: [3]string{values[0].String(), values[1].String(), values[2].String()},
 	}, nil
 }
@@ -173,9 +217,26 @@ func (w *keyChange) newKeys(ctx context.Context) (*gp.KeySet, error) {
 	return w.ask(ctx, secret.Request{Name: secret.NewCardKeys, Label: "new card keys (one, or ENC:MAC:DEK, in hexadecimal)", New: true})
 }
 
+// tripleDESLength is the length of a triple DES key in bytes.
+const tripleDESLength = 16
+
+// derive makes the new keys those of this card, if that is wanted.
+func (w *keyChange) derive() error {
+	if w.o.Diversification == gp.NoDiversification || w.o.NewDefault || w.o.Generate {
+		return nil
+	}
+	own, err := w.fresh.Diversify(w.o.Diversification, w.domain.Session().KeyDiversificationData[:])
+	if err != nil {
+		return err
+	}
+	w.fresh.Wipe()
+	w.fresh = own
+	return nil
+}
+
 // generate makes random keys; one key three times for a protocol that has one
 // base key.
-func generate(length int, p gp.Protocol) (*gp.KeySet, error) {
+func generate(length int, oneKey bool) (*gp.KeySet, error) {
 	var keys [3][]byte
 	for i := range keys {
 		keys[i] = make([]byte, length)
@@ -184,7 +245,7 @@ func generate(length int, p gp.Protocol) (*gp.KeySet, error) {
 			return nil, err
 		}
 	}
-	if p.OneKey() {
+	if oneKey {
 		keys[1], keys[2] = keys[0], keys[0]
 	}
 	return gp.NewKeySet(keys[0], keys[1], keys[2])
@@ -229,28 +290,21 @@ func syncDirectory(path string) error {
 	return d.Close()
 }
 
-// put gives the card the keys. Where it surely refused them, the file goes too: it
-// would hold keys of no card. After every other answer the file stays, and the
-// card is asked for a proof of what it has.
+// put gives the card the keys. Unless it accepts them, it is asked for a proof of
+// those that it has: cards are known that refuse keys which they took.
 func (w *keyChange) put(ctx context.Context) error {
 	w.state = fmt.Sprintf("The card has either its old keys or the new ones, version %d, which are in %s.", w.version, w.o.File)
-	err := w.domain.PutKeys(ctx, w.fresh, w.replace, w.version)
-	switch {
-	case err == nil:
+	err := w.domain.PutKeys(ctx, gp.NewKeys{Keys: w.fresh, Cipher: w.cipher, Replace: w.replace, Version: w.version})
+	if err == nil {
 		w.state = fmt.Sprintf("The card accepted the new keys, version %d, which are in %s.", w.version, w.o.File)
 		return nil
-	case iso7816.Refused(err):
-		w.state = oldKeys
-		if err := os.Remove(w.o.File); err != nil {
-			w.state = fmt.Sprintf("The card still has its old keys; no card has those in %s.", w.o.File)
-		}
-		return err
 	}
 	return w.found(ctx, err)
 }
 
-// found asks the card for a proof of its keys, after an answer to PUT KEY that
-// leaves open which it has. No keys are tried. With the new ones the work goes on.
+// found asks the card for a proof of its keys, after PUT KEY that it did not answer
+// by success. No keys are tried. With the new ones the work goes on. The file goes
+// only if the card refused the keys and proves that it has the old ones.
 func (w *keyChange) found(ctx context.Context, unclear error) error {
 	if w.domain.Reselect(ctx) != nil {
 		return unclear
@@ -263,14 +317,21 @@ func (w *keyChange) found(ctx context.Context, unclear error) error {
 	}
 	old := w.credentials(w.keys, w.wanted.KeyVersion)
 	old.Diversification = w.wanted.Diversification
-	if has, err := w.domain.Has(ctx, old); err == nil && has {
+	if has, err := w.domain.Has(ctx, old); err != nil || !has {
+		return unclear
+	}
+	w.state = oldKeys
+	if !iso7816.Refused(unclear) || os.Remove(w.o.File) != nil {
 		w.state = fmt.Sprintf("The card still has its old keys; those in %s are not on it.", w.o.File)
 	}
 	return unclear
 }
 
 func (w *keyChange) credentials(keys *gp.KeySet, version byte) gp.Credentials {
-	return gp.Credentials{Keys: keys, KeyVersion: version, KeyIndex: w.wanted.KeyIndex, Level: w.wanted.level(), Protocol: w.wanted.Protocol}
+	return gp.Credentials{
+		Keys: keys, KeyVersion: version, KeyIndex: w.wanted.KeyIndex, Level: w.wanted.level(), Protocol: w.wanted.Protocol,
+		AcceptRandomChallenge: w.wanted.AcceptRandomChallenge,
+	}
 }
 
 // prove opens a secure channel with the new keys.
@@ -279,6 +340,9 @@ func (w *keyChange) prove(ctx context.Context) error {
 		return err
 	}
 	credentials := w.credentials(w.fresh, w.version)
+	if w.cipher != w.before {
+		credentials.Level = gp.LevelMAC // the protocol is another one, and has this level for sure
+	}
 	err := w.domain.Open(ctx, credentials)
 	if err == nil {
 		return w.guard.Notice(ctx, w.domain, credentials)

@@ -51,5 +51,8 @@ func (c *card) has(ctx context.Context, kind gp.Kind, aid gp.AID) (bool, error) 
 		return false, err
 	}
 	entries, err := c.domain.Status(ctx, kind, aid)
-	return find(entries, aid) != nil, err
+	if find(entries, aid) != nil {
+		return true, nil
+	}
+	return false, err
 }

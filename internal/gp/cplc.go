@@ -1,6 +1,7 @@
 package gp
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -33,8 +34,18 @@ func ParseCPLC(data []byte) (*CPLC, error) {
 }
 
 // Serial names the chip: fabrication date, serial number and batch of the
-// integrated circuit, 16 hex digits.
-func (c *CPLC) Serial() string { return fmt.Sprintf("%X", c[10:18]) }
+// integrated circuit, 16 hex digits; empty where nobody filled them in.
+func (c *CPLC) Serial() string {
+	if Blank(c[10:18]) {
+		return ""
+	}
+	return fmt.Sprintf("%X", c[10:18])
+}
+
+// Blank reports whether all bytes are 00, or all FF: nothing was written there.
+func Blank(b []byte) bool {
+	return len(bytes.Trim(b, "\x00")) == 0 || len(bytes.Trim(b, "\xFF")) == 0
+}
 
 // Field is one field of the card production life cycle data in words.
 type Field struct {

@@ -10,6 +10,8 @@ import (
 
 // Tags of GET DATA (11.3.3.1, appendix H).
 const (
+	tagIIN            iso7816.Tag = 0x42
+	tagCIN            iso7816.Tag = 0x45
 	tagCardData       iso7816.Tag = 0x66
 	tagKeyInformation iso7816.Tag = 0xE0
 	tagCPLC           iso7816.Tag = 0x9F7F
@@ -45,10 +47,17 @@ type Recognition struct {
 	// where it is not told.
 	Version   string
 	Protocols []Protocol
+
+	// JavaCard is the major version of Java Card, 2 or 3; 0 where it is not told.
+	JavaCard int
 }
 
-// Recognition reads the card data, tag 66.
+// Recognition is the recognition data. They are read with GET DATA of the card
+// data, tag 66, where SELECT did not tell them.
 func (d *SecurityDomain) Recognition(ctx context.Context) (*Recognition, error) {
+	if d.recognition != nil {
+		return d.recognition, nil
+	}
 	data, err := d.object(ctx, tagCardData)
 	if err != nil {
 		return nil, err
@@ -57,13 +66,24 @@ func (d *SecurityDomain) Recognition(ctx context.Context) (*Recognition, error) 
 	if !ok {
 		return nil, malformed("card data without recognition data")
 	}
-	return parseRecognition(inner)
+	d.recognition, err = parseRecognition(inner)
+	return d.recognition, err
 }
 
-// Object identifiers of GlobalPlatform, 1.2.840.114283, and what follows.
+// Object identifiers of GlobalPlatform, 1.2.840.114283, and what follows; and of
+// the versions of Java Card, 1.3.6.1.4.1.42.2.110.1.
 const (
 	oidManagement = "\x2A\x86\x48\x86\xFC\x6B\x02"
 	oidProtocol   = "\x2A\x86\x48\x86\xFC\x6B\x04"
+	oidJavaCard   = "\x2B\x06\x01\x04\x01\x2A\x02\x6E\x01"
+)
+
+// Tags of the recognition data that hold object identifiers (table H-1).
+const (
+	tagManagement  iso7816.Tag = 0x60
+	tagProtocol    iso7816.Tag = 0x64
+	tagCardDetails iso7816.Tag = 0x65
+	tagChipDetails iso7816.Tag = 0x66
 )
 
 func parseRecognition(inner []byte) (*Recognition, error) {
@@ -73,12 +93,15 @@ func parseRecognition(inner []byte) (*Recognition, error) {
 	}
 	r := &Recognition{}
 	for _, object := range list {
-		if object.Tag != 0x60 && object.Tag != 0x64 {
-			continue
-		}
 		oids, err := iso7816.ParseTLVs(object.Value)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		switch object.Tag {
+		case tagManagement, tagProtocol:
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+			}
+		case tagCardDetails, tagChipDetails: // of the maker's own, and nothing depends on it
+		default:
+			continue
 		}
 		for _, oid := range oids {
 			if oid.Tag == 0x06 {
@@ -91,7 +114,7 @@ func parseRecognition(inner []byte) (*Recognition, error) {
 
 // read takes what one object identifier says.
 func (r *Recognition) read(tag iso7816.Tag, oid string) {
-	if tail, ok := cutPrefix(oid, oidManagement); ok && tag == 0x60 {
+	if tail, ok := cutPrefix(oid, oidManagement); ok && tag == tagManagement {
 		for i := range len(tail) {
 			if i > 0 {
 				r.Version += "."
@@ -99,8 +122,11 @@ func (r *Recognition) read(tag iso7816.Tag, oid string) {
 			r.Version += fmt.Sprint(tail[i])
 		}
 	}
-	if tail, ok := cutPrefix(oid, oidProtocol); ok && tag == 0x64 && len(tail) == 2 {
+	if tail, ok := cutPrefix(oid, oidProtocol); ok && tag == tagProtocol && len(tail) == 2 {
 		r.Protocols = append(r.Protocols, Protocol{SCP: tail[0], I: tail[1]})
+	}
+	if tail, ok := cutPrefix(oid, oidJavaCard); ok && tag != tagManagement && tag != tagProtocol && len(tail) == 1 {
+		r.JavaCard = int(tail[0])
 	}
 }
 
@@ -109,6 +135,25 @@ func cutPrefix(s, prefix string) (string, bool) {
 		return "", false
 	}
 	return s[len(prefix):], true
+}
+
+// ImageNumber is the card image number, tag 45, after the issuer identification
+// number, tag 42: together they name a card (H.4). It is empty for a card that has
+// none.
+func (d *SecurityDomain) ImageNumber(ctx context.Context) ([]byte, error) {
+	image, err := d.object(ctx, tagCIN)
+	var refused *CommandError
+	if errors.As(err, &refused) {
+		return nil, nil
+	}
+	if err != nil || len(image) == 0 {
+		return nil, err
+	}
+	issuer, err := d.object(ctx, tagIIN)
+	if errors.As(err, &refused) {
+		err = nil
+	}
+	return append(issuer, image...), err
 }
 
 // Resources is what a card tells of its memory in bytes (ETSI TS 102 226,

@@ -18,6 +18,9 @@ type SecurityDomain struct {
 	session   *Session
 	noTLV     bool // GET STATUS knows only the old format
 	reads     int  // GET DATA that were sent
+	locked    bool // the answer to SELECT said so
+
+	recognition *Recognition // nil before it is known
 }
 
 // Discover selects the issuer security domain: the one that is selected when
@@ -47,7 +50,8 @@ func Discover(ctx context.Context, ch *iso7816.Channel, aid AID) (*SecurityDomai
 func selectDomain(ctx context.Context, ch *iso7816.Channel, aid AID) (*SecurityDomain, error) {
 	d := &SecurityDomain{ch: ch, aid: aid}
 	fci, err := ch.Select(ctx, aid)
-	if status := iso7816.StatusOf(err); status == 0x6283 || status == 0x6285 {
+	if status := iso7816.StatusOf(err); status == StatusCardLocked || status == 0x6285 {
+		d.locked = status == StatusCardLocked
 		err = nil // locked or terminated, and selected all the same
 	}
 	if err != nil {
@@ -58,7 +62,7 @@ func selectDomain(ctx context.Context, ch *iso7816.Channel, aid AID) (*SecurityD
 	}
 	if recognition, ok := iso7816.FindTLV(fci, 0x6F, 0xA5, 0x73); ok {
 		if r, err := parseRecognition(recognition); err == nil {
-			d.protocols = r.Protocols
+			d.protocols, d.recognition = r.Protocols, r
 		}
 	}
 	return d, nil
@@ -85,6 +89,13 @@ func (d *SecurityDomain) confirm(ctx context.Context) error {
 // AID is the AID of the domain as the card told it, or else as it was
 // selected; nil where neither is known.
 func (d *SecurityDomain) AID() AID { return d.aid }
+
+// Locked reports whether the card said, when the domain was selected, that it is
+// locked: its life cycle state is CARD_LOCKED.
+func (d *SecurityDomain) Locked() bool { return d.locked }
+
+// Recognised reports whether the recognition data are known without a command.
+func (d *SecurityDomain) Recognised() bool { return d.recognition != nil }
 
 // Reads is how many data objects were asked for.
 func (d *SecurityDomain) Reads() int { return d.reads }
@@ -121,10 +132,19 @@ func (d *SecurityDomain) Open(ctx context.Context, c Credentials) error {
 	}
 	s, err := open(ctx, d.ch, d.aid, told, c)
 	if err != nil {
-		return err
+		return d.onLocked(err)
 	}
 	d.session = s
 	return nil
+}
+
+// onLocked tells an error of a card that is locked from others.
+func (d *SecurityDomain) onLocked(err error) error {
+	var refused *CommandError
+	if d.locked && errors.As(err, &refused) {
+		refused.Locked = true
+	}
+	return err
 }
 
 // told is what the domain announces, unless the credentials say it.
@@ -137,7 +157,7 @@ func (d *SecurityDomain) told(ctx context.Context, c Credentials) ([]Protocol, e
 
 // Has reports whether the card proves in its answer to INITIALIZE UPDATE that it
 // has these keys. They are not tried: the card is not authenticated, and counts
-// nothing. A secure channel that is open is closed before.
+// nothing. Keys that the card's protocol cannot have, it does not have. A secure channel that is open is closed before.
 func (d *SecurityDomain) Has(ctx context.Context, c Credentials) (bool, error) {
 	d.Close()
 	told, err := d.told(ctx, c)
@@ -146,7 +166,7 @@ func (d *SecurityDomain) Has(ctx context.Context, c Credentials) (bool, error) {
 	}
 	p, err := propose(ctx, d.ch, told, c)
 	switch {
-	case errors.Is(err, ErrKeyVersion), c.KeyVersion != 0 && iso7816.StatusOf(err) == iso7816.StatusReferenceNotFound:
+	case errors.Is(err, ErrKeyFormat), errors.Is(err, ErrKeyVersion), c.KeyVersion != 0 && iso7816.StatusOf(err) == iso7816.StatusReferenceNotFound:
 		return false, nil
 	case err != nil:
 		return false, err
@@ -159,8 +179,11 @@ func (d *SecurityDomain) Has(ctx context.Context, c Credentials) (bool, error) {
 // too.
 func (d *SecurityDomain) Reselect(ctx context.Context) error {
 	d.Close()
-	_, err := d.ch.Select(ctx, d.aid)
-	return named(err, "SELECT")
+	again, err := selectDomain(ctx, d.ch, d.aid)
+	if err == nil {
+		d.locked = again.locked
+	}
+	return err
 }
 
 // Close ends the secure channel on this side and wipes its keys.
@@ -173,10 +196,10 @@ func (d *SecurityDomain) Close() {
 func (d *SecurityDomain) send(ctx context.Context, name string, cmd iso7816.Command) ([]byte, error) {
 	if d.session == nil {
 		answer, err := d.ch.Send(ctx, cmd)
-		return answer, named(err, name)
+		return answer, d.onLocked(named(err, name))
 	}
 	answer, err := d.session.send(ctx, cmd)
-	return answer, named(err, name)
+	return answer, d.onLocked(named(err, name))
 }
 
 // Transmit sends any command through the secure channel, or as it is where none

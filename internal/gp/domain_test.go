@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -123,13 +124,20 @@ func TestManagement(t *testing.T) {
 		"install, privileges of three bytes": {"80E604001C05A00000000106A0000000010106A0000000010103800400 02C9000000", func(ctx context.Context, d *SecurityDomain) error {
 			return d.InstallForInstall(ctx, Instance{File: file, Module: app, AID: app, Privileges: 0x800400, Parameters: InstallParameters(nil, Memory{}, nil)})
 		}},
-		"make selectable":                {"80E608000D000006A00000000101010000 0000", func(ctx context.Context, d *SecurityDomain) error { return d.MakeSelectable(ctx, app, 0) }},
-		"personalization":                {"80E620000C000006A0000000010100000000", func(ctx context.Context, d *SecurityDomain) error { return d.InstallForPersonalization(ctx, app) }},
+		"make selectable": {"80E608000D000006A00000000101010000 0000", func(ctx context.Context, d *SecurityDomain) error { return d.MakeSelectable(ctx, app, 0) }},
+		"personalization": {"80E620000C000006A0000000010100000000", func(ctx context.Context, d *SecurityDomain) error { return d.InstallForPersonalization(ctx, app) }},
+		"extradition": {"80E610001105A0000000020006A00000000101000000 00", func(ctx context.Context, d *SecurityDomain) error {
+			return d.Extradite(ctx, app, AID{0xA0, 0, 0, 0, 2})
+		}},
+		"the card is initialised":        {"80F08007", func(ctx context.Context, d *SecurityDomain) error { return d.SetCardState(ctx, CardInitialized) }},
+		"the card is locked":             {"80F0807F", func(ctx context.Context, d *SecurityDomain) error { return d.SetCardState(ctx, CardLocked) }},
+		"lock":                           {"80F0408006A00000000101", func(ctx context.Context, d *SecurityDomain) error { return d.Lock(ctx, app) }},
+		"unlock":                         {"80F0400006A00000000101", func(ctx context.Context, d *SecurityDomain) error { return d.Unlock(ctx, app) }},
 		"delete":                         {"80E40000084F06A0000000010100", func(ctx context.Context, d *SecurityDomain) error { return d.Delete(ctx, app, false) }},
 		"delete with what belongs to it": {"80E40080074F05A00000000100", func(ctx context.Context, d *SecurityDomain) error { return d.Delete(ctx, file, true) }},
 		"delete a key":                   {"80E4000006D00101D2010400", func(ctx context.Context, d *SecurityDomain) error { return d.DeleteKey(ctx, 1, 4) }},
 		"store data": {"80E2880002AABB", func(ctx context.Context, d *SecurityDomain) error {
-			_, err := d.StoreData(ctx, StoreDGI, []byte{0xAA, 0xBB}, false)
+			_, err := d.StoreData(ctx, StoreDGI, []byte{0xAA, 0xBB}, 0, false)
 			return err
 		}},
 	} {
@@ -178,7 +186,7 @@ func TestLoad(t *testing.T) {
 		}
 		file := bytes.Repeat([]byte{0xDE, 0xCA, 0xFF}, test.size/3+1)[:test.size]
 		last := 0
-		if err := d.Load(t.Context(), file, test.total, func(n int) { last = n }); err != nil {
+		if err := d.Load(t.Context(), file, Blocks{Total: test.total}, func(n int) { last = n }); err != nil {
 			t.Fatal(err)
 		}
 		framed, ok := iso7816.FindTLV(loaded, 0xC4)
@@ -195,7 +203,7 @@ func TestLoadOfTooManyBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := len(card.commands)
-	if err := d.Load(t.Context(), make([]byte, 65000), 255, nil); !errors.Is(err, ErrTooManyBlocks) || len(card.commands) != before {
+	if err := d.Load(t.Context(), make([]byte, 65000), Blocks{Total: 255}, nil); !errors.Is(err, ErrTooManyBlocks) || len(card.commands) != before {
 		t.Error(err)
 	}
 }
@@ -229,7 +237,7 @@ func TestPutKeys(t *testing.T) {
 				if err := d.Open(t.Context(), Credentials{Keys: keys, Level: LevelMAC}); err != nil {
 					t.Fatal(err)
 				}
-				err := d.PutKeys(t.Context(), fresh, 0x30, 0x31)
+				err := d.PutKeys(t.Context(), NewKeys{Keys: fresh, Cipher: p.Cipher(), Replace: 0x30, Version: 0x31})
 				good := name == "right" || name == "only the version" || name == "nothing"
 				if (err == nil) != good {
 					t.Error(err)
@@ -290,6 +298,95 @@ func TestParseAID(t *testing.T) {
 	} {
 		if _, err := ParseAID(text); (err == nil) != ok {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestTerminatedIsNeverSent: nothing revives a card that is terminated.
+func TestTerminatedIsNeverSent(t *testing.T) {
+	for state := range 0x100 {
+		if s := LifeCycle(state); s == CardInitialized || s == CardSecured || s == CardLocked {
+			continue
+		}
+		ch, _ := scripted(t)
+		if err := (&SecurityDomain{ch: ch}).SetCardState(t.Context(), LifeCycle(state)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%02X: %v", state, err)
+		}
+	}
+}
+
+// TestStatusThatIsCutOff returns what was read of a list that ends within an entry,
+// that has an odd one, or whose continuation is refused.
+func TestStatusThatIsCutOff(t *testing.T) {
+	const whole = "E3124F07A00000000353519F700107C503800000"
+	for name, lines := range map[string][]string{
+		"cut in an entry":      {"80F24002024F0000 > " + whole + "E3154F05A00000009000"},
+		"cut in a tag":         {"80F24002024F0000 > " + whole + "E39000"},
+		"an odd entry":         {"80F24002024F0000 > E3034F0041" + whole + "9000"},
+		"a refused rest":       {"80F24002024F0000 > " + whole + "6310", "80F24003024F0000 > 6985"},
+		"nothing more to send": {"80F24002024F0000 > " + whole + "6310", "80F24003024F0000 > 6310"},
+	} {
+		ch, _ := scripted(t, lines...)
+		got, err := (&SecurityDomain{ch: ch}).Status(t.Context(), Application, nil)
+		if len(got) != 1 || got[0].AID.String() != "A0000000035351" || !errors.Is(err, ErrIncomplete) || !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	entries, err := ParseOldStatus(Application, unhex(t, "05A0000000010100"+"06A000"))
+	if len(entries) != 1 || !errors.Is(err, ErrIncomplete) {
+		t.Errorf("%+v, %v", entries, err)
+	}
+}
+
+// TestKeyInformationIsReadEntryByEntry: an odd entry hides no other.
+func TestKeyInformationIsReadEntryByEntry(t *testing.T) {
+	for name, test := range map[string]struct{ data, want string }{
+		"all are as they should be": {"E00CC00401FF8010C00402FF8010", "1/255/1 2/255/1"},
+		"one is odd":                {"E013C00401FF8010C00502FF801088C00403FF8010", "1/255/1 2/255/0 3/255/1"},
+		"one has no kind":           {"E00AC00201FFC00402FF8010", "1/255/0 2/255/1"},
+		"one is empty":              {"E008C000C00402FF8010", "2/255/1"},
+		"another tag":               {"E00AC1020000C00402FF8010", "2/255/1"},
+		"the last is cut":           {"E00CC00401FF8010C00402FF80", "1/255/1"},
+		"no outer tag":              {"C00401FF8010C00402FF8010", "1/255/1 2/255/1"},
+		"extended, and cut":         {"E00FC00901FFFF88001001FF01C00202FF", "1/255/0 2/255/0"},
+	} {
+		keys, err := ParseKeyInformation(unhex(t, test.data))
+		var got []string
+		for _, k := range keys {
+			got = append(got, fmt.Sprintf("%d/%d/%d", k.ID, k.Version, len(k.Components)))
+		}
+		if err != nil || strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	if keys, err := ParseKeyInformation([]byte{0x66, 0x30}); !errors.Is(err, ErrMalformed) {
+		t.Errorf("%v, %v", keys, err)
+	}
+}
+
+// TestLockedCard: what a locked card refuses, it refuses for that.
+func TestLockedCard(t *testing.T) {
+	ch, _ := scripted(t, "00A4040000 > 6F0C8408A000000151000000A5006283", "80E40000084F06A0000000010100 > 6985")
+	d, err := Discover(t.Context(), ch, nil)
+	if err != nil || !d.Locked() {
+		t.Fatalf("%v, %v", d, err)
+	}
+	var refused *CommandError
+	if err := d.Delete(t.Context(), AID{0xA0, 0, 0, 0, 1, 1}, false); !errors.As(err, &refused) || !refused.Locked {
+		t.Error(err)
+	}
+}
+
+// TestRandomChallenge: SCP03 i=70 with a challenge that is not the one of the
+// protocol is opened only where that is accepted by name.
+func TestRandomChallenge(t *testing.T) {
+	for _, accept := range []bool{false, true} {
+		card, keys := newFakeCard(t, Protocol{3, 0x70}, 16)
+		d := discover(t, card, iso7816.Capabilities{})
+		card.challenge[0] ^= 1
+		err := d.Open(t.Context(), Credentials{Keys: keys, Level: LevelMAC, AcceptRandomChallenge: accept})
+		if accept != (err == nil) || !accept && (!errors.Is(err, ErrCardChallenge) || card.refused > 0) {
+			t.Errorf("accepted %t: %v", accept, err)
 		}
 	}
 }

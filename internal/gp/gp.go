@@ -21,6 +21,7 @@ const (
 	insDelete               = 0xE4
 	insInstall              = 0xE6
 	insLoad                 = 0xE8
+	insSetStatus            = 0xF0
 	insGetStatus            = 0xF2
 )
 
@@ -36,6 +37,8 @@ const (
 	StatusAuthenticationError iso7816.Status = 0x6300 // the host cryptogram is wrong
 	StatusWrongCheckValue     iso7816.Status = 0x9485 // PUT KEY: the key check value is wrong
 	StatusAlgorithm           iso7816.Status = 0x9484 // PUT KEY: algorithm not supported
+	StatusCardLocked          iso7816.Status = 0x6283 // SELECT: the card is locked
+	StatusImportMissing       iso7816.Status = 0x6438 // LOAD: an imported package is missing
 )
 
 // ErrMalformed is an answer that does not have the form the specification
@@ -54,6 +57,9 @@ type CommandError struct {
 	Command string
 	Status  iso7816.Status
 	cause   error
+
+	// Locked says that the card is locked, which most commands are refused for.
+	Locked bool
 }
 
 func (e *CommandError) Error() string {
@@ -75,8 +81,10 @@ func Meaning(s iso7816.Status) string {
 		return "authentication failed"
 	case 0x6200:
 		return "application was already deleted"
-	case 0x6283:
+	case StatusCardLocked:
 		return "card life cycle state is CARD_LOCKED"
+	case StatusImportMissing:
+		return "imported package not available"
 	case StatusWrongCheckValue:
 		return "wrong key check value"
 	case StatusAlgorithm:

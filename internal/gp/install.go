@@ -11,6 +11,7 @@ const (
 	forLoad            = 0x02
 	forInstall         = 0x04
 	forMakeSelectable  = 0x08
+	forExtradition     = 0x10
 	forPersonalization = 0x20
 )
 
@@ -19,6 +20,10 @@ type Memory struct {
 	// Code and Data are of non-volatile memory, Volatile of RAM. Code only
 	// matters for INSTALL [for load].
 	Code, Data, Volatile int
+
+	// VolatileFirst has INSTALL [for install] tell the limit of RAM before that of
+	// non-volatile memory. Hosts differ in that.
+	VolatileFirst bool
 }
 
 // Tags of the system parameters (11.5.2.3.7).
@@ -63,6 +68,9 @@ func InstallParameters(application []byte, m Memory, toolkit []byte) []byte {
 	field := iso7816.AppendTLV(nil, tagApplicationParameters, application)
 	inner := limit(nil, tagDataLimit, m.Data)
 	inner = limit(inner, tagVolatileLimit, m.Volatile)
+	if m.VolatileFirst {
+		inner = limit(limit(nil, tagVolatileLimit, m.Volatile), tagDataLimit, m.Data)
+	}
 	if len(toolkit) > 0 {
 		inner = iso7816.AppendTLV(inner, tagToolkitParameters, toolkit)
 	}
@@ -141,6 +149,16 @@ func (d *SecurityDomain) InstallAndMakeSelectable(ctx context.Context, i Instanc
 // MakeSelectable is INSTALL [for make selectable] (11.5.2.3.3).
 func (d *SecurityDomain) MakeSelectable(ctx context.Context, application AID, p Privileges) error {
 	_, err := d.install(ctx, "make selectable", forMakeSelectable, fields(nil, nil, application, p.bytes(), nil, nil))
+	return err
+}
+
+// Length is how many bytes of data INSTALL [for install] has for it.
+func (i Instance) Length() int { return len(i.data()) }
+
+// Extradite is INSTALL [for extradition] (11.5.2.3.4): the application, load file or
+// security domain aid belongs to the security domain to afterwards.
+func (d *SecurityDomain) Extradite(ctx context.Context, aid, to AID) error {
+	_, err := d.install(ctx, "extradition", forExtradition, fields(to, nil, aid, nil, nil, nil))
 	return err
 }
 

@@ -11,7 +11,10 @@ import (
 // KeyInformation is one entry of the key information template (11.3.3.1.1).
 type KeyInformation struct {
 	ID, Version byte
-	Components  []KeyComponent
+
+	// Components are empty where what follows ID and version does not have the
+	// form that the specification gives it.
+	Components []KeyComponent
 }
 
 // KeyComponent is the type of one part of a key, as in 11.1.8, and its length
@@ -34,64 +37,83 @@ func (d *SecurityDomain) KeyInformation(ctx context.Context) ([]KeyInformation, 
 	return ParseKeyInformation(data)
 }
 
-// ParseKeyInformation reads a key information template with its tag E0, in the
-// basic and in the extended format.
+// ParseKeyInformation reads a key information template with its tag E0, which
+// some cards leave out, in the basic and in the extended format. It reads entry by
+// entry: one that is odd hides no other, and is there as far as it can be read.
 func ParseKeyInformation(data []byte) ([]KeyInformation, error) {
-	template, ok := iso7816.FindTLV(data, tagKeyInformation)
-	if !ok {
-		return nil, malformed("no key information template")
-	}
-	list, err := iso7816.ParseTLVs(template)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	var keys []KeyInformation
-	for _, object := range list {
-		if object.Tag != 0xC0 {
-			return nil, malformed("tag %X in the key information template", uint32(object.Tag))
-		}
-		if len(object.Value) == 0 {
-			continue // cards pad with empty entries
-		}
-		key, err := parseKeyInformation(object.Value)
+	rest := data
+	if tag, inner, err := iso7816.ParseTag(data); err == nil && tag == tagKeyInformation {
+		length, content, err := iso7816.ParseLength(inner)
 		if err != nil {
-			return nil, err
+			return nil, malformed("no key information template")
 		}
-		keys = append(keys, key)
+		rest = content[:min(length, len(content))]
+	}
+	const entry, padding = 0xC0, 0x00
+	var keys []KeyInformation
+	read := false
+	for len(rest) > 0 {
+		if rest[0] == padding || rest[0] == 0xFF {
+			rest = rest[1:]
+			continue
+		}
+		object, next, err := iso7816.ParseTLV(rest)
+		if err != nil {
+			break
+		}
+		rest = next
+		if object.Tag != entry {
+			continue
+		}
+		read = true
+		if key, ok := parseKeyInformation(object.Value); ok {
+			keys = append(keys, key)
+		}
+	}
+	if !read && len(rest) > 0 {
+		return nil, malformed("no key information template")
 	}
 	return keys, nil
 }
 
-func parseKeyInformation(b []byte) (k KeyInformation, err error) {
-	if len(b) < 4 {
-		return k, malformed("key information of %d bytes", len(b))
+// parseKeyInformation reads one entry; it is false for one that does not name a
+// key, such as the empty ones that cards pad with.
+func parseKeyInformation(b []byte) (k KeyInformation, ok bool) {
+	if len(b) < 2 {
+		return k, false
 	}
 	k.ID, k.Version = b[0], b[1]
-	b = b[2:]
-	if b[0] == 0xFF {
-		for len(b) >= 4 && b[0] == 0xFF {
-			k.Components = append(k.Components, KeyComponent{Type: b[1], Length: int(binary.BigEndian.Uint16(b[2:]))})
-			b = b[4:]
+	k.Components = keyComponents(b[2:])
+	return k, true
+}
+
+// keyComponents reads the components of a key, in the basic or in the extended
+// format; nil for what is neither.
+func keyComponents(b []byte) (list []KeyComponent) {
+	if len(b) == 0 || b[0] != 0xFF {
+		if len(b)%2 != 0 {
+			return nil
 		}
-		// Key usage and key access follow, each with its length.
-		for range 2 {
-			if len(b) == 0 || len(b) < 1+int(b[0]) {
-				return k, malformed("key information of key %d version %d is truncated", k.ID, k.Version)
-			}
-			b = b[1+int(b[0]):]
+		for ; len(b) > 0; b = b[2:] {
+			list = append(list, KeyComponent{Type: b[0], Length: int(b[1])})
 		}
-		if len(b) > 0 {
-			return k, malformed("key information of key %d version %d is too long", k.ID, k.Version)
+		return list
+	}
+	for len(b) >= 4 && b[0] == 0xFF {
+		list = append(list, KeyComponent{Type: b[1], Length: int(binary.BigEndian.Uint16(b[2:]))})
+		b = b[4:]
+	}
+	// Key usage and key access follow, each with its length.
+	for range 2 {
+		if len(b) == 0 || len(b) < 1+int(b[0]) {
+			return nil
 		}
-		return k, nil
+		b = b[1+int(b[0]):]
 	}
-	if len(b)%2 != 0 {
-		return k, malformed("key information of key %d version %d is truncated", k.ID, k.Version)
+	if len(b) > 0 {
+		return nil
 	}
-	for ; len(b) > 0; b = b[2:] {
-		k.Components = append(k.Components, KeyComponent{Type: b[0], Length: int(b[1])})
-	}
-	return k, nil
+	return list
 }
 
 // String is the type in words and the length in bits.

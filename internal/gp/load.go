@@ -51,21 +51,32 @@ func (e *LoadError) Error() string {
 
 func (e *LoadError) Unwrap() error { return e.cause }
 
-// Load sends a load file in LOAD commands (11.6) of at most total data bytes
-// each, its MAC included; it reports how many of its bytes have arrived.
-func (d *SecurityDomain) Load(ctx context.Context, file []byte, total int, report func(sent int)) error {
+// Blocks are how a load file is sent: in commands of at most Total data bytes each,
+// the MAC included. FullWithoutLe has those that are full ask for no answer, as old
+// hosts do, for which one byte more did not fit.
+type Blocks struct {
+	Total         int
+	FullWithoutLe bool
+}
+
+// Load sends a load file in LOAD commands (11.6); it reports how many of its bytes
+// have arrived.
+func (d *SecurityDomain) Load(ctx context.Context, file []byte, blocks Blocks, report func(sent int)) error {
 	if d.session == nil {
 		return ErrSessionClosed
 	}
-	count, err := d.session.LoadBlocks(len(file), total)
+	count, err := d.session.LoadBlocks(len(file), blocks.Total)
 	if err != nil {
 		return err
 	}
 	framed := iso7816.AppendTLV(make([]byte, 0, len(file)+5), tagLoadFile, file)
-	block := d.session.MaxData(total)
+	block := d.session.MaxData(blocks.Total)
 	for i := range count {
 		data := framed[i*block : min((i+1)*block, len(framed))]
 		cmd := iso7816.Command{CLA: classGP, INS: insLoad, P2: byte(i), Data: data, Ne: iso7816.MaxShortNe}
+		if blocks.FullWithoutLe && len(data) == block {
+			cmd.Ne = 0
+		}
 		if i == count-1 {
 			cmd.P1 = 0x80
 		}

@@ -1,6 +1,7 @@
 package gp
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -40,11 +41,11 @@ const (
 	storeLast      byte = 0x80
 )
 
-// StoreData is STORE DATA (11.11), in as many blocks as it takes. format is
-// the bits of P1 that say what data is; with answer, the last block asks for
-// one.
-func (d *SecurityDomain) StoreData(ctx context.Context, format byte, data []byte, answer bool) ([]byte, error) {
-	block := iso7816.MaxShortData
+// StoreData is STORE DATA (11.11), in as many blocks as it takes, each a command of
+// at most total data bytes with its MAC; 0 is what a short APDU holds. format is the
+// bits of P1 that say what data is; with answer, the last block asks for one.
+func (d *SecurityDomain) StoreData(ctx context.Context, format byte, data []byte, total int, answer bool) ([]byte, error) {
+	block := cmp.Or(min(total, iso7816.MaxShortData), iso7816.MaxShortData)
 	if d.session != nil {
 		block = d.session.MaxData(block)
 	}

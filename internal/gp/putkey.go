@@ -12,51 +12,61 @@ import (
 // have.
 var ErrCheckValue = errors.New("the card's key check values do not match the keys")
 
-// PutKeys is PUT KEY (11.8; Amendment D, 7.2) of a set of secure channel keys
-// with the key identifiers 1 to 3. replace is the version that goes away, 0 to
-// add a set; version is the new one, 1 to 127, on cards of Open Platform 0 too.
-// The keys are encrypted with the
-// data encryption key of the session, and the card's key check values are
-// compared.
-func (d *SecurityDomain) PutKeys(ctx context.Context, keys *KeySet, replace, version byte) error {
+// NewKeys is a set of secure channel keys to put on a card.
+type NewKeys struct {
+	Keys   *KeySet
+	Cipher Cipher
+
+	// Replace is the version that goes away, 0 to add a set; Version is the new
+	// one, 1 to 127, on cards of Open Platform 0 too.
+	Replace, Version byte
+
+	// Bare leaves out the length in clear before an AES key of 16 bytes, which
+	// Amendment D wants and some old hosts do not send.
+	Bare bool
+}
+
+// PutKeys is PUT KEY (11.8; Amendment D, 7.2) of a set of keys with the identifiers
+// 1 to 3. The keys are encrypted with the data encryption key of the session, and
+// the card's key check values are compared.
+func (d *SecurityDomain) PutKeys(ctx context.Context, k NewKeys) error {
 	if d.session == nil || d.session.closed {
 		return ErrSessionClosed
 	}
-	if version > 0x7F {
-		return fmt.Errorf("key version %d is not in the range 1 to 127", version)
+	if k.Version > 0x7F {
+		return fmt.Errorf("key version %d is not in the range 1 to 127", k.Version)
 	}
-	c := d.session.Protocol.Cipher()
-	values, err := keys.CheckValues(c)
+	values, err := k.Keys.CheckValues(k.Cipher)
 	if err != nil {
 		return err
 	}
-	data := putKeyData(d.session.messaging, c, keys, version)
+	data := putKeyData(d.session.messaging, k)
 	defer clear(data)
 	const allThree = 0x81 // several keys, the first has identifier 1
 	answer, err := d.send(ctx, "PUT KEY", iso7816.Command{
-		CLA: classGP, INS: insPutKey, P1: replace, P2: allThree, Data: data, Ne: iso7816.MaxShortNe,
+		CLA: classGP, INS: insPutKey, P1: k.Replace, P2: allThree, Data: data, Ne: iso7816.MaxShortNe,
 	})
 	if err != nil {
 		return err
 	}
-	return compareCheckValues(answer, version, values)
+	return compareCheckValues(answer, k.Version, values)
 }
 
 // putKeyData is the data field of PUT KEY: the version, then each key with its
-// type, its encrypted value and its key check value. In SCP03 the length of the
-// key stands before its value.
-func putKeyData(m messaging, c Cipher, keys *KeySet, version byte) []byte {
-	data := []byte{version}
-	for _, key := range keys.all() {
+// type, its encrypted value and its key check value. Of an AES key, the length in
+// clear stands before its value.
+func putKeyData(m messaging, k NewKeys) []byte {
+	data := []byte{k.Version}
+	for _, key := range k.Keys.all() {
 		encrypted := m.encryptKey(key.Reveal())
-		data = append(data, byte(c))
-		if c == AES {
+		data = append(data, byte(k.Cipher))
+		if k.Cipher == AES && !(k.Bare && key.Len() == keyLength128) {
 			data = append(data, byte(len(encrypted)+1), byte(key.Len()))
 		} else {
 			data = append(data, byte(len(encrypted)))
 		}
 		data = append(data, encrypted...)
-		value := checkValue(c, key.Reveal())
+		value := checkValue(k.Cipher, key.Reveal())
 		data = append(append(data, byte(len(value))), value[:]...)
 	}
 	return data

@@ -48,10 +48,17 @@ type Credentials struct {
 	// card.
 	KeyVersion, KeyIndex byte
 
-	Level Level
+	// Level is the security level. AnyLevel leaves it to the card whether it has it,
+	// whatever its protocol says.
+	Level    Level
+	AnyLevel bool
 
 	// Protocol overrides what the card says of itself; zero for not.
 	Protocol Protocol
+
+	// AcceptRandomChallenge opens SCP03 although the card challenge is not the one
+	// that the protocol defines.
+	AcceptRandomChallenge bool
 
 	// Confirm, if it is there, sees the answer to INITIALIZE UPDATE before the
 	// card is authenticated; its error ends the attempt.
@@ -136,7 +143,7 @@ func open(ctx context.Context, ch *iso7816.Channel, aid []byte, told []Protocol,
 	if err != nil {
 		return nil, err
 	}
-	if err := p.authenticate(ctx, aid); err != nil {
+	if err := p.authenticate(ctx, aid, c.AcceptRandomChallenge); err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -206,7 +213,7 @@ func propose(ctx context.Context, ch *iso7816.Channel, told []Protocol, c Creden
 }
 
 func newSession(ch *iso7816.Channel, u *InitializeUpdate, p Protocol, c Credentials, host []byte) (*Session, error) {
-	if err := p.checkLevel(c.Level); err != nil {
+	if err := p.checkLevel(c.Level); err != nil && !c.AnyLevel {
 		return nil, err
 	}
 	if err := c.Keys.suits(p.Cipher()); err != nil {
@@ -237,7 +244,7 @@ func newSession(ch *iso7816.Channel, u *InitializeUpdate, p Protocol, c Credenti
 
 // authenticate checks the card, then is EXTERNAL AUTHENTICATE (D.4.2, E.5.2;
 // Amendment D, 7.1.2).
-func (p *proposal) authenticate(ctx context.Context, aid []byte) error {
+func (p *proposal) authenticate(ctx context.Context, aid []byte, random bool) error {
 	if !p.proved() {
 		return ErrCardCryptogram
 	}
@@ -246,7 +253,7 @@ func (p *proposal) authenticate(ctx context.Context, aid []byte) error {
 		s.ChallengeVerified = equal(u.Challenge, s.messaging.pseudoRandomChallenge(u.Sequence, aid))
 		// Cards that announce SCP02 with i=4x to 7x and answer a random
 		// challenge are many, and the cryptogram has proved the keys.
-		if !s.ChallengeVerified && s.Protocol.SCP == 3 {
+		if !s.ChallengeVerified && s.Protocol.SCP == 3 && !random {
 			return ErrCardChallenge
 		}
 	}
@@ -291,6 +298,13 @@ func maxData(level Level, total, mac, block int) int {
 	}
 	// SCP01 puts the length before the data, the others 80 after it.
 	return (total-mac)/block*block - 1
+}
+
+// Fits reports whether a command with that much data, in bytes, gets through the
+// secure channel to this card, and how much does at most.
+func (s *Session) Fits(length int) (most int, ok bool) {
+	most = s.MaxData(MaxCommandData(s.ch.Capabilities()))
+	return most, length <= most
 }
 
 // send sends a command through the secure channel. An answer that is not the

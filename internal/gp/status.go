@@ -1,6 +1,7 @@
 package gp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,10 @@ const (
 	tagAssociatedDomain iso7816.Tag = 0xCC
 )
 
+// ErrIncomplete is a list of entries that was cut off, or one of whose entries
+// cannot be read. What could be read is returned with it.
+var ErrIncomplete = fmt.Errorf("%w: the list of what is on the card is incomplete", ErrMalformed)
+
 // Entry is one entry of the card's registry.
 type Entry struct {
 	Kind       Kind
@@ -73,12 +78,14 @@ func (e *Entry) SecurityDomain() bool {
 }
 
 // Status is GET STATUS (11.4) for all entries of one part of the registry, or
-// those whose AID begins with filter. None there is an empty list.
+// those whose AID begins with filter. None there is an empty list. A list of which
+// only a part can be read is returned with ErrIncomplete.
 func (d *SecurityDomain) Status(ctx context.Context, kind Kind, filter []byte) ([]Entry, error) {
 	if !d.noTLV {
 		raw, err := d.status(ctx, kind, filter, statusTLV)
-		if err == nil {
-			return ParseStatus(kind, raw)
+		if err == nil || errors.Is(err, ErrIncomplete) {
+			entries, parsed := ParseStatus(kind, raw)
+			return entries, cmp.Or(parsed, err)
 		}
 		switch iso7816.StatusOf(err) {
 		case iso7816.StatusWrongP1P2, iso7816.StatusWrongData, iso7816.StatusFunctionNotSupported, iso7816.StatusWrongLength:
@@ -87,14 +94,16 @@ func (d *SecurityDomain) Status(ctx context.Context, kind Kind, filter []byte) (
 		}
 	}
 	raw, err := d.status(ctx, kind, filter, 0)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrIncomplete) {
 		return nil, err
 	}
 	d.noTLV = true
-	return ParseOldStatus(kind, raw)
+	entries, parsed := ParseOldStatus(kind, raw)
+	return entries, cmp.Or(parsed, err)
 }
 
-// status gathers the answers of one format while the card has more.
+// status gathers the answers of one format while the card has more. Where the card
+// stops in the middle, it is ErrIncomplete.
 func (d *SecurityDomain) status(ctx context.Context, kind Kind, filter []byte, format byte) ([]byte, error) {
 	cmd := iso7816.Command{
 		CLA: classGP, INS: insGetStatus, P1: byte(kind), P2: format,
@@ -104,46 +113,52 @@ func (d *SecurityDomain) status(ctx context.Context, kind Kind, filter []byte, f
 	for range maxContinuations {
 		answer, err := d.send(ctx, "GET STATUS", cmd)
 		all = append(all, answer...)
-		switch iso7816.StatusOf(err) {
-		case StatusMoreData:
-			if len(answer) == 0 {
-				return nil, malformed("GET STATUS announces more data and sends none")
-			}
+		switch status := iso7816.StatusOf(err); {
+		case status == StatusMoreData && len(answer) > 0:
 			cmd.P2 = format | statusNext
 			continue
-		case iso7816.StatusReferenceNotFound, iso7816.StatusFileNotFound:
+		case status == StatusMoreData && len(all) == 0:
+			return nil, malformed("GET STATUS announces more data and sends none")
+		case status == iso7816.StatusReferenceNotFound, status == iso7816.StatusFileNotFound:
 			return all, nil
+		case status != 0 && cmd.P2 != format:
+			return all, fmt.Errorf("%w: %w", ErrIncomplete, err)
 		}
 		return all, err
 	}
-	return nil, malformed("GET STATUS does not end")
+	return all, fmt.Errorf("%w: GET STATUS does not end", ErrIncomplete)
 }
 
-// ParseStatus reads entries in the format of data objects E3 (table 11-36).
+// ParseStatus reads entries in the format of data objects E3 (table 11-36). Those
+// that can be read are returned with ErrIncomplete where others cannot.
 func ParseStatus(kind Kind, raw []byte) ([]Entry, error) {
-	list, err := iso7816.ParseTLVs(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	if len(list) > maxRegistryEntries {
-		return nil, malformed("%d entries in the registry", len(list))
-	}
-	entries := make([]Entry, 0, len(list))
-	for _, object := range list {
-		if object.Tag != tagRegistryEntry {
-			return nil, malformed("tag %X in the registry", uint32(object.Tag))
+	entries := []Entry{}
+	var incomplete error
+	for len(raw) > 0 {
+		if raw[0] == 0x00 || raw[0] == 0xFF {
+			raw = raw[1:] // padding
+			continue
 		}
-		entry, err := parseEntry(kind, object.Value)
+		object, rest, err := iso7816.ParseTLV(raw)
+		if err != nil || len(entries) == maxRegistryEntries {
+			return entries, ErrIncomplete
+		}
+		raw = rest
+		entry, err := parseEntry(kind, object)
 		if err != nil {
-			return nil, err
+			incomplete = fmt.Errorf("%w: %w", ErrIncomplete, err)
+			continue
 		}
 		entries = append(entries, *entry)
 	}
-	return entries, nil
+	return entries, incomplete
 }
 
-func parseEntry(kind Kind, raw []byte) (*Entry, error) {
-	fields, err := iso7816.ParseTLVs(raw)
+func parseEntry(kind Kind, object iso7816.TLV) (*Entry, error) {
+	if object.Tag != tagRegistryEntry {
+		return nil, malformed("tag %X in the registry", uint32(object.Tag))
+	}
+	fields, err := iso7816.ParseTLVs(object.Value)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
@@ -188,33 +203,31 @@ func normal(kind Kind) Kind {
 
 // ParseOldStatus reads entries in the format of before 2.2 (table 11-34): each
 // is its AID with a length, life cycle state and privileges, and for load
-// files with modules their number and AIDs.
+// files with modules their number and AIDs. Those before one that is cut off are
+// returned with ErrIncomplete.
 func ParseOldStatus(kind Kind, raw []byte) ([]Entry, error) {
-	var entries []Entry
+	entries := []Entry{}
 	for len(raw) > 0 {
 		e := Entry{Kind: normal(kind)}
 		var ok bool
-		if e.AID, raw, ok = cutAID(raw); !ok || len(raw) < 2 {
-			return nil, malformed("a registry entry is truncated")
+		if e.AID, raw, ok = cutAID(raw); !ok || len(raw) < 2 || len(entries) == maxRegistryEntries {
+			return entries, ErrIncomplete
 		}
 		e.LifeCycle, e.Privileges = LifeCycle(raw[0]), Privileges(raw[1])<<16
 		raw = raw[2:]
 		if kind == LoadFileWithModules {
 			if len(raw) == 0 {
-				return nil, malformed("a registry entry is truncated")
+				return entries, ErrIncomplete
 			}
 			count := int(raw[0])
 			raw = raw[1:]
 			for range count {
 				var module AID
 				if module, raw, ok = cutAID(raw); !ok {
-					return nil, malformed("a registry entry is truncated")
+					return entries, ErrIncomplete
 				}
 				e.Modules = append(e.Modules, module)
 			}
-		}
-		if len(entries) == maxRegistryEntries {
-			return nil, malformed("more than %d entries in the registry", maxRegistryEntries)
 		}
 		entries = append(entries, e)
 	}

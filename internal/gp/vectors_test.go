@@ -241,8 +241,8 @@ func dekMessaging(t *testing.T, v vector, name string) messaging {
 	return &desMessaging{dek: [16]byte(dek)}
 }
 
-// checkPutKey compares the whole command; of one peer, which leaves out the
-// length before an AES key that fills its blocks, all but that length.
+// checkPutKey compares the whole command. One peer leaves out the length before an
+// AES key that fills its block.
 func checkPutKey(t *testing.T, v vector) {
 	var keys [3][]byte
 	for i, key := range v.Inputs["new_keys"].([]any) {
@@ -253,14 +253,12 @@ func checkPutKey(t *testing.T, v vector) {
 	if v.Inputs["scp"].(float64) == 3 {
 		c = AES
 	}
-	got := putKeyData(dekMessaging(t, v, "dek_used"), c, set, byte(v.Inputs["new_kvn"].(float64)))
 	cmd, _, err := iso7816.ParseCommand(v.out(t, "plain_capdu"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cmd.Data[2] == 0x10 && c == AES {
-		got = bytes.ReplaceAll(got, []byte{0x88, 0x11, 0x10}, []byte{0x88, 0x10})
-	}
+	bare := strings.Contains(v.ID, "gpshell")
+	got := putKeyData(dekMessaging(t, v, "dek_used"), NewKeys{Keys: set, Cipher: c, Version: byte(v.Inputs["new_kvn"].(float64)), Bare: bare})
 	want(t, "data", got, cmd.Data)
 }
 
@@ -281,7 +279,6 @@ func checkInstallParameters(t *testing.T, v vector) {
 }
 
 func checkTokenData(t *testing.T, v vector) {
-	const forExtradition = 0x10
 	data := fields(v.in(t, "sd_aid"), nil, v.in(t, "app_aid"), nil, nil)
 	want(t, "data", append(iso7816.AppendLength([]byte{forExtradition, 0}, len(data)), data...), v.out(t, "data"))
 }
@@ -400,6 +397,7 @@ func checkTranscript(t *testing.T, v vector) {
 	}
 	c := v.credentials(t, level)
 	c.KeyVersion = keyVersion
+	c.AnyLevel = strings.Contains(v.ID, "gpshell") // one asked a card for R-MAC that does not announce it
 	d := &SecurityDomain{ch: iso7816.NewChannel(card, iso7816.Capabilities{}), aid: v.in(t, "aid")}
 	if err := d.Open(t.Context(), c); err != nil {
 		t.Fatal(err)

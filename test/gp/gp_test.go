@@ -128,14 +128,14 @@ func session(t *testing.T, card *cardsim.Card, old, fresh []byte, level gp.Level
 	if err := domain.InstallForLoad(ctx, pkg, nil, nil, gp.Memory{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := domain.Load(ctx, file.LoadFile(false, false), 200, func(int) {}); err != nil {
+	if err := domain.Load(ctx, file.LoadFile(false, false), gp.Blocks{Total: 200}, func(int) {}); err != nil {
 		t.Fatal(err)
 	}
 	i := gp.Instance{File: pkg, Module: module, AID: module, Parameters: gp.InstallParameters(nil, gp.Memory{}, nil)}
 	if err := domain.InstallAndMakeSelectable(ctx, i); err != nil {
 		t.Fatal(err)
 	}
-	if err := domain.PutKeys(ctx, keySet(t, fresh), 1, 2); err != nil {
+	if err := domain.PutKeys(ctx, gp.NewKeys{Keys: keySet(t, fresh), Cipher: domain.Session().Protocol.Cipher(), Replace: 1, Version: 2}); err != nil {
 		t.Fatal(err)
 	}
 	if err := open(fresh, 2); err != nil {

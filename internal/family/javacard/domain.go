@@ -106,7 +106,7 @@ func (c *domainCard) describe(ctx context.Context) (*DomainInfo, error) {
 		return nil, err
 	}
 	for _, k := range keys {
-		entry := KeyInfo{Version: k.Version, ID: k.ID}
+		entry := KeyInfo{Version: k.Version, ID: k.ID, Kind: "unknown kind"}
 		if len(k.Components) > 0 {
 			entry.Kind = k.Components[0].String()
 		}

@@ -62,7 +62,7 @@ func TestFactsOfACardThatTellsNothing(t *testing.T) {
 }
 
 func TestFactsOfACardThatIsPulled(t *testing.T) {
-	for n := 1; n <= 5; n++ {
+	for n := 1; n <= 4; n++ {
 		if _, err := facts(t, javaCard(t, "12345678", cardsim.RemoveBefore(n))); !errors.Is(err, iso7816.ErrCardRemoved) || !problem.Is(err, problem.CardRemoved) {
 			t.Errorf("pulled before %d: %v", n, err)
 		}

@@ -6,9 +6,12 @@ package javacard
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -29,7 +32,7 @@ func Family() card.Family {
 		Initialises: []string{muscleApp},
 		Probes: []card.Probe{
 			{App: muscleApp, Type: "MUSCLE card", AID: muscleAID(), Confirm: isMuscle},
-			{App: domainApp, Type: "GlobalPlatform card", AID: issuerAID()},
+			{App: domainApp, Type: "GlobalPlatform card", AID: issuerAID(), Answer: lookForDomain},
 		},
 		Describe: describeChip,
 		KnownKeys: func(ctx context.Context, line *desk.Line) (known, told bool, err error) {
@@ -38,6 +41,21 @@ func Family() card.Family {
 		},
 		Open: open,
 	}
+}
+
+// lookForDomain knows a security domain by the answer to SELECT, also on a card that
+// is locked: then it is selected with a warning (GlobalPlatform, 11.9.3.2).
+func lookForDomain(_ context.Context, _ *iso7816.Channel, _ []byte, err error) (*card.Application, error) {
+	found := &card.Application{Name: domainApp, AID: fmt.Sprintf("%X", issuerAID())}
+	switch status := iso7816.StatusOf(err); {
+	case status == gp.StatusCardLocked:
+		found.State = "locked"
+	case status != 0:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return found, nil
 }
 
 // issuerAID is that of the issuer's security domain on most cards.

@@ -28,11 +28,14 @@ type Guard struct {
 	now   func() time.Time
 
 	// production are the card's production life cycle data, nil for none or not
-	// known yet, and serial is the one in them; kdd stands for its key
-	// diversification data.
+	// known yet. serial is the one in them, or the card image number; kdd stands
+	// for its key diversification data.
 	production *gp.CPLC
 	serial     string
 	kdd        string
+
+	// answered is the version of the keys that the card answered with.
+	answered byte
 
 	// identified says that the production data were asked for.
 	identified bool
@@ -51,9 +54,10 @@ func NewGuard(line *desk.Line, retry bool, now func() time.Time) (*Guard, error)
 // Serial is the serial of the card, "" for none or not known yet.
 func (g *Guard) Serial() string { return g.serial }
 
-// failure is what is remembered of a card. KDD is its key diversification data
-// as it is in Guard.kdd: other cards have other data, so that only a card with
-// these has to be asked for its serial.
+// failure is what is remembered of a card with a serial. KDD is its key
+// diversification data as it is in Guard.kdd: other cards have other data, so that
+// only a card with these has to be asked for its serial. Of a card without a serial
+// nothing is remembered, because other cards look like it.
 type failure struct {
 	Card     string    `json:"card"`
 	KDD      string    `json:"kdd,omitempty"`
@@ -98,9 +102,6 @@ func (g *Guard) failures() ([]failure, error) {
 			f = failure{}
 		}
 		f.Card = name // the file is found again by its name
-		if strings.HasPrefix(name, kddPrefix) {
-			f.KDD = name
-		}
 		list = append(list, f)
 	}
 	return list, nil
@@ -120,17 +121,23 @@ func (g *Guard) Identify(ctx context.Context, d *gp.SecurityDomain) error {
 	default:
 		return err
 	}
+	if g.serial == "" {
+		number, err := d.ImageNumber(ctx)
+		if err != nil && !errors.Is(err, gp.ErrMalformed) {
+			return err
+		}
+		if !gp.Blank(number) {
+			g.serial = fmt.Sprintf("%X", number)
+		}
+	}
 	g.identified = true
 	return nil
 }
 
-// kddPrefix begins the name of a card that has no serial.
-const kddPrefix = "kdd-"
-
 // confirm is the second look, at the key diversification data, which the card
 // answers to INITIALIZE UPDATE.
 func (g *Guard) confirm(u *gp.InitializeUpdate) error {
-	g.kdd = fmt.Sprintf("%s%X", kddPrefix, u.KeyDiversificationData)
+	g.kdd, g.answered = fmt.Sprintf("kdd-%X", u.KeyDiversificationData), u.KeyVersion
 	if g.awaited != "" && g.kdd != g.awaited {
 		return g.changed("This card has other key diversification data.", nil)
 	}
@@ -143,7 +150,7 @@ func (g *Guard) confirm(u *gp.InitializeUpdate) error {
 		case f.KDD != g.kdd:
 		case !g.identified:
 			return errSerialNeeded
-		case f.Card == g.serial, f.Card == g.kdd && g.serial == "":
+		case f.Card == g.serial:
 			return g.refuse(f.Card)
 		}
 	}
@@ -175,21 +182,23 @@ func (g *Guard) dir() string { return filepath.Join(g.state, "card-keys") }
 
 func (g *Guard) file(card string) string { return filepath.Join(g.dir(), card+".json") }
 
+// errNoSerial is a card that cannot be told from others.
+var errNoSerial = errors.New("the card reports no serial")
+
 // remember writes down that keys failed. What it cannot write is its error.
 func (g *Guard) remember(ctx context.Context, d *gp.SecurityDomain, reason string) error {
 	if g.state == "" {
 		return nil
 	}
 	_ = g.Identify(ctx, d) // the card may not be there any more
-	card := g.serial
-	if card == "" {
-		card = g.kdd
+	if g.serial == "" {
+		return errNoSerial
 	}
-	raw, err := json.Marshal(failure{Card: card, KDD: g.kdd, FailedAt: g.now().UTC(), Reason: reason})
+	raw, err := json.Marshal(failure{Card: g.serial, KDD: g.kdd, FailedAt: g.now().UTC(), Reason: reason})
 	if err != nil {
 		return err
 	}
-	return writeFile(g.file(card), raw)
+	return writeFile(g.file(g.serial), raw)
 }
 
 // forget drops what was remembered, once keys were right.
@@ -204,7 +213,7 @@ func (g *Guard) forget(ctx context.Context, d *gp.SecurityDomain) error {
 				return err
 			}
 		}
-		if f.Card != g.serial && f.Card != g.kdd {
+		if f.Card != g.serial {
 			continue
 		}
 		if err := os.Remove(g.file(f.Card)); err != nil && !errors.Is(err, os.ErrNotExist) {

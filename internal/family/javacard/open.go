@@ -10,6 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/gp"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // Open opens a secure channel and keeps account of whether that worked. Keys are
@@ -29,8 +30,19 @@ func (g *Guard) Open(ctx context.Context, d *gp.SecurityDomain, credentials gp.C
 			return err
 		}
 		return g.Notice(ctx, d, credentials)
-	case errors.Is(err, gp.ErrCardCryptogram), errors.Is(err, gp.ErrHostRefused):
+	case errors.Is(err, gp.ErrCardCryptogram):
+		if err := g.otherLength(ctx, d, credentials); err != nil {
+			return err
+		}
 		return g.wrongKeys(ctx, d, err)
+	case errors.Is(err, gp.ErrHostRefused):
+		return g.wrongKeys(ctx, d, err)
+	case errors.Is(err, gp.ErrCardChallenge):
+		p := problem.New(problem.Failed, "the card's challenge is not the one that its protocol defines").
+			Because("The card proved that it has the card keys, but announces pseudo-random challenges (SCP03 i=10, 30 or 70) and sent another one.").
+			Advise(advice.Do(advice.ShowCard)).AllowedBy(advice.Switch(advice.AnyChallenge))
+		p.Cause = err
+		return p
 	case errors.Is(err, gp.ErrHostUnclear):
 		return g.unclearKeys(ctx, d, err)
 	case iso7816.StatusOf(err) == iso7816.StatusReferenceNotFound && credentials.KeyVersion != 0, errors.Is(err, gp.ErrKeyVersion):
@@ -40,6 +52,33 @@ func (g *Guard) Open(ctx context.Context, d *gp.SecurityDomain, credentials gp.C
 		return p
 	}
 	return err
+}
+
+// otherLength is the problem of keys that are not as long as the card says that its
+// own are. They were not tried, and nothing is remembered. Where the card does not
+// say that, it is nil.
+func (g *Guard) otherLength(ctx context.Context, d *gp.SecurityDomain, credentials gp.Credentials) error {
+	keys, err := told(d.KeyInformation(ctx))
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if k.Version != g.answered || len(k.Components) == 0 || k.Components[0].Type != byte(gp.AES) {
+			continue
+		}
+		length, given := k.Components[0].Length, credentials.Keys.Length()
+		if length == given || length != 16 && length != 24 && length != 32 {
+			return nil
+		}
+		which := "the card keys that were given"
+		if testKeys(credentials) {
+			which = "the test keys of blank cards (default)"
+		}
+		return problem.New(problem.Usage, "the card keys do not have the length of the card's").
+			Because("The card reports AES keys of %d bytes, and %s have %d. No keys were tried.", length, which, given).
+			Advise(advice.Repeat(advice.Ask(secret.CardKeys)))
+	}
+	return nil
 }
 
 // wrongKeys remembers the failure and words it.
@@ -65,6 +104,8 @@ func (g *Guard) remembered(ctx context.Context, d *gp.SecurityDomain, p *problem
 	_ = p.Because("%s", why).Advise(advice.Do(advice.ShowCard))
 	failed := g.remember(context.WithoutCancel(ctx), d, cause.Error())
 	switch {
+	case errors.Is(failed, errNoSerial):
+		return p.Because("%s The card reports no serial by which cardctl could recognise it, so this failure is not recorded.", why)
 	case failed != nil:
 		return p.Because("%s cardctl could not record this failure: %s", why, problem.Sentence(failed.Error()))
 	case g.state == "":

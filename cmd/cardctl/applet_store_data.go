@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/applet"
+	"github.com/cardctl/cardctl/internal/output"
+)
+
+func newAppletStoreDataCmd(env *session) *cobra.Command {
+	var f domainFlags
+	var w applet.StoreWish
+	cmd := &cobra.Command{
+		Use:   "store-data FILE|HEX",
+		Short: "Personalise an applet or a security domain",
+		Long: `Send data to the applet that --applet names, or to the security domain itself.
+The data is the content of FILE, or HEX if no file has that name. Only the card
+knows what it does with the data, and cardctl cannot read it back.`,
+		Example: `  cardctl applet store-data perso.bin --structure dgi \
+      --applet F276A288BCFBA69D34F31001 --card-keys file:card.keys
+  cardctl applet store-data 42064552535445 --card-keys default`,
+		Args: oneArg("a file, or data in hexadecimal"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w.Domain = f.wish()
+			return runAppletStoreData(cmd.Context(), env, &f, w, args[0])
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&w.Applet, "applet", "", "`AID` of the applet that gets the data (default: the security domain)")
+	flags.StringVar(&w.Structure, "structure", "", "`structure` of the data: dgi, ber-tlv (default: not stated)")
+	flags.Uint16Var(&w.BlockSize, "block-size", 0, "most `bytes` of data per command, 48 to 255 (default: as many as fit)")
+	f.add(flags)
+	return cmd
+}
+
+func runAppletStoreData(ctx context.Context, env *session, f *domainFlags, w applet.StoreWish, argument string) error {
+	options, err := w.Parse()
+	if err != nil {
+		return err
+	}
+	access, err := f.secrets.access(env)
+	if err != nil {
+		return err
+	}
+	if options.Data, err = applet.ReadStored(ctx, argument); err != nil {
+		return err
+	}
+	report, err := applet.StoreData(ctx, env.desk(), access, options)
+	if err != nil {
+		return err
+	}
+	return env.result("DataStored", report, func(s *output.Sheet) {
+		s.Heading("Stored on the card in " + report.Reader)
+		s.Field("applet", report.Applet.String())
+		s.Field("size", decimal(report.Bytes)+" bytes")
+	})
+}
