@@ -21,6 +21,7 @@ type gp struct {
 	load       *loading      // between INSTALL [for load] and the last LOAD
 	listing    *listing      // what GET STATUS has not told yet
 	personal   *javaInstance // gets STORE DATA; nil for the security domain
+	domain     *javaInstance // the security domain that is selected; nil for the issuer's
 	storing    []byte        // blocks of STORE DATA
 	storeBlock int           // the next one
 }
@@ -78,6 +79,7 @@ func (a *gp) unwraps() {}
 func (a *gp) deselect() {
 	a.session, a.load, a.listing = nil, nil, nil
 	a.personal, a.storing, a.storeBlock = nil, nil, 0
+	a.domain = nil
 }
 
 func (a *gp) marshal() (json.RawMessage, error) {
@@ -93,7 +95,7 @@ func (a *gp) unmarshal(raw json.RawMessage) error {
 		return err
 	}
 	for _, instance := range state.Instances {
-		if err := instance.revive(a.environment); err != nil {
+		if err := instance.revive(a); err != nil {
 			return err
 		}
 	}
@@ -147,17 +149,22 @@ func (a *gp) selected(byte) ([]byte, iso7816.Status) {
 	if a.state.LifeCycle == cardTerminated {
 		return nil, iso7816.StatusConditionsNotSatisfied
 	}
+	fci := a.controlInformation(a.state.AID)
+	if a.state.LifeCycle == cardLocked {
+		return fci, statusLocked
+	}
+	return fci, iso7816.StatusOK
+}
+
+// controlInformation is the FCI of a security domain.
+func (a *gp) controlInformation(aid []byte) []byte {
 	longest := []byte{0xFF}
 	if a.profile.extendedLength && a.profile.announcesExtendedLength {
 		longest = []byte{byte(a.profile.commandLimit >> 8), byte(a.profile.commandLimit)}
 	}
 	proprietary := iso7816.AppendTLV(a.recognitionData(), 0x9F65, longest)
-	fci := iso7816.AppendTLV(nil, 0x84, a.state.AID)
-	fci = iso7816.AppendTLV(nil, 0x6F, iso7816.AppendTLV(fci, 0xA5, proprietary))
-	if a.state.LifeCycle == cardLocked {
-		return fci, statusLocked
-	}
-	return fci, iso7816.StatusOK
+	fci := iso7816.AppendTLV(nil, 0x84, aid)
+	return iso7816.AppendTLV(nil, 0x6F, iso7816.AppendTLV(fci, 0xA5, proprietary))
 }
 
 func (a *gp) process(c iso7816.Command) ([]byte, iso7816.Status) {

@@ -196,10 +196,22 @@ type gpKeySet struct {
 	Version byte     `json:"version"`
 	Keys    [][]byte `json:"keys"`    // encryption, MAC, key encryption; or one for all
 	Counter uint32   `json:"counter"` // sessions that were begun with them
+
+	// AES marks AES keys on a card whose own protocol is one of DES: they are for
+	// SCP03.
+	AES bool `json:"aes,omitempty"`
 }
 
-func (s *gpKeySet) check(c secureChannel) error {
-	want := 3
+// channel is the secure channel that the keys are for, on a card with this one.
+func (s *gpKeySet) channel(own secureChannel) secureChannel {
+	if s.AES && own.protocol != 3 {
+		return secureChannel{3, 0x70}
+	}
+	return own
+}
+
+func (s *gpKeySet) check(own secureChannel) error {
+	c, want := s.channel(own), 3
 	if c.baseKey() {
 		want = 1
 	}

@@ -47,7 +47,7 @@ func (a *gp) object(tag iso7816.Tag) (value []byte, ok bool) {
 	case tagKeyTemplate:
 		return a.keyInformation(), true
 	case tagSequenceCounter:
-		counter := binary.BigEndian.AppendUint32(nil, a.state.keySet(0).Counter)
+		counter := binary.BigEndian.AppendUint32(nil, a.keySet(0).Counter)
 		switch a.state.channel().protocol {
 		case 2:
 			return counter[2:], true
@@ -83,9 +83,9 @@ func (a *gp) recognitionData() []byte {
 // keyInformation is the key information template (11.3.3.1).
 func (a *gp) keyInformation() []byte {
 	var data []byte
-	for _, set := range a.state.Keys {
+	for _, set := range *a.keySets() {
 		for i, key := range set.Keys {
-			data = iso7816.AppendTLV(data, 0xC0, []byte{byte(i + 1), set.Version, a.state.channel().keyType(), byte(len(key))})
+			data = iso7816.AppendTLV(data, 0xC0, []byte{byte(i + 1), set.Version, set.channel(a.state.channel()).keyType(), byte(len(key))})
 		}
 	}
 	return data
@@ -123,8 +123,8 @@ func (a *gp) storeData(c iso7816.Command) ([]byte, iso7816.Status) {
 		a.storing, a.storeBlock = blocks, number+1
 		return nil, iso7816.StatusOK
 	}
-	if a.personal != nil {
-		return nil, iso7816.StatusOK // the application kept what it wanted
+	if a.personal != nil || a.domain != nil {
+		return nil, iso7816.StatusOK // the application, or a domain, kept what it wanted
 	}
 	objects, status := storedObjects(blocks, c.P1&structure == dgi)
 	if status != iso7816.StatusOK {

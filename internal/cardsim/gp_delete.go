@@ -34,7 +34,13 @@ func (a *gp) deleteObject(aid []byte, related bool) iso7816.Status {
 	if bytes.Equal(aid, a.state.AID) {
 		return iso7816.StatusConditionsNotSatisfied
 	}
+	if !a.mayManage() {
+		return iso7816.StatusConditionsNotSatisfied
+	}
 	if instance := a.state.findInstance(aid); instance != nil {
+		if len(a.state.belongings(aid)) > 0 || instance == a.domain || !a.ofDomain(instance.Domain) {
+			return iso7816.StatusConditionsNotSatisfied
+		}
 		a.remove(instance)
 		return a.save()
 	}
@@ -43,7 +49,7 @@ func (a *gp) deleteObject(aid []byte, related bool) iso7816.Status {
 		return iso7816.StatusReferenceNotFound
 	}
 	instances := a.state.instancesOf(p)
-	if len(instances) > 0 && !related || len(a.state.importers(p)) > 0 {
+	if len(instances) > 0 && !related || len(a.state.importers(p)) > 0 || !a.ofDomain(p.Domain) {
 		return iso7816.StatusConditionsNotSatisfied
 	}
 	for _, instance := range instances {

@@ -98,7 +98,9 @@ func (a *gp) installForLoad(f installFields) iso7816.Status {
 	switch {
 	case !validAID(aid) || !hashLength(len(hash)):
 		return iso7816.StatusWrongData
-	case len(domain) > 0 && !bytes.Equal(domain, a.state.AID):
+	case !a.mayManage():
+		return iso7816.StatusConditionsNotSatisfied
+	case len(domain) > 0 && !a.state.isDomain(domain):
 		return iso7816.StatusReferenceNotFound
 	case a.state.taken(aid):
 		return iso7816.StatusConditionsNotSatisfied
@@ -110,7 +112,10 @@ func (a *gp) installForLoad(f installFields) iso7816.Status {
 	if code+data > a.state.free() {
 		return iso7816.StatusNoSpace
 	}
-	a.load = &loading{aid: slices.Clone(aid), hash: slices.Clone(hash)}
+	if len(domain) == 0 {
+		domain = a.domainAID()
+	}
+	a.load = &loading{aid: slices.Clone(aid), hash: slices.Clone(hash), domain: a.owner(domain)}
 	return iso7816.StatusOK
 }
 
@@ -165,6 +170,9 @@ func (a *gp) installForInstall(f installFields, selectable bool) iso7816.Status 
 	if len(aid) == 0 {
 		aid = module
 	}
+	if !a.mayManage() {
+		return iso7816.StatusConditionsNotSatisfied
+	}
 	privileges, ok := privilegesOf(f.privileges)
 	_, quota, known := memoryQuota(f.parameters)
 	if !validAID(aid) || !ok || !known {
@@ -173,8 +181,12 @@ func (a *gp) installForInstall(f installFields, selectable bool) iso7816.Status 
 	if _, there := iso7816.FindTLV(f.parameters, tagParameters); len(f.parameters) > 0 && !there {
 		return iso7816.StatusWrongData
 	}
+	makesDomain := bytes.Equal(f.first, domainPackageAID()) && bytes.Equal(module, domainModuleAID())
+	if ok = makesDomain == (privileges[0]&privilegeSecurityDomain != 0); !ok {
+		return iso7816.StatusWrongData // only that applet is one of a security domain
+	}
 	p := a.state.findPackage(f.first)
-	if p == nil || !p.hasModule(module) {
+	if !makesDomain && (p == nil || !p.hasModule(module)) {
 		return iso7816.StatusReferenceNotFound
 	}
 	if a.state.taken(aid) {
@@ -182,9 +194,9 @@ func (a *gp) installForInstall(f installFields, selectable bool) iso7816.Status 
 	}
 	instance := &javaInstance{
 		AID: slices.Clone(aid), Package: slices.Clone(f.first), Module: slices.Clone(module),
-		LifeCycle: instanceInstalled, Privileges: make([]byte, privilegeLength),
+		LifeCycle: instanceInstalled, Privileges: make([]byte, privilegeLength), Domain: a.owner(a.domainAID()),
 	}
-	instance.app = newInstance(a.environment, instance.AID, instance.Module)
+	instance.app = a.newInstance(instance)
 	instance.Size = max(instanceSize(instance.app), quota)
 	if instance.Size > a.state.free() {
 		return iso7816.StatusNoSpace
@@ -200,10 +212,25 @@ func (a *gp) installForInstall(f installFields, selectable bool) iso7816.Status 
 	return a.save()
 }
 
+// owner is how a security domain is written down: the issuer's is nil.
+func (a *gp) owner(domain []byte) []byte {
+	if bytes.Equal(domain, a.state.AID) {
+		return nil
+	}
+	return slices.Clone(domain)
+}
+
+// newInstance makes the application of an instance.
+func (a *gp) newInstance(i *javaInstance) application {
+	if bytes.Equal(i.Module, domainModuleAID()) && bytes.Equal(i.Package, domainPackageAID()) {
+		return &securityDomain{card: a, instance: i.AID}
+	}
+	return newInstance(a.environment, i.AID, i.Module)
+}
+
 // privilegesOf reads one or three bytes of privileges; none is none.
 func privilegesOf(field []byte) (privileges []byte, ok bool) {
-	const securityDomain = 0x80 // none but the issuer's is on this card
-	if len(field) > 1 && len(field) != privilegeLength || len(field) > 0 && field[0]&securityDomain != 0 {
+	if len(field) > 1 && len(field) != privilegeLength {
 		return nil, false
 	}
 	return append(slices.Clone(field), make([]byte, privilegeLength-len(field))...), true
@@ -236,6 +263,7 @@ func (a *gp) makeSelectable(f installFields) iso7816.Status {
 		return iso7816.StatusConditionsNotSatisfied
 	}
 	if len(f.privileges) > 0 {
+		privileges[0] |= instance.Privileges[0] & privilegeSecurityDomain
 		a.grant(instance, privileges)
 	}
 	instance.LifeCycle = instanceSelectable
@@ -257,16 +285,6 @@ func (a *gp) registryUpdate(f installFields) iso7816.Status {
 		a.grant(instance, privileges)
 	}
 	return a.save()
-}
-
-// extradite is INSTALL [for extradition] (11.5.2.3.4). There is one security
-// domain, so that all stays where it is.
-func (a *gp) extradite(f installFields) iso7816.Status {
-	found := a.state.findInstance(f.third) != nil || a.state.findPackage(f.third) != nil
-	if !found || !bytes.Equal(f.first, a.state.AID) {
-		return iso7816.StatusReferenceNotFound
-	}
-	return iso7816.StatusOK
 }
 
 // personalize is INSTALL [for personalization] (11.5.2.3.6): STORE DATA is for

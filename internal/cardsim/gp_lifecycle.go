@@ -6,6 +6,9 @@ import "github.com/cardctl/cardctl/internal/iso7816"
 func (a *gp) setStatus(c iso7816.Command) ([]byte, iso7816.Status) {
 	switch c.P1 {
 	case subsetIssuer:
+		if a.domain != nil {
+			return nil, iso7816.StatusConditionsNotSatisfied // only the issuer's
+		}
 		return nil, a.setCardStatus(c.P2)
 	case subsetApplications, subsetDomain:
 	default:

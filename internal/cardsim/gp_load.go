@@ -13,7 +13,8 @@ import (
 // gone with the session.
 type loading struct {
 	aid, hash []byte
-	block     int // the next one
+	domain    []byte // that the package belongs to, nil for the issuer's
+	block     int    // the next one
 	file      []byte
 }
 
@@ -89,6 +90,7 @@ func (a *gp) link(load *loading) iso7816.Status {
 		}
 	}
 	p := file.entry()
+	p.Domain = load.domain
 	if p.Size > a.state.free() {
 		return iso7816.StatusNoSpace
 	}

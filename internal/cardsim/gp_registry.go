@@ -15,6 +15,7 @@ type javaPackage struct {
 	Modules [][]byte `json:"modules,omitempty"`
 	Imports [][]byte `json:"imports,omitempty"` // AIDs
 	Size    int      `json:"size"`              // bytes
+	Domain  []byte   `json:"domain,omitempty"`  // that it belongs to, nil for the issuer's
 }
 
 func (p *javaPackage) check() error {
@@ -49,6 +50,11 @@ type javaInstance struct {
 	Size       int             `json:"size"`       // bytes
 	State      json.RawMessage `json:"state"`      // of the application
 
+	// Domain is the security domain that it belongs to, nil for the issuer's. Keys
+	// are those of an instance that is one.
+	Domain []byte     `json:"domain,omitempty"`
+	Keys   []gpKeySet `json:"keys,omitempty"`
+
 	app application
 }
 
@@ -62,6 +68,7 @@ const (
 // Privileges of the first byte (6.6.1).
 const (
 	privilegeLength          = 3
+	privilegeSecurityDomain  = 0x80
 	privilegeDefaultSelected = 0x04
 )
 
@@ -72,8 +79,8 @@ func (i *javaInstance) selectable() bool {
 }
 
 // revive makes the application from the state of the entry.
-func (i *javaInstance) revive(env environment) error {
-	i.app = newInstance(env, i.AID, i.Module)
+func (i *javaInstance) revive(card *gp) error {
+	i.app = card.newInstance(i)
 	if err := i.app.unmarshal(i.State); err != nil {
 		return fmt.Errorf("instance %s: %w", hex.EncodeToString(i.AID), err)
 	}

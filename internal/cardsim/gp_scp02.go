@@ -171,7 +171,7 @@ func (m *desMessaging) wrap(plain iso7816.Command, data []byte, status iso7816.S
 }
 
 func (m *desMessaging) decryptKey(data []byte) []byte {
-	if len(data) != 16 {
+	if len(data) == 0 || len(data)%desBlock != 0 {
 		return nil
 	}
 	return decryptECB(tripleDES(m.dek), data)

@@ -12,6 +12,7 @@ import (
 // gpSession is a secure channel session, from INITIALIZE UPDATE on.
 type gpSession struct {
 	messaging
+	channel       secureChannel
 	version       byte // of the keys
 	level         securityLevel
 	authenticated bool
@@ -24,17 +25,20 @@ const authenticationTries = 10
 // initializeUpdate is INITIALIZE UPDATE (D.4.1, E.5.1; Amendment D, 7.1.1).
 func (a *gp) initializeUpdate(c iso7816.Command) ([]byte, iso7816.Status) {
 	a.session = nil
-	channel := a.state.channel()
-	switch {
-	case c.CLA != classProprietary:
+	if c.CLA != classProprietary {
 		return nil, iso7816.StatusCLANotSupported
+	}
+	set := a.keySet(c.P1)
+	channel := a.state.channel()
+	if set != nil {
+		channel = set.channel(channel)
+	}
+	switch {
 	case len(c.Data) != channel.challengeLength():
 		return nil, iso7816.StatusWrongLength
 	case a.state.Tries == 0:
 		return nil, iso7816.StatusPINBlocked
-	}
-	set := a.state.keySet(c.P1)
-	if set == nil || c.P2 > 1 {
+	case set == nil || c.P2 > 1:
 		return nil, iso7816.StatusReferenceNotFound
 	}
 	host := slices.Clone(c.Data)
@@ -43,7 +47,7 @@ func (a *gp) initializeUpdate(c iso7816.Command) ([]byte, iso7816.Status) {
 		return nil, iso7816.StatusMemoryFailure
 	}
 	answer := append(a.diversificationData(), set.Version, channel.protocol)
-	session := &gpSession{version: set.Version}
+	session := &gpSession{channel: channel, version: set.Version}
 	switch channel.protocol {
 	case 1:
 		session.messaging = newSCP01(channel, set, host, random)
@@ -52,7 +56,7 @@ func (a *gp) initializeUpdate(c iso7816.Command) ([]byte, iso7816.Status) {
 		counter := binary.BigEndian.AppendUint16(nil, uint16(set.Counter))
 		challenge := random[:6]
 		if channel.i&scp02PseudoRandom != 0 {
-			challenge = scp02Challenge(set, counter, a.state.AID)
+			challenge = scp02Challenge(set, counter, a.domainAID())
 		}
 		card := slices.Concat(counter, challenge)
 		session.messaging = newSCP02(channel, set, host, card)
@@ -61,7 +65,7 @@ func (a *gp) initializeUpdate(c iso7816.Command) ([]byte, iso7816.Status) {
 		counter := binary.BigEndian.AppendUint32(nil, set.Counter)[1:]
 		card, after := random, []byte(nil)
 		if channel.i&scp03PseudoRandom != 0 {
-			card, after = scp03Challenge(channel, set, counter, a.state.AID), counter
+			card, after = scp03Challenge(channel, set, counter, a.domainAID()), counter
 			set.Counter++
 			if status := a.save(); status != iso7816.StatusOK {
 				return nil, status
@@ -88,7 +92,7 @@ func (a *gp) externalAuthenticate(c iso7816.Command) iso7816.Status {
 		return iso7816.StatusCLANotSupported
 	case session == nil || session.authenticated:
 		return iso7816.StatusConditionsNotSatisfied
-	case c.P2 != 0 || !a.state.channel().allows(level):
+	case c.P2 != 0 || !session.channel.allows(level):
 		return iso7816.StatusWrongP1P2
 	case level == 0 && a.state.LifeCycle >= cardSecured:
 		return iso7816.StatusSecurityNotSatisfied
@@ -108,7 +112,7 @@ func (a *gp) externalAuthenticate(c iso7816.Command) iso7816.Status {
 		return iso7816.StatusSecurityNotSatisfied
 	}
 	a.state.Tries = authenticationTries
-	if set := a.state.keySet(session.version); set != nil && a.state.channel().protocol == 2 {
+	if set := a.keySet(session.version); set != nil && session.channel.protocol == 2 {
 		set.Counter = (set.Counter + 1) & 0xFFFF
 	}
 	if status := a.save(); status != iso7816.StatusOK {
@@ -139,7 +143,9 @@ func (a *gp) receive(c iso7816.Command) (iso7816.Command, iso7816.Status) {
 			return plain, iso7816.StatusOK
 		}
 	}
+	domain := a.domain
 	a.deselect()
+	a.domain = domain // it stays selected
 	return c, iso7816.StatusSecurityNotSatisfied
 }
 

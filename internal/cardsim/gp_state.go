@@ -1,6 +1,7 @@
 package cardsim
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -136,7 +137,13 @@ func (s *gpState) check() error {
 		}
 	}
 	for _, instance := range s.Instances {
-		if p := s.findPackage(instance.Package); p == nil || !validAID(instance.AID) || len(instance.Privileges) != privilegeLength {
+		for i := range instance.Keys {
+			if err := instance.Keys[i].check(channel); err != nil {
+				return fmt.Errorf("instance %s: %w", hex.EncodeToString(instance.AID), err)
+			}
+		}
+		built := bytes.Equal(instance.Package, domainPackageAID())
+		if p := s.findPackage(instance.Package); p == nil && !built || !validAID(instance.AID) || len(instance.Privileges) != privilegeLength {
 			return fmt.Errorf("instance %s", hex.EncodeToString(instance.AID))
 		}
 	}

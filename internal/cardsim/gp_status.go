@@ -81,6 +81,12 @@ func (a *gp) find(subset byte, tlv bool, data []byte) ([][]byte, iso7816.Status)
 	if !ok {
 		return nil, iso7816.StatusWrongP1P2
 	}
+	if a.domain != nil { // it sees what belongs to it
+		own := a.state.belongings(a.domain.AID)
+		entries = slices.DeleteFunc(entries, func(e entry) bool {
+			return !slices.ContainsFunc(own, func(aid []byte) bool { return bytes.Equal(aid, e.aid) })
+		})
+	}
 	var list [][]byte
 	for _, e := range entries {
 		if !bytes.HasPrefix(e.aid, prefix) {
@@ -147,6 +153,14 @@ func (e entry) plain() []byte {
 	return b
 }
 
+// ownedBy is the owner that is written down, or else the issuer's security domain.
+func ownedBy(owner, issuer []byte) []byte {
+	if owner == nil {
+		return issuer
+	}
+	return owner
+}
+
 // loadedLifeCycle is the only state of a package: LOADED (5.2).
 const loadedLifeCycle = 0x01
 
@@ -193,7 +207,7 @@ func (s *gpState) instanceEntry(i *javaInstance) entry {
 			{Tag: tagLifeCycle, Value: []byte{i.LifeCycle}},
 			{Tag: tagPrivileges, Value: i.Privileges},
 			{Tag: tagPackage, Value: i.Package},
-			{Tag: tagDomain, Value: s.AID},
+			{Tag: tagDomain, Value: ownedBy(i.Domain, s.AID)},
 		},
 	}
 }
@@ -213,6 +227,6 @@ func (s *gpState) packageEntry(p *javaPackage, modules bool) entry {
 			e.objects = append(e.objects, iso7816.TLV{Tag: tagModule, Value: module})
 		}
 	}
-	e.objects = append(e.objects, iso7816.TLV{Tag: tagDomain, Value: s.AID})
+	e.objects = append(e.objects, iso7816.TLV{Tag: tagDomain, Value: ownedBy(p.Domain, s.AID)})
 	return e
 }

@@ -9,6 +9,7 @@ import (
 // another as they are loaded (Java Card Virtual Machine Specification 3.0.5,
 // chapter 6).
 type loadFile struct {
+	format  byte // minor version of the CAP format 2
 	header  packageInfo
 	imports []importedPackage
 	applets [][]byte
@@ -42,6 +43,7 @@ const (
 	componentExport       = 10
 	componentDescriptor   = 11
 	componentDebug        = 12
+	componentStatic       = 13 // static resources, since version 2.3
 )
 
 // loadOrder is the order in which components are loaded (6.1.1), and whether
@@ -57,7 +59,7 @@ func loadOrder() []struct {
 		{componentHeader, false}, {componentDirectory, false}, {componentImport, false},
 		{componentApplet, true}, {componentClass, false}, {componentMethod, false},
 		{componentStaticField, false}, {componentExport, true}, {componentConstantPool, false},
-		{componentReferences, false}, {componentDescriptor, true}, {componentDebug, true},
+		{componentReferences, false}, {componentStatic, true}, {componentDescriptor, true}, {componentDebug, true},
 	}
 }
 
@@ -66,11 +68,14 @@ func parseLoadFile(data []byte) (*loadFile, bool) {
 	components := map[byte][]byte{}
 	order := loadOrder()
 	for len(data) > 0 {
-		if len(data) < 3 {
+		if len(data) < 3 || data[0] == componentStatic && len(data) < 5 {
 			return nil, false
 		}
-		tag, length := data[0], int(binary.BigEndian.Uint16(data[1:]))
-		if length > len(data)-3 {
+		tag, head, length := data[0], 3, int(binary.BigEndian.Uint16(data[1:]))
+		if tag == componentStatic {
+			head, length = 5, int(binary.BigEndian.Uint32(data[1:]))
+		}
+		if length > len(data)-head {
 			return nil, false
 		}
 		for len(order) > 0 && order[0].tag != tag && order[0].optional {
@@ -80,8 +85,8 @@ func parseLoadFile(data []byte) (*loadFile, bool) {
 			return nil, false
 		}
 		order = order[1:]
-		components[tag] = data[3 : 3+length]
-		data = data[3+length:]
+		components[tag] = data[head : head+length]
+		data = data[head+length:]
 	}
 	for _, missing := range order {
 		if !missing.optional {
@@ -114,6 +119,7 @@ func (f *loadFile) readHeader(data []byte) bool {
 	}
 	const flags = 6
 	var ok bool
+	f.format = data[4]
 	f.header.minor, f.header.major, f.header.aid, data, ok = readPackage(data[flags+1:])
 	if !ok {
 		return false
@@ -169,13 +175,19 @@ func (f *loadFile) readApplets(data []byte) bool {
 // readDirectory compares the directory component (6.5) with what is there. It
 // knows the size of components that were left out too.
 func (f *loadFile) readDirectory(components map[byte][]byte) bool {
+	const static, counts = 6, 3
 	data := components[componentDirectory]
-	sizes := componentDescriptor
-	if len(data) >= 2*componentDebug+9 && (len(data)-2*componentDebug-9 == customLength(data[2*componentDebug+8:])) {
+	sizes, resources := componentDescriptor, 0
+	if room := 2*componentDebug + static + counts; len(data) >= room && len(data)-room == customLength(data[room-1:]) {
 		sizes = componentDebug // from version 2.2 on
 	}
-	const static, counts = 6, 3
-	if len(data) < 2*sizes+static+counts {
+	if f.format == 3 {
+		sizes, resources = componentDebug, 4 // the length of static resources has four bytes
+	}
+	if len(data) < 2*sizes+resources+static+counts {
+		return false
+	}
+	if resources > 0 && int(binary.BigEndian.Uint32(data[2*sizes:])) != len(components[componentStatic]) {
 		return false
 	}
 	for tag := byte(1); int(tag) <= sizes; tag++ {
@@ -185,7 +197,7 @@ func (f *loadFile) readDirectory(components map[byte][]byte) bool {
 			return false
 		}
 	}
-	tail := data[2*sizes+static:]
+	tail := data[2*sizes+resources+static:]
 	return int(tail[0]) == len(f.imports) && int(tail[1]) == len(f.applets) && customLength(tail[2:]) == len(tail)-counts
 }
 
@@ -219,7 +231,7 @@ func (f *loadFile) entry() *javaPackage {
 	return p
 }
 
-// runtimePackages are those of a card of Java Card 3.0.4 with the API of
+// runtimePackages are those of a card of Java Card 3.1 with the API of
 // GlobalPlatform.
 func runtimePackages() []importedPackage {
 	sun := func(tail ...byte) []byte { return append([]byte{0xA0, 0x00, 0x00, 0x00, 0x62}, tail...) }
@@ -227,10 +239,10 @@ func runtimePackages() []importedPackage {
 		{1, 0, sun(0x00, 0x01)},                                  // java.lang
 		{1, 0, sun(0x00, 0x02)},                                  // java.io
 		{1, 0, sun(0x00, 0x03)},                                  // java.rmi
-		{1, 5, sun(0x01, 0x01)},                                  // javacard.framework
+		{1, 8, sun(0x01, 0x01)},                                  // javacard.framework
 		{1, 1, sun(0x01, 0x01, 0x01)},                            // javacard.framework.service
-		{1, 5, sun(0x01, 0x02)},                                  // javacard.security
-		{1, 5, sun(0x02, 0x01)},                                  // javacardx.crypto
+		{1, 8, sun(0x01, 0x02)},                                  // javacard.security
+		{1, 8, sun(0x02, 0x01)},                                  // javacardx.crypto
 		{1, 0, sun(0x02, 0x02)},                                  // javacardx.biometry
 		{1, 0, sun(0x02, 0x03)},                                  // javacardx.external
 		{1, 0, sun(0x02, 0x05)},                                  // javacardx.framework
