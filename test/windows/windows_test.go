@@ -99,6 +99,9 @@ func testNoService(t *testing.T, m *machine) {
 	d := m.desk(t)
 	m.relay.down.Store(uint32(scard.ErrNoService))
 	defer m.relay.down.Store(success)
+	if m.Succeeds("sc", "query", "SCardSvr") { // Wine 10 comes with it
+		m.Run("sc", "delete", "SCardSvr")
+	}
 	d.fails(3, "SCARD_E_NO_SERVICE", "no smart-card service", "list-readers")
 	m.Run("sc", "create", "SCardSvr", "binPath=", `C:\windows\system32\spoolsv.exe`, "start=", "disabled")
 	d.fails(3, "The service is disabled", "Try: sc.exe config SCardSvr start= demand", "list-readers")

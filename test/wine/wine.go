@@ -74,6 +74,12 @@ func (w *Wine) Run(args ...string) {
 	}
 }
 
+// Succeeds runs a program, and reports whether it ended with status 0.
+func (w *Wine) Succeeds(args ...string) bool {
+	_, err := w.run(args...)
+	return err == nil
+}
+
 func (w *Wine) run(args ...string) ([]byte, error) { return w.command(args...).CombinedOutput() }
 
 func (w *Wine) command(args ...string) *exec.Cmd {
