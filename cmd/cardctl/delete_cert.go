@@ -26,6 +26,7 @@ func newDeleteCertCmd(env *session) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	keyFlag(flags, &o.key)
+	o.secrets.addManagementKey(flags)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.addLastTry(flags)

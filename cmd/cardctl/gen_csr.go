@@ -17,6 +17,7 @@ type genCSROptions struct {
 	selfSigned bool
 	days       int
 	file       exportFlags
+	publicKey  string
 	secrets    secretFlags
 }
 
@@ -54,6 +55,7 @@ OpenSSL, /C=XY/O=Snake Oil, Ltd/CN=me.`,
 	flags.BoolVar(&r.PSS, "pss", false, "sign with RSASSA-PSS")
 	flags.BoolVar(&o.selfSigned, "self-signed", false, "create a self-signed certificate instead of a request")
 	flags.IntVar(&o.days, "days", 0, "validity of a self-signed certificate in `days`")
+	publicKeyFlag(flags, &o.publicKey)
 	o.file.add(flags, "pem", "der")
 	o.secrets.add(flags, secret.PIN, "user PIN")
 	o.secrets.addLastTry(flags)
@@ -71,6 +73,9 @@ func runGenCSR(ctx context.Context, env *session, o *genCSROptions) error {
 		return err
 	}
 	request, err := o.parse()
+	if err == nil {
+		err = env.readPublicKey(ctx, o.publicKey, &access)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,11 +11,13 @@ import (
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
 type genKeyOptions struct {
 	wish    keygen.Wish
+	out     string
 	secrets secretFlags
 }
 
@@ -25,7 +28,9 @@ func newGenKeyCmd(env *session) *cobra.Command {
 		Aliases: []string{"keygen"},
 		Short:   "Generate a key on the card",
 		Long: `Generate a key on the card. An existing key is not overwritten unless --replace
-names it by its fingerprint.`,
+names it by its fingerprint. A PIV card needs its management key. If such a card
+does not report whether a slot holds a key, --replace unknown allows to write
+to it.`,
 		Example: `  cardctl gen-key --key OPENPGP.3
   cardctl gen-key --key OPENPGP.1 --algorithm rsa2048 --admin-pin env:ADMIN_PIN
   cardctl gen-key --key 'pkcs11:token=desk;object=vpn' --module softhsm2 \
@@ -37,6 +42,10 @@ names it by its fingerprint.`,
 	keyFlag(flags, &o.wish.Key)
 	flags.StringVarP(&o.wish.Algorithm, "algorithm", "a", "", "key `algorithm` (default p256 if the card supports it, otherwise rsa2048)")
 	newKeyFlags(flags, &o.wish)
+	flags.StringVar(&o.out, "out", "", "write the public key to `file`, in PEM")
+	flags.StringVar(&o.wish.PINPolicy, "pin-policy", "", "when a PIV key needs the PIN: never, once, always")
+	flags.StringVar(&o.wish.TouchPolicy, "touch", "", "when a PIV key needs a touch: never, always, cached")
+	o.secrets.addManagementKey(flags)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.addLastTry(flags)
@@ -64,7 +73,22 @@ func runGenKey(ctx context.Context, env *session, o *genKeyOptions) error {
 	if report.Finished {
 		done = "Finished the key of an interrupted gen-key, "
 	}
-	return env.result("KeyGenerated", report, func(s *output.Sheet) { report.text(s, done) })
+	var failed error
+	if o.out != "" {
+		if failed = env.writeFile(ctx, o.out, []byte(report.PublicKey)); failed != nil {
+			failed = problem.Wrap(problem.Failed, failed, "the key is on the card, but its public key was not written to "+o.out)
+		}
+	}
+	err = env.result("KeyGenerated", report, func(s *output.Sheet) {
+		report.text(s, done)
+		if report.Unreported && (o.out == "" || failed != nil) {
+			s.Field("public key", "below, because this card does not report it again")
+			for line := range strings.Lines(report.PublicKey) {
+				s.Heading(strings.TrimSpace(line))
+			}
+		}
+	})
+	return errors.Join(failed, err)
 }
 
 // newKeyFlags describe a new key, generated or imported.
@@ -72,7 +96,7 @@ func newKeyFlags(flags *pflag.FlagSet, w *keygen.Wish) {
 	flags.StringSliceVar(&w.Usage, "usage", nil, "key `usage`: "+strings.Join(keygen.Usages(), ", "))
 	flags.StringVar(&w.Label, "label", "", "key `label`, if the key can have one")
 	flags.StringVar(&w.ID, "id", "", "key `ID` in hex, on a PKCS#11 token")
-	flags.StringVar(&w.Replace, "replace", "", "overwrite the key with this `fingerprint`")
+	flags.StringVar(&w.Replace, "replace", "", "overwrite the key with this `fingerprint`, or unknown for one that a PIV card does not report")
 }
 
 func (r *keyReport) text(s *output.Sheet, done string) {
@@ -84,6 +108,7 @@ func (r *keyReport) text(s *output.Sheet, done string) {
 		s.Field("created", output.Time(r.Created))
 	}
 	s.Field("replaced", r.Replaced)
+	s.Field("deleted", r.DeletedCertificate)
 	if r.StaleCertificate != "" {
 		s.Field("left over", "the certificate of the previous key, "+r.StaleCertificate+"; to delete it: cardctl delete-cert --key "+quoted(r.Ref))
 	}

@@ -19,6 +19,7 @@ import (
 type importCertOptions struct {
 	key          string
 	chain, ca    string
+	publicKey    string
 	allowExpired bool
 	secrets      secretFlags
 }
@@ -42,6 +43,8 @@ one that matches the key is used. A certificate for another key is refused.`,
 	flags.StringVar(&o.chain, "chain", "", "`file` with the issuer certificates")
 	flags.StringVar(&o.ca, "ca", "", "`file` with the CA certificate to verify against")
 	flags.BoolVar(&o.allowExpired, "allow-expired", false, "accept a certificate that is expired or not yet valid")
+	publicKeyFlag(flags, &o.publicKey)
+	o.secrets.addManagementKey(flags)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.add(flags, secret.Password, "password of a PKCS#12 file")
@@ -56,6 +59,9 @@ func runImportCert(ctx context.Context, env *session, o *importCertOptions, file
 		return err
 	}
 	if err := oneReader(&o.secrets, file); err != nil {
+		return err
+	}
+	if err := env.readPublicKey(ctx, o.publicKey, &access); err != nil {
 		return err
 	}
 	certificates, err := env.readCertificates(ctx, file, access.Ask)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -10,6 +11,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -31,6 +33,12 @@ func (s *secretFlags) add(flags *pflag.FlagSet, name secret.Name, usage string) 
 	flags.Var(s.sources[name], string(name), "source of the "+usage)
 	s.given[name] = flags.Lookup(string(name))
 	s.order = append(s.order, name)
+}
+
+// addManagementKey is for commands that write to a PIV card.
+func (s *secretFlags) addManagementKey(flags *pflag.FlagSet) {
+	s.add(flags, secret.ManagementKey, "management key of a PIV card, or "+defaultKeys+" for the factory key")
+	s.sources[secret.ManagementKey].WellKnown = defaultKeys
 }
 
 // addLastTry is for commands that send a PIN which has a counter.
@@ -101,6 +109,9 @@ func (s *secretFlags) asker(env *session) (secret.Asker, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
+		if f := s.sources[q.Name]; f != nil && f.NamesWellKnown() {
+			return secret.New([]byte(f.WellKnown)), nil // its name; who asks knows the value
+		}
 		env.progress.Done()
 		prompted := []string{"prompt", "pinentry"}
 		source := r.Sources[q.Name].String()
@@ -124,6 +135,28 @@ func (s *secretFlags) access(env *session) (desk.Access, error) {
 		Ask: ask, Confirm: env.confirm, AllowLastTry: s.lastTry, AllowUnknownTries: s.untoldTries,
 		Now: env.Now, Notify: env.progress.Show,
 	}, nil
+}
+
+// publicKeyFlag is --public-key.
+func publicKeyFlag(flags *pflag.FlagSet, file *string) {
+	flags.StringVar(file, "public-key", "", "`file` with the public key, for a card that does not report it")
+}
+
+// readPublicKey reads what --public-key names.
+func (env *session) readPublicKey(ctx context.Context, file string, a *desk.Access) error {
+	const longest = 1 << 14
+	if file == "" {
+		return nil
+	}
+	data, err := env.readFile(ctx, file, longest)
+	if err == nil {
+		a.PublicKey, err = pubkey.Read(data)
+	}
+	if errors.Is(err, pubkey.ErrNotPublic) {
+		return problem.Wrap(problem.Mismatch, err, "cannot use "+file).Because("It is not a public key in PEM or DER.").
+			Advise(advice.Run("file", file))
+	}
+	return err
 }
 
 // keyFlag is --key.

@@ -60,6 +60,6 @@ func runSetPIN(ctx context.Context, env *session, o *setPINOptions, which string
 // changed tells what was done to a PIN.
 func (env *session) changed(done string, r cardinit.PINReport) error {
 	return env.result("PINChanged", r, func(s *output.Sheet) {
-		s.Heading(fmt.Sprintf("%s the %s PIN of %s %s in %s", done, r.PIN, r.Kind, r.Serial, r.Reader))
+		s.Heading(fmt.Sprintf("%s the %s of %s in %s", done, r.PIN.Name(), strings.TrimSpace(r.Kind+" "+r.Serial), r.Reader))
 	})
 }

@@ -20,9 +20,9 @@ func newUnblockPINCmd(env *session) *cobra.Command {
 		Use:   "unblock-pin [user|so]",
 		Short: "Unblock a PIN and set a new one",
 		Long: `Unblock the user PIN and set a new one. An OpenPGP card needs --reset-code or
---admin-pin; with neither, cardctl asks for the admin PIN. A PKCS#15 card needs
---puk, a PKCS#11 token --so-pin. An IsoApplet card does not report the tries
-left of its PUK, so it needs --allow-unknown-tries.`,
+--admin-pin; with neither, cardctl asks for the admin PIN. A PKCS#15 or PIV card
+needs --puk, a PKCS#11 token --so-pin. An IsoApplet card and some PIV cards do
+not report the tries left of the PUK, so they need --allow-unknown-tries.`,
 		Example: `  cardctl unblock-pin user
   cardctl unblock-pin user --reset-code env:CODE --new-pin env:NEW
   cardctl unblock-pin user --puk env:PUK --new-pin env:NEW
@@ -36,7 +36,7 @@ left of its PUK, so it needs --allow-unknown-tries.`,
 	o.token.add(flags)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.ResetCode, "resetting code")
-	o.secrets.add(flags, secret.PUK, "PUK of a PKCS#15 card")
+	o.secrets.add(flags, secret.PUK, "PUK of a PKCS#15 or PIV card")
 	o.secrets.add(flags, secret.SOPIN, "SO PIN of a token")
 	o.secrets.add(flags, secret.NewPIN, "new user PIN")
 	o.secrets.addLastTry(flags)

@@ -18,6 +18,7 @@ const (
 	GenerateKey
 	CreateRequest
 	ImportCertificate
+	DeleteCertificate
 	ListApplets
 	SetCardKeys
 	UnlockCard

@@ -31,6 +31,10 @@ const (
 	Address Field = "address"
 	TLSPeer Field = "tls-connect"
 
+	PublicKey   Field = "public-key"
+	PINPolicy   Field = "pin-policy"
+	TouchPolicy Field = "touch"
+
 	Algorithm Field = "algorithm"
 
 	Subject     Field = "subject"

@@ -25,7 +25,7 @@ func (d *securityDomain) aid() []byte             { return d.instance }
 func (d *securityDomain) historicalBytes() []byte { return nil }
 func (d *securityDomain) deselect()               { d.card.deselect() }
 func (d *securityDomain) factory() error          { return nil }
-func (d *securityDomain) impliesLe()              {}
+func (d *securityDomain) impliesLe() bool         { return true }
 func (d *securityDomain) unwraps()                {}
 
 func (d *securityDomain) marshal() (json.RawMessage, error) { return json.RawMessage("{}"), nil }

@@ -54,7 +54,7 @@ type Report struct {
 // Everything that can be checked is checked before, and what was written is
 // read back. A failure says what is on the card after it.
 func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, o Options) (Report, error) {
-	pub, err := k.Public(ctx)
+	pub, err := publicKey(ctx, k, certificates)
 	if err != nil {
 		return Report{}, err
 	}

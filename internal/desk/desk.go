@@ -6,6 +6,7 @@ package desk
 
 import (
 	"context"
+	"crypto"
 	"io"
 	"time"
 
@@ -115,6 +116,9 @@ type Access struct {
 	// Notify tells the user that the card waits: for a touch, for a key
 	// generation.
 	Notify func(message string)
+	// PublicKey is the public half of the key, for a card that does not report it; nil
+	// for none.
+	PublicKey crypto.PublicKey
 }
 
 // Question is what a person confirms.

@@ -69,7 +69,7 @@ func (c *Channel) Verified() bool { return c.verified }
 // A status word other than 9000 is a *StatusError; the answer that came with a
 // warning is returned with it.
 func (c *Channel) Send(ctx context.Context, cmd Command) ([]byte, error) {
-	if (carriesPIN(cmd.INS) || cmd.INS == InsExternalAuthenticate) && len(cmd.Data) > 0 {
+	if (carriesPIN(cmd.INS) || convinces(cmd)) && len(cmd.Data) > 0 {
 		c.verified = true
 	}
 	if cmd.INS != InsGetData {
@@ -103,6 +103,13 @@ func (c *Channel) SendProtected(ctx context.Context, cmd Command, extended bool)
 		return answer, &StatusError{Status: status, INS: cmd.INS}
 	}
 	return answer, nil
+}
+
+// convinces reports whether a command may convince the card of a key that it is managed
+// with: GENERAL AUTHENTICATE does of PIV's (SP 800-73-4, part 1, table 4b).
+func convinces(cmd Command) bool {
+	const pivManagementKey = 0x9B
+	return cmd.INS == InsExternalAuthenticate || cmd.INS == InsGeneralAuthenticate && cmd.P2 == pivManagementKey
 }
 
 func carriesPIN(ins byte) bool {

@@ -167,6 +167,8 @@ func TestVerifiedIsKnownAfterAPINOrAKey(t *testing.T) {
 		{Command{INS: InsVerify, P2: 0x82}, false}, // a question for the tries left
 		{Command{INS: InsVerify, P2: 0x82, Data: []byte("123456")}, true},
 		{Command{CLA: 0x84, INS: InsExternalAuthenticate, P1: 1, Data: make([]byte, 16)}, true},
+		{Command{INS: InsGeneralAuthenticate, P1: 0x03, P2: 0x9B, Data: make([]byte, 12)}, true}, // PIV's management key
+		{Command{INS: InsGeneralAuthenticate, P1: 0x11, P2: 0x9A, Data: make([]byte, 12)}, false},
 		{Command{INS: InsGetData, Ne: 256}, false},
 	} {
 		ch := NewChannel(always{0x90, 0x00}, Capabilities{})

@@ -185,6 +185,7 @@ var instructionNames = map[byte]string{
 	InsGenerateKeyPair:      "GENERATE ASYMMETRIC KEY PAIR",
 	InsExternalAuthenticate: "EXTERNAL AUTHENTICATE",
 	InsGetChallenge:         "GET CHALLENGE",
+	InsGeneralAuthenticate:  "GENERAL AUTHENTICATE",
 	InsInternalAuthenticate: "INTERNAL AUTHENTICATE",
 	InsSelect:               "SELECT",
 	InsSelectData:           "SELECT DATA",
@@ -211,6 +212,7 @@ const (
 	InsGenerateKeyPair      = 0x47
 	InsExternalAuthenticate = 0x82
 	InsGetChallenge         = 0x84
+	InsGeneralAuthenticate  = 0x87
 	InsInternalAuthenticate = 0x88
 	InsSelect               = 0xA4
 	InsSelectData           = 0xA5

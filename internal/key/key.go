@@ -124,6 +124,9 @@ type Holder struct {
 	// SeveralPINs says that the card has other user PINs than that of the key, and
 	// that a module may make a token of each.
 	SeveralPINs bool
+	// WholeDigests says that an elliptic curve key does not sign a digest shorter than
+	// its curve.
+	WholeDigests bool
 	// SharedPIN says that all tokens that a module makes of the card have this
 	// one PIN.
 	SharedPIN bool
@@ -164,6 +167,11 @@ type Generated struct {
 	// Finished says that the key was there already, of a command that was
 	// interrupted, and that only what it lacked was written.
 	Finished bool
+	// Unreported says that the card does not report Public again.
+	Unreported bool
+	// StaleCertificate is the certificate of the key before, which was deleted; nil where
+	// there was none, or it stays.
+	StaleCertificate []byte
 }
 
 // Access is what a key needs from its caller to do its work.
@@ -174,4 +182,17 @@ type Access struct {
 	// Notify tells the user that the card waits: for a touch, for a key
 	// generation.
 	Notify func(message string)
+	// PublicKey is what the user gives as the public half, for a card that does not
+	// report it; nil for none.
+	PublicKey crypto.PublicKey
+}
+
+// Prover is a key of a card that may not report its public half.
+type Prover interface {
+	// Reported says whether Public is what the card reports of the key, or what the user
+	// gave, and not just that of a certificate.
+	Reported(ctx context.Context) (bool, error)
+	// Prove has the key show by a use that it is the private half of public, or it is a
+	// problem.Mismatch.
+	Prove(ctx context.Context, public crypto.PublicKey) error
 }

@@ -18,6 +18,17 @@ type Spec struct {
 	// Label names the key where the card keeps names; empty for the card's
 	// choice.
 	Label string
+
+	// PINPolicy and TouchPolicy are when a use needs the PIN or a touch, in the words of
+	// WithPolicies; empty for the card's choice.
+	PINPolicy, TouchPolicy string
+}
+
+// WithPolicies is a key of a card that keeps, for each key, when a use needs the PIN or
+// a touch.
+type WithPolicies interface {
+	// Policies are the words for them.
+	Policies() (pin, touch []string)
 }
 
 // Usage is one thing a key may be used for.

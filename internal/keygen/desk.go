@@ -20,12 +20,14 @@ type Wish struct {
 	Label, ID string
 	// Replace is the fingerprint of the key that may be overwritten.
 	Replace string
+	// PINPolicy and TouchPolicy are when a use of the key needs the PIN or a touch.
+	PINPolicy, TouchPolicy string
 }
 
 // Parse checks everything that does not need the card, and completes the
 // reference with the names of the key.
 func (w Wish) Parse() (reference string, o Options, err error) {
-	o.Replace = w.Replace
+	o.Replace, o.PINPolicy, o.TouchPolicy = w.Replace, w.PINPolicy, w.TouchPolicy
 	for _, word := range w.Usage {
 		u, err := key.ParseUsage(word)
 		if err != nil {

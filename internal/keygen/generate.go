@@ -41,6 +41,9 @@ type Report struct {
 	// its fingerprint.
 	Finished bool `json:"finished,omitempty"`
 
+	// Unreported says that the card does not report the public key again.
+	Unreported bool `json:"unreported,omitempty"`
+
 	// Unchanged says that Import found this very key in the slot.
 	Unchanged bool `json:"unchanged"`
 
@@ -50,12 +53,19 @@ type Report struct {
 	// StaleCertificate is the subject of a certificate that is still on the
 	// card and belongs to the key that was overwritten.
 	StaleCertificate string `json:"staleCertificate,omitempty"`
+
+	// DeletedCertificate is the subject of the certificate of the previous key, which
+	// was deleted with it.
+	DeletedCertificate string `json:"deletedCertificate,omitempty"`
 }
 
 // GenerateOn makes a key on the card. A slot with a key in it is a
 // problem.Refused unless Options.Replace names that key. A key that an
 // interrupted command left unfinished is completed by the same command.
 func GenerateOn(ctx context.Context, k key.Key, o Options) (Report, error) {
+	if err := checkPolicies(k, o.Spec); err != nil {
+		return Report{}, err
+	}
 	occupant, err := k.Occupant(ctx)
 	if err != nil {
 		return Report{}, err
@@ -85,6 +95,9 @@ func completes(occupant *key.Occupant, o Options) bool {
 func ImportOn(ctx context.Context, k key.Key, private crypto.PrivateKey, o Options) (Report, error) {
 	public, err := publicOf(private)
 	if err != nil {
+		return Report{}, err
+	}
+	if err := checkPolicies(k, o.Spec); err != nil {
 		return Report{}, err
 	}
 	occupant, err := k.Occupant(ctx)
@@ -126,11 +139,15 @@ func unchanged(k key.Key, occupant *key.Occupant, public crypto.PublicKey) (Repo
 // report describes what was made in the place of occupant, which may be nil.
 func report(ctx context.Context, k key.Key, made *key.Generated, occupant *key.Occupant) (Report, error) {
 	r, err := describe(k, &made.Occupant, made.Public)
-	r.Keygrip, r.Finished = made.Keygrip, made.Finished
+	r.Keygrip, r.Finished, r.Unreported = made.Keygrip, made.Finished, made.Unreported
 	if err != nil || occupant == nil {
 		return r, err
 	}
 	r.Replaced = occupant.Fingerprint
+	if made.StaleCertificate != nil {
+		r.DeletedCertificate = subjectOf(made.StaleCertificate)
+		return r, nil
+	}
 	r.StaleCertificate = staleCertificate(ctx, k, made.Public)
 	return r, nil
 }
@@ -146,6 +163,15 @@ func describe(k key.Key, occupant *key.Occupant, public crypto.PublicKey) (Repor
 	}
 	r.PublicKey = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	return r, nil
+}
+
+// subjectOf names a certificate as it was on a card.
+func subjectOf(der []byte) string {
+	certificate, err := cert.Parse(der)
+	if err != nil {
+		return "(not readable)"
+	}
+	return certificate.Subject.String()
 }
 
 // staleCertificate looks for a certificate of another key. The new key is on

@@ -10,6 +10,10 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
+// unknown is what names, after plain, a key without a fingerprint: the card does not
+// report it, or whether there is one.
+const unknown = "UNKNOWN"
+
 // mayWrite refuses to overwrite a key other than the one that replace names.
 func mayWrite(k key.Key, occupant *key.Occupant, replace string) error {
 	named := plain(replace)
@@ -18,6 +22,18 @@ func mayWrite(k key.Key, occupant *key.Occupant, replace string) error {
 		// Nothing is lost: the key to replace went with an interrupted
 		// command, which is run again.
 		return nil
+	case occupant.Fingerprint == "" && named == unknown:
+		return nil
+	case occupant.Unknown:
+		return problem.New(problem.Refused, "the card does not report whether the slot holds a key").
+			Because("The new key would replace any key that is in it, which would be lost permanently.").
+			AllowedBy(advice.Set(advice.Replace, strings.ToLower(unknown))).
+			Advise(advice.Do(advice.ShowCard))
+	case occupant.Fingerprint == "":
+		return problem.New(problem.Refused, "the slot holds a key that the card does not report").
+			Because("The new key would replace it, and it would be lost permanently.").
+			AllowedBy(advice.Set(advice.Replace, strings.ToLower(unknown))).
+			Advise(advice.Do(advice.ShowCard))
 	case named == plain(occupant.Fingerprint):
 		return nil
 	case named == "":

@@ -6,6 +6,7 @@
 package pin
 
 import (
+	"bytes"
 	"context"
 	"strings"
 
@@ -89,6 +90,8 @@ type PIN struct {
 	Holder string
 	// Min and Max are its lengths in bytes; Max is 0 where it is not known.
 	Min, Max int
+	// Digits says that the card accepts nothing but digits.
+	Digits bool
 	// Unset says that there is none yet.
 	Unset bool
 	// Pad says that it is typed at the reader, and never asked for here.
@@ -124,11 +127,14 @@ func (p PIN) request(left Tries) secret.Request {
 	return secret.Request{Name: p.Secret, Label: label, Note: left.Note()}
 }
 
-// CheckLength refuses a value that the card would count as a wrong one, or
-// cut, for its length alone.
+// CheckLength refuses a value that the card would count as a wrong one, or cut, for its
+// length or its characters alone.
 func (p PIN) CheckLength(value *secret.Bytes) error {
 	n, tooWhat := value.Len(), ""
 	switch {
+	case p.Digits && bytes.ContainsFunc(value.Reveal(), func(r rune) bool { return r < '0' || r > '9' }):
+		return problem.New(problem.Usage, "the %s must have digits only", p.Name()).
+			Because("The value given has other characters and was not sent.").Advise(advice.Repeat(advice.Ask(p.Secret)))
 	case n == 0 || n < p.Min:
 		tooWhat = "too short"
 	case p.Max > 0 && n > p.Max:

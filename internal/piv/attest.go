@@ -3,10 +3,9 @@ package piv
 import (
 	"context"
 	"crypto"
-	"crypto/x509"
-	"encoding/asn1"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
@@ -22,30 +21,11 @@ func (c *Card) Attest(ctx context.Context, slot Slot) ([]byte, error) {
 	return answer, err
 }
 
-// PublicKeyOf is the public key in a certificate. It reads no more of it: statements
-// of some firmware have extensions that strict parsers refuse.
+// PublicKeyOf is the public key in a certificate, or in a statement of Attest.
 func PublicKeyOf(der []byte) (crypto.PublicKey, error) {
-	var certificate struct {
-		TBS struct {
-			Version               int `asn1:"optional,explicit,default:0,tag:0"`
-			Number                asn1.RawValue
-			Algorithm             asn1.RawValue
-			Issuer                asn1.RawValue
-			Validity              asn1.RawValue
-			Subject               asn1.RawValue
-			PublicKey             asn1.RawValue
-			IssuerID, SubjectID   asn1.RawValue `asn1:"optional"`
-			Extensions, Following asn1.RawValue `asn1:"optional"`
-		}
-		Algorithm asn1.RawValue
-		Signature asn1.RawValue
-	}
-	if _, err := asn1.Unmarshal(der, &certificate); err != nil {
-		return nil, fmt.Errorf("%w: certificate: %v", ErrMalformed, err)
-	}
-	public, err := x509.ParsePKIXPublicKey(certificate.TBS.PublicKey.FullBytes)
+	certificate, err := cert.Parse(der)
 	if err != nil {
 		return nil, fmt.Errorf("%w: certificate: %v", ErrMalformed, err)
 	}
-	return public, nil
+	return certificate.PublicKey, nil
 }

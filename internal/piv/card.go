@@ -106,19 +106,16 @@ func (c *Card) ask(ctx context.Context, cmd iso7816.Command) ([]byte, error) {
 	return answer, err
 }
 
-// Instruction bytes that ISO/IEC 7816-4 gives no name to, or another one.
+// Instruction bytes of Yubico.
 const (
-	insGeneralAuthenticate = 0x87
-	insMetadata            = 0xF7
-	insSerial              = 0xF8
-	insAttest              = 0xF9
-	insVersion             = 0xFD
+	insMetadata = 0xF7
+	insSerial   = 0xF8
+	insAttest   = 0xF9
+	insVersion  = 0xFD
 )
 
 func instructionName(ins byte) string {
 	switch ins {
-	case insGeneralAuthenticate:
-		return "GENERAL AUTHENTICATE"
 	case insMetadata:
 		return "GET METADATA"
 	case insSerial:

@@ -70,3 +70,27 @@ func decompress(value []byte) ([]byte, error) {
 	}
 	return der, nil
 }
+
+// CertificateObject is the content of a certificate object (part 1, table 10), plain or
+// compressed with gzip.
+func CertificateObject(der []byte, compressed bool) ([]byte, error) {
+	const tagCertificate, tagInformation, tagCode = 0x70, 0x71, 0xFE
+	information := byte(0)
+	if compressed {
+		var packed bytes.Buffer
+		w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(der); err != nil {
+			return nil, err
+		}
+		if err := w.Close(); err != nil {
+			return nil, err
+		}
+		der, information = packed.Bytes(), 1
+	}
+	object := iso7816.AppendTLV(nil, tagCertificate, der)
+	object = iso7816.AppendTLV(object, tagInformation, []byte{information})
+	return iso7816.AppendTLV(object, tagCode), nil
+}

@@ -239,7 +239,7 @@ func TestParseCertificate(t *testing.T) {
 			t.Errorf("%s: %X, %v", name, got, err)
 		}
 	}
-	if got, err := ParseCertificate([]byte{0x70, 0x00, 0x71, 0x01, 0x00}); got != nil && len(got) > 0 || err != nil {
+	if got, err := ParseCertificate([]byte{0x70, 0x00, 0x71, 0x01, 0x00}); len(got) > 0 || err != nil {
 		t.Errorf("%X, %v", got, err)
 	}
 	if public, err := PublicKeyOf(der); err != nil || !key.PublicKey.Equal(public) {

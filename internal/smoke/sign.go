@@ -34,6 +34,10 @@ func (r *run) checkSignatures(ctx context.Context) {
 			if scheme.Broken() {
 				return "", skip("%s is broken, and nobody should accept its signatures", scheme.Hash)
 			}
+			if r.o.Holder.WholeDigests && shorter(scheme.Hash, r.key.Public()) {
+				r.refused[scheme.Hash] = true
+				return "", skip("this card signs only digests as long as the curve")
+			}
 			s, err := r.sign(ctx, scheme)
 			if err != nil {
 				return "", err
@@ -80,6 +84,12 @@ func (r *run) sign(ctx context.Context, scheme p11.Scheme) (made, error) {
 			Advise(advice.Do(advice.ShowCard))
 	}
 	return made{scheme, message, signature}, nil
+}
+
+// shorter reports whether a digest has fewer bytes than the curve of a key.
+func shorter(hash crypto.Hash, public crypto.PublicKey) bool {
+	key, curve := public.(*ecdsa.PublicKey)
+	return curve && hash != 0 && hash.Size() < key.Params().BitSize/8
 }
 
 // unusual reports whether a digest has another length than the curve of the

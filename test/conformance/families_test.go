@@ -5,6 +5,7 @@ package conformance
 import (
 	"context"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
@@ -23,36 +24,39 @@ type kind struct {
 	name string
 	app  string // its name in --app
 	make func(t *testing.T) *place
+	// later are the tests of the suite that need what cardctl cannot do yet on it.
+	later []string
 }
 
 // kinds are what the suite runs over, in process.
 var kinds = []kind{
-	{"OpenPGP 2.0", "openpgp", func(t *testing.T) *place { return openPGP(t, "openpgp-2.0") }},
-	{"OpenPGP 3.4", "openpgp", func(t *testing.T) *place { return openPGP(t, "openpgp-3.4") }},
-	{"PKCS#15 IsoApplet", "pkcs15", func(t *testing.T) *place { return pkcs15(t, "pkcs15", appletPINs()) }},
-	{"PKCS#15 MyEID", "pkcs15", func(t *testing.T) *place { return pkcs15(t, "myeid", myEIDPINs()) }},
-	{"SoftHSM2", "pkcs11", softHSM},
+	{"OpenPGP 2.0", "openpgp", func(t *testing.T) *place { return openPGP(t, "openpgp-2.0") }, nil},
+	{"OpenPGP 3.4", "openpgp", func(t *testing.T) *place { return openPGP(t, "openpgp-3.4") }, nil},
+	{"PKCS#15 IsoApplet", "pkcs15", func(t *testing.T) *place { return pkcs15(t, "pkcs15", appletPINs()) }, nil},
+	{"PKCS#15 MyEID", "pkcs15", func(t *testing.T) *place { return pkcs15(t, "myeid", myEIDPINs()) }, nil},
+	{"PIV YubiKey", "piv", func(t *testing.T) *place { return piv(t, "piv-yubikey-5") }, pivLater()},
+	{"PIV YubiKey 5.7", "piv", func(t *testing.T) *place { return piv(t, "piv-yubikey-5.7") }, pivLater()},
+	{"SoftHSM2", "pkcs11", softHSM, nil},
+}
+
+// pivLater needs import-key, delete-key and init.
+func pivLater() []string {
+	return []string{"a key is brought", "a card whose PIN is blocked is made new", "what came is not erased", "a key that came is not deleted"}
 }
 
 // twoPINs are cards on which a key has a user PIN that is not the first.
 var twoPINs = []kind{
-	{"PKCS#15 MyEID", "pkcs15", func(t *testing.T) *place { return secondPIN(t) }},
+	{"PKCS#15 MyEID", "pkcs15", func(t *testing.T) *place { return secondPIN(t) }, nil},
 }
 
 // strangers are cards that cardctl does not know by itself.
-var strangers = []kind{{"PKCS#15 through OpenSC", "pkcs15", strange}}
+var strangers = []kind{{"PKCS#15 through OpenSC", "pkcs15", strange, nil}}
 
 // keyless are cards on which no key can be used.
 var keyless = []kind{
-	{"GlobalPlatform", "gp", func(t *testing.T) *place { return without(t, "gp") }},
-	{"MUSCLE", "muscle", func(t *testing.T) *place { return without(t, "muscle") }},
+	{"GlobalPlatform", "gp", func(t *testing.T) *place { return without(t, "gp") }, nil},
+	{"MUSCLE", "muscle", func(t *testing.T) *place { return without(t, "muscle") }, nil},
 }
-
-// readOnly are cards whose keys cardctl reads and does not make yet.
-var readOnly = []kind{{"PIV", "piv", func(t *testing.T) *place {
-	_, r := newCard(t, cardsim.Options{Applications: []string{"piv"}, Profile: "piv-yubikey-5"})
-	return &place{app: "piv", ref: "PIV.9A", desk: newDesk(r), pins: openPGPPINs()}
-}}}
 
 // The secrets of the cards.
 func openPGPPINs() map[secret.Name]string {
@@ -135,6 +139,28 @@ func openPGPIn(r *reader) *place {
 		app: "openpgp", ref: "OPENPGP.3", pins: openPGPPINs(), desk: newDesk(r),
 		mute: func() { r.between = withoutStatus },
 	}
+}
+
+func piv(t *testing.T, profile string) *place {
+	t.Helper()
+	_, r := newCard(t, cardsim.Options{Profile: profile, Applications: []string{"piv"}})
+	return &place{
+		app: "piv", ref: "PIV.9A", desk: newDesk(r), mute: func() { r.between = withoutPIVTries },
+		pins: map[secret.Name]string{secret.PIN: "123456", secret.PUK: "12345678", secret.ManagementKey: strings.Repeat("0102030405060708", 3), secret.NewPIN: newPIN},
+	}
+}
+
+// withoutPIVTries is a PIV card that tells the tries neither in metadata nor at VERIFY
+// without data.
+func withoutPIVTries(command, answer []byte) []byte {
+	const metadata, least = 0xF7, 5
+	switch ins := command[1]; {
+	case ins == metadata && (command[3] == 0x80 || command[3] == 0x81):
+		return []byte{0x6D, 0x00}
+	case ins == iso7816.InsVerify && len(command) <= least:
+		return []byte{0x69, 0x82}
+	}
+	return answer
 }
 
 // withoutStatus gives the password status of an OpenPGP card, DO C4, another tag.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,11 +92,23 @@ func (p *place) with(value string) *place {
 	other := *p
 	other.pins, other.asked = maps.Clone(p.pins), nil
 	for name := range other.pins {
-		if name != secret.NewPIN {
+		switch name {
+		case secret.NewPIN:
+		case secret.ManagementKey:
+			other.pins[name] = strings.Repeat(value, 6) // hex digits of the right number
+		default:
 			other.pins[name] = value
 		}
 	}
 	return &other
+}
+
+// wrongToMake is the error of a wrong secret for making keys.
+func (p *place) wrongToMake() problem.Code {
+	if _, managed := p.pins[secret.ManagementKey]; managed {
+		return problem.KeysIncorrect
+	}
+	return problem.PINIncorrect
 }
 
 // look opens the key as a workflow does that changes nothing.

@@ -164,3 +164,48 @@ func openSCUsesPIV(t *testing.T, d *stack.Desk) {
 		"--input-file", message, "--output-file", d.Path("signature"))
 	d.Run("openssl", "dgst", "-sha256", "-verify", d.Path("public.pem"), "-signature", d.Path("signature"), message)
 }
+
+// The way from an empty slot to a certificate that works, on every profile; what cardctl
+// wrote is read and used by OpenSC, and by yubico-piv-tool on the cards that it knows.
+func TestPIVWay(t *testing.T) {
+	for _, test := range []struct{ profile, key, algorithm string }{
+		{"piv-nist", "9A", "p256"}, {"piv-nist", "9C", "rsa2048"}, {"piv-yubikey-4", "9C", "p256"}, {"piv-yubikey-5", "9A", "rsa2048"},
+		{"piv-yubikey-5", "9E", "p384"}, {"piv-yubikey-5.7", "9C", "p384"},
+	} {
+		t.Run(test.profile+" "+test.key+" "+test.algorithm, func(t *testing.T) {
+			d := pivCard(t, test.profile)
+			d.Setenv("CARDCTL_MANAGEMENT_KEY", pivManagementKey)
+			ref := "PIV." + test.key
+			generate, told := []string{"gen-key", "--key", ref, "--algorithm", test.algorithm, "--out", d.Path("public.pem")}, []string(nil)
+			if test.profile == "piv-nist" {
+				d.Refused(generate...)
+				generate, told = append(generate, "--replace", "unknown"), []string{"--public-key", d.Path("public.pem")}
+			}
+			d.Run("cardctl", generate...)
+			request := d.Write("request", d.Run("cardctl", append([]string{"gen-csr", "--key", ref, "--subject", name}, told...)...), 0o600)
+			d.Run("openssl", "req", "-verify", "-noout", "-in", request)
+			certificate := d.Authority().Sign(request)
+			d.Run("cardctl", "import-cert", "--key", ref, certificate)
+			want := stack.ParseCertificate(t, d.Read("request.pem"))
+			id := map[string]string{"9A": "1", "9C": "2", "9D": "3", "9E": "4"}[test.key]
+			if got := stack.ParseCertificate(t, []byte(d.Run("pkcs15-tool", "--read-certificate", id))); !got.Equal(want) {
+				t.Errorf("pkcs15-tool reads another certificate: %v", got.Subject)
+			}
+			d.Run("cardctl", "smoke-test", "--key", ref, "--module", "opensc", "--tls")
+			if strings.HasPrefix(test.profile, "piv-yubikey") && test.profile != "piv-yubikey-5.7" {
+				read := yubicoTool(d, "-a", "read-certificate", "-s", strings.ToLower(test.key))
+				if !stack.ParseCertificate(t, []byte(read)).Equal(want) {
+					t.Error("yubico-piv-tool reads another certificate")
+				}
+			}
+			d.Setenv("NEW", "246824")
+			d.Run("cardctl", "set-pin", "user", "--new-pin", "env:NEW")
+			d.Run("pkcs11-tool", "--login", "--pin", "246824", "--list-objects")
+			d.Setenv("CARDCTL_PUK", "12345678")
+			d.Setenv("NEW", pivPIN)
+			d.Run("cardctl", "unblock-pin", "user", "--new-pin", "env:NEW", "--allow-unknown-tries")
+			d.Run("pkcs11-tool", "--login", "--pin", pivPIN, "--list-objects")
+			d.Run("cardctl", "delete-cert", "--key", ref, "--yes")
+		})
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pin"
 	app "github.com/cardctl/cardctl/internal/piv"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -27,6 +28,12 @@ type onCard struct {
 	// What was read since the card was taken last.
 	metadata map[byte]told
 	firmware *app.Firmware
+	left     map[app.PINReference]pin.Tries
+	// managed is the application on which the management key was proved, verified that
+	// on which the PIN was verified.
+	managed, verified *app.Card
+	// opens is the PIN that the discovery object names; nil where it was not read.
+	opens *app.PINReference
 	// looked is what was found in slots.
 	looked map[app.Slot]state
 }
@@ -107,6 +114,7 @@ func (c *onCard) selectOn(ctx context.Context, ch *iso7816.Channel) error {
 		return err
 	}
 	c.app, c.metadata, c.firmware, c.looked = selected, map[byte]told{}, nil, map[app.Slot]state{}
+	c.left, c.managed, c.verified, c.opens = map[app.PINReference]pin.Tries{}, nil, nil, nil
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/piv"
@@ -236,23 +237,32 @@ func policy[P interface {
 	return p.String()
 }
 
+// Public is what the card reports. Where it does not, it is what the user gave, or the key
+// in the certificate; another one than the card's is refused.
 func (k *slotKey) Public(ctx context.Context) (crypto.PublicKey, error) {
 	now, err := k.look(ctx)
+	given := k.access.PublicKey
 	switch {
 	case err != nil:
 		return nil, k.explain(err, "")
-	case now.public != nil:
-		return now.public, nil
 	case now.state == empty:
 		return nil, k.explain(app.ErrEmpty, "")
+	case now.public != nil && !now.certified && given != nil && !pubkey.Same(given, now.public):
+		return nil, problem.New(problem.Mismatch, "%s: the given public key is not that of the key on the card", k.ref).
+			Because("The key on the card is %s.", pubkey.Fingerprint(now.public)).Advise(advice.Repeat().Without(advice.PublicKey))
+	case now.public != nil && (!now.certified || given == nil):
+		return now.public, nil
+	case given != nil:
+		return given, nil
 	}
 	return nil, problem.New(problem.NotFound, "%s: the card does not report the public key", k.ref).
-		Because("Cards without GET METADATA report it only when the key is generated.")
+		Because("Such a card reports it only when the key is generated.").Advise(advice.Repeat(advice.Fill(advice.PublicKey)))
 }
 
-// Holder is what programs know the card by.
+// Holder is what programs know the card by. OpenSC does not know the serial of a YubiKey,
+// and gives the token that of the CHUID: reader and public key find it.
 func (k *slotKey) Holder(context.Context) (key.Holder, error) {
-	return key.Holder{Card: k.holder(), Place: k.slot.String(), Serial: k.seen.serial, Driver: openSCDriver}, nil
+	return key.Holder{Card: k.holder(), Place: k.slot.String(), Driver: openSCDriver, WholeDigests: true}, nil
 }
 
 // openSCDriver is OpenSC's name for the driver of PIV cards.

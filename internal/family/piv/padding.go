@@ -1,0 +1,89 @@
+package piv
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/subtle"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	app "github.com/cardctl/cardctl/internal/piv"
+)
+
+// encodePKCS1 is EMSA-PKCS1-v1_5 (RFC 8017, 9.2) of size bytes around a DigestInfo.
+func encodePKCS1(size int, info []byte) ([]byte, error) {
+	const least = 11 // 00 01, eight bytes FF, 00
+	if size < len(info)+least {
+		return nil, fmt.Errorf("a modulus of %d bytes is too short for this digest", size)
+	}
+	encoded := make([]byte, size)
+	encoded[1] = 0x01
+	for i := 2; i < size-len(info)-1; i++ {
+		encoded[i] = 0xFF
+	}
+	copy(encoded[size-len(info):], info)
+	return encoded, nil
+}
+
+// encodePSS is EMSA-PSS (RFC 8017, 9.1.1) with MGF1 of the same hash function, as long
+// as a modulus of so many bits. The salt is as long as the hash, or as options say.
+func encodePSS(random io.Reader, bits int, hash crypto.Hash, digest []byte, saltLength int) ([]byte, error) {
+	emBits := bits - 1
+	emLength, size := (emBits+7)/8, hash.Size()
+	switch saltLength {
+	case rsa.PSSSaltLengthEqualsHash:
+		saltLength = size
+	case rsa.PSSSaltLengthAuto:
+		saltLength = emLength - size - 2
+	}
+	if saltLength < 0 || emLength < size+saltLength+2 {
+		return nil, fmt.Errorf("a modulus of %d bits is too short for this digest and salt", bits)
+	}
+	salt := make([]byte, saltLength)
+	if _, err := io.ReadFull(random, salt); err != nil {
+		return nil, err
+	}
+	h := hash.New()
+	h.Write(make([]byte, 8))
+	h.Write(digest)
+	h.Write(salt)
+	inner := h.Sum(nil)
+
+	encoded := make([]byte, emLength)
+	db := encoded[:emLength-size-1]
+	db[len(db)-saltLength-1] = 0x01
+	copy(db[len(db)-saltLength:], salt)
+	mask(db, hash, inner)
+	db[0] &= 0xFF >> (8*emLength - emBits)
+	copy(encoded[len(db):], inner)
+	encoded[emLength-1] = 0xBC
+	return append(make([]byte, (bits+7)/8-emLength), encoded...), nil
+}
+
+// mask combines data with MGF1 (RFC 8017, B.2.1) of a seed.
+func mask(data []byte, hash crypto.Hash, seed []byte) {
+	for counter := uint32(0); len(data) > 0; counter++ {
+		h := hash.New()
+		h.Write(seed)
+		h.Write(binary.BigEndian.AppendUint32(nil, counter))
+		n := subtle.XORBytes(data, data, h.Sum(nil)[:min(len(data), hash.Size())])
+		data = data[n:]
+	}
+}
+
+// withoutPadding is the message in an encoded one, EME-PKCS1-v1_5 (RFC 8017, 7.2.2).
+func withoutPadding(encoded []byte) ([]byte, error) {
+	const least = 8 // bytes of padding
+	if len(encoded) > 2 && encoded[0] == 0 && encoded[1] == 2 {
+		for i, b := range encoded[2:] {
+			if b == 0 && i >= least {
+				return encoded[2+i+1:], nil
+			}
+			if b == 0 {
+				break
+			}
+		}
+	}
+	return nil, fmt.Errorf("%w: the message was not encrypted for this key", app.ErrMalformed)
+}

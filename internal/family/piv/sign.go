@@ -1,0 +1,180 @@
+package piv
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+	"io"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pin"
+	app "github.com/cardctl/cardctl/internal/piv"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
+)
+
+// PIN is the user PIN, also where the management key alone is needed.
+func (k *slotKey) PIN(ctx context.Context, _ key.Purpose) (pin.PIN, error) {
+	p, err := k.userPIN(ctx)
+	return p, k.explain(err, "")
+}
+
+// Signer returns a crypto.Signer over the key.
+func (k *slotKey) Signer(ctx context.Context) (crypto.Signer, error) {
+	public, err := k.Public(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, agreement := public.(*ecdh.PublicKey); agreement {
+		return nil, problem.New(problem.NotSupported, "%s: an X25519 key cannot sign", k.ref).Because("X25519 is for key agreement only.")
+	}
+	return &signer{ctx: ctx, key: k, public: public}, nil
+}
+
+// signer carries the context of the command that made it, because crypto.Signer has no
+// place for one.
+type signer struct {
+	ctx    context.Context
+	key    *slotKey
+	public crypto.PublicKey
+}
+
+func (s *signer) Public() crypto.PublicKey { return s.public }
+
+// Sign makes an RSA PKCS#1 v1.5 or PSS, ECDSA (ASN.1) or Ed25519 signature. The padding
+// of RSA is made here: the card applies its private exponent.
+func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	what := "signing with " + s.key.ref.String()
+	input, err := s.input(digest, opts)
+	if err != nil {
+		return nil, explain(err, what, "")
+	}
+	signature, err := s.key.use(s.ctx, s.public, "touch the card to allow the signature", func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
+		return selected.Use(s.ctx, s.key.slot, algorithm, input)
+	})
+	if err != nil {
+		return nil, s.explain(err, what, len(input))
+	}
+	return signature, nil
+}
+
+// explain tells a message that is too long for the card from other refusals: Ed25519
+// alone has to be sent all of it.
+func (s *signer) explain(err error, what string, length int) error {
+	if _, whole := s.public.(ed25519.PublicKey); whole {
+		switch iso7816.StatusOf(err) {
+		case iso7816.StatusWrongLength, iso7816.StatusWrongData, iso7816.StatusNoSpace:
+			p := problem.New(problem.NotSupported, "%s: the card cannot sign %d bytes [%s]", what, length, iso7816.StatusOf(err)).
+				Because("Ed25519 signs the whole message, and the card accepts less at a time. A shorter request may fit; a p256 key has no limit.")
+			p.Cause = err
+			return p
+		}
+	}
+	return explain(err, what, "")
+}
+
+// input is what the card gets of a digest, or of a message for Ed25519.
+func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	hash := opts.HashFunc()
+	switch public := s.public.(type) {
+	case *rsa.PublicKey:
+		if hash == 0 || len(digest) != hash.Size() {
+			return nil, fmt.Errorf("a digest of %d bytes for %s", len(digest), hash)
+		}
+		if pss, ok := opts.(*rsa.PSSOptions); ok {
+			return encodePSS(rand.Reader, public.N.BitLen(), hash, digest, pss.SaltLength)
+		}
+		info, err := pubkey.DigestInfo(hash, digest)
+		if err != nil {
+			return nil, err
+		}
+		return encodePKCS1(public.Size(), info)
+	case *ecdsa.PublicKey:
+		return fit(digest, public.Params().BitSize/8), nil
+	case ed25519.PublicKey:
+		if hash != 0 {
+			return nil, problem.New(problem.NotSupported, "%s: Ed25519 signs the message, not a digest of it", s.key.ref)
+		}
+	}
+	return digest, nil
+}
+
+// fit gives a digest for ECDSA a length of n bytes, which is what cards take. ECDSA reads
+// a digest as a number, of as many leading bits as the curve has.
+func fit(digest []byte, n int) []byte {
+	if len(digest) >= n {
+		return digest[:n]
+	}
+	return append(make([]byte, n-len(digest), n), digest...)
+}
+
+// use has the card use the key, whose public half is public: the PIN is verified as the key's policy wants it. Where
+// that is always, VERIFY is the very command before. Where the card does not tell the
+// policy, it is that of the slot (part 1, table 4b), and a card that refuses for the PIN
+// has it verified.
+func (k *slotKey) use(ctx context.Context, public crypto.PublicKey, touch string, work func(*app.Card, app.Algorithm) ([]byte, error)) ([]byte, error) {
+	now, err := k.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	algorithm, ok := app.AlgorithmNamed(string(key.AlgorithmOf(public)))
+	if !ok {
+		return nil, problem.New(problem.NotSupported, "PIV cards have no keys of this kind").Because("The key is %s.", key.AlgorithmOf(public))
+	}
+	policy := k.pinPolicy(now)
+	verified := policy != app.PINNever
+	if verified {
+		err = k.unlock(ctx, policy == app.PINAlways)
+	}
+	if err == nil {
+		err = k.unchanged(ctx, now)
+	}
+	for err == nil {
+		var selected *app.Card
+		if selected, err = k.application(ctx); err != nil {
+			break
+		}
+		if now.about.Touch > app.TouchNever {
+			k.access.Notify(touch)
+		}
+		var answer []byte
+		answer, err = work(selected, algorithm)
+		if verified || iso7816.StatusOf(err) != iso7816.StatusSecurityNotSatisfied {
+			return answer, err
+		}
+		verified, err = true, k.unlock(ctx, true)
+	}
+	return nil, err
+}
+
+// pinPolicy is when a use of the key needs the PIN.
+func (k *slotKey) pinPolicy(now *found) app.PINPolicy {
+	switch {
+	case now.about.PIN != 0:
+		return now.about.PIN
+	case k.slot == app.Signature:
+		return app.PINAlways
+	case k.slot == app.CardAuthentication:
+		return app.PINNever
+	}
+	return app.PINOnce
+}
+
+// unlock has the PIN verified, unless it is, or again is set.
+func (c *onCard) unlock(ctx context.Context, again bool) error {
+	selected, err := c.application(ctx)
+	if err != nil || c.verified == selected && !again {
+		return err
+	}
+	p, ref, err := c.userPINOf(ctx)
+	if err != nil {
+		return err
+	}
+	return c.access.Policy.Send(ctx, p, c.verify(ref))
+}
