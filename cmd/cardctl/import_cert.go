@@ -95,6 +95,9 @@ func importedText(s *output.Sheet, r *certstore.Report, now time.Time) {
 	if r.Replaced != nil {
 		s.Field("replaced", r.Replaced.Subject+r.Replaced.Unreadable)
 	}
+	for _, mended := range r.Mended {
+		s.Field("mended", mended)
+	}
 	switch {
 	case r.ChainStored:
 		s.Field("issuers", "also on the card")

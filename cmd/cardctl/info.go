@@ -81,7 +81,7 @@ func runInfo(ctx context.Context, env *session, o *infoOptions) error {
 	for _, stored := range found.Certificates {
 		described := certstore.Describe(stored.Value, stored.Public)
 		described.KeyUnknown = stored.KeyUnknown
-		info.Certificates = append(info.Certificates, certstore.Stored{Ref: stored.Ref, Certificate: described, SerializedID: stored.SerializedID, Module: stored.Module})
+		info.Certificates = append(info.Certificates, certstore.Stored{Ref: stored.Ref, Certificate: described, SerializedID: stored.SerializedID, Module: stored.Module, Astray: stored.Astray})
 	}
 	return env.result("CardInfo", info, func(s *output.Sheet) { info.text(s, found.Looked, env.Now()) })
 }
@@ -120,6 +120,7 @@ func (i *cardInfo) text(s *output.Sheet, looked bool, now time.Time) {
 		s.Gap()
 		s.Heading("Certificate " + i.Certificates[n].Ref)
 		certificateText(s, &i.Certificates[n].Certificate, now)
+		s.Field("note", i.Certificates[n].Astray)
 		s.Field("for OpenVPN", i.Certificates[n].SerializedID)
 		s.Field("with module", i.Certificates[n].Module)
 	}

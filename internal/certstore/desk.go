@@ -44,6 +44,8 @@ type Stored struct {
 	// SerializedID names it to OpenVPN, where that uses Module.
 	SerializedID string `json:"serializedId,omitempty"`
 	Module       string `json:"module,omitempty"`
+	// Astray is why programs do not find it by its key.
+	Astray string `json:"astray,omitempty"`
 }
 
 // Export reads the certificate of a key from the card that is meant, in DER.

@@ -20,12 +20,9 @@ import (
 // ExportFrom is the certificate of a key in DER. Where the card has PEM text, as
 // other programs leave it there, the DER in it is returned.
 func ExportFrom(ctx context.Context, k key.Key) ([]byte, error) {
-	stored, err := k.Certificate(ctx)
+	stored, err := certificateOf(ctx, k)
 	if err != nil {
 		return nil, err
-	}
-	if len(stored) == 0 {
-		return nil, errNoCertificate()
 	}
 	der := stored
 	if block, _ := pem.Decode(stored); block != nil {
@@ -40,6 +37,37 @@ func ExportFrom(ctx context.Context, k key.Key) ([]byte, error) {
 	return c.Raw, nil
 }
 
+// certificateOf is the certificate of a key, also where programs do not look for it.
+func certificateOf(ctx context.Context, k key.Key) ([]byte, error) {
+	stored, err := k.Certificate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if shelf, ok := k.(key.Shelf); ok && !isFor(ctx, k, stored) {
+		shelved, err := shelf.Shelved(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(shelved) > 0 {
+			stored = shelved[0].DER
+		}
+	}
+	if len(stored) == 0 {
+		return nil, errNoCertificate()
+	}
+	return stored, nil
+}
+
+// isFor reports whether a certificate is for a key.
+func isFor(ctx context.Context, k key.Key, der []byte) bool {
+	certificate, err := cert.Parse(der)
+	if err != nil {
+		return false
+	}
+	public, err := k.Public(ctx)
+	return err == nil && pubkey.Same(certificate.PublicKey, public)
+}
+
 func errNoCertificate() error {
 	return problem.New(problem.NotFound, "there is no certificate for this key on the card").
 		Advise(advice.Do(advice.ShowCard))
@@ -48,12 +76,9 @@ func errNoCertificate() error {
 // DeleteOn removes the certificate of a key, after confirm has agreed to it, and
 // looks whether it is gone.
 func DeleteOn(ctx context.Context, k key.Key, ask desk.Confirm) (Certificate, error) {
-	stored, err := k.Certificate(ctx)
+	stored, err := certificateOf(ctx, k)
 	if err != nil {
 		return Certificate{}, err
-	}
-	if len(stored) == 0 {
-		return Certificate{}, errNoCertificate()
 	}
 	deleted := Describe(stored, nil)
 	if pub, err := k.Public(ctx); err == nil {

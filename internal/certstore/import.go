@@ -48,6 +48,10 @@ type Report struct {
 	// ChainOmitted how many of them are not, for want of a place.
 	ChainStored  bool `json:"chainStored"`
 	ChainOmitted int  `json:"chainOmitted"`
+
+	// Mended tells what of names was put right, in sentences, so that programs find
+	// the certificate.
+	Mended []string `json:"mended,omitempty"`
 }
 
 // ImportOn writes the one of the certificates that is for the key to the card.
@@ -75,9 +79,15 @@ func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, 
 	} else {
 		report.ChainOmitted, issuers = len(issuers), nil
 	}
+	shelf, shelves := k.(key.Shelf)
 	if bytes.Equal(stored, leaf.Raw) {
 		report.Unchanged, report.ChainStored = true, false
-		return report, nil
+		if !shelves {
+			return report, nil
+		}
+		added, err := shelf.Complete(ctx, leaf.Raw, raw(issuers))
+		report.ChainStored, report.Mended = added > 0, shelf.Mended()
+		return report, err
 	}
 	if len(stored) > 0 {
 		old := Describe(stored, pub)
@@ -86,7 +96,11 @@ func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, 
 			return report, err
 		}
 	}
-	return report, write(ctx, k, stored, leaf.Raw, raw(issuers))
+	err = write(ctx, k, stored, leaf.Raw, raw(issuers))
+	if shelves {
+		report.Mended = shelf.Mended()
+	}
+	return report, err
 }
 
 func raw(certificates []*cert.Certificate) [][]byte {

@@ -65,6 +65,8 @@ type Certificate struct {
 	// SerializedID names the certificate to OpenVPN, where it uses Module. That is empty
 	// of a token, which is that of a module already.
 	SerializedID, Module string
+	// Astray is why programs do not find it by its key, empty where they do.
+	Astray string
 
 	holder key.Holder
 }
@@ -148,8 +150,27 @@ func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
 	if stored.SerializedID, err = k.SerializedID(ctx); err != nil {
 		return err
 	}
-	stored.holder, err = k.Holder(ctx)
-	i.Certificates = append(i.Certificates, stored)
+	if stored.holder, err = k.Holder(ctx); err != nil {
+		return err
+	}
+	return i.addCertificates(ctx, k, stored)
+}
+
+// addCertificates adds the certificate of a key, and what others it has.
+func (i *Info) addCertificates(ctx context.Context, k key.Key, first Certificate) error {
+	shelf, ok := k.(key.Shelf)
+	if !ok {
+		i.Certificates = append(i.Certificates, first)
+		return nil
+	}
+	shelved, err := shelf.Shelved(ctx)
+	for n, c := range shelved {
+		stored := first
+		if stored.Value, stored.Astray = c.DER, c.Astray; n > 0 {
+			stored.SerializedID = ""
+		}
+		i.Certificates = append(i.Certificates, stored)
+	}
 	return err
 }
 

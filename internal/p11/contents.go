@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"fmt"
 	"slices"
 
 	"github.com/miekg/pkcs11"
@@ -18,6 +19,16 @@ type Contents struct {
 	Keys []StoredKey
 	// Certificates are all of them, those of keys too.
 	Certificates []StoredCertificate
+	// Unread is how many objects there are besides, which were not read.
+	Unread int
+}
+
+// AndMore ends a list of what was read in an error.
+func (c *Contents) AndMore() string {
+	if c.Unread == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" and %d more objects", c.Unread)
 }
 
 // StoredKey is one key: the objects that belong together by their public key,
@@ -60,81 +71,15 @@ type name struct {
 	label string
 }
 
-// Contents reads what the token shows.
+// Contents reads everything that the token shows: one call an object.
 func (s *Session) Contents(ctx context.Context) (Contents, error) {
-	c, err := again(ctx, s, "C_FindObjects", func() (Contents, error) { return s.contents() })
+	c, err := again(ctx, s, "C_FindObjects", func() (Contents, error) {
+		r := s.reading()
+		err := r.everything(maxObjects)
+		return r.contents(), err
+	})
 	return c, s.Explain(ctx, err)
 }
-
-// Shown is the one key that the URI names, with its public half, where the token
-// shows so much: that takes few calls however much is on the token. It is nil where
-// only Contents tells, and tells nothing of certificates.
-func (s *Session) Shown(ctx context.Context, u URI) (*StoredKey, error) {
-	having := u.names()
-	if len(having) == 0 {
-		return nil, nil
-	}
-	c, err := again(ctx, s, "C_FindObjects", func() (Contents, error) { return s.contents(having...) })
-	if err != nil {
-		return nil, s.Explain(ctx, err)
-	}
-	meant := c.Named(u)
-	if len(meant) != 1 || !meant[0].HasPublic {
-		return nil, nil
-	}
-	meant[0].Certificates = nil
-	return &meant[0], nil
-}
-
-// contents are the objects that have the attributes, or all.
-func (s *Session) contents(having ...objectAttribute) (Contents, error) {
-	var c Contents
-	certificates, err := s.objects(pkcs11.CKO_CERTIFICATE, having...)
-	if err != nil {
-		return c, err
-	}
-	for _, o := range certificates {
-		v, err := s.read(o, certificateAttributes)
-		if err != nil {
-			return c, err
-		}
-		c.Certificates = append(c.Certificates, newStoredCertificate(o, v))
-	}
-	publics, err := s.objects(pkcs11.CKO_PUBLIC_KEY, having...)
-	if err != nil {
-		return c, err
-	}
-	for _, o := range publics {
-		v, err := s.read(o, publicAttributes)
-		if err != nil {
-			return c, err
-		}
-		if public := v.publicKey(); public != nil {
-			k := c.keyFor(public)
-			k.HasPublic, k.publics = true, append(k.publics, o)
-			k.call(v.name())
-		}
-	}
-	privates, err := s.objects(pkcs11.CKO_PRIVATE_KEY, having...)
-	if err != nil {
-		return c, err
-	}
-	for _, o := range privates {
-		v, err := s.read(o, privateAttributes)
-		if err != nil {
-			return c, err
-		}
-		c.keyOfPrivate(v).addPrivate(o, v)
-	}
-	if s.token.LoginRequired && !s.loggedIn {
-		c.hiddenKeys()
-	}
-	for i := range c.Keys {
-		c.Keys[i].Certificates = c.certificatesOf(&c.Keys[i])
-	}
-	return c, nil
-}
-
 func newStoredCertificate(o object, v values) StoredCertificate {
 	c := StoredCertificate{ID: v[pkcs11.CKA_ID], Label: string(v[pkcs11.CKA_LABEL]), DER: v[pkcs11.CKA_VALUE], handle: o}
 	c.parsed, _ = cert.Parse(c.DER)
@@ -179,8 +124,30 @@ func (c *Contents) keyOfPrivate(v values) *StoredKey {
 			}
 		}
 	}
+	if len(n.id) == 0 {
+		if k := c.namesake(n, kind); k != nil {
+			return k
+		}
+	}
 	c.Keys = append(c.Keys, StoredKey{})
 	return &c.Keys[len(c.Keys)-1]
+}
+
+// namesake is the one key of a kind that has no ID either and the same label, nil
+// where there is none or more than one.
+func (c *Contents) namesake(n name, kind uint) *StoredKey {
+	var found *StoredKey
+	for i := range c.Keys {
+		k := &c.Keys[i]
+		if len(k.ID) > 0 || k.Label != n.label || !isOfKind(k.Public, kind) {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = k
+	}
+	return found
 }
 
 func isOfKind(public crypto.PublicKey, kind uint) bool {
@@ -274,6 +241,9 @@ func (s *Session) URI(k StoredKey) URI {
 	}
 	if k.Label != "" {
 		u.Path = append(u.Path, Attribute{AttrObject, k.Label})
+	}
+	if len(k.ID) == 0 && k.Label == "" { // what is empty matches what is empty
+		u.Path = append(u.Path, Attribute{AttrID, ""}, Attribute{AttrObject, ""})
 	}
 	return u
 }

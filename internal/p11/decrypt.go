@@ -14,14 +14,14 @@ import (
 
 // CanDecrypt reports whether module, token and key share a way to decrypt
 // RSAES-PKCS1-v1_5, or RSAES-OAEP.
-func (k *Key) CanDecrypt(oaep bool) bool {
+func (k *Key) CanDecrypt(ctx context.Context, oaep bool) bool {
 	if _, isRSA := k.public.(*rsa.PublicKey); !isRSA || !k.decrypt {
 		return false
 	}
 	if oaep {
-		return k.has(pkcs11.CKM_RSA_PKCS_OAEP, pkcs11.CKF_DECRYPT)
+		return k.has(ctx, pkcs11.CKM_RSA_PKCS_OAEP, pkcs11.CKF_DECRYPT)
 	}
-	return k.has(pkcs11.CKM_RSA_PKCS, pkcs11.CKF_DECRYPT)
+	return k.has(ctx, pkcs11.CKM_RSA_PKCS, pkcs11.CKF_DECRYPT)
 }
 
 // Decrypt decrypts with RSAES-PKCS1-v1_5 where opts are nil, and with RSAES-OAEP
@@ -29,12 +29,12 @@ func (k *Key) CanDecrypt(oaep bool) bool {
 func (s *Signer) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
 	k := s.key
 	m := mechanism{id: pkcs11.CKM_RSA_PKCS}
-	supported := k.CanDecrypt(false)
+	supported := k.CanDecrypt(s.ctx, false)
 	switch o := opts.(type) {
 	case nil:
 	case *rsa.OAEPOptions:
 		names, known := hashes[o.Hash]
-		supported = k.CanDecrypt(true) && known && len(o.Label) == 0 && (o.MGFHash == 0 || o.MGFHash == o.Hash)
+		supported = k.CanDecrypt(s.ctx, true) && known && len(o.Label) == 0 && (o.MGFHash == 0 || o.MGFHash == o.Hash)
 		m = mechanism{id: pkcs11.CKM_RSA_PKCS_OAEP, oaep: &oaepParameters{hash: names.mechanism, mgf: names.mgf}}
 	default:
 		supported = false
@@ -51,8 +51,8 @@ func (s *Signer) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.DecrypterOp
 }
 
 // CanAgree reports whether module, token and key share CKM_ECDH1_DERIVE.
-func (k *Key) CanAgree() bool {
-	return k.curve() != nil && k.derive && k.has(pkcs11.CKM_ECDH1_DERIVE, pkcs11.CKF_DERIVE)
+func (k *Key) CanAgree(ctx context.Context) bool {
+	return k.curve() != nil && k.derive && k.has(ctx, pkcs11.CKM_ECDH1_DERIVE, pkcs11.CKF_DERIVE)
 }
 
 // curve is the curve of a key that ECDH works with, nil for other keys.
@@ -72,7 +72,7 @@ func (k *Key) curve() ecdh.Curve {
 // derivation (CKM_ECDH1_DERIVE with CKD_NULL). The module makes a session
 // object of it, which is read and destroyed.
 func (k *Key) ECDH(ctx context.Context, peer *ecdh.PublicKey) ([]byte, error) {
-	if !k.CanAgree() || peer.Curve() != k.curve() {
+	if !k.CanAgree(ctx) || peer.Curve() != k.curve() {
 		return nil, problem.New(problem.NotSupported, "%s: this key cannot do ECDH with the peer's key", k.session.module.name()).
 			Because("The module, the token and the key do not all support %s.", MechanismID(pkcs11.CKM_ECDH1_DERIVE)).
 			Advise(k.session.module.list())

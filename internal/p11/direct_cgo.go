@@ -9,7 +9,6 @@ package p11
 
 enum { LOGIN = 18, DECRYPT = 34, SIGN = 43 };
 
-typedef ck_ulong (*get_function_list)(struct functions **);
 typedef ck_ulong (*login_function)(ck_ulong, ck_ulong, ck_byte *, ck_ulong);
 typedef ck_ulong (*data_function)(ck_ulong, ck_byte *, ck_ulong, ck_byte *, ck_ulong *);
 
@@ -38,19 +37,6 @@ static void *load(const char *path, const char **reason) {
 #endif
 }
 
-static struct functions *functions_of(void *handle) {
-	struct functions *list = NULL;
-	get_function_list get;
-#ifdef _WIN32
-	get = (get_function_list)GetProcAddress(handle, "C_GetFunctionList");
-#else
-	get = (get_function_list)dlsym(handle, "C_GetFunctionList");
-#endif
-	if (get == NULL || get(&list) != 0)
-		return NULL;
-	return list;
-}
-
 static ck_ulong login(struct functions *f, ck_ulong session, ck_ulong user, ck_byte *pin, ck_ulong size) {
 	return ((login_function)f->function[LOGIN])(session, user, pin, size);
 }
@@ -77,18 +63,31 @@ type direct struct{ list *C.struct_functions }
 // errNoFunctions is a module whose C_GetFunctionList returns nothing.
 var errNoFunctions = errors.New("its C_GetFunctionList returns no functions")
 
-func loadDirect(path string) (direct, error) {
+// mapModule maps the module into the process; the reason of the system's loader is
+// the error.
+func mapModule(path string) error {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	var reason *C.char
-	handle := C.load(name, &reason)
-	if handle == nil {
-		if reason == nil {
-			return direct{}, errors.New("the system's loader refused it")
-		}
-		return direct{}, errors.New(C.GoString(reason))
+	switch {
+	case C.load(name, &reason) != nil:
+		return nil
+	case reason == nil:
+		return errLoader
 	}
-	list := C.functions_of(handle)
+	return errors.New(C.GoString(reason))
+}
+
+var errLoader = errors.New("the system's loader refused it")
+
+// directly calls the functions in the one list that miekg/pkcs11 got: a module may
+// make another instance of itself for each C_GetFunctionList, as p11-kit-proxy.so and
+// p11-kit-client.so do.
+func directly(ctx *pkcs11.Ctx) (direct, error) {
+	list := (*(**struct { // struct ctx of miekg/pkcs11
+		handle unsafe.Pointer
+		list   *C.struct_functions
+	})(unsafe.Pointer(ctx))).list
 	if list == nil {
 		return direct{}, errNoFunctions
 	}

@@ -31,6 +31,21 @@ import "github.com/miekg/pkcs11"
 // are some 400 mechanisms, and no machine has a thousand readers.
 const maxList = 1024
 
+// commonList is a list that nearly all lists are shorter than.
+const commonList = 512
+
+// listedAtOnce asks for a list in one call, with room that is nearly always
+// enough, and else as listed does. Some modules leave a list alone whose length
+// they were not asked for: no list, or none that the module gives at once, is
+// asked for again.
+func listedAtOnce(function string, ask func(list, count *C.ck_ulong) C.ck_ulong) ([]C.ck_ulong, error) {
+	list, count := make([]C.ck_ulong, commonList), C.ck_ulong(commonList)
+	if result(function, ask(&list[0], &count)) == nil && 0 < count && count < commonList {
+		return list[:count], nil
+	}
+	return listed(function, ask)
+}
+
 // listed asks for the length of a list and then for the list: miekg/pkcs11 makes
 // room for whatever a module says, and falls where there is none. Where the list
 // grew in between, it is asked again.
@@ -56,11 +71,12 @@ func listed(function string, ask func(list, count *C.ck_ulong) C.ck_ulong) ([]C.
 	return nil, &CallError{Function: function, Code: pkcs11.CKR_GENERAL_ERROR}
 }
 
-func (d direct) slots() ([]uint, error)    { return d.listSlots(1) }
-func (d direct) allSlots() ([]uint, error) { return d.listSlots(0) }
+func (d direct) slots() ([]uint, error)      { return d.listSlots(listed, 1) }
+func (d direct) knownSlots() ([]uint, error) { return d.listSlots(listedAtOnce, 1) }
+func (d direct) allSlots() ([]uint, error)   { return d.listSlots(listed, 0) }
 
-func (d direct) listSlots(withToken C.ck_byte) ([]uint, error) {
-	list, err := listed("C_GetSlotList", func(list, count *C.ck_ulong) C.ck_ulong {
+func (d direct) listSlots(how func(string, func(list, count *C.ck_ulong) C.ck_ulong) ([]C.ck_ulong, error), withToken C.ck_byte) ([]uint, error) {
+	list, err := how("C_GetSlotList", func(list, count *C.ck_ulong) C.ck_ulong {
 		return C.list_slots(d.list, withToken, list, count)
 	})
 	slots := make([]uint, len(list))
@@ -71,7 +87,7 @@ func (d direct) listSlots(withToken C.ck_byte) ([]uint, error) {
 }
 
 func (d direct) mechanisms(slot uint) ([]MechanismID, error) {
-	list, err := listed("C_GetMechanismList", func(list, count *C.ck_ulong) C.ck_ulong {
+	list, err := listedAtOnce("C_GetMechanismList", func(list, count *C.ck_ulong) C.ck_ulong {
 		return C.list_mechanisms(d.list, C.ck_ulong(slot), list, count)
 	})
 	ids := make([]MechanismID, len(list))
@@ -81,9 +97,12 @@ func (d direct) mechanisms(slot uint) ([]MechanismID, error) {
 	return ids, err
 }
 
+// searchBatch is how many handles a search asks for at once.
+const searchBatch = 100
+
 // nextObjects are the next handles of a search that was begun, none at its end.
 func (d direct) nextObjects(s session) ([]object, error) {
-	var batch [100]C.ck_ulong
+	var batch [searchBatch]C.ck_ulong
 	var count C.ck_ulong
 	if err := result("C_FindObjects", C.find_objects(d.list, C.ck_ulong(s), &batch[0], C.ck_ulong(len(batch)), &count)); err != nil {
 		return nil, err

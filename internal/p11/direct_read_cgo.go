@@ -26,6 +26,7 @@ import "C"
 
 import (
 	"bytes"
+	"slices"
 	"unsafe"
 
 	"github.com/miekg/pkcs11"
@@ -37,6 +38,10 @@ import (
 // at its files. Of what a module did not get to after a failure it is asked
 // again.
 func (d direct) attributes(s session, o object, kinds []uint) ([][]byte, error) {
+	commonRoom := uint(attributeRoom)
+	if slices.Contains(kinds, uint(pkcs11.CKA_VALUE)) {
+		commonRoom = certificateRoom
+	}
 	values, sizes, failed := d.read(s, o, kinds, commonRoom)
 	code := CodeOf(failed)
 	if code.isLost() || code.isGone() || code == pkcs11.CKR_OBJECT_HANDLE_INVALID {
@@ -56,8 +61,9 @@ func (d direct) attributes(s session, o object, kinds []uint) ([][]byte, error) 
 }
 
 const (
-	// commonRoom is what a value gets at first, a length that none has.
-	commonRoom = 2051
+	// attributeRoom is what a value gets at first, a length that none has, and
+	// certificateRoom where a certificate is among them.
+	attributeRoom, certificateRoom = 2051, 8209
 	// maxAttribute is the longest value that is read.
 	maxAttribute = 1 << 20
 )

@@ -169,6 +169,8 @@ func (f *fake) slots() ([]uint, error) {
 	return slots, nil
 }
 
+func (f *fake) knownSlots() ([]uint, error) { return f.slots() }
+
 func (f *fake) allSlots() ([]uint, error) {
 	slots, err := f.slots()
 	for i := range f.empty {

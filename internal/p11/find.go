@@ -13,6 +13,7 @@ import (
 	"github.com/cardctl/cardctl/internal/chain"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/miekg/pkcs11"
 )
 
 // Wanted says which key is looked for, by any of these. A label is no proof
@@ -73,7 +74,11 @@ func (m *Module) Find(ctx context.Context, w Wanted) (*Session, error) {
 	if name, ok := w.URI.unknown(); ok {
 		return nil, unknownAttribute(name)
 	}
-	tokens, err := m.present(ctx, m.state)
+	read := m.candidates
+	if w.Reader != "" {
+		read = func(ctx context.Context, _ URI) ([]Token, error) { return m.present(ctx, m.state) }
+	}
+	tokens, err := read(ctx, w.URI)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +120,7 @@ func (m *Module) choose(ctx context.Context, w Wanted, candidates []Token) (*Ses
 			return nil, err
 		}
 		if s.found.Public != nil {
-			seen = append(seen, t)
+			seen = append(seen, s.token)
 		}
 		if chosen == nil && (s.found.Public != nil || len(candidates) == 1) {
 			chosen = s
@@ -178,42 +183,88 @@ func (m *Module) name() string { return filepath.Base(m.path) }
 
 // look notes what the token shows of the key now.
 func (s *Session) look(ctx context.Context, w Wanted) error {
-	objects, err := again(ctx, s, "C_FindObjects", func() ([]publicObject, error) { return s.publicObjects(w.URI.names()...) })
+	shown, err := again(ctx, s, "C_FindObjects", func() (*Reading, error) { return s.shown(w) })
 	if err != nil {
 		return s.judge(ctx, err)
 	}
 	s.wanted, s.found = w, Found{}
-	objects = slices.DeleteFunc(objects, func(o publicObject) bool { return !w.isKey(o.public, o.id, o.label) })
-	for _, o := range withoutIssuers(objects) {
-		if s.found.Public != nil && !pubkey.Same(s.found.Public, o.public) {
-			return problem.New(problem.NotFound, "%s: the URI matches several keys on the token %q", s.module.name(), s.token.Label).
-				Because("These keys have the same ID or label, but different public keys.").
-				Advise(advice.Run("pkcs11-tool", "--module", s.module.path, "--list-objects"))
+	for _, o := range shown.publics {
+		public, n := o.values.publicKey(), o.values.name()
+		if public == nil || !w.isKey(public, n.id, n.label) {
+			continue
 		}
-		s.found.Public = o.public
-		if o.certificate != nil {
-			s.found.Certificates = append(s.found.Certificates, o.certificate)
+		if err := s.find(public, n.id); err != nil {
+			return err
 		}
-		if len(o.id) > 0 && !contains(s.found.ids, o.id) {
-			s.found.ids = append(s.found.ids, bytes.Clone(o.id))
+	}
+	told := s.found.Public != nil
+	var certificates []StoredCertificate
+	for _, o := range shown.certificates {
+		c := newStoredCertificate(o.handle, o.values)
+		if c.parsed != nil && (s.isFound(c.parsed.PublicKey) || w.isKey(c.parsed.PublicKey, c.ID, c.Label)) {
+			certificates = append(certificates, c)
 		}
+	}
+	for _, c := range withoutIssuers(certificates) {
+		id := c.ID
+		if told { // the key's own ID is known, whatever that of the certificate is
+			id = nil
+		}
+		if err := s.find(c.parsed.PublicKey, id); err != nil {
+			return err
+		}
+		s.found.Certificates = append(s.found.Certificates, c.parsed)
+	}
+	return nil
+}
+
+// shown are the certificates and public keys that can be of the key. A certificate
+// may have another label than its key: programs find it by the ID.
+func (s *Session) shown(w Wanted) (*Reading, error) {
+	r := s.reading()
+	having := w.URI.name()
+	if having == nil {
+		return r, r.everything(maxObjects)
+	}
+	if err := r.search(*having); err != nil || having.kind == pkcs11.CKA_ID || len(r.certificates) > 0 {
+		return r, err
+	}
+	for _, id := range r.ids() {
+		if err := r.search(objectAttribute{pkcs11.CKA_ID, id}); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// isFound reports whether this is the key that was found.
+func (s *Session) isFound(public crypto.PublicKey) bool {
+	return s.found.Public != nil && pubkey.Same(s.found.Public, public)
+}
+
+// find notes the key, by an object that has its public half.
+func (s *Session) find(public crypto.PublicKey, id []byte) error {
+	if s.found.Public != nil && !pubkey.Same(s.found.Public, public) {
+		return problem.New(problem.NotFound, "%s: the URI matches several keys on the token %q", s.module.name(), s.token.Label).
+			Because("These keys have the same ID or label, but different public keys.").
+			Advise(advice.Run("pkcs11-tool", "--module", s.module.path, "--list-objects"))
+	}
+	s.found.Public = public
+	if len(id) > 0 && !contains(s.found.ids, id) {
+		s.found.ids = append(s.found.ids, bytes.Clone(id))
 	}
 	return nil
 }
 
 // withoutIssuers leaves out the certificates of CAs that issued another one of them:
 // Scute shows the chain of a certificate under its ID and label.
-func withoutIssuers(objects []publicObject) []publicObject {
+func withoutIssuers(stored []StoredCertificate) []StoredCertificate {
 	var certificates, issuers []*cert.Certificate
-	for _, o := range objects {
-		if o.certificate != nil {
-			certificates = append(certificates, o.certificate)
-		}
+	for _, c := range stored {
+		certificates = append(certificates, c.parsed)
 	}
 	for _, c := range certificates {
 		issuers = append(issuers, chain.Issuers(c, certificates, len(certificates))...)
 	}
-	return slices.DeleteFunc(slices.Clone(objects), func(o publicObject) bool {
-		return o.certificate != nil && slices.ContainsFunc(issuers, o.certificate.Equal)
-	})
+	return slices.DeleteFunc(slices.Clone(stored), func(c StoredCertificate) bool { return slices.ContainsFunc(issuers, c.parsed.Equal) })
 }

@@ -1,8 +1,12 @@
 package p11
 
 import (
+	"bytes"
 	"context"
+	"crypto"
+	"crypto/x509"
 	"fmt"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -84,7 +88,7 @@ func (s *Session) noKey() error {
 
 // privateKeys are the private keys that can be the wanted one.
 func (s *Session) privateKeys() ([]*Key, error) {
-	if err := s.readMechanisms(); err != nil {
+	if err := s.listMechanisms(); err != nil {
 		return nil, err
 	}
 	if s.found.Public != nil {
@@ -119,7 +123,7 @@ func (s *Session) KeyOf(ctx context.Context, k StoredKey) (*Key, error) {
 		return nil, s.Unreported(k.ID)
 	}
 	keys, err := again(ctx, s, "C_FindObjects", func() ([]*Key, error) {
-		if err := s.readMechanisms(); err != nil {
+		if err := s.listMechanisms(); err != nil {
 			return nil, err
 		}
 		return s.privatesOf(k)
@@ -133,23 +137,45 @@ func (s *Session) KeyOf(ctx context.Context, k StoredKey) (*Key, error) {
 	return s.only(keys)
 }
 
-// privatesOf are the private keys that can be that of a key. Those with its ID
-// are looked at first, and the others where it is none of them.
+// privatesOf are the private keys that can be that of a key: those with its ID, or
+// with its label where neither has an ID, else those that tell its public key.
 func (s *Session) privatesOf(k StoredKey) ([]*Key, error) {
-	for _, n := range append(k.names, name{id: k.ID}) {
-		if len(n.id) == 0 {
-			continue
+	for _, n := range append(slices.Clone(k.names), name{id: k.ID, label: k.Label}) {
+		having := objectAttribute{pkcs11.CKA_ID, n.id}
+		if len(n.id) == 0 && n.label != "" {
+			having = objectAttribute{pkcs11.CKA_LABEL, []byte(n.label)}
 		}
-		keys, err := s.privatesAmong(k, objectAttribute{pkcs11.CKA_ID, n.id})
+		keys, err := s.privatesAmong(k, having, func(own name) bool { return bytes.Equal(own.id, n.id) && (len(n.id) > 0 || own.label == n.label) })
 		if err != nil || len(keys) > 0 {
 			return keys, err
 		}
 	}
-	return s.privatesAmong(k)
+	for _, a := range identifying(k.Public) {
+		keys, err := s.privatesAmong(k, a, func(name) bool { return false })
+		if err != nil || len(keys) > 0 {
+			return keys, err
+		}
+	}
+	return nil, nil
 }
 
-func (s *Session) privatesAmong(k StoredKey, having ...objectAttribute) ([]*Key, error) {
-	handles, err := s.objects(pkcs11.CKO_PRIVATE_KEY, having...)
+// identifying are attributes by which objects of a key are found.
+func identifying(public crypto.PublicKey) []objectAttribute {
+	value, err := publicValue(public)
+	if err != nil {
+		return nil
+	}
+	found := slices.DeleteFunc(value, func(a objectAttribute) bool { return a.kind != pkcs11.CKA_MODULUS && a.kind != pkcs11.CKA_EC_POINT })
+	if info, err := x509.MarshalPKIXPublicKey(public); err == nil {
+		found = append(found, objectAttribute{ckaPublicKeyInfo, info})
+	}
+	return found
+}
+
+// privatesAmong are those with an attribute that tell the public key, or tell none and
+// belong to it by their names.
+func (s *Session) privatesAmong(k StoredKey, having objectAttribute, belongs func(name) bool) ([]*Key, error) {
+	handles, err := s.objects(pkcs11.CKO_PRIVATE_KEY, having)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +187,7 @@ func (s *Session) privatesAmong(k StoredKey, having ...objectAttribute) ([]*Key,
 		}
 		told := v.publicKey()
 		if pubkey.Same(told, k.Public) ||
-			told == nil && len(having) > 0 && isOfKind(k.Public, v.number(pkcs11.CKA_KEY_TYPE)) {
+			told == nil && belongs(v.name()) && isOfKind(k.Public, v.number(pkcs11.CKA_KEY_TYPE)) {
 			keys = append(keys, s.newKey(o, v, k.Public))
 		}
 	}

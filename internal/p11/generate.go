@@ -17,7 +17,7 @@ var rsaExponent = []byte{1, 0, 1}
 type pair struct{ public, private object }
 
 // GenerateKeyPair makes a key on the token (C_GenerateKeyPair); algorithm is a
-// name that Token.Makes knows. The session has to be logged in. What is
+// name that Session.Makes knows. The session has to be logged in. What is
 // returned was read back: a key that the token would give away is removed again
 // and is a problem.Failed.
 func (s *Session) GenerateKeyPair(ctx context.Context, algorithm string, n NewKey) (StoredKey, error) {
@@ -64,9 +64,9 @@ func (s *Session) GenerateKeyPair(ctx context.Context, algorithm string, n NewKe
 // CheckMakes refuses an algorithm that the token cannot make keys of, and says
 // which it can.
 func (s *Session) CheckMakes(ctx context.Context, algorithm string) error {
-	token, err := s.TokenInFull(ctx)
-	if err == nil && !token.Makes(algorithm) {
-		return token.cannotMake(algorithm)
+	makes, err := s.Makes(ctx, algorithm)
+	if err == nil && !makes {
+		return s.cannotMake(ctx, algorithm)
 	}
 	return err
 }
@@ -133,37 +133,43 @@ func (s *Session) create(template []objectAttribute) (object, error) {
 // finish reads the new key back, and gives it the ID of its public key where
 // it has only a provisional one.
 func (s *Session) finish(ctx context.Context, made pair, n NewKey, id []byte) (StoredKey, error) {
-	public, err := readBack(ctx, s, func() (crypto.PublicKey, error) {
+	k, err := readBack(ctx, s, func() (StoredKey, error) {
+		k := StoredKey{HasPublic: true, publics: []object{made.public}}
 		v, err := s.read(made.public, publicAttributes)
 		if err != nil {
-			return nil, err
+			return k, err
 		}
-		return v.publicKey(), s.guarded(made.private)
+		k.Public = v.publicKey()
+		if v, err = s.read(made.private, slices.Concat(privateAttributes, guardAttributes)); err != nil {
+			return k, err
+		}
+		k.addPrivate(made.private, v)
+		return k, s.guarded(v)
 	})
-	if err == nil && public == nil {
+	if err == nil && k.Public == nil {
 		err = problem.New(problem.Failed, "the token %q does not report the public key of its new key", s.token.Label)
+	}
+	if err == nil && n.ID == nil && string(id) != string(KeyID(k.Public)) {
+		err = s.setID(ctx, made, KeyID(k.Public))
+		if err == nil {
+			k.ID, err = readBack(ctx, s, func() ([]byte, error) {
+				v, err := s.read(made.private, []uint{pkcs11.CKA_ID})
+				return v[pkcs11.CKA_ID], err
+			})
+		}
 	}
 	if err != nil {
 		return StoredKey{}, s.undo(ctx, err, made.private, made.public)
 	}
-	if n.ID == nil && string(id) != string(KeyID(public)) {
-		if err := s.setID(ctx, made, KeyID(public)); err != nil {
-			return StoredKey{}, s.undo(ctx, err, made.private, made.public)
-		}
-	}
-	return readBack(ctx, s, func() (StoredKey, error) {
-		k := StoredKey{Public: public, HasPublic: true, publics: []object{made.public}}
-		v, err := s.read(made.private, privateAttributes)
-		k.addPrivate(made.private, v)
-		return k, err
-	})
+	return k, nil
 }
 
+var guardAttributes = []uint{pkcs11.CKA_SENSITIVE, pkcs11.CKA_EXTRACTABLE}
+
 // guarded refuses a key that can be read from the token.
-func (s *Session) guarded(private object) error {
-	v, err := s.read(private, []uint{pkcs11.CKA_SENSITIVE, pkcs11.CKA_EXTRACTABLE})
-	if err != nil || v.flag(pkcs11.CKA_SENSITIVE, true) && !v.flag(pkcs11.CKA_EXTRACTABLE, false) {
-		return err
+func (s *Session) guarded(v values) error {
+	if v.flag(pkcs11.CKA_SENSITIVE, true) && !v.flag(pkcs11.CKA_EXTRACTABLE, false) {
+		return nil
 	}
 	return problem.New(problem.Failed, "the new key on the token %q can be read out, and was not kept", s.token.Label).
 		Because("cardctl asked for a sensitive key that is not extractable, and the token created another kind.")
@@ -174,21 +180,46 @@ func (s *Session) SetID(ctx context.Context, k StoredKey, id []byte) error {
 	return s.setID(ctx, pair{k.publics[0], k.privates[0]}, id)
 }
 
+// GiveID gives a key that has no ID one, by which programs find its certificate. It
+// is false where the module does not let it be changed. The session has to be logged
+// in.
+func (s *Session) GiveID(ctx context.Context, k StoredKey, id []byte) (bool, error) {
+	if err := s.writable(ctx); err != nil {
+		return false, err
+	}
+	return s.setIDOf(ctx, id, slices.Concat(k.privates, k.publics)...)
+}
+
+// setIDOf changes the ID of objects that belong together. It is false where the
+// module does not let that of the first be changed.
+func (s *Session) setIDOf(ctx context.Context, id []byte, objects ...object) (bool, error) {
+	return change(ctx, s, "C_SetAttributeValue", func() (bool, error) {
+		for i, o := range objects {
+			err := s.module.library.setAttribute(s.handle, o, objectAttribute{pkcs11.CKA_ID, id})
+			switch {
+			case i == 0 && CodeOf(err).keepsAttributes():
+				return false, nil
+			case err != nil:
+				return false, err
+			}
+		}
+		return true, nil
+	})
+}
+
+// keepsAttributes reports whether a module does not let an attribute be changed.
+func (c Code) keepsAttributes() bool {
+	switch c {
+	case pkcs11.CKR_FUNCTION_NOT_SUPPORTED, pkcs11.CKR_ATTRIBUTE_READ_ONLY, pkcs11.CKR_ACTION_PROHIBITED:
+		return true
+	}
+	return false
+}
+
 // setID changes the ID of both halves. A module that does not let it be changed
 // leaves the key with the one it has, by which its halves still belong together.
 func (s *Session) setID(ctx context.Context, made pair, id []byte) error {
-	_, err := change(ctx, s, "C_SetAttributeValue", func() (struct{}, error) {
-		a := objectAttribute{pkcs11.CKA_ID, id}
-		err := s.module.library.setAttribute(s.handle, made.public, a)
-		switch CodeOf(err) {
-		case pkcs11.CKR_OK:
-		case pkcs11.CKR_FUNCTION_NOT_SUPPORTED, pkcs11.CKR_ATTRIBUTE_READ_ONLY, pkcs11.CKR_ACTION_PROHIBITED:
-			return struct{}{}, nil
-		default:
-			return struct{}{}, err
-		}
-		return struct{}{}, s.module.library.setAttribute(s.handle, made.private, a)
-	})
+	_, err := s.setIDOf(ctx, id, made.public, made.private)
 	return err
 }
 

@@ -25,9 +25,13 @@ type identity struct {
 }
 
 // identity leaves out the label of a token that is not initialised: it has none
-// yet, whatever the module fills the field with.
-func (t Token) identity() identity {
+// yet, whatever the module fills the field with. The place counts where it was
+// known before.
+func (t Token) identity(placed bool) identity {
 	i := identity{t.SlotDescription, t.Serial, t.Label, t.Manufacturer, t.Model, t.Initialized}
+	if !placed {
+		i.place = ""
+	}
 	if !t.Initialized {
 		i.label = ""
 	}
@@ -39,7 +43,7 @@ func (t Token) identity() identity {
 // in its slot any more, or another one is.
 func (m *Module) Look(ctx context.Context, was Token) (Token, error) {
 	// OpenSC looks for cards here, and keeps its answer to C_GetTokenInfo.
-	slots, err := call(ctx, m, "C_GetSlotList", m.library.slots)
+	slots, err := call(ctx, m, "C_GetSlotList", m.library.knownSlots)
 	if err != nil {
 		return was, err
 	}
@@ -54,10 +58,9 @@ func (m *Module) Look(ctx context.Context, was Token) (Token, error) {
 		return was, m.wentAway(was, err).Because("Its slot no longer reports it [%s].", CodeOf(err).Name())
 	case err != nil:
 		return was, err
-	case now.identity() != was.identity():
+	case now.identity(was.placed) != was.identity(was.placed):
 		return was, m.changed(was, now)
 	}
-	now.Mechanisms = was.Mechanisms
 	return now, nil
 }
 
@@ -92,10 +95,14 @@ func (s *Session) isRecent() bool { return !s.seen.IsZero() && time.Since(s.seen
 func (s *Session) same(ctx context.Context) error {
 	now, err := s.module.Look(ctx, s.token)
 	if err == nil {
-		s.token, s.seen = now, time.Now()
+		s.token, s.seen, s.looked = now, time.Now(), time.Now()
 	}
 	return err
 }
+
+// hasLooked reports whether what the token says of its PINs is as it was a moment
+// ago, and no PIN was sent since.
+func (s *Session) hasLooked() bool { return !s.looked.IsZero() && time.Since(s.looked) < recent }
 
 // ready is same before a PIN. Where time passed, the token may have ended the
 // session as well, which is then opened again: nobody has to find that out with

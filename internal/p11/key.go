@@ -81,18 +81,20 @@ func (k *Key) URI() URI {
 	return u
 }
 
+// lists reports whether token and key have a mechanism in common. What the token
+// can do with it, has tells.
+func (k *Key) lists(id MechanismID) bool {
+	return (k.allowed == nil || k.allowed[id]) && k.session.mechanisms.listed[id]
+}
+
 // has reports whether token and key share a mechanism for an operation, given
 // as the flag of CK_MECHANISM_INFO.
-func (k *Key) has(id MechanismID, operation uint) bool {
-	if k.allowed != nil && !k.allowed[id] {
+func (k *Key) has(ctx context.Context, id MechanismID, operation uint) bool {
+	if !k.lists(id) {
 		return false
 	}
-	for _, m := range k.session.token.Mechanisms {
-		if m.ID == id {
-			return m.flags&operation != 0
-		}
-	}
-	return false
+	m, listed := k.session.mechanism(ctx, id)
+	return listed && m.flags&operation != 0
 }
 
 // operation is one use of the key: it is begun, authenticated where the key

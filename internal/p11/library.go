@@ -8,8 +8,9 @@ type library interface {
 	finalize() error
 	info() (libraryInfo, error)
 
-	slots() ([]uint, error)    // those with a token in
-	allSlots() ([]uint, error) // and those without one
+	slots() ([]uint, error)      // those with a token in
+	knownSlots() ([]uint, error) // the same, without a search for readers that are new
+	allSlots() ([]uint, error)   // and those without a token
 	slotInfo(slot uint) (slotInfo, error)
 	tokenInfo(slot uint) (tokenInfo, error)
 	mechanisms(slot uint) ([]MechanismID, error)
@@ -49,6 +50,9 @@ type writer interface {
 	setAttribute(s session, o object, a objectAttribute) error
 	generateKeyPair(s session, m mechanism, public, private []objectAttribute) (publicKey, privateKey object, err error)
 }
+
+// maxObjects is how many objects of a token are looked at: none has as many.
+const maxObjects = 10_000
 
 // session is a CK_SESSION_HANDLE, object a CK_OBJECT_HANDLE.
 type (

@@ -13,20 +13,21 @@ import (
 // openLibrary maps the module into the process. It is never unmapped: a
 // library with threads or exit handlers of its own crashes when it is.
 func openLibrary(path string) (library, error) {
-	own, err := loadDirect(path)
-	if errors.Is(err, errNoFunctions) {
-		return nil, notAModule(path, err)
-	}
+	err := mapModule(path)
 	var ctx *pkcs11.Ctx
 	if err == nil {
 		if ctx = pkcs11.New(path); ctx == nil {
-			err = errors.New("the system's loader refused it")
+			err = errLoader
 		}
 	}
 	if err != nil {
 		return nil, problem.New(problem.Failed, "%s: the module cannot be loaded", path).
 			Because("%s.", err).
 			Advise(advice.Run("ldd", path))
+	}
+	own, err := directly(ctx)
+	if err != nil {
+		return nil, notAModule(path, err)
 	}
 	return cryptoki{ctx, own}, nil
 }
@@ -116,9 +117,8 @@ func (c cryptoki) sessionState(s session) (uint, error) {
 	return i.State, failure("C_GetSessionInfo", err)
 }
 
-// findObjects asks for no more than maxObjects: no card has as many.
+// findObjects asks for no more than maxObjects.
 func (c cryptoki) findObjects(s session, template []objectAttribute) (found []object, err error) {
-	const maxObjects = 10_000
 	if err := c.ctx.FindObjectsInit(pkcs11.SessionHandle(s), attributes(template)); err != nil {
 		return nil, failure("C_FindObjectsInit", err)
 	}
@@ -132,10 +132,10 @@ func (c cryptoki) findObjects(s session, template []objectAttribute) (found []ob
 		if err != nil {
 			return nil, err
 		}
-		if len(more) == 0 {
+		found = append(found, more...)
+		if len(more) < searchBatch { // as NSS takes it
 			break
 		}
-		found = append(found, more...)
 	}
 	return found, nil
 }

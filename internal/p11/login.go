@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -48,6 +49,7 @@ func (s *Session) send(ctx context.Context, r Role, pin *secret.Bytes) error {
 	if s.token.PINPad && s.notify != nil {
 		s.notify("Enter the PIN of the token " + onPrompt(s.token.Label) + " on the reader.")
 	}
+	s.looked = time.Time{}
 	_, err := callWithPIN(ctx, s.module, "C_Login", pin, func(pin []byte) (struct{}, error) {
 		return struct{}{}, s.module.library.login(s.handle, uint(r), pin)
 	})

@@ -34,6 +34,8 @@ type Module struct {
 
 	turn chan struct{}
 	lost atomic.Bool
+	// listed says that somebody asked which slots there are.
+	listed atomic.Bool
 }
 
 func start(ctx context.Context, path string, open func(path string) (library, error)) (*Module, error) {

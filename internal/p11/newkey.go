@@ -1,6 +1,7 @@
 package p11
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
@@ -72,35 +73,30 @@ func kindNamed(name string) (kind, bool) {
 	return all[i], true
 }
 
-// Makes reports whether the token, read in full, says that it can make keys of
-// this algorithm: rsa2048, rsa3072, rsa4096, p256, p384, p521, ed25519 or x25519.
-func (t Token) Makes(algorithm string) bool {
-	k, known := kindNamed(algorithm)
-	if !known {
+// madeBy reports whether a mechanism can make such keys.
+func (k kind) madeBy(m Mechanism) bool {
+	if m.ID != k.generate || m.flags&pkcs11.CKF_GENERATE_KEY_PAIR == 0 {
 		return false
 	}
-	for _, m := range t.Mechanisms {
-		if m.ID == k.generate && m.flags&pkcs11.CKF_GENERATE_KEY_PAIR != 0 {
-			// Some count the length of a key in bytes, and some say nothing.
-			most := max(m.MaxKeySize, 8*m.MaxKeySize)
-			return k.keyType != pkcs11.CKK_RSA && m.MinKeySize <= 521 || m.MaxKeySize == 0 || k.bits >= m.MinKeySize && k.bits <= most
-		}
-	}
-	return false
+	// Some count the length of a key in bytes, and some say nothing.
+	most := max(m.MaxKeySize, 8*m.MaxKeySize)
+	return k.keyType != pkcs11.CKK_RSA && m.MinKeySize <= 521 || m.MaxKeySize == 0 || k.bits >= m.MinKeySize && k.bits <= most
 }
 
 // cannotMake says which keys the token can make.
-func (t Token) cannotMake(algorithm string) error {
+func (s *Session) cannotMake(ctx context.Context, algorithm string) error {
 	var can []string
 	for _, k := range kinds() {
-		if t.Makes(k.name) {
+		if makes, err := s.Makes(ctx, k.name); err != nil {
+			return err
+		} else if makes {
 			can = append(can, k.name)
 		}
 	}
 	if len(can) == 0 {
 		can = []string{"no keys"}
 	}
-	return problem.New(problem.NotSupported, "the token %q cannot generate %s keys", t.Label, algorithm).
+	return problem.New(problem.NotSupported, "the token %q cannot generate %s keys", s.token.Label, algorithm).
 		Because("The token can generate %s.", strings.Join(can, ", ")).
 		Advise(advice.Repeat().Without(advice.Algorithm))
 }

@@ -10,85 +10,16 @@ import (
 
 	"github.com/miekg/pkcs11"
 
-	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // ckaPublicKeyInfo is CKA_PUBLIC_KEY_INFO, a SubjectPublicKeyInfo (2.40, 4.4).
 const ckaPublicKeyInfo = 0x129
 
-// publicObject is a certificate or public key on a token. A certificate has
-// both.
-type publicObject struct {
-	id          []byte
-	label       string
-	public      crypto.PublicKey
-	certificate *cert.Certificate
-}
-
-// publicObjects reads the certificates and public keys that are visible now and
-// have the other attributes. An object that cannot be read, or whose key is of a kind that is unknown
-// here, is left out: it is not the one that is looked for.
-func (s *Session) publicObjects(having ...objectAttribute) ([]publicObject, error) {
-	var found []publicObject
-	certificates, err := s.objects(pkcs11.CKO_CERTIFICATE, having...)
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range certificates {
-		v, err := s.read(o, certificateAttributes)
-		if err != nil {
-			return nil, err
-		}
-		certificate, err := cert.Parse(v[pkcs11.CKA_VALUE])
-		if err != nil {
-			continue
-		}
-		found = append(found, publicObject{
-			id:          v[pkcs11.CKA_ID],
-			label:       string(v[pkcs11.CKA_LABEL]),
-			public:      certificate.PublicKey,
-			certificate: certificate,
-		})
-	}
-	keys, err := s.objects(pkcs11.CKO_PUBLIC_KEY, having...)
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range keys {
-		v, err := s.read(o, publicAttributes)
-		if err != nil {
-			return nil, err
-		}
-		public := v.publicKey()
-		if public == nil {
-			continue
-		}
-		found = append(found, publicObject{
-			id:     v[pkcs11.CKA_ID],
-			label:  string(v[pkcs11.CKA_LABEL]),
-			public: public,
-		})
-	}
-	return found, nil
-}
-
 // objects are the handles of all objects of a class that have the other
 // attributes too.
 func (s *Session) objects(class uint, others ...objectAttribute) ([]object, error) {
 	return s.module.library.findObjects(s.handle, append([]objectAttribute{{pkcs11.CKA_CLASS, class}}, others...))
-}
-
-// names are the attributes that objects which the URI means have.
-func (u URI) names() []objectAttribute {
-	var having []objectAttribute
-	if id, ok := u.Get(AttrID); ok {
-		having = append(having, objectAttribute{pkcs11.CKA_ID, []byte(id)})
-	}
-	if label, ok := u.Get(AttrObject); ok {
-		having = append(having, objectAttribute{pkcs11.CKA_LABEL, []byte(label)})
-	}
-	return having
 }
 
 // What is read of an object. Of attributes that its kind does not have,
@@ -104,6 +35,10 @@ var (
 		pkcs11.CKA_ALWAYS_AUTHENTICATE, pkcs11.CKA_ALLOWED_MECHANISMS,
 	}, publicAttributes...)
 )
+
+// anyAttributes are read of an object whose class is not known: those that are
+// never a secret.
+var anyAttributes = append([]uint{pkcs11.CKA_CLASS}, privateAttributes...)
 
 // values are attributes as they were read, without those that the object does
 // not tell.

@@ -17,7 +17,7 @@ func (m *Module) Open(ctx context.Context, u URI) (*Session, error) {
 	if name, ok := u.unknown(); ok {
 		return nil, unknownAttribute(name)
 	}
-	tokens, err := m.present(ctx, m.state)
+	tokens, err := m.candidates(ctx, u)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (m *Module) openShowing(ctx context.Context, u URI, candidates []Token) (*S
 		if err != nil {
 			return nil, err
 		}
-		contents, err := s.Contents(ctx)
+		contents, err := s.Named(ctx, u, nil)
 		if cerr := s.Close(); err == nil {
 			err = cerr
 		}
@@ -71,7 +71,7 @@ func (m *Module) openShowing(ctx context.Context, u URI, candidates []Token) (*S
 			return nil, err
 		}
 		if len(contents.Named(u)) > 0 {
-			seen = append(seen, t)
+			seen = append(seen, s.token)
 		}
 	}
 	switch {

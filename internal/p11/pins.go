@@ -82,6 +82,9 @@ func (m *Module) PINState(ctx context.Context, t Token, r Role) (PINState, error
 // PINState is what the token of the session says of a PIN now. A session that
 // the token ended meanwhile is opened again.
 func (s *Session) PINState(ctx context.Context, r Role) (PINState, error) {
+	if s.hasLooked() {
+		return s.token.PIN(r), nil
+	}
 	err := s.ready(ctx)
 	return s.token.PIN(r), err
 }
@@ -230,6 +233,5 @@ func confirmed(what string, err error) error {
 // refresh reads what is in the token's slot now.
 func (m *Module) refresh(ctx context.Context, t Token) (Token, error) {
 	now, err := call(ctx, m, "C_GetTokenInfo", func() (Token, error) { return m.state(t.Slot) })
-	now.Mechanisms = t.Mechanisms
 	return now, m.explainOn(ctx, t, err)
 }

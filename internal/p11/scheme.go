@@ -102,14 +102,15 @@ func naturalHash(key *ecdsa.PublicKey) crypto.Hash {
 }
 
 // Schemes are the ways to sign that the module, the token and the key share,
-// each mechanism once.
+// each mechanism once. The token may have one only to verify with: that shows when
+// it is used.
 func (k *Key) Schemes() []Scheme {
 	if !k.sign {
 		return nil
 	}
 	var shared []Scheme
 	for _, s := range schemesFor(k.public) {
-		if k.has(s.Mechanism, pkcs11.CKF_SIGN) {
+		if k.lists(s.Mechanism) {
 			shared = append(shared, s)
 		}
 	}

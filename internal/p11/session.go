@@ -21,12 +21,16 @@ type Session struct {
 	// others are tokens of the same card that show the key too.
 	others []Token
 
+	mechanisms mechanisms
+
 	closed   bool
 	canWrite bool
 	loggedIn bool
 	// seen is when the token was last seen to be the one that is meant, by a
 	// look at it or an answer of its session.
 	seen time.Time
+	// looked is when the token was last looked at, zero once a PIN was sent.
+	looked time.Time
 	// pin is the one that the token accepted. It is kept while the session
 	// lasts, for keys that want it again for every use
 	// (CKA_ALWAYS_AUTHENTICATE), and for the card's other tokens where it is
@@ -43,6 +47,8 @@ type Session struct {
 	refusal error
 }
 
+// open opens a session, and then looks whether the token that it is bound to is
+// the one that was chosen.
 func (m *Module) open(ctx context.Context, t Token) (*Session, error) {
 	handle, err := call(ctx, m, "C_OpenSession", func() (session, error) {
 		return m.library.openSession(t.Slot)
@@ -50,7 +56,12 @@ func (m *Module) open(ctx context.Context, t Token) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{module: m, token: t, handle: handle}, nil
+	s := &Session{module: m, token: t, handle: handle}
+	if err := s.same(ctx); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
 // Token is the token that the session is on.
@@ -142,7 +153,9 @@ func (s *Session) LoggedIn() bool { return s.loggedIn }
 // where that is on another token with a PIN of its own; else next is closed.
 func (s *Session) Continue(ctx context.Context, next *Session) (bool, error) {
 	places := append([]Token{next.token}, next.others...)
-	here := slices.IndexFunc(places, func(t Token) bool { return t.Slot == s.token.Slot && t.identity() == s.token.identity() })
+	here := slices.IndexFunc(places, func(t Token) bool {
+		return t.Slot == s.token.Slot && t.identity(t.placed) == s.token.identity(t.placed)
+	})
 	if here < 0 && !(s.sharedPIN && sameCard([]Token{s.token, next.token})) {
 		return false, nil
 	}

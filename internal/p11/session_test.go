@@ -327,7 +327,7 @@ func TestKeyThatMayNotSign(t *testing.T) {
 	token := newFakeToken("card", "1")
 	token.objects = []fakeObject{publicHalf(t, fakeP256(), "1"), privateHalf(fakeP256(), "1", map[uint][]byte{pkcs11.CKA_SIGN: {0}})}
 	key, _, _ := unlocked(t, token, fakeP256().Public())
-	if len(key.Schemes()) != 0 || key.MaySign() || key.Supports(crypto.SHA256) {
+	if len(key.Schemes()) != 0 || key.MaySign() || key.Supports(t.Context(), crypto.SHA256) {
 		t.Error("it signs")
 	}
 }
@@ -340,8 +340,11 @@ func TestAllowedMechanisms(t *testing.T) {
 		pkcs11.CKA_ALLOWED_MECHANISMS: slices.Concat(number(pkcs11.CKM_SHA256_RSA_PKCS), number(pkcs11.CKM_SHA512_RSA_PKCS)),
 	})}
 	key, _, _ := unlocked(t, token, fakeRSA().Public())
-	if schemes := key.Schemes(); len(schemes) != 1 || schemes[0].Mechanism != pkcs11.CKM_SHA256_RSA_PKCS {
+	if schemes := key.Schemes(); len(schemes) != 2 || schemes[0].Mechanism != pkcs11.CKM_SHA256_RSA_PKCS {
 		t.Errorf("got %v", schemes)
+	}
+	if !key.Supports(t.Context(), crypto.SHA256) || key.Supports(t.Context(), crypto.SHA512) {
+		t.Error("a mechanism to verify with signs")
 	}
 }
 
@@ -548,13 +551,12 @@ func TestChainWithTheIDOfItsKey(t *testing.T) {
 		"a CA that issued none":       {[]*cert.Certificate{ca, other}, []*cert.Certificate{ca, other}},
 		"alone, and signed by itself": {[]*cert.Certificate{ca}, []*cert.Certificate{ca}},
 	} {
-		key := publicObject{public: fakeP256().Public()}
-		shown, want := []publicObject{key}, []publicObject{key}
+		var shown, want []StoredCertificate
 		for _, c := range test.shown {
-			shown = append(shown, publicObject{public: c.PublicKey, certificate: c})
+			shown = append(shown, StoredCertificate{parsed: c})
 		}
 		for _, c := range test.want {
-			want = append(want, publicObject{public: c.PublicKey, certificate: c})
+			want = append(want, StoredCertificate{parsed: c})
 		}
 		if got := withoutIssuers(shown); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %d objects, want %d", name, len(got), len(want))

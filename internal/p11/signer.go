@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/problem"
@@ -37,7 +38,7 @@ func (s *Signer) Public() crypto.PublicKey { return s.key.public }
 // ECDSA. For Ed25519 the digest is the message. What token and key cannot do is
 // a problem.NotSupported. The randomness is the token's.
 func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	scheme, err := s.key.choose(opts, false)
+	scheme, err := s.key.choose(s.ctx, opts, false)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +50,7 @@ func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 
 // SignMessage signs a message as Sign signs its digest.
 func (s *Signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
-	scheme, err := s.key.choose(opts, true)
+	scheme, err := s.key.choose(s.ctx, opts, true)
 	if err != nil {
 		return nil, err
 	}
@@ -57,21 +58,21 @@ func (s *Signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts
 }
 
 // Supports reports whether SignMessage can do it.
-func (k *Key) Supports(opts crypto.SignerOpts) bool {
-	_, err := k.choose(opts, true)
+func (k *Key) Supports(ctx context.Context, opts crypto.SignerOpts) bool {
+	_, err := k.choose(ctx, opts, true)
 	return err == nil
 }
 
 // choose picks the scheme for the options: the one in which the module is given
 // a hash, else, where there is a message, the one in which it hashes itself.
-func (k *Key) choose(opts crypto.SignerOpts, haveMessage bool) (Scheme, error) {
+func (k *Key) choose(ctx context.Context, opts crypto.SignerOpts, haveMessage bool) (Scheme, error) {
 	hash := opts.HashFunc()
 	_, pss := opts.(*rsa.PSSOptions)
 	raw := Scheme{Hash: hash, PSS: pss}
 	switch k.public.(type) {
 	case *rsa.PublicKey:
 		if _, known := hashes[hash]; !known {
-			return Scheme{}, k.cannot(hash, pss)
+			return Scheme{}, k.cannot(ctx, hash, pss)
 		}
 		raw.Mechanism, raw.input = pkcs11.CKM_RSA_PKCS, digestInfo
 		if pss {
@@ -79,31 +80,31 @@ func (k *Key) choose(opts crypto.SignerOpts, haveMessage bool) (Scheme, error) {
 		}
 	case *ecdsa.PublicKey:
 		if hash == 0 {
-			return Scheme{}, k.cannot(hash, pss)
+			return Scheme{}, k.cannot(ctx, hash, pss)
 		}
 		raw.Mechanism, raw.input = pkcs11.CKM_ECDSA, digest
 	case ed25519.PublicKey:
 		if o, ok := opts.(*ed25519.Options); hash != 0 || ok && o.Context != "" {
-			return Scheme{}, k.cannot(hash, pss)
+			return Scheme{}, k.cannot(ctx, hash, pss)
 		}
 		raw.Mechanism, raw.input = ckmEDDSA, wholeMessage
 	default:
-		return Scheme{}, k.cannot(hash, pss)
+		return Scheme{}, k.cannot(ctx, hash, pss)
 	}
-	if k.sign && k.has(raw.Mechanism, pkcs11.CKF_SIGN) {
+	if k.sign && k.has(ctx, raw.Mechanism, pkcs11.CKF_SIGN) {
 		return raw, nil
 	}
 	if haveMessage {
 		for _, s := range k.Schemes() {
-			if s.input == wholeMessage && s.Hash == hash && s.PSS == pss {
+			if s.input == wholeMessage && s.Hash == hash && s.PSS == pss && k.has(ctx, s.Mechanism, pkcs11.CKF_SIGN) {
 				return s, nil
 			}
 		}
 	}
-	return Scheme{}, k.cannot(hash, pss)
+	return Scheme{}, k.cannot(ctx, hash, pss)
 }
 
-func (k *Key) cannot(hash crypto.Hash, pss bool) error {
+func (k *Key) cannot(ctx context.Context, hash crypto.Hash, pss bool) error {
 	what := "sign"
 	if hash != 0 {
 		what += " with " + hash.String()
@@ -112,7 +113,7 @@ func (k *Key) cannot(hash crypto.Hash, pss bool) error {
 		what += " and RSA-PSS"
 	}
 	var can []string
-	for _, s := range k.Schemes() {
+	for _, s := range slices.DeleteFunc(k.Schemes(), func(s Scheme) bool { return !k.has(ctx, s.Mechanism, pkcs11.CKF_SIGN) }) {
 		can = append(can, s.Mechanism.String())
 	}
 	if len(can) == 0 {

@@ -38,6 +38,9 @@ type Token struct {
 	Mechanisms []Mechanism `json:"mechanisms"`
 	// URI names the token (RFC 7512).
 	URI string `json:"uri"`
+
+	// placed says that the slot was asked where it is.
+	placed bool
 }
 
 // PINState is what a token's flags say of a PIN.
@@ -86,9 +89,16 @@ func (m *Module) Tokens(ctx context.Context) ([]Token, error) {
 	})
 }
 
+// States are the tokens without their mechanisms, which are many calls.
+func (m *Module) States(ctx context.Context) ([]Token, error) { return m.present(ctx, m.state) }
+
 // present are the tokens in the slots, as far as read tells of them.
 func (m *Module) present(ctx context.Context, read func(slot uint) (Token, error)) ([]Token, error) {
-	slots, err := call(ctx, m, "C_GetSlotList", m.library.slots)
+	list := m.library.slots
+	if m.listed.CompareAndSwap(false, true) { // the readers are those that C_Initialize found
+		list = m.library.knownSlots
+	}
+	slots, err := call(ctx, m, "C_GetSlotList", list)
 	if err != nil {
 		return nil, err
 	}
@@ -125,45 +135,45 @@ func (m *Module) mechanisms(slot uint) ([]Mechanism, error) {
 	return list, nil
 }
 
-// readMechanisms reads them when they are needed first: they are many calls,
-// and a network HSM is asked over the network.
-func (s *Session) readMechanisms() (err error) {
-	if s.token.Mechanisms == nil {
-		s.token.Mechanisms, err = s.module.mechanisms(s.token.Slot)
-	}
-	return err
-}
-
-// TokenInFull is the token of the session with its mechanisms, which Token has
-// only when something needed them.
-func (s *Session) TokenInFull(ctx context.Context) (Token, error) {
-	_, err := again(ctx, s, "C_GetMechanismList", func() (struct{}, error) { return struct{}{}, s.readMechanisms() })
-	return s.token, s.Explain(ctx, err)
-}
-
 // state is what changes of a token: everything but its mechanisms.
 func (m *Module) state(slot uint) (Token, error) {
 	place, err := m.library.slotInfo(slot)
 	if err != nil {
 		return Token{}, err
 	}
+	t, err := m.unplaced(slot)
+	t.SlotDescription, t.SlotManufacturer, t.placed = trim(place.description), trim(place.manufacturer), true
+	return t, err
+}
+
+// candidates are the tokens in the slots as far as it takes to find the one that
+// the URI names. The session tells where that is.
+func (m *Module) candidates(ctx context.Context, u URI) ([]Token, error) {
+	for _, attribute := range []string{AttrSlotDescription, AttrSlotManufacturer} {
+		if _, has := u.Get(attribute); has {
+			return m.present(ctx, m.state)
+		}
+	}
+	return m.present(ctx, m.unplaced)
+}
+
+// unplaced is the state of a token without its place.
+func (m *Module) unplaced(slot uint) (Token, error) {
 	info, err := m.library.tokenInfo(slot)
 	if err != nil {
 		return Token{}, err
 	}
 	has := func(flag uint) bool { return info.flags&flag != 0 }
 	t := Token{
-		Slot:             slot,
-		SlotDescription:  trim(place.description),
-		SlotManufacturer: trim(place.manufacturer),
-		Label:            trim(info.label),
-		Manufacturer:     trim(info.manufacturer),
-		Model:            trim(info.model),
-		Serial:           trim(info.serial),
-		Initialized:      has(pkcs11.CKF_TOKEN_INITIALIZED),
-		WriteProtected:   has(pkcs11.CKF_WRITE_PROTECTED),
-		LoginRequired:    has(pkcs11.CKF_LOGIN_REQUIRED),
-		PINPad:           has(pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH),
+		Slot:           slot,
+		Label:          trim(info.label),
+		Manufacturer:   trim(info.manufacturer),
+		Model:          trim(info.model),
+		Serial:         trim(info.serial),
+		Initialized:    has(pkcs11.CKF_TOKEN_INITIALIZED),
+		WriteProtected: has(pkcs11.CKF_WRITE_PROTECTED),
+		LoginRequired:  has(pkcs11.CKF_LOGIN_REQUIRED),
+		PINPad:         has(pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH),
 		UserPIN: PINState{
 			Initialized: has(pkcs11.CKF_USER_PIN_INITIALIZED),
 			CountLow:    has(pkcs11.CKF_USER_PIN_COUNT_LOW),

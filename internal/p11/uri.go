@@ -1,6 +1,7 @@
 package p11
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -13,8 +14,9 @@ type URI struct {
 	Query []Attribute
 }
 
-// Attribute is one attribute of a URI. The value of id is bytes, every other
-// one UTF-8 text.
+// Attribute is one attribute of a URI. The value of id is bytes, every other one is
+// UTF-8 text by RFC 7512; tokens have labels in other encodings too, and padded with
+// NUL, whose bytes stand for themselves here.
 type Attribute struct {
 	Name  string
 	Value string
@@ -120,3 +122,15 @@ func writeAttribute(b *strings.Builder, a Attribute, allowed string) {
 
 // IsURI reports whether a word is meant as a URI of RFC 7512.
 func IsURI(word string) bool { return strings.HasPrefix(word, "pkcs11:") }
+
+// With is the URI with another value of a path attribute.
+func (u URI) With(name, value string) URI {
+	path := slices.Clone(u.Path)
+	for i := range path {
+		if path[i].Name == name {
+			path[i].Value = value
+			return URI{Path: path, Query: u.Query}
+		}
+	}
+	return URI{Path: append(path, Attribute{name, value}), Query: u.Query}
+}

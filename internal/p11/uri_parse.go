@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -86,9 +85,6 @@ func parseAttributes(text string, at int, separator byte, allowed string) ([]Att
 		value, err := decode(raw, at+len(name)+1, allowed)
 		if err != nil {
 			return nil, err
-		}
-		if name != AttrID && !utf8.ValidString(value) {
-			return nil, syntaxError(at+len(name)+1, fmt.Sprintf("the value of %s is not UTF-8", name))
 		}
 		attributes = append(attributes, Attribute{name, value})
 		at += len(pair) + 1

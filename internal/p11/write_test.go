@@ -46,8 +46,8 @@ func atWork(t *testing.T, m *Module) *Session {
 	if err := logIn(t.Context(), s, login{Ask: answer("246813")}); err != nil {
 		t.Fatal(err)
 	}
-	if token, err := s.TokenInFull(t.Context()); err != nil || !token.Makes("p256") {
-		t.Fatal(token, err)
+	if makes, err := s.Makes(t.Context(), "p256"); err != nil || !makes {
+		t.Fatal(makes, err)
 	}
 	return s
 }

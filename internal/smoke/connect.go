@@ -25,9 +25,9 @@ const objection = 2 * time.Second
 func (r *run) checkServer(ctx context.Context) {
 	r.check(ctx, "tls-connect", func() (string, error) {
 		highest, limited := uint16(tls.VersionTLS13), ""
-		reason := r.whyNot(tls.VersionTLS13)
+		reason := r.whyNot(ctx, tls.VersionTLS13)
 		if reason != nil {
-			if err := r.whyNot(tls.VersionTLS12); err != nil {
+			if err := r.whyNot(ctx, tls.VersionTLS12); err != nil {
 				return "", err
 			}
 			highest, limited = tls.VersionTLS12, "; TLS 1.3 was not offered: "+reason.Error()

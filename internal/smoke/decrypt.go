@@ -17,7 +17,7 @@ import (
 // that module, token and key share.
 func (r *run) checkDecryption(ctx context.Context) {
 	if public, ok := r.verifier().(*rsa.PublicKey); ok {
-		if r.key.CanDecrypt(false) {
+		if r.key.CanDecrypt(ctx, false) {
 			r.check(ctx, "decrypt CKM_RSA_PKCS", func() (string, error) {
 				return r.decrypt(ctx, nil, func(secret []byte) ([]byte, error) {
 					//lint:ignore SA1019 cards know no other padding
@@ -25,7 +25,7 @@ func (r *run) checkDecryption(ctx context.Context) {
 				})
 			})
 		}
-		if r.key.CanDecrypt(true) {
+		if r.key.CanDecrypt(ctx, true) {
 			// SHA-1 is the default of OAEP, and the only one of many modules.
 			r.check(ctx, "decrypt CKM_RSA_PKCS_OAEP", func() (string, error) {
 				return r.decrypt(ctx, &rsa.OAEPOptions{Hash: crypto.SHA1}, func(secret []byte) ([]byte, error) {
@@ -34,7 +34,7 @@ func (r *run) checkDecryption(ctx context.Context) {
 			})
 		}
 	}
-	if r.key.CanAgree() {
+	if r.key.CanAgree(ctx) {
 		r.check(ctx, "derive CKM_ECDH1_DERIVE", func() (string, error) { return r.agree(ctx) })
 	}
 }

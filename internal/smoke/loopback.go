@@ -32,7 +32,7 @@ func (r *run) checkLoopback(ctx context.Context) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		name := strings.ToLower(strings.ReplaceAll(tls.VersionName(version), " ", ""))
 		r.check(ctx, name, func() (string, error) {
-			if err := r.whyNot(version); err != nil {
+			if err := r.whyNot(ctx, version); err != nil {
 				return "", err
 			}
 			return r.loopback(ctx, version)

@@ -25,7 +25,7 @@ type made struct {
 func (r *run) checkSignatures(ctx context.Context) {
 	schemes := r.key.Schemes()
 	if len(schemes) == 0 {
-		r.check(ctx, "sign", func() (string, error) { return "", r.noSignatures() })
+		r.check(ctx, "sign", func() (string, error) { return "", r.noSignatures(ctx) })
 		return
 	}
 	var signatures []made
@@ -53,11 +53,11 @@ func (r *run) checkSignatures(ctx context.Context) {
 }
 
 // noSignatures says why there is no mechanism to sign with.
-func (r *run) noSignatures() error {
+func (r *run) noSignatures(ctx context.Context) error {
 	if !r.key.MaySign() {
 		return skip("the key is not for signatures (CKA_SIGN is false)")
 	}
-	if r.key.CanAgree() || r.key.CanDecrypt(false) || r.key.CanDecrypt(true) {
+	if r.key.CanAgree(ctx) || r.key.CanDecrypt(ctx, false) || r.key.CanDecrypt(ctx, true) {
 		return skip("the module, the token and the key have no signature mechanism in common")
 	}
 	return problem.New(problem.NotSupported, "the module, the token and the key have no signature mechanism in common").

@@ -71,10 +71,10 @@ func schemesOf(version uint16, public crypto.PublicKey) []signatureScheme {
 }
 
 // supported are those of them that module, token and key can really make.
-func (r *run) supported(version uint16) []tls.SignatureScheme {
+func (r *run) supported(ctx context.Context, version uint16) []tls.SignatureScheme {
 	var ids []tls.SignatureScheme
 	for _, s := range schemesOf(version, r.key.Public()) {
-		if r.key.Supports(s.opts) && !r.refused[s.opts.HashFunc()] {
+		if r.key.Supports(ctx, s.opts) && !r.refused[s.opts.HashFunc()] {
 			ids = append(ids, s.id)
 		}
 	}
@@ -83,14 +83,14 @@ func (r *run) supported(version uint16) []tls.SignatureScheme {
 
 // whyNot is the reason for a handshake of this version to be impossible, and
 // the way out; nil where it is possible.
-func (r *run) whyNot(version uint16) error {
+func (r *run) whyNot(ctx context.Context, version uint16) error {
 	_, isRSA := r.key.Public().(*rsa.PublicKey)
 	switch {
 	case r.certificate == nil:
 		return skip("a client needs a certificate, and the module shows none for this key. Import one for it")
 	case r.certificate.Standard() == nil:
 		return skip("the certificate is too unusual for Go's TLS: %s. Programs with another TLS library may use it", strings.Join(r.certificate.Odd, ", "))
-	case len(r.supported(version)) > 0:
+	case len(r.supported(ctx, version)) > 0:
 		return nil
 	case len(r.key.Schemes()) == 0:
 		return skip("a client must sign, and this key does not. Use a key for signatures or authentication")
@@ -117,7 +117,7 @@ func (r *run) newClient(ctx context.Context, version uint16) *client {
 		Certificate:                  [][]byte{r.certificate.Raw},
 		PrivateKey:                   c,
 		Leaf:                         r.certificate.Standard(),
-		SupportedSignatureAlgorithms: r.supported(version),
+		SupportedSignatureAlgorithms: r.supported(ctx, version),
 	}
 	for _, issuer := range r.o.Chain {
 		c.certificate.Certificate = append(c.certificate.Certificate, issuer.Raw)

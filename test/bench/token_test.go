@@ -100,13 +100,16 @@ func medianRatio(times, to []time.Duration) float64 {
 	return ratios[len(ratios)/2]
 }
 
-// countLogins has OpenSC's spy between cardctl and the module.
+// countLogins counts the logins of a command.
 func countLogins(d *stack.Desk, args []string) int {
+	spyOn(d, args)
+	return strings.Count(string(d.Read("spy")), ": C_Login\n")
+}
+
+// spyOn runs cardctl with OpenSC's spy between it and the module.
+func spyOn(d *stack.Desk, args []string) {
 	d.Setenv("PKCS11SPY", module)
 	d.Setenv("PKCS11SPY_OUTPUT", d.Path("spy"))
-	if err := os.Remove(d.Path("spy")); err != nil && !os.IsNotExist(err) {
-		return -1
-	}
+	d.Write("spy", "", 0o600)
 	d.Run("cardctl", append(args, "--module", "pkcs11-spy.so")...)
-	return strings.Count(string(d.Read("spy")), ": C_Login\n")
 }

@@ -147,17 +147,21 @@ func (t *Token) Keys(ctx context.Context) ([]key.Key, error) {
 	}
 	var keys []key.Key
 	shown := map[string]bool{}
-	add := func(stored p11.StoredKey) {
-		uri := session.URI(stored)
-		shown[string(stored.ID)] = true
-		keys = append(keys, &place{token: t, session: session, ref: refer(uri.String()), uri: uri, access: t.access, contents: &contents})
+	here := func(uri p11.URI) *place {
+		return &place{token: t, session: session, ref: refer(uri.String()), uri: uri, access: t.access, contents: &contents, complete: true}
 	}
-	for _, stored := range contents.Keys {
-		add(stored)
+	for i := range contents.Keys {
+		stored := &contents.Keys[i]
+		k := here(session.URI(*stored))
+		k.of = stored
+		keys = append(keys, k)
+		for _, c := range stored.Certificates {
+			shown[string(c.DER)] = true
+		}
 	}
 	for _, c := range contents.Certificates {
-		if !shown[string(c.ID)] {
-			add(p11.StoredKey{ID: c.ID, Label: c.Label})
+		if !shown[string(c.DER)] {
+			keys = append(keys, here(session.URI(p11.StoredKey{ID: c.ID, Label: c.Label})))
 		}
 	}
 	return keys, nil

@@ -25,12 +25,12 @@ const (
 func (k *place) Generate(ctx context.Context, spec key.Spec) (*key.Generated, error) {
 	what := k.ref.String()
 	if spec.Algorithm == "" {
-		token, err := k.session.TokenInFull(ctx)
+		spec.Algorithm = key.RSA2048
+		makes, err := k.session.Makes(ctx, string(key.P256))
 		if err != nil {
 			return nil, key.Explain(err, what, tokenUntouched)
 		}
-		spec.Algorithm = key.RSA2048
-		if token.Makes(string(key.P256)) {
+		if makes {
 			spec.Algorithm = key.P256
 		}
 	}
@@ -71,6 +71,10 @@ func (k *place) put(ctx context.Context, what string, n p11.NewKey, expected cry
 		return nil, key.Explain(err, what, tokenUntouched)
 	}
 	k.forget() // what was read long ago may not be there any more
+	_, err := k.read(ctx, p11.Names{ID: n.ID, Label: n.Label, Public: expected})
+	if err != nil {
+		return nil, err
+	}
 	old, err := k.replaced(ctx)
 	if err == nil {
 		err = k.free(n, old, expected)
@@ -221,7 +225,7 @@ func (k *place) Delete(ctx context.Context) error {
 	if err := k.session.DeleteKey(ctx, *stored); err != nil {
 		return key.Explain(err, what, "It is not known whether the key is still on the token.")
 	}
-	contents, err := k.read(ctx)
+	contents, err := k.read(ctx, p11.Names{ID: stored.ID, Label: stored.Label, Public: stored.Public})
 	if err != nil {
 		return err
 	}

@@ -173,7 +173,7 @@ func chooseToken(ctx context.Context, m *p11.Module, uri p11.URI, label string) 
 	if err != nil || t.Initialized {
 		return t, err
 	}
-	tokens, err := m.Tokens(ctx)
+	tokens, err := m.States(ctx)
 	if err != nil {
 		return t, err
 	}

@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"crypto"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,10 +27,20 @@ type place struct {
 
 	contents *p11.Contents  // nil where it has to be read
 	shown    *p11.StoredKey // what is read of it to sign
+	begun    *p11.Reading   // what contents goes on with
 	loggedIn bool
 	refused  error // what became of the login
 	// seen is the key that Occupant told of: the one that may be overwritten.
 	seen crypto.PublicKey
+	// of is the key where it was found by a look at the whole token: nil for one that
+	// the URI names.
+	of *p11.StoredKey
+	// mended is what of names was put right.
+	mended []string
+	// complete says that contents is everything that the token shows.
+	complete bool
+	// chosen is the certificate that Shelved found best.
+	chosen *p11.StoredCertificate
 	// written is the certificate that was written last.
 	written *p11.StoredCertificate
 }
@@ -80,6 +91,9 @@ func (k *place) Public(ctx context.Context) (crypto.PublicKey, error) {
 
 // stored is the key that the URI names, nil where there is none.
 func (k *place) stored(ctx context.Context) (*p11.StoredKey, error) {
+	if k.of != nil {
+		return k.of, nil
+	}
 	contents, err := k.read(ctx)
 	if err != nil {
 		return nil, err
@@ -113,7 +127,7 @@ func (k *place) needed(ctx context.Context) (*p11.StoredKey, error) {
 		}
 	}
 	if stored == nil {
-		return nil, k.missing()
+		return nil, k.missing(ctx)
 	}
 	return stored, nil
 }
@@ -124,44 +138,74 @@ func (k *place) used(ctx context.Context) (*p11.StoredKey, error) {
 		return k.shown, nil
 	}
 	if k.contents == nil {
-		shown, err := k.session.Shown(ctx, k.uri)
+		shown, begun, err := k.session.Shown(ctx, k.uri)
 		if err != nil {
 			return nil, key.Explain(err, k.ref.String(), "")
 		}
-		if k.shown = shown; shown != nil {
+		if k.shown, k.begun = shown, begun; shown != nil {
 			return shown, nil
 		}
 	}
 	return k.needed(ctx)
 }
 
-func (k *place) read(ctx context.Context) (*p11.Contents, error) {
+func (k *place) read(ctx context.Context, others ...p11.Names) (*p11.Contents, error) {
 	if k.contents != nil {
 		return k.contents, nil
 	}
-	contents, err := k.session.Contents(ctx)
+	contents, err := k.session.Named(ctx, k.uri, k.begun, others...)
 	if err != nil {
 		return nil, key.Explain(err, k.ref.String(), "")
 	}
-	k.contents = &contents
+	k.contents, k.begun = &contents, nil
 	return k.contents, nil
 }
 
 // forget lets everything be read again.
-func (k *place) forget() { k.contents, k.shown = nil, nil }
+func (k *place) forget() { k.contents, k.complete, k.shown, k.begun, k.of = nil, false, nil, nil, nil }
 
-func (k *place) missing() error {
+// missing is the error for a key that is not there. It offers the key whose ID was
+// meant where the ID was written in hex.
+func (k *place) missing(ctx context.Context) error {
 	p := problem.New(problem.NotFound, "%s: the token %q has no such key", k.ref, k.session.Token().Label).
 		Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Module, k.token.module.Path()), advice.Set(advice.Key, k.ref.String())))
-	if k.contents == nil || len(k.contents.Keys) == 0 {
+	meant, err := k.inHex(ctx)
+	if err != nil {
+		return err
+	}
+	if meant != nil {
+		return p.Because("A URI has the bytes of an ID percent-encoded (RFC 7512). A key with the ID in hex is there.").
+			Advise(advice.Repeat(advice.Set(advice.Key, meant.String())))
+	}
+	some, err := k.session.AFew(ctx)
+	switch {
+	case err != nil:
+		return key.Explain(err, k.ref.String(), "")
+	case len(some.Keys) == 0:
 		return p.Because("The token shows no keys at all.")
 	}
-	return p.Because("Its keys: %s.", k.list(k.contents.Keys))
+	return p.Because("Its keys: %s%s.", k.list(some.Keys), some.AndMore())
+}
+
+// inHex is the URI with the bytes of an ID that was written in hex digits, nil where
+// no key has them.
+func (k *place) inHex(ctx context.Context) (*p11.URI, error) {
+	written, _ := k.uri.Get(p11.AttrID)
+	id, err := hex.DecodeString(strings.TrimPrefix(strings.ToLower(written), "0x"))
+	if err != nil || len(id) == 0 {
+		return nil, nil
+	}
+	meant := k.uri.With(p11.AttrID, string(id))
+	contents, err := k.session.Named(ctx, meant, nil)
+	if err != nil || len(contents.Named(meant)) == 0 {
+		return nil, key.Explain(err, k.ref.String(), "")
+	}
+	return &meant, nil
 }
 
 func (k *place) several(meant []p11.StoredKey) error {
 	return problem.New(problem.NotFound, "%s matches %d keys on the token %q", k.ref, len(meant), k.session.Token().Label).
-		Because("Its keys: %s.", k.list(meant)).
+		Because("Its keys: %s%s.", k.list(meant), k.contents.AndMore()).
 		Advise(k.show())
 }
 
@@ -195,7 +239,7 @@ func (k *place) login(ctx context.Context) error {
 			return k.refused
 		}
 	}
-	k.loggedIn, k.contents = true, nil
+	k.loggedIn, k.contents, k.begun, k.of = true, nil, nil, nil
 	return nil
 }
 
@@ -223,9 +267,15 @@ func (k *place) SerializedID(ctx context.Context) (string, error) {
 
 // Algorithms are those that the token makes.
 func (k *place) Algorithms(ctx context.Context) ([]key.Algorithm, error) {
-	t, err := k.session.TokenInFull(ctx)
-	if err != nil {
-		return nil, key.Explain(err, k.ref.String(), "")
+	var made []key.Algorithm
+	for _, a := range key.Algorithms() {
+		makes, err := k.session.Makes(ctx, string(a))
+		if err != nil {
+			return nil, key.Explain(err, k.ref.String(), "")
+		}
+		if makes {
+			made = append(made, a)
+		}
 	}
-	return slices.DeleteFunc(key.Algorithms(), func(a key.Algorithm) bool { return !t.Makes(string(a)) }), nil
+	return made, nil
 }

@@ -1,0 +1,174 @@
+//go:build cgo && unix
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cardctl/cardctl/internal/p11"
+)
+
+// namedDesk is a desk with the token "ours", and the CA of ca.pem.
+func namedDesk(t *testing.T) *tokenDesk {
+	d := newTokenDesk(t)
+	d.token("ours")
+	d.must("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=CA",
+		"-keyout", d.path("ca.key"), "-out", d.path("ca.pem"), "-addext", "keyUsage=critical,keyCertSign")
+	return d
+}
+
+func (d *tokenDesk) path(name string) string { return filepath.Join(d.dir, name) }
+
+// tool runs pkcs11-tool on the token.
+func (d *tokenDesk) tool(args ...string) string {
+	d.t.Helper()
+	module, err := p11.DefaultPlaces().Locate("softhsm2")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	r := d.run("pkcs11-tool", append([]string{"--module", module, "--token-label", "ours", "--login", "--pin", tokenPIN}, args...)...)
+	if r.exit != 0 {
+		d.t.Fatalf("pkcs11-tool %q: %s%s", args, r.stdout, r.stderr)
+	}
+	return r.stdout
+}
+
+// certify has a certificate issued for the key, into a file, in PEM and DER.
+func (d *tokenDesk) certify(key, file string) {
+	d.t.Helper()
+	d.cardctl("export-key", "--key", key, "--pin", "env:TOKEN_PIN", "--out", d.path(file+".pub"))
+	d.must("openssl", "x509", "-new", "-force_pubkey", d.path(file+".pub"), "-subj", "/CN="+file, "-days", "7",
+		"-CA", d.path("ca.pem"), "-CAkey", d.path("ca.key"), "-out", d.path(file+".pem"))
+	d.must("openssl", "x509", "-in", d.path(file+".pem"), "-outform", "DER", "-out", d.path(file+".der"))
+}
+
+func (d *tokenDesk) cardctl(args ...string) string {
+	d.t.Helper()
+	r := d.run("cardctl", args...)
+	if r.exit != 0 {
+		d.t.Fatalf("cardctl %q: %s%s", args, r.stdout, r.stderr)
+	}
+	return r.stdout
+}
+
+func (d *tokenDesk) info() (info cardInfo) {
+	d.t.Helper()
+	if err := json.Unmarshal([]byte(d.cardctl("info", "--app", "pkcs11", "--token", "ours", "-o", "json")), &info); err != nil {
+		d.t.Fatal(err)
+	}
+	return info
+}
+
+const ours = "pkcs11:token=ours"
+
+// TestCertificateAstray has the certificate of a key under another ID: it is told,
+// used, and put right.
+func TestCertificateAstray(t *testing.T) {
+	d := namedDesk(t)
+	d.tool("--keypairgen", "--key-type", "EC:prime256v1", "--id", "45", "--label", "vpn")
+	d.certify(ours+";id=%45", "me")
+	d.tool("--write-object", d.path("me.der"), "--type", "cert", "--id", "99", "--label", "strange")
+	info := d.info()
+	if len(info.Keys) != 1 || len(info.Certificates) != 1 || !info.Certificates[0].MatchesKey || !strings.Contains(info.Certificates[0].Astray, "99") ||
+		info.Certificates[0].Ref != info.Keys[0].Ref {
+		t.Errorf("not one key with its certificate: %+v", info)
+	}
+	if r := d.run("cardctl", "smoke-test", "--key", ours+";id=%45", "--pin", "env:TOKEN_PIN"); r.exit != 0 || !strings.Contains(r.stdout, "Import one") {
+		t.Errorf("%s%s", r.stdout, r.stderr)
+	}
+	if pem := d.cardctl("export-cert", "--key", ours+";id=%45"); !strings.Contains(pem, "BEGIN CERTIFICATE") {
+		t.Errorf("%s", pem)
+	}
+	done := d.cardctl("import-cert", "--key", ours+";id=%45", d.path("me.pem"), "--pin", "env:TOKEN_PIN")
+	if !strings.Contains(done, "was 99, and is now that of its key, 45") {
+		t.Errorf("%s", done)
+	}
+	if listed := d.tool("--list-objects", "--type", "cert"); strings.Count(listed, "Certificate Object") != 1 || !strings.Contains(listed, "ID:         45") {
+		t.Errorf("%s", listed)
+	}
+	if info := d.info(); len(info.Certificates) != 1 || info.Certificates[0].Astray != "" {
+		t.Errorf("%+v", info.Certificates)
+	}
+	// An issuer that comes later is added, and nothing is done where nothing is missing.
+	chain := d.path("chain.pem")
+	me, _ := os.ReadFile(d.path("me.pem"))
+	ca, _ := os.ReadFile(d.path("ca.pem"))
+	if err := os.WriteFile(chain, append(me, ca...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if done := d.cardctl("import-cert", "--key", ours+";id=%45", chain, "--pin", "env:TOKEN_PIN"); !strings.Contains(done, "already") || !strings.Contains(done, "issuers") {
+		t.Errorf("%s", done)
+	}
+	if listed := d.tool("--list-objects", "--type", "cert"); strings.Count(listed, "Certificate Object") != 2 {
+		t.Errorf("%s", listed)
+	}
+	d.cardctl("import-cert", "--key", ours+";id=%45", chain, "--no-input") // needs no PIN
+}
+
+// TestKeyWithoutID has a key that no program finds by its certificate.
+func TestKeyWithoutID(t *testing.T) {
+	d := namedDesk(t)
+	d.tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "vpn")
+	key := ours + ";object=vpn"
+	d.certify(key, "me")
+	done := d.cardctl("import-cert", "--key", key, d.path("me.pem"), "--pin", "env:TOKEN_PIN")
+	if !strings.Contains(done, "The key had no ID") {
+		t.Errorf("%s", done)
+	}
+	ids := map[string]bool{}
+	for _, line := range strings.Split(d.tool("--list-objects"), "\n") {
+		if id, found := strings.CutPrefix(line, "  ID:         "); found {
+			ids[id] = true
+		}
+	}
+	if len(ids) != 1 {
+		t.Errorf("public key, private key and certificate have the IDs %v", ids)
+	}
+	if r := d.cardctl("smoke-test", "--key", key, "--pin", "env:TOKEN_PIN", "--tls"); !strings.Contains(r, "CN=me") {
+		t.Errorf("%s", r)
+	}
+}
+
+// TestEveryPrintedURI takes each URI that info prints back: keys with odd labels, with
+// two certificates, without a public half, without any name.
+func TestEveryPrintedURI(t *testing.T) {
+	d := namedDesk(t)
+	d.tool("--keypairgen", "--key-type", "EC:prime256v1", "--id", "01", "--label", "Schl\xfcssel")
+	d.tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "a;b,c%d?e/f g\"h")
+	d.tool("--keypairgen", "--key-type", "EC:prime256v1")
+	d.tool("--keypairgen", "--key-type", "EC:prime256v1", "--id", "04", "--label", "two")
+	d.tool("--keypairgen", "--key-type", "rsa:2048", "--id", "05", "--label", "half")
+	d.certify(ours+";id=%04", "one")
+	d.tool("--write-object", d.path("one.der"), "--type", "cert", "--id", "04", "--label", "one")
+	d.certify(ours+";id=%04", "two")
+	d.tool("--write-object", d.path("two.der"), "--type", "cert", "--id", "04", "--label", "two")
+	d.tool("--delete-object", "--type", "pubkey", "--id", "05")
+	info := d.info()
+	if len(info.Keys) != 4 || len(info.Certificates) != 2 {
+		t.Errorf("%d keys, %d certificates: %+v", len(info.Keys), len(info.Certificates), info)
+	}
+	for _, key := range info.Keys {
+		if pem := d.cardctl("export-key", "--key", key.Ref); pem != key.PublicKey {
+			t.Errorf("%s is another key", key.Ref)
+		}
+		d.cardctl("gen-csr", "--key", key.Ref, "--subject", "CN=me", "--pin", "env:TOKEN_PIN")
+	}
+	d.cardctl("gen-csr", "--key", ours+";id=%05", "--subject", "CN=me", "--pin", "env:TOKEN_PIN") // RSA tells its public half
+	d.cardctl("gen-csr", "--key", ours+";object=Schl%FCssel", "--subject", "CN=me", "--pin", "env:TOKEN_PIN")
+}
+
+// TestIDInHex offers the key whose ID was written in hex, and not a new one.
+func TestIDInHex(t *testing.T) {
+	d := namedDesk(t)
+	d.tool("--keypairgen", "--key-type", "EC:prime256v1", "--id", "45", "--label", "vpn")
+	for _, id := range []string{"45", "0x45"} {
+		r := d.run("cardctl", "export-key", "--key", ours+";id="+id)
+		if r.exit != 3 || !strings.Contains(r.stderr, "id=%45") || strings.Contains(r.stderr, "gen-key") {
+			t.Errorf("%d: %s", r.exit, r.stderr)
+		}
+	}
+}
