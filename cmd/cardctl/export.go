@@ -26,7 +26,7 @@ func (f *exportFlags) add(flags *pflag.FlagSet, formats ...string) {
 }
 
 func (f *exportFlags) check() error {
-	if slices.Contains(f.formats, f.format) {
+	if f.format = strings.ToLower(f.format); slices.Contains(f.formats, f.format) {
 		return nil
 	}
 	return problem.New(problem.Usage, "unknown format").

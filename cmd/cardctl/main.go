@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -27,7 +28,7 @@ func mainStatus() int {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	env := newEnv()
-	env.Descriptors = descriptors
+	env.Descriptors, env.Out = descriptors, output.Own()
 	env.withhold(secret.FilterEnv(env.Environ))
 	return run(ctx, env, os.Args[1:])
 }

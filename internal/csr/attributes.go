@@ -2,6 +2,7 @@ package csr
 
 import (
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -44,7 +45,7 @@ func attributeTypes() []attributeType {
 	return []attributeType{
 		{names: []string{"CN", "commonName"}, oid: x520(3), tag: utf8String, max: 64},
 		{names: []string{"L", "localityName"}, oid: x520(7), tag: utf8String, max: 128},
-		{names: []string{"ST", "stateOrProvinceName"}, oid: x520(8), tag: utf8String, max: 128},
+		{names: []string{"ST", "stateOrProvinceName", "S"}, oid: x520(8), tag: utf8String, max: 128},
 		{names: []string{"O", "organizationName"}, oid: x520(10), tag: utf8String, max: 64},
 		{names: []string{"OU", "organizationalUnitName"}, oid: x520(11), tag: utf8String, max: 64},
 		{names: []string{"C", "countryName"}, oid: x520(6), tag: printable, min: 2, max: 2},
@@ -52,12 +53,12 @@ func attributeTypes() []attributeType {
 		{names: []string{"DC", "domainComponent"}, oid: pilot(25), tag: ia5, max: 63},
 		{names: []string{"UID", "userId"}, oid: pilot(1), tag: utf8String, max: 256},
 		{names: []string{"SN", "surname"}, oid: x520(4), tag: utf8String, max: ubName},
-		{names: []string{"GN", "givenName"}, oid: x520(42), tag: utf8String, max: ubName},
+		{names: []string{"GN", "givenName", "G"}, oid: x520(42), tag: utf8String, max: ubName},
 		{names: []string{"initials"}, oid: x520(43), tag: utf8String, max: ubName},
 		{names: []string{"generationQualifier"}, oid: x520(44), tag: utf8String, max: ubName},
 		{names: []string{"name"}, oid: x520(41), tag: utf8String, max: ubName},
 		{names: []string{"pseudonym"}, oid: x520(65), tag: utf8String, max: 128},
-		{names: []string{"title"}, oid: x520(12), tag: utf8String, max: 64},
+		{names: []string{"title", "T"}, oid: x520(12), tag: utf8String, max: 64},
 		{names: []string{"role"}, oid: x520(72), tag: utf8String},
 		{names: []string{"serialNumber"}, oid: x520(5), tag: printable, max: 64},
 		{names: []string{"dnQualifier"}, oid: x520(46), tag: printable},
@@ -83,10 +84,14 @@ func attributeTypes() []attributeType {
 // attributeTypeNamed finds a type by any of its names, or by its OID written
 // with dots, with or without "OID." in front.
 func attributeTypeNamed(name string) (attributeType, error) {
-	if oid, isOID, err := parseDotted(name); isOID {
-		if err != nil {
-			return attributeType{}, err
-		}
+	challenge := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 7} // RFC 2985, 5.4.1
+	oid, isOID, err := parseDotted(name)
+	switch {
+	case err != nil:
+		return attributeType{}, err
+	case oid.Equal(challenge), strings.EqualFold(name, "challengePassword"):
+		return attributeType{}, errors.New("a challengePassword is an attribute of a request, and not part of a name, which everybody can read")
+	case isOID:
 		return attributeTypeOf(oid), nil
 	}
 	for _, t := range attributeTypes() {

@@ -45,6 +45,7 @@ type Request struct {
 
 // Parse reads what was typed; a problem.Usage says what is wrong with it.
 func Parse(o Options) (Request, error) {
+	o.KeyUsage, o.ExtKeyUsage = trimmed(o.KeyUsage), trimmed(o.ExtKeyUsage)
 	subject, err := ParseName(o.Subject)
 	if err != nil {
 		return Request{}, err
@@ -64,6 +65,15 @@ func Parse(o Options) (Request, error) {
 			Advise(advice.Repeat(advice.Set(advice.Subject, "CN=Floppy Head")))
 	}
 	return r, nil
+}
+
+// trimmed are the elements of a list without blanks around them: 'a, b'.
+func trimmed(list []string) []string {
+	var elements []string
+	for _, element := range list {
+		elements = append(elements, strings.TrimSpace(element))
+	}
+	return elements
 }
 
 func (r Request) has(oid []int) bool {

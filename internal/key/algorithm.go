@@ -35,14 +35,33 @@ func Algorithms() []Algorithm {
 	return []Algorithm{RSA2048, RSA3072, RSA4096, P256, P384, P521, Ed25519, X25519}
 }
 
-// ParseAlgorithm reads what a user types after --algorithm.
+// familiar are what other programs and specifications call the algorithms, without
+// signs and in lower case: OpenSSL, RFC 5480, FIPS 186, OpenSC, ykman, GnuPG, JOSE.
+func familiar() map[string]Algorithm {
+	return map[string]Algorithm{
+		"prime256v1": P256, "secp256r1": P256, "nistp256": P256, "eccp256": P256, "ecp256": P256, "ecdsap256": P256, "es256": P256,
+		"secp384r1": P384, "nistp384": P384, "eccp384": P384, "ecp384": P384, "ecdsap384": P384, "es384": P384, "ansip384r1": P384,
+		"secp521r1": P521, "nistp521": P521, "eccp521": P521, "ecp521": P521, "ecdsap521": P521, "es512": P521, "ansip521r1": P521,
+		"edwards25519": Ed25519, "eddsa": Ed25519, "cv25519": X25519, "curve25519": X25519, "montgomery25519": X25519,
+	}
+}
+
+// ParseAlgorithm reads what a user types for an algorithm: a name of the contract, or
+// one that is familiar from elsewhere, in either case: prime256v1, RSA:2048, EC:secp384r1.
 func ParseAlgorithm(s string) (Algorithm, error) {
+	typed := strings.NewReplacer(":", "", "-", "", "_", "", " ", "", "/", "").Replace(strings.ToLower(s))
+	withoutKind := strings.TrimPrefix(strings.TrimPrefix(typed, "ecdsa"), "ec")
 	names := make([]string, 0, len(Algorithms()))
 	for _, a := range Algorithms() {
-		if string(a) == strings.ToLower(s) {
+		if string(a) == typed || string(a) == withoutKind {
 			return a, nil
 		}
 		names = append(names, string(a))
+	}
+	for _, name := range []string{typed, withoutKind} {
+		if a, known := familiar()[name]; known {
+			return a, nil
+		}
 	}
 	return "", problem.New(problem.Usage, "%q is not an algorithm", s).
 		Because("Valid algorithms: %s.", strings.Join(names, ", "))

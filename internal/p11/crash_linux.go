@@ -9,6 +9,7 @@ package p11
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ static char words[4096];
 static size_t words_size;
 static int words_status;
 static atomic_int words_ready;
+static pid_t words_process;
 static struct sigaction earlier[NSIG];
 
 extern char __executable_start, etext;
@@ -35,8 +37,13 @@ static int ours(void *context) {
 	return at >= &__executable_start && at < &etext;
 }
 
+static void leave(int status) {
+	for (;;)
+		syscall(SYS_exit_group, status);
+}
+
 static void speak(void) {
-	if (!atomic_exchange(&words_ready, 0))
+	if (words_process != getpid() || !atomic_exchange(&words_ready, 0))
 		return;
 	for (size_t done = 0; done < words_size;) {
 		ssize_t n = write(STDERR_FILENO, words + done, words_size - done);
@@ -44,7 +51,19 @@ static void speak(void) {
 			break;
 		done += n;
 	}
-	_exit(words_status);
+	leave(words_status);
+}
+
+// _exit and _Exit are those that a module calls, for a program goes before the C
+// library: Go leaves in its own way. A process that the module made just leaves.
+void _exit(int status) {
+	speak();
+	leave(status);
+	__builtin_unreachable();
+}
+
+void _Exit(int status) {
+	_exit(status);
 }
 
 static void crashed(int number, siginfo_t *info, void *context) {
@@ -54,7 +73,7 @@ static void crashed(int number, siginfo_t *info, void *context) {
 	if (earlier[number].sa_flags & SA_SIGINFO)
 		earlier[number].sa_sigaction(number, info, context);
 	else
-		_exit(2);
+		leave(2);
 }
 
 // prepare takes the words over; the first time it goes between Go and the
@@ -67,6 +86,7 @@ static void prepare(const char *text, size_t size, int status) {
 	words_size = size < sizeof words ? size : sizeof words;
 	memcpy(words, text, words_size);
 	words_status = status;
+	words_process = getpid();
 	atomic_store(&words_ready, 1);
 	if (installed)
 		return;

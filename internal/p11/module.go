@@ -27,6 +27,8 @@ type Module struct {
 	library library
 	about   libraryInfo
 
+	// around is what calls leave as it was.
+	around surroundings
 	// owned says that it was not initialised by somebody else in the process.
 	owned bool
 	// release gives it back to the Modules that it is of.
@@ -39,7 +41,7 @@ type Module struct {
 }
 
 func start(ctx context.Context, path string, open func(path string) (library, error)) (*Module, error) {
-	m := &Module{path: path, turn: make(chan struct{}, 1)}
+	m := &Module{path: path, turn: make(chan struct{}, 1), around: look()}
 	type started struct {
 		library library
 		about   libraryInfo
@@ -59,6 +61,7 @@ func start(ctx context.Context, path string, open func(path string) (library, er
 		return started{l, about, owned}, err
 	})
 	if err != nil {
+		m.around.close()
 		return nil, err
 	}
 	m.library, m.about, m.owned = s.library, s.about, s.owned
@@ -89,6 +92,7 @@ func (m *Module) finalise() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
+	defer m.around.close()
 	return m.do(ctx, "C_Finalize", m.library.finalize)
 }
 
@@ -122,6 +126,7 @@ func call[T any](ctx context.Context, m *Module, function string, f func() (T, e
 	go func() {
 		defer func() { <-m.turn }()
 		value, err := f()
+		m.around.restore()
 		done <- result{value, err}
 	}()
 	select {

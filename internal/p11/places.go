@@ -111,8 +111,9 @@ func WellKnown() []string {
 
 // Locate is the file of the module that name stands for: a path, a name of the
 // command line's contract (opensc, softhsm2, scute, ykcs11, tpm2), one that
-// p11-kit knows, or the name of a file in a library directory. Where none of
-// them is there, the problem.NotFound lists what was tried.
+// p11-kit knows, or the name of a file in a library directory. A name without a slash
+// is never a file of the working directory: whoever can write there would be loaded.
+// Where none of them is there, the problem.NotFound lists what was tried.
 func (p Places) Locate(name string) (string, error) {
 	if name == "" {
 		return "", problem.New(problem.Usage, "no PKCS#11 module was selected").
@@ -164,12 +165,6 @@ func (p Places) candidates(name string) []string {
 	for _, dir := range p.Libraries {
 		for _, file := range files {
 			paths = append(paths, filepath.Join(dir, filepath.FromSlash(file)))
-		}
-	}
-	switch filepath.Ext(name) {
-	case ".so", ".dylib", ".dll": // a file in the working directory
-		if path, err := filepath.Abs(name); err == nil {
-			paths = append(paths, path)
 		}
 	}
 	return paths

@@ -99,13 +99,15 @@ func TestLocate(t *testing.T) {
 func TestLocateInTheWorkingDirectory(t *testing.T) {
 	root := tree(t, map[string]string{"module.so": "x", "plain": "x"})
 	t.Chdir(root)
-	for _, name := range []string{"module.so", "./module.so", "./plain"} {
+	for _, name := range []string{"./module.so", "./plain"} {
 		if got, err := (Places{}).Locate(name); err != nil || filepath.Base(got) != filepath.Base(name) {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
 	}
-	if _, err := (Places{}).Locate("plain"); !problem.Is(err, problem.NotFound) {
-		t.Errorf("a name without a path is not a file: %v", err)
+	for _, name := range []string{"plain", "module.so"} {
+		if _, err := (Places{}).Locate(name); !problem.Is(err, problem.NotFound) {
+			t.Errorf("%s: a name without a path is not a file: %v", name, err)
+		}
 	}
 }
 

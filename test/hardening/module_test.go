@@ -29,7 +29,7 @@ var misdeeds = []struct {
 	deed  string
 	fells bool
 }{
-	{"crash", true}, {"abort", true}, {"exit", true}, {"recurse", true}, {"null", true},
+	{"crash", true}, {"abort", true}, {"exit", true}, {"_exit", true}, {"recurse", true}, {"null", true},
 	{"hang", false}, {"refuse", false}, {"unheard", false}, {"nothing", false},
 }
 
@@ -172,5 +172,21 @@ func (d moduleDesk) suffer(t *testing.T, words []string, order string, fells boo
 	}
 	if left, err := os.ReadDir(d.Path("state")); err == nil && len(left) > 1 {
 		t.Errorf("%s: left %v", order, left)
+	}
+}
+
+// TestNoisyModule has a module that writes to standard output, from a thread of its
+// own, and changes the working directory and the umask: results are as without it.
+func TestNoisyModule(t *testing.T) {
+	d := hostileDesk(t)
+	d.Setenv("HOSTILE_NOISE", "1")
+	made := d.Run("cardctl", "gen-csr", "-k", "pkcs11:token=hostile;object=vpn", "--subject", "CN=me", "--pin", "env:TOKEN_PIN")
+	if !strings.HasPrefix(made, "-----BEGIN CERTIFICATE REQUEST-----\n") || !strings.HasSuffix(made, "-----END CERTIFICATE REQUEST-----\n") || strings.Contains(made, "noise") {
+		t.Errorf("%s", made)
+	}
+	d.Run("cardctl", "gen-csr", "-k", "pkcs11:token=hostile;object=vpn", "--subject", "CN=me", "--pin", "env:TOKEN_PIN", "--out", "me.csr")
+	info, err := os.Stat(d.Path("me.csr"))
+	if err != nil || info.Mode().Perm()&0o022 != 0 {
+		t.Errorf("not written as without the module: %v, %v", info, err)
 	}
 }

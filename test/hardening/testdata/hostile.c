@@ -4,9 +4,11 @@
  * what it does instead. HOSTILE_MODULE is the true module.
  */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef unsigned long ulong;
@@ -40,6 +42,7 @@ static const ulong enormous = 0x7FFFFFFFFFFFFFF0;
 static ulong crash() { return *(volatile int *)8; }
 static ulong aborts() { abort(); }
 static ulong leave() { exit(0); }
+static ulong leave_at_once() { _exit(0); }
 static ulong hang() {
 	for (;;)
 		sleep(1000);
@@ -127,7 +130,7 @@ static ulong garbage_token(ulong slot, void *info) {
 }
 
 static const struct { const char *name; function function; } deeds[] = {
-	{"crash", (function)crash}, {"abort", (function)aborts}, {"exit", (function)leave}, {"hang", (function)hang},
+	{"crash", (function)crash}, {"abort", (function)aborts}, {"exit", (function)leave}, {"_exit", (function)leave_at_once}, {"hang", (function)hang},
 	{"recurse", (function)recurse}, {"refuse", (function)refuse}, {"unheard", (function)unheard},
 	{"nothing", (function)nothing}, {"many-slots", (function)many_slots}, {"more-slots", (function)more_slots},
 	{"many-mechanisms", (function)many_mechanisms}, {"more-mechanisms", (function)more_mechanisms},
@@ -153,8 +156,27 @@ static void misbehave(const char *order) {
 	_exit(99);
 }
 
+/* Write to standard output now and then. */
+static void *chatter(void *unused) {
+	for (;; usleep(1000)) {
+		printf("noise of the module\n");
+		fflush(stdout);
+	}
+	return unused;
+}
+
+/* Change what belongs to the program, where HOSTILE_NOISE says so. */
+static void disturb(void) {
+	pthread_t thread;
+	if (getenv("HOSTILE_NOISE") && !chdir("/")) {
+		umask(0);
+		pthread_create(&thread, NULL, chatter, NULL);
+	}
+}
+
 ulong C_GetFunctionList(struct list **out) {
 	const char *order = getenv("HOSTILE");
+	disturb();
 	void *module = dlopen(getenv("HOSTILE_MODULE"), RTLD_NOW | RTLD_LOCAL);
 	ulong (*get)(struct list **) = module ? (ulong (*)(struct list **))dlsym(module, "C_GetFunctionList") : NULL;
 	if (!get || get(&true_list))
