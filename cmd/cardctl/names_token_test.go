@@ -5,11 +5,14 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/test/softhsm"
 )
 
 // namedDesk is a desk with the token "ours", and the CA of ca.pem.
@@ -26,11 +29,7 @@ func (d *tokenDesk) path(name string) string { return filepath.Join(d.dir, name)
 // tool runs pkcs11-tool on the token.
 func (d *tokenDesk) tool(args ...string) string {
 	d.t.Helper()
-	module, err := p11.DefaultPlaces().Locate("softhsm2")
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	r := d.run("pkcs11-tool", append([]string{"--module", module, "--token-label", "ours", "--login", "--pin", tokenPIN}, args...)...)
+	r := d.run("pkcs11-tool", append([]string{"--module", d.softhsm(), "--token-label", "ours", "--login", "--pin", tokenPIN}, args...)...)
 	if r.exit != 0 {
 		d.t.Fatalf("pkcs11-tool %q: %s%s", args, r.stdout, r.stderr)
 	}
@@ -171,4 +170,86 @@ func TestIDInHex(t *testing.T) {
 			t.Errorf("%d: %s", r.exit, r.stderr)
 		}
 	}
+}
+
+// TestPINSourceOfAURI takes the file that a URI names under the rules of --pin file:.
+func TestPINSourceOfAURI(t *testing.T) {
+	d := namedDesk(t)
+	d.tool("--keypairgen", "--key-type", "EC:prime256v1", "--id", "45", "--label", "vpn")
+	write := func(name, pin string, mode os.FileMode) string {
+		if err := os.WriteFile(d.path(name), []byte(pin), mode); err != nil {
+			t.Fatal(err)
+		}
+		return d.path(name)
+	}
+	right, wrong, open := write("right", tokenPIN+"\n", 0o600), write("wrong", "13579135\n", 0o600), write("open", tokenPIN, 0o644)
+	for source, want := range map[string]int{
+		"file:" + right: 0, "file://" + right: 0, right: 0, "file:" + open: 2, "file:/nowhere": 2, "|cat%20" + right: 2, "https://example.com/pin": 2,
+	} {
+		r := d.run("cardctl", "gen-csr", "--key", ours+";id=%45?pin-source="+source, "--subject", "CN=me", "--no-input")
+		if r.exit != want || strings.Contains(r.stderr, tokenPIN) {
+			t.Errorf("%s: %d\n%s", source, r.exit, r.stderr)
+		}
+	}
+	for args, want := range map[string]int{"": 4, "--pin env:TOKEN_PIN": 0} { // a flag goes before
+		r := d.run("cardctl", append([]string{"gen-csr", "--key", ours + ";id=%45?pin-source=file:" + wrong, "--subject", "CN=me", "--no-input"}, strings.Fields(args)...)...)
+		if r.exit != want {
+			t.Errorf("%q: %d\n%s", args, r.exit, r.stderr)
+		}
+	}
+	d.cardctl("smoke-test", "--key", ours+";id=%45?pin-source=file:"+right, "--no-input")
+}
+
+// TestModulesOfP11Kit goes through p11-kit's proxy and its client, which make another
+// instance of themselves for every C_GetFunctionList.
+func TestModulesOfP11Kit(t *testing.T) {
+	d := namedDesk(t)
+	kit := d.path("p11-kit/pkcs11/modules")
+	if err := os.MkdirAll(kit, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOME", d.dir)
+	t.Setenv("XDG_CONFIG_HOME", d.path("p11-kit"))
+	t.Setenv("XDG_RUNTIME_DIR", d.dir)
+	for file, text := range map[string]string{"../pkcs11.conf": "user-config: only\n", "softhsm2.module": "module: " + d.softhsm() + "\n"} {
+		if err := os.WriteFile(filepath.Join(kit, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := exec.Command("p11-kit", "server", "-f", "--provider", d.softhsm(), "--name", d.path("socket"), "pkcs11:token=ours")
+	server.Env = append(os.Environ(), softhsm.Variable+"="+d.config)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	})
+	t.Setenv("P11_KIT_SERVER_ADDRESS", "unix:path="+d.path("socket"))
+	for range 100 {
+		if _, err := os.Stat(d.path("socket")); err == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	for _, module := range []string{"p11-kit-proxy.so", "p11-kit-client.so"} {
+		key := ours + ";object=" + module
+		for _, args := range [][]string{
+			{"gen-key", "--key", key, "--algorithm", "p256"}, {"gen-csr", "--key", key, "--subject", "CN=me"}, {"smoke-test", "--key", key},
+		} {
+			r := d.run("cardctl", append(args, "--module", module, "--pin", "env:TOKEN_PIN", "--timeout", "20s")...)
+			if r.exit != 0 {
+				t.Errorf("%s: %v: %d %s%s", module, args, r.exit, r.stdout, r.stderr)
+			}
+		}
+	}
+}
+
+func (d *tokenDesk) softhsm() string {
+	d.t.Helper()
+	module, err := p11.DefaultPlaces().Locate("softhsm2")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return module
 }

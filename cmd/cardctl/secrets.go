@@ -170,8 +170,21 @@ func (env *session) parseKeyAccess(ctx context.Context, reference string, s *sec
 	if err != nil {
 		return ref, desk.Access{}, err
 	}
+	if err := s.takePINSource(ref); err != nil {
+		return ref, desk.Access{}, err
+	}
 	access, err := s.access(env)
 	return ref, access, err
+}
+
+// takePINSource takes the source of the PIN from a reference that has one, if there is
+// no flag.
+func (s *secretFlags) takePINSource(ref string) error {
+	source, err := inventory.PINSource(ref)
+	if flag := s.sources[secret.PIN]; err == nil && source != "" && flag != nil && !s.flagGiven(secret.PIN) {
+		return flag.Set(source)
+	}
+	return err
 }
 
 // parseKey reads --key and lets errors name the key. Where it is missing, a

@@ -68,7 +68,10 @@ func runSmokeTest(ctx context.Context, env *session, o *smokeTestOptions) error 
 	refs := make([]string, len(o.keys))
 	for i, reference := range o.keys {
 		var err error
-		if refs[i], err = env.parseKey(ctx, reference); err != nil {
+		if refs[i], err = env.parseKey(ctx, reference); err == nil {
+			err = o.secrets.takePINSource(refs[i])
+		}
+		if err != nil {
 			return err
 		}
 	}

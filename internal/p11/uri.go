@@ -3,6 +3,10 @@ package p11
 import (
 	"slices"
 	"strings"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // URI is a PKCS#11 URI of RFC 7512, with values percent-decoded. The zero URI
@@ -133,4 +137,28 @@ func (u URI) With(name, value string) URI {
 		}
 	}
 	return URI{Path: append(path, Attribute{name, value}), Query: u.Query}
+}
+
+// PINSource is the source of the PIN that pin-source names (RFC 7512, 2.4): a file, as
+// a source is written, empty where there is none. Others than files are refused: a
+// program to run, or a place on a network, comes with the URI from somebody else.
+func (u URI) PINSource() (string, error) {
+	value, has := u.GetQuery(AttrPINSource)
+	if !has {
+		return "", nil
+	}
+	path, isFile := strings.CutPrefix(value, "file:")
+	if strings.HasPrefix(path, "//") {
+		host, rest, _ := strings.Cut(path[2:], "/")
+		path, isFile = "/"+rest, isFile && (host == "" || host == "localhost")
+	}
+	if !isFile && strings.HasPrefix(value, "/") {
+		path, isFile = value, true
+	}
+	if !isFile || path == "" {
+		return "", problem.New(problem.Usage, "PKCS#11 URI: this pin-source is not accepted").
+			Because("Only a file is: pin-source=file:PATH.").
+			Advise(advice.Repeat(advice.Ask(secret.PIN)))
+	}
+	return "file:" + path, nil
 }
