@@ -18,9 +18,8 @@ func newAppletStoreDataCmd(env *session) *cobra.Command {
 		Long: `Send data to the applet that --applet names, or to the security domain itself.
 The data is the content of FILE, or HEX if no file has that name. Only the card
 knows what it does with the data, and cardctl cannot read it back.`,
-		Example: `  cardctl applet store-data perso.bin --structure dgi \
-      --applet F276A288BCFBA69D34F31001 --card-keys file:card.keys
-  cardctl applet store-data 42064552535445 --card-keys default`,
+		Example: `  cardctl applet store-data perso.bin --structure dgi --card-keys default
+  cardctl applet store-data 4504A0B1C2D3 --card-keys default`,
 		Args: oneArg("a file, or data in hexadecimal"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w.Domain = f.wish()

@@ -80,6 +80,29 @@ isoapplet() {
 	cardctl applet install IsoApplet.cap --card-keys "$keys"
 }
 
+# domain makes the security domain that an applet is given to.
+domain() { cardctl applet domain create D276000085304A434F9003 --card-keys default; }
+
+# states brings the card to the state that the example leaves.
+states() {
+	set_state() { cardctl applet state "$@" --card-keys file:card.keys --yes; }
+	case $EXAMPLE in
+	*" unlock F276"*) set_state lock F276A288BCFBA69D34F31001 ;;
+	*" secured "*) set_state initialized ;;
+	*" lock-card "*) set_state initialized && set_state secured ;;
+	*" unlock-card "*) set_state initialized && set_state secured && set_state lock-card ;;
+	esac
+}
+
+# personalisation is data for the security domain.
+personalisation() { printf '\x00\x45\x04\xA0\xB1\xC2\xD4' >perso.bin; }
+
+# two_keys are card keys beside the test keys.
+two_keys() {
+	cardctl applet set-keys --new-card-keys default --keys-file first.keys --card-keys default --yes
+	cardctl applet set-keys --generate --new-key-version 5 --add --keys-file second.keys --card-keys default --yes
+}
+
 # way makes what the steps before the example make.
 way() {
 	case $EXAMPLE in
@@ -102,7 +125,7 @@ openpgp() {
 # loaded puts an applet on the card where the example takes one away, or anew.
 loaded() {
 	case $EXAMPLE in
-	*" delete "* | *--replace*) cardctl applet install IsoApplet.cap --card-keys default ;;
+	*" delete "* | *--replace* | *" state lock F276"*) cardctl applet install IsoApplet.cap --card-keys default ;;
 	esac
 }
 
