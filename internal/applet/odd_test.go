@@ -31,29 +31,37 @@ func TestNewKeysStayUntilTheOldOnesAreProved(t *testing.T) {
 			t.Errorf("%04X: nobody has the keys of the card, %d failed: %v", status, card.failed, err)
 		}
 	}
-	card := newFakeCard(t)
-	o := SetKeysOptions{File: filepath.Join(t.TempDir(), "keys"), Generate: true}
-	hook := &mute{fakeCard: card}
-	r := card.access(defaultKey, "")
-	r.card = hook
-	_, err := r.setKeys(t, o)
-	if err == nil || !strings.Contains(err.Error(), "either its old keys or the new ones") {
-		t.Error(err)
-	}
-	if _, err := os.Stat(o.File); errors.Is(err, fs.ErrNotExist) {
-		t.Error("the keys are gone, and the card proved nothing")
+	for _, lies := range []bool{false, true} {
+		card := newFakeCard(t)
+		o := SetKeysOptions{File: filepath.Join(t.TempDir(), "keys"), Generate: true}
+		r := card.access(defaultKey, "")
+		r.card = &mute{fakeCard: card, lies: lies}
+		_, err := r.setKeys(t, o)
+		if err == nil || !strings.Contains(err.Error(), "either its old keys or the new ones") {
+			t.Errorf("lies %t: %v", lies, err)
+		}
+		if _, err := os.Stat(o.File); errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("lies %t: the keys are gone, and the card proved nothing", lies)
+		}
 	}
 }
 
-// mute is a card that refuses PUT KEY, and then tells nothing.
+// mute is a card that refuses PUT KEY, and then tells nothing, or proves no keys.
 type mute struct {
 	*fakeCard
-	after bool
+	after, lies bool
 }
 
 func (m *mute) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	if m.after && apdu[1] == 0x50 {
-		return []byte{0x69, 0x85}, nil
+		if !m.lies {
+			return []byte{0x69, 0x85}, nil
+		}
+		answer, err := m.fakeCard.Transmit(ctx, apdu)
+		if len(answer) > 3 {
+			answer[len(answer)-3] ^= 1 // of the cryptogram
+		}
+		return answer, err
 	}
 	if apdu[1] == 0xD8 {
 		m.after = true
