@@ -25,12 +25,17 @@ func TestSwappedJavaCard(t *testing.T) {
 		}
 	}
 	workflows := map[string]swap{
-		"applet list":               {before: there, command: "applet list", secrets: keys},
-		"applet install":            {before: there, command: "applet install $W/new.cap", secrets: keys},
-		"applet install, replacing": {before: there, command: "applet install $W/there.cap --replace", secrets: keys},
-		"applet delete":             {before: there, command: "applet delete F000000001 --with-applets", secrets: keys},
-		"applet set-keys":           {before: there, command: "applet set-keys --keys-file $W/new.keys --generate", secrets: keys},
-		"applet script":             {before: there, command: "applet script $W/job.gpsh"},
+		"applet list":                        {before: there, command: "applet list", secrets: keys},
+		"applet install":                     {before: there, command: "applet install $W/new.cap", secrets: keys},
+		"applet install, replacing":          {before: there, command: "applet install $W/there.cap --replace", secrets: keys},
+		"applet delete":                      {before: there, command: "applet delete F000000001 --with-applets", secrets: keys},
+		"applet set-keys":                    {before: there, command: "applet set-keys --keys-file $W/new.keys --generate", secrets: keys},
+		"applet install, a further instance": {before: there, command: "applet install --package F000000001 --applet F00000000101 --instance F0000000AA", secrets: keys},
+		"applet state lock":                  {before: there, command: "applet state lock F00000000101", secrets: keys},
+		"applet state initialized":           {before: there, command: "applet state initialized", secrets: keys},
+		"applet domain create":               {before: there, command: "applet domain create F0000000DD", secrets: keys},
+		"applet store-data":                  {before: there, command: "applet store-data 4504A0B1C2D3", secrets: keys},
+		"applet script":                      {before: there, command: "applet script $W/job.gpsh"},
 	}
 	for name, channel := range map[string]string{"Java card, SCP02": "scp02-55", "Java card, SCP03": "scp03-70"} {
 		t.Run(name, func(t *testing.T) {
