@@ -16,6 +16,7 @@ const module = "github.com/cardctl/cardctl/"
 var leaves = []string{
 	"internal/problem", "internal/secret", "internal/pubkey", "internal/input", "internal/output", "internal/terminal", "internal/pkcs12",
 	"internal/runner", "internal/advice", "internal/ber", "internal/curve", "internal/cert", "internal/chain",
+	"internal/packaging", "internal/pbe",
 }
 
 // What the layers share: a command may import workflows and the desk, a workflow the
@@ -68,36 +69,37 @@ var layers = map[string][]string{
 	"internal/cardsim": {"internal/iso7816"},
 	"internal/iso7816": {},
 
-	"internal/ber":      {},
-	"internal/curve":    {},
-	"internal/cert":     {},
-	"internal/chain":    {},
-	"internal/gnupg":    {},
-	"internal/pkcs12":   {},
-	"internal/secret":   {},
-	"internal/problem":  {},
-	"internal/advice":   {},
-	"internal/pubkey":   {},
-	"internal/input":    {},
-	"internal/runner":   {},
-	"internal/output":   {},
-	"internal/terminal": {},
+	"internal/ber":       {},
+	"internal/curve":     {},
+	"internal/cert":      {},
+	"internal/chain":     {},
+	"internal/packaging": {},
+	"internal/pbe":       {},
+	"internal/gnupg":     {},
+	"internal/pkcs12":    {},
+	"internal/secret":    {},
+	"internal/problem":   {},
+	"internal/advice":    {},
+	"internal/pubkey":    {},
+	"internal/input":     {},
+	"internal/runner":    {},
+	"internal/output":    {},
+	"internal/terminal":  {},
 }
 
 // libraries lists which packages may import a library that is not part of the standard
 // library, tests excepted.
 var libraries = map[string][]string{
-	"github.com/spf13/cobra":             {"cmd/cardctl"},
-	"github.com/spf13/pflag":             {"cmd/cardctl"},
-	"github.com/ebfe/scard":              {"internal/pcsc", "test/windows"}, // test/windows: stands in for the service of Windows
-	"github.com/miekg/pkcs11":            {"internal/p11"},
-	"github.com/manifoldco/promptui":     {"internal/terminal"},
-	"golang.org/x/crypto":                {"internal/csr", "internal/certstore", "internal/keygen"},
-	"golang.org/x/sys":                   {"internal/output", "internal/pcsc", "internal/secret"},
-	"golang.org/x/term":                  {"internal/terminal"},
-	"github.com/ProtonMail/go-crypto":    {"internal/curve"},
-	"github.com/cloudflare/circl":        {"internal/curve"},
-	"software.sslmate.com/src/go-pkcs12": {"internal/pkcs12"},
+	"github.com/spf13/cobra":          {"cmd/cardctl"},
+	"github.com/spf13/pflag":          {"cmd/cardctl"},
+	"github.com/ebfe/scard":           {"internal/pcsc", "test/windows"}, // test/windows: stands in for the service of Windows
+	"github.com/miekg/pkcs11":         {"internal/p11"},
+	"github.com/manifoldco/promptui":  {"internal/terminal"},
+	"golang.org/x/crypto":             {"internal/csr", "internal/certstore", "internal/keygen", "internal/pbe"},
+	"golang.org/x/sys":                {"internal/output", "internal/pcsc", "internal/secret"},
+	"golang.org/x/term":               {"internal/terminal"},
+	"github.com/ProtonMail/go-crypto": {"internal/curve"},
+	"github.com/cloudflare/circl":     {"internal/curve"},
 }
 
 // exclusive libraries may not be imported by the tests of another package either: they

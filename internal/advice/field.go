@@ -21,6 +21,7 @@ const (
 	Output  Field = "output"
 	Format  Field = "format"
 	Label   Field = "label"
+	Name    Field = "name"
 	Usage   Field = "usage"
 	Replace Field = "replace"
 	LastTry Field = "allow-last-try"

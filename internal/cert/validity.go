@@ -10,10 +10,11 @@ import (
 // parseValidity reads the dates of RFC 5280, 4.1.2.5, and those that X.680, 46 and 47,
 // allow in addition.
 func (c *Certificate) parseValidity(e ber.Element) error {
-	list, err := c.elements(e, 2)
+	list, _ := c.elements(e, 2)
 	if len(list) != 2 {
 		return errNone
 	}
+	var err error
 	if c.NotBefore, err = c.parseTime(list[0]); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package certstore
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/sha256"
 	"encoding/pem"
@@ -48,15 +47,6 @@ func Describe(der []byte, pub crypto.PublicKey) Certificate {
 		unreadable.Unreadable = "a damaged certificate: " + err.Error()
 	}
 	return unreadable
-}
-
-// withoutPadding cuts off what cards and programs leave behind a certificate.
-func withoutPadding(der []byte) []byte {
-	length, ok := announcedLength(der)
-	if ok && length < len(der) && len(bytes.Trim(der[length:], "\x00\xFF")) == 0 {
-		return der[:length]
-	}
-	return der
 }
 
 func describe(c *cert.Certificate, pub crypto.PublicKey) Certificate {

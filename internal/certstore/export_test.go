@@ -130,7 +130,7 @@ func TestDescribe(t *testing.T) {
 	}{
 		{EncodePEM(p.leaf.Raw), "PEM text instead of DER"},
 		{[]byte("hello"), "not a certificate in DER"},
-		{[]byte{0x30, 0x03, 0x30, 0x01, 0x00}, "a damaged certificate"},
+		{[]byte{0x30, 0x07, 0x30, 0x00, 0x30, 0x00, 0x03, 0x01, 0x00}, "a damaged certificate"},
 	} {
 		if c := Describe(test.stored, nil); !strings.HasPrefix(c.Unreadable, test.want) || c.SHA256 != fingerprint(test.stored) {
 			t.Errorf("%q: %+v", test.stored, c)

@@ -1,17 +1,15 @@
 package certstore
 
 import (
-	"bytes"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/cardctl/cardctl/internal/ber"
+	"github.com/cardctl/cardctl/internal/packaging"
 	"github.com/cardctl/cardctl/internal/problem"
-	"golang.org/x/crypto/cryptobyte"
-	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // kind is what a file in DER holds, in words that follow "The file holds".
@@ -25,7 +23,6 @@ const (
 	kindPrivateKey  kind = nameOfPrivateKey
 	kindPublicKey   kind = nameOfPublicKey
 	kindCRL         kind = nameOfCRL
-	kindText        kind = "text, but not PEM"
 	kindOther       kind = "data of an unknown kind"
 )
 
@@ -38,95 +35,61 @@ const (
 	nameOfTrusted    = "an OpenSSL TRUSTED CERTIFICATE"
 )
 
-// identify tells what is in a file that is not PEM. A structure that is cut
-// off is a problem.Mismatch.
+// identify tells what a structure is. One that is cut off is a problem.Mismatch.
 func identify(data []byte) (kind, error) {
-	// Lengths that are left open, as BER has them: PKCS#12 begins with a
-	// version, PKCS#7 with an OID.
-	if bytes.HasPrefix(data, []byte{0x30, 0x80, 0x02}) {
-		return kindPKCS12, nil
+	const sequence = 0x30
+	if len(data) == 0 || data[0] != sequence {
+		return kind(packaging.Name(data).Name), nil
 	}
-	if bytes.HasPrefix(data, []byte{0x30, 0x80}) {
-		return kindPKCS7, nil
-	}
-	if len(data) == 0 || data[0] != 0x30 {
-		if utf8.Valid(data) {
-			return kindText, nil
-		}
-		return kindOther, nil
-	}
-	if length, ok := announcedLength(data); ok && length > len(data) {
+	const first = 3
+	e, _, err := ber.Read(data)
+	switch {
+	case errors.Is(err, ber.ErrTruncated):
 		return "", problem.New(problem.Mismatch, "the file is incomplete").
-			Because("The file has %d bytes, but its first structure needs %d.", len(data), length)
-	}
-	input := cryptobyte.String(data)
-	var content cryptobyte.String
-	if !input.ReadASN1(&content, cbasn1.SEQUENCE) {
+			Because("The file has %d bytes, but its first structure needs more.", len(data))
+	case err != nil:
 		return kindOther, nil
 	}
-	return kindOf(content, data), nil
+	parts, _ := e.Elements(first)
+	return kindOf(parts, e.Raw), nil
 }
 
 // oidPKCS7 begins the types of content of RFC 2315, 14.
 const oidPKCS7 = "1.2.840.113549.1.7."
 
 // kindOf goes by the first elements of the structure.
-func kindOf(content cryptobyte.String, whole []byte) kind {
-	var oid asn1.ObjectIdentifier
-	var version int
-	switch {
-	case content.PeekASN1Tag(cbasn1.OBJECT_IDENTIFIER):
-		if content.ReadASN1ObjectIdentifier(&oid) && strings.HasPrefix(oid.String(), oidPKCS7) {
+func kindOf(parts []ber.Element, whole []byte) kind {
+	if len(parts) < 2 {
+		return kindOther
+	}
+	switch begin := parts[0]; {
+	case begin.Is(ber.OID):
+		if oid, err := begin.ObjectIdentifier(); err == nil && strings.HasPrefix(oid.String(), oidPKCS7) {
 			return kindPKCS7
 		}
 		return kindOther
-	case content.PeekASN1Tag(cbasn1.INTEGER):
-		switch {
-		case !content.ReadASN1Integer(&version):
-			return kindOther
-		case version == 3 && content.PeekASN1Tag(cbasn1.SEQUENCE):
+	case begin.Is(ber.Integer):
+		switch version := begin.SmallInt(); {
+		case version == 3 && parts[1].Is(ber.Sequence):
 			return kindPKCS12
 		case version <= 1: // PKCS#1, PKCS#8, SEC1
 			return kindPrivateKey
 		}
 		return kindOther
+	case !begin.Is(ber.Sequence):
+		return kindOther
+	case parts[1].Is(ber.OctetString):
+		return kindPrivateKey // encrypted, RFC 5958, 3
+	case parts[1].Is(ber.BitString):
+		return kindPublicKey
 	}
 	if _, err := x509.ParseCertificateRequest(whole); err == nil {
 		return kindRequest
 	}
-	if _, err := x509.ParsePKIXPublicKey(whole); err == nil {
-		return kindPublicKey
-	}
 	if _, err := x509.ParseRevocationList(whole); err == nil {
 		return kindCRL
 	}
-	if !content.SkipASN1(cbasn1.SEQUENCE) {
-		return kindOther
-	}
-	if content.PeekASN1Tag(cbasn1.OCTET_STRING) {
-		return kindPrivateKey // encrypted, RFC 5958, 3
-	}
 	return kindCertificate
-}
-
-// announcedLength is the length in bytes of a DER structure, header included,
-// as its header says.
-func announcedLength(data []byte) (length int, ok bool) {
-	if len(data) < 2 {
-		return 0, false
-	}
-	n := int(data[1])
-	if n < 0x80 {
-		return 2 + n, true
-	}
-	n &= 0x7F
-	if n == 0 || n > 4 || len(data) < 2+n {
-		return 0, false
-	}
-	for _, b := range data[2 : 2+n] {
-		length = length<<8 | int(b)
-	}
-	return 2 + n + length, true
 }
 
 // nameOfPEM says what a PEM block is, for one that holds no certificate.

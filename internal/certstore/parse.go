@@ -7,13 +7,13 @@ package certstore
 import (
 	"bytes"
 	"context"
-	"encoding/pem"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/packaging"
 	"github.com/cardctl/cardctl/internal/pkcs12"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -23,10 +23,11 @@ import (
 const MaxFile = 1 << 20
 
 // Parse reads the certificates of a file, in their order in it: PEM with text
-// around it, DER, PKCS#7 in both, or PKCS#12, told apart by what is in the file
-// and not by its name. The password of a PKCS#12 file is asked for where the
-// empty one does not open it. A file that is something else, or cut off, or
-// that the password does not open, is a problem.Mismatch.
+// around it, DER, PKCS#7 and PKCS#12 in DER or BER, in whatever packaging, told
+// apart by what is in the file and not by its name. The password of a PKCS#12
+// file is asked for where the empty one does not open it. A file that is
+// something else, or cut off, or that the password does not open, is a
+// problem.Mismatch.
 func Parse(ctx context.Context, data []byte, ask secret.Asker) ([]*cert.Certificate, error) {
 	switch {
 	case len(data) > MaxFile:
@@ -34,79 +35,76 @@ func Parse(ctx context.Context, data []byte, ask secret.Asker) ([]*cert.Certific
 			Because("The file is longer than %d bytes.", MaxFile)
 	case len(bytes.TrimSpace(data)) == 0:
 		return nil, problem.New(problem.Mismatch, "the file is empty")
-	case bytes.Contains(data, []byte(pemBegin)):
-		return parsePEM(ctx, data)
 	}
-	return parseDER(ctx, data, ask)
-}
-
-// pemBegin is in every PEM file, RFC 7468, 3.
-const pemBegin = "-----BEGIN "
-
-func parsePEM(ctx context.Context, data []byte) ([]*cert.Certificate, error) {
+	contents := packaging.Open(data)
+	defer contents.Wipe()
 	var certificates []*cert.Certificate
 	var others []string
-	blocks := 0
-	for block, rest := pem.Decode(withoutBOM(data)); block != nil; block, rest = pem.Decode(rest) {
-		blocks++
-		switch block.Type {
-		case "CERTIFICATE", "X509 CERTIFICATE":
-			list, err := parseCertificates(block.Bytes, fmt.Sprintf("PEM block %d", blocks))
-			if err != nil {
-				return nil, err
-			}
-			certificates = append(certificates, list...)
-		case "PKCS7", "CMS", "PKCS #7 SIGNED DATA":
-			list, err := parsePKCS7(block.Bytes)
-			if err != nil {
-				return nil, err
-			}
-			certificates = append(certificates, list...)
-		default:
-			if name := nameOfPEM(block.Type); !slices.Contains(others, name) {
+	for i, block := range contents.Blocks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		where := "the file"
+		if contents.PEM {
+			where = fmt.Sprintf("PEM block %d", i+1)
+		}
+		if !mayHoldCertificates(block.Label) {
+			if name := nameOfPEM(block.Label); !slices.Contains(others, name) {
 				others = append(others, name)
 			}
+			continue
 		}
+		list, err := parseBlock(ctx, block, where, ask)
+		if err != nil {
+			return nil, err
+		}
+		certificates = append(certificates, list...)
 	}
 	switch {
-	case blocks < bytes.Count(data, []byte(pemBegin)):
+	case contents.Damaged > 0:
 		return nil, problem.New(problem.Mismatch, "a PEM block of the file is damaged or incomplete").
-			Because("%d of its %d blocks can be read.", blocks, bytes.Count(data, []byte(pemBegin)))
+			Because("%d of its %d blocks can be read.", len(contents.Blocks), len(contents.Blocks)+contents.Damaged)
+	case len(contents.Blocks) == 0:
+		unknown := packaging.Name(data)
+		return nil, notACertificate(unknown.Name).Advise(unknown.Next)
 	case len(certificates) == 0:
 		return nil, notACertificate(strings.Join(others, " and "))
 	}
 	return certificates, nil
 }
 
-func withoutBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF")) }
-
-func parseDER(ctx context.Context, data []byte, ask secret.Asker) ([]*cert.Certificate, error) {
-	kind, err := identify(data)
-	if err != nil {
-		return nil, err
-	}
-	switch kind {
-	case kindPKCS7:
-		return parsePKCS7(data)
-	case kindPKCS12:
-		contents, err := pkcs12.Open(ctx, data, ask)
-		return contents.Certificates, err
-	case kindCertificate:
-		return parseCertificates(data, "the file")
-	}
-	return nil, notACertificate(string(kind))
+// mayHoldCertificates goes by the label of PEM, empty for none.
+func mayHoldCertificates(label string) bool {
+	return slices.Contains([]string{"", "CERTIFICATE", "X509 CERTIFICATE", "PKCS7", "CMS", "PKCS #7 SIGNED DATA", "PKCS12", "PFX"}, label)
 }
 
-// parseCertificates reads one or more certificates in DER.
-func parseCertificates(der []byte, where string) ([]*cert.Certificate, error) {
-	list, err := parseAll(der)
-	if err == nil {
-		return list, nil
-	}
-	if kind, _ := identify(der); kind != kindCertificate && kind != "" {
+// parseBlock goes by what is in a block: programs put PKCS#7 under the label of a
+// certificate.
+func parseBlock(ctx context.Context, block packaging.Block, where string, ask secret.Asker) ([]*cert.Certificate, error) {
+	data := bytes.Clone(block.Bytes)
+	kind, err := identify(data)
+	switch {
+	case err != nil && where != "the file":
+		return nil, damaged("the certificate in "+where, err)
+	case err != nil:
+		return nil, err
+	case kind == kindPKCS7:
+		return parsePKCS7(data)
+	case kind == kindPKCS12:
+		contents, err := pkcs12.Open(ctx, data, ask)
+		defer contents.Wipe()
+		if err == nil && len(contents.Certificates) == 0 {
+			err = notACertificate("a PKCS#12 file without certificates")
+		}
+		return contents.Certificates, err
+	case kind != kindCertificate:
 		return nil, notACertificate(string(kind))
 	}
-	return nil, damaged("the certificate in "+where, err)
+	list, err := parseAll(data)
+	if err != nil {
+		return nil, damaged("the certificate in "+where, err)
+	}
+	return list, nil
 }
 
 // parseAll reads certificates that follow each other. What follows them is odd.
@@ -114,22 +112,18 @@ func parseAll(der []byte) ([]*cert.Certificate, error) {
 	var list []*cert.Certificate
 	for rest := der; ; {
 		c, next, err := cert.ParseNext(rest)
-		switch {
-		case err != nil && len(list) == 0:
+		if err != nil {
 			return nil, err
-		case err != nil:
-			last := len(list) - 1
-			list[last], err = cert.Parse(der[len(der)-len(rest)-len(list[last].Raw):])
-			return list, err
 		}
-		if list = append(list, c); len(next) == 0 {
-			return list, nil
+		if _, _, err := cert.ParseNext(next); err != nil {
+			c, err = cert.Parse(rest)
+			return append(list, c), err
 		}
-		rest = next
+		list, rest = append(list, c), next
 	}
 }
 
-func notACertificate(kind string) error {
+func notACertificate(kind string) *problem.Error {
 	p := problem.New(problem.Mismatch, "the file is not a certificate")
 	switch kind {
 	case nameOfRequest:

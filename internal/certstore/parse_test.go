@@ -86,6 +86,9 @@ func TestParseWhatOpenSSLWrites(t *testing.T) {
 		{"PKCS#12", p12("Ümlaut 1"), typed("Ümlaut 1"), all},
 		{"PKCS#12 with the empty password", p12(""), nobody, all},
 		{"PKCS#12 as it was", p12("secret", "-legacy"), typed("secret"), all},
+		{"PKCS#12, another MAC", p12("secret", "-macalg", "sha384"), typed("secret"), all},
+		{"PKCS#12 without a MAC", p12("secret", "-nomac"), typed("secret"), all},
+		{"PKCS#12, certificates alone", openssl(t, dir, "pkcs12", "-export", "-nokeys", "-in", "chain.pem", "-passout", "pass:secret"), typed("secret"), all},
 		{"PKCS#12 with the certificates open", p12("secret", "-certpbe", "NONE"), typed("secret"), all},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -149,10 +152,11 @@ func TestParseNamesWhatIsNoCertificate(t *testing.T) {
 		{"PKCS#7 of another kind", openssl(t, dir, "cms", "-data_create", "-in", "message", "-outform", "DER"), nobody, problem.Mismatch, []string{"PKCS#7"}},
 		{"PKCS#12, nobody to ask", pkcs12Of(t, dir), nobody, problem.Usage, []string{"the password is missing"}},
 		{"PKCS#12, the wrong password", pkcs12Of(t, dir), typed("guess"), problem.Mismatch, []string{"does not open", "not a card PIN"}},
-		{"PKCS#12, another MAC", pkcs12Of(t, dir, "-macalg", "sha384"), typed("secret"), problem.NotSupported, []string{"openssl pkcs12"}},
-		{"PKCS#12 without a MAC", pkcs12Of(t, dir, "-nomac"), typed("secret"), problem.Mismatch, []string{"openssl pkcs12"}},
-		{"PKCS#12, certificates alone", openssl(t, dir, "pkcs12", "-export", "-nokeys", "-in", "leaf.pem", "-passout", "pass:secret"), typed("secret"), problem.Mismatch, []string{"openssl pkcs12"}},
-		{"PKCS#12 in BER", append([]byte{0x30, 0x80}, pkcs12Of(t, dir)[4:]...), nobody, problem.Mismatch, []string{"PKCS#12", "openssl pkcs12"}},
+		{"PKCS#12, another cipher", pkcs12Of(t, dir, "-keypbe", "CAMELLIA-256-CBC"), typed("secret"), problem.NotSupported, []string{"openssl pkcs12"}},
+		{"PKCS#12, a key alone", openssl(t, dir, "pkcs12", "-export", "-nocerts", "-inkey", "leaf.key", "-passout", "pass:secret"), typed("secret"), problem.Mismatch, []string{"a PKCS#12 file without certificates"}},
+		{"BER without an end", append([]byte{0x30, 0x80}, pkcs12Of(t, dir)[4:]...), nobody, problem.Mismatch, []string{"incomplete"}},
+		{"a Java keystore", []byte("\xFE\xED\xFE\xED\x00\x00\x00\x02"), nobody, problem.Mismatch, []string{"a Java keystore (JKS)", "keytool -importkeystore -srckeystore FILE -srcstoretype JKS"}},
+		{"a key of PuTTY", []byte("PuTTY-User-Key-File-3: ssh-ed25519\n"), nobody, problem.Mismatch, []string{"a key of PuTTY"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Parse(t.Context(), test.data, test.ask)
@@ -196,7 +200,7 @@ func TestParseOfDERCutOffAnywhere(t *testing.T) {
 }
 
 // A file can ask for two thousand million rounds of hashing.
-func TestParseCanBeInterrupted(t *testing.T) {
+func TestParseRefusesEndlessWork(t *testing.T) {
 	data := bytes.Clone(pkcs12Of(t, files(t)))
 	// The iterations of the MAC stand at the end, 2048 in two bytes; the
 	// structures around take the four bytes more that are needed.
@@ -211,6 +215,14 @@ func TestParseCanBeInterrupted(t *testing.T) {
 		t.Fatal("the MAC is not where it was")
 	}
 	data[mac-1] += 2
+	if _, err := Parse(t.Context(), data, nobody); !problem.Is(err, problem.NotSupported) || !strings.Contains(err.Error(), "too much work") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// As many rounds as are accepted can be interrupted.
+func TestParseCanBeInterrupted(t *testing.T) {
+	data := pkcs12Of(t, files(t), "-iter", "2000000")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := Parse(ctx, data, nobody); !errors.Is(err, context.DeadlineExceeded) {

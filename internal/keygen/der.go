@@ -8,8 +8,11 @@ import (
 	"encoding/asn1"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/ber"
 	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/curve"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/packaging"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -21,17 +24,10 @@ type oneAsymmetricKey struct {
 	PrivateKey []byte
 }
 
-// encryptedPrivateKeyInfo is RFC 5958, 3.
-type encryptedPrivateKeyInfo struct {
-	Algorithm     pkix.AlgorithmIdentifier
-	EncryptedData []byte
-}
-
 // parseDER reads PKCS#8 plain or encrypted, PKCS#1 or SEC1.
 func parseDER(ctx context.Context, der []byte, ask secret.Asker) (crypto.PrivateKey, error) {
-	var encrypted encryptedPrivateKeyInfo
-	if rest, err := asn1.Unmarshal(der, &encrypted); err == nil && len(rest) == 0 {
-		return parseEncrypted(ctx, encrypted, ask)
+	if algorithm, ciphertext, ok := encrypted(der); ok {
+		return parseEncrypted(ctx, algorithm, ciphertext, ask)
 	}
 	return parsePlain(der)
 }
@@ -52,17 +48,35 @@ func parsePlain(der []byte) (crypto.PrivateKey, error) {
 		defer secret.Wipe(info.PrivateKey)
 		return nil, explainPKCS8(info.Algorithm, err)
 	}
+	if on := curveOfSEC1(der); on != nil {
+		return nil, explainPKCS8(pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}, Parameters: asn1.RawValue{FullBytes: on}}, err)
+	}
 	if kind := nameOfDER(der); kind != "" {
 		return nil, notAKey(kind)
 	}
 	return nil, damaged("the private key", err)
 }
 
+// curveOfSEC1 is the encoded OID of the curve of an ECPrivateKey (SEC 1, C.4), nil for
+// another structure.
+func curveOfSEC1(der []byte) []byte {
+	const most = 4
+	outer, _, err := ber.Read(der)
+	if err != nil || !outer.Is(ber.Sequence) {
+		return nil
+	}
+	parts, err := outer.Elements(most)
+	if err != nil || len(parts) < 3 || parts[0].SmallInt() != 1 || !parts[1].Is(ber.OctetString) || !parts[2].IsContext(0) {
+		return nil
+	}
+	return parts[2].Content
+}
+
 // explainPKCS8 tells a key of a kind nobody has a use for here from one that is
 // damaged.
 func explainPKCS8(algorithm pkix.AlgorithmIdentifier, cause error) error {
-	var curve asn1.ObjectIdentifier
-	_, _ = asn1.Unmarshal(algorithm.Parameters.FullBytes, &curve) // only EC keys have a curve
+	var on asn1.ObjectIdentifier
+	_, _ = asn1.Unmarshal(algorithm.Parameters.FullBytes, &on) // only EC keys have a curve
 	oid := algorithm.Algorithm.String()
 	kinds := []string{
 		"1.2.840.113549.1.1.1", // rsaEncryption
@@ -72,14 +86,22 @@ func explainPKCS8(algorithm pkix.AlgorithmIdentifier, cause error) error {
 	curves := []string{"1.2.840.10045.3.1.7", "1.3.132.0.34", "1.3.132.0.35", "1.3.132.0.33"}
 	const ecPublicKey = "1.2.840.10045.2.1"
 	switch {
-	case slices.Contains(kinds, oid), oid == ecPublicKey && slices.Contains(curves, curve.String()):
+	case slices.Contains(kinds, oid), oid == ecPublicKey && slices.Contains(curves, on.String()):
 		return damaged("the private key", cause)
 	case oid == ecPublicKey:
-		return problem.New(problem.NotSupported, "a key on this curve is not supported").
-			Because("The OID of the curve is %s. Supported algorithms: %s.", curve, listed(key.Algorithms()))
+		return problem.New(problem.NotSupported, "a key on the curve %s is not supported", curveName(on)).
+			Because("The OID of the curve is %s. Supported algorithms: %s.", on, listed(key.Algorithms()))
 	}
-	return problem.New(problem.NotSupported, "a key of this type is not supported").
+	return problem.New(problem.NotSupported, "a key of the type %s is not supported", curveName(algorithm.Algorithm)).
 		Because("The OID of its algorithm is %s. Supported algorithms: %s.", oid, listed(key.Algorithms()))
+}
+
+// curveName is a name for a curve or algorithm, its OID where it has none.
+func curveName(oid asn1.ObjectIdentifier) string {
+	if known, ok := curve.ByOID(oid); ok {
+		return known.Name
+	}
+	return oid.String()
 }
 
 // nameOfDER says what a file in DER is that is not a private key.
@@ -94,7 +116,7 @@ func nameOfDER(der []byte) string {
 		return "a public key"
 	}
 	if len(der) > 0 && der[0] != 0x30 {
-		return "data that is neither PEM nor DER"
+		return packaging.Name(der).Name
 	}
 	return ""
 }

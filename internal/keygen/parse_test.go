@@ -75,17 +75,24 @@ func TestParseKeysOfEveryKind(t *testing.T) {
 				"encrypted PKCS#8":      openssl(t, dir, "pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:secret"),
 				"encrypted, in DER":     openssl(t, dir, "pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:secret", "-outform", "DER"),
 				"encrypted by scrypt":   openssl(t, dir, "pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:secret", "-scrypt"),
+				"encrypted as PKCS#12":  openssl(t, dir, "pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:secret", "-v1", "PBE-SHA1-3DES"),
+				"in PKCS#12, alone":     openssl(t, dir, "pkcs12", "-export", "-nocerts", "-inkey", "key.pem", "-passout", "pass:secret"),
+				"in PKCS#12, no MAC":    openssl(t, dir, "pkcs12", "-export", "-nocerts", "-inkey", "key.pem", "-passout", "pass:secret", "-nomac"),
+				"indented":              bytes.ReplaceAll(read(t, dir, "key.pem"), []byte("\n"), []byte("\n    ")),
+				"in one line":           bytes.ReplaceAll(read(t, dir, "key.pem"), []byte("\n"), []byte(" ")),
+				"line ends written out": bytes.ReplaceAll(read(t, dir, "key.pem"), []byte("\n"), []byte(`\n`)),
 				"with text in front":    openssl(t, dir, "pkey", "-in", "key.pem", "-text"),
 				"with lines of Windows": bytes.ReplaceAll(read(t, dir, "key.pem"), []byte("\n"), []byte("\r\n")),
 			}
 			if algorithm != key.Ed25519 && algorithm != key.X25519 {
 				forms["traditional"] = openssl(t, dir, "pkey", "-in", "key.pem", "-traditional")
 				forms["traditional in DER"] = openssl(t, dir, "pkey", "-in", "key.pem", "-traditional", "-outform", "DER")
+				forms["traditional, AES, in one line"] = bytes.ReplaceAll(openssl(t, dir, "pkey", "-in", "key.pem", "-traditional", "-aes128", "-passout", "pass:secret"), []byte("\n"), []byte(" "))
 				forms["traditional, AES"] = openssl(t, dir, "pkey", "-in", "key.pem", "-traditional", "-aes128", "-passout", "pass:secret")
 				forms["traditional, 3DES"] = openssl(t, dir, "pkey", "-in", "key.pem", "-traditional", "-des3", "-passout", "pass:secret")
 			}
 			for form, data := range forms {
-				private, certificates, err := ParsePrivateKey(t.Context(), data, typed("secret"))
+				private, certificates, err := ParsePrivateKey(t.Context(), data, "", typed("secret"))
 				if err != nil || len(certificates) != 0 || !bytes.Equal(publicDER(t, private), want) {
 					t.Errorf("%s: %T, %v", form, private, err)
 				}
@@ -112,11 +119,11 @@ func TestParseEveryEncryptionOfPKCS8(t *testing.T) {
 		{"-iter", "1"}, {"-scrypt", "-scrypt_N", "1024", "-scrypt_r", "8", "-scrypt_p", "16"},
 	} {
 		data := openssl(t, dir, append([]string{"pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:sécret"}, options...)...)
-		private, _, err := ParsePrivateKey(t.Context(), data, typed("sécret"))
+		private, _, err := ParsePrivateKey(t.Context(), data, "", typed("sécret"))
 		if err != nil || !bytes.Equal(publicDER(t, private), want) {
 			t.Errorf("%v: %v", options, err)
 		}
-		_, _, err = ParsePrivateKey(t.Context(), data, typed("guess"))
+		_, _, err = ParsePrivateKey(t.Context(), data, "", typed("guess"))
 		wantProblem(t, err, problem.Mismatch, "does not open")
 	}
 }
@@ -140,7 +147,7 @@ func TestParsePKCS12(t *testing.T) {
 			"as it was":               {export("-passout", "pass:secret", "-legacy"), typed("secret")},
 			"with the empty password": {export("-passout", "pass:"), nobody},
 		} {
-			private, certificates, err := ParsePrivateKey(t.Context(), file.data, file.ask)
+			private, certificates, err := ParsePrivateKey(t.Context(), file.data, "", file.ask)
 			if err != nil || !bytes.Equal(publicDER(t, private), want) || len(certificates) != 1 || certificates[0].Subject.CommonName() != "Floppy Head" {
 				t.Errorf("%s, %s: %v", algorithm, name, err)
 			}
@@ -152,12 +159,12 @@ func TestParseKeyAndCertificateInOneFile(t *testing.T) {
 	dir := t.TempDir()
 	opensslKey(t, dir, "-algorithm", "ed25519")
 	certificate := openssl(t, dir, "req", "-x509", "-key", "key.pem", "-subj", "/CN=Floppy Head")
-	_, certificates, err := ParsePrivateKey(t.Context(), slices.Concat(certificate, read(t, dir, "key.pem")), nobody)
+	_, certificates, err := ParsePrivateKey(t.Context(), slices.Concat(certificate, read(t, dir, "key.pem")), "", nobody)
 	if err != nil || len(certificates) != 1 {
 		t.Errorf("%d certificates, %v", len(certificates), err)
 	}
 	parameters := openssl(t, dir, "ecparam", "-name", "prime256v1", "-genkey")
-	if _, _, err := ParsePrivateKey(t.Context(), parameters, nobody); err != nil {
+	if _, _, err := ParsePrivateKey(t.Context(), parameters, "", nobody); err != nil {
 		t.Errorf("with EC PARAMETERS: %v", err)
 	}
 }
@@ -184,7 +191,7 @@ func TestParseNamesWhatIsNoKey(t *testing.T) {
 	}{
 		{"nothing", nil, nobody, problem.Mismatch, []string{"empty"}},
 		{"ten megabytes", make([]byte, 10<<20), nobody, problem.Mismatch, []string{"too large", "1048576 bytes"}},
-		{"text", []byte("hello"), nobody, problem.Mismatch, []string{"neither PEM nor DER"}},
+		{"text", []byte("hello"), nobody, problem.Mismatch, []string{"text, but not PEM"}},
 		{"a certificate", certificate, nobody, problem.Mismatch, []string{"a certificate without its private key"}},
 		{"a certificate in DER", pemBytes(t, certificate), nobody, problem.Mismatch, []string{"a certificate without its private key"}},
 		{"a public key", openssl(t, dir, "pkey", "-in", "key.pem", "-pubout"), nobody, problem.Mismatch, []string{`"PUBLIC KEY"`}},
@@ -193,7 +200,7 @@ func TestParseNamesWhatIsNoKey(t *testing.T) {
 		{"two keys", slices.Concat(whole, whole), nobody, problem.Mismatch, []string{"2 private keys"}},
 		{"half a key", whole[:len(whole)/2], nobody, problem.Mismatch, []string{"damaged or incomplete"}},
 		{"half a key in PEM", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pemBytes(t, whole)[:60]}), nobody, problem.Mismatch, []string{"damaged or incomplete"}},
-		{"OpenSSH's form", []byte("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"), nobody, problem.Mismatch, []string{"OpenSSH", "ssh-keygen"}},
+		{"OpenSSH's form", []byte("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"), nobody, problem.Mismatch, []string{"OpenSSH", "damaged"}},
 		{"DSA", []byte("-----BEGIN DSA PRIVATE KEY-----\nAAAA\n-----END DSA PRIVATE KEY-----\n"), nobody, problem.NotSupported, []string{"DSA PRIVATE KEY"}},
 		{"Ed448", generated("-algorithm", "ed448"), nobody, problem.NotSupported, []string{"1.3.101.113"}},
 		{"an RSA-PSS key", generated("-algorithm", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:1024"), nobody, problem.NotSupported, []string{"1.2.840.113549.1.1.10"}},
@@ -204,16 +211,17 @@ func TestParseNamesWhatIsNoKey(t *testing.T) {
 		{"encrypted, the wrong password", pkcs8(), typed("guess"), problem.Mismatch, []string{"does not open", "not a card PIN"}},
 		{"encrypted, no password", pkcs8(), typed(""), problem.Mismatch, []string{"does not open"}},
 		{"traditional, the wrong password", openssl(t, dir, "pkey", "-in", "key.pem", "-traditional", "-aes128", "-passout", "pass:secret"), typed("guess"), problem.Mismatch, []string{"does not open"}},
-		{"encrypted in an old way", pkcs8("-v1", "PBE-SHA1-3DES"), typed("secret"), problem.NotSupported, []string{"openssl pkcs8"}},
+		{"encrypted with too much work", pkcs8("-iter", "2000001"), typed("secret"), problem.NotSupported, []string{"too much work", "2000000 iterations are the most", "openssl pkcs8"}},
+		{"a Java keystore", []byte("\xFE\xED\xFE\xED\x00\x00\x00\x02"), nobody, problem.Mismatch, []string{"a Java keystore (JKS)", "keytool"}},
+		{"a brainpool key", openssl(t, dir, "ecparam", "-name", "brainpoolP256r1", "-genkey", "-noout"), nobody, problem.NotSupported, []string{"brainpoolP256r1"}},
 		{"encrypted with another cipher", pkcs8("-v2", "camellia-128-cbc"), typed("secret"), problem.NotSupported, []string{"openssl pkcs8"}},
 		{"scrypt with too much work", scryptParameters(t, pkcs8("-scrypt")), typed("secret"), problem.NotSupported, []string{"scrypt are out of bounds"}},
 		{"PKCS#12, the wrong password", p12, typed("guess"), problem.Mismatch, []string{"does not open"}},
 		{"PKCS#12, nobody to ask", p12, nobody, problem.Usage, []string{"the password is missing"}},
-		{"PKCS#12 without a certificate", openssl(t, dir, "pkcs12", "-export", "-nocerts", "-inkey", "key.pem", "-passout", "pass:secret"), typed("secret"), problem.Mismatch, []string{"openssl pkcs12"}},
-		{"PKCS#12 in BER", append([]byte{0x30, 0x80}, p12[4:]...), nobody, problem.Mismatch, []string{"openssl pkcs12"}},
+		{"BER without an end", append([]byte{0x30, 0x80}, p12[4:]...), nobody, problem.Mismatch, []string{"damaged or incomplete"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, _, err := ParsePrivateKey(t.Context(), test.data, test.ask)
+			_, _, err := ParsePrivateKey(t.Context(), test.data, "", test.ask)
 			wantProblem(t, err, test.code, test.words...)
 			if strings.Contains(err.Error(), "guess") {
 				t.Errorf("the password is in %q", err)
@@ -250,7 +258,7 @@ func TestParseChecksTheKey(t *testing.T) {
 	opensslKey(t, dir, "-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:1024")
 	der := openssl(t, dir, "pkey", "-in", "key.pem", "-traditional", "-outform", "DER")
 	der[len(der)-1] ^= 1 // the coefficient
-	private, _, err := ParsePrivateKey(t.Context(), der, nobody)
+	private, _, err := ParsePrivateKey(t.Context(), der, "", nobody)
 	wantProblem(t, err, problem.Mismatch, "damaged")
 	if private != nil {
 		t.Errorf("%T", private)
@@ -267,7 +275,7 @@ func TestThePasswordIsWiped(t *testing.T) {
 	} {
 		for _, password := range []string{"secret", "guess"} {
 			buffer := []byte(password)
-			_, _, _ = ParsePrivateKey(t.Context(), data, func(context.Context, secret.Request) (*secret.Bytes, error) {
+			_, _, _ = ParsePrivateKey(t.Context(), data, "", func(context.Context, secret.Request) (*secret.Bytes, error) {
 				return secret.New(buffer), nil
 			})
 			if !bytes.Equal(buffer, make([]byte, len(buffer))) {
@@ -311,7 +319,7 @@ func FuzzParsePrivateKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		private, _, err := ParsePrivateKey(ctx, data, typed("secret"))
+		private, _, err := ParsePrivateKey(ctx, data, "", typed("secret"))
 		var p *problem.Error
 		switch {
 		case err == nil && private == nil:
