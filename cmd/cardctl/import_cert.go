@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,6 +99,7 @@ func importedText(s *output.Sheet, r *certstore.Report, now time.Time) {
 	for _, mended := range r.Mended {
 		s.Field("mended", mended)
 	}
+	s.Field("unusual issuer", strings.Join(r.IssuerRemarks, ", "))
 	switch {
 	case r.ChainStored:
 		s.Field("issuers", "also on the card")

@@ -13,7 +13,6 @@ import (
 
 type importKeyOptions struct {
 	wish    keygen.Wish
-	name    string
 	secrets secretFlags
 }
 
@@ -22,10 +21,9 @@ func newImportKeyCmd(env *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import-key --key REF FILE",
 		Short: "Import an existing key to the card",
-		Long: `Import an existing private key to the card. FILE is PKCS#12, PKCS#8, PKCS#1
-or OpenSSH, PEM or DER, or - for stdin. --name chooses one of several keys in
-PKCS#12. An existing key on the card is not overwritten unless --replace names
-it by its fingerprint.`,
+		Long: `Import an existing private key to the card. FILE is PKCS#12, PKCS#8, PKCS#1 or
+OpenSSH, or - for stdin. --name chooses one of several keys. An existing key on
+the card is not overwritten unless --replace names it by its fingerprint.`,
 		Example: `  cardctl import-key --key OPENPGP.2 backup.p12
   cardctl import-key --key OPENPGP.2 --password file:pw \
       --admin-pin env:ADMIN_PIN key.pem`,
@@ -35,7 +33,7 @@ it by its fingerprint.`,
 	flags := cmd.Flags()
 	keyFlag(flags, &o.wish.Key)
 	newKeyFlags(flags, &o.wish)
-	flags.StringVar(&o.name, "name", "", "`name` or fingerprint of the key in a PKCS#12 file")
+	flags.StringVar(&o.wish.Name, "name", "", "`name` or fingerprint of the key in a PKCS#12 file")
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
 	o.secrets.add(flags, secret.Password, "password of the file")
@@ -57,7 +55,7 @@ func runImportKey(ctx context.Context, env *session, o *importKeyOptions, file s
 		return err
 	}
 	defer secret.Wipe(data)
-	private, certificates, err := keygen.ParsePrivateKey(ctx, data, o.name, access.Ask)
+	private, certificates, err := keygen.ParsePrivateKey(ctx, data, o.wish.Name, access.Ask)
 	if err != nil {
 		return about(err, file)
 	}

@@ -180,9 +180,7 @@ func certificateText(s *output.Sheet, c *certstore.Certificate, now time.Time) {
 	s.Field("serial", c.SerialNumber)
 	s.Field("valid", fmt.Sprintf("%s to %s%s", output.Time(c.NotBefore), output.Time(c.NotAfter), validity(c, now)))
 	s.Field("SHA-256", c.SHA256)
-	if len(c.Remarks) > 0 {
-		s.Field("unusual", strings.Join(c.Remarks, ", "))
-	}
+	s.Field("unusual", strings.Join(c.Remarks, ", "))
 	switch {
 	case c.KeyUnknown:
 		s.Field("for key", "not checked, because only this certificate shows which key it is")

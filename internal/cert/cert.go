@@ -47,8 +47,6 @@ type Certificate struct {
 	// Odd says what is unusual, a sentence without its end for each: what strict
 	// software will reject.
 	Odd []string
-
-	standard *x509.Certificate
 }
 
 // Extension is RFC 5280, 4.1.2.9.
@@ -67,12 +65,20 @@ const (
 	maxNames      = 1024
 )
 
-// Parse reads the certificate at the beginning of data. What follows it is odd, unless
-// it is padding: zeros or FF, as cards leave them.
+// Parse reads the certificate at the beginning of data. What follows it is odd.
 func Parse(data []byte) (*Certificate, error) {
 	c, rest, err := ParseNext(data)
-	if err == nil && len(bytes.Trim(rest, "\x00\xFF")) > 0 {
+	if err == nil && len(rest) > 0 {
 		c.odd("%d bytes follow the certificate", len(rest))
+	}
+	return c, err
+}
+
+// ParseStored is Parse for what a card holds, which may be padded with zeros or FF.
+func ParseStored(data []byte) (*Certificate, error) {
+	c, rest, err := ParseNext(data)
+	if err == nil && len(bytes.Trim(rest, "\x00\xFF")) > 0 {
+		return Parse(data)
 	}
 	return c, err
 }
@@ -87,12 +93,19 @@ func ParseNext(data []byte) (*Certificate, []byte, error) {
 	if err := c.parse(outer); err != nil {
 		return nil, nil, err
 	}
-	c.standardOf()
+	c.compare()
 	return c, rest, nil
 }
 
-// Standard is the certificate as crypto/x509 reads it, nil where it refuses.
-func (c *Certificate) Standard() *x509.Certificate { return c.standard }
+// Standard is the certificate as crypto/x509 reads it, nil where it refuses. It is read
+// again each time: most callers never ask.
+func (c *Certificate) Standard() *x509.Certificate {
+	standard, err := x509.ParseCertificate(c.Raw)
+	if err != nil {
+		return nil
+	}
+	return standard
+}
 
 // Equal compares the bytes.
 func (c *Certificate) Equal(other *Certificate) bool { return bytes.Equal(c.Raw, other.Raw) }
@@ -110,11 +123,10 @@ func (c *Certificate) odd(format string, args ...any) {
 	c.Odd = append(c.Odd, text)
 }
 
-// standardOf asks crypto/x509, which is strict, and keeps its reason for what is not in
-// our list.
-func (c *Certificate) standardOf() {
-	var err error
-	if c.standard, err = x509.ParseCertificate(c.Raw); err != nil && len(c.Odd) == 0 {
+// compare asks crypto/x509, which is strict, and keeps its reason for what is not in our
+// list.
+func (c *Certificate) compare() {
+	if _, err := x509.ParseCertificate(c.Raw); err != nil && len(c.Odd) == 0 {
 		c.odd("strict software rejects it: %s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "x509: "), "asn1: "))
 	}
 }

@@ -138,7 +138,7 @@ func TestOddCertificatesAreRead(t *testing.T) {
 		"an extension of rubbish": {func(p *parts) { p.extensions = []Extension{{ID: OIDBasicConstraints, Value: []byte("rubbish")}} }, nil, "its basicConstraints cannot be read",
 			func(c *Certificate) bool { return !c.IsCA && !c.BasicConstraintsValid }},
 		"bytes behind it": {func(*parts) {}, []byte("more"), "4 bytes follow the certificate", nil},
-		"zeros behind it": {func(*parts) {}, make([]byte, 9), "", nil},
+		"zeros behind it": {func(*parts) {}, make([]byte, 9), "9 bytes follow the certificate", nil},
 		"nothing unusual": {func(*parts) {}, nil, "", func(c *Certificate) bool { return c.Standard() != nil && c.Serial() == "05" }},
 		"another key type": {func(p *parts) { p.key = encode(0x30, "\x30\x05\x06\x03\x2A\x03\x04\x03\x02\x00\x01") }, nil, "", // Go knows no type either
 			func(c *Certificate) bool { return c.PublicKey.(*pubkey.Other).Name() == "1.2.3.4" }},

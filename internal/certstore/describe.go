@@ -36,7 +36,7 @@ type Certificate struct {
 // Describe reads a certificate as it is stored. MatchesKey says whether its
 // public key is pub; it is false where pub is nil.
 func Describe(der []byte, pub crypto.PublicKey) Certificate {
-	c, err := cert.Parse(der)
+	c, err := cert.ParseStored(der)
 	if err == nil {
 		return describe(c, pub)
 	}

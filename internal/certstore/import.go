@@ -52,6 +52,9 @@ type Report struct {
 	// Mended tells what of names was put right, in sentences, so that programs find
 	// the certificate.
 	Mended []string `json:"mended,omitempty"`
+
+	// IssuerRemarks say what is unusual about the issuers, each with its subject.
+	IssuerRemarks []string `json:"issuerRemarks,omitempty"`
 }
 
 // ImportOn writes the one of the certificates that is for the key to the card.
@@ -67,6 +70,11 @@ func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, 
 		return Report{}, err
 	}
 	report := Report{Ref: k.Reference().String(), Certificate: describe(leaf, pub)}
+	for _, issuer := range issuers {
+		for _, what := range issuer.Odd {
+			report.IssuerRemarks = append(report.IssuerRemarks, issuer.Subject.String()+": "+what)
+		}
+	}
 	if err := check(ctx, k, leaf, certificates, o); err != nil {
 		return report, err
 	}
@@ -82,11 +90,15 @@ func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, 
 	shelf, shelves := k.(key.Shelf)
 	if bytes.Equal(stored, leaf.Raw) {
 		report.Unchanged, report.ChainStored = true, false
-		if !shelves {
+		adds, ok := k.(completer)
+		if !ok {
 			return report, nil
 		}
-		added, err := shelf.Complete(ctx, leaf.Raw, raw(issuers))
-		report.ChainStored, report.Mended = added > 0, shelf.Mended()
+		added, err := adds.Complete(ctx, leaf.Raw, raw(issuers))
+		report.ChainStored = added > 0
+		if shelves {
+			report.Mended = shelf.Mended()
+		}
 		return report, err
 	}
 	if len(stored) > 0 {
@@ -101,6 +113,12 @@ func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, 
 		report.Mended = shelf.Mended()
 	}
 	return report, err
+}
+
+// completer is a place that holds issuers' certificates, and takes those that come later
+// than that of its key. It returns how many it has added.
+type completer interface {
+	Complete(ctx context.Context, leaf []byte, chain [][]byte) (added int, err error)
 }
 
 func raw(certificates []*cert.Certificate) [][]byte {

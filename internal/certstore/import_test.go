@@ -8,9 +8,11 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -267,5 +269,73 @@ func TestReportInJSON(t *testing.T) {
 		`","matchesKey":true},"unchanged":false,"chainStored":false,"chainOmitted":1}`
 	if string(document) != want {
 		t.Errorf("got  %s\nwant %s", document, want)
+	}
+}
+
+// later is a place that takes issuers after the certificate of its key.
+type later struct {
+	fakeKey
+	completed [][]byte
+}
+
+func (k *later) Complete(_ context.Context, leaf []byte, chain [][]byte) (int, error) {
+	if !bytes.Equal(leaf, k.stored) {
+		return 0, errors.New("another certificate")
+	}
+	k.completed = chain
+	return len(chain), nil
+}
+
+func TestIssuersThatComeLaterAreStored(t *testing.T) {
+	p := fixtures()
+	k := &later{fakeKey: fakeKey{pub: p.signer.Public(), stored: p.leaf.Raw, holds: true}}
+	report, err := ImportOn(t.Context(), k, certificates(p.leaf, p.root, p.issuer), Options{Now: now})
+	if err != nil || !report.Unchanged || !report.ChainStored || len(k.completed) != 2 || !bytes.Equal(k.completed[0], p.issuer.Raw) {
+		t.Errorf("%+v, %v, %d issuers", report, err, len(k.completed))
+	}
+	k.completed = nil
+	report, err = ImportOn(t.Context(), k, certificates(p.leaf), Options{Now: now})
+	if err != nil || report.ChainStored || k.completed != nil {
+		t.Errorf("no issuers: %+v, %v", report, err)
+	}
+}
+
+// TestHostileFiles holds time and memory for a mebibyte.
+func TestHostileFiles(t *testing.T) {
+	const size, most, memory = MaxFile, 2 * time.Second, 40 << 20
+	p := fixtures()
+	nested := func(begin string) []byte {
+		return append([]byte(begin), bytes.Repeat([]byte{0x30, 0x80}, (size-len(begin))/2)...)
+	}
+	var many []byte
+	for len(many)+len(p.leaf.Raw) <= size {
+		many = append(many, p.leaf.Raw...)
+	}
+	block := EncodePEM(p.leaf.Raw)
+	for name, data := range map[string][]byte{
+		"BER":               nested(""),
+		"PKCS#7":            nested("\x30\x80\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x07\x02\xA0\x80"),
+		"PKCS#12":           nested("\x30\x80\x02\x01\x03"),
+		"segments":          append([]byte("\x30\x80\x02\x01\x03\x30\x80\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x07\x01\xA0\x80"), bytes.Repeat([]byte{0x24, 0x80}, size/2-20)...),
+		"certificates":      many,
+		"small blocks":      bytes.Repeat([]byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"), size/62),
+		"blocks of nothing": bytes.Repeat([]byte("-----BEGIN X-----\nMAA=\n-----END X-----\n"), size/40),
+		"whole blocks":      bytes.Repeat(block, size/len(block)),
+	} {
+		runtime.GC()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		list, _ := Parse(t.Context(), data, nobody)
+		took := time.Since(start)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if took > most {
+			t.Errorf("%s: %s", name, took)
+		}
+		if used := int64(after.HeapAlloc) - int64(before.HeapAlloc); used > memory {
+			t.Errorf("%s: %d bytes", name, used)
+		}
+		runtime.KeepAlive(list)
 	}
 }

@@ -76,7 +76,8 @@ const mostForStandard = 1000
 
 // standard asks crypto/x509.
 func standard(leaf *cert.Certificate, o Options) bool {
-	if leaf.Standard() == nil || len(o.Roots)+len(o.Others) > mostForStandard {
+	strict := leaf.Standard()
+	if strict == nil || len(o.Roots)+len(o.Others) > mostForStandard {
 		return false
 	}
 	options := x509.VerifyOptions{
@@ -84,16 +85,16 @@ func standard(leaf *cert.Certificate, o Options) bool {
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}, CurrentTime: o.At,
 	}
 	for _, c := range o.Roots {
-		if c.Standard() != nil {
-			options.Roots.AddCert(c.Standard())
+		if root := c.Standard(); root != nil {
+			options.Roots.AddCert(root)
 		}
 	}
 	for _, c := range o.Others {
-		if c.Standard() != nil {
-			options.Intermediates.AddCert(c.Standard())
+		if other := c.Standard(); other != nil {
+			options.Intermediates.AddCert(other)
 		}
 	}
-	_, err := leaf.Standard().Verify(options)
+	_, err := strict.Verify(options)
 	return err == nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Build makes a PKCS#10 request (RFC 2986) in DER and has it signed. What
@@ -22,6 +23,9 @@ import (
 // public key. A key that cannot make the signature asked for is a
 // problem.NotSupported, a result that does not hold a problem.Mismatch.
 func Build(ctx context.Context, signer crypto.Signer, r Request) ([]byte, error) {
+	if other, ok := signer.Public().(*pubkey.Other); ok && other.Curve.Verifies() && !r.PSS {
+		return buildOther(ctx, signer, other, r)
+	}
 	algorithm, err := r.signatureAlgorithm(signer.Public())
 	if err != nil {
 		return nil, err
@@ -105,6 +109,9 @@ func (r Request) signatureAlgorithm(pub crypto.PublicKey) (x509.SignatureAlgorit
 				Advise(advice.Repeat().Without(advice.Digest))
 		}
 		return x509.PureEd25519, nil
+	case *pubkey.Other:
+		return 0, problem.New(problem.NotSupported, "a key on %s cannot sign this here", pub.Name()).
+			Because("cardctl cannot check such a signature, and writes nothing that it cannot check. Requests are possible on Brainpool curves of 256, 384 and 512 bits, secp256k1 and Ed448.")
 	}
 	return 0, problem.New(problem.NotSupported, "this key cannot sign a request").
 		Because("It is a key-agreement key, or its type has no X.509 signatures (%T).", pub)

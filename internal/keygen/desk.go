@@ -18,6 +18,8 @@ type Wish struct {
 	Usage     []string
 	// Label and ID name it where keys have names; ID is in hex.
 	Label, ID string
+	// Name chooses one of several keys in a file.
+	Name string
 	// Replace is the fingerprint of the key that may be overwritten.
 	Replace string
 	// PINPolicy and TouchPolicy are when a use of the key needs the PIN or a touch.

@@ -2,8 +2,11 @@ package openpgp
 
 import (
 	"bytes"
+	"encoding/asn1"
 	"encoding/binary"
 	"fmt"
+
+	"github.com/cardctl/cardctl/internal/curve"
 )
 
 // Public-key algorithm identifiers of RFC 4880, 9.1 and RFC 6637, as they
@@ -93,13 +96,33 @@ func (a Attributes) Curve() (Curve, bool) {
 	return Curve{}, false
 }
 
+// curveOID is the object identifier of a curve for ECDSA or ECDH.
+func (a Attributes) curveOID() (oid asn1.ObjectIdentifier, ok bool) {
+	if a.Algorithm() != AlgorithmECDSA && a.Algorithm() != AlgorithmECDH {
+		return nil, false
+	}
+	content := bytes.TrimSuffix(a[1:], []byte{0xFF})
+	const longest = 0x7F
+	if len(content) > longest {
+		return nil, false
+	}
+	_, err := asn1.Unmarshal(append([]byte{asn1.TagOID, byte(len(content))}, content...), &oid)
+	return oid, err == nil
+}
+
 // Name is how users name the algorithm: rsa2048, p256, ed25519.
 func (a Attributes) Name() string {
 	if bits := a.RSABits(); bits != 0 {
 		return fmt.Sprintf("rsa%d", bits)
 	}
-	if curve, ok := a.Curve(); ok {
-		return curve.Name
+	if known, ok := a.Curve(); ok {
+		return known.Name
+	}
+	if oid, ok := a.curveOID(); ok {
+		if other, known := curve.ByOID(oid); known {
+			return other.Name
+		}
+		return oid.String()
 	}
 	if len(a) == 0 {
 		return "unknown"

@@ -112,6 +112,23 @@ func curveElements(attributes Attributes, scalar, point []byte) []element {
 	return elements
 }
 
+// Importable reports what no card of this kind can hold of a key, before a card is asked:
+// RSA keys need two primes of half the length of the modulus (4.4.3.12).
+func Importable(private crypto.PrivateKey) error {
+	key, ok := private.(*rsa.PrivateKey)
+	if !ok {
+		return nil
+	}
+	if len(key.Primes) != 2 {
+		return fmt.Errorf("%w: an RSA key of %d primes", errors.ErrUnsupported, len(key.Primes))
+	}
+	half := (key.N.BitLen() + 15) / 16
+	if max(key.Primes[0].BitLen(), key.Primes[1].BitLen()) > 8*half {
+		return fmt.Errorf("%w: RSA primes of unequal length", errors.ErrUnsupported)
+	}
+	return nil
+}
+
 // rsaElements orders the numbers as the card's import format wants them.
 func rsaElements(attributes Attributes, private *rsa.PrivateKey) ([]element, error) {
 	if len(private.Primes) != 2 {

@@ -14,6 +14,7 @@ import (
 	"math/big"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // ErrNoKey is a slot without a key.
@@ -67,7 +68,8 @@ func keyPairCommand(slot Slot, p1 byte) iso7816.Command {
 
 // ParsePublicKey reads a public key template 7F49 (7.2.14) of a key with these
 // attributes: an *rsa.PublicKey, an *ecdsa.PublicKey for the NIST curves
-// whatever their use, an ed25519.PublicKey or an *ecdh.PublicKey of X25519.
+// whatever their use, an ed25519.PublicKey, an *ecdh.PublicKey of X25519, or a
+// *pubkey.Other.
 func ParsePublicKey(raw []byte, attributes Attributes) (crypto.PublicKey, error) {
 	list, err := iso7816.ParseTLVs(template(raw, 0x7F49))
 	if err != nil {
@@ -82,9 +84,23 @@ func ParsePublicKey(raw []byte, attributes Attributes) (crypto.PublicKey, error)
 	}
 	curve, ok := attributes.Curve()
 	if !ok {
-		return nil, fmt.Errorf("%w: a key with attributes %X", errors.ErrUnsupported, []byte(attributes))
+		return onOtherCurve(attributes, objects[0x86])
 	}
 	return parsePoint(curve, objects[0x86])
+}
+
+// onOtherCurve is a key that another program put on the card: it can be shown and
+// compared.
+func onOtherCurve(attributes Attributes, point []byte) (crypto.PublicKey, error) {
+	oid, ok := attributes.curveOID()
+	if !ok {
+		return nil, fmt.Errorf("%w: a key with attributes %X", errors.ErrUnsupported, []byte(attributes))
+	}
+	public, err := pubkey.OnCurve(oid, point)
+	if err != nil {
+		return nil, fmt.Errorf("%w: public key: %w", ErrMalformed, err)
+	}
+	return public, nil
 }
 
 // maxRSABits bounds the modulus that a card can make us compute with.

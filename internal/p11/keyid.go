@@ -8,6 +8,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
+
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // KeyID is the CKA_ID that a key gets: the SHA-1 of its public key, 20 bytes.
@@ -31,6 +33,8 @@ func KeyID(public crypto.PublicKey) []byte {
 		value = key
 	case *ecdh.PublicKey:
 		value = key.Bytes()
+	case *pubkey.Other:
+		value = key.Key
 	default:
 		return nil
 	}

@@ -14,6 +14,9 @@ import (
 	"math/big"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/cardctl/cardctl/internal/curve"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Key types of PKCS#11 3.0 that 2.40 does not have.
@@ -57,29 +60,29 @@ var (
 // ecPublicKey is the key with CKA_EC_PARAMS and CKA_EC_POINT.
 func ecPublicKey(params, point []byte) (crypto.PublicKey, error) {
 	var (
-		curve asn1.ObjectIdentifier
-		name  string
+		oid  asn1.ObjectIdentifier
+		name string
 	)
-	if rest, err := asn1.Unmarshal(params, &curve); err != nil || len(rest) > 0 {
+	if rest, err := asn1.Unmarshal(params, &oid); err != nil || len(rest) > 0 {
 		if rest, err := asn1.Unmarshal(params, &name); err != nil || len(rest) > 0 {
 			return nil, errors.New("CKA_EC_PARAMS names no curve")
 		}
 	}
 	switch {
-	case curve.Equal(oidP256):
+	case oid.Equal(oidP256):
 		return weierstrass(elliptic.P256(), point)
-	case curve.Equal(oidP384):
+	case oid.Equal(oidP384):
 		return weierstrass(elliptic.P384(), point)
-	case curve.Equal(oidP521):
+	case oid.Equal(oidP521):
 		return weierstrass(elliptic.P521(), point)
-	case curve.Equal(oidEd25519), curve.Equal(oidEd25519GNU), name == "edwards25519":
+	case oid.Equal(oidEd25519), oid.Equal(oidEd25519GNU), name == "edwards25519":
 		for _, p := range pointForms(point) {
 			if len(p) == ed25519.PublicKeySize {
 				return ed25519.PublicKey(bytes.Clone(p)), nil
 			}
 		}
 		return nil, errors.New("CKA_EC_POINT is not a point of Ed25519")
-	case curve.Equal(oidX25519), curve.Equal(oidCv25519GNU), name == "curve25519":
+	case oid.Equal(oidX25519), oid.Equal(oidCv25519GNU), name == "curve25519":
 		for _, p := range pointForms(point) {
 			if key, err := ecdh.X25519().NewPublicKey(p); err == nil {
 				return key, nil
@@ -87,7 +90,30 @@ func ecPublicKey(params, point []byte) (crypto.PublicKey, error) {
 		}
 		return nil, errors.New("CKA_EC_POINT is not a point of X25519")
 	}
-	return nil, fmt.Errorf("curve %s%s is not supported", curve, name)
+	return otherCurve(oid, name, point)
+}
+
+// otherCurve is a key on a curve that the standard library does not have. The point is
+// uncompressed or compressed (SEC 1, 2.3.3), or 56 or 57 bytes on curves of 448 bits.
+func otherCurve(oid asn1.ObjectIdentifier, name string, point []byte) (crypto.PublicKey, error) {
+	const x448, ed448 = 56, 57
+	for _, p := range pointForms(point) {
+		switch {
+		case len(p) == ed448 && (name == "edwards448" || oid.Equal(curve.OIDEd448)):
+			return pubkey.OfAlgorithm(curve.OIDEd448, p)
+		case len(p) == x448 && (name == "curve448" || oid.Equal(curve.OIDX448)):
+			return pubkey.OfAlgorithm(curve.OIDX448, p)
+		case len(oid) > 0 && isPoint(p):
+			return pubkey.OnCurve(oid, p)
+		}
+	}
+	return nil, fmt.Errorf("CKA_EC_POINT is not a point of %s%s", oid, name)
+}
+
+// isPoint reports whether bytes can be a point: one or two coordinates behind a format.
+func isPoint(p []byte) bool {
+	const shortest = 1 + 2*14
+	return len(p) >= shortest && p[0] == 4 && len(p)%2 == 1 || len(p) > shortest/2 && (p[0] == 2 || p[0] == 3)
 }
 
 func weierstrass(curve elliptic.Curve, point []byte) (crypto.PublicKey, error) {
@@ -131,6 +157,17 @@ func keyType(public crypto.PublicKey) (uint, bool) {
 			return ckkECMontgomery, true
 		}
 		return pkcs11.CKK_EC, true
+	case *pubkey.Other:
+		switch {
+		case key.RSA != nil:
+			return pkcs11.CKK_RSA, true
+		case key.IsEC():
+			return pkcs11.CKK_EC, true
+		case key.Curve.OID.Equal(curve.OIDEd448):
+			return ckkECEdwards, true
+		case key.Curve.OID.Equal(curve.OIDX448):
+			return ckkECMontgomery, true
+		}
 	}
 	return 0, false
 }

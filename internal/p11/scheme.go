@@ -13,6 +13,8 @@ import (
 	"errors"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Scheme is a way to make a signature: a mechanism, and what a caller has to
@@ -86,13 +88,24 @@ func schemesFor(public crypto.PublicKey) []Scheme {
 		return append([]Scheme{natural}, ecdsaSchemes...)
 	case ed25519.PublicKey:
 		return []Scheme{{ckmEDDSA, 0, false, wholeMessage}}
+	case *pubkey.Other:
+		switch {
+		case !key.Curve.Verifies(): // nobody would know whether they are right
+		case key.IsEC():
+			natural := Scheme{pkcs11.CKM_ECDSA, hashFor(8 * key.Curve.Size()), false, digest}
+			return append([]Scheme{natural}, ecdsaSchemes...)
+		default:
+			return []Scheme{{ckmEDDSA, 0, false, wholeMessage}}
+		}
 	}
 	return nil
 }
 
 // naturalHash is the hash as long as the curve, or the longest there is.
-func naturalHash(key *ecdsa.PublicKey) crypto.Hash {
-	switch bits := key.Curve.Params().BitSize; {
+func naturalHash(key *ecdsa.PublicKey) crypto.Hash { return hashFor(key.Curve.Params().BitSize) }
+
+func hashFor(bits int) crypto.Hash {
+	switch {
 	case bits <= 256:
 		return crypto.SHA256
 	case bits <= 384:
@@ -139,6 +152,8 @@ func (s Scheme) Verify(public crypto.PublicKey, message, signature []byte) error
 		ok = ecdsa.VerifyASN1(key, hashed, signature)
 	case ed25519.PublicKey:
 		ok = len(key) == ed25519.PublicKeySize && ed25519.Verify(key, message, signature)
+	case *pubkey.Other:
+		ok = key.Curve.Verify(key.Key, hashed, signature)
 	case *ecdh.PublicKey:
 		return errors.New("a key of this kind cannot sign")
 	}

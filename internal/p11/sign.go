@@ -10,6 +10,7 @@ import (
 	"math/big"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/miekg/pkcs11"
 )
 
@@ -56,6 +57,10 @@ func (k *Key) signDigest(ctx context.Context, s Scheme, hashed []byte, saltLengt
 		if size := (key.Curve.Params().BitSize + 7) / 8; len(data) > size {
 			data = data[:size]
 		}
+	case *pubkey.Other:
+		if size := key.Curve.Size(); size > 0 && len(data) > size {
+			data = data[:size]
+		}
 	}
 	return k.signInput(ctx, s, data, saltLength)
 }
@@ -73,8 +78,13 @@ func (k *Key) signInput(ctx context.Context, s Scheme, data []byte, saltLength f
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := k.public.(*ecdsa.PublicKey); ok {
+	switch key := k.public.(type) {
+	case *ecdsa.PublicKey:
 		return marshalECDSA(signature)
+	case *pubkey.Other:
+		if key.IsEC() {
+			return marshalECDSA(signature)
+		}
 	}
 	return signature, nil
 }
@@ -86,6 +96,9 @@ func signatureSize(public crypto.PublicKey) int {
 		return key.Size()
 	case *ecdsa.PublicKey:
 		return 2 * ((key.Curve.Params().N.BitLen() + 7) / 8)
+	case *pubkey.Other:
+		const ofEd448 = 114
+		return max(ofEd448, 2*key.Curve.Size())
 	}
 	return ed25519.SignatureSize
 }

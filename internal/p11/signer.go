@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/miekg/pkcs11"
 )
 
@@ -88,6 +89,12 @@ func (k *Key) choose(ctx context.Context, opts crypto.SignerOpts, haveMessage bo
 			return Scheme{}, k.cannot(ctx, hash, pss)
 		}
 		raw.Mechanism, raw.input = ckmEDDSA, wholeMessage
+	case *pubkey.Other:
+		schemes := schemesFor(k.public)
+		if len(schemes) == 0 || (schemes[0].input == wholeMessage) != (hash == 0) {
+			return Scheme{}, k.cannot(hash, pss)
+		}
+		raw.Mechanism, raw.input = schemes[0].Mechanism, schemes[0].input
 	default:
 		return Scheme{}, k.cannot(ctx, hash, pss)
 	}

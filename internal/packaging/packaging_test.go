@@ -149,8 +149,8 @@ func TestDamagedBlocksAreCounted(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for data, want := range map[string]string{
-		"\xFE\xED\xFE\xED\x00\x00\x00\x02":           "a Java keystore (JKS)",
-		"\xCE\xCE\xCE\xCE\x00\x00\x00\x02":           "a Java keystore (JCEKS)",
+		"\xFE\xED\xFE\xED\x00\x00\x00\x02":            "a Java keystore (JKS)",
+		"\xCE\xCE\xCE\xCE\x00\x00\x00\x02":            "a Java keystore (JCEKS)",
 		"PuTTY-User-Key-File-3: ssh-ed25519\r\n":      "a key of PuTTY",
 		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me@example": "an SSH public key",
 		"\x1F\x8B\x08\x00":                            "data compressed with gzip",

@@ -272,14 +272,14 @@ func TestOpenRefuses(t *testing.T) {
 		code problem.Code
 		says string
 	}{
-		"a wrong password":      {whole, typed("guess"), problem.Mismatch, "does not open"},
-		"nobody to ask":         {whole, nobody, problem.Usage, "nobody there"},
-		"no MAC, wrong":         {b.export(t, "-inkey", "key.pem", "-nomac"), typed("guess"), problem.Mismatch, "does not open"},
-		"too many iterations":   {b.export(t, "-inkey", "key.pem", "-iter", "2000001"), typed("secret"), problem.NotSupported, "too much work"},
-		"a cipher of nobody's":  {b.export(t, "-inkey", "key.pem", "-keypbe", "CAMELLIA-256-CBC"), typed("secret"), problem.NotSupported, "not supported"},
-		"the first half":        {whole[:len(whole)/2], typed("secret"), problem.Mismatch, "could not be read"},
-		"BER without an end":    {append([]byte{0x30, 0x80}, whole[4:]...), typed("secret"), problem.Mismatch, "could not be read"},
-		"nested deep":           {slices.Concat([]byte{0x30, 0x80, 2, 1, 3}, bytes.Repeat([]byte{0x30, 0x80}, 1<<19)), typed("secret"), problem.Mismatch, "could not be read"},
+		"a wrong password":     {whole, typed("guess"), problem.Mismatch, "does not open"},
+		"nobody to ask":        {whole, nobody, problem.Usage, "nobody there"},
+		"no MAC, wrong":        {b.export(t, "-inkey", "key.pem", "-nomac"), typed("guess"), problem.Mismatch, "does not open"},
+		"too many iterations":  {b.export(t, "-inkey", "key.pem", "-iter", "2000001"), typed("secret"), problem.NotSupported, "too much work"},
+		"a cipher of nobody's": {b.export(t, "-inkey", "key.pem", "-keypbe", "CAMELLIA-256-CBC"), typed("secret"), problem.NotSupported, "not supported"},
+		"the first half":       {whole[:len(whole)/2], typed("secret"), problem.Mismatch, "could not be read"},
+		"BER without an end":   {append([]byte{0x30, 0x80}, whole[4:]...), typed("secret"), problem.Mismatch, "could not be read"},
+		"nested deep":          {slices.Concat([]byte{0x30, 0x80, 2, 1, 3}, bytes.Repeat([]byte{0x30, 0x80}, 1<<19)), typed("secret"), problem.Mismatch, "could not be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := pkcs12.Open(t.Context(), test.file, test.ask)

@@ -223,7 +223,7 @@ func publicOfCertificate(raw []byte) crypto.PublicKey {
 		return nil
 	}
 	switch certificate.PublicKey.(type) {
-	case *rsa.PublicKey, *ecdsa.PublicKey:
+	case *rsa.PublicKey, *ecdsa.PublicKey, *pubkey.Other:
 		return certificate.PublicKey
 	}
 	return nil

@@ -132,12 +132,13 @@ func (r *run) roots() (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	for _, c := range r.o.ServerCAs {
-		if c.Standard() == nil {
+		standard := c.Standard()
+		if standard == nil {
 			return nil, problem.New(problem.NotSupported, "the CA certificate cannot verify a TLS server here").
 				Because("%s is unusual: %s.", c.Subject, strings.Join(c.Odd, ", ")).
 				Advise(advice.Run("openssl", "s_client", "-connect", r.o.TLSConnect, "-CAfile", "FILE"))
 		}
-		pool.AddCert(c.Standard())
+		pool.AddCert(standard)
 	}
 	return pool, nil
 }

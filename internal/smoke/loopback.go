@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -35,6 +36,9 @@ func (r *run) checkLoopback(ctx context.Context) {
 			if err := r.whyNot(ctx, version); err != nil {
 				return "", err
 			}
+			if err := r.mayAuthenticate(); err != nil {
+				return "", err
+			}
 			return r.loopback(ctx, version)
 		})
 	}
@@ -50,6 +54,17 @@ func (r *run) checkLoopback(ctx context.Context) {
 		_ = impossible.Advise(r.importCertificate())
 	}
 	r.keep(impossible)
+}
+
+// mayAuthenticate checks the key usage, which Go's TLS does not: other programs refuse a
+// client whose certificate is not for signatures (RFC 8446, 4.4.2.4).
+func (r *run) mayAuthenticate() error {
+	if r.certificate.KeyUsage == 0 || r.certificate.KeyUsage&cert.DigitalSignature != 0 {
+		return nil
+	}
+	return problem.New(problem.Mismatch, "the certificate is not for TLS clients").
+		Because("Its keyUsage does not have digitalSignature, so many servers refuse it.").
+		Advise(advice.Do(advice.CreateRequest, advice.Set(advice.Key, r.o.Key), advice.Set(advice.KeyUsage, "digitalSignature"), advice.Fill(advice.Subject)))
 }
 
 func (r *run) loopback(ctx context.Context, version uint16) (string, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // made is a signature that verified.
@@ -60,6 +61,11 @@ func (r *run) noSignatures(ctx context.Context) error {
 	if r.key.CanAgree(ctx) || r.key.CanDecrypt(ctx, false) || r.key.CanDecrypt(ctx, true) {
 		return skip("the module, the token and the key have no signature mechanism in common")
 	}
+	if other, ok := r.key.Public().(*pubkey.Other); ok && !other.Curve.Verifies() {
+		return problem.New(problem.NotSupported, "signatures on %s cannot be checked here", other.Name()).
+			Because("No signature was made, because nothing would prove that it is correct.").
+			Advise(r.listTokens())
+	}
 	return problem.New(problem.NotSupported, "the module, the token and the key have no signature mechanism in common").
 		Because("The module does not support keys of this kind, or not on this card. Most modules support p256 keys.").
 		Advise(r.listTokens())
@@ -95,7 +101,11 @@ func shorter(hash crypto.Hash, public crypto.PublicKey) bool {
 // unusual reports whether a digest has another length than the curve of the
 // key. TLS 1.3 knows which one has the same.
 func (r *run) unusual(hash crypto.Hash) bool {
-	if _, curve := r.key.Public().(*ecdsa.PublicKey); !curve {
+	switch public := r.key.Public().(type) {
+	case *ecdsa.PublicKey:
+	case *pubkey.Other:
+		return public.IsEC() && hash.Size() != public.Curve.Size()
+	default:
 		return false
 	}
 	usual := schemesOf(tls.VersionTLS13, r.key.Public())

@@ -119,6 +119,9 @@ func (k *slotKey) Import(ctx context.Context, private crypto.PrivateKey, spec ke
 	algorithm := key.AlgorithmOf(public)
 	err = checkAlgorithm(data, k.slot, algorithm)
 	if err == nil {
+		err = app.Importable(private)
+	}
+	if err == nil {
 		err = k.unlock(ctx, app.PW3)
 	}
 	if err != nil {

@@ -54,15 +54,56 @@ func (k *place) PutCertificate(ctx context.Context, leaf []byte, chain [][]byte)
 	return k.explain(err, "")
 }
 
-// putIssuer writes the certificate of a CA, unless it is on the card, under the
-// SHA-1 of its public key.
-func (k *place) putIssuer(ctx context.Context, der []byte, p app.PIN, pin *secret.Bytes) error {
+// Complete writes those of the issuers that are not on the card yet, and leaves the
+// certificate of the key alone.
+func (k *place) Complete(ctx context.Context, _ []byte, chain [][]byte) (added int, err error) {
+	var missing [][]byte
+	for _, der := range chain {
+		id, _, err := issuerID(der)
+		if err != nil {
+			return 0, err
+		}
+		there, err := k.card.app.Certificate(ctx, id)
+		if err != nil {
+			return 0, k.explain(err, "")
+		}
+		if !bytes.Equal(there, der) {
+			missing = append(missing, der)
+		}
+	}
+	if len(missing) == 0 {
+		return 0, nil
+	}
+	err = k.with(ctx, key.ToStore, func(p app.PIN, pin *secret.Bytes) error {
+		for _, der := range missing {
+			if err := k.putIssuer(ctx, der, p, pin); err != nil {
+				return err
+			}
+			added++
+		}
+		return nil
+	})
+	return added, k.explain(err, "")
+}
+
+// issuerID is the ID under which the certificate of a CA is stored: the SHA-1 of its
+// public key.
+func issuerID(der []byte) ([]byte, *cert.Certificate, error) {
 	issuer, err := cert.Parse(der)
+	if err != nil {
+		return nil, nil, err
+	}
+	id := sha1.Sum(issuer.RawSubjectPublicKeyInfo)
+	return id[:], issuer, nil
+}
+
+// putIssuer writes the certificate of a CA, unless it is on the card.
+func (k *place) putIssuer(ctx context.Context, der []byte, p app.PIN, pin *secret.Bytes) error {
+	id, issuer, err := issuerID(der)
 	if err != nil {
 		return err
 	}
-	id := sha1.Sum(issuer.RawSubjectPublicKeyInfo)
-	there, err := k.card.app.Certificate(ctx, id[:])
+	there, err := k.card.app.Certificate(ctx, id)
 	if err != nil || bytes.Equal(there, der) {
 		return err
 	}
@@ -71,7 +112,7 @@ func (k *place) putIssuer(ctx context.Context, der []byte, p app.PIN, pin *secre
 		label = "CA"
 	}
 	return k.card.app.StoreCertificate(ctx, app.NewCertificate{
-		ID: id[:], Label: label, DER: der, Authority: true, Replace: there != nil, PIN: p, Now: k.card.access.Now(),
+		ID: id, Label: label, DER: der, Authority: true, Replace: there != nil, PIN: p, Now: k.card.access.Now(),
 	}, pin)
 }
 
