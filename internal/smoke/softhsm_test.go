@@ -189,6 +189,10 @@ func TestFailures(t *testing.T) {
 	token.WriteCertificate(t, ca.Issue(t, server.Public, func(c *x509.Certificate) {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	}).Raw, 4, "server")
+	token.Generate(t, "EC:prime256v1", 7, "encipherment")
+	encipherment := options(t, token, "%07")
+	encipherment.Public = public(t, encipherment)
+	token.WriteCertificate(t, ca.Issue(t, encipherment.Public, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }).Raw, 7, "encipherment")
 	token.Generate(t, "EC:prime256v1", 5, "lost its public key")
 	token.Tool(t, "--delete-object", "--type", "pubkey", "--id", "05")
 	token.WritePublic(t, good.Public, 5, "of another key")
@@ -218,6 +222,7 @@ func TestFailures(t *testing.T) {
 			o.Certificate = certs.One(t, expired)
 		}, problem.Mismatch, "certificate"},
 		{"expired", func(o *smoke.Options) { *o = other; o.TLS = true }, problem.Mismatch, "tls1.2"},
+		{"not for signatures", func(o *smoke.Options) { *o = encipherment; o.TLS = true }, problem.Mismatch, "tls1.2"},
 		{"not for clients", func(o *smoke.Options) { *o = server; o.TLS = true }, problem.Mismatch, "tls1.2"},
 		{"another key under its ID", func(o *smoke.Options) { o.URI.Path[1].Value, o.Public = "\x05", nil }, problem.Mismatch, "sign CKM_ECDSA"},
 		{"a key that proves nothing", func(o *smoke.Options) { o.URI.Path[1].Value, o.Public = "\x06", nil }, problem.NotSupported, ""},

@@ -122,6 +122,29 @@ func TestReplaceAndDelete(t *testing.T) {
 	}
 }
 
+// TestIssuersThatComeLater has the CA's certificate arrive after that of the key.
+func TestIssuersThatComeLater(t *testing.T) {
+	b := newBench(t)
+	b.mustInit()
+	b.generate("PKCS15.45", key.Spec{})
+	leaf := b.issue("PKCS15.45")
+	authority := stack.ParseCertificate(t, b.desk.Read("ca.pem"))
+	if _, err := b.importCertificate("PKCS15.45", leaf); err != nil {
+		t.Fatal(err)
+	}
+	report, err := b.importCertificate("PKCS15.45", leaf, authority)
+	if err != nil || !report.Unchanged || !report.ChainStored {
+		t.Fatalf("%+v: %v", report, err)
+	}
+	if listing := b.opensc("pkcs15-tool", "--list-certificates"); !strings.Contains(listing, "X.509 Certificate [Snake Oil CA]") {
+		t.Errorf("pkcs15-tool does not show the CA:\n%s", listing)
+	}
+	report, err = b.importCertificate("PKCS15.45", leaf, authority)
+	if err != nil || !report.Unchanged || report.ChainStored {
+		t.Errorf("once more: %+v: %v", report, err)
+	}
+}
+
 func TestChainIsStored(t *testing.T) {
 	b := newBench(t)
 	b.mustInit()
