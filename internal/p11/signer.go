@@ -90,11 +90,10 @@ func (k *Key) choose(ctx context.Context, opts crypto.SignerOpts, haveMessage bo
 		}
 		raw.Mechanism, raw.input = ckmEDDSA, wholeMessage
 	case *pubkey.Other:
-		schemes := schemesFor(k.public)
-		if len(schemes) == 0 || (schemes[0].input == wholeMessage) != (hash == 0) {
-			return Scheme{}, k.cannot(hash, pss)
+		raw.Mechanism = unknownMechanism
+		if schemes := schemesFor(k.public); len(schemes) > 0 && (schemes[0].input == wholeMessage) == (hash == 0) {
+			raw.Mechanism, raw.input = schemes[0].Mechanism, schemes[0].input
 		}
-		raw.Mechanism, raw.input = schemes[0].Mechanism, schemes[0].input
 	default:
 		return Scheme{}, k.cannot(ctx, hash, pss)
 	}
@@ -110,6 +109,9 @@ func (k *Key) choose(ctx context.Context, opts crypto.SignerOpts, haveMessage bo
 	}
 	return Scheme{}, k.cannot(ctx, hash, pss)
 }
+
+// unknownMechanism is one that no token has.
+const unknownMechanism = ^MechanismID(0)
 
 func (k *Key) cannot(ctx context.Context, hash crypto.Hash, pss bool) error {
 	what := "sign"
