@@ -54,12 +54,9 @@ func (f *tokenFlag) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.token, "token", "", "PKCS#11 token: its `label` or its URI")
 }
 
-// desk is that of a command with this flag, which counts more than an application
-// that only a variable names.
+// desk is that of a command with this flag.
 func (f *tokenFlag) desk(env *session) *desk.Desk {
 	d := env.desk()
-	if d.Meant.Token = f.token; f.token != "" && !d.Meant.AppTyped {
-		d.Meant.App = ""
-	}
+	d.Meant.Token = f.token
 	return d
 }

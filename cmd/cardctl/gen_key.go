@@ -101,6 +101,7 @@ func newKeyFlags(flags *pflag.FlagSet, w *keygen.Wish) {
 
 func (r *keyReport) text(s *output.Sheet, done string) {
 	s.Heading(done + r.Ref + " in " + r.Reader)
+	s.Field("requested", r.Requested)
 	s.Field("algorithm", string(r.Algorithm))
 	s.Field("fingerprint", r.Fingerprint)
 	s.Field("keygrip", r.Keygrip)

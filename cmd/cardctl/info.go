@@ -49,6 +49,7 @@ type cardInfo struct {
 	Keys         []inventory.Key    `json:"keys"`
 	Certificates []certstore.Stored `json:"certificates"`
 	PINs         []inventory.PIN    `json:"pins"`
+	Unreadable   []inventory.Unread `json:"unreadable,omitempty"`
 	// Facts are fields of their own in the document.
 	Facts []inventory.Fact `json:"-"`
 }
@@ -76,14 +77,14 @@ func runInfo(ctx context.Context, env *session, o *infoOptions) error {
 	}
 	info := cardInfo{
 		Reader: found.Place, Card: found.Card, Keys: found.Keys,
-		Certificates: []certstore.Stored{}, PINs: found.PINs, Facts: withCount(found.Facts),
+		Certificates: []certstore.Stored{}, PINs: found.PINs, Unreadable: found.Unread, Facts: withCount(found.Facts),
 	}
 	for _, stored := range found.Certificates {
 		described := certstore.Describe(stored.Value, stored.Public)
 		described.KeyUnknown = stored.KeyUnknown
 		info.Certificates = append(info.Certificates, certstore.Stored{Ref: stored.Ref, Certificate: described, SerializedID: stored.SerializedID, Module: stored.Module, Astray: stored.Astray})
 	}
-	return env.result("CardInfo", info, func(s *output.Sheet) { info.text(s, found.Looked, env.Now()) })
+	return env.result("CardInfo", info, func(s *output.Sheet) { info.text(s, env.Now()) })
 }
 
 // withCount adds the number of signatures, which every document has: 0 of a card that
@@ -101,12 +102,13 @@ func (env *session) readOnly() desk.Access {
 	return desk.Access{Now: env.Now, Notify: env.progress.Show}
 }
 
-// text shows what is on the card; looked says that its applications were opened.
-func (i *cardInfo) text(s *output.Sheet, looked bool, now time.Time) {
+// text shows what is on the card.
+func (i *cardInfo) text(s *output.Sheet, now time.Time) {
 	s.Heading(describeCard(&i.Card) + " in " + i.Reader)
 	for _, a := range i.Card.Applications {
 		s.Field(strings.TrimSpace(a.Name+" "+a.Version), strings.TrimSpace(a.AID+" "+a.Serial))
 	}
+	s.Field("read through", i.Card.Through)
 	for _, f := range i.Facts {
 		for _, line := range f.Brief {
 			s.Field(line.Label, line.Value)
@@ -126,12 +128,19 @@ func (i *cardInfo) text(s *output.Sheet, looked bool, now time.Time) {
 	}
 	if len(i.Keys)+len(i.Certificates) == 0 {
 		s.Gap()
-		s.Heading(nothing(looked))
+		s.Heading(i.nothing())
 	}
 	if len(i.PINs) > 0 {
 		s.Gap()
 		s.Heading("PINs")
 		s.Table(pinRows(i.PINs)...)
+	}
+	if len(i.Unreadable) > 0 {
+		s.Gap()
+		s.Heading("Not readable")
+		for _, u := range i.Unreadable {
+			s.Field(u.What, u.Why)
+		}
 	}
 	for _, f := range i.Facts {
 		for _, line := range f.Lines {
@@ -146,11 +155,16 @@ func (i *cardInfo) text(s *output.Sheet, looked bool, now time.Time) {
 }
 
 // nothing is what an empty list means.
-func nothing(looked bool) string {
-	if looked {
-		return "No keys, no certificates"
+func (i *cardInfo) nothing() string {
+	switch {
+	case !i.Card.Read:
+		return "cardctl cannot read keys and certificates on this card"
+	case len(i.Unreadable) > 0:
+		return "No readable keys, no readable certificates"
+	case i.Card.Through != "":
+		return i.Card.Through + " shows no keys, no certificates"
 	}
-	return "cardctl cannot read keys and certificates on this card"
+	return "No keys, no certificates"
 }
 
 func keyText(s *output.Sheet, k *inventory.Key) {

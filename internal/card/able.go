@@ -39,6 +39,9 @@ type InitOptions struct {
 	Label string
 	// FactoryPINs leaves the PINs that the card comes with.
 	FactoryPINs bool
+	// Named are the secrets that the user names for this command: one that is wrong ends
+	// it, where one that only a variable has is for a card that may have it.
+	Named []secret.Name
 }
 
 // Survey is what an initialisation will do and what it takes.

@@ -47,6 +47,12 @@ type Family struct {
 	// probes: serial, version, label. It is nil where there is nothing to add.
 	Describe func(ctx context.Context, line *desk.Line, found *Identity) error
 
+	// Strangers describes a card that no family knows, and whose serial nothing told,
+	// through another program; Open opens it then. An error means that this program
+	// does not know it either, or that nothing can be read any more. It is nil for a
+	// family that knows only its own.
+	Strangers func(ctx context.Context, line *desk.Line, found *Identity) error
+
 	// KnownKeys says whether others may know the keys that the card is managed
 	// with; told is false for a card that has none. It is nil for a kind without
 	// such keys.
@@ -94,8 +100,28 @@ type Identity struct {
 	Label        string        `json:"label,omitempty"`
 	State        string        `json:"state,omitempty"` // "terminated" after an interrupted erasure
 	Applications []Application `json:"applications"`
+	// Through is the program that the keys and certificates are read through, where
+	// cardctl does not read them itself.
+	Through string `json:"readThrough,omitempty"`
+	// Read says that keys and certificates were read: only then an empty list of them
+	// means that there are none.
+	Read bool `json:"-"`
+	// Unread are the names of applications that were not read, and why.
+	Unread []Unread `json:"-"`
 	// Thorough asks for the serial also where that takes more commands.
 	Thorough bool `json:"-"`
+}
+
+// Unread is something on a card that was not read, and why.
+type Unread struct {
+	What string `json:"object"`
+	Why  string `json:"reason"`
+}
+
+// Borrower is a card that is read through another program.
+type Borrower interface {
+	// Through is the name of the program; empty where none is needed.
+	Through() string
 }
 
 // Application is one application on a card. AID is upper-case hex.

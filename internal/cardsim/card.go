@@ -400,6 +400,8 @@ func (c *Card) selectFile(cmd iso7816.Command) ([]byte, iso7816.Status) {
 		return files.selectFile(cmd)
 	}
 	switch {
+	case c.profile.selectsAny && cmd.P1 == 0x04:
+		return nil, iso7816.StatusOK
 	case cmd.P1 == 0x00: // a card without MF
 	case cmd.P1 != 0x04 || cmd.P2&0xF0 != 0:
 		return nil, iso7816.StatusWrongP1P2

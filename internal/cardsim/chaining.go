@@ -142,6 +142,9 @@ func (c *Card) respond(cmd iso7816.Command, data []byte, status iso7816.Status) 
 		c.link.held, c.link.heldFor, c.link.heldDone = data, heading(cmd), status
 		return encode(nil, 0x6C00|iso7816.Status(len(data)&0xFF))
 	}
+	if c.profile.moreForNothing && cmd.Ne == 0 && len(data) == 0 && status == iso7816.StatusOK {
+		return encode(nil, moreData(0)) // nothing is held: GET RESPONSE is refused
+	}
 	if cmd.Ne == 0 && c.impliesLe() {
 		cmd.Ne = iso7816.MaxShortNe
 	}

@@ -96,13 +96,16 @@ func (a *isoApplet) selected(byte) ([]byte, iso7816.Status) {
 
 // version is the API version, major and minor, and the features.
 func (a *isoApplet) version() []byte {
-	const extendedLength, random, ecc = 0x01, 0x02, 0x04
+	const extendedLength, random, ecc, pss, rsa4096 = 0x01, 0x02, 0x04, 0x08, 0x20
 	features := byte(random)
 	if a.profile.announcesExtendedLength {
 		features |= extendedLength
 	}
 	if a.profile.ec {
 		features |= ecc
+	}
+	if a.profile.rsa4096 {
+		features |= pss | rsa4096
 	}
 	if a.profile.isoApplet1 {
 		return []byte{0x01, 0x00, features}

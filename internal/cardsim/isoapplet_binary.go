@@ -80,7 +80,9 @@ func (a *isoApplet) readBinary(c iso7816.Command) ([]byte, iso7816.Status) {
 	case offset >= len(f.Data):
 		return nil, iso7816.StatusWrongOffset
 	}
-	a.enter(f)
+	if c.P1&0x80 == 0 || !a.profile.shortApart {
+		a.enter(f)
+	}
 	return bytes.Clone(f.Data[offset:min(offset+c.Ne, len(f.Data))]), iso7816.StatusOK
 }
 
@@ -98,7 +100,9 @@ func (a *isoApplet) updateBinary(c iso7816.Command) iso7816.Status {
 	case offset+len(c.Data) > len(f.Data):
 		return iso7816.StatusWrongOffset
 	}
-	a.enter(f)
+	if c.P1&0x80 == 0 || !a.profile.shortApart {
+		a.enter(f)
+	}
 	copy(f.Data[offset:], c.Data)
 	return a.save()
 }

@@ -26,11 +26,15 @@ func (a *isoApplet) generateKeyPair(c iso7816.Command) ([]byte, iso7816.Status) 
 	}
 	p := uint16(c.P1)<<8 | uint16(c.P2)
 	switch a.security.algorithm {
-	case algorithmGenerateRSA:
+	case algorithmGenerateRSA, algorithmGenerateRSA4096:
+		modulus := isoAppletModulus
+		if a.security.algorithm == algorithmGenerateRSA4096 {
+			modulus *= 2
+		}
 		if p != 0x4200 {
 			return nil, iso7816.StatusWrongP1P2
 		}
-		key, err := rsa.GenerateKey(rand.Reader, isoAppletModulus)
+		key, err := rsa.GenerateKey(rand.Reader, modulus)
 		if err != nil {
 			return nil, iso7816.StatusMemoryFailure
 		}

@@ -20,6 +20,8 @@ const (
 	algorithmECDSASHA1   = 0x21 // ECDSA; the applet hashes with SHA-1
 	algorithmGenerateEC  = 0xEC
 	algorithmGenerateRSA = 0xF3 // 2048 bits
+
+	algorithmGenerateRSA4096 = 0xF5
 )
 
 // manageSecurityEnvironment is MANAGE SECURITY ENVIRONMENT, ISO/IEC 7816-4,
@@ -55,7 +57,7 @@ func (a *isoApplet) suits(env securityEnvironment, use byte) iso7816.Status {
 	_, isEC := private.(*ecdsa.PrivateKey)
 	fits := false
 	switch {
-	case use == making && (env.algorithm == algorithmGenerateRSA || env.algorithm == algorithmGenerateEC && a.profile.ec):
+	case use == making && (env.algorithm == algorithmGenerateRSA || env.algorithm == algorithmGenerateRSA4096 && a.profile.rsa4096 || env.algorithm == algorithmGenerateEC && a.profile.ec):
 		return iso7816.StatusOK
 	case (use == signature || use == confidentiality) && env.algorithm == algorithmRSAPKCS1:
 		fits = isRSA

@@ -1,6 +1,7 @@
 package cardsim
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -88,7 +89,7 @@ func (a *muscle) selected(byte) ([]byte, iso7816.Status) { return nil, iso7816.S
 func (a *muscle) impliesLe() bool { return true }
 
 func (a *muscle) factory() error {
-	pin, err := newReferenceData(a.random, []byte(muscleDefaultPIN))
+	pin, err := newReferenceData(a.random, []byte(cmp.Or(a.profile.muscleFactoryPIN, muscleDefaultPIN)))
 	a.state = muscleState{Default: pin}
 	return err
 }

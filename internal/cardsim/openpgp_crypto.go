@@ -93,7 +93,7 @@ func (a *openpgp) sign(s slot, data []byte) ([]byte, iso7816.Status) {
 	}
 	switch k := private.(type) {
 	case *rsa.PrivateKey:
-		if len(data) > k.Size()*40/100 {
+		if len(data) > k.Size()*40/100 || a.profile.noOldDigests && isOldDigest(data) {
 			return nil, iso7816.StatusWrongData
 		}
 		signature, err := rsa.SignPKCS1v15(nil, k, crypto.Hash(0), data)
@@ -105,7 +105,12 @@ func (a *openpgp) sign(s slot, data []byte) ([]byte, iso7816.Status) {
 		if a.profile.strictLengths && len(data) != min(k.Params().BitSize, 512)/8 {
 			return nil, iso7816.StatusConditionsNotSatisfied
 		}
-		return signECDSA(k, data)
+		signature, status := signECDSA(k, data)
+		if a.profile.zeroBefore && status == iso7816.StatusOK {
+			half := len(signature) / 2
+			signature = concat([]byte{0}, signature[:half], []byte{0}, signature[half:])
+		}
+		return signature, status
 	case ed25519.PrivateKey:
 		const strictLimit = 1024
 		if a.profile.strictLengths && len(data) > strictLimit {
@@ -114,6 +119,12 @@ func (a *openpgp) sign(s slot, data []byte) ([]byte, iso7816.Status) {
 		return ed25519.Sign(k, data), iso7816.StatusOK
 	}
 	return nil, iso7816.StatusConditionsNotSatisfied // an X25519 key does not sign
+}
+
+// isOldDigest knows a DigestInfo of SHA-1 or SHA-224 by its length (RFC 8017, 9.2).
+func isOldDigest(data []byte) bool {
+	const infoSHA1, infoSHA224 = 15 + 20, 19 + 28
+	return len(data) == infoSHA1 || len(data) == infoSHA224
 }
 
 func signECDSA(k *ecdsa.PrivateKey, hash []byte) ([]byte, iso7816.Status) {

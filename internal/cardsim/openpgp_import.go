@@ -39,6 +39,13 @@ func (a *openpgp) putDataOdd(c iso7816.Command) iso7816.Status {
 	if err != nil {
 		return iso7816.StatusWrongData
 	}
+	if a.profile.noRoomForImport {
+		a.removeKey(header.slot)
+		if status := a.save(); status != iso7816.StatusOK {
+			return status
+		}
+		return iso7816.StatusMemoryFailure
+	}
 	return a.storeKey(header.slot, private, keyImported)
 }
 

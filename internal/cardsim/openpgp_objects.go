@@ -76,6 +76,9 @@ func (a *openpgp) template(tag iso7816.Tag) []iso7816.Tag {
 			tagCapabilities, tagAttributes, tagAttributes + 1, tagAttributes + 2, tagPasswordStatus,
 			tagFingerprints, tagCAFingerprints, tagTimes,
 		}
+		if a.profile.odd {
+			list = append([]iso7816.Tag{tagCapabilities, tagAttributes, tagAttributes + 2, tagAttributes + 1}, list[4:]...)
+		}
 		if a.profile.modern() {
 			list = append(list, tagKeyInformation, tagUIF, tagUIF+1, tagUIF+2, tagUIF+3)
 		}
@@ -90,6 +93,9 @@ func (a *openpgp) getData(c iso7816.Command) ([]byte, iso7816.Status) {
 		return nil, iso7816.StatusWrongLength
 	}
 	tag := a.addressed(c)
+	if status, refused := a.profile.refuses[tag]; refused {
+		return nil, status
+	}
 	value, status := a.read(tag)
 	if status != iso7816.StatusOK {
 		return nil, status
@@ -207,6 +213,9 @@ func (a *openpgp) readModern(tag iso7816.Tag) ([]byte, bool) {
 		var value []byte
 		for i, k := range a.state.Keys {
 			value = append(value, byte(i+1), byte(k.Origin))
+		}
+		if a.profile.odd {
+			value = append([]byte{0x81, 0x02}, append(value, 0x04)...) // a key of its own, and half an entry
 		}
 		return value, true
 	case tagKDF:

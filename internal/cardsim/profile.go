@@ -18,6 +18,8 @@ type profile struct {
 
 	// Transport: what the card does, and what its historical bytes say.
 	t0                      bool // T=0: an answer to a command with data comes by GET RESPONSE
+	moreForNothing          bool // T=0: 6100 after every command that asks for no data
+	selectsAny              bool // 9000 to SELECT of any name
 	chaining                bool
 	extendedLength          bool
 	announcesExtendedLength bool
@@ -35,6 +37,8 @@ type profile struct {
 	outerTag          bool // GET DATA of a template answers with its tag
 	truncated         bool // GET DATA of a template is cut
 	garbled           bool // GET DATA of a template is no BER-TLV
+	refuses           map[iso7816.Tag]iso7816.Status
+	odd               bool // objects have parts that are missing, or that nobody knows
 
 	// Passwords.
 	wrongPIN  countedStatus
@@ -46,6 +50,9 @@ type profile struct {
 	ecGeneration     bool
 	strictAttributes bool // one exponent length, one import format
 	strictLengths    bool // of what is signed
+	zeroBefore       bool // ECDSA: r and s have a zero in front
+	noOldDigests     bool // RSA: a DigestInfo of SHA-1 or SHA-224 is refused
+	noRoomForImport  bool // 6581 when the key before it is gone
 	emptySlot        iso7816.Status
 
 	terminate        bool
@@ -55,7 +62,11 @@ type profile struct {
 	isoApplet1 bool // API version 1.0 of IsoApplet, not 0.6
 	noImport   bool // an IsoApplet that is built without key import
 
-	piv pivFeatures
+	piv        pivFeatures
+	rsa4096    bool // an IsoApplet that announces RSA 4096 and PSS
+	shortApart bool // READ BINARY by short identifier does not make the file current
+
+	muscleFactoryPIN string // of a MUSCLE applet; empty for the usual one
 }
 
 // countedStatus is the answer to a wrong password.
@@ -227,6 +238,46 @@ func profiles() []profile {
 		}),
 		quirk("button-not-pressed", "nobody presses the button where a user interaction flag asks for it", func(p *profile) {
 			p.nobodyAtCard = true
+		}),
+		quirk("t0-6100", "uses T=0, and answers 6100 to every command that asks for no data", func(p *profile) {
+			p.t0, p.moreForNothing = true, true
+			p.extendedLength, p.announcesExtendedLength = false, false
+		}),
+		quirk("select-any", "answers 9000 without data to SELECT of any name", func(p *profile) {
+			p.selectsAny = true
+		}),
+		quirk("objects-refused", "refuses single data objects: 6E00, 6982 or 6985", func(p *profile) {
+			p.refuses = map[iso7816.Tag]iso7816.Status{
+				tagCardholder: iso7816.StatusCLANotSupported, tagLogin: iso7816.StatusSecurityNotSatisfied,
+				tagURL: iso7816.StatusConditionsNotSatisfied, tagSecuritySupport: iso7816.StatusCLANotSupported,
+				tagAlgorithms: iso7816.StatusConditionsNotSatisfied,
+			}
+		}),
+		quirk("kdf-unreadable", "refuses to show whether its PINs are in key derived format: 6982", func(p *profile) {
+			p.kdf = true
+			p.refuses = map[iso7816.Tag]iso7816.Status{tagKDF: iso7816.StatusSecurityNotSatisfied}
+		}),
+		quirk("odd-objects", "key information and algorithm attributes have parts that are missing or unknown", func(p *profile) {
+			p.odd = true
+		}),
+		quirk("ecdsa-33", "ECDSA signatures have a zero in front of both halves", func(p *profile) {
+			p.zeroBefore = true
+		}),
+		quirk("no-sha1", "refuses RSA signatures over SHA-1 and SHA-224 with 6A80", func(p *profile) {
+			p.noOldDigests = true
+		}),
+		quirk("no-room-for-import", "answers 6581 to a key import, after the previous key is gone", func(p *profile) {
+			p.noRoomForImport = true
+		}),
+		quirk("isoapplet-rsa4096", "IsoApplet that reports support for RSA 4096 and PSS", func(p *profile) {
+			p.rsa4096 = true
+		}),
+		quirk("isoapplet-short-ids", "IsoApplet on which a short file identifier does not select the file", func(p *profile) {
+			p.shortApart = true
+			p.extendedLength, p.announcesExtendedLength = false, false
+		}),
+		quirk("muscle-factory-pin", "MUSCLE applet with the factory PIN Muscle99", func(p *profile) {
+			p.muscleFactoryPIN = "Muscle99"
 		}),
 		quirk("isoapplet-1.0", "IsoApplet (PKCS#15) with API version 1.0, on which not every OpenSC can generate keys", func(p *profile) {
 			p.isoApplet1 = true

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/p11"
 )
@@ -43,6 +44,15 @@ func (d *Desk) TokenURI() (p11.URI, error) {
 // MeansToken reports whether a token is meant although no application is
 // named: whoever types a module, and no reader, means what the module shows.
 func (s *Selection) MeansToken() bool { return s.Token != "" || s.ModuleTyped && !s.ReaderTyped }
+
+// Application is --app in lower case. A token counts more than an application that
+// only a variable names.
+func (s *Selection) Application() string {
+	if s.Token != "" && !s.AppTyped {
+		return ""
+	}
+	return strings.ToLower(s.App)
+}
 
 // Tokens are the URIs of the tokens that the module of Selection shows.
 func (d *Desk) Tokens(ctx context.Context) ([]string, error) {

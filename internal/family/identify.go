@@ -17,7 +17,27 @@ func Identify(ctx context.Context, line *desk.Line) (card.Identity, error) {
 	if err != nil {
 		return found, err
 	}
-	return found, describe(ctx, line, families, &found)
+	if err := describe(ctx, line, families, &found); err != nil {
+		return found, err
+	}
+	return found, strangers(ctx, line, families, &found)
+}
+
+// strangers has another program describe a card whose keys no family can use and
+// that told no serial. That the program does not know it either is no error.
+func strangers(ctx context.Context, line *desk.Line, families []card.Family, found *card.Identity) error {
+	if found.Serial != "" || found.State != "" || line.Reader() == "" || slices.ContainsFunc(families, HasKeys) {
+		return nil
+	}
+	for _, f := range All() {
+		if f.Strangers == nil {
+			continue
+		}
+		if err := f.Strangers(ctx, line, found); err != nil && key.Unreachable(ctx, err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // describe adds what the first of the families tells that knows a serial.
@@ -58,7 +78,13 @@ func serials(ctx context.Context, line *desk.Line, families []card.Family, found
 			all = append(all, one.Serial)
 		}
 	}
-	return all, nil
+	if len(all) > 0 {
+		return all, nil
+	}
+	if err := strangers(ctx, line, families, &found); err != nil || found.Serial == "" {
+		return nil, err
+	}
+	return []string{found.Serial}, nil
 }
 
 // everything has every application looked for.

@@ -33,7 +33,7 @@ func Name(reference, id, label string) (ref key.Reference, rest string, err erro
 // fits refuses a key of another application than the one that was typed; what only
 // a variable names gives way to the key.
 func fits(ref key.Reference, f card.Family, meant *desk.Selection) error {
-	if app := strings.ToLower(meant.App); meant.AppTyped && !slices.Contains(f.Apps, app) {
+	if app := meant.Application(); meant.AppTyped && !slices.Contains(f.Apps, app) {
 		return problem.New(problem.Usage, "%s is not a key of the application %s", ref, app).
 			Because("The reference alone names the application.").Advise(advice.Repeat().Without(advice.App))
 	}

@@ -3,7 +3,6 @@ package family
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
@@ -86,7 +85,7 @@ func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access,
 func WithCard(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work func(context.Context, At, card.Card) error) error {
 	return withMeant(ctx, d, w, a, func(ctx context.Context, here At, c card.Card) (err error) {
 		if c == nil {
-			if c, err = w.open(ctx, here, strings.ToLower(d.Meant.App)); err != nil {
+			if c, err = w.open(ctx, here, d.Meant.Application()); err != nil {
 				return err
 			}
 		}
@@ -108,7 +107,7 @@ func WithLine(ctx context.Context, d *desk.Desk, a desk.Access, work func(contex
 // withMeant opens the line to what is meant: a card, or a token, which is opened
 // too.
 func withMeant(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work func(context.Context, At, card.Card) error) error {
-	app := strings.ToLower(d.Meant.App)
+	app := d.Meant.Application()
 	if err := w.check(app); err != nil {
 		return err
 	}

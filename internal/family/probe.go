@@ -14,45 +14,53 @@ import (
 // prober looks for applications on one card.
 type prober struct {
 	ch *iso7816.Channel
-	// any says that the card selects any name, nil where that was not asked yet.
-	any *bool
+	// refuses says that what is selected refuses names that are not on the card: a card
+	// may hand a SELECT of them to its current application.
+	refuses bool
 }
 
 // lookFor selects one application; nil where it is not on the card. There are cards
-// that answer every SELECT with 9000: a name in the answer decides, or what the
-// application has of its own, or that the card refuses a name that nobody has.
+// that answer every SELECT with 9000: a name in the answer decides, or that the card
+// refused a name before, or refuses one that nobody has, or what the application has
+// of its own.
 func (p *prober) lookFor(ctx context.Context, probe card.Probe) (*card.Application, error) {
+	before := p.refuses
 	answer, err := p.ch.Select(ctx, probe.AID)
-	if probe.Answer != nil {
-		return probe.Answer(ctx, p.ch, answer, err)
-	}
 	var refused *iso7816.StatusError
+	p.refuses = errors.As(err, &refused) && iso7816.Refused(err)
 	switch {
-	case errors.As(err, &refused):
+	case probe.Answer != nil:
+		return probe.Answer(ctx, p.ch, answer, err)
+	case refused != nil:
 		return nil, nil
 	case err != nil:
 		return nil, err
 	}
 	found := &card.Application{Name: probe.App, AID: fmt.Sprintf("%X", probe.AID)}
-	if names(answer, probe.AID) || isOwn(answer) {
+	if before || names(answer, probe.AID) || isOwn(answer) {
 		return found, nil
 	}
-	doubtful, err := p.selectsAny(ctx)
-	switch {
-	case err != nil:
-		return nil, err
-	case !doubtful:
-		return found, nil
-	case probe.Confirm == nil:
-		return nil, nil
-	}
-	if _, err := p.ch.Select(ctx, probe.AID); err != nil {
-		return nil, err
-	}
-	if confirmed, err := probe.Confirm(ctx, p.ch); !confirmed {
+	there, err := p.confirm(ctx, probe)
+	if !there {
 		return nil, err
 	}
 	return found, nil
+}
+
+// confirm has the card select a name that no application has. If it does, what is asked
+// for is what only the application has.
+func (p *prober) confirm(ctx context.Context, probe card.Probe) (bool, error) {
+	_, err := p.ch.Select(ctx, nobody())
+	if p.refuses = iso7816.StatusOf(err) != 0; p.refuses {
+		return true, nil
+	}
+	if err != nil || probe.Confirm == nil {
+		return false, err
+	}
+	if _, err := p.ch.Select(ctx, probe.AID); err != nil {
+		return false, err
+	}
+	return probe.Confirm(ctx, p.ch)
 }
 
 // names reports whether file control information (ISO/IEC 7816-4, 7.4) has a DF
@@ -70,21 +78,6 @@ func names(answer, aid []byte) bool {
 // is no file control information.
 func isOwn(answer []byte) bool {
 	return len(answer) > 0 && !slices.Contains([]byte{0x61, 0x62, 0x64, 0x6F}, answer[0])
-}
-
-// selectsAny has the card select a proprietary name that no application has, once.
-func (p *prober) selectsAny(ctx context.Context) (bool, error) {
-	if p.any != nil {
-		return *p.any, nil
-	}
-	_, err := p.ch.Select(ctx, nobody())
-	var refused *iso7816.StatusError
-	if err != nil && !errors.As(err, &refused) {
-		return false, err
-	}
-	accepted := err == nil
-	p.any = &accepted
-	return accepted, nil
 }
 
 // nobody is an AID of the proprietary category, "F", that no application has

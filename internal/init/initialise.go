@@ -61,7 +61,7 @@ func Initialise(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (re
 
 // initialise asks the question, then for the secrets, and then does the deed.
 func initialise(ctx context.Context, here family.At, able card.Initialiser, o Options) (card.InitReport, error) {
-	survey, err := able.Survey(ctx, card.InitOptions{Label: o.Label, FactoryPINs: o.FactoryPINs})
+	survey, err := able.Survey(ctx, card.InitOptions{Label: o.Label, FactoryPINs: o.FactoryPINs, Named: o.Given})
 	if err != nil {
 		return card.InitReport{}, err
 	}

@@ -14,12 +14,14 @@ import (
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pin"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
-// Card, Application and Fact are what a card tells of itself.
+// Card, Application, Unread and Fact are what a card tells of itself.
 type (
 	Card        = card.Identity
+	Unread      = card.Unread
 	Application = card.Application
 	Fact        = card.Fact
 )
@@ -33,9 +35,8 @@ type Info struct {
 	PINs         []PIN
 	// Facts are what else its applications tell.
 	Facts []card.Fact
-	// Looked says that an application was opened: only then an empty list means
-	// that there is nothing.
-	Looked bool
+	// Unread is what could not be read.
+	Unread []card.Unread
 }
 
 // Key is a key on the card.
@@ -92,24 +93,29 @@ func Inspect(ctx context.Context, d *desk.Desk, a desk.Access) (Info, error) {
 	info := Info{Keys: []Key{}, Certificates: []Certificate{}, PINs: []PIN{}}
 	var err error
 	info.Card, info.Place, err = family.Visit(ctx, d, family.Wanted{Takes: Apps(), Reads: true}, a, info.visit)
+	info.Unread = append(info.Unread, info.Card.Unread...)
 	return info, err
 }
 
+// visit reads all that a card shows. One object that cannot be read is one line, and
+// hides no other.
 func (i *Info) visit(ctx context.Context, c card.Card) error {
-	i.Looked = true
-	pins, err := c.PINs(ctx)
-	if err != nil {
+	pins, noPINs := c.PINs(ctx)
+	if err := i.unread(ctx, "PINs", noPINs); err != nil {
 		return err
 	}
 	for _, p := range pins {
 		shown, err := describePIN(ctx, p)
-		if err != nil {
+		if err := i.unread(ctx, "tries left of the "+p.Name(), err); err != nil {
 			return err
 		}
 		i.PINs = append(i.PINs, shown)
 	}
 	keys, err := c.Keys(ctx)
-	if err != nil {
+	if status, _ := desk.StatusOf(err); noPINs != nil && err != nil && status == "" {
+		return err // it was not refused: what the card says makes no sense
+	}
+	if err := i.unread(ctx, "keys and certificates", err); err != nil {
 		return err
 	}
 	for _, k := range keys {
@@ -119,29 +125,44 @@ func (i *Info) visit(ctx context.Context, c card.Card) error {
 	}
 	facts, err := c.Facts(ctx)
 	i.Facts = append(i.Facts, facts...)
-	return err
+	return i.unread(ctx, "other data", err)
+}
+
+// unread notes what could not be read. It returns the error after which nothing more
+// can be.
+func (i *Info) unread(ctx context.Context, what string, err error) error {
+	if err == nil || key.Unreachable(ctx, err) {
+		return err
+	}
+	i.Unread = append(i.Unread, card.Unread{What: what, Why: problem.Sentence(err.Error())})
+	return nil
 }
 
 func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
 	ref := k.Reference().String()
 	occupant, err := k.Occupant(ctx)
-	if err != nil {
+	if err := i.unread(ctx, "key "+ref, err); err != nil {
 		return err
 	}
 	var public crypto.PublicKey
 	if occupant != nil && !occupant.Unknown {
 		public, err = k.Public(ctx)
-		if err != nil && key.Unreachable(ctx, err) {
+		if problem.Is(err, problem.NotFound) {
+			err = nil // it is not shown
+		}
+		if err := i.unread(ctx, "public key "+ref, err); err != nil {
 			return err
 		}
 		i.Keys = append(i.Keys, describe(ref, occupant, public))
 	}
 	value, err := k.Certificate(ctx)
 	switch {
-	case err != nil && key.Unreachable(ctx, err):
-		return err
-	case err != nil || len(value) == 0:
-		return nil // no such place on this card, or nothing in it
+	case problem.Is(err, problem.NotSupported), problem.Is(err, problem.NotFound):
+		return nil // no such place on this card
+	case err != nil:
+		return i.unread(ctx, "certificate "+ref, err)
+	case len(value) == 0:
+		return nil
 	}
 	stored := Certificate{Ref: ref, Value: value, Public: public}
 	if occupant != nil && (occupant.Unknown || occupant.Certified) {

@@ -172,6 +172,9 @@ type Generated struct {
 	// StaleCertificate is the certificate of the key before, which was deleted; nil where
 	// there was none, or it stays.
 	StaleCertificate []byte
+	// Requested is the reference that was asked for, where the card gave the key
+	// another; empty where it did not.
+	Requested string
 }
 
 // Access is what a key needs from its caller to do its work.

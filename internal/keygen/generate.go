@@ -29,8 +29,10 @@ type Options struct {
 // Report is what is in the slot afterwards.
 type Report struct {
 	// Reader is where the card is.
-	Reader      string        `json:"reader"`
-	Ref         string        `json:"ref"`
+	Reader string `json:"reader"`
+	Ref    string `json:"ref"`
+	// Requested is the reference that was asked for, where the card gave another.
+	Requested   string        `json:"requested,omitempty"`
 	Algorithm   key.Algorithm `json:"algorithm"`
 	Fingerprint string        `json:"fingerprint"` // upper-case hex
 	Keygrip     string        `json:"keygrip"`     // upper-case hex
@@ -140,6 +142,7 @@ func unchanged(k key.Key, occupant *key.Occupant, public crypto.PublicKey) (Repo
 func report(ctx context.Context, k key.Key, made *key.Generated, occupant *key.Occupant) (Report, error) {
 	r, err := describe(k, &made.Occupant, made.Public)
 	r.Keygrip, r.Finished, r.Unreported = made.Keygrip, made.Finished, made.Unreported
+	r.Requested = made.Requested
 	if err != nil || occupant == nil {
 		return r, err
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -22,6 +23,9 @@ type KDF struct {
 // maxKDFCount bounds the bytes a card can make us hash.
 const maxKDFCount = 1 << 28
 
+// notSetUp are status words of cards that announce DO F9, and have none.
+var notSetUp = append([]iso7816.Status{iso7816.StatusINSNotSupported, iso7816.StatusFunctionNotSupported, iso7816.StatusWrongP1P2, iso7816.StatusWrongOffset}, absent...)
+
 // readKDF reads DO F9 where the card says that it has one, once.
 func (c *Card) readKDF(ctx context.Context) (*KDF, error) {
 	if c.kdf != nil {
@@ -36,12 +40,12 @@ func (c *Card) readKDF(ctx context.Context) (*KDF, error) {
 		return c.kdf, nil
 	}
 	raw, err := c.GetData(ctx, 0xF9)
-	if err != nil && iso7816.StatusOf(err) == 0 {
+	if slices.Contains(notSetUp, iso7816.StatusOf(err)) {
+		return c.kdf, nil
+	}
+	if err != nil { // how the card wants its passwords is not known
 		c.kdf = nil
 		return nil, err
-	}
-	if err != nil {
-		return c.kdf, nil // announced and not there: no KDF is set up
 	}
 	kdf, err := ParseKDF(raw)
 	if err != nil {

@@ -24,7 +24,8 @@ import (
 // fake is a module for what no software token does: PINs that block, tokens
 // that are parts of one card, keys that want the PIN every time.
 type fake struct {
-	writer // what the fake of its own cannot do
+	zeros  int // in front of both halves of an ECDSA signature
+	writer     // what the fake of its own cannot do
 
 	mu          sync.Mutex
 	initialized Code // what C_Initialize answers
@@ -368,10 +369,11 @@ func (f *fake) sign(s session, data []byte, size int) ([]byte, error) {
 		if _, err := asn1.Unmarshal(der, &pair); err != nil {
 			return nil, err
 		}
-		raw := make([]byte, size)
-		pair.R.FillBytes(raw[:size/2])
-		pair.S.FillBytes(raw[size/2:])
-		return raw, nil
+		half := (key.Params().BitSize+7)/8 + f.zeros
+		raw := make([]byte, 2*half)
+		pair.R.FillBytes(raw[:half])
+		pair.S.FillBytes(raw[half:])
+		return raw[:min(len(raw), size)], nil // what has no room is cut
 	case *rsa.PrivateKey:
 		if open.mechanism.id == pkcs11.CKM_SHA256_RSA_PKCS {
 			h := crypto.SHA256.New()

@@ -27,6 +27,8 @@ type Scheme struct {
 	PSS bool
 
 	input input
+	// exact refuses a signature of another length than PKCS#11 has.
+	exact bool
 }
 
 // input is what C_Sign is given.
@@ -47,6 +49,9 @@ func (s Scheme) String() string {
 	return s.Mechanism.String() + " with " + s.Hash.String()
 }
 
+// PadsItself reports whether the caller pads the block, not the module.
+func (s Scheme) PadsItself() bool { return s.input == paddedBlock }
+
 // Broken reports whether nobody should accept such a signature any more.
 func (s Scheme) Broken() bool { return s.Hash == crypto.MD5 }
 
@@ -54,28 +59,28 @@ func (s Scheme) Broken() bool { return s.Hash == crypto.MD5 }
 // each mechanism that can be used with several hashes is here with one.
 // CKM_RIPEMD160_RSA_PKCS and the like are not: Go cannot verify them.
 var rsaSchemes = []Scheme{
-	{pkcs11.CKM_RSA_PKCS, crypto.SHA256, false, digestInfo},
-	{pkcs11.CKM_RSA_X_509, crypto.SHA256, false, paddedBlock},
-	{pkcs11.CKM_MD5_RSA_PKCS, crypto.MD5, false, wholeMessage},
-	{pkcs11.CKM_SHA1_RSA_PKCS, crypto.SHA1, false, wholeMessage},
-	{pkcs11.CKM_SHA224_RSA_PKCS, crypto.SHA224, false, wholeMessage},
-	{pkcs11.CKM_SHA256_RSA_PKCS, crypto.SHA256, false, wholeMessage},
-	{pkcs11.CKM_SHA384_RSA_PKCS, crypto.SHA384, false, wholeMessage},
-	{pkcs11.CKM_SHA512_RSA_PKCS, crypto.SHA512, false, wholeMessage},
-	{pkcs11.CKM_RSA_PKCS_PSS, crypto.SHA256, true, digest},
-	{pkcs11.CKM_SHA1_RSA_PKCS_PSS, crypto.SHA1, true, wholeMessage},
-	{pkcs11.CKM_SHA224_RSA_PKCS_PSS, crypto.SHA224, true, wholeMessage},
-	{pkcs11.CKM_SHA256_RSA_PKCS_PSS, crypto.SHA256, true, wholeMessage},
-	{pkcs11.CKM_SHA384_RSA_PKCS_PSS, crypto.SHA384, true, wholeMessage},
-	{pkcs11.CKM_SHA512_RSA_PKCS_PSS, crypto.SHA512, true, wholeMessage},
+	{Mechanism: pkcs11.CKM_RSA_PKCS, Hash: crypto.SHA256, input: digestInfo},
+	{Mechanism: pkcs11.CKM_RSA_X_509, Hash: crypto.SHA256, input: paddedBlock},
+	{Mechanism: pkcs11.CKM_MD5_RSA_PKCS, Hash: crypto.MD5, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_SHA1_RSA_PKCS, Hash: crypto.SHA1, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_SHA224_RSA_PKCS, Hash: crypto.SHA224, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_SHA256_RSA_PKCS, Hash: crypto.SHA256, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_SHA384_RSA_PKCS, Hash: crypto.SHA384, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_SHA512_RSA_PKCS, Hash: crypto.SHA512, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_RSA_PKCS_PSS, Hash: crypto.SHA256, PSS: true, input: digest},
+	{Mechanism: pkcs11.CKM_SHA1_RSA_PKCS_PSS, Hash: crypto.SHA1, PSS: true, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_SHA224_RSA_PKCS_PSS, Hash: crypto.SHA224, PSS: true, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_SHA256_RSA_PKCS_PSS, Hash: crypto.SHA256, PSS: true, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_SHA384_RSA_PKCS_PSS, Hash: crypto.SHA384, PSS: true, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_SHA512_RSA_PKCS_PSS, Hash: crypto.SHA512, PSS: true, input: wholeMessage},
 }
 
 var ecdsaSchemes = []Scheme{
-	{pkcs11.CKM_ECDSA_SHA1, crypto.SHA1, false, wholeMessage},
-	{pkcs11.CKM_ECDSA_SHA224, crypto.SHA224, false, wholeMessage},
-	{pkcs11.CKM_ECDSA_SHA256, crypto.SHA256, false, wholeMessage},
-	{pkcs11.CKM_ECDSA_SHA384, crypto.SHA384, false, wholeMessage},
-	{pkcs11.CKM_ECDSA_SHA512, crypto.SHA512, false, wholeMessage},
+	{Mechanism: pkcs11.CKM_ECDSA_SHA1, Hash: crypto.SHA1, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_ECDSA_SHA224, Hash: crypto.SHA224, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_ECDSA_SHA256, Hash: crypto.SHA256, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_ECDSA_SHA384, Hash: crypto.SHA384, input: wholeMessage},
+	{Mechanism: pkcs11.CKM_ECDSA_SHA512, Hash: crypto.SHA512, input: wholeMessage},
 }
 
 // schemesFor lists what the kind of key can be used with.
@@ -84,18 +89,18 @@ func schemesFor(public crypto.PublicKey) []Scheme {
 	case *rsa.PublicKey:
 		return rsaSchemes
 	case *ecdsa.PublicKey:
-		natural := Scheme{pkcs11.CKM_ECDSA, naturalHash(key), false, digest}
+		natural := Scheme{Mechanism: pkcs11.CKM_ECDSA, Hash: naturalHash(key), input: digest}
 		return append([]Scheme{natural}, ecdsaSchemes...)
 	case ed25519.PublicKey:
-		return []Scheme{{ckmEDDSA, 0, false, wholeMessage}}
+		return []Scheme{{Mechanism: ckmEDDSA, input: wholeMessage}}
 	case *pubkey.Other:
 		switch {
 		case !key.Curve.Verifies(): // nobody would know whether they are right
 		case key.IsEC():
-			natural := Scheme{pkcs11.CKM_ECDSA, hashFor(8 * key.Curve.Size()), false, digest}
+			natural := Scheme{Mechanism: pkcs11.CKM_ECDSA, Hash: hashFor(8 * key.Curve.Size()), input: digest}
 			return append([]Scheme{natural}, ecdsaSchemes...)
 		default:
-			return []Scheme{{ckmEDDSA, 0, false, wholeMessage}}
+			return []Scheme{{Mechanism: ckmEDDSA, input: wholeMessage}}
 		}
 	}
 	return nil

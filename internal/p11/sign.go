@@ -15,8 +15,10 @@ import (
 )
 
 // Sign signs message with exactly this scheme. An ECDSA signature is the
-// ASN.1 sequence that X.509 has, not the pair of PKCS#11.
+// ASN.1 sequence that X.509 has, not the pair of PKCS#11. A signature of another
+// length than PKCS#11 has is a problem.Mismatch: other programs do not take it.
 func (k *Key) Sign(ctx context.Context, s Scheme, message []byte) ([]byte, error) {
+	s.exact = true
 	return k.signMessage(ctx, s, message, s.Hash.Size)
 }
 
@@ -74,9 +76,13 @@ func (k *Key) signInput(ctx context.Context, s Scheme, data []byte, saltLength f
 	session, library := k.session, k.session.module.library
 	signature, err := k.operation(ctx, "C_Sign",
 		func() error { return library.signInit(session.handle, m, k.handle) },
-		func() ([]byte, error) { return library.sign(session.handle, data, signatureSize(k.public)) })
+		func() ([]byte, error) { return library.sign(session.handle, data, signatureSize(k.public)+room) })
 	if err != nil {
 		return nil, err
+	}
+	if size := signatureSize(k.public); s.exact && len(signature) != size {
+		return nil, problem.New(problem.Mismatch, "the signature with %s has %d bytes where PKCS#11 has %d", s, len(signature), size).
+			Because("Programs that use this module, such as browsers, expect the length of PKCS#11.")
 	}
 	switch key := k.public.(type) {
 	case *ecdsa.PublicKey:
@@ -89,6 +95,10 @@ func (k *Key) signInput(ctx context.Context, s Scheme, data []byte, saltLength f
 	return signature, nil
 }
 
+// room is how many bytes more than a signature has a module gets. One that is given no
+// more cuts a longer one, and nobody notices.
+const room = 64
+
 // signatureSize is the length in bytes of a signature as PKCS#11 has it.
 func signatureSize(public crypto.PublicKey) int {
 	switch key := public.(type) {
@@ -97,8 +107,11 @@ func signatureSize(public crypto.PublicKey) int {
 	case *ecdsa.PublicKey:
 		return 2 * ((key.Curve.Params().N.BitLen() + 7) / 8)
 	case *pubkey.Other:
+		if key.IsEC() {
+			return 2 * key.Curve.Size()
+		}
 		const ofEd448 = 114
-		return max(ofEd448, 2*key.Curve.Size())
+		return ofEd448
 	}
 	return ed25519.SignatureSize
 }

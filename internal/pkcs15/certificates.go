@@ -127,7 +127,7 @@ func (a *files) touch(ctx context.Context, now time.Time) error {
 		return nil // OpenSC's profile has no such time
 	}
 	lastUpdate := []byte{0xA5, 0x11, 0x18, 0x0F} // GeneralizedTime, 15 bytes
-	raw, err := a.read(ctx, short(fileTokenInfo), iso7816.MaxShortNe)
+	raw, err := a.readShort(ctx, path(fileApplication, fileTokenInfo), iso7816.MaxShortNe)
 	if iso7816.StatusOf(err) != 0 {
 		return nil
 	}

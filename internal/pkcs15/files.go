@@ -129,7 +129,7 @@ func (a *files) odf(ctx context.Context) ([]directoryFile, error) {
 		return parseODF(raw)
 	}
 	if a.fresh {
-		raw, err := a.read(ctx, short(fileODF), iso7816.MaxShortNe)
+		raw, err := a.readShort(ctx, path(fileApplication, fileODF), iso7816.MaxShortNe)
 		if iso7816.StatusOf(err) == 0 && err != nil {
 			return nil, err
 		}
@@ -148,7 +148,7 @@ func (a *files) odf(ctx context.Context) ([]directoryFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := a.read(ctx, short(fileODF), iso7816.MaxShortNe)
+	raw, err := a.readShort(ctx, path(fileApplication, fileODF), iso7816.MaxShortNe)
 	if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
 		return nil, errNoStructure
 	}
@@ -179,7 +179,7 @@ func (a *files) readPINs(ctx context.Context, d *Directory) error {
 func (a *files) tokenInfo(ctx context.Context, d *Directory) error {
 	d.named = true
 	if a.shortIDs {
-		raw, err := a.read(ctx, short(fileTokenInfo), iso7816.MaxShortNe)
+		raw, err := a.readShort(ctx, path(fileApplication, fileTokenInfo), iso7816.MaxShortNe)
 		if err == nil && parseTokenInfo(raw, d) == nil {
 			return nil
 		}
@@ -200,7 +200,7 @@ func (a *files) tokenInfo(ctx context.Context, d *Directory) error {
 // files are unique, short ones are not.
 func readInto[T any](ctx context.Context, a *files, path []byte, parse func([]byte) ([]T, error), list *[]T) error {
 	if n := len(path); a.shortIDs && n >= 2 && path[n-1]&0x1F != 0 {
-		raw, err := a.read(ctx, 0x8000|int(path[n-1]&0x1F)<<8, iso7816.MaxExtendedNe)
+		raw, err := a.readShort(ctx, path, iso7816.MaxExtendedNe)
 		if err != nil && iso7816.StatusOf(err) == 0 {
 			return err
 		}
@@ -251,7 +251,7 @@ func (a *files) file(ctx context.Context, path []byte) ([]byte, error) {
 	if err := a.selectPath(ctx, path); err != nil {
 		return nil, err
 	}
-	return a.read(ctx, 0, iso7816.MaxExtendedNe)
+	return a.read(ctx, 0, iso7816.MaxExtendedNe, func(context.Context) error { return nil })
 }
 
 // leading selects a directory file by its path and reads it as far as there is
@@ -317,9 +317,21 @@ func (a *files) selectPath(ctx context.Context, path []byte) error {
 	return err
 }
 
+// readShort is READ BINARY by the short EF identifier in the last byte of a path.
+// There are cards on which that does not make the file the current one, so it is
+// selected before reading goes on, with the application DF current as before.
+func (a *files) readShort(ctx context.Context, path []byte, atOnce int) ([]byte, error) {
+	inside := a.inside
+	return a.read(ctx, 0x8000|int(path[len(path)-1]&0x1F)<<8, atOnce, func(ctx context.Context) error {
+		err := a.selectPath(ctx, path)
+		a.inside = inside && err == nil
+		return err
+	})
+}
+
 // read is READ BINARY (ISO/IEC 7816-4, 11.3.3) from where on means: P1 and P2.
-// It goes on until the file ends.
-func (a *files) read(ctx context.Context, where, atOnce int) ([]byte, error) {
+// It goes on until the file ends, after current made it the current one.
+func (a *files) read(ctx context.Context, where, atOnce int, current func(context.Context) error) ([]byte, error) {
 	const limit = 1 << 15 // what an offset in P1 and P2 reaches
 	var content []byte
 	for len(content) < limit {
@@ -345,7 +357,12 @@ func (a *files) read(ctx context.Context, where, atOnce int) ([]byte, error) {
 		if atOnce == iso7816.MaxShortNe && ended(content) {
 			return content, nil
 		}
-		where = len(content) // the file is current now
+		if where&0x8000 != 0 {
+			if err := current(ctx); err != nil {
+				return nil, err
+			}
+		}
+		where = len(content)
 	}
 	return content, nil
 }

@@ -26,7 +26,7 @@ func TestAnEmptyAnswerToALongRead(t *testing.T) {
 			return append(bytes.Clone(stored), 0x90, 0x00)
 		})
 		a := &files{ch: iso7816.NewChannel(card, iso7816.Capabilities{ExtendedLength: true})}
-		content, err := a.read(t.Context(), 0, iso7816.MaxExtendedNe)
+		content, err := a.read(t.Context(), 0, iso7816.MaxExtendedNe, nil)
 		if err != nil || !bytes.Equal(content, stored) || sent != 2 {
 			t.Errorf("%s: %d bytes, %v, %d commands", name, len(content), err, sent)
 		}

@@ -18,7 +18,7 @@ import (
 type applet struct {
 	files
 	major, minor byte
-	ecc          bool
+	ecc, rsa4096 bool
 
 	token *Directory // label and serial, as identity read them on this channel
 }
@@ -52,7 +52,7 @@ func selectApplet(ctx context.Context, ch *iso7816.Channel) (*applet, error) {
 }
 
 func (a *applet) selectSelf(ctx context.Context) error {
-	const featureExtended, featureECC = 0x01, 0x04
+	const featureExtended, featureECC, featureRSA4096 = 0x01, 0x04, 0x20
 	a.inside = false
 	answer, err := a.ch.Select(ctx, appletAID())
 	if err == nil && len(answer) == 0 {
@@ -64,7 +64,8 @@ func (a *applet) selectSelf(ctx context.Context) error {
 	if len(answer) < 3 {
 		return fmt.Errorf("%w: the applet's version in %d bytes", errMalformed, len(answer))
 	}
-	a.major, a.minor, a.ecc = answer[0], answer[1], answer[2]&featureECC != 0
+	a.major, a.minor, a.ecc, a.rsa4096 = answer[0], answer[1], answer[2]&featureECC != 0, answer[2]&featureRSA4096 != 0
+	a.ecc = a.ecc || a.major == 0 && a.minor <= 5 // which do not tell
 	can := a.ch.Capabilities()
 	can.Chaining = true
 	can.ExtendedLength = can.ExtendedLength || answer[2]&featureExtended != 0
@@ -74,11 +75,19 @@ func (a *applet) selectSelf(ctx context.Context) error {
 }
 
 // laterVersion is the answer of an applet that has GET DATA for its version: 1.0
-// and later. One that tells none is another application, on a card that selects any
+// and later. One that has not is older than versions are, unless the card selects any
 // name.
 func (a *applet) laterVersion(ctx context.Context) ([]byte, error) {
 	answer, err := a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsGetData, P1: 0x01, P2: 0x01, Ne: iso7816.MaxShortNe})
-	return answer, err
+	if iso7816.StatusOf(err) == 0 {
+		return answer, err
+	}
+	nobody := append(appletAID()[:11], 0xFF)
+	if _, err := a.ch.Select(ctx, nobody); iso7816.StatusOf(err) == 0 {
+		return nil, err // no version: this is another application
+	}
+	_, err = a.ch.Select(ctx, appletAID())
+	return []byte{0, 0, 0}, err
 }
 
 // tries is how many tries the PIN has left: VERIFY without data. It is -1
@@ -151,5 +160,5 @@ func (a *applet) sign(ctx context.Context, k *PrivateKey, digest []byte, hash cr
 	if err := a.send(ctx, iso7816.InsManageSecurity, 0x41, 0xB6, environment); err != nil {
 		return nil, err
 	}
-	return a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsPerformSecurityOp, P1: 0x9E, P2: 0x9A, Data: info, Ne: iso7816.MaxShortNe})
+	return a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsPerformSecurityOp, P1: 0x9E, P2: 0x9A, Data: info, Ne: max(iso7816.MaxShortNe, k.Bits/8)})
 }

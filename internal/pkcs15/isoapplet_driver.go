@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -55,13 +57,15 @@ func (d isoApplet) usable(ctx context.Context) error {
 }
 
 func (d isoApplet) checkAlgorithm(_ context.Context, algorithm string) error {
-	_, isEC := curves[algorithm]
-	can := "rsa2048"
-	if d.native.ecc {
-		can += ", p256 and p384"
+	can := []string{"rsa2048"}
+	if d.native.rsa4096 {
+		can = append(can, "rsa4096")
 	}
-	if algorithm == "p521" || isEC && !d.native.ecc || !isEC && algorithm != "rsa2048" {
-		return cannotMake(algorithm).Because("IsoApplet %d.%d supports %s.", d.native.major, d.native.minor, can)
+	if d.native.ecc {
+		can = append(can, "p256", "p384")
+	}
+	if !slices.Contains(can, algorithm) {
+		return cannotMake(algorithm).Because("This IsoApplet reports version %d.%d and support for %s.", d.native.major, d.native.minor, strings.Join(can, ", "))
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func (a *applet) lookAtToken(ctx context.Context, probablyNone bool) (*Directory
 
 // readToken reads EF.TokenInfo where the application DF is selected.
 func (a *applet) readToken(ctx context.Context, found *Directory) (bool, error) {
-	raw, err := a.read(ctx, short(fileTokenInfo), iso7816.MaxShortNe)
+	raw, err := a.readShort(ctx, path(fileApplication, fileTokenInfo), iso7816.MaxShortNe)
 	if err != nil {
 		if iso7816.StatusOf(err) == 0 {
 			return false, err

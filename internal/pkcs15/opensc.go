@@ -58,6 +58,19 @@ func (d openSC) directory(ctx context.Context, _ *Directory, _ part) (*Directory
 	return found, d.compareListing(found)
 }
 
+// AsOpenSC is what OpenSC says that the card is.
+func (c *Card) AsOpenSC(ctx context.Context) (Identity, error) {
+	out, err := c.tool(ctx, call{program: "pkcs15-tool", args: []string{"--list-info"}})
+	if err != nil {
+		return Identity{}, c.explain(err, "asking OpenSC for the card")
+	}
+	found, err := parseListing(out)
+	if err != nil {
+		return Identity{}, c.explain(err, "asking OpenSC for the card")
+	}
+	return Identity{Serial: found.Serial, Label: found.Label}, nil
+}
+
 // compareListing finds another card by what OpenSC says of it.
 func (d openSC) compareListing(found *Directory) error {
 	there := Identity{Serial: found.Serial, Label: found.Label}

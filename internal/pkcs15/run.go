@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -136,7 +137,7 @@ func (c *Card) explain(err error, what string) error {
 	}
 	switch iso7816.StatusOf(err) {
 	case iso7816.StatusNoSpace:
-		why = "The card has no room left [" + iso7816.StatusOf(err).String() + "]."
+		what, why = "the card is full", "The card answered with "+iso7816.StatusOf(err).String()+"."
 	case iso7816.StatusINSNotSupported, iso7816.StatusFunctionNotSupported, iso7816.StatusCLANotSupported:
 		code = problem.NotSupported
 	}
@@ -152,6 +153,25 @@ const unknownCard = "Failed to connect to card: Card is invalid or cannot be han
 // unconnected is a program that did not get as far as the card.
 func (e *toolError) unconnected() bool { return e != nil && e.message == unknownCard }
 
+// full is a program for which the card, or a directory on it, had no room left
+// (OpenSC, libopensc/errors.c).
+func (e *toolError) full() bool {
+	if e == nil {
+		return false
+	}
+	for _, text := range []string{"File too small", "Not enough memory on card", "Out of memory on card"} {
+		if strings.HasSuffix(e.message, text) {
+			return true
+		}
+	}
+	return false
+}
+
+// Full reports whether a write failed because the card has no room.
+func Full(err error) bool {
+	return failure(err).full() || iso7816.StatusOf(err) == iso7816.StatusNoSpace
+}
+
 // refusal is what some of OpenSC's last lines mean, nil for others.
 func (e *toolError) refusal() *problem.Error {
 	if e == nil {
@@ -166,7 +186,10 @@ func (e *toolError) refusal() *problem.Error {
 		p = problem.New(problem.NotSupported, "this card does not support importing keys").
 			Advise(advice.Do(advice.GenerateKey, advice.Fill(advice.Key)))
 	default:
-		return nil
+		if !e.full() {
+			return nil
+		}
+		p = problem.New(problem.Failed, "the card is full").Advise(advice.Do(advice.ShowCard))
 	}
 	return p.Because("%s", openSCSays(e))
 }

@@ -159,6 +159,9 @@ func (c *Card) DeleteObjects(ctx context.Context, kind string, id []byte, p PIN,
 func (c *Card) write(ctx context.Context, what string, p PIN, pin *secret.Bytes, job call) error {
 	job.program = "pkcs15-init"
 	job.secrets = append(job.secrets, handover{"--pin", pin})
+	if !c.Known() {
+		job.args = append(job.args, "--verify-pin") // there are cards that want it before, such as GIDS
+	}
 	_, err := c.tool(ctx, job)
 	c.Forget()
 	return c.judge(ctx, err, p, what)

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"fmt"
 	"strings"
@@ -78,9 +79,11 @@ func (r *run) sign(ctx context.Context, scheme p11.Scheme) (made, error) {
 	switch {
 	case problem.Is(err, problem.NotSupported):
 		return made{}, skip("the module offers it, but does not do it with this key: %v", err)
-	case problem.Is(err, problem.Failed) && r.unusual(scheme.Hash):
-		r.refused[scheme.Hash] = true
-		return made{}, skip("some cards sign only digests as long as the curve, and this seems to be one: %v", err)
+	case problem.Is(err, problem.Failed) && r.unusual(scheme):
+		if !scheme.PadsItself() {
+			r.refused[scheme.Hash] = true
+		}
+		return made{}, skip("this key does not sign with it, and programs can do without: %v", err)
 	case err != nil:
 		return made{}, err
 	}
@@ -98,18 +101,20 @@ func shorter(hash crypto.Hash, public crypto.PublicKey) bool {
 	return curve && hash != 0 && hash.Size() < key.Params().BitSize/8
 }
 
-// unusual reports whether a digest has another length than the curve of the
-// key. TLS 1.3 knows which one has the same.
-func (r *run) unusual(hash crypto.Hash) bool {
+// unusual reports whether programs do without a scheme, and cards are known to refuse
+// it: an RSA signature over SHA-1 or SHA-224, or of a block that the program padded,
+// and a digest of another length than the curve. TLS 1.3 knows which one has the same.
+func (r *run) unusual(s p11.Scheme) bool {
 	switch public := r.key.Public().(type) {
+	case *rsa.PublicKey:
+		return s.Hash == crypto.SHA1 || s.Hash == crypto.SHA224 || s.PadsItself()
 	case *ecdsa.PublicKey:
+		usual := schemesOf(tls.VersionTLS13, public)
+		return len(usual) == 1 && usual[0].opts.HashFunc() != s.Hash
 	case *pubkey.Other:
-		return public.IsEC() && hash.Size() != public.Curve.Size()
-	default:
-		return false
+		return public.IsEC() && s.Hash.Size() != public.Curve.Size()
 	}
-	usual := schemesOf(tls.VersionTLS13, r.key.Public())
-	return len(usual) == 1 && usual[0].opts.HashFunc() != hash
+	return false
 }
 
 // verifier is the public key that others have: the certificate's, where there

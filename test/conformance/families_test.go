@@ -5,6 +5,7 @@ package conformance
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/test/opensc"
 	"github.com/cardctl/cardctl/test/softhsm"
@@ -44,13 +46,52 @@ func pivLater() []string {
 	return []string{"a key is brought", "a card whose PIN is blocked is made new", "what came is not erased", "a key that came is not deleted"}
 }
 
+// quirks are cards that behave as cards were seen to: they go through the whole suite.
+func quirks() []kind {
+	var list []kind
+	for _, profile := range []string{
+		"t0", "t0-6100", "select-any", "objects-refused", "odd-objects", "ecdsa-33", "no-sha1", "kdf", "wrong-pin-6982", "short-apdus",
+	} {
+		list = append(list, kind{"OpenPGP " + profile, "openpgp", func(t *testing.T) *place { return openPGP(t, profile) }, nil})
+	}
+	for _, profile := range []string{"t0-6100", "select-any", "isoapplet-short-ids", "isoapplet-rsa4096"} {
+		list = append(list, kind{"IsoApplet " + profile, "pkcs15", func(t *testing.T) *place {
+			return pkcs15(t, "pkcs15", appletPINs(), profile)
+		}, nil})
+	}
+	return append(list,
+		kind{"OpenPGP beside IsoApplet", "openpgp", func(t *testing.T) *place { return beside(t, openPGPIn) }, nil},
+		kind{"OpenPGP on a Java card", "openpgp", onJavaCard, nil},
+	)
+}
+
+// beside is the first of two applications with a user PIN and a serial each, which is
+// named.
+func beside(t *testing.T, of func(*reader) *place) *place {
+	t.Helper()
+	_, r := newCard(t, cardsim.Options{Applications: []string{"openpgp", "pkcs15", "muscle"}})
+	p := of(r)
+	p.desk.Meant.App = p.app
+	return p
+}
+
+// onJavaCard has nothing else with a user PIN beside it.
+func onJavaCard(t *testing.T) *place {
+	t.Helper()
+	_, r := newCard(t, cardsim.Options{Applications: []string{"gp", "openpgp", "muscle"}})
+	return openPGPIn(r)
+}
+
 // twoPINs are cards on which a key has a user PIN that is not the first.
 var twoPINs = []kind{
 	{"PKCS#15 MyEID", "pkcs15", func(t *testing.T) *place { return secondPIN(t) }, nil},
 }
 
 // strangers are cards that cardctl does not know by itself.
-var strangers = []kind{{"PKCS#15 through OpenSC", "pkcs15", strange, nil}}
+var strangers = []kind{
+	{"PKCS#15 through OpenSC", "pkcs15", strange, []string{madeAnew}},
+	{"GIDS through OpenSC", "pkcs15", gids, []string{madeAnew}},
+}
 
 // keyless are cards on which no key can be used.
 var keyless = []kind{
@@ -175,9 +216,9 @@ func withoutStatus(_, answer []byte) []byte {
 }
 
 // pkcs15 is a card on which a stand-in does what OpenSC's programs do.
-func pkcs15(t *testing.T, application string, pins map[secret.Name]string) *place {
+func pkcs15(t *testing.T, application string, pins map[secret.Name]string, profile ...string) *place {
 	t.Helper()
-	card, r := newCard(t, cardsim.Options{Applications: []string{application}})
+	card, r := newCard(t, cardsim.Options{Applications: []string{application}, Profile: strings.Join(profile, "")})
 	p := pkcs15In(r, pins)
 	p.desk.RunProgram = programs(card).Tools().Run
 	initialise(t, p)
@@ -197,6 +238,22 @@ func strange(t *testing.T) *place {
 			return []byte{0x6A, 0x82}
 		}
 		return answer
+	}
+	return p
+}
+
+// gids is a card whose driver in OpenSC wants the PIN before it writes, as that of GIDS.
+func gids(t *testing.T) *place {
+	p := strange(t)
+	start := p.desk.RunProgram
+	p.desk.RunProgram = func(ctx context.Context, job runner.Program) (runner.Result, error) {
+		writes := func(option string) bool {
+			return option == "--generate-key" || option == "--store-private-key" || option == "--store-certificate"
+		}
+		if job.Name == "pkcs15-init" && slices.ContainsFunc(job.Args, writes) && !slices.Contains(job.Args, "--verify-pin") {
+			return runner.Result{Exit: 1, Stderr: []byte("Failed to generate key: Security status not satisfied\n")}, nil
+		}
+		return start(ctx, job)
 	}
 	return p
 }

@@ -390,6 +390,9 @@ func withSubject(object, subject []byte) []byte {
 	return tlv(whole.Tag, tlv(0x30, parts[0].Value), tlv(0x30, parts[1].Value), tlv(0xA0, tlv(0x30, subject)), tlv(0xA1, parts[len(parts)-1].Value))
 }
 
+// sha256Info is the DigestInfo of SHA-256 (RFC 8017, 9.2) without the digest.
+const sha256Info = "\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20"
+
 // sign is pkcs15-crypt --sign with an EC key.
 func (c *myEID) sign(ctx context.Context, given options) ([]byte, error) {
 	content, err := c.read(ctx, myPrivateKeys)
@@ -407,10 +410,14 @@ func (c *myEID) sign(ctx context.Context, given options) ([]byte, error) {
 			return nil, err
 		}
 		file := id(e.file)
-		if err := c.send(ctx, iso7816.InsManageSecurity, 0x41, 0xB6, []byte{0x80, 1, 4, 0x81, 2, file[0], file[1], 0x84, 1, 0}); err != nil {
+		algorithm, input := byte(4), []byte(given["--input"]) // ECDSA
+		if given.has("--pkcs1") {
+			algorithm, input = 2, append([]byte(sha256Info), input...) // the card pads
+		}
+		if err := c.send(ctx, iso7816.InsManageSecurity, 0x41, 0xB6, []byte{0x80, 1, algorithm, 0x81, 2, file[0], file[1], 0x84, 1, 0}); err != nil {
 			return nil, err
 		}
-		return c.Send(ctx, iso7816.Command{INS: iso7816.InsPerformSecurityOp, P1: 0x9E, P2: 0x9A, Data: []byte(given["--input"]), Ne: 256})
+		return c.Send(ctx, iso7816.Command{INS: iso7816.InsPerformSecurityOp, P1: 0x9E, P2: 0x9A, Data: input, Ne: 256})
 	}
 	return nil, failed("Key not found.")
 }

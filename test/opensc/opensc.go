@@ -204,7 +204,8 @@ func (o options) has(name string) bool { _, ok := o[name]; return ok }
 // switches are the options without a value.
 func switches() string {
 	return " --create-pkcs15 --store-pin --no-so-pin --info --finalize --dump --no-cache --change-pin --unblock-pin " +
-		"--name --erase-card --sign --raw --pkcs1 --authority "
+		"--name --erase-card --sign --raw --pkcs1 --authority --verify-pin --list-info " +
+		"--sha-1 --sha-256 --sha-384 --sha-512 "
 }
 
 func parse(p runner.Program) (options, error) {

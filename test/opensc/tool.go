@@ -15,6 +15,8 @@ import (
 // it does not know itself.
 func (c *myEID) tool(ctx context.Context, given options) ([]byte, error) {
 	switch {
+	case given.has("--list-info"):
+		return c.info(ctx)
 	case given.has("--dump"):
 		return c.dump(ctx)
 	case given.has("--change-pin"):
@@ -62,18 +64,11 @@ func (c *myEID) readObject(ctx context.Context, directory int, wanted, header, n
 // dump prints what cardctl reads of pkcs15-tool --dump, and something that it does
 // not.
 func (c *myEID) dump(ctx context.Context) ([]byte, error) {
-	token, err := c.read(ctx, fileToken)
-	if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
-		return nil, failed("PKCS#15 binding failed: Unsupported card")
-	}
+	head, err := c.info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	serial, _ := iso7816.FindTLV(token, 0x30, 0x04)
-	maker, _ := iso7816.FindTLV(token, 0x30, 0x0C)
-	label, _ := iso7816.FindTLV(token, 0x30, 0x80)
-	var out bytes.Buffer
-	fmt.Fprintf(&out, "PKCS#15 Card [%s]:\n\tVersion        : 0\n\tSerial number  : %x\n\tManufacturer ID: %s\n\n", label, serial, maker)
+	out := *bytes.NewBuffer(head)
 	for _, list := range []struct {
 		file  int
 		print func(*bytes.Buffer, listed)
@@ -89,6 +84,21 @@ func (c *myEID) dump(ctx context.Context) ([]byte, error) {
 		}
 	}
 	return out.Bytes(), nil
+}
+
+// info prints what pkcs15-tool --list-info says of the card.
+func (c *myEID) info(ctx context.Context) ([]byte, error) {
+	token, err := c.read(ctx, fileToken)
+	if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
+		return nil, failed("PKCS#15 binding failed: Unsupported card")
+	}
+	if err != nil {
+		return nil, err
+	}
+	serial, _ := iso7816.FindTLV(token, 0x30, 0x04)
+	maker, _ := iso7816.FindTLV(token, 0x30, 0x0C)
+	label, _ := iso7816.FindTLV(token, 0x30, 0x80)
+	return fmt.Appendf(nil, "PKCS#15 Card [%s]:\n\tVersion        : 0\n\tSerial number  : %x\n\tManufacturer ID: %s\n\n", label, serial, maker), nil
 }
 
 // listed is an object with the attributes of its class and its type.

@@ -18,6 +18,7 @@ const toFinish = " Run the same command again to finish."
 const (
 	stateUntouched = key.Untouched
 	stateSame      = "The previous key is still in the slot."
+	stateEmptied   = "The slot is empty, and the previous key is lost."
 	stateGone      = "The slot was prepared for the new algorithm, and the previous key is lost."
 	statePrepared  = "The slot was prepared for the new algorithm and holds no key."
 	stateMade      = "The new key is in the slot but has no fingerprint yet." + toFinish
@@ -85,6 +86,8 @@ func (k *slotKey) after(ctx context.Context, err error, was *before) after {
 	switch there := err == nil; {
 	case !there && (!errors.Is(err, app.ErrNoKey) || slot.State > app.KeyAbsent):
 		return unknown
+	case !there && was.occupant != nil && !prepared:
+		return after{state: stateEmptied}
 	case !there && was.occupant != nil:
 		return after{state: stateGone}
 	case !there && prepared:

@@ -67,7 +67,7 @@ func (k *slotKey) Generate(ctx context.Context, spec key.Spec) (*key.Generated, 
 		if now.state == "" {
 			now = k.after(ctx, err, before)
 		}
-		return nil, explain(k.explainRefusal(ctx, err, algorithm), what, now.state)
+		return nil, withoutReplace(explain(k.explainRefusal(ctx, err, algorithm), what, now.state), now)
 	}
 	made, state, err := k.finish(ctx, public, app.KeyGenerated)
 	return made, explain(err, what, state)
@@ -132,7 +132,7 @@ func (k *slotKey) Import(ctx context.Context, private crypto.PrivateKey, spec ke
 	}
 	if err != nil {
 		now := k.after(ctx, err, before)
-		return nil, explain(k.explainRefusal(ctx, err, algorithm), what, now.state)
+		return nil, withoutReplace(explain(k.explainRefusal(ctx, err, algorithm), what, now.state), now)
 	}
 	selected, err := k.application(ctx)
 	if err != nil {
@@ -148,6 +148,15 @@ func (k *slotKey) Import(ctx context.Context, private crypto.PrivateKey, spec ke
 	}
 	made, state, err := k.finish(ctx, public, app.KeyImported)
 	return made, explain(err, what, state)
+}
+
+// withoutReplace advises the same command without the name of a key that is gone.
+func withoutReplace(err error, now after) error {
+	var p *problem.Error
+	if (now.state == stateGone || now.state == stateEmptied) && errors.As(err, &p) && p.Next.IsZero() {
+		p.Advise(advice.Repeat().Without(advice.Replace))
+	}
+	return err
 }
 
 // put sends the private key.

@@ -119,6 +119,12 @@ func (w *work) compare(ctx context.Context, found *surveyed) error {
 }
 
 func (w *work) run(ctx context.Context) (erased bool, err error) {
+	switch named, err := w.named(ctx); {
+	case err != nil:
+		return false, err
+	case named:
+		return w.erasable, w.afterNamed(ctx)
+	}
 	// That a blank card has the factory's PINs is only known of one that was
 	// just erased. A power cut may have cost a try; whoever does not name the
 	// admin PIN has such a card erased by blocking.
@@ -151,6 +157,43 @@ func (w *work) run(ctx context.Context) (erased bool, err error) {
 		return true, err
 	}
 	return true, w.setPINs(ctx)
+}
+
+// named verifies the current admin PIN that the user names for this command: a wrong one
+// ends the work, on a blank card too.
+func (w *work) named(ctx context.Context) (named bool, err error) {
+	if w.current == nil || w.terminated || !slices.Contains(w.options.Named, secret.CurrentAdminPIN) {
+		return false, nil
+	}
+	return true, w.verifyCurrent(ctx)
+}
+
+// afterNamed has a card whose admin PIN is verified erased and set up. One that cannot
+// be erased, and is blank, gets its PINs by the admin PIN.
+func (w *work) afterNamed(ctx context.Context) error {
+	switch {
+	case w.erasable:
+		if err := w.erase(ctx); err != nil {
+			return err
+		}
+		return w.setPINs(ctx)
+	case w.options.FactoryPINs:
+		return nil
+	}
+	w.state = "The user PIN may be the new one, and the admin PIN is the current one."
+	if err := w.app.ResetRetryCounter(ctx, w.user); err != nil {
+		return err
+	}
+	w.state = "The user PIN is the new one, and the admin PIN is the current one."
+	p, err := w.pin(ctx, app.PW3)
+	if err != nil {
+		return err
+	}
+	if err := w.replacePIN(ctx, app.PW3, p, w.current, w.admin, "The user PIN is the new one, and the admin PIN is the current one or the new one."); err != nil {
+		return err
+	}
+	w.state = ""
+	return w.removeResettingCode(ctx)
 }
 
 // setPINs changes the factory's PINs to the new ones, the admin PIN last.
@@ -211,13 +254,18 @@ func (w *work) changeFrom(ctx context.Context, ref app.PasswordRef, factory stri
 	}
 	old := secret.New([]byte(factory))
 	defer old.Wipe()
+	return w.replacePIN(ctx, ref, p, old, replacement, unknown)
+}
+
+// replacePIN is CHANGE REFERENCE DATA of a PIN whose value is known.
+func (w *work) replacePIN(ctx context.Context, ref app.PasswordRef, p pin.PIN, old, replacement *secret.Bytes, unknown string) error {
 	policy := w.access.Policy.With(func(_ context.Context, r secret.Request) (*secret.Bytes, error) {
 		if r.New {
 			return replacement.Clone(), nil
 		}
 		return old.Clone(), nil
 	})
-	err = policy.Change(ctx, pin.Change{By: p, New: p, Set: w.replace(ref)})
+	err := policy.Change(ctx, pin.Change{By: p, New: p, Set: w.replace(ref)})
 	var told *pin.StateError
 	if errors.As(err, &told) {
 		if !told.Unchanged() {

@@ -171,6 +171,32 @@ func TestInitGoesOnFromAnInterruption(t *testing.T) {
 	}
 }
 
+// TestInitByTheAdminPINThatIsNamed: it is verified before anything else, on a card that
+// can be erased and on one that cannot.
+func TestInitByTheAdminPINThatIsNamed(t *testing.T) {
+	for _, profile := range []string{"", "no-terminate"} {
+		for _, current := range []string{"99999999", "33333333"} {
+			d := newPINs(t, profile)
+			d.pins = map[secret.Name]string{secret.AdminPIN: "12345678", secret.NewPIN: "33333333"}
+			if err := d.setPIN(pin.Admin); err != nil {
+				t.Fatal(err)
+			}
+			d.pins = map[secret.Name]string{secret.PIN: "654321", secret.AdminPIN: "87654321", secret.CurrentAdminPIN: current}
+			_, err := d.initialise(card.InitOptions{Named: []secret.Name{secret.CurrentAdminPIN}})
+			if current == "99999999" {
+				if tries := d.tries(); !problem.Is(err, problem.PINIncorrect) || tries[0] != 3 || tries[2] != 2 {
+					t.Errorf("%q, a wrong one: %v, tries %v", profile, err, tries)
+				}
+				continue
+			}
+			if err != nil {
+				t.Errorf("%q: %v", profile, err)
+			}
+			d.checkPINs("654321", "87654321")
+		}
+	}
+}
+
 func TestInitialiseKeepsTheFactoryPINs(t *testing.T) {
 	d := newPINs(t, "")
 	d.pins = nil

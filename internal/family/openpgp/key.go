@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -134,7 +136,22 @@ func (k *slotKey) Certificate(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	value, err := selected.Certificate(ctx, k.slot)
-	return value, explain(err, k.ref.String()+": reading the certificate", "")
+	what := k.ref.String() + ": reading the certificate"
+	var refused *iso7816.StatusError
+	switch {
+	case !errors.As(err, &refused):
+		return value, explain(err, what, "")
+	case refused.INS == iso7816.InsSelectData && slices.Contains(noPlace, refused.Status):
+		return nil, withoutPlace(k.ref).Because("The card cannot select another certificate than that of OPENPGP.3 [%s].", refused.Status)
+	}
+	p := problem.New(problem.Failed, "%s", what).Because("%s", problem.Sentence(refused.Error()))
+	p.Cause = err
+	return nil, p
+}
+
+// withoutPlace is a key for whose certificate the card has no place.
+func withoutPlace(ref key.Reference) *problem.Error {
+	return problem.New(problem.NotSupported, "%s: this card cannot store a certificate for this key", ref)
 }
 
 func (k *slotKey) ReadBackCertificate(ctx context.Context) ([]byte, error) {
@@ -142,6 +159,9 @@ func (k *slotKey) ReadBackCertificate(ctx context.Context) ([]byte, error) {
 }
 
 func (k *slotKey) CertificateLimit(ctx context.Context) (int, error) {
+	if _, err := k.withCertificate(ctx); err != nil {
+		return 0, err
+	}
 	_, data, err := k.data(ctx)
 	if err != nil {
 		return 0, k.explain(err, "")
@@ -197,7 +217,7 @@ func (k *slotKey) withCertificate(ctx context.Context) (*app.Card, error) {
 		return nil, k.explain(err, "")
 	}
 	if !data.HasCertificate(k.slot) {
-		return nil, problem.New(problem.NotSupported, "%s: this card cannot store a certificate for this key", k.ref).
+		return nil, withoutPlace(k.ref).
 			Because("OpenPGP cards of version %s store only the certificate of OPENPGP.3.", data.AID.VersionString())
 	}
 	return selected, nil

@@ -123,3 +123,13 @@ func TestUnblockRefusesAnUnsetResettingCode(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestAKDFThatCannotBeRead: how the card wants its PINs is not known then, and none is
+// sent.
+func TestAKDFThatCannotBeRead(t *testing.T) {
+	d := newPINs(t, "kdf-unreadable")
+	d.pins = map[secret.Name]string{secret.PIN: "123456", secret.NewPIN: "654321"}
+	if err := d.setPIN(pin.User); err == nil || problem.Is(err, problem.PINIncorrect) || d.tries()[0] != 3 {
+		t.Errorf("%v, tries %v", err, d.tries())
+	}
+}

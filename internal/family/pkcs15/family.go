@@ -31,7 +31,7 @@ func Family() card.Family {
 		Apps: []string{name}, Kind: kind, Initialises: []string{name},
 		Example: prefix + ".45", Syntax: prefix + ".45 (the object ID in hex)",
 		Roles: []pin.Role{pin.User, pin.SO, pin.PUK},
-		Parse: parse, Describe: describe, Open: open,
+		Parse: parse, Describe: describe, Strangers: strangers, Open: open,
 		Probes: []card.Probe{
 			{App: name, Type: kind, AID: []byte{0xA0, 0x00, 0x00, 0x00, 0x63, 0x50, 0x4B, 0x43, 0x53, 0x2D, 0x31, 0x35}},
 			{App: name, Type: kind + " (IsoApplet)", AID: []byte{0xF2, 0x76, 0xA2, 0x88, 0xBC, 0xFB, 0xA6, 0x9D, 0x34, 0xF3, 0x10, 0x01}, Beside: true},
@@ -79,6 +79,37 @@ func describe(ctx context.Context, line *desk.Line, found *card.Identity) error 
 	}
 	found.Label, found.Serial = d.Label, d.Serial
 	return nil
+}
+
+// throughOpenSC is what a card is called that only OpenSC knows.
+const throughOpenSC = "card read through OpenSC"
+
+// strangers has OpenSC say what the card is.
+func strangers(ctx context.Context, line *desk.Line, found *card.Identity) error {
+	p, err := app.Open(ctx, line, tools(line))
+	if err != nil {
+		return err
+	}
+	told, err := p.AsOpenSC(ctx)
+	if err != nil {
+		return key.Explain(err, "reading the card through OpenSC", "")
+	}
+	found.Serial, found.Label, found.Through = told.Serial, told.Label, opensc
+	if len(found.Applications) == 0 {
+		found.Type = throughOpenSC
+	}
+	return nil
+}
+
+// opensc is what reports call the programs of OpenSC.
+const opensc = "OpenSC"
+
+// Through says that a card is read by the programs of OpenSC.
+func (c *Card) Through() string {
+	if c.app.Known() {
+		return ""
+	}
+	return opensc
 }
 
 func tools(line *desk.Line) app.Tools {

@@ -169,7 +169,11 @@ func (c *Card) question(s app.Status, r card.InitReport) advice.Question {
 	case !s.Structure:
 		deed = "Initialise"
 	}
-	return advice.Question{Deed: deed, Subject: "the " + what, Lost: card.Losses(r.Lost)}
+	lost := card.Losses(r.Lost)
+	if len(r.Lost) == 0 && !c.app.Known() {
+		lost = "OpenSC shows no keys or certificates on it, but it does not show everything that may be there."
+	}
+	return advice.Question{Deed: deed, Subject: "the " + what, Lost: lost}
 }
 
 // needs are the secrets that the card shall have, and those that it has now.

@@ -3,6 +3,7 @@ package pkcs15
 import (
 	"context"
 	"crypto"
+	"errors"
 	"slices"
 	"strings"
 
@@ -253,6 +254,7 @@ func (k *place) make(ctx context.Context, spec key.Spec, check func(context.Cont
 		return nil, err
 	}
 	removed := false
+	var there []string // the IDs before
 	err = k.with(ctx, key.ToMake, func(p app.PIN, pin *secret.Bytes) error {
 		n.PIN = p
 		if old != nil && check != nil {
@@ -266,21 +268,49 @@ func (k *place) make(ctx context.Context, spec key.Spec, check func(context.Cont
 			}
 			removed = true
 		}
+		if there, err = k.card.numbered(ctx); err != nil {
+			return err
+		}
 		return put(n, pin)
 	})
 	switch {
 	case err == nil:
-		return k.readBack(ctx)
+		return k.readBack(ctx, there)
 	case removed:
-		return nil, k.explain(err, "The previous key is lost. "+lookAgain)
+		return nil, k.lost(ctx, err)
 	}
-	return nil, k.explain(err, stateAfter(err))
+	return nil, k.explain(err, k.stateAfter(ctx, err))
+}
+
+// lost says what is on the card where the previous key was deleted, and no new one was
+// completed.
+func (k *place) lost(ctx context.Context, err error) error {
+	state := "The previous key is lost. " + lookAgain
+	if !key.Unreachable(ctx, err) {
+		k.card.app.Forget()
+		if there, failed := k.private(ctx); failed == nil && there == nil {
+			state = "The previous key is lost, and the card has no key " + k.ref.String() + "."
+		}
+	}
+	err = k.explain(err, state)
+	var p *problem.Error
+	if errors.As(err, &p) && p.Next.IsZero() {
+		p.Advise(advice.Repeat().Without(advice.Replace))
+	}
+	return err
 }
 
 // stateAfter is what is known of the card after something that would have changed
 // it.
-func stateAfter(err error) string {
-	if app.Unsettled(err) {
+func (k *place) stateAfter(ctx context.Context, err error) string {
+	switch {
+	case app.Full(err) && !key.Unreachable(ctx, err):
+		k.card.app.Forget()
+		if d, failed := k.card.app.Directory(ctx); failed == nil {
+			return "It holds: " + strings.Join(contents(d), ", ") + "."
+		}
+		return lookAgain
+	case app.Unsettled(err):
 		return lookAgain
 	}
 	return key.Untouched
@@ -309,9 +339,46 @@ func usages(spec key.Spec) ([]string, error) {
 	return names, nil
 }
 
+// numbered are the IDs of the keys of a card that may give a new key another ID than
+// it was told: one that is reached through OpenSC alone.
+func (c *Card) numbered(ctx context.Context) ([]string, error) {
+	if c.app.Known() {
+		return nil, nil
+	}
+	d, err := c.app.Directory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, k := range d.Keys {
+		ids = append(ids, string(k.ID))
+	}
+	return ids, nil
+}
+
+// follow goes on with the ID that the card gave to the only key which was not there.
+// requested is the reference that it was told then.
+func (k *place) follow(ctx context.Context, there []string) (requested string, err error) {
+	now, err := k.card.numbered(ctx)
+	if err != nil || slices.Contains(now, string(k.id)) {
+		return "", err
+	}
+	fresh := slices.DeleteFunc(now, func(id string) bool { return slices.Contains(there, id) })
+	if len(fresh) == 1 {
+		requested = k.ref.String()
+		k.id = []byte(fresh[0])
+		k.ref = referenceTo(k.id)
+	}
+	return requested, nil
+}
+
 // readBack looks whether the key is on the card: pkcs15-init is known to
-// succeed where it did nothing.
-func (k *place) readBack(ctx context.Context) (*key.Generated, error) {
+// succeed where it did nothing. there are the IDs that the card had before.
+func (k *place) readBack(ctx context.Context, there []string) (*key.Generated, error) {
+	requested, err := k.follow(ctx, there)
+	if err != nil {
+		return nil, k.explain(err, lookAgain)
+	}
 	occupant, err := k.Occupant(ctx)
 	if err != nil {
 		return nil, k.explain(err, lookAgain)
@@ -324,7 +391,7 @@ func (k *place) readBack(ctx context.Context) (*key.Generated, error) {
 	if err != nil {
 		return nil, k.explain(err, lookAgain)
 	}
-	return &key.Generated{Occupant: *occupant, Public: public, Keygrip: key.Keygrip(public)}, nil
+	return &key.Generated{Occupant: *occupant, Public: public, Keygrip: key.Keygrip(public), Requested: requested}, nil
 }
 
 func (k *place) Delete(ctx context.Context) error {
@@ -335,7 +402,7 @@ func (k *place) Delete(ctx context.Context) error {
 		return k.card.app.DeleteObjects(ctx, app.KindKey, k.id, p, pin)
 	})
 	if err != nil {
-		return k.explain(err, stateAfter(err))
+		return k.explain(err, k.stateAfter(ctx, err))
 	}
 	return nil
 }
