@@ -2,24 +2,23 @@ package openpgp
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
 // AlgorithmInformation reads DO FA (4.4.3.11): every set of attributes that a
-// slot can take. A card before version 3.4 has none.
+// slot can take, as far as the answer can be read. A card before version 3.4 has none.
 func (c *Card) AlgorithmInformation(ctx context.Context) (map[Slot][]Attributes, error) {
 	raw, err := c.GetData(ctx, 0xFA)
 	if err != nil {
 		return nil, err
 	}
-	list, err := iso7816.ParseTLVs(template(raw, 0xFA))
-	if err != nil {
-		return nil, fmt.Errorf("%w: algorithm information: %w", ErrMalformed, err)
-	}
 	able := map[Slot][]Attributes{}
-	for _, object := range list {
+	for rest := template(raw, 0xFA); len(rest) > 0; {
+		var object iso7816.TLV
+		if object, rest, err = iso7816.ParseTLV(rest); err != nil {
+			break // what came before it counts
+		}
 		for _, slot := range Slots() {
 			if object.Tag != slot.attributesTag() {
 				continue

@@ -279,8 +279,11 @@ func (a *files) selectSized(ctx context.Context, path []byte) (int, error) {
 			return number(size), nil
 		}
 	}
-	return 0, fmt.Errorf("%w: a file without a length", errMalformed)
+	return unknownSize, nil
 }
+
+// unknownSize is the size of a file that the card does not tell: more than any has.
+const unknownSize = 1 << 15
 
 // readSized is READ BINARY of the selected file, whose length is known, until it
 // ends or what was read is enough. No card has to say where a file ends.
@@ -292,7 +295,11 @@ func (a *files) readSized(ctx context.Context, size int, enough func([]byte) boo
 			INS: insReadBinary, P1: byte(at >> 8), P2: byte(at), Ne: min(size-at, iso7816.MaxShortNe),
 		})
 		content = append(content, part...)
-		if err != nil || len(part) == 0 {
+		status := iso7816.StatusOf(err)
+		if size == unknownSize && (status == statusEndOfFile || len(content) > 0 && status == iso7816.StatusWrongOffset) {
+			return content, nil
+		}
+		if err != nil || len(part) == 0 || size == unknownSize && len(part) < iso7816.MaxShortNe {
 			return content, err
 		}
 	}
