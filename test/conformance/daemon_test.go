@@ -18,10 +18,10 @@ import (
 // throughDaemon are the kinds whose cards are in a virtual reader of the PC/SC
 // daemon, where OpenSC's own programs see them.
 var throughDaemon = []kind{
-	{"OpenPGP 2.0 through the daemon", "openpgp", func(t *testing.T) *place { return openPGPInReader(t, "openpgp-2.0") }},
-	{"OpenPGP 3.4 through the daemon", "openpgp", func(t *testing.T) *place { return openPGPInReader(t, "openpgp-3.4") }},
-	{"PKCS#15 IsoApplet through the daemon", "pkcs15", func(t *testing.T) *place { return pkcs15InReader(t, "pkcs15", appletPINs()) }},
-	{"PKCS#15 MyEID through the daemon", "pkcs15", func(t *testing.T) *place { return pkcs15InReader(t, "myeid", myEIDPINs()) }},
+	{"OpenPGP 2.0 through the daemon", "openpgp", func(t *testing.T) *place { return openPGPInReader(t, "openpgp-2.0") }, nil},
+	{"OpenPGP 3.4 through the daemon", "openpgp", func(t *testing.T) *place { return openPGPInReader(t, "openpgp-3.4") }, nil},
+	{"PKCS#15 IsoApplet through the daemon", "pkcs15", func(t *testing.T) *place { return pkcs15InReader(t, "pkcs15", appletPINs()) }, nil},
+	{"PKCS#15 MyEID through the daemon", "pkcs15", func(t *testing.T) *place { return pkcs15InReader(t, "myeid", myEIDPINs()) }, nil},
 }
 
 // inserted makes a simulated card and puts it into a virtual reader.
