@@ -18,7 +18,7 @@ func newAppletDeleteCmd(env *session) *cobra.Command {
 	var o appletDeleteOptions
 	cmd := &cobra.Command{
 		Use:   "delete [AID]",
-		Short: "Delete an application, a package or card keys from a Java card",
+		Short: "Delete an application, package or keys on a Java card",
 		Long: `Delete an application and its data from a Java card, or delete a package. If
 applets were installed from the package, it is deleted only with --with-applets,
 which deletes them too.
