@@ -41,8 +41,7 @@ To show all profiles, use --profile list.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runSimCreate(cmd.Context(), env, args, &o) },
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&o.Applications, "applications", simulate.Applications()[:1], "`applications` on the card: "+strings.Join(simulate.Applications(), ", "))
-	flags.Lookup("applications").DefValue = simulate.Applications()[0] // without brackets
+	flags.StringSliceVar(&o.Applications, "applications", nil, "`applications` on the card: "+strings.Join(simulate.Applications(), ", ")+" (default: that of the profile)")
 	flags.StringVar(&o.Profile, "profile", simulate.DefaultProfile, "`profile` of the card, or "+listProfiles+" to show the profiles")
 	// Instead of the shared flag, which names an existing card.
 	flags.StringVar(&o.Serial, "serial", "", "serial `number` of the card, 8 hex digits (default: random)")

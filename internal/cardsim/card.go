@@ -2,6 +2,7 @@ package cardsim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -19,7 +20,7 @@ import (
 // Options describe a card that is made.
 type Options struct {
 	// Applications on the card, in the order of selection; none means
-	// openpgp alone.
+	// that of the profile alone, openpgp for most.
 	Applications []string
 
 	// Profile is one of Profiles; empty means openpgp-3.4.
@@ -154,7 +155,11 @@ func manufacture(o Options) ([]byte, error) {
 	}
 	names := o.Applications
 	if len(names) == 0 {
-		names = []string{openpgpName}
+		p, err := profileNamed(c.settings.Profile)
+		if err != nil {
+			return nil, err
+		}
+		names = []string{cmp.Or(p.application, openpgpName)}
 	}
 	c.javaCard = javaCardOptions{secureChannel: o.SecureChannel, keys: o.CardKeys, memory: o.Memory}
 	if !slices.Contains(names, gpName) && !c.javaCard.none() {

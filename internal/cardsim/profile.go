@@ -13,6 +13,9 @@ const DefaultProfile = "openpgp-3.4"
 type profile struct {
 	name, description string
 
+	// application is on a card that is made without naming any; empty means openpgp.
+	application string
+
 	// version is that of the OpenPGP application: 2.0 is 0x0200.
 	version uint16
 
@@ -156,6 +159,11 @@ func profiles() []profile {
 		change(&p)
 		return p
 	}
+	quirkOf := func(application, name, description string, change func(*profile)) profile {
+		p := quirk(name, description, change)
+		p.application = application
+		return p
+	}
 	modern.name, modern.description = DefaultProfile, "OpenPGP card 3.4 with extended length and elliptic curves"
 	old.name, old.description = "openpgp-2.0", "OpenPGP card 2.0: RSA only, one certificate, short APDUs"
 	return []profile{
@@ -269,42 +277,42 @@ func profiles() []profile {
 		quirk("no-room-for-import", "answers 6581 to a key import, after the previous key is gone", func(p *profile) {
 			p.noRoomForImport = true
 		}),
-		quirk("isoapplet-rsa4096", "IsoApplet that reports support for RSA 4096 and PSS", func(p *profile) {
+		quirkOf(isoAppletName, "isoapplet-rsa4096", "IsoApplet that reports support for RSA 4096 and PSS", func(p *profile) {
 			p.rsa4096 = true
 		}),
-		quirk("isoapplet-short-ids", "IsoApplet on which a short file identifier does not select the file", func(p *profile) {
+		quirkOf(isoAppletName, "isoapplet-short-ids", "IsoApplet on which a short file identifier does not select the file", func(p *profile) {
 			p.shortApart = true
 			p.extendedLength, p.announcesExtendedLength = false, false
 		}),
-		quirk("muscle-factory-pin", "MUSCLE applet with the factory PIN Muscle99", func(p *profile) {
+		quirkOf(muscleName, "muscle-factory-pin", "MUSCLE applet with the factory PIN Muscle99", func(p *profile) {
 			p.muscleFactoryPIN = "Muscle99"
 		}),
-		quirk("isoapplet-1.0", "IsoApplet (PKCS#15) with API version 1.0, on which not every OpenSC can generate keys", func(p *profile) {
+		quirkOf(isoAppletName, "isoapplet-1.0", "IsoApplet (PKCS#15) with API version 1.0, on which not every OpenSC can generate keys", func(p *profile) {
 			p.isoApplet1 = true
 			p.chaining = false
 		}),
-		quirk("isoapplet-no-import", "IsoApplet built without key import: 6900", func(p *profile) {
+		quirkOf(isoAppletName, "isoapplet-no-import", "IsoApplet built without key import: 6900", func(p *profile) {
 			p.noImport = true
 		}),
-		quirk("piv-nist", "PIV card with the minimum of SP 800-73-4: none of Yubico's commands, no extended length", func(p *profile) {
+		quirkOf(pivName, "piv-nist", "PIV card with the minimum of SP 800-73-4: none of Yubico's commands, no extended length", func(p *profile) {
 			p.extendedLength, p.announcesExtendedLength = false, false
 			p.piv = pivFeatures{}
 		}),
-		quirk("piv-yubikey-4", "PIV of a YubiKey 4.3.1: attestation and import, no metadata, 3DES management key", func(p *profile) {
+		quirkOf(pivName, "piv-yubikey-4", "PIV of a YubiKey 4.3.1: attestation and import, no metadata, 3DES management key", func(p *profile) {
 			p.announcesExtendedLength = false
 			p.piv.firmware = [3]byte{4, 3, 1}
 		}),
-		quirk("piv-yubikey-5", "PIV of a YubiKey 5.4.3: metadata, and AES management keys", func(*profile) {}),
-		quirk("piv-yubikey-5.7", "PIV of a YubiKey 5.7.1: AES-192 from the factory, more algorithms; keys can be moved and deleted", func(p *profile) {
+		quirkOf(pivName, "piv-yubikey-5", "PIV of a YubiKey 5.4.3: metadata, and AES management keys", func(*profile) {}),
+		quirkOf(pivName, "piv-yubikey-5.7", "PIV of a YubiKey 5.7.1: AES-192 from the factory, more algorithms; keys can be moved and deleted", func(p *profile) {
 			p.piv.firmware = [3]byte{5, 7, 1}
 		}),
-		quirk("piv-short-apdus", "PIV of a YubiKey 5.4.3 without extended length", func(p *profile) {
+		quirkOf(pivName, "piv-short-apdus", "PIV of a YubiKey 5.4.3 without extended length", func(p *profile) {
 			p.extendedLength, p.announcesExtendedLength = false, false
 		}),
-		quirk("piv-metadata-type-only", "GET METADATA of the PIV management key reports its type alone, and calls every key imported", func(p *profile) {
+		quirkOf(pivName, "piv-metadata-type-only", "GET METADATA of the PIV management key reports its type alone, and calls every key imported", func(p *profile) {
 			p.piv.metadataTypeOnly, p.piv.saysImported = true, true
 		}),
-		quirk("piv-empty-slot-6a86", "GET METADATA of an empty PIV slot answers 6A86", func(p *profile) {
+		quirkOf(pivName, "piv-empty-slot-6a86", "GET METADATA of an empty PIV slot answers 6A86", func(p *profile) {
 			p.piv.emptyMetadata = iso7816.StatusWrongP1P2
 		}),
 	}

@@ -3,6 +3,7 @@ package cardsim
 import (
 	"bytes"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -21,6 +22,16 @@ func TestProfiles(t *testing.T) {
 		seen[p.Name] = true
 		if p.Description == "" || bytes.ContainsAny([]byte(p.Description), "\n\t") {
 			t.Errorf("%s: description %q", p.Name, p.Description)
+		}
+		made, err := NewCard(Options{Profile: p.Name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ofApplet := map[string]string{"piv": pivName, "isoapplet": isoAppletName, "muscle": muscleName}[strings.SplitN(p.Name, "-", 2)[0]]; ofApplet {
+			if app := made.apps; len(app) != 1 || app[0].name() == openpgpName {
+				t.Errorf("%s is made with %s", p.Name, app[0].name())
+			}
+			continue
 		}
 		opened(t, p.Name).expect("00CA004F00", func() iso7816.Status {
 			switch p.Name {
