@@ -96,7 +96,7 @@ var libraries = map[string][]string{
 	"github.com/miekg/pkcs11":         {"internal/p11"},
 	"github.com/manifoldco/promptui":  {"internal/terminal"},
 	"golang.org/x/crypto":             {"internal/csr", "internal/certstore", "internal/keygen", "internal/pbe"},
-	"golang.org/x/sys":                {"internal/output", "internal/pcsc", "internal/secret"},
+	"golang.org/x/sys":                {"internal/output", "internal/p11", "internal/pcsc", "internal/secret"},
 	"golang.org/x/term":               {"internal/terminal"},
 	"github.com/ProtonMail/go-crypto": {"internal/curve"},
 	"github.com/cloudflare/circl":     {"internal/curve"},

@@ -27,7 +27,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly PARTS='
 debian13|in a bare Debian 13, next to the parts before bench: the demos, and the tests on the PC/SC daemon
 lint|gofmt, vet, staticcheck, shellcheck, mandoc
-build|the program, with and without cgo
+build|the program, with and without cgo, and for Windows
 tests|all tests that need no daemon
 mutation|each check that keeps a card, key or secret safe removed once: a test must notice
 races|the tests of concurrent code, with the race detector
@@ -94,6 +94,7 @@ part_build() {
 	bin=$(mktemp -d)
 	go build -trimpath -o "$bin/cardctl" ./cmd/cardctl
 	CGO_ENABLED=0 go build -trimpath -o "$bin/cardctl-nocgo" ./cmd/cardctl
+	GOOS=windows CGO_ENABLED=0 go build -trimpath -o "$bin/cardctl.exe" ./cmd/cardctl
 	"$bin/cardctl" version
 	"$bin/cardctl-nocgo" version
 	rm -r "$bin"

@@ -56,7 +56,7 @@ func TestScripts(t *testing.T) {
 			if name != "cgo" {
 				return false, fmt.Errorf("no condition %q", name)
 			}
-			return cgo, nil
+			return native, nil
 		},
 		RequireExplicitExec: true,
 	})

@@ -38,7 +38,7 @@ func runVersion(env *session) error {
 	report := versionReport{
 		Version: version, Commit: commit, Date: date,
 		GoVersion: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		PCSC: cgo || runtime.GOOS == "windows", PKCS11: cgo,
+		PCSC: native, PKCS11: native,
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		report.complete(info)

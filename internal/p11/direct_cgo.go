@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && !windows
 
 package p11
 
@@ -27,14 +27,10 @@ static void *load(const char *path, const char **reason) {
 	if (set != NULL)
 		set(M_ARENA_MAX, 1);
 #endif
-#ifdef _WIN32
-	return LoadLibraryA(path);
-#else
 	void *handle = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
 	if (handle == NULL)
 		*reason = dlerror();
 	return handle;
-#endif
 }
 
 static ck_ulong login(struct functions *f, ck_ulong session, ck_ulong user, ck_byte *pin, ck_ulong size) {

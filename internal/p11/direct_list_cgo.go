@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && !windows
 
 package p11
 
@@ -26,13 +26,6 @@ static ck_ulong find_objects(struct functions *f, ck_ulong session, ck_ulong *li
 import "C"
 
 import "github.com/miekg/pkcs11"
-
-// maxList is the longest list of slots or mechanisms that is believed. There
-// are some 400 mechanisms, and no machine has a thousand readers.
-const maxList = 1024
-
-// commonList is a list that nearly all lists are shorter than.
-const commonList = 512
 
 // listedAtOnce asks for a list in one call, with room that is nearly always
 // enough, and else as listed does. Some modules leave a list alone whose length
@@ -96,9 +89,6 @@ func (d direct) mechanisms(slot uint) ([]MechanismID, error) {
 	}
 	return ids, err
 }
-
-// searchBatch is how many handles a search asks for at once.
-const searchBatch = 100
 
 // nextObjects are the next handles of a search that was begun, none at its end.
 func (d direct) nextObjects(s session) ([]object, error) {

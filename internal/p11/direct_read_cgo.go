@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && !windows
 
 package p11
 
@@ -26,66 +26,20 @@ import "C"
 
 import (
 	"bytes"
-	"slices"
 	"unsafe"
-
-	"github.com/miekg/pkcs11"
 )
 
-// attributes asks for all of them in one call, with room that nearly every
-// value fits in: miekg/pkcs11 makes two calls, and gives all up where the object
-// lacks one. Every call is a round trip to a network HSM, and to SoftHSM a look
-// at its files. Of what a module did not get to after a failure it is asked
-// again.
-func (d direct) attributes(s session, o object, kinds []uint) ([][]byte, error) {
-	commonRoom := uint(attributeRoom)
-	if slices.Contains(kinds, uint(pkcs11.CKA_VALUE)) {
-		commonRoom = certificateRoom
-	}
-	values, sizes, failed := d.read(s, o, kinds, commonRoom)
-	code := CodeOf(failed)
-	if code.isLost() || code.isGone() || code == pkcs11.CKR_OBJECT_HANDLE_INVALID {
-		return nil, failed
-	}
-	for i, kind := range kinds {
-		switch {
-		case sizes[i] < commonRoom || sizes[i] == commonRoom && failed == nil:
-			values[i] = values[i][:sizes[i]]
-		case sizes[i] == commonRoom || code == pkcs11.CKR_BUFFER_TOO_SMALL || kind == pkcs11.CKA_VALUE:
-			values[i], _ = d.attribute(s, o, kind)
-		default:
-			values[i] = nil
-		}
-	}
-	return values, nil
+// reader reads attributes of an object.
+func (d direct) reader(s session, o object) attributeReader {
+	return func(kinds []uint, room uint) ([][]byte, []uint, error) { return d.read(s, o, kinds, room) }
 }
 
-const (
-	// attributeRoom is what a value gets at first, a length that none has, and
-	// certificateRoom where a certificate is among them.
-	attributeRoom, certificateRoom = 2051, 8209
-	// maxAttribute is the longest value that is read.
-	maxAttribute = 1 << 20
-)
+func (d direct) attributes(s session, o object, kinds []uint) ([][]byte, error) {
+	return d.reader(s, o).attributes(kinds)
+}
 
-// attribute asks for one of up to maxAttribute bytes, and first for its length.
 func (d direct) attribute(s session, o object, kind uint) ([]byte, error) {
-	_, sizes, err := d.read(s, o, []uint{kind}, 0)
-	if err != nil {
-		return nil, err
-	}
-	room := sizes[0]
-	if room == 0 {
-		return []byte{}, nil
-	}
-	if room > maxAttribute {
-		return nil, &CallError{"C_GetAttributeValue", pkcs11.CKR_ATTRIBUTE_TYPE_INVALID}
-	}
-	values, sizes, err := d.read(s, o, []uint{kind}, room)
-	if err != nil {
-		return nil, err
-	}
-	return values[0][:min(room, sizes[0])], nil
+	return d.reader(s, o).attribute(kind)
 }
 
 // read makes one call with room bytes for each value, none to ask for the

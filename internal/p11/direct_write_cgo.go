@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && !windows
 
 package p11
 
@@ -28,7 +28,7 @@ static ck_ulong create_object(struct functions *f, ck_ulong session, struct attr
 	return ((create_object_function)f->function[CREATE_OBJECT])(session, list, count, object);
 }
 
-// point fills in one attribute, whose members are not aligned on Windows.
+// point fills in one attribute.
 static void point(struct attribute *list, int i, ck_ulong type, void *value, ck_ulong size) {
 	list[i].type = type;
 	list[i].value = value;

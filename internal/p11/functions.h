@@ -1,13 +1,7 @@
 // What the C code of this package shares: the function list of a module.
 
-#include <stdlib.h>
-
-#ifdef _WIN32
-#include <windows.h>
-#pragma pack(push, 1)
-#else
 #include <dlfcn.h>
-#endif
+#include <stdlib.h>
 
 typedef unsigned long ck_ulong;
 typedef unsigned char ck_byte;
@@ -24,7 +18,3 @@ struct attribute {
 	void *value;
 	ck_ulong size;
 };
-
-#ifdef _WIN32
-#pragma pack(pop)
-#endif

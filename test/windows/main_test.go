@@ -38,7 +38,7 @@ func newMachine(t *testing.T) *machine {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build.Args, err, out)
 	}
-	m.Library(m.System("winscard.dll"), "testdata/winscard.c", "-lws2_32")
+	m.Library(t, m.System("winscard.dll"), "testdata/winscard.c", "-lws2_32")
 	return m
 }
 

@@ -21,6 +21,8 @@ func TestWindows(t *testing.T) {
 	}{
 		{"the rules of the relay", testRelay},
 		{"from blank to certificate", testCard},
+		{"answers after eight seconds", testSlowAnswers},
+		{"a token through PKCS#11", testToken},
 		{"without the smart-card library", testNoLibrary},
 		{"without the smart-card service", testNoService},
 	} {
@@ -100,19 +102,19 @@ func testNoService(t *testing.T, m *machine) {
 	m.relay.down.Store(uint32(scard.ErrNoService))
 	defer m.relay.down.Store(success)
 	if m.Succeeds("sc", "query", "SCardSvr") { // Wine 10 comes with it
-		m.Run("sc", "delete", "SCardSvr")
+		m.Run(t, "sc", "delete", "SCardSvr")
 	}
 	d.fails(3, "SCARD_E_NO_SERVICE", "no smart-card service", "list-readers")
-	m.Run("sc", "create", "SCardSvr", "binPath=", `C:\windows\system32\spoolsv.exe`, "start=", "disabled")
+	m.Run(t, "sc", "create", "SCardSvr", "binPath=", `C:\windows\system32\spoolsv.exe`, "start=", "disabled")
 	d.fails(3, "The service is disabled", "Try: sc.exe config SCardSvr start= demand", "list-readers")
-	m.Run("sc", "delete", "SCardSvr")
-	m.Run("sc", "create", "SCardSvr", "binPath=", `C:\windows\system32\spoolsv.exe`, "start=", "demand")
+	m.Run(t, "sc", "delete", "SCardSvr")
+	m.Run(t, "sc", "create", "SCardSvr", "binPath=", `C:\windows\system32\spoolsv.exe`, "start=", "demand")
 	d.fails(3, "SCARD_E_NO_SERVICE", "when a reader is connected", "list-readers")
 	m.relay.down.Store(uint32(scard.ErrServiceStopped))
 	d.fails(3, "SCARD_E_SERVICE_STOPPED", "Connect a reader", "info")
-	m.Run("sc", "start", "SCardSvr")
+	m.Run(t, "sc", "start", "SCardSvr")
 	d.fails(3, "not for this session", "remote session", "list-readers")
-	m.Run("sc", "stop", "SCardSvr")
+	m.Run(t, "sc", "stop", "SCardSvr")
 	m.relay.down.Store(uint32(scard.ErrInternalError))
 	d.fails(1, "SCARD_F_INTERNAL_ERROR", "internal error", "list-readers")
 	m.relay.down.Store(109) // ERROR_BROKEN_PIPE, which the service of a remote session returns

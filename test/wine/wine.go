@@ -24,14 +24,13 @@ type Wine struct {
 	// Env are the variables that every program in it needs.
 	Env []string
 
-	tb     testing.TB
 	prefix string
 }
 
 // New makes a Windows below a directory, without a display. It ends with the test.
 func New(tb testing.TB, dir string) *Wine {
 	tb.Helper()
-	w := &Wine{tb: tb, prefix: filepath.Join(dir, "wine")}
+	w := &Wine{prefix: filepath.Join(dir, "wine")}
 	w.Env = []string{
 		"WINEPREFIX=" + w.prefix, "WINEDEBUG=-all", "DISPLAY=",
 		"WINEDLLOVERRIDES=winemenubuilder.exe,mscoree,mshtml=d;winscard,bcryptprimitives=n,b",
@@ -39,27 +38,27 @@ func New(tb testing.TB, dir string) *Wine {
 	if out, err := w.run("wineboot", "--init"); err != nil {
 		tb.Fatalf("wineboot --init: %v\n%s", err, out)
 	}
-	w.stay()
+	w.stay(tb)
 	source := filepath.Join(dir, "bcryptprimitives.c")
 	if err := os.WriteFile(source, bcryptprimitives, 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	w.Library(w.System("bcryptprimitives.dll"), source, "-ladvapi32")
+	w.Library(tb, w.System("bcryptprimitives.dll"), source, "-ladvapi32")
 	return w
 }
 
 // stay keeps a program running until the test ends. The first program of a Windows starts
 // services, which would keep its output open.
-func (w *Wine) stay() {
+func (w *Wine) stay(tb testing.TB) {
 	cmd := w.command("cmd")
 	in, err := cmd.StdinPipe()
 	if err == nil {
 		err = cmd.Start()
 	}
 	if err != nil {
-		w.tb.Fatal(err)
+		tb.Fatal(err)
 	}
-	w.tb.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = in.Close()
 		_ = cmd.Wait()
 		_, _ = w.run("wineboot", "--kill") // fails if it has ended already
@@ -67,10 +66,10 @@ func (w *Wine) stay() {
 }
 
 // Run runs a program of the system, which has to succeed.
-func (w *Wine) Run(args ...string) {
-	w.tb.Helper()
+func (w *Wine) Run(tb testing.TB, args ...string) {
+	tb.Helper()
 	if out, err := w.run(args...); err != nil {
-		w.tb.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+		tb.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }
 
@@ -102,10 +101,16 @@ func (w *Wine) System(name string) string {
 }
 
 // Library builds a library for Windows from a file in C, with flags for the linker.
-func (w *Wine) Library(path, source string, flags ...string) {
-	w.tb.Helper()
-	args := append([]string{"-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-o", path, source}, flags...)
+func (w *Wine) Library(tb testing.TB, path, source string, flags ...string) {
+	tb.Helper()
+	w.Program(tb, path, source, append([]string{"-shared"}, flags...)...)
+}
+
+// Program builds a program for Windows from a file in C, with flags for the linker.
+func (w *Wine) Program(tb testing.TB, path, source string, flags ...string) {
+	tb.Helper()
+	args := append([]string{"-O1", "-Wall", "-Wextra", "-Werror", "-o", path, source}, flags...)
 	if out, err := exec.Command("x86_64-w64-mingw32-gcc", args...).CombinedOutput(); err != nil {
-		w.tb.Fatalf("%s: %v\n%s", source, err, out)
+		tb.Fatalf("%s: %v\n%s", source, err, out)
 	}
 }
