@@ -22,7 +22,7 @@ type typed struct {
 var actions = map[advice.Action]string{
 	advice.ShowCard: "info", advice.ListReaders: "list-readers", advice.ListTokens: "list-tokens", advice.Diagnose: "doctor",
 	advice.Initialise: "init", advice.SetPIN: "set-pin", advice.UnblockPIN: "unblock-pin", advice.GenerateKey: "gen-key",
-	advice.CreateRequest: "gen-csr", advice.ImportCertificate: "import-cert", advice.DeleteCertificate: "delete-cert",
+	advice.CreateRequest: "gen-csr", advice.ExportKey: "export-key", advice.ImportCertificate: "import-cert", advice.DeleteCertificate: "delete-cert",
 	advice.ListApplets: "applet list", advice.SetCardKeys: "applet set-keys", advice.UnlockCard: "applet state unlock-card",
 	advice.ListSimulated: "sim list", advice.AttachSimulated: "sim attach",
 }

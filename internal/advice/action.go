@@ -17,6 +17,7 @@ const (
 	UnblockPIN
 	GenerateKey
 	CreateRequest
+	ExportKey
 	ImportCertificate
 	DeleteCertificate
 	ListApplets

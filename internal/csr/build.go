@@ -11,9 +11,11 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"io"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
@@ -110,11 +112,13 @@ func (r Request) signatureAlgorithm(pub crypto.PublicKey) (x509.SignatureAlgorit
 		}
 		return x509.PureEd25519, nil
 	case *pubkey.Other:
-		return 0, problem.New(problem.NotSupported, "a key on %s cannot sign this here", pub.Name()).
-			Because("cardctl cannot check such a signature, and writes nothing that it cannot check. Requests are possible on Brainpool curves of 256, 384 and 512 bits, secp256k1 and Ed448.")
+		if r.PSS {
+			return 0, notPSS(pub.Name())
+		}
+		return 0, key.CannotSign("a key on "+pub.Name(),
+			"cardctl cannot check such a signature. It can on Brainpool curves of 256, 384 and 512 bits, secp256k1 and Ed448.")
 	}
-	return 0, problem.New(problem.NotSupported, "this key cannot sign a request").
-		Because("It is a key-agreement key, or its type has no X.509 signatures (%T).", pub)
+	return 0, key.CannotSign("this key", fmt.Sprintf("It is a key-agreement key, or its type has no X.509 signatures (%T).", pub))
 }
 
 func notPSS(algorithm string) error {

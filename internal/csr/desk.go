@@ -2,11 +2,14 @@ package csr
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // Made is a request, or a self-signed certificate, that a card has signed.
@@ -45,5 +48,16 @@ func Sign(ctx context.Context, d *desk.Desk, a desk.Access, reference string, r 
 		}
 		return err
 	})
-	return made, err
+	return made, certifiable(err, made.Ref)
+}
+
+// certifiable adds, for a key that cannot sign, the way to a certificate without its
+// signature. PKCS#10 has none (RFC 2986, 4.2).
+func certifiable(err error, ref string) error {
+	var told *problem.Error
+	if !errors.Is(err, key.ErrCannotSign) || !errors.As(err, &told) {
+		return err
+	}
+	told.Why = problem.Sentences(told.Why, "A CA can certify the exported public key without a request: openssl x509 -new -force_pubkey KEY -subj DN -CA CERT -CAkey CAKEY.")
+	return told.Advise(advice.Do(advice.ExportKey, advice.Set(advice.Key, ref)))
 }

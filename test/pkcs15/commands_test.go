@@ -109,7 +109,8 @@ func TestOneKeyForEachPurpose(t *testing.T) {
 	if string(d.Read("plain")) != "from the desk\n" {
 		t.Errorf("decrypted %q", d.Read("plain"))
 	}
-	if refused := d.Refused("gen-csr", "--key", "PKCS15.02", "--subject", "CN=x"); refused.Code != "not-supported" {
+	refused := d.Refused("gen-csr", "--key", "PKCS15.02", "--subject", "CN=x")
+	if refused.Code != "not-supported" || !strings.Contains(refused.Hint, "cardctl export-key --key PKCS15.02") {
 		t.Errorf("a key for decryption signs: %+v", refused)
 	}
 }

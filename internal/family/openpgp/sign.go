@@ -15,6 +15,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
@@ -28,8 +29,7 @@ func (k *slotKey) Signer(ctx context.Context) (crypto.Signer, error) {
 		return nil, err
 	}
 	if _, agreement := public.(*ecdh.PublicKey); agreement {
-		return nil, problem.New(problem.NotSupported, "%s: an X25519 key cannot sign", k.ref).
-			Because("X25519 is for key agreement only.").Advise(withSlot(app.Authentication))
+		return nil, key.CannotSign(k.ref.String()+": an X25519 key", "X25519 is for key agreement only.")
 	}
 	if k.slot == app.Decryption {
 		_, data, err := k.data(ctx)
@@ -37,9 +37,8 @@ func (k *slotKey) Signer(ctx context.Context) (crypto.Signer, error) {
 			return nil, k.explain(err, "")
 		}
 		if _, isRSA := public.(*rsa.PublicKey); !isRSA || !data.Extended.MSE {
-			return nil, problem.New(problem.NotSupported, "%s: the decryption key of this card cannot sign", k.ref).
-				Because("Signing with it needs an RSA key and a card with MANAGE SECURITY ENVIRONMENT.").
-				Advise(withSlot(app.Authentication))
+			return nil, key.CannotSign(k.ref.String()+": the decryption key of this card",
+				"Signing with it needs an RSA key and a card with MANAGE SECURITY ENVIRONMENT.")
 		}
 	}
 	return &signer{ctx: ctx, key: k, public: public}, nil

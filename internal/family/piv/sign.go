@@ -32,7 +32,7 @@ func (k *slotKey) Signer(ctx context.Context) (crypto.Signer, error) {
 		return nil, err
 	}
 	if _, agreement := public.(*ecdh.PublicKey); agreement {
-		return nil, problem.New(problem.NotSupported, "%s: an X25519 key cannot sign", k.ref).Because("X25519 is for key agreement only.")
+		return nil, key.CannotSign(k.ref.String()+": an X25519 key", "X25519 is for key agreement only.")
 	}
 	return &signer{ctx: ctx, key: k, public: public}, nil
 }
@@ -76,7 +76,21 @@ func (s *signer) explain(err error, what string, length int) error {
 			return p
 		}
 	}
+	if s.refusesToSign(err) {
+		return key.CannotSign(fmt.Sprintf("%s: the key-management key of this card", s.key.ref),
+			fmt.Sprintf("The card refused the signature, because such a key is for key agreement [%s].", iso7816.StatusOf(err)))
+	}
 	return explain(err, what, "")
+}
+
+// refusesToSign reports whether the card keeps an elliptic curve key of key management to
+// key agreement (SP 800-73-4, part 2, 3.2.4: tag 85 instead of 81). RSA keys do the same
+// for both.
+func (s *signer) refusesToSign(err error) bool {
+	_, curve := s.public.(*ecdsa.PublicKey)
+	status := iso7816.StatusOf(err)
+	return curve && (s.key.slot == app.KeyManagement || s.key.slot.Retired()) &&
+		(status == iso7816.StatusWrongData || status == iso7816.StatusFunctionNotSupported)
 }
 
 // input is what the card gets of a digest, or of a message for Ed25519.

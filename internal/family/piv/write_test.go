@@ -332,6 +332,33 @@ func (d *table) signs(slot app.Slot, public crypto.PublicKey) error {
 	})
 }
 
+// TestKeyManagementThatDoesNotSign is a card that keeps elliptic curve keys of key
+// management to key agreement.
+func TestKeyManagementThatDoesNotSign(t *testing.T) {
+	for _, test := range []struct {
+		slot  app.Slot
+		way   bool
+		error string
+	}{{app.KeyManagement, true, "key agreement [6A80"}, {app.Authentication, false, "6A80"}} {
+		d := managed(t, "piv-yubikey-5")
+		made := d.generated(test.slot, key.P256)
+		d.answer = func(cmd iso7816.Command, answer []byte) []byte {
+			if cmd.INS == 0x87 && cmd.P2 == byte(test.slot) {
+				return []byte{0x6A, 0x80}
+			}
+			return answer
+		}
+		if err := d.signs(test.slot, made.Public); errors.Is(err, key.ErrCannotSign) != test.way || !strings.Contains(err.Error(), test.error) {
+			t.Errorf("%s: %v", test.slot, err)
+		}
+	}
+	d := managed(t, "piv-yubikey-5.7")
+	made := d.generated(app.KeyManagement, key.X25519)
+	if err := d.signs(app.KeyManagement, made.Public); !errors.Is(err, key.ErrCannotSign) || !problem.Is(err, problem.NotSupported) {
+		t.Errorf("X25519: %v", err)
+	}
+}
+
 func TestSign(t *testing.T) {
 	for _, test := range []struct {
 		profile   string

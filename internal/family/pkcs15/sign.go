@@ -19,8 +19,7 @@ func (k *place) Signer(ctx context.Context) (crypto.Signer, error) {
 		return nil, err
 	}
 	if !private.Usage.CanSign() {
-		return nil, problem.New(problem.NotSupported, "%s: this key may not sign", k.ref).
-			Because("The usage stored with the key does not include signing.")
+		return nil, key.CannotSign(k.ref.String()+": this key", "The usage stored with the key does not include signing.")
 	}
 	public, err := k.Public(ctx)
 	if err != nil {

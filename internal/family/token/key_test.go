@@ -13,6 +13,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -221,6 +222,26 @@ func TestUsageLabelAndIDOfANewKey(t *testing.T) {
 				t.Errorf("a key that is not guarded:\n%s", shown)
 			}
 		})
+	}
+}
+
+func TestKeysWithoutSigningDoNotSign(t *testing.T) {
+	d := newTokenDesk(t, "derives")
+	for name, spec := range map[string]key.Spec{
+		"derive":  {Algorithm: key.P384, Usage: []key.Usage{key.Derive}},
+		"decrypt": {Algorithm: key.RSA2048, Usage: []key.Usage{key.Decrypt}},
+	} {
+		if _, err := d.open(t, ";object="+name).Generate(t.Context(), spec); err != nil {
+			t.Fatal(err)
+		}
+		signer, err := d.open(t, ";object="+name).Signer(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = signer.Sign(rand.Reader, make([]byte, crypto.SHA256.Size()), crypto.SHA256)
+		if !errors.Is(err, key.ErrCannotSign) || !problem.Is(err, problem.NotSupported) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

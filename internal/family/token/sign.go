@@ -20,8 +20,7 @@ func (k *place) Signer(ctx context.Context) (crypto.Signer, error) {
 		return nil, err
 	}
 	if _, agreement := public.(*ecdh.PublicKey); agreement {
-		return nil, problem.New(problem.NotSupported, "%s: an X25519 key cannot sign", k.ref).
-			Because("X25519 keys are for key agreement only.").Advise(k.show())
+		return nil, key.CannotSign(k.ref.String()+": an X25519 key", "X25519 is for key agreement only.")
 	}
 	return &signer{ctx: ctx, key: k, public: public}, nil
 }
@@ -29,10 +28,11 @@ func (k *place) Signer(ctx context.Context) (crypto.Signer, error) {
 // signer carries the context of the command that made it, because
 // crypto.Signer has no place for one. It logs in at its first use.
 type signer struct {
-	ctx    context.Context
-	key    *place
-	public crypto.PublicKey
-	signer *p11.Signer
+	ctx     context.Context
+	key     *place
+	public  crypto.PublicKey
+	private *p11.Key
+	signer  *p11.Signer
 }
 
 var (
@@ -44,12 +44,23 @@ func (s *signer) Public() crypto.PublicKey { return s.public }
 
 // Sign makes an RSA PKCS#1 v1.5, RSA-PSS, ECDSA (ASN.1) or key.Ed25519 signature.
 func (s *signer) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return s.use("signing with ", func() ([]byte, error) { return s.signer.Sign(r, digest, opts) })
+	return s.sign(func() ([]byte, error) { return s.signer.Sign(r, digest, opts) })
 }
 
 // SignMessage signs a message as Sign signs its digest.
 func (s *signer) SignMessage(r io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return s.use("signing with ", func() ([]byte, error) { return s.signer.SignMessage(r, message, opts) })
+	return s.sign(func() ([]byte, error) { return s.signer.SignMessage(r, message, opts) })
+}
+
+// sign refuses for a key whose CKA_SIGN is false.
+func (s *signer) sign(with func() ([]byte, error)) ([]byte, error) {
+	if err := s.unlock(); err != nil {
+		return nil, err
+	}
+	if !s.private.MaySign() {
+		return nil, key.CannotSign(s.key.ref.String()+": this key", "Its CKA_SIGN is false.")
+	}
+	return s.use("signing with ", with)
 }
 
 // Decrypt decrypts RSAES-PKCS1-v1_5 or RSAES-OAEP.
@@ -59,20 +70,20 @@ func (s *signer) Decrypt(r io.Reader, ciphertext []byte, opts crypto.DecrypterOp
 
 func (s *signer) use(what string, with func() ([]byte, error)) ([]byte, error) {
 	k := s.key
-	if s.signer == nil {
-		if err := s.unlock(); err != nil {
-			return nil, err
-		}
+	if err := s.unlock(); err != nil {
+		return nil, err
 	}
 	result, err := with()
 	return result, key.Explain(k.session.Explain(s.ctx, err), what+k.ref.String(), "")
 }
 
-// unlock readies the private half.
-func (s *signer) unlock() error {
-	private, err := s.key.unlocked(s.ctx)
-	if err == nil {
-		s.signer = private.Signer(s.ctx)
+// unlock readies the private half, once.
+func (s *signer) unlock() (err error) {
+	if s.signer != nil {
+		return nil
+	}
+	if s.private, err = s.key.unlocked(s.ctx); err == nil {
+		s.signer = s.private.Signer(s.ctx)
 	}
 	return err
 }
