@@ -15,7 +15,10 @@ import (
 
 // canaries are the secrets of the desks of these tests, and what is entered in
 // their place. None is part of another text by chance.
-var canaries = []string{userPIN, adminPIN, "904412", "27182818", "2718281828459045", "314159", testKey, "wrong-804127", "80412700FFEEDDCC80412700FFEEDDCC"}
+var canaries = []string{userPIN, adminPIN, "904412", "27182818", "2718281828459045", "314159", challenge, testKey, "wrong-804127", "80412700FFEEDDCC80412700FFEEDDCC"}
+
+// challenge is a challenge password, which the request holds in base64 only.
+const challenge = "6180339887"
 
 // leftBy is all that a command left: its output, and every file but the simulated
 // cards, scripts and files of keys.

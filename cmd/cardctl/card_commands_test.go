@@ -20,6 +20,14 @@ func TestEveryCommandWithASecretIsTried(t *testing.T) {
 		lines = append(lines, commands...)
 	}
 	everyCommand(newRootCmd(newSession(newEnv())), func(cmd *cobra.Command) {
+		if password := string(secret.ChallengePassword); cmd.Flags().Lookup(password) != nil {
+			path := strings.TrimPrefix(cmd.CommandPath(), "cardctl ")
+			if !slices.ContainsFunc(lines, func(line string) bool {
+				return strings.HasPrefix(line, path+" ") && strings.Contains(line, "--"+password)
+			}) {
+				t.Errorf("cardCommands has no %s --%s", path, password)
+			}
+		}
 		needsSecret := slices.ContainsFunc(secret.Names(), func(name secret.Name) bool { return cmd.Flags().Lookup(string(name)) != nil })
 		path := strings.TrimPrefix(cmd.CommandPath(), "cardctl ")
 		tried := slices.ContainsFunc(lines, func(line string) bool { return line == path || strings.HasPrefix(line, path+" ") })

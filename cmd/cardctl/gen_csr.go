@@ -58,6 +58,7 @@ OpenSSL, /C=XY/O=Snake Oil, Ltd/CN=me.`,
 	publicKeyFlag(flags, &o.publicKey)
 	o.file.add(flags, "pem", "der")
 	o.secrets.add(flags, secret.PIN, "user PIN")
+	o.secrets.add(flags, secret.ChallengePassword, "challenge password, which becomes part of the request")
 	o.secrets.addLastTry(flags)
 	return cmd
 }
@@ -75,6 +76,10 @@ func runGenCSR(ctx context.Context, env *session, o *genCSROptions) error {
 	request, err := o.parse()
 	if err == nil {
 		err = env.readPublicKey(ctx, o.publicKey, &access)
+	}
+	if err == nil && !o.selfSigned {
+		request.Challenge, err = csr.AskChallenge(ctx, access.Ask)
+		defer request.Challenge.Wipe()
 	}
 	if err != nil {
 		return err
@@ -96,6 +101,9 @@ func (o *genCSROptions) parse() (csr.Request, error) {
 	case !o.selfSigned && o.days != 0:
 		return csr.Request{}, problem.New(problem.Usage, "--days needs --self-signed").
 			Because("The CA decides how long a certificate is valid.").Advise(advice.Repeat().Without(advice.Days))
+	case o.selfSigned && o.secrets.flagGiven(secret.ChallengePassword):
+		return csr.Request{}, problem.New(problem.Usage, "a self-signed certificate has no challenge password").
+			Because("It is an attribute of requests.").Advise(advice.Repeat().Without(advice.Field(secret.ChallengePassword)))
 	}
 	if err := o.file.check(); err != nil {
 		return csr.Request{}, err

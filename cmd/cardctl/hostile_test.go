@@ -85,6 +85,7 @@ var cardCommands = map[string][]string{
 		"unblock-pin --new-pin env:NEW", "unblock-pin --reset-code env:NEW8 --new-pin env:NEW",
 		"gen-key -k OPENPGP.3 --replace $F", "import-key -k OPENPGP.3 --replace $F $W/key.pem",
 		"gen-csr -k OPENPGP.3 --subject CN=a", "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2",
+		"gen-csr -k OPENPGP.1 --subject CN=a --challenge-password env:CHALLENGE",
 		"import-cert -k OPENPGP.3 --yes $W/a.pem", "export-cert -k OPENPGP.3", "export-key -k OPENPGP.3", "export-key -k OPENPGP.1 --format ssh",
 		"delete-cert -k OPENPGP.3 --yes", "delete-key -k OPENPGP.3 --fingerprint $F --yes",
 	},
@@ -179,7 +180,7 @@ func hostileDesk(t *testing.T, kind string) javaDesk {
 		d.writeFile("job.gpsh", []byte("open_sc -security 1 -key "+testKey+"\nget_status -element 40\n"))
 		return d
 	}
-	d := javaDesk{newDesk(t, "NEW=904412", "NEW8=27182818")}
+	d := javaDesk{newDesk(t, "NEW=904412", "NEW8=27182818", "CHALLENGE="+challenge)}
 	if kind == "pkcs15" {
 		d.must("sim", "delete", "desk", "--yes")
 		d.must("sim", "create", "desk", "--applications", "pkcs15")

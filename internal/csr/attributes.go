@@ -81,16 +81,18 @@ func attributeTypes() []attributeType {
 	}
 }
 
+// errChallenge is a challenge password in a name.
+var errChallenge = errors.New("a challenge password is an attribute of a request, and not part of a name, which everybody can read")
+
 // attributeTypeNamed finds a type by any of its names, or by its OID written
 // with dots, with or without "OID." in front.
 func attributeTypeNamed(name string) (attributeType, error) {
-	challenge := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 7} // RFC 2985, 5.4.1
 	oid, isOID, err := parseDotted(name)
 	switch {
 	case err != nil:
 		return attributeType{}, err
-	case oid.Equal(challenge), strings.EqualFold(name, "challengePassword"):
-		return attributeType{}, errors.New("a challengePassword is an attribute of a request, and not part of a name, which everybody can read")
+	case oid.Equal(oidChallengePassword()), strings.EqualFold(name, "challengePassword"):
+		return attributeType{}, errChallenge
 	case isOID:
 		return attributeTypeOf(oid), nil
 	}

@@ -25,10 +25,8 @@ import (
 // public key. A key that cannot make the signature asked for is a
 // problem.NotSupported, a result that does not hold a problem.Mismatch.
 func Build(ctx context.Context, signer crypto.Signer, r Request) ([]byte, error) {
-	if other, ok := signer.Public().(*pubkey.Other); ok && other.Curve.Verifies() && !r.PSS {
-		return buildOther(ctx, signer, other, r)
-	}
-	algorithm, err := r.signatureAlgorithm(signer.Public())
+	public := signer.Public()
+	s, err := r.scheme(public)
 	if err != nil {
 		return nil, err
 	}
@@ -36,17 +34,26 @@ func Build(ctx context.Context, signer crypto.Signer, r Request) ([]byte, error)
 	if err != nil {
 		return nil, problem.Wrap(problem.Usage, err, "the subject cannot be encoded")
 	}
-	template := &x509.CertificateRequest{
-		RawSubject:         subject,
-		ExtraExtensions:    r.Extensions,
-		SignatureAlgorithm: algorithm,
+	info, err := r.info(subject, public)
+	if err != nil {
+		return nil, problem.Wrap(problem.NotSupported, err, "the request could not be created")
 	}
 	once := &signOnce{ctx: ctx, Signer: signer}
-	der, err := x509.CreateCertificateRequest(rand.Reader, template, once)
+	signature, err := once.Sign(rand.Reader, s.input(info), s.opts)
 	if err != nil {
-		return nil, once.explain(err)
+		return nil, err
 	}
-	if err := checkRequest(der, subject, signer.Public(), algorithm); err != nil {
+	der, err := s.signed(info, signature)
+	if err != nil {
+		return nil, problem.Wrap(problem.Failed, err, "the request could not be created")
+	}
+	if other, ok := public.(*pubkey.Other); ok {
+		if !other.Curve.Verify(other.Key, s.input(info), signature) {
+			return nil, unsound("its signature does not verify with the public key", nil)
+		}
+		return der, nil
+	}
+	if err := checkRequest(der, subject, public, s.algorithm); err != nil {
 		return nil, err
 	}
 	return der, nil

@@ -8,6 +8,7 @@ import (
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -34,6 +35,9 @@ func (m *Made) PEM() []byte {
 // certificate of its own that is valid so long from now on.
 func Sign(ctx context.Context, d *desk.Desk, a desk.Access, reference string, r Request, days int, now time.Time) (made Made, err error) {
 	made = Made{Subject: r.Subject.String(), SelfSigned: days > 0}
+	if r.Challenge != nil {
+		ctx = iso7816.Confidential(ctx) // some keys sign the request itself, not a digest of it
+	}
 	err = family.WithKey(ctx, d, reference, a, func(ctx context.Context, _ family.At, k key.Key) error {
 		made.Ref = k.Reference().String()
 		signer, err := k.Signer(ctx)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/asn1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // ParseName reads a distinguished name. What begins with a slash is in
@@ -183,6 +185,11 @@ func (p *nameParser) attributeType() (attributeType, error) {
 		return attributeType{}, p.problemAt(p.at, "an equals sign is expected after %q; a comma, plus sign or slash inside a value needs a backslash in front", name)
 	}
 	t, err := attributeTypeNamed(name)
+	if errors.Is(err, errChallenge) { // what follows is a secret
+		return attributeType{}, problem.New(problem.Usage, "the subject is not a distinguished name: column %d", start+1).
+			Because("%s", problem.Sentence(err.Error())).
+			Advise(advice.Repeat(advice.Fill(advice.Subject), advice.Ask(secret.ChallengePassword)))
+	}
 	if err != nil {
 		return attributeType{}, p.problemAt(start, "%v", err)
 	}

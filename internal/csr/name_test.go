@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // structure writes a name as a list of RDNs in the order of the DER, each
@@ -83,6 +87,10 @@ func TestParseName(t *testing.T) {
 		{"64 letters that are more bytes", "CN=" + strings.Repeat("ä", 64), []string{"2.5.4.3 utf8 " + strings.Repeat("ä", 64)}, ""},
 		{"nothing", "", nil, ""},
 		{"a slash alone", "/", nil, ""},
+		{"short names of other programs", "CN=a,S=Tyrol,G=Anna,T=Dr", []string{
+			"2.5.4.12 utf8 Dr", "2.5.4.42 utf8 Anna", "2.5.4.8 utf8 Tyrol", "2.5.4.3 utf8 a"}, "CN=a,ST=Tyrol,GN=Anna,title=Dr"},
+		{"short names in OpenSSL's form", "/s=Tyrol/g=Anna/t=Dr", []string{"2.5.4.8 utf8 Tyrol", "2.5.4.42 utf8 Anna", "2.5.4.12 utf8 Dr"},
+			"title=Dr,GN=Anna,ST=Tyrol"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			name, err := ParseName(test.text)
@@ -179,6 +187,20 @@ func TestParseNameShowsWhereItFails(t *testing.T) {
 				t.Errorf("no %q in %q", place, err)
 			}
 		})
+	}
+}
+
+func TestAChallengePasswordIsNoName(t *testing.T) {
+	for _, name := range []string{"CN=a,challengePassword=", "CN=a+CHALLENGEPASSWORD=", "/CN=a/challengePassword=", "OID.1.2.840.113549.1.9.7=", "/1.2.840.113549.1.9.7="} {
+		_, err := ParseName(name + "6180339887")
+		var told *problem.Error
+		if !errors.As(err, &told) || told.Code != problem.Usage || strings.Contains(err.Error(), "618033") {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if want := advice.Repeat(advice.Fill(advice.Subject), advice.Ask(secret.ChallengePassword)); !reflect.DeepEqual(told.Next, want) {
+			t.Errorf("%s: advice %+v", name, told.Next)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // Options is a request as it is typed. The lists of usages have one name or OID
@@ -41,6 +42,10 @@ type Request struct {
 
 	// PSS signs with RSASSA-PSS, the salt as long as the digest.
 	PSS bool
+
+	// Challenge is the challengePassword attribute of a request (RFC 2985, 5.4.1), nil for
+	// none. A certificate has none.
+	Challenge *secret.Bytes
 }
 
 // Parse reads what was typed; a problem.Usage says what is wrong with it.

@@ -159,6 +159,20 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+func TestListsMayHaveBlanks(t *testing.T) {
+	for _, test := range []struct{ spaced, plain Options }{
+		{Options{KeyUsage: []string{"digitalSignature", " nonRepudiation"}}, Options{KeyUsage: []string{"digitalSignature", "nonRepudiation"}}},
+		{Options{ExtKeyUsage: []string{" clientAuth ", "\t1.2.3"}}, Options{ExtKeyUsage: []string{"clientAuth", "1.2.3"}}},
+	} {
+		test.spaced.Subject, test.plain.Subject = "CN=x", "CN=x"
+		got, err := Parse(test.spaced)
+		want, unspaced := Parse(test.plain)
+		if err != nil || unspaced != nil || len(got.Extensions) != 1 || !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v: %v, %v", got.Extensions, err, unspaced)
+		}
+	}
+}
+
 func TestParseAdvises(t *testing.T) {
 	for _, test := range []struct {
 		name string

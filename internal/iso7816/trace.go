@@ -22,9 +22,17 @@ func NewTracer(card Transmitter, w io.Writer) *Tracer { return &Tracer{card: car
 
 const blank = "********"
 
+type confidential struct{}
+
+// Confidential is a context for commands whose data fields and answers are secrets,
+// although such commands are public otherwise.
+func Confidential(ctx context.Context) context.Context {
+	return context.WithValue(ctx, confidential{}, true)
+}
+
 // Transmit passes the APDU on.
 func (t *Tracer) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
-	t.command(apdu)
+	t.command(apdu, ctx.Value(confidential{}) != nil)
 	answer, err := t.card.Transmit(ctx, apdu)
 	if err == nil {
 		t.answer(answer)
@@ -32,17 +40,17 @@ func (t *Tracer) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	return answer, err
 }
 
-func (t *Tracer) command(apdu []byte) {
+func (t *Tracer) command(apdu []byte, secret bool) {
 	cmd, _, err := ParseCommand(apdu)
 	if err != nil && len(apdu) < 4 {
 		t.print("> %X\n", apdu)
 		return
 	}
 	if cmd.INS != InsGetResponse {
-		t.secret = err != nil || !publicAnswer(cmd)
+		t.secret = secret || err != nil || !publicAnswer(cmd)
 	}
 	// What cannot be parsed may be a secret in a shape we do not know.
-	if err != nil || len(cmd.Data) > 0 && !publicData(cmd) {
+	if err != nil || len(cmd.Data) > 0 && (secret || !publicData(cmd)) {
 		t.print("> %X%s\n", apdu[:4], blank)
 		return
 	}

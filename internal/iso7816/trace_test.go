@@ -70,6 +70,24 @@ func TestTraceBlanksSecrets(t *testing.T) {
 	}
 }
 
+func TestTraceBlanksWhatIsConfidential(t *testing.T) {
+	const signing = "002A9E9A02AABB00"
+	var b strings.Builder
+	tracer := NewTracer(&script{t, []string{signing + " > CCDD6101", "00C0000001 > EE9000", "00CA006E00 > EE9000"}}, &b)
+	for _, command := range []string{signing, "00C0000001"} {
+		if _, err := tracer.Transmit(Confidential(t.Context()), unhex(t, command)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tracer.Transmit(t.Context(), unhex(t, "00CA006E00")); err != nil {
+		t.Fatal(err)
+	}
+	const want = "> 002A9E9A********\n< ********6101\n> 00C0000001\n< ********9000\n> 00CA006E00\n< EE9000\n"
+	if b.String() != want {
+		t.Errorf("%swant\n%s", &b, want)
+	}
+}
+
 func TestTraceBlanksTheRestOfASecretAnswer(t *testing.T) {
 	var b strings.Builder
 	tracer := NewTracer(&script{t, []string{"002A808601AA00 > CC6101", "00C0000001 > DD9000", "00CA006E00 > EE9000"}}, &b)

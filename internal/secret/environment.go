@@ -8,7 +8,7 @@ import (
 
 // Names lists the secrets of the command line's contract.
 func Names() []Name {
-	return []Name{PIN, AdminPIN, CurrentAdminPIN, SOPIN, CurrentSOPIN, PUK, ResetCode, NewPIN, Password, ManagementKey, CardKeys, NewCardKeys}
+	return []Name{PIN, AdminPIN, CurrentAdminPIN, SOPIN, CurrentSOPIN, PUK, ResetCode, NewPIN, Password, ManagementKey, CardKeys, NewCardKeys, ChallengePassword}
 }
 
 // Variable is the environment variable that holds the secret where its flag is

@@ -25,6 +25,8 @@ const (
 	ManagementKey   Name = "management-key"
 	CardKeys        Name = "card-keys"
 	NewCardKeys     Name = "new-card-keys"
+
+	ChallengePassword Name = "challenge-password"
 )
 
 // Words are what a person calls the secret.
