@@ -98,13 +98,22 @@ var cardCommands = map[string][]string{
 		"applet install --package F000000001 --applet F00000000101 --instance F0000000AA --card-keys default",
 		"applet delete --key-version 5 --yes --card-keys default", "applet store-data 4502AABB --card-keys default",
 		"applet state lock F00000000101 --card-keys default", "applet state unlock F00000000101 --card-keys default",
-		"applet state initialized --yes --card-keys default", "applet state secured --yes --card-keys default",
-		"applet state lock-card --card-keys default", "applet state unlock-card --card-keys default",
+		"applet state initialized --yes --card-keys default",
 		"applet domain list --card-keys default", "applet domain create F0000000DD --card-keys default",
 		"applet domain extradite F00000000101 --to A000000151000000 --yes --card-keys default",
 	},
-	"muscle": {"list-readers", "info", "init --app muscle --yes"},
-	"pkcs15": {"list-readers", "info", "export-cert -k PKCS15.45", "export-key -k PKCS15.45", "gen-csr -k PKCS15.45 --subject CN=a", "init --app pkcs15 --yes"},
+	"gp, initialized": {"applet state secured --yes --card-keys default"},
+	"gp, secured":     {"applet state lock-card --card-keys default"},
+	"gp, locked":      {"applet state unlock-card --card-keys default"},
+	"muscle":          {"list-readers", "info", "init --app muscle --yes"},
+	"pkcs15":          {"list-readers", "info", "export-cert -k PKCS15.45", "export-key -k PKCS15.45", "gen-csr -k PKCS15.45 --subject CN=a", "init --app pkcs15 --yes"},
+}
+
+// stateOf are the states that a Java card goes through before the commands.
+var stateOf = map[string][]string{
+	"gp, initialized": {"initialized"},
+	"gp, secured":     {"initialized", "secured"},
+	"gp, locked":      {"initialized", "secured", "lock-card"},
 }
 
 // Bounds on what a hostile card may make a command do.
@@ -166,8 +175,11 @@ func TestSilentCard(t *testing.T) {
 // hostileDesk has a card of the kind with something on it.
 func hostileDesk(t *testing.T, kind string) javaDesk {
 	t.Helper()
-	if kind == "gp" || kind == "muscle" {
+	if strings.HasPrefix(kind, "gp") || kind == "muscle" {
 		d := newJavaDesk(t)
+		for _, state := range stateOf[kind] {
+			d.must(d.words("applet state " + state + " --yes --card-keys default")...)
+		}
 		if kind == "muscle" {
 			muscle, err := capFile{pkg: "A000000001", applets: []string{"A00000000101"}}.bytes()
 			if err != nil {

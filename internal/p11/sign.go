@@ -76,7 +76,9 @@ func (k *Key) signInput(ctx context.Context, s Scheme, data []byte, saltLength f
 	session, library := k.session, k.session.module.library
 	signature, err := k.operation(ctx, "C_Sign",
 		func() error { return library.signInit(session.handle, m, k.handle) },
-		func() ([]byte, error) { return library.sign(session.handle, data, signatureSize(k.public)+room) })
+		func() ([]byte, error) {
+			return library.sign(session.handle, data, signatureSize(k.public)+roomFor(k.public))
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -95,9 +97,15 @@ func (k *Key) signInput(ctx context.Context, s Scheme, data []byte, saltLength f
 	return signature, nil
 }
 
-// room is how many bytes more than a signature has a module gets. One that is given no
-// more cuts a longer one, and nobody notices.
-const room = 64
+// roomFor is how many bytes more than a signature has a module gets. One that is given
+// no more cuts a longer one of ECDSA, and nobody notices. An RSA signature is as long as
+// the modulus, and there are modules that report all room as used.
+func roomFor(public crypto.PublicKey) int {
+	if _, isRSA := public.(*rsa.PublicKey); isRSA {
+		return 0
+	}
+	return 64
+}
 
 // signatureSize is the length in bytes of a signature as PKCS#11 has it.
 func signatureSize(public crypto.PublicKey) int {
