@@ -105,12 +105,12 @@ func stopAtTheEnd(t *testing.T, d *stack.Desk, failing bool, args []string) *sto
 	} else {
 		p.cmd = d.Process(ctx, w, os.Stderr, "cardctl", args...)
 	}
-	_ = w.Close()
-	fd := "0x1 "
-	if failing {
-		fd = "0x2 "
+	pipe, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", w.Fd()))
+	if err != nil {
+		t.Fatal(err)
 	}
-	d.Eventually(p.what+" writes its result", func() bool { return p.cmd.Calls("1 " + fd) })
+	_ = w.Close()
+	d.Eventually(p.what+" writes its result", func() bool { return p.cmd.Writes(pipe) })
 	return p
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -34,6 +35,23 @@ func (p *Process) Calls(call string) bool {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", p.PID()))
 	for _, thread := range threads {
 		if now, err := os.ReadFile(thread); err == nil && strings.HasPrefix(string(now), call) {
+			return true
+		}
+	}
+	return false
+}
+
+// Writes reports whether a thread is in the system call that writes to a file, which is
+// named as in /proc/PID/fd, whatever its descriptor is.
+func (p *Process) Writes(file string) bool {
+	descriptors, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.PID()))
+	for _, descriptor := range descriptors {
+		target, err := os.Readlink(descriptor)
+		if err != nil || target != file {
+			continue
+		}
+		number, err := strconv.Atoi(filepath.Base(descriptor))
+		if err == nil && p.Calls(fmt.Sprintf("1 0x%x ", number)) {
 			return true
 		}
 	}
