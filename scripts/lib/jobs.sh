@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Runs jobs in parallel: $JOBS at once, or as many as there are processors. The output of
-# a job is shown as a whole when it ends. If it failed, it is shown again at the end.
-# Needs say.sh.
+# Runs jobs in parallel, as many at once as there are processors. The output of a job is
+# shown as a whole when it ends. If it failed, it is shown again at the end. Needs
+# say.sh.
 
-jobs_at_once=${JOBS:-$(nproc)}
+jobs_at_once=$(nproc)
 jobs_dir=                  # their output, and the temporary files of go
 declare -A jobs_running=() # names, by process
 declare -A jobs_logs=()    # files with their output, by process
