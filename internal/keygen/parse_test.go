@@ -191,7 +191,7 @@ func TestParseNamesWhatIsNoKey(t *testing.T) {
 	}{
 		{"nothing", nil, nobody, problem.Mismatch, []string{"empty"}},
 		{"ten megabytes", make([]byte, 10<<20), nobody, problem.Mismatch, []string{"too large", "1048576 bytes"}},
-		{"text", []byte("hello"), nobody, problem.Mismatch, []string{"text, but not PEM"}},
+		{"text", []byte("hello"), nobody, problem.Mismatch, []string{"text that is not PEM"}},
 		{"a certificate", certificate, nobody, problem.Mismatch, []string{"a certificate without its private key"}},
 		{"a certificate in DER", pemBytes(t, certificate), nobody, problem.Mismatch, []string{"a certificate without its private key"}},
 		{"a public key", openssl(t, dir, "pkey", "-in", "key.pem", "-pubout"), nobody, problem.Mismatch, []string{`"PUBLIC KEY"`}},

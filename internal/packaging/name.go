@@ -26,7 +26,7 @@ func Name(data []byte) Kind {
 		}
 	}
 	if utf8.Valid(text) && bytes.IndexByte(text, 0) < 0 {
-		return Kind{Name: "text, but not PEM"}
+		return Kind{Name: "text that is not PEM"}
 	}
 	return Kind{Name: "data of an unknown kind"}
 }

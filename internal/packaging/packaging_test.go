@@ -155,7 +155,7 @@ func TestNames(t *testing.T) {
 		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me@example": "an SSH public key",
 		"\x1F\x8B\x08\x00":                            "data compressed with gzip",
 		"<!DOCTYPE html><html>":                       "a web page",
-		"hello":                                       "text, but not PEM",
+		"hello":                                       "text that is not PEM",
 		"\x7FELF\xFF\xFE\x00":                         "data of an unknown kind",
 	} {
 		if got := Name([]byte(data)); got.Name != want {
