@@ -10,6 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -108,6 +109,41 @@ func TestAnAppletBesideAnotherIsNotErasedUnnamed(t *testing.T) {
 				t.Errorf("%s is not named: %v", name, err)
 			}
 		}
+	}
+}
+
+// lookalike has the answer to reset of a card with OpenPGP alone.
+type lookalike struct {
+	desk.Simulated
+	atr []byte
+}
+
+type disguised struct {
+	iso7816.Connection
+	atr []byte
+}
+
+func (l lookalike) Connect(ctx context.Context, name string) (iso7816.Connection, error) {
+	c, err := l.Simulated.Connect(ctx, name)
+	return disguised{c, l.atr}, err
+}
+
+func (d disguised) ATR() []byte { return d.atr }
+
+// TestAnAppletBesideOthersIsNotHidden: where one applet is found that shares cards, the
+// others are looked for on any card.
+func TestAnAppletBesideOthersIsNotHidden(t *testing.T) {
+	alone, err := cardsim.NewCard(cardsim.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := deskWith(t, "openpgp", "pkcs15", "muscle")
+	d.Simulated = lookalike{d.Simulated, alone.ATR()}
+	w := Wanted{Takes: []string{"openpgp", "pkcs15", "muscle", "pkcs11"}}
+	err = WithCard(t.Context(), d, w, desk.Access{}, func(context.Context, At, card.Card) error { return nil })
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != problem.NotFound || !strings.Contains(p.Why, "openpgp and pkcs15 and muscle") {
+		t.Errorf("%v", err)
 	}
 }
 
