@@ -302,7 +302,7 @@ func TestIssuersThatComeLaterAreStored(t *testing.T) {
 
 // TestHostileFiles holds time and memory for a mebibyte.
 func TestHostileFiles(t *testing.T) {
-	const size, most, memory = MaxFile, 2 * time.Second, 40 << 20
+	const size, most, memory = MaxFile, slowdown * 2 * time.Second, 40 << 20
 	p := fixtures()
 	nested := func(begin string) []byte {
 		return append([]byte(begin), bytes.Repeat([]byte{0x30, 0x80}, (size-len(begin))/2)...)

@@ -1,0 +1,5 @@
+//go:build !race
+
+package certstore
+
+const slowdown = 1
