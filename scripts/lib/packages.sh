@@ -22,6 +22,8 @@ token|OpenSSL|have openssl|openssl
 token|SoftHSM|have softhsm2-util|softhsm2
 test|Scute PKCS#11 module|have_file scute/scute.so scute.so|scute
 test|GnuTLS tools (certtool)|have certtool|gnutls-bin
+test|NSS tools (pk12util)|have pk12util|libnss3-tools
+test|Java keytool|have keytool|default-jre-headless
 test|OpenSSL engine for PKCS#11|have_file engines-3/pkcs11.so engines-1.1/pkcs11.so|libengine-pkcs11-openssl
 test|OpenSSL provider for PKCS#11|have_provider|pkcs11-provider
 test|OpenVPN|have openvpn|openvpn
