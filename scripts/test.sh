@@ -195,12 +195,15 @@ part_stack() {
 	[[ -z $test_name || -n $found ]] || die "no test on the PC/SC daemon matches $test_name."
 }
 
+# What a process takes is measured by a small one: a child counts the memory of its parent.
+readonly OF_A_PROCESS='^(TestStartUp|TestMemory)$'
+
 part_bench() {
 	jobs_end
 	look_for_rooms
-	on_daemon "$MEASURES" -skip '^TestStartUp$'
+	on_daemon "$MEASURES" -skip "$OF_A_PROCESS"
 	daemon_ends
-	on_daemon --more-readers "$MEASURES" -run '^TestStartUp$'
+	on_daemon --more-readers "$MEASURES" -run "$OF_A_PROCESS"
 	daemon_ends
 }
 
