@@ -11,6 +11,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/applet"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -87,6 +88,27 @@ func (f *domainFlags) wish() applet.DomainWish {
 		DefaultKeys: f.secrets.sources[secret.CardKeys].NamesWellKnown(), RetryKeys: f.retryKeys,
 		AcceptRandomChallenge: f.anyChallenge,
 	}
+}
+
+// onDomain does something in the security domain that the flags mean, and shows what it
+// reports. The wish is read before anything is asked.
+func onDomain[Options, Report any](
+	ctx context.Context, env *session, f *domainFlags, parse func() (Options, error),
+	do func(context.Context, *desk.Desk, desk.Access, Options) (Report, error), kind string, text func(*output.Sheet, Report),
+) error {
+	options, err := parse()
+	if err != nil {
+		return err
+	}
+	access, err := f.secrets.access(env)
+	if err != nil {
+		return err
+	}
+	report, err := do(ctx, env.desk(), access, options)
+	if err != nil {
+		return err
+	}
+	return env.result(kind, report, func(s *output.Sheet) { text(s, report) })
 }
 
 // readApplet reads a CAP or IJC file.

@@ -46,19 +46,8 @@ keys that open the card are never deleted.`,
 }
 
 func runAppletDelete(ctx context.Context, env *session, o *appletDeleteOptions, aid string) error {
-	options, err := applet.DeleteWish{Domain: o.domain.wish(), AID: aid, WithApplets: o.withApplets}.Parse()
-	if err != nil {
-		return err
-	}
-	access, err := o.domain.secrets.access(env)
-	if err != nil {
-		return err
-	}
-	report, err := applet.Delete(ctx, env.desk(), access, options)
-	if err != nil {
-		return err
-	}
-	return env.result("AppletDeleted", report, func(s *output.Sheet) {
+	w := applet.DeleteWish{Domain: o.domain.wish(), AID: aid, WithApplets: o.withApplets}
+	return onDomain(ctx, env, &o.domain, w.Parse, applet.Delete, "AppletDeleted", func(s *output.Sheet, report *applet.Deletion) {
 		s.Heading("Deleted from the card in " + report.Reader)
 		s.Field("deleted", applet.Join(report.Deleted))
 		if report.KeyVersion != 0 {

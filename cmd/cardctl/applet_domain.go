@@ -64,16 +64,7 @@ some with applet set-keys --isd AID --add.`,
 		Args:    oneArg("the AID of the new security domain"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w.AID, w.Domain = args[0], f.wish()
-			options, err := w.Parse()
-			if err != nil {
-				return err
-			}
-			access, err := f.secrets.access(env)
-			if err != nil {
-				return err
-			}
-			report, err := applet.CreateDomain(cmd.Context(), env.desk(), access, options)
-			return env.domainResult(report, err)
+			return onDomain(cmd.Context(), env, &f, w.Parse, applet.CreateDomain, "AppletDomain", domainText)
 		},
 	}
 	flags := cmd.Flags()
@@ -97,16 +88,7 @@ card keys of that domain manage it afterwards, so cardctl asks you to confirm.`,
 		Args: oneArg("the AID of an applet, a package or a security domain"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w.AID, w.Domain = args[0], f.wish()
-			options, err := w.Parse()
-			if err != nil {
-				return err
-			}
-			access, err := f.secrets.access(env)
-			if err != nil {
-				return err
-			}
-			report, err := applet.Extradite(cmd.Context(), env.desk(), access, options)
-			return env.domainResult(report, err)
+			return onDomain(cmd.Context(), env, &f, w.Parse, applet.Extradite, "AppletDomain", domainText)
 		},
 	}
 	cmd.Flags().StringVar(&w.To, "to", "", "`AID` of the security domain that gets it")
@@ -115,15 +97,10 @@ card keys of that domain manage it afterwards, so cardctl asks you to confirm.`,
 	return cmd
 }
 
-// domainResult shows what a security domain has now, or what belongs to one.
-func (env *session) domainResult(r *applet.DomainReport, err error) error {
-	if err != nil {
-		return err
-	}
-	return env.result("AppletDomain", r, func(s *output.Sheet) {
-		s.Heading(r.AID.String() + " on the card in " + r.Reader)
-		s.Field("state", r.State)
-		s.Field("privileges", strings.Join(r.Privileges, ", "))
-		s.Field("belongs to", r.Domain.String())
-	})
+// domainText is what a security domain has now, or what belongs to one.
+func domainText(s *output.Sheet, r *applet.DomainReport) {
+	s.Heading(r.AID.String() + " on the card in " + r.Reader)
+	s.Field("state", r.State)
+	s.Field("privileges", strings.Join(r.Privileges, ", "))
+	s.Field("belongs to", r.Domain.String())
 }

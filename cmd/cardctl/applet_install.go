@@ -8,6 +8,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/applet"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -76,28 +77,19 @@ applet in a package that is already on the card.`,
 // runAppletInstall checks the file and the flags before it looks for a card.
 func runAppletInstall(ctx context.Context, env *session, o *appletInstallOptions, path string) error {
 	o.Domain = o.domain.wish()
-	options, err := o.Parse()
-	if err != nil {
-		return err
-	}
-	access, err := o.domain.secrets.access(env)
-	if err != nil {
-		return err
-	}
-	if options.Package != nil && path != "" {
-		return problem.New(problem.Usage, "a file and --package cannot be combined").Advise(advice.Repeat().Without(advice.Package))
-	}
-	if path != "" {
-		if options.File, err = readApplet(ctx, env, path); err != nil {
-			return err
+	install := func(ctx context.Context, d *desk.Desk, a desk.Access, options applet.InstallOptions) (plan *applet.Plan, err error) {
+		if options.Package != nil && path != "" {
+			return nil, problem.New(problem.Usage, "a file and --package cannot be combined").Advise(advice.Repeat().Without(advice.Package))
 		}
+		if path != "" {
+			if options.File, err = readApplet(ctx, env, path); err != nil {
+				return nil, err
+			}
+		}
+		options.Progress = env.loading
+		return applet.Install(ctx, d, a, options)
 	}
-	options.Progress = env.loading
-	plan, err := applet.Install(ctx, env.desk(), access, options)
-	if err != nil {
-		return err
-	}
-	return env.result("AppletInstalled", plan, func(s *output.Sheet) { planText(s, plan) })
+	return onDomain(ctx, env, &o.domain, o.Parse, install, "AppletInstalled", planText)
 }
 
 // loading shows how the work goes on.

@@ -26,19 +26,7 @@ life cycle states and privileges.`,
 }
 
 func runAppletList(ctx context.Context, env *session, f *domainFlags, text func(*output.Sheet, *applet.Listing)) error {
-	wanted, err := f.wish().Parse()
-	if err != nil {
-		return err
-	}
-	access, err := f.secrets.access(env)
-	if err != nil {
-		return err
-	}
-	listing, err := applet.List(ctx, env.desk(), access, wanted)
-	if err != nil {
-		return err
-	}
-	return env.result("AppletList", listing, func(s *output.Sheet) { text(s, listing) })
+	return onDomain(ctx, env, f, f.wish().Parse, applet.List, "AppletList", text)
 }
 
 func listingText(s *output.Sheet, l *applet.Listing) {

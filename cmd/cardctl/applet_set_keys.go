@@ -62,19 +62,7 @@ func runAppletSetKeys(ctx context.Context, env *session, o *appletSetKeysOptions
 		return problem.New(problem.Usage, "--new-key-version %d is out of range", o.Version).Because("Card keys have a version from 1 to %d.", maxKeyVersion)
 	}
 	o.Domain, o.NewDefault = o.domain.wish(), o.domain.secrets.sources[secret.NewCardKeys].NamesWellKnown()
-	options, err := o.Parse()
-	if err != nil {
-		return err
-	}
-	access, err := o.domain.secrets.access(env)
-	if err != nil {
-		return err
-	}
-	report, err := applet.SetKeys(ctx, env.desk(), access, options)
-	if err != nil {
-		return err
-	}
-	return env.result("CardKeysSet", report, func(s *output.Sheet) {
+	return onDomain(ctx, env, &o.domain, o.Parse, applet.SetKeys, "CardKeysSet", func(s *output.Sheet, report *applet.KeyReport) {
 		s.Heading("The card in " + report.Reader + " has new keys")
 		s.Field("version", decimal(int(report.Version)))
 		s.Field("kind", fmt.Sprintf("%s, %d bit", report.Cipher, report.Bits))

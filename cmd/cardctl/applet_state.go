@@ -64,19 +64,7 @@ func first(args []string) string {
 
 func runAppletState(ctx context.Context, env *session, f *domainFlags, w applet.StateWish) error {
 	w.Domain = f.wish()
-	options, err := w.Parse()
-	if err != nil {
-		return err
-	}
-	access, err := f.secrets.access(env)
-	if err != nil {
-		return err
-	}
-	report, err := applet.SetState(ctx, env.desk(), access, options)
-	if err != nil {
-		return err
-	}
-	return env.result("AppletState", report, func(s *output.Sheet) {
+	return onDomain(ctx, env, f, w.Parse, applet.SetState, "AppletState", func(s *output.Sheet, report *applet.StateReport) {
 		s.Heading("State on the card in " + report.Reader)
 		s.Field("application", report.AID.String())
 		s.Field("before", report.Before)

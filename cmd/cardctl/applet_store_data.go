@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/applet"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
 )
 
@@ -35,22 +36,13 @@ knows what it does with the data, and cardctl cannot read it back.`,
 }
 
 func runAppletStoreData(ctx context.Context, env *session, f *domainFlags, w applet.StoreWish, argument string) error {
-	options, err := w.Parse()
-	if err != nil {
-		return err
+	store := func(ctx context.Context, d *desk.Desk, a desk.Access, options applet.StoreOptions) (report *applet.StoreReport, err error) {
+		if options.Data, err = applet.ReadStored(ctx, argument); err != nil {
+			return nil, err
+		}
+		return applet.StoreData(ctx, d, a, options)
 	}
-	access, err := f.secrets.access(env)
-	if err != nil {
-		return err
-	}
-	if options.Data, err = applet.ReadStored(ctx, argument); err != nil {
-		return err
-	}
-	report, err := applet.StoreData(ctx, env.desk(), access, options)
-	if err != nil {
-		return err
-	}
-	return env.result("DataStored", report, func(s *output.Sheet) {
+	return onDomain(ctx, env, f, w.Parse, store, "DataStored", func(s *output.Sheet, report *applet.StoreReport) {
 		s.Heading("Stored on the card in " + report.Reader)
 		s.Field("applet", report.Applet.String())
 		s.Field("size", decimal(report.Bytes)+" bytes")
