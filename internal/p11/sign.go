@@ -50,9 +50,11 @@ func (k *Key) signDigest(ctx context.Context, s Scheme, hashed []byte, saltLengt
 		}
 		data = info
 		if s.input == paddedBlock {
-			if data, err = padPKCS1v15(info, key.Size()); err != nil {
-				return nil, err
+			block, fits := pubkey.PadPKCS1v15(info, key.Size())
+			if !fits {
+				return nil, problem.New(problem.NotSupported, "an RSA key of %d bytes is too short for this hash", key.Size())
 			}
+			data = block
 		}
 	case *ecdsa.PublicKey:
 		// The leftmost bits count (FIPS 186-5, 6.4.1). Cards refuse more.
@@ -150,21 +152,6 @@ func marshalDigestInfo(hash crypto.Hash, hashed []byte) ([]byte, error) {
 		Algorithm algorithm
 		Digest    []byte
 	}{algorithm{names.oid, asn1.NullRawValue}, hashed})
-}
-
-// padPKCS1v15 is EMSA-PKCS1-v1_5 (RFC 8017, 9.2) for a modulus of size bytes.
-func padPKCS1v15(info []byte, size int) ([]byte, error) {
-	const overhead = 3 + 8
-	if len(info)+overhead > size {
-		return nil, problem.New(problem.NotSupported, "an RSA key of %d bytes is too short for this hash", size)
-	}
-	block := make([]byte, size)
-	block[1] = 1
-	for i := 2; i < size-len(info)-1; i++ {
-		block[i] = 0xFF
-	}
-	copy(block[size-len(info):], info)
-	return block, nil
 }
 
 // marshalECDSA makes the sequence of X.509 of PKCS#11's pair: two numbers of

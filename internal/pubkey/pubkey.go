@@ -55,6 +55,33 @@ func DigestInfo(hash crypto.Hash, digest []byte) ([]byte, error) {
 	}{pkix.AlgorithmIdentifier{Algorithm: oid, Parameters: asn1.NullRawValue}, digest})
 }
 
+// PadPKCS1v15 is EMSA-PKCS1-v1_5 (RFC 8017, 9.2) in size bytes around a DigestInfo, which
+// has at least eleven bytes less.
+func PadPKCS1v15(info []byte, size int) (block []byte, fits bool) {
+	const overhead = 3 + 8 // 00 01, FF eight times, 00
+	if len(info)+overhead > size {
+		return nil, false
+	}
+	block = make([]byte, size)
+	block[1] = 1
+	for i := 2; i < size-len(info)-1; i++ {
+		block[i] = 0xFF
+	}
+	copy(block[size-len(info):], info)
+	return block, true
+}
+
+// FitDigest gives a digest for ECDSA a length of n bytes. There are cards that take
+// no digest but the one as long as the curve, or SHA-512 for P-521. ECDSA reads
+// a digest as a number, of as many leading bits as the curve has: what is cut
+// off here would not be looked at, and zeros in front change nothing.
+func FitDigest(digest []byte, n int) []byte {
+	if len(digest) >= n {
+		return digest[:n]
+	}
+	return append(make([]byte, n-len(digest), n), digest...)
+}
+
 // Agreement is a public key for ECDH: an X25519 key, or one of a NIST curve.
 func Agreement(public crypto.PublicKey) (*ecdh.PublicKey, error) {
 	switch key := public.(type) {

@@ -3,7 +3,6 @@ package openpgp
 import (
 	"context"
 	"crypto"
-	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -14,7 +13,6 @@ import (
 	"math/big"
 
 	"github.com/cardctl/cardctl/internal/advice"
-	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -28,8 +26,8 @@ func (k *slotKey) Signer(ctx context.Context) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, agreement := public.(*ecdh.PublicKey); agreement {
-		return nil, key.CannotSign(k.ref.String()+": an X25519 key", "X25519 is for key agreement only.")
+	if err := key.Signs(k.ref, public); err != nil {
+		return nil, err
 	}
 	if k.slot == app.Decryption {
 		_, data, err := k.data(ctx)
@@ -98,14 +96,8 @@ func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 // explain tells a message that is too long for the card from other refusals:
 // Ed25519 alone has to be sent all of it.
 func (s *signer) explain(err error, what string, length int) error {
-	if _, whole := s.public.(ed25519.PublicKey); whole {
-		switch iso7816.StatusOf(err) {
-		case iso7816.StatusWrongLength, iso7816.StatusWrongData, iso7816.StatusNoSpace:
-			p := problem.New(problem.NotSupported, "%s: the card cannot sign %d bytes [%s]", what, length, iso7816.StatusOf(err)).
-				Because("Ed25519 signs the whole message, and the card accepts less at a time. A shorter request may fit; a p256 key has no limit.")
-			p.Cause = err
-			return p
-		}
+	if tooLong := key.TooLong(err, what, s.public, length); tooLong != nil {
+		return tooLong
 	}
 	return explain(err, what, "")
 }
@@ -129,24 +121,13 @@ func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 		}
 		return input, err
 	case *ecdsa.PublicKey:
-		return fit(digest, min(public.Params().BitSize, 512)/8), nil
+		return pubkey.FitDigest(digest, min(public.Params().BitSize, 512)/8), nil
 	case ed25519.PublicKey:
 		if hash != 0 {
 			return nil, problem.New(problem.NotSupported, "%s: Ed25519 signs the message, not a digest of it", s.key.ref)
 		}
 	}
 	return digest, nil
-}
-
-// fit gives a digest for ECDSA a length of n bytes. There are cards that take
-// no digest but the one as long as the curve, or SHA-512 for P-521. ECDSA reads
-// a digest as a number, of as many leading bits as the curve has: what is cut
-// off here would not be looked at, and zeros in front change nothing.
-func fit(digest []byte, n int) []byte {
-	if len(digest) >= n {
-		return digest[:n]
-	}
-	return append(make([]byte, n-len(digest), n), digest...)
 }
 
 // joinECDSA makes the ASN.1 form of r and s, one behind the other.

@@ -9,7 +9,6 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/piv"
 	"github.com/cardctl/cardctl/internal/problem"
-	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Decrypt decrypts an RSA ciphertext with PKCS#1 v1.5 padding, which is taken off here.
@@ -19,19 +18,17 @@ func (k *slotKey) Decrypt(ctx context.Context, ciphertext []byte, opts crypto.De
 	if err != nil {
 		return nil, err
 	}
-	modulus, isRSA := public.(*rsa.PublicKey)
-	if !isRSA {
-		return nil, problem.New(problem.NotSupported, "%s: a %s key cannot decrypt", what, key.AlgorithmOf(public)).
-			Because("Only RSA keys decrypt; this key derives shared secrets.")
+	modulus, err := key.Decrypts(what, public)
+	if err != nil {
+		return nil, err
 	}
 	if _, oaep := opts.(*rsa.OAEPOptions); oaep {
 		return nil, problem.New(problem.NotSupported, "%s: RSAES-OAEP is not supported", what)
 	}
-	if len(ciphertext) > modulus.Size() {
-		return nil, problem.New(problem.Mismatch, "%s: %d bytes are too long for this key", what, len(ciphertext)).
-			Because("The modulus of the key has %d bytes.", modulus.Size())
+	cryptogram, err := key.Cryptogram(what, modulus, ciphertext)
+	if err != nil {
+		return nil, err
 	}
-	cryptogram := append(make([]byte, modulus.Size()-len(ciphertext), modulus.Size()), ciphertext...)
 	encoded, err := k.use(ctx, public, "touch the card to allow the decryption", func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
 		return selected.Use(ctx, k.slot, algorithm, cryptogram)
 	})
@@ -49,15 +46,9 @@ func (k *slotKey) Derive(ctx context.Context, peer crypto.PublicKey) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	own, err := pubkey.Agreement(public)
+	_, theirs, err := key.Agree(what, public, peer)
 	if err != nil {
-		return nil, problem.New(problem.NotSupported, "%s: a %s key cannot derive a secret", what, key.AlgorithmOf(public)).
-			Because("Only a key on an elliptic curve can.")
-	}
-	theirs, err := pubkey.Agreement(peer)
-	if err != nil || theirs.Curve() != own.Curve() {
-		return nil, problem.New(problem.Mismatch, "%s: the other key is on another curve", what).
-			Because("The key on the card is %s, the other %s.", key.AlgorithmOf(public), key.AlgorithmOf(peer))
+		return nil, err
 	}
 	shared, err := k.use(ctx, public, "touch the card to allow the key agreement", func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
 		return selected.Agree(ctx, k.slot, algorithm, theirs.Bytes())

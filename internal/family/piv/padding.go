@@ -11,21 +11,6 @@ import (
 	app "github.com/cardctl/cardctl/internal/piv"
 )
 
-// encodePKCS1 is EMSA-PKCS1-v1_5 (RFC 8017, 9.2) of size bytes around a DigestInfo.
-func encodePKCS1(size int, info []byte) ([]byte, error) {
-	const least = 11 // 00 01, eight bytes FF, 00
-	if size < len(info)+least {
-		return nil, fmt.Errorf("a modulus of %d bytes is too short for this digest", size)
-	}
-	encoded := make([]byte, size)
-	encoded[1] = 0x01
-	for i := 2; i < size-len(info)-1; i++ {
-		encoded[i] = 0xFF
-	}
-	copy(encoded[size-len(info):], info)
-	return encoded, nil
-}
-
 // encodePSS is EMSA-PSS (RFC 8017, 9.1.1) with MGF1 of the same hash function, as long
 // as a modulus of so many bits. The salt is as long as the hash, or as options say.
 func encodePSS(random io.Reader, bits int, hash crypto.Hash, digest []byte, saltLength int) ([]byte, error) {

@@ -83,7 +83,7 @@ func (k *slotKey) signsFor(ctx context.Context, public crypto.PublicKey) (bool, 
 	case *rsa.PublicKey:
 		return rsa.VerifyPKCS1v15(public, hash, signed, signature) == nil, nil
 	case *ecdsa.PublicKey:
-		return ecdsa.VerifyASN1(public, fit(signed, public.Params().BitSize/8), signature), nil
+		return ecdsa.VerifyASN1(public, pubkey.FitDigest(signed, public.Params().BitSize/8), signature), nil
 	case ed25519.PublicKey:
 		return ed25519.Verify(public, signed, signature), nil
 	}

@@ -3,7 +3,6 @@ package piv
 import (
 	"context"
 	"crypto"
-	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -31,8 +30,8 @@ func (k *slotKey) Signer(ctx context.Context) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, agreement := public.(*ecdh.PublicKey); agreement {
-		return nil, key.CannotSign(k.ref.String()+": an X25519 key", "X25519 is for key agreement only.")
+	if err := key.Signs(k.ref, public); err != nil {
+		return nil, err
 	}
 	return &signer{ctx: ctx, key: k, public: public}, nil
 }
@@ -67,14 +66,8 @@ func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 // explain tells a message that is too long for the card from other refusals: Ed25519
 // alone has to be sent all of it.
 func (s *signer) explain(err error, what string, length int) error {
-	if _, whole := s.public.(ed25519.PublicKey); whole {
-		switch iso7816.StatusOf(err) {
-		case iso7816.StatusWrongLength, iso7816.StatusWrongData, iso7816.StatusNoSpace:
-			p := problem.New(problem.NotSupported, "%s: the card cannot sign %d bytes [%s]", what, length, iso7816.StatusOf(err)).
-				Because("Ed25519 signs the whole message, and the card accepts less at a time. A shorter request may fit; a p256 key has no limit.")
-			p.Cause = err
-			return p
-		}
+	if tooLong := key.TooLong(err, what, s.public, length); tooLong != nil {
+		return tooLong
 	}
 	if s.refusesToSign(err) {
 		return key.CannotSign(fmt.Sprintf("%s: the key-management key of this card", s.key.ref),
@@ -108,24 +101,19 @@ func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return encodePKCS1(public.Size(), info)
+		block, fits := pubkey.PadPKCS1v15(info, public.Size())
+		if !fits {
+			return nil, fmt.Errorf("a modulus of %d bytes is too short for this digest", public.Size())
+		}
+		return block, nil
 	case *ecdsa.PublicKey:
-		return fit(digest, public.Params().BitSize/8), nil
+		return pubkey.FitDigest(digest, public.Params().BitSize/8), nil
 	case ed25519.PublicKey:
 		if hash != 0 {
 			return nil, problem.New(problem.NotSupported, "%s: Ed25519 signs the message, not a digest of it", s.key.ref)
 		}
 	}
 	return digest, nil
-}
-
-// fit gives a digest for ECDSA a length of n bytes, which is what cards take. ECDSA reads
-// a digest as a number, of as many leading bits as the curve has.
-func fit(digest []byte, n int) []byte {
-	if len(digest) >= n {
-		return digest[:n]
-	}
-	return append(make([]byte, n-len(digest), n), digest...)
 }
 
 // use has the card use the key, whose public half is public: the PIN is verified as the key's policy wants it. Where

@@ -3,7 +3,6 @@ package token
 import (
 	"context"
 	"crypto"
-	"crypto/ecdh"
 	"io"
 
 	"github.com/cardctl/cardctl/internal/key"
@@ -19,8 +18,8 @@ func (k *place) Signer(ctx context.Context) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, agreement := public.(*ecdh.PublicKey); agreement {
-		return nil, key.CannotSign(k.ref.String()+": an X25519 key", "X25519 is for key agreement only.")
+	if err := key.Signs(k.ref, public); err != nil {
+		return nil, err
 	}
 	return &signer{ctx: ctx, key: k, public: public}, nil
 }
