@@ -93,16 +93,33 @@ func (e *environment) save() iso7816.Status {
 	return iso7816.StatusOK
 }
 
-// soundState reads what an application saved, and refuses what it cannot have
-// saved.
-func soundState[S any, P interface {
+// try checks a password that has tries left. The try is counted before the comparison, and
+// all of them are given back after it, so that no power loss makes a try free. A status
+// that is not StatusOK ends the command.
+func (e *environment) try(r *referenceData, all int, password []byte) (right bool, status iso7816.Status) {
+	r.Tries--
+	if status = e.save(); status != iso7816.StatusOK || !r.equals(password) {
+		return false, status
+	}
+	r.Tries = all
+	return true, e.save()
+}
+
+// restore reads what an application saved, and refuses what it cannot have saved: the
+// state is then as it was.
+func restore[S any, P interface {
 	*S
 	check() error
-}](raw json.RawMessage) (state S, err error) {
-	if err := json.Unmarshal(raw, &state); err != nil {
-		return state, err
+}](state P, raw json.RawMessage) error {
+	var saved S
+	if err := json.Unmarshal(raw, &saved); err != nil {
+		return err
 	}
-	return state, P(&state).check()
+	if err := P(&saved).check(); err != nil {
+		return err
+	}
+	*state = saved
+	return nil
 }
 
 // Applications are the names that Options.Applications may hold.

@@ -90,8 +90,8 @@ func (a *gp) marshal() (json.RawMessage, error) {
 }
 
 func (a *gp) unmarshal(raw json.RawMessage) error {
-	state, err := soundState[gpState](raw)
-	if err != nil {
+	var state gpState
+	if err := restore(&state, raw); err != nil {
 		return err
 	}
 	for _, instance := range state.Instances {

@@ -136,11 +136,9 @@ func (a *isoApplet) impliesLe() bool { return true }
 func (a *isoApplet) marshal() (json.RawMessage, error) { return json.Marshal(a.state) }
 
 func (a *isoApplet) unmarshal(raw json.RawMessage) error {
-	state, err := soundState[isoAppletState](raw)
-	if err != nil {
+	if err := restore(&a.state, raw); err != nil {
 		return err
 	}
-	a.state = state
 	a.deselect()
 	return nil
 }

@@ -24,17 +24,11 @@ func padPIN(pin []byte) []byte {
 
 func pinLengthOK(n int) bool { return n >= pinMin && n <= pinMax }
 
-// compare checks a PIN or PUK of full length. The try is counted before the
-// comparison and given back after it, so that no power loss makes a try free.
+// compare checks a PIN or PUK of full length.
 func (a *isoApplet) compare(r *referenceData, tries int, code []byte) iso7816.Status {
 	if r.Tries > 0 {
-		r.Tries--
-		if status := a.save(); status != iso7816.StatusOK {
+		if right, status := a.try(r, tries, code); right || status != iso7816.StatusOK {
 			return status
-		}
-		if r.equals(code) {
-			r.Tries = tries
-			return a.save()
 		}
 	}
 	return 0x63C0 | iso7816.Status(r.Tries)

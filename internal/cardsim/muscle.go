@@ -192,20 +192,15 @@ func (a *muscle) set(r *referenceData, pin []byte, tries int) iso7816.Status {
 	return iso7816.StatusOK
 }
 
-// present compares a PIN; the try is counted before the comparison.
+// present compares a PIN.
 func (a *muscle) present(r *referenceData, pin []byte, tries int) iso7816.Status {
 	if r.Tries == 0 {
 		return muscleBlocked
 	}
-	r.Tries--
-	if status := a.save(); status != iso7816.StatusOK {
+	if right, status := a.try(r, tries, pin); right || status != iso7816.StatusOK {
 		return status
 	}
-	if !r.equals(pin) {
-		return muscleAuthFailed
-	}
-	r.Tries = tries
-	return a.save()
+	return muscleAuthFailed
 }
 
 // pin is the number of a PIN in P1; P2 is 00.

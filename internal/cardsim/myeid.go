@@ -65,11 +65,9 @@ func (a *myEID) factory() error {
 func (a *myEID) marshal() (json.RawMessage, error) { return json.Marshal(a.state) }
 
 func (a *myEID) unmarshal(raw json.RawMessage) error {
-	state, err := soundState[myEIDState](raw)
-	if err != nil {
+	if err := restore(&a.state, raw); err != nil {
 		return err
 	}
-	a.state = state
 	a.deselect()
 	return nil
 }

@@ -66,22 +66,15 @@ func (a *myEID) initialisePIN(c iso7816.Command) iso7816.Status {
 	return a.changed()
 }
 
-// compare checks a PIN or PUK. The try is counted before the comparison and
-// given back after it, so that no power loss makes a try free. A PIN that was
-// never set is a blocked one.
+// compare checks a PIN or PUK. A PIN that was never set is a blocked one.
 func (a *myEID) compare(r *referenceData, tries int, code []byte) iso7816.Status {
 	if r.Tries == 0 {
 		return iso7816.StatusPINBlocked
 	}
-	r.Tries--
-	if status := a.save(); status != iso7816.StatusOK {
+	if right, status := a.try(r, tries, code); right || status != iso7816.StatusOK {
 		return status
 	}
-	switch {
-	case r.equals(code):
-		r.Tries = tries
-		return a.save()
-	case r.Tries == 0:
+	if r.Tries == 0 {
 		return iso7816.StatusPINBlocked
 	}
 	return 0x63C0 | iso7816.Status(r.Tries)

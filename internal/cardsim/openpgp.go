@@ -109,14 +109,7 @@ func (a *openpgp) deselect() {
 
 func (a *openpgp) marshal() (json.RawMessage, error) { return json.Marshal(a.state) }
 
-func (a *openpgp) unmarshal(raw json.RawMessage) error {
-	state, err := soundState[openpgpState](raw)
-	if err != nil {
-		return err
-	}
-	a.state = state
-	return nil
-}
+func (a *openpgp) unmarshal(raw json.RawMessage) error { return restore(&a.state, raw) }
 
 func (a *openpgp) factory() error {
 	state, err := a.factoryState()

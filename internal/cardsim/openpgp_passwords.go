@@ -60,21 +60,15 @@ func (r *referenceData) equals(password []byte) bool {
 	return err == nil && subtle.ConstantTimeCompare(hash, r.Hash) == 1
 }
 
-// compare checks a password. The try is counted before the comparison and
-// given back after it, so that no power loss makes a try free.
+// compare checks a password.
 func (a *openpgp) compare(r *referenceData, password []byte) iso7816.Status {
 	if r.Tries == 0 {
 		return iso7816.StatusPINBlocked
 	}
-	r.Tries--
-	if status := a.save(); status != iso7816.StatusOK {
+	if right, status := a.try(r, triesMax, password); right || status != iso7816.StatusOK {
 		return status
 	}
-	if !r.equals(password) {
-		return a.wrong(r)
-	}
-	r.Tries = triesMax
-	return a.save()
+	return a.wrong(r)
 }
 
 func (a *openpgp) wrong(r *referenceData) iso7816.Status {

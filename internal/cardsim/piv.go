@@ -102,14 +102,7 @@ func (a *piv) deselect() {
 
 func (a *piv) marshal() (json.RawMessage, error) { return json.Marshal(a.state) }
 
-func (a *piv) unmarshal(raw json.RawMessage) error {
-	state, err := soundState[pivState](raw)
-	if err != nil {
-		return err
-	}
-	a.state = state
-	return nil
-}
+func (a *piv) unmarshal(raw json.RawMessage) error { return restore(&a.state, raw) }
 
 // process is section 3, and Yubico's commands behind it.
 func (a *piv) process(c iso7816.Command) ([]byte, iso7816.Status) {

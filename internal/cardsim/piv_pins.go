@@ -6,21 +6,15 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
-// compare checks a PIN or PUK. The try is counted before the comparison and
-// given back after it, so that no power loss makes a try free.
+// compare checks a PIN or PUK.
 func (a *piv) compare(p *pivPIN, value []byte) iso7816.Status {
 	if p.Tries == 0 {
 		return iso7816.StatusPINBlocked
 	}
-	p.Tries--
-	if status := a.save(); status != iso7816.StatusOK {
+	if right, status := a.try(&p.referenceData, p.Total, value); right || status != iso7816.StatusOK {
 		return status
 	}
-	if !p.equals(value) {
-		return triesLeft(p.Tries)
-	}
-	p.Tries = p.Total
-	return a.save()
+	return triesLeft(p.Tries)
 }
 
 // triesLeft is 63Cx, which has room for 15.
