@@ -94,9 +94,8 @@ func TestCertificateAstray(t *testing.T) {
 	}
 	// An issuer that comes later is added, and nothing is done where nothing is missing.
 	chain := d.path("chain.pem")
-	me, _ := os.ReadFile(d.path("me.pem"))
-	ca, _ := os.ReadFile(d.path("ca.pem"))
-	if err := os.WriteFile(chain, append(me, ca...), 0o600); err != nil {
+	both := readFile(t, d.path("me.pem")) + readFile(t, d.path("ca.pem"))
+	if err := os.WriteFile(chain, []byte(both), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if done := d.cardctl("import-cert", "--key", ours+";id=%45", chain, "--pin", "env:TOKEN_PIN"); !strings.Contains(done, "already") || !strings.Contains(done, "issuers") {
