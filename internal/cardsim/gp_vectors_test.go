@@ -82,7 +82,7 @@ type vectorInputs struct {
 }
 
 var allVectors = sync.OnceValues(func() ([]vector, error) {
-	data, err := os.ReadFile("testdata/globalplatform.json")
+	data, err := os.ReadFile("../gp/testdata/globalplatform.json")
 	if err != nil {
 		return nil, err
 	}

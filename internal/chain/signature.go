@@ -182,17 +182,15 @@ func (s scheme) verifyOther(key *pubkey.Other, salt int, digest, signature []byt
 	return nil
 }
 
-// hashOf finds a digest by its OID (RFC 4055, 2.1).
+// hashOf finds a digest of RSASSA-PSS by its OID: those of RFC 4055, and two of SHA-3.
 func hashOf(oid asn1.ObjectIdentifier) crypto.Hash {
-	return map[string]crypto.Hash{
-		"1.3.14.3.2.26":          crypto.SHA1,
-		"2.16.840.1.101.3.4.2.4": crypto.SHA224,
-		"2.16.840.1.101.3.4.2.1": crypto.SHA256,
-		"2.16.840.1.101.3.4.2.2": crypto.SHA384,
-		"2.16.840.1.101.3.4.2.3": crypto.SHA512,
-		"2.16.840.1.101.3.4.2.8": crypto.SHA3_256,
-		"2.16.840.1.101.3.4.2.9": crypto.SHA3_384,
-	}[oid.String()]
+	switch oid.String() {
+	case "2.16.840.1.101.3.4.2.8":
+		return crypto.SHA3_256
+	case "2.16.840.1.101.3.4.2.9":
+		return crypto.SHA3_384
+	}
+	return pubkey.DigestOf(oid)
 }
 
 // parsePSS reads RSASSA-PSS-params, RFC 4055, 3.1. The salt is in bytes.

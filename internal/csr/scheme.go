@@ -48,11 +48,11 @@ func schemeOf(algorithm x509.SignatureAlgorithm) scheme {
 	case x509.SHA512WithRSA:
 		return pkcs1(13, crypto.SHA512)
 	case x509.SHA256WithRSAPSS:
-		return pss(crypto.SHA256, 1)
+		return pss(crypto.SHA256)
 	case x509.SHA384WithRSAPSS:
-		return pss(crypto.SHA384, 2)
+		return pss(crypto.SHA384)
 	case x509.SHA512WithRSAPSS:
-		return pss(crypto.SHA512, 3)
+		return pss(crypto.SHA512)
 	case x509.ECDSAWithSHA256:
 		return scheme{oid: ecdsaWith(crypto.SHA256), opts: crypto.SHA256}
 	case x509.ECDSAWithSHA384:
@@ -83,10 +83,10 @@ func pkcs1(arc int, hash crypto.Hash) scheme {
 }
 
 // pss has RSASSA-PSS-params (RFC 4055, 3.1): the digest in the mask too, and a salt as
-// long as it. The OID of the digest ends with arc.
-func pss(hash crypto.Hash, arc int) scheme {
+// long as it.
+func pss(hash crypto.Hash) scheme {
 	const mgf1 = 8
-	digest := scheme{oid: asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, arc}, parameters: asn1.NullBytes}
+	digest := scheme{oid: pubkey.DigestOID(hash), parameters: asn1.NullBytes}
 	tagged := func(tag uint8) cbasn1.Tag { return cbasn1.Tag(tag).ContextSpecific().Constructed() }
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {

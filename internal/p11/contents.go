@@ -80,6 +80,7 @@ func (s *Session) Contents(ctx context.Context) (Contents, error) {
 	})
 	return c, s.Explain(ctx, err)
 }
+
 func newStoredCertificate(o object, v values) StoredCertificate {
 	c := StoredCertificate{ID: v[pkcs11.CKA_ID], Label: string(v[pkcs11.CKA_LABEL]), DER: v[pkcs11.CKA_VALUE], handle: o}
 	c.parsed, _ = cert.Parse(c.DER)

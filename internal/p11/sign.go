@@ -44,9 +44,9 @@ func (k *Key) signDigest(ctx context.Context, s Scheme, hashed []byte, saltLengt
 		if s.input == digest {
 			break
 		}
-		info, err := marshalDigestInfo(s.Hash, hashed)
+		info, err := pubkey.AnyDigestInfo(s.Hash, hashed)
 		if err != nil {
-			return nil, err
+			return nil, problem.New(problem.NotSupported, "%s is not supported in an RSA signature", s.Hash)
 		}
 		data = info
 		if s.input == paddedBlock {
@@ -126,32 +126,15 @@ func signatureSize(public crypto.PublicKey) int {
 	return ed25519.SignatureSize
 }
 
-// hashes are what PKCS#11 and X.509 call the hashes of RSA signatures.
+// hashes are what PKCS#11 calls the hashes of RSA signatures.
 var hashes = map[crypto.Hash]struct {
 	mechanism, mgf uint
-	oid            asn1.ObjectIdentifier
 }{
-	crypto.SHA1:   {pkcs11.CKM_SHA_1, pkcs11.CKG_MGF1_SHA1, asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}},
-	crypto.SHA224: {pkcs11.CKM_SHA224, pkcs11.CKG_MGF1_SHA224, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 4}},
-	crypto.SHA256: {pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}},
-	crypto.SHA384: {pkcs11.CKM_SHA384, pkcs11.CKG_MGF1_SHA384, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 2}},
-	crypto.SHA512: {pkcs11.CKM_SHA512, pkcs11.CKG_MGF1_SHA512, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3}},
-}
-
-// marshalDigestInfo is the DigestInfo of RFC 8017, 9.2.
-func marshalDigestInfo(hash crypto.Hash, hashed []byte) ([]byte, error) {
-	names, ok := hashes[hash]
-	if !ok {
-		return nil, problem.New(problem.NotSupported, "%s is not supported in an RSA signature", hash)
-	}
-	type algorithm struct {
-		Algorithm  asn1.ObjectIdentifier
-		Parameters asn1.RawValue
-	}
-	return asn1.Marshal(struct {
-		Algorithm algorithm
-		Digest    []byte
-	}{algorithm{names.oid, asn1.NullRawValue}, hashed})
+	crypto.SHA1:   {pkcs11.CKM_SHA_1, pkcs11.CKG_MGF1_SHA1},
+	crypto.SHA224: {pkcs11.CKM_SHA224, pkcs11.CKG_MGF1_SHA224},
+	crypto.SHA256: {pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256},
+	crypto.SHA384: {pkcs11.CKM_SHA384, pkcs11.CKG_MGF1_SHA384},
+	crypto.SHA512: {pkcs11.CKM_SHA512, pkcs11.CKG_MGF1_SHA512},
 }
 
 // marshalECDSA makes the sequence of X.509 of PKCS#11's pair: two numbers of

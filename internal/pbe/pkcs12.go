@@ -18,6 +18,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/ber"
 	"github.com/cardctl/cardctl/internal/input"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -154,8 +155,8 @@ func ParseMAC(data ber.Element) (MAC, error) {
 	if oid.String() == "1.2.840.113549.1.5.14" {
 		return mac.withPBMAC1(parameters)
 	}
-	of, ok := digests()[oid.String()]
-	if !ok {
+	of := digestOf(oid)
+	if of == 0 {
 		return MAC{}, unknown(oid)
 	}
 	salt, err := list[1].Octets()
@@ -179,16 +180,12 @@ func ParseMAC(data ber.Element) (MAC, error) {
 	return mac, nil
 }
 
-// digests are those that a MAC may be made with.
-func digests() map[string]crypto.Hash {
-	return map[string]crypto.Hash{
-		"1.2.840.113549.2.5":     crypto.MD5,
-		"1.3.14.3.2.26":          crypto.SHA1,
-		"2.16.840.1.101.3.4.2.4": crypto.SHA224,
-		"2.16.840.1.101.3.4.2.1": crypto.SHA256,
-		"2.16.840.1.101.3.4.2.2": crypto.SHA384,
-		"2.16.840.1.101.3.4.2.3": crypto.SHA512,
+// digestOf is one that a MAC may be made with, 0 for others.
+func digestOf(oid asn1.ObjectIdentifier) crypto.Hash {
+	if oid.String() == "1.2.840.113549.2.5" {
+		return crypto.MD5
 	}
+	return pubkey.DigestOf(oid)
 }
 
 // withPBMAC1 reads PBMAC1-params, RFC 8018, A.5.

@@ -116,10 +116,10 @@ func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	return digest, nil
 }
 
-// use has the card use the key, whose public half is public: the PIN is verified as the key's policy wants it. Where
-// that is always, VERIFY is the very command before. Where the card does not tell the
-// policy, it is that of the slot (part 1, table 4b), and a card that refuses for the PIN
-// has it verified.
+// use has the card use the key, whose public half is public: the PIN is verified as the
+// key's policy wants it. Where that is always, VERIFY is the very command before. Where
+// the card does not tell the policy, it is that of the slot (part 1, table 4b), and a card
+// that refuses for the PIN has it verified.
 func (k *slotKey) use(ctx context.Context, public crypto.PublicKey, touch string, work func(*app.Card, app.Algorithm) ([]byte, error)) ([]byte, error) {
 	now, err := k.look(ctx)
 	if err != nil {
