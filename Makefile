@@ -1,6 +1,6 @@
 # Each target runs the script of its name or the part of ./scripts/test.sh of its name.
 
-.PHONY: list test quick lint build tests mutation races nocgo stack debian13 coverage bench demo dependencies package versions fuzz pull pictures generate
+.PHONY: list test quick lint build tests judged mutation races nocgo stack windows programs debian13 coverage bench demo dependencies package versions fuzz pull pictures generate
 
 # The parts of the test run.
 list:
@@ -23,6 +23,9 @@ build:
 tests:
 	./scripts/test.sh tests
 
+judged:
+	./scripts/test.sh judged
+
 mutation:
 	./scripts/test.sh mutation
 
@@ -35,6 +38,12 @@ nocgo:
 # make stack, or make stack NAME=TestPrompts for some of its tests.
 stack:
 	./scripts/test.sh stack '$(NAME)'
+
+windows:
+	./scripts/test.sh windows
+
+programs:
+	./scripts/test.sh programs
 
 # The shell in Debian 13 is ./scripts/debian13.sh.
 debian13:

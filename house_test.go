@@ -26,6 +26,7 @@ var familyWord = regexp.MustCompile(`(?i)openpgp|pkcs#?15|muscle|\bpiv\b|isoappl
 var ofFamilies = []string{
 	"internal/family", "internal/openpgp", "internal/piv", "internal/gp", "internal/pkcs15", "internal/p11", "internal/cardsim", "internal/iso7816",
 	"internal/applet", "cmd/cardctl/applet", "internal/simulate", "test",
+	"internal/opensslconf", // an engine of OpenSSL has such a name
 }
 
 // helpFields are those of a command that its help shows.
@@ -99,7 +100,7 @@ func sources(t *testing.T) map[string]*ast.File {
 
 // TestTheCommandIsThin keeps work out of the command line.
 func TestTheCommandIsThin(t *testing.T) {
-	const most = 5190 // lines
+	const most = 4910 // lines
 	lines := 0
 	for path := range sources(t) {
 		if !strings.HasPrefix(path, "cmd/cardctl/") {

@@ -16,7 +16,7 @@ const module = "github.com/cardctl/cardctl/"
 var leaves = []string{
 	"internal/problem", "internal/secret", "internal/pubkey", "internal/input", "internal/output", "internal/terminal", "internal/pkcs12",
 	"internal/runner", "internal/advice", "internal/ber", "internal/curve", "internal/cert", "internal/chain",
-	"internal/packaging", "internal/pbe",
+	"internal/packaging", "internal/pbe", "internal/typed", "internal/release", "internal/opensslconf", "internal/marionette",
 }
 
 // What the layers share: a command may import workflows and the desk, a workflow the
@@ -24,7 +24,7 @@ var leaves = []string{
 var (
 	workflows = []string{
 		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/applet",
-		"internal/inventory", "internal/doctor", "internal/simulate",
+		"internal/inventory", "internal/doctor", "internal/simulate", "internal/attest", "internal/holder", "internal/setup", "internal/openvpn",
 	}
 	anyCard  = []string{"internal/desk", "internal/family", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
 	contract = []string{"internal/desk", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
@@ -40,11 +40,17 @@ var layers = map[string][]string{
 	"internal/keygen":    anyCard,
 	"internal/csr":       anyCard,
 	"internal/certstore": anyCard,
-	"internal/inventory": append(slices.Clone(anyCard), "internal/p11"),
-	"internal/smoke":     append(slices.Clone(anyCard), "internal/p11"),
+	"internal/attest":    anyCard,
+	"internal/holder":    anyCard,
+	"internal/inventory": append(slices.Clone(anyCard), "internal/p11", "internal/lend"),
+	"internal/smoke":     append(slices.Clone(anyCard), "internal/p11", "internal/lend"),
+	"internal/setup":     append(slices.Clone(anyCard), "internal/p11", "internal/smoke", "internal/lend", "internal/marionette"),
+	"internal/openvpn":   append(slices.Clone(anyCard), "internal/p11", "internal/lend"),
 	"internal/doctor":    append(slices.Clone(anyCard), "internal/p11", "internal/pcsc", "internal/gnupg"),
 	"internal/applet":    append(slices.Clone(anyCard), "internal/gp", "internal/family/javacard"),
 	"internal/simulate":  {"internal/desk", "internal/cardsim", "internal/gp", "internal/iso7816"},
+
+	"internal/lend": append(slices.Clone(anyCard), "internal/p11"),
 
 	"internal/family": append(slices.Clone(contract), "internal/p11",
 		"internal/family/openpgp", "internal/family/piv", "internal/family/pkcs15", "internal/family/javacard", "internal/family/token"),
@@ -69,35 +75,40 @@ var layers = map[string][]string{
 	"internal/cardsim": {"internal/iso7816"},
 	"internal/iso7816": {},
 
-	"internal/ber":       {},
-	"internal/curve":     {},
-	"internal/cert":      {},
-	"internal/chain":     {},
-	"internal/packaging": {},
-	"internal/pbe":       {},
-	"internal/gnupg":     {},
-	"internal/pkcs12":    {},
-	"internal/secret":    {},
-	"internal/problem":   {},
-	"internal/advice":    {},
-	"internal/pubkey":    {},
-	"internal/input":     {},
-	"internal/runner":    {},
-	"internal/output":    {},
-	"internal/terminal":  {},
+	"internal/ber":         {},
+	"internal/curve":       {},
+	"internal/cert":        {},
+	"internal/chain":       {},
+	"internal/packaging":   {},
+	"internal/pbe":         {},
+	"internal/gnupg":       {},
+	"internal/opensslconf": {},
+	"internal/pkcs12":      {},
+	"internal/secret":      {},
+	"internal/problem":     {},
+	"internal/advice":      {},
+	"internal/pubkey":      {},
+	"internal/input":       {},
+	"internal/runner":      {},
+	"internal/output":      {},
+	"internal/terminal":    {},
+	"internal/typed":       {},
+	"internal/marionette":  {},
+	"internal/release":     {},
 }
 
 // libraries lists which packages may import a library that is not part of the standard
 // library, tests excepted.
 var libraries = map[string][]string{
-	"github.com/spf13/cobra":          {"cmd/cardctl"},
-	"github.com/spf13/pflag":          {"cmd/cardctl"},
+	"github.com/spf13/cobra":          {"cmd/cardctl", "internal/typed"},
+	"github.com/spf13/pflag":          {"cmd/cardctl", "internal/typed"},
 	"github.com/ebfe/scard":           {"internal/pcsc", "test/windows"}, // test/windows: stands in for the service of Windows
 	"github.com/miekg/pkcs11":         {"internal/p11"},
 	"github.com/manifoldco/promptui":  {"internal/terminal"},
-	"golang.org/x/crypto":             {"internal/csr", "internal/certstore", "internal/keygen", "internal/pbe"},
-	"golang.org/x/sys":                {"internal/output", "internal/p11", "internal/pcsc", "internal/secret"},
+	"golang.org/x/crypto":             {"internal/csr", "internal/certstore", "internal/keygen", "internal/pbe", "internal/setup"},
+	"golang.org/x/sys":                {"internal/openvpn", "internal/output", "internal/p11", "internal/pcsc", "internal/secret"},
 	"golang.org/x/term":               {"internal/terminal"},
+	"github.com/smallstep/pkcs7":      {"internal/setup"},
 	"github.com/ProtonMail/go-crypto": {"internal/curve"},
 	"github.com/cloudflare/circl":     {"internal/curve"},
 }

@@ -13,7 +13,7 @@ var (
 	// A target of the Makefile, its comment aside: name and recipe.
 	target = regexp.MustCompile(`(?m)^([a-z0-9]+):\n\t(.+)$`)
 	// A line of scripts/test.sh that names a part.
-	part = regexp.MustCompile(`(?m)^(?:readonly QUICK=')?([a-z0-9]+)\|`)
+	part = regexp.MustCompile(`(?m)^([a-z0-9]+)\|`)
 )
 
 // TestMakefileHasTheWordsOfTheScripts requires that every target runs a script and a

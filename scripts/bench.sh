@@ -7,7 +7,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/say.sh
 . scripts/lib/packages.sh
 . scripts/lib/go.sh
+. scripts/lib/ykman.sh
 . scripts/lib/pcscd.sh
+. scripts/lib/measures.sh
 
 tables=$(mktemp)
 log=$(mktemp)
@@ -21,6 +23,7 @@ trap clean_up EXIT
 {
 	need build card token test
 	need_go
+	need_ykman
 } >&2
 
 # bench runs tests of test/bench, which write tables.
@@ -28,11 +31,10 @@ bench() {
 	BENCH_TABLES=$tables go test -tags stack -count=1 "$@" ./test/bench >"$log" || die "a measurement failed or is over its limit:" "$(<"$log")"
 }
 
-# What a process takes is measured by a small one: a child counts the memory of its parent.
-of_a_process='^(TestStartUp|TestMemory)$'
 start_pcscd >&2
-bench -skip "$of_a_process"
+bench -skip "$OF_OTHERS"
+bench -run "$OF_FILES"
 stop_pcscd >&2
 start_pcscd more-readers >&2
-bench -run "$of_a_process"
+bench -run "$OF_A_PROCESS"
 cat "$tables"

@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
 # From a blank card to a certificate that works:
 #
-#   ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|softhsm|javacard]
+#   ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|piv|softhsm|javacard]
+#   ./scripts/demo.sh [--installed] --program firefox
+#
+# --program goes on until Firefox has logged in with the card, and keeps a picture of it
+# in the directory CARDCTL_PICTURES, or else ~/.cache/cardctl/pictures.
 #
 # The cards are simulated, in a virtual reader of the real PC/SC daemon; softhsm is a
 # token of SoftHSM2. The script installs missing programs (on Debian), builds cardctl
@@ -30,12 +34,17 @@ if [[ ${1-} == --installed ]]; then
 	shift
 fi
 family=openpgp
+program=
+if [[ ${1-} == --program && ${2-} == firefox ]]; then
+	program=$2
+	shift 2
+fi
 if [[ ${1-} == --family && -n ${2-} ]]; then
 	family=$2
 	shift 2
 fi
 [[ $# -eq 0 && $family != */* && -f scripts/demo/$family.sh ]] ||
-	die "usage: ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|softhsm|javacard]"
+	die "usage: ./scripts/demo.sh [--installed] [--program firefox | --family openpgp|pkcs15|piv|softhsm|javacard]"
 
 [[ -n $work ]] || work=$(mktemp -d)
 card_pid=
@@ -56,6 +65,8 @@ step() {
 	eval "$1" </dev/null
 }
 
+proof=--tls # what smoke-test adds
+
 # The script of a family sets needs, key, who_writes and module, which differ in its
 # commands, and defines prepare, blank, first_pins and show, which come before and after.
 # shellcheck source=scripts/demo/openpgp.sh
@@ -64,6 +75,7 @@ step() {
 if [[ -z $in_room ]]; then
 	heading "Tools"
 	need "$needs"
+	[[ -z $program ]] || need programs
 	if [[ -z $installed ]]; then
 		need build
 		need_go
@@ -97,6 +109,16 @@ step 'openssl x509 -req -in floppy.csr -CA ca.pem -CAkey ca.key -CAcreateserial 
 heading "Import the certificate and use it"
 step "cardctl import-cert --key $key $who_writes floppy.pem"
 show
-step "cardctl smoke-test --key $key --pin env:DEMO_PIN --module $module --tls"
+step "cardctl smoke-test --key $key --pin env:DEMO_PIN --module $module $proof"
+
+if [[ $program == firefox ]]; then
+	heading "Firefox logs in with the card"
+	pictures=${CARDCTL_PICTURES:-${XDG_CACHE_HOME:-$HOME/.cache}/cardctl/pictures}
+	mkdir -p "$pictures"
+	export HOME=$work
+	step "firefox-esr --headless --createprofile 'floppy $work/firefox' 2> firefox.log"
+	step "cardctl setup firefox --profile firefox --key $key --ca ca.pem"
+	step "cardctl setup firefox --profile firefox --key $key --ca ca.pem --check --pin env:DEMO_PIN --picture '$pictures/demo-firefox.png'"
+fi
 
 heading "Done"

@@ -25,7 +25,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/go.sh
 . scripts/lib/pcscd.sh
 
-readonly in_process=(./cmd/cardctl ./internal/family/openpgp ./test/opensc) # need no daemon
+readonly in_process=(./cmd/cardctl ./internal/attest ./internal/family/openpgp ./internal/family/piv ./test/opensc) # need no daemon
 
 rows=$(mktemp)
 log=$(mktemp)

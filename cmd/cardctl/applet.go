@@ -15,6 +15,7 @@ import (
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 func newAppletCmd(env *session) *cobra.Command {
@@ -33,7 +34,7 @@ cardctl tries no more keys on that card unless you add --retry-keys.`,
 		Example: `  cardctl applet inspect IsoApplet.cap
   cardctl applet list --card-keys default
   cardctl applet install IsoApplet.cap --card-keys default`,
-		Args: knownCommand,
+		Args: typed.KnownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
@@ -57,7 +58,7 @@ type domainFlags struct {
 }
 
 // defaultKeys is what the test keys of blank cards are called.
-const defaultKeys = "default"
+const defaultKeys = secret.FactoryValue
 
 func (f *domainFlags) add(flags *pflag.FlagSet) {
 	f.secrets.addKeys(flags, secret.CardKeys, "card keys")
@@ -76,16 +77,15 @@ func (f *domainFlags) addRetry(flags *pflag.FlagSet) {
 
 // addKeys makes a flag for card keys, which can be those that everybody knows.
 func (s *secretFlags) addKeys(flags *pflag.FlagSet, name secret.Name, usage string) {
-	s.add(flags, name, usage)
-	s.sources[name].WellKnown = defaultKeys
-	s.given[name].Usage = "source of the " + usage + ", or " + defaultKeys + " for the test keys of blank cards"
+	s.add(flags, name, usage+", or "+defaultKeys+" for the test keys of blank cards")
+	s.sources[name].Words = []string{defaultKeys}
 }
 
 // wish is what the flags say.
 func (f *domainFlags) wish() applet.DomainWish {
 	return applet.DomainWish{
 		ISD: f.isd, KeyVersion: f.keyVersion, KeyIndex: f.keyIndex, Diversification: f.diversification, Level: f.level,
-		DefaultKeys: f.secrets.sources[secret.CardKeys].NamesWellKnown(), RetryKeys: f.retryKeys,
+		DefaultKeys: f.secrets.sources[secret.CardKeys].Word() != "", RetryKeys: f.retryKeys,
 		AcceptRandomChallenge: f.anyChallenge,
 	}
 }
@@ -94,7 +94,7 @@ func (f *domainFlags) wish() applet.DomainWish {
 // reports. The wish is read before anything is asked.
 func onDomain[Options, Report any](
 	ctx context.Context, env *session, f *domainFlags, parse func() (Options, error),
-	do func(context.Context, *desk.Desk, desk.Access, Options) (Report, error), kind string, text func(*output.Sheet, Report),
+	do func(context.Context, *desk.Desk, desk.Access, Options) (Report, error), kind string, text func(Report, *output.Sheet),
 ) error {
 	options, err := parse()
 	if err != nil {
@@ -108,7 +108,7 @@ func onDomain[Options, Report any](
 	if err != nil {
 		return err
 	}
-	return env.result(kind, report, func(s *output.Sheet) { text(s, report) })
+	return env.result(kind, report, func(s *output.Sheet) { text(report, s) })
 }
 
 // readApplet reads a CAP or IJC file.
@@ -125,9 +125,4 @@ func readApplet(ctx context.Context, env *session, path string) (*applet.File, e
 		return nil, p.Advise(advice.Run("file", path))
 	}
 	return f, err
-}
-
-// packageText is a package as people call it.
-func packageText(p applet.Package) string {
-	return output.Line(p.String())
 }

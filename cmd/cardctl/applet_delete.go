@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type appletDeleteOptions struct {
@@ -33,7 +35,7 @@ keys that open the card are never deleted.`,
 			if len(args) == 0 && cmd.Flags().Changed("key-version") {
 				return nil
 			}
-			return oneArg("the AID of an application or a package, from cardctl applet list")(cmd, args)
+			return typed.OneArg("the AID of an application or a package, from cardctl applet list")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runAppletDelete(cmd.Context(), env, &o, first(args))
@@ -47,11 +49,11 @@ keys that open the card are never deleted.`,
 
 func runAppletDelete(ctx context.Context, env *session, o *appletDeleteOptions, aid string) error {
 	w := applet.DeleteWish{Domain: o.domain.wish(), AID: aid, WithApplets: o.withApplets}
-	return onDomain(ctx, env, &o.domain, w.Parse, applet.Delete, "AppletDeleted", func(s *output.Sheet, report *applet.Deletion) {
+	return onDomain(ctx, env, &o.domain, w.Parse, applet.Delete, "AppletDeleted", func(report *applet.Deletion, s *output.Sheet) {
 		s.Heading("Deleted from the card in " + report.Reader)
 		s.Field("deleted", applet.Join(report.Deleted))
 		if report.KeyVersion != 0 {
-			s.Field("card keys", "version "+decimal(int(report.KeyVersion)))
+			s.Field("card keys", "version "+strconv.Itoa(int(report.KeyVersion)))
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 func newAppletDomainCmd(env *session) *cobra.Command {
@@ -16,7 +17,7 @@ func newAppletDomainCmd(env *session) *cobra.Command {
 		Long: `List and create security domains, and give applets to them. A security domain
 has card keys of its own, which manage what belongs to it.`,
 		Example: "  cardctl applet domain list --card-keys default",
-		Args:    knownCommand,
+		Args:    typed.KnownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newDomainListCmd(env), newDomainCreateCmd(env), newDomainExtraditeCmd(env))
@@ -30,25 +31,13 @@ func newDomainListCmd(env *session) *cobra.Command {
 		Short:   "List the security domains of a Java card",
 		Long:    "List the security domains of a Java card, and what belongs to each.",
 		Example: "  cardctl applet domain list --card-keys default",
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runAppletList(cmd.Context(), env, &f, domainsText) },
+		Args:    typed.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runAppletList(cmd.Context(), env, &f, (*applet.Listing).DomainsText)
+		},
 	}
 	f.add(cmd.Flags())
 	return cmd
-}
-
-func domainsText(s *output.Sheet, l *applet.Listing) {
-	s.Heading("Java card in " + l.Reader)
-	s.Field("state", l.State)
-	for _, d := range l.Domains {
-		s.Gap()
-		s.Heading("Security domain " + d.AID.String())
-		s.Field("state", d.State)
-		s.Field("privileges", strings.Join(d.Privileges, ", "))
-		s.Field("belongs to", d.Domain.String())
-		s.Field("has", applet.Join(l.Belonging(d.AID)))
-	}
-	cutOff(s, l)
 }
 
 func newDomainCreateCmd(env *session) *cobra.Command {
@@ -61,7 +50,7 @@ func newDomainCreateCmd(env *session) *cobra.Command {
 creates it, unless --parameters states another. It has no card keys yet: give it
 some with applet set-keys --isd AID --add.`,
 		Example: "  cardctl applet domain create D276000085304A434F9003 --card-keys default",
-		Args:    oneArg("the AID of the new security domain"),
+		Args:    typed.OneArg("the AID of the new security domain"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w.AID, w.Domain = args[0], f.wish()
 			return onDomain(cmd.Context(), env, &f, w.Parse, applet.CreateDomain, "AppletDomain", domainText)
@@ -85,7 +74,7 @@ func newDomainExtraditeCmd(env *session) *cobra.Command {
 card keys of that domain manage it afterwards, so cardctl asks you to confirm.`,
 		Example: `  cardctl applet domain extradite F276A288BCFBA69D34F31001 \
       --to D276000085304A434F9003 --card-keys default --yes`,
-		Args: oneArg("the AID of an applet, a package or a security domain"),
+		Args: typed.OneArg("the AID of an applet, a package or a security domain"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w.AID, w.Domain = args[0], f.wish()
 			return onDomain(cmd.Context(), env, &f, w.Parse, applet.Extradite, "AppletDomain", domainText)
@@ -98,7 +87,7 @@ card keys of that domain manage it afterwards, so cardctl asks you to confirm.`,
 }
 
 // domainText is what a security domain has now, or what belongs to one.
-func domainText(s *output.Sheet, r *applet.DomainReport) {
+func domainText(r *applet.DomainReport, s *output.Sheet) {
 	s.Heading(r.AID.String() + " on the card in " + r.Reader)
 	s.Field("state", r.State)
 	s.Field("privileges", strings.Join(r.Privileges, ", "))

@@ -2,15 +2,14 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/desk"
-	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type appletInstallOptions struct {
@@ -50,7 +49,7 @@ applet in a package that is already on the card.`,
 			if len(args) == 0 && o.Package != "" {
 				return nil
 			}
-			return oneArg("the CAP or IJC file")(cmd, args)
+			return typed.OneArg("the CAP or IJC file")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runAppletInstall(cmd.Context(), env, &o, first(args))
@@ -89,7 +88,7 @@ func runAppletInstall(ctx context.Context, env *session, o *appletInstallOptions
 		options.Progress = env.loading
 		return applet.Install(ctx, d, a, options)
 	}
-	return onDomain(ctx, env, &o.domain, o.Parse, install, "AppletInstalled", planText)
+	return onDomain(ctx, env, &o.domain, o.Parse, install, "AppletInstalled", (*applet.Plan).Text)
 }
 
 // loading shows how the work goes on.
@@ -99,35 +98,4 @@ func (env *session) loading(p applet.Progress) {
 		return
 	}
 	env.progress.Show(p.Step)
-}
-
-func planText(s *output.Sheet, p *applet.Plan) {
-	done := "Installed the package "
-	switch {
-	case p.DryRun:
-		done = "Ready to install the package "
-	case p.LoadOnly:
-		done = "Loaded the package "
-	case p.LoadSize == 0:
-		done = "Installed from the package "
-	}
-	s.Heading(done + packageText(p.Package) + " in " + p.Reader)
-	for _, i := range p.Instances {
-		s.Field("application", i.String())
-		if !i.AID.Equal(i.Applet) {
-			s.Field("of the applet", i.Applet.String())
-		}
-	}
-	replaced := "deleted first"
-	if p.DryRun {
-		replaced = "to be deleted"
-	}
-	s.Field(replaced, applet.Join(p.Deletes))
-	s.Field("belongs to", p.Domain.String())
-	if p.LoadSize > 0 {
-		s.Field("size", fmt.Sprintf("%d bytes in %d blocks", p.LoadSize, p.Blocks))
-	}
-	if p.Memory != nil {
-		s.Field("free", p.Memory.String())
-	}
 }

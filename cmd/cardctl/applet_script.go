@@ -11,6 +11,7 @@ import (
 	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 func newAppletScriptCmd(env *session) *cobra.Command {
@@ -39,7 +40,7 @@ and reports that. The commands are:
 
 ` + scriptCommands(),
 		Example: "  cardctl applet script install.gpsh\n  cardctl applet script list.gpsh --reader sim:desk",
-		Args:    oneArg("the GPShell script, or - for stdin"),
+		Args:    typed.OneArg("the GPShell script, or - for stdin"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runAppletScript(cmd.Context(), env, &f, o, args[0])
 		},
@@ -104,7 +105,7 @@ func runAppletScript(ctx context.Context, env *session, f *domainFlags, options 
 // result.
 func (r *scriptReport) add(env *session, e applet.ScriptEvent) {
 	last := len(r.Commands) - 1
-	text := problem.Sentences(e.Text, env.unless(e.Unless, nil))
+	text := problem.Sentences(e.Text, env.line.Unless(e.Unless))
 	switch {
 	case e.Text == "":
 		env.note("%d: %s", e.Line, e.Command)

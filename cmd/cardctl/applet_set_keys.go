@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type appletSetKeysOptions struct {
@@ -41,7 +43,7 @@ lose control of the card.`,
   cardctl applet set-keys --new-card-keys command:'pass card' \
       --keys-file card.keys \
       --card-keys file:old.keys`,
-		Args: noArgs,
+		Args: typed.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runAppletSetKeys(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
@@ -61,10 +63,10 @@ func runAppletSetKeys(ctx context.Context, env *session, o *appletSetKeysOptions
 	if o.Version > maxKeyVersion {
 		return problem.New(problem.Usage, "--new-key-version %d is out of range", o.Version).Because("Card keys have a version from 1 to %d.", maxKeyVersion)
 	}
-	o.Domain, o.NewDefault = o.domain.wish(), o.domain.secrets.sources[secret.NewCardKeys].NamesWellKnown()
-	return onDomain(ctx, env, &o.domain, o.Parse, applet.SetKeys, "CardKeysSet", func(s *output.Sheet, report *applet.KeyReport) {
+	o.Domain, o.NewDefault = o.domain.wish(), o.domain.secrets.sources[secret.NewCardKeys].Word() != ""
+	return onDomain(ctx, env, &o.domain, o.Parse, applet.SetKeys, "CardKeysSet", func(report *applet.KeyReport, s *output.Sheet) {
 		s.Heading("The card in " + report.Reader + " has new keys")
-		s.Field("version", decimal(int(report.Version)))
+		s.Field("version", strconv.Itoa(int(report.Version)))
 		s.Field("kind", fmt.Sprintf("%s, %d bit", report.Cipher, report.Bits))
 		s.Field("check values", fmt.Sprintf("ENC %s, MAC %s, DEK %s", report.CheckValues[0], report.CheckValues[1], report.CheckValues[2]))
 		s.Field("use it with", "--card-keys file:"+report.File)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 func newAppletStateCmd(env *session) *cobra.Command {
@@ -21,7 +22,7 @@ confirm these steps. cardctl never terminates a card.`,
 		Example: `  cardctl applet state lock F276A288BCFBA69D34F31001 \
       --card-keys file:card.keys
   cardctl applet state unlock-card --card-keys file:card.keys`,
-		Args: knownCommand,
+		Args: typed.KnownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, c := range []struct {
@@ -40,13 +41,13 @@ confirm these steps. cardctl never terminates a card.`,
 		sub := &cobra.Command{
 			Use: string(c.change) + c.args, Short: c.short, Long: c.long,
 			Example: "  cardctl applet state " + string(c.change) + c.sample + " \\\n      --card-keys file:card.keys",
-			Args:    noArgs,
+			Args:    typed.NoArgs,
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return runAppletState(cmd.Context(), env, &f, applet.StateWish{Change: string(c.change), AID: first(args)})
 			},
 		}
 		if c.args != "" {
-			sub.Args = oneArg("the AID of an applet, from cardctl applet list")
+			sub.Args = typed.OneArg("the AID of an applet, from cardctl applet list")
 		}
 		f.add(sub.Flags())
 		cmd.AddCommand(sub)
@@ -64,7 +65,7 @@ func first(args []string) string {
 
 func runAppletState(ctx context.Context, env *session, f *domainFlags, w applet.StateWish) error {
 	w.Domain = f.wish()
-	return onDomain(ctx, env, f, w.Parse, applet.SetState, "AppletState", func(s *output.Sheet, report *applet.StateReport) {
+	return onDomain(ctx, env, f, w.Parse, applet.SetState, "AppletState", func(report *applet.StateReport, s *output.Sheet) {
 		s.Heading("State on the card in " + report.Reader)
 		s.Field("application", report.AID.String())
 		s.Field("before", report.Before)

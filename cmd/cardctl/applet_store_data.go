@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 func newAppletStoreDataCmd(env *session) *cobra.Command {
@@ -21,7 +23,7 @@ The data is the content of FILE, or HEX if no file has that name. Only the card
 knows what it does with the data, and cardctl cannot read it back.`,
 		Example: `  cardctl applet store-data perso.bin --structure dgi --card-keys default
   cardctl applet store-data 4504A0B1C2D3 --card-keys default`,
-		Args: oneArg("a file, or data in hexadecimal"),
+		Args: typed.OneArg("a file, or data in hexadecimal"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w.Domain = f.wish()
 			return runAppletStoreData(cmd.Context(), env, &f, w, args[0])
@@ -42,9 +44,9 @@ func runAppletStoreData(ctx context.Context, env *session, f *domainFlags, w app
 		}
 		return applet.StoreData(ctx, d, a, options)
 	}
-	return onDomain(ctx, env, f, w.Parse, store, "DataStored", func(s *output.Sheet, report *applet.StoreReport) {
+	return onDomain(ctx, env, f, w.Parse, store, "DataStored", func(report *applet.StoreReport, s *output.Sheet) {
 		s.Heading("Stored on the card in " + report.Reader)
 		s.Field("applet", report.Applet.String())
-		s.Field("size", decimal(report.Bytes)+" bytes")
+		s.Field("size", strconv.Itoa(report.Bytes)+" bytes")
 	})
 }

@@ -16,7 +16,10 @@ import (
 
 // canaries are the secrets of the desks of these tests, and what is entered in
 // their place. None is part of another text by chance.
-var canaries = []string{userPIN, adminPIN, "904412", "27182818", "2718281828459045", "314159", challenge, testKey, "wrong-804127", "80412700FFEEDDCC80412700FFEEDDCC"}
+var canaries = []string{
+	userPIN, adminPIN, "904412", "27182818", "2718281828459045", "314159", challenge, testKey, managementKey, otherManagementKey,
+	"wrong-804127", "80412700FFEEDDCC80412700FFEEDDCC",
+}
 
 // challenge is a challenge password, which the request holds in base64 only.
 const challenge = "6180339887"
@@ -57,6 +60,7 @@ func (d *testDesk) checkSecrets(what string, r result) {
 // wrongSecrets are what is entered in the place of every secret.
 var wrongSecrets = []string{
 	"CARDCTL_PIN=wrong-804127", "CARDCTL_ADMIN_PIN=wrong-804127", "CARDCTL_SO_PIN=wrong-804127", "CARDCTL_PUK=wrong-804127",
+	"CARDCTL_MANAGEMENT_KEY=80412700FFEEDDCC80412700FFEEDDCC", "OTHER_KEY=wrong-804127",
 	"CARDCTL_CURRENT_ADMIN_PIN=wrong-804127", "NEW=wrong-804127", "NEW8=wrong-804127", "WRONG_KEY=80412700FFEEDDCC80412700FFEEDDCC",
 }
 

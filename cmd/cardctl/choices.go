@@ -18,6 +18,17 @@ import (
 // what it is.
 type choice struct{ value, is string }
 
+// offer makes choices of what was found, but not of what has no name.
+func offer[T any](found []T, err error, as func(T) choice) ([]choice, error) {
+	var all []choice
+	for _, one := range found {
+		if c := as(one); c.value != "" {
+			all = append(all, c)
+		}
+	}
+	return all, err
+}
+
 // readerChoices are the readers that are there now, and the simulated cards. A
 // reader whose name has spaces is offered by its index as well: of several names
 // that begin alike, bash types the beginning without quotes.
@@ -77,16 +88,12 @@ func (env *session) chooseKey(ctx context.Context) (string, error) {
 // serialChoices are the serials of the cards that are there now.
 func (env *session) serialChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
 	list, err := env.listReaders(ctx, false)
-	if err != nil {
-		return nil, err
-	}
-	var found []choice
-	for _, r := range list {
-		if r.Card != nil && r.Card.Serial != "" {
-			found = append(found, choice{r.Card.Serial, r.Card.Type + " in " + r.Name})
+	return offer(list, err, func(r readerReport) choice {
+		if r.Card == nil {
+			return choice{}
 		}
-	}
-	return found, nil
+		return choice{r.Card.Serial, r.Card.Type + " in " + r.Name}
+	})
 }
 
 // keyChoices are the keys of the card that is meant now, and its empty places;
@@ -97,26 +104,16 @@ func (env *session) keyChoices(ctx context.Context, _ *cobra.Command) ([]choice,
 
 // keysOf has the line to the card kept for the command, where a person chooses.
 func (env *session) keysOf(ctx context.Context, keep bool) ([]choice, error) {
-	if env.flags.module != "" {
-		return env.tokenKeyChoices(ctx)
-	}
+	var places []inventory.KeyPlace
+	var err error
 	d := env.desk()
-	d.Keep = keep
-	places, err := inventory.Keys(ctx, d, env.readOnly())
-	return keysAsChoices(places), err
-}
-
-func (env *session) tokenKeyChoices(ctx context.Context) ([]choice, error) {
-	places, err := inventory.TokenKeys(ctx, env.desk(), env.readOnly())
-	return keysAsChoices(places), err
-}
-
-func keysAsChoices(places []inventory.KeyPlace) []choice {
-	var choices []choice
-	for _, p := range places {
-		choices = append(choices, choice{p.Ref, p.Is})
+	if env.flags.module != "" {
+		places, err = inventory.TokenKeys(ctx, d, env.readOnly())
+	} else {
+		d.Keep = keep
+		places, err = inventory.Keys(ctx, d, env.readOnly())
 	}
-	return choices
+	return offer(places, err, func(p inventory.KeyPlace) choice { return choice{p.Ref, p.Is} })
 }
 
 // algorithmChoices are the algorithms that the place can have which --key names.
@@ -126,58 +123,29 @@ func (env *session) algorithmChoices(ctx context.Context, cmd *cobra.Command) ([
 		return nil, err
 	}
 	able, err := keygen.Algorithms(ctx, env.desk(), env.readOnly(), reference)
-	if err != nil {
-		return nil, err
-	}
-	var choices []choice
-	for _, a := range able {
-		choices = append(choices, choice{value: a})
-	}
-	return choices, nil
+	return offer(able, err, func(name string) choice { return choice{value: name} })
 }
 
 // tokenChoices are the tokens of the modules.
 func (env *session) tokenChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
-	list, err := env.listTokens(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var choices []choice
-	for _, t := range list.Tokens {
-		if t.Label != "" {
-			choices = append(choices, choice{t.Label, strings.TrimSpace(t.Manufacturer + " " + t.Model + " " + t.Serial)})
-		}
-	}
-	return choices, nil
+	_, tokens, err := inventory.Tokens(ctx, env.desk(), false)
+	return offer(tokens, err, func(t inventory.ListedToken) choice {
+		return choice{t.Label, strings.TrimSpace(t.Manufacturer + " " + t.Model + " " + t.Serial)}
+	})
 }
 
 // moduleChoices are the PKCS#11 modules that are installed now.
 func (env *session) moduleChoices(context.Context, *cobra.Command) ([]choice, error) {
-	var choices []choice
-	for _, m := range inventory.InstalledModules() {
-		choices = append(choices, choice{m.Name, m.Path})
-	}
-	return choices, nil
+	return offer(inventory.InstalledModules(), nil, func(m inventory.InstalledModule) choice { return choice{m.Name, m.Path} })
 }
 
 // simulatedChoices are the simulated cards.
 func (env *session) simulatedChoices(context.Context, *cobra.Command) ([]choice, error) {
 	list, err := simulate.List(env.store())
-	if err != nil {
-		return nil, err
-	}
-	var choices []choice
-	for _, card := range list {
-		choices = append(choices, choice{card.Name, strings.Join(card.Applications, ", ")})
-	}
-	return choices, nil
+	return offer(list, err, func(c simulate.Card) choice { return choice{c.Name, strings.Join(c.Applications, ", ")} })
 }
 
 // profileChoices are the profiles of simulated cards.
 func (env *session) profileChoices(context.Context, *cobra.Command) ([]choice, error) {
-	var choices []choice
-	for _, p := range simulate.Profiles() {
-		choices = append(choices, choice{p.Name, p.Description})
-	}
-	return choices, nil
+	return offer(simulate.Profiles(), nil, func(p simulate.Profile) choice { return choice{p.Name, p.Description} })
 }

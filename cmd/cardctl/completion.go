@@ -16,6 +16,8 @@ import (
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/simulate"
+	"github.com/cardctl/cardctl/internal/smoke"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 var shells = []string{"bash", "zsh", "fish", "powershell"}
@@ -31,7 +33,7 @@ script to a directory that the shell reads, as in the examples.`,
 		Example: `  source <(cardctl completion bash)
   cardctl completion zsh > "${fpath[1]}/_cardctl"
   cardctl completion fish > ~/.config/fish/completions/cardctl.fish`,
-		Args:      oneArg("a shell: " + strings.Join(shells, ", ")),
+		Args:      typed.OneArg("a shell: " + strings.Join(shells, ", ")),
 		ValidArgs: shells,
 		RunE:      func(cmd *cobra.Command, args []string) error { return runCompletion(env, cmd.Root(), args[0]) },
 	}
@@ -87,6 +89,7 @@ func (env *session) flagChoices() map[string]choices {
 		"profile": env.profileChoices, "output": words(formatText, formatJSON),
 		"app":            words(inventory.Apps()...),
 		"usage":          words(keygen.Usages()...),
+		"as":             words(smoke.Names()...),
 		"digest":         words("sha256", "sha384", "sha512"),
 		"privileges":     words(applet.PrivilegeNames()...),
 		"secure-channel": words(simulate.SecureChannels()...),
@@ -135,10 +138,6 @@ func (env *session) complete(offered choices) cobra.CompletionFunc {
 // words are choices that are always the same.
 func words(values ...string) choices {
 	return func(context.Context, *cobra.Command) ([]choice, error) {
-		fixed := make([]choice, len(values))
-		for i, value := range values {
-			fixed[i].value = value
-		}
-		return fixed, nil
+		return offer(values, nil, func(value string) choice { return choice{value: value} })
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type deleteKeyOptions struct {
@@ -26,12 +27,13 @@ fingerprint, as shown by info and gen-key, so that no other key is deleted.
 cardctl asks for confirmation unless you add --yes.`,
 		Example: `  cardctl delete-key --key 'pkcs11:token=desk;object=vpn' --module softhsm2 \
   --fingerprint 5F9C34EE8A72B1D00E6A41F3C27D98B65F9C34EE8A72B1D00E6A41F3C27D98B6`,
-		Args: noArgs,
+		Args: typed.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDeleteKey(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
 	keyFlag(flags, &o.key)
 	flags.StringVar(&o.fingerprint, "fingerprint", "", "`fingerprint` of the key to delete")
+	o.secrets.addManagementKey(flags)
 	o.secrets.add(flags, secret.PIN, "user PIN")
 	o.secrets.addLastTry(flags)
 	_ = cmd.MarkFlagRequired("fingerprint")
@@ -47,5 +49,5 @@ func runDeleteKey(ctx context.Context, env *session, o *deleteKeyOptions) error 
 	if report.Report, err = keygen.Delete(ctx, env.desk(), access, ref, o.fingerprint); err != nil {
 		return err
 	}
-	return env.result("KeyDeleted", report, func(s *output.Sheet) { report.text(s, "Deleted the key ") })
+	return env.result("KeyDeleted", report, func(s *output.Sheet) { report.text(env, s, "Deleted the key ") })
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"errors"
-	"path/filepath"
+	"io"
 
 	"github.com/spf13/pflag"
 
@@ -26,9 +26,17 @@ func (env *session) desk() *desk.Desk {
 		Kept:     &env.kept,
 		Meant: desk.Selection{
 			Reader: env.flags.reader, Serial: env.flags.serial, Module: env.flags.module, App: env.flags.app,
-			ReaderTyped: env.given("reader"), ModuleTyped: env.given("module"), AppTyped: env.given("app"),
+			ReaderTyped: env.line.Given("reader"), ModuleTyped: env.line.Given("module"), AppTyped: env.line.Given("app"),
 		},
 	}
+}
+
+// traceTo is where the trace of a card goes; nil for nowhere.
+func (env *session) traceTo() io.Writer {
+	if env.trace == nil {
+		return nil
+	}
+	return env.trace
 }
 
 // simulated are the simulated cards: those of this user, if there are no others.
@@ -41,10 +49,7 @@ func (env *session) simulated() desk.Simulated {
 
 // store is where simulated cards are kept.
 func (env *session) store() *desk.SimulatedStore {
-	return &desk.SimulatedStore{Wait: env.flags.timeout, Dir: func() (string, error) {
-		dir, err := env.stateDir()
-		return filepath.Join(dir, "sim"), err
-	}}
+	return &desk.SimulatedStore{Wait: env.flags.timeout, Dir: func() (string, error) { return env.stateOf("sim") }}
 }
 
 // tokenFlag says which token is meant.

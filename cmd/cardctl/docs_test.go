@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 var (
@@ -92,7 +94,7 @@ func understood(line string) error {
 	if cmd.HasSubCommands() {
 		for _, word := range rest {
 			if !strings.HasPrefix(word, "-") && !metaValue.MatchString(word) {
-				return knownCommand(cmd, []string{word})
+				return typed.KnownCommand(cmd, []string{word})
 			}
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/cardctl/cardctl/internal/doctor"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/setup"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 func newDoctorCmd(env *session) *cobra.Command {
@@ -17,10 +19,10 @@ func newDoctorCmd(env *session) *cobra.Command {
 		Use:   "doctor",
 		Short: "Diagnose why cards do not work on this machine",
 		Long: `Diagnose why cards do not work on this machine. doctor checks the PC/SC daemon,
-permissions, reader drivers, PKCS#11 modules, programs that hold cards, and Java
-cards that still have factory keys. It changes nothing.`,
+permissions, reader drivers, PKCS#11 modules, programs that hold cards or can
+use them, and cards that still have factory keys or PINs. It changes nothing.`,
 		Example: "  cardctl doctor\n  cardctl doctor -o json",
-		Args:    noArgs,
+		Args:    typed.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), env) },
 	}
 }
@@ -41,14 +43,14 @@ type doctorCheck struct {
 func (env *session) doctorDocument(report doctor.Report) doctorDocument {
 	document := doctorDocument{Passed: report.Passed}
 	for _, c := range report.Checks {
-		document.Checks = append(document.Checks, doctorCheck{c.Name, c.Result, c.Detail, env.worded(c.Next, nil)})
+		document.Checks = append(document.Checks, doctorCheck{c.Name, c.Result, c.Detail, env.line.Worded(c.Next)})
 	}
 	return document
 }
 
 func runDoctor(ctx context.Context, env *session) error {
 	env.progress.Show("checking this machine")
-	report := doctor.Examine(ctx, env.desk(), runtime.GOOS, os.DirFS("/"))
+	report := doctor.Examine(ctx, env.desk(), runtime.GOOS, os.DirFS("/"), env.surveyed)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -64,6 +66,16 @@ func runDoctor(ctx context.Context, env *session) error {
 		return err
 	}
 	return illness(report)
+}
+
+// surveyed are the programs that setup knows.
+func (env *session) surveyed() []doctor.Program {
+	dir, _ := env.stateOf("setup") // without one, nothing was set up
+	var programs []doctor.Program
+	for _, f := range setup.Survey(dir) {
+		programs = append(programs, doctor.Program{Name: f.Target, SetUp: f.SetUp, Lacks: f.Lacks})
+	}
+	return programs
 }
 
 // illness is the first check that failed, the others depend on it.

@@ -14,7 +14,9 @@ func TestDoctorDocument(t *testing.T) {
 		{Name: "cards", Result: doctor.Warn, Detail: "d", Next: advice.Do(advice.ListReaders, advice.Switch(advice.Wait))},
 		{Name: "readers", Result: doctor.Pass},
 	}}
-	got, err := json.Marshal((&session{}).doctorDocument(report))
+	env := newSession(newEnv())
+	env.line.About = newRootCmd(env)
+	got, err := json.Marshal(env.doctorDocument(report))
 	want := `{"checks":[{"name":"cards","result":"warn","detail":"d","hint":"cardctl list-readers --wait"},` +
 		`{"name":"readers","result":"pass","detail":""}],"passed":true}`
 	if err != nil || string(got) != want {

@@ -19,6 +19,7 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/terminal"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 // Env is all that a run of the program has of the world around it. It is not
@@ -59,16 +60,13 @@ type session struct {
 	flags    sharedFlags
 	progress *output.Progress
 	kept     desk.Kept // a card that a person chose a key of
-	trace    *trace
+	trace    *output.Trace
 	notLetGo error    // of a card, after its work was done
 	childEnv []string // for child processes, without the secrets of the command
 	stop     context.CancelFunc
+	lasting  context.Context // that of the command, whatever --timeout is
 
-	// command is what is run, object what it is run on.
-	command, object string
-	about           *cobra.Command // the command that is run, or that a mistake is about
-	words           []string       // the command line as it was typed
-	typed           typed
+	line typed.Line
 	// there are the readers, and the serials of cards, that errors may name.
 	there *desk.Names
 	// started says that the flags are known and the command's own work begins.
@@ -90,7 +88,9 @@ func newEnv() *Env {
 
 // newSession is a run that has not begun.
 func newSession(env *Env) *session {
-	return &session{Env: env, there: &desk.Names{}, progress: output.NewProgress(io.Discard, false)}
+	s := &session{Env: env, there: &desk.Names{}, progress: output.NewProgress(io.Discard, false)}
+	s.line.Language = s.language()
+	return s
 }
 
 // Getenv returns the value of a variable, empty where it is not set.
@@ -131,16 +131,18 @@ func (env *Env) stateDir() (string, error) {
 		Advise(advice.Run("export", "CARDCTL_STATE_DIR=cardctl-state"))
 }
 
-// name notes what is run.
-func (env *session) name(cmd *cobra.Command) {
-	_, env.command, _ = strings.Cut(cmd.CommandPath(), " ")
-	env.about = cmd
+// stateOf is where things of one kind are remembered.
+func (env *Env) stateOf(kind string) (string, error) {
+	dir, err := env.stateDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, kind), nil
 }
 
 // start is what comes before the work of every command.
 func (env *session) start(cmd *cobra.Command, args []string) error {
-	env.name(cmd)
-	env.typed = typed{cmd, args}
+	env.line.About, env.line.Run, env.line.Args = cmd, cmd, args
 	if err := env.flags.complete(cmd, env.Getenv); err != nil {
 		return err
 	}
@@ -154,7 +156,8 @@ func (env *session) start(cmd *cobra.Command, args []string) error {
 		env.progress = output.NewProgress(env.Err, env.live)
 	}
 	env.working()
-	cmd.SetContext(desk.WithLastWords(cmd.Context(), env.lastWords))
+	env.lasting = desk.WithLastWords(cmd.Context(), env.lastWords)
+	cmd.SetContext(env.lasting)
 	if env.flags.timeout > 0 {
 		ctx, stop := context.WithTimeout(cmd.Context(), env.flags.timeout)
 		env.stop = stop
@@ -163,7 +166,12 @@ func (env *session) start(cmd *cobra.Command, args []string) error {
 	world := *env.Env
 	world.Out = output.Stoppable{Context: cmd.Context(), To: env.Out}
 	env.Env = &world
-	return env.openTrace(cmd.Context())
+	if env.flags.trace == "" {
+		return nil
+	}
+	t, err := output.OpenTrace(cmd.Context(), env.flags.trace, env.Err)
+	env.trace = t
+	return err
 }
 
 // close ends what was begun for the command.
@@ -174,7 +182,7 @@ func (env *session) close() error {
 	}
 	err := env.notLetGo
 	if env.trace != nil {
-		err = errors.Join(err, env.trace.close())
+		err = errors.Join(err, env.trace.Close())
 	}
 	return errors.Join(err, env.kept.Close(), env.terminal.Close())
 }
@@ -223,7 +231,7 @@ func (env *session) note(format string, args ...any) {
 }
 
 // working shows that the command goes on, if that takes longer.
-func (env *session) working() { env.progress.Working(env.command) }
+func (env *session) working() { env.progress.Working(env.line.Command()) }
 
 // detail is a note for those who asked for more.
 func (env *session) detail(format string, args ...any) {

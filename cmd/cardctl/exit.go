@@ -13,6 +13,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 // exitStatus is the only place where a failure becomes a number.
@@ -44,7 +45,7 @@ func exitStatus(code problem.Code) int {
 }
 
 // next is what to do where the failure itself does not say.
-func (env *session) next(code problem.Code) advice.Advice {
+func (env *session) next(code problem.Code, err error) advice.Advice {
 	switch code {
 	case problem.Usage:
 		return advice.Do(advice.Help)
@@ -55,86 +56,28 @@ func (env *session) next(code problem.Code) advice.Advice {
 	case problem.CardRemoved:
 		return advice.Do(advice.ListReaders, advice.Switch(advice.Wait))
 	}
+	var path *fs.PathError
+	if code == problem.Failed && errors.As(err, &path) {
+		place := path.Path
+		if errors.Is(err, fs.ErrNotExist) {
+			place = filepath.Dir(place)
+		}
+		return advice.Run("ls", "-ld", place)
+	}
 	switch {
-	case strings.HasPrefix(env.command, "sim"):
+	case strings.HasPrefix(env.line.Command(), "sim"):
 		return advice.Do(advice.ListSimulated)
-	case env.command == actions[advice.ShowCard]:
+	case env.line.Command() == actions[advice.ShowCard]:
 		return advice.Do(advice.Diagnose)
 	}
 	return advice.Do(advice.ShowCard)
 }
 
-// told is what the user is told: two or three lines, or a document.
-type told struct {
-	code           problem.Code
-	what, why, try string
-	triesLeft      *int
-}
-
-func (t told) message() string { return problem.Joined(t.what, t.why) }
-
 // diagnose turns what a command came back with into what the user is told.
-func (env *session) diagnose(err error) told {
+func (env *session) diagnose(err error) typed.Told {
 	p := env.classify(err)
-	t := told{code: p.Code, what: p.What, why: p.Reason(), triesLeft: p.TriesLeft}
-	if t.what == env.command || t.what == env.object {
-		// Nothing but the subject: what failed is in the reason.
-		t.what, t.why, _ = strings.Cut(t.why, ". ")
-		t.what = strings.TrimSuffix(t.what, ".")
-	}
-	t.what = env.subject(t.what)
-	if strings.HasSuffix(t.what, t.why) {
-		t.why = ""
-	}
-	if status, text := desk.StatusOf(err); status != "" && !strings.Contains(t.what+t.why, status) {
-		t.why = strings.TrimSpace(fmt.Sprintf("%s [%s]", strings.TrimSuffix(t.why, "."), text))
-	}
-	may := env.repetition(p.Code)
-	t.what, t.why = may.text(t.what), may.text(problem.Sentence(t.why))
-	t.why = problem.Sentences(t.why, env.unless(p.Unless, may))
-	t.try = env.try(p, err, may)
-	return t
-}
-
-// unless says which flags allow what was refused.
-func (env *session) unless(values []advice.Value, may *repetition) string {
-	if len(values) == 0 || !env.takes(values) {
-		return ""
-	}
-	return "To allow it, add " + strings.Join(env.flagTexts(values, may), " ") + "."
-}
-
-// try is what to type next: what the failure says, or what goes with its code.
-func (env *session) try(p *problem.Error, err error, may *repetition) string {
-	if try := env.worded(p.Next, may); try != "" {
-		return try
-	}
-	var path *fs.PathError
-	if p.Code == problem.Failed && errors.As(err, &path) {
-		place := path.Path
-		if errors.Is(err, fs.ErrNotExist) {
-			place = filepath.Dir(place)
-		}
-		return env.worded(advice.Run("ls", "-ld", place), may)
-	}
-	return env.worded(env.next(p.Code), may)
-}
-
-// subject puts in front of what failed the command and what it is run on,
-// unless that is said already.
-func (env *session) subject(what string) string {
-	if env.object != "" && strings.HasPrefix(what, env.command+" "+env.object) {
-		return what
-	}
-	for _, word := range []string{env.object, env.command} {
-		if word != "" && what != word && !strings.HasPrefix(what, word+":") && !strings.HasPrefix(what, word+" ") {
-			if word == env.object || env.object == "" {
-				word += ":"
-			}
-			what = word + " " + what
-		}
-	}
-	return what
+	status, meaning := desk.StatusOf(err)
+	return env.line.Tell(p, status, meaning, env.next(p.Code, err))
 }
 
 func (env *session) classify(err error) *problem.Error {
@@ -180,16 +123,16 @@ type errorReport struct {
 // next, or writes one document. It returns the exit status.
 func (env *session) fail(err error) int {
 	p := env.diagnose(err)
-	status := exitStatus(p.code)
+	status := exitStatus(p.Code)
 	if env.flags.output == formatJSON {
-		report := errorReport{p.code, status, output.Line(p.message()), output.Line(p.try), p.triesLeft}
+		report := errorReport{p.Code, status, output.Line(p.Message()), output.Line(p.Try), p.TriesLeft}
 		_ = output.WriteDocument(env.Err, "Error", report)
 		return status
 	}
-	fmt.Fprintf(env.Err, "%s %s\n", env.red("Error:"), output.Line(p.what))
-	if p.why != "" {
-		fmt.Fprintln(env.Err, output.Line(p.why))
+	fmt.Fprintf(env.Err, "%s %s\n", env.red("Error:"), output.Line(p.What))
+	if p.Why != "" {
+		fmt.Fprintln(env.Err, output.Line(p.Why))
 	}
-	fmt.Fprintf(env.Err, "Try: %s\n", output.Line(p.try))
+	fmt.Fprintf(env.Err, "Try: %s\n", output.Line(p.Try))
 	return status
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type exportCertOptions struct {
@@ -22,7 +23,7 @@ func newExportCertCmd(env *session) *cobra.Command {
 		Short: "Export the certificate of a key",
 		Example: `  cardctl export-cert --key OPENPGP.3 | openssl x509 -noout -text
   cardctl export-cert --key OPENPGP.3 --format der --out floppy.crt`,
-		Args: noArgs,
+		Args: typed.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runExportCert(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()

@@ -10,6 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type exportKeyOptions struct {
@@ -26,7 +27,7 @@ func newExportKeyCmd(env *session) *cobra.Command {
 		Long:  `Export the public part of a key. The private key never leaves the card.`,
 		Example: `  cardctl export-key --key OPENPGP.3
   cardctl export-key --key OPENPGP.3 --format ssh >> ~/.ssh/authorized_keys`,
-		Args: noArgs,
+		Args: typed.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runExportKey(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()

@@ -30,7 +30,7 @@ func (env *session) readFile(ctx context.Context, file string, limit int64) ([]b
 // nearby is advice to look at the nearest directory of a missing file.
 func nearby(file string) advice.Advice {
 	dir := filepath.Dir(file)
-	for !isThere(dir) && dir != filepath.Dir(dir) {
+	for !input.Exists(dir) && dir != filepath.Dir(dir) {
 		dir = filepath.Dir(dir)
 	}
 	return advice.Run("ls", dir)

@@ -9,6 +9,7 @@ import (
 	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type genCSROptions struct {
@@ -36,7 +37,7 @@ OpenSSL, /C=XY/O=Snake Oil, Ltd/CN=me.`,
   cardctl gen-csr --key OPENPGP.3 --subject /C=AT/CN=client27 \
       --email client27@example.com --pin env:PIN | openssl req -verify -noout
   cardctl gen-csr --key OPENPGP.3 --subject CN=me --self-signed --days 365`,
-		Args: noArgs,
+		Args: typed.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runGenCSR(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()

@@ -8,11 +8,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type genKeyOptions struct {
@@ -35,7 +37,7 @@ to it.`,
   cardctl gen-key --key OPENPGP.1 --algorithm rsa2048 --admin-pin env:ADMIN_PIN
   cardctl gen-key --key 'pkcs11:token=desk;object=vpn' --module softhsm2 \
       --usage sign`,
-		Args: noArgs,
+		Args: typed.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runGenKey(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
@@ -43,8 +45,6 @@ to it.`,
 	flags.StringVarP(&o.wish.Algorithm, "algorithm", "a", "", "key `algorithm` (default p256 if the card supports it, otherwise rsa2048)")
 	newKeyFlags(flags, &o.wish)
 	flags.StringVar(&o.out, "out", "", "write the public key to `file`, in PEM")
-	flags.StringVar(&o.wish.PINPolicy, "pin-policy", "", "when a PIV key needs the PIN: never, once, always")
-	flags.StringVar(&o.wish.TouchPolicy, "touch", "", "when a PIV key needs a touch: never, always, cached")
 	o.secrets.addManagementKey(flags)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
@@ -80,7 +80,7 @@ func runGenKey(ctx context.Context, env *session, o *genKeyOptions) error {
 		}
 	}
 	err = env.result("KeyGenerated", report, func(s *output.Sheet) {
-		report.text(s, done)
+		report.text(env, s, done)
 		if report.Unreported && (o.out == "" || failed != nil) {
 			s.Field("public key", "below, because this card does not report it again")
 			for line := range strings.Lines(report.PublicKey) {
@@ -97,20 +97,27 @@ func newKeyFlags(flags *pflag.FlagSet, w *keygen.Wish) {
 	flags.StringVar(&w.Label, "label", "", "key `label`, if the key can have one")
 	flags.StringVar(&w.ID, "id", "", "key `ID` in hex, on a PKCS#11 token")
 	flags.StringVar(&w.Replace, "replace", "", "overwrite the key with this `fingerprint`, or unknown for one that a PIV card does not report")
+	flags.StringVar(&w.PINPolicy, "pin-policy", "", "when a PIV key needs the PIN: never, once, always")
+	flags.StringVar(&w.TouchPolicy, "touch", "", "when a PIV key needs a touch: never, always, cached")
 }
 
-func (r *keyReport) text(s *output.Sheet, done string) {
+func (r *keyReport) text(env *session, s *output.Sheet, done string) {
 	s.Heading(done + r.Ref + " in " + r.Reader)
 	s.Field("requested", r.Requested)
 	s.Field("algorithm", string(r.Algorithm))
 	s.Field("fingerprint", r.Fingerprint)
 	s.Field("keygrip", r.Keygrip)
+	s.Field("also for", strings.Join(r.UnaskedUsage, ", "))
+	if r.OnlyPKCS1 {
+		s.Field("TLS", "only up to TLS 1.2, and not with OpenSSL, because this card makes no RSA-PSS signatures")
+	}
 	if !r.Created.IsZero() {
 		s.Field("created", output.Time(r.Created))
 	}
 	s.Field("replaced", r.Replaced)
 	s.Field("deleted", r.DeletedCertificate)
 	if r.StaleCertificate != "" {
-		s.Field("left over", "the certificate of the previous key, "+r.StaleCertificate+"; to delete it: cardctl delete-cert --key "+quoted(r.Ref))
+		toDelete := env.line.Worded(advice.Do(advice.DeleteCertificate, advice.Set(advice.Key, r.Ref)))
+		s.Field("left over", "the certificate of the previous key, "+r.StaleCertificate+"; to delete it: "+toDelete)
 	}
 }

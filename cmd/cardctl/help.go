@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 // newHelpCmd is cobra's help command, which does not know what a wrong name is.
@@ -14,7 +16,7 @@ func newHelpCmd() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, rest, err := cmd.Root().Find(args)
 			if err == nil {
-				err = knownCommand(found, rest)
+				err = typed.KnownCommand(found, rest)
 			}
 			if err != nil {
 				return err

@@ -77,7 +77,7 @@ var hostilities = map[string]func(n int, apdu []byte) []byte{
 
 // cardCommands are all commands that speak to a card, on what they are run: a
 // card with three keys and a certificate, a Java card, one with the MUSCLE
-// applet, and a PKCS#15 card.
+// applet, a PKCS#15 card, and a PIV card.
 var cardCommands = map[string][]string{
 	"openpgp": {
 		"list-readers", "info", "info -o json", "init --yes",
@@ -87,8 +87,10 @@ var cardCommands = map[string][]string{
 		"gen-csr -k OPENPGP.3 --subject CN=a", "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2",
 		"gen-csr -k OPENPGP.1 --subject CN=a --challenge-password env:CHALLENGE",
 		"import-cert -k OPENPGP.3 --yes $W/a.pem", "export-cert -k OPENPGP.3", "export-key -k OPENPGP.3", "export-key -k OPENPGP.1 --format ssh",
+		"set-holder --name Floppy --login floppy", "set-touch -k OPENPGP.3 permanent --yes",
 		"delete-cert -k OPENPGP.3 --yes", "delete-key -k OPENPGP.3 --fingerprint $F --yes",
 	},
+	"openpgp, 5.7": {"attest -k OPENPGP.3 --yes"},
 	"gp": {
 		"list-readers", "info", "applet list --card-keys default", "applet list --card-keys default --security-level c-decryption",
 		"applet install $W/new.cap --card-keys default", "applet install $W/there.cap --replace --yes --card-keys default",
@@ -105,8 +107,20 @@ var cardCommands = map[string][]string{
 	"gp, initialized": {"applet state secured --yes --card-keys default"},
 	"gp, secured":     {"applet state lock-card --card-keys default"},
 	"gp, locked":      {"applet state unlock-card --card-keys default"},
-	"muscle":          {"list-readers", "info", "init --app muscle --yes"},
-	"pkcs15":          {"list-readers", "info", "export-cert -k PKCS15.45", "export-key -k PKCS15.45", "gen-csr -k PKCS15.45 --subject CN=a", "init --app pkcs15 --yes"},
+	"piv, 5.7": {
+		"import-key -k PIV.9A --replace $PIV $W/key.pem", "move-key -k PIV.9A --retire", "move-key -k PIV.9A --to PIV.84",
+		"delete-key -k PIV.9A --fingerprint $PIV --yes", "attest -k PIV.9A",
+	},
+	"piv": {
+		"list-readers", "info", "init --app piv --yes --pin env:NEW --puk env:NEW8 --management-key env:OTHER_KEY",
+		"init --app piv --yes --pin env:NEW --puk env:NEW8 --protect-management-key --pin-tries 4",
+		"set-management-key --new-management-key env:OTHER_KEY", "set-management-key --generate-management-key $W/new.keys",
+		"set-management-key --protect-management-key", "set-pin puk --new-pin env:NEW8", "unblock-pin --new-pin env:NEW",
+		"gen-key -k PIV.9A --replace $PIV", "gen-csr -k PIV.9A --subject CN=a", "import-cert -k PIV.9A --yes $W/a.pem",
+		"export-cert -k PIV.9A", "delete-cert -k PIV.9A --yes",
+	},
+	"muscle": {"list-readers", "info", "init --app muscle --yes"},
+	"pkcs15": {"list-readers", "info", "export-cert -k PKCS15.45", "export-key -k PKCS15.45", "gen-csr -k PKCS15.45 --subject CN=a", "init --app pkcs15 --yes"},
 }
 
 // stateOf are the states that a Java card goes through before the commands.
@@ -193,11 +207,21 @@ func hostileDesk(t *testing.T, kind string) javaDesk {
 		return d
 	}
 	d := javaDesk{newDesk(t, "NEW=904412", "NEW8=27182818", "CHALLENGE="+challenge)}
+	if profile := pivProfiles[kind]; profile != "" {
+		d.must("sim", "delete", "desk", "--yes")
+		d.must("sim", "create", "desk", "--profile", profile)
+		d.setPIV()
+		return d
+	}
 	if kind == "pkcs15" {
 		d.must("sim", "delete", "desk", "--yes")
 		d.must("sim", "create", "desk", "--applications", "pkcs15")
 		d.vars = append(d.vars, "CARDCTL_PUK=2718281828459045")
 		return d
+	}
+	if kind == "openpgp, 5.7" {
+		d.must("sim", "delete", "desk", "--yes")
+		d.must("sim", "create", "desk", "--profile", "openpgp-yubikey-5.7")
 	}
 	d.writeKey("key.pem")
 	for _, line := range []string{
@@ -208,6 +232,28 @@ func hostileDesk(t *testing.T, kind string) javaDesk {
 		d.must(d.words(line)...)
 	}
 	return d
+}
+
+// Management keys of PIV cards: that of the desk, and another.
+const (
+	managementKey      = "5A17C0DE904C1B7782D3E6F0A1B2C3D4E5F60718293A4B5C"
+	otherManagementKey = "C3D4E5F60718293A4B5C5A17C0DE904C1B7782D3E6F0A1B2"
+)
+
+// pivProfiles are the PIV cards among the kinds; only the second moves keys.
+var pivProfiles = map[string]string{"piv": "piv-yubikey-5", "piv, 5.7": "piv-yubikey-5.7"}
+
+// setPIV is a YubiKey with a key and its certificate, and a key in a file.
+func (d *javaDesk) setPIV() {
+	d.t.Helper()
+	d.writeKey("key.pem")
+	d.vars = append(d.vars, "CARDCTL_PUK=27182818", "CARDCTL_MANAGEMENT_KEY="+managementKey, "OTHER_KEY="+otherManagementKey)
+	for _, line := range []string{
+		"init --app piv --yes", "gen-key -k PIV.9A",
+		"gen-csr -k PIV.9A --subject CN=a --self-signed --days 2 --out $W/a.pem", "import-cert -k PIV.9A $W/a.pem",
+	} {
+		d.must(d.words(line)...)
+	}
 }
 
 func (d *testDesk) writeFile(name string, content []byte) {

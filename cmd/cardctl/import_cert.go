@@ -15,6 +15,7 @@ import (
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type importCertOptions struct {
@@ -22,6 +23,7 @@ type importCertOptions struct {
 	chain, ca    string
 	publicKey    string
 	allowExpired bool
+	chuid        chuidFlags
 	secrets      secretFlags
 }
 
@@ -36,7 +38,7 @@ one that matches the key is used. A certificate for another key is refused.`,
 		Example: `  cardctl import-cert --key OPENPGP.3 floppy.pem
   cardctl import-cert --key OPENPGP.3 --ca ca.pem floppy.pem
   cardctl import-cert --key OPENPGP.3 --admin-pin env:ADMIN_PIN - < floppy.pem`,
-		Args: oneArg("the file with the certificate, or - for stdin"),
+		Args: typed.OneArg("the file with the certificate, or - for stdin"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runImportCert(cmd.Context(), env, &o, args[0]) },
 	}
 	flags := cmd.Flags()
@@ -45,6 +47,7 @@ one that matches the key is used. A certificate for another key is refused.`,
 	flags.StringVar(&o.ca, "ca", "", "`file` with the CA certificate to verify against")
 	flags.BoolVar(&o.allowExpired, "allow-expired", false, "accept a certificate that is expired or not yet valid")
 	publicKeyFlag(flags, &o.publicKey)
+	o.chuid.add(cmd)
 	o.secrets.addManagementKey(flags)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
 	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
@@ -79,6 +82,7 @@ func runImportCert(ctx context.Context, env *session, o *importCertOptions, file
 	}
 	report, err := certstore.Import(ctx, env.desk(), access, ref, append(certificates, chain...), certstore.Options{
 		Now: env.Now(), AllowExpired: o.allowExpired, Roots: roots,
+		Identifier: o.chuid.renewal(),
 	})
 	if err != nil {
 		return err
@@ -92,10 +96,11 @@ func importedText(s *output.Sheet, r *certstore.Report, now time.Time) {
 		done = "This is already the certificate of "
 	}
 	s.Heading(done + r.Ref + " in " + r.Reader)
-	certificateText(s, &r.Certificate, now)
+	r.Certificate.Text(s, now)
 	if r.Replaced != nil {
 		s.Field("replaced", r.Replaced.Subject+r.Replaced.Unreadable)
 	}
+	chuidText(s, r.Identifier)
 	for _, mended := range r.Mended {
 		s.Field("mended", mended)
 	}

@@ -5,10 +5,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type importKeyOptions struct {
@@ -23,19 +25,22 @@ func newImportKeyCmd(env *session) *cobra.Command {
 		Short: "Import an existing key to the card",
 		Long: `Import an existing private key to the card. FILE is PKCS#12, PKCS#8, PKCS#1 or
 OpenSSH, or - for stdin. --name chooses one of several keys. An existing key on
-the card is not overwritten unless --replace names it by its fingerprint.`,
+the card is not overwritten unless --replace names it by its fingerprint. A PIV
+card needs its management key. If it does not report its keys, it also needs the
+PIN: the imported key has to prove itself.`,
 		Example: `  cardctl import-key --key OPENPGP.2 backup.p12
   cardctl import-key --key OPENPGP.2 --password file:pw \
       --admin-pin env:ADMIN_PIN key.pem`,
-		Args: oneArg("the file with the private key, or - for stdin"),
+		Args: typed.OneArg("the file with the private key, or - for stdin"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runImportKey(cmd.Context(), env, &o, args[0]) },
 	}
 	flags := cmd.Flags()
 	keyFlag(flags, &o.wish.Key)
 	newKeyFlags(flags, &o.wish)
 	flags.StringVar(&o.wish.Name, "name", "", "`name` or fingerprint of the key in a PKCS#12 file")
+	o.secrets.addManagementKey(flags)
 	o.secrets.add(flags, secret.AdminPIN, "admin PIN")
-	o.secrets.add(flags, secret.PIN, "user PIN of a token or a PKCS#15 card")
+	o.secrets.add(flags, secret.PIN, "user PIN of a token, a PKCS#15 or a PIV card")
 	o.secrets.add(flags, secret.Password, "password of the file")
 	o.secrets.addLastTry(flags)
 	return cmd
@@ -71,13 +76,14 @@ func runImportKey(ctx context.Context, env *session, o *importKeyOptions, file s
 	case stored != nil:
 		report.Certificate = &stored.Certificate
 	case len(certificates) > 0:
-		env.note("The file also has a certificate. To import it: cardctl import-cert --key %s %s", quoted(ref), quoted(file))
+		env.note("The file also has a certificate. To import it: %s",
+			env.line.Worded(advice.Do(advice.ImportCertificate, advice.Set(advice.Key, ref)).On(file)))
 	}
 	return env.result("KeyImported", report, func(s *output.Sheet) {
 		if report.Unchanged {
-			report.text(s, "This is already the key ")
+			report.text(env, s, "This is already the key ")
 		} else {
-			report.text(s, "Imported the key ")
+			report.text(env, s, "Imported the key ")
 		}
 		if report.Certificate != nil {
 			s.Field("certificate", report.Certificate.Subject)

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type infoOptions struct {
@@ -29,14 +28,18 @@ func newInfoCmd(env *session) *cobra.Command {
 		Long: `Show everything that can be read from a card without a PIN: its applications,
 keys and certificates, and the tries left of each PIN. For each certificate,
 show whether it matches its key. For a PKCS#11 token, show what it reveals
-without a login.
+without a login. With --verbose, show the private data of an OpenPGP card and
+the data objects of a PIV card too.
 
-The serialised ID of a certificate is the value for OpenVPN's --pkcs11-id. For a
-PKCS#15 card, it is the ID that OpenSC's module uses.`,
+For each key, show its names in other programs: the URI of the private key, the
+labels of its objects, and strongSwan's handle. For each certificate, show its
+serialised ID, the value for OpenVPN's --pkcs11-id. They are the names in the
+module of the token or, for a card, in OpenSC's module. A name that matches two
+keys is not shown.`,
 		Example: `  cardctl info
   cardctl info --reader sim:desk -o json
   cardctl info --module softhsm2 --token desk`,
-		Args: noArgs,
+		Args: typed.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runInfo(cmd.Context(), env, &o) },
 	}
 	o.token.add(cmd.Flags())
@@ -52,6 +55,8 @@ type cardInfo struct {
 	Unreadable   []inventory.Unread `json:"unreadable,omitempty"`
 	// Facts are fields of their own in the document.
 	Facts []inventory.Fact `json:"-"`
+	// Module is that of each key.
+	Module string `json:"-"`
 }
 
 // MarshalJSON puts the facts beside the fields that every card has.
@@ -71,13 +76,13 @@ func (i cardInfo) MarshalJSON() ([]byte, error) {
 }
 
 func runInfo(ctx context.Context, env *session, o *infoOptions) error {
-	found, err := inventory.InspectNamed(ctx, o.token.desk(env), env.readOnly())
+	found, err := inventory.InspectNamed(ctx, o.token.desk(env), env.readOnly(), env.flags.verbose)
 	if err != nil {
 		return err
 	}
 	info := cardInfo{
 		Reader: found.Place, Card: found.Card, Keys: found.Keys,
-		Certificates: []certstore.Stored{}, PINs: found.PINs, Unreadable: found.Unread, Facts: withCount(found.Facts),
+		Certificates: []certstore.Stored{}, PINs: found.PINs, Unreadable: found.Unread, Facts: withCount(found.Facts), Module: found.Module,
 	}
 	for _, stored := range found.Certificates {
 		described := certstore.Describe(stored.Value, stored.Public)
@@ -109,6 +114,7 @@ func (i *cardInfo) text(s *output.Sheet, now time.Time) {
 		s.Field(strings.TrimSpace(a.Name+" "+a.Version), strings.TrimSpace(a.AID+" "+a.Serial))
 	}
 	s.Field("read through", i.Card.Through)
+	s.Field("for programs", i.Module)
 	for _, f := range i.Facts {
 		for _, line := range f.Brief {
 			s.Field(line.Label, line.Value)
@@ -116,15 +122,14 @@ func (i *cardInfo) text(s *output.Sheet, now time.Time) {
 	}
 	for n := range i.Keys {
 		s.Gap()
-		keyText(s, &i.Keys[n])
+		i.Keys[n].Text(s)
 	}
 	for n := range i.Certificates {
 		s.Gap()
 		s.Heading("Certificate " + i.Certificates[n].Ref)
-		certificateText(s, &i.Certificates[n].Certificate, now)
+		i.Certificates[n].Text(s, now)
 		s.Field("note", i.Certificates[n].Astray)
 		s.Field("for OpenVPN", i.Certificates[n].SerializedID)
-		s.Field("with module", i.Certificates[n].Module)
 	}
 	if len(i.Keys)+len(i.Certificates) == 0 {
 		s.Gap()
@@ -133,7 +138,7 @@ func (i *cardInfo) text(s *output.Sheet, now time.Time) {
 	if len(i.PINs) > 0 {
 		s.Gap()
 		s.Heading("PINs")
-		s.Table(pinRows(i.PINs)...)
+		s.Table(inventory.PINTable(i.PINs)...)
 	}
 	if len(i.Unreadable) > 0 {
 		s.Gap()
@@ -165,71 +170,4 @@ func (i *cardInfo) nothing() string {
 		return i.Card.Through + " shows no keys, no certificates"
 	}
 	return "No keys, no certificates"
-}
-
-func keyText(s *output.Sheet, k *inventory.Key) {
-	s.Heading("Key " + k.Ref)
-	s.Field("algorithm", k.Algorithm)
-	s.Field("fingerprint", k.Fingerprint)
-	s.Field("keygrip", k.Keygrip)
-	s.Field("label", k.Label)
-	s.Field("usage", strings.Join(k.Usage, ", "))
-	s.Field("origin", k.Origin)
-	s.Field("PIN", k.PINPolicy)
-	if k.Created != nil {
-		s.Field("created", output.Time(*k.Created))
-	}
-	if k.Touch {
-		s.Field("touch", "each use must be confirmed by touching the card")
-	}
-}
-
-func certificateText(s *output.Sheet, c *certstore.Certificate, now time.Time) {
-	if c.Unreadable != "" {
-		s.Field("unreadable", c.Unreadable)
-		return
-	}
-	s.Field("subject", c.Subject)
-	s.Field("issuer", c.Issuer)
-	s.Field("serial", c.SerialNumber)
-	s.Field("valid", fmt.Sprintf("%s to %s%s", output.Time(c.NotBefore), output.Time(c.NotAfter), validity(c, now)))
-	s.Field("SHA-256", c.SHA256)
-	s.Field("unusual", strings.Join(c.Remarks, ", "))
-	switch {
-	case c.KeyUnknown:
-		s.Field("for key", "not checked, because only this certificate shows which key it is")
-	case c.MatchesKey:
-		s.Field("for key", "yes")
-	default:
-		s.Field("for key", "NO, it belongs to another key")
-	}
-}
-
-func validity(c *certstore.Certificate, now time.Time) string {
-	switch {
-	case now.After(c.NotAfter):
-		return ", EXPIRED"
-	case now.Before(c.NotBefore):
-		return ", NOT YET VALID"
-	}
-	return ""
-}
-
-func pinRows(pins []inventory.PIN) [][]string {
-	rows := [][]string{{"NAME", "TRIES LEFT", "LENGTH", "STATE"}}
-	for _, p := range pins {
-		state := "ready"
-		switch {
-		case p.Blocked:
-			state = "BLOCKED"
-		case !p.Set:
-			state = "not set"
-		}
-		tries := strconv.Itoa(p.TriesLeft)
-		if p.TriesLeft < 0 {
-			tries = "unknown"
-		}
-		rows = append(rows, []string{p.Name, tries, fmt.Sprintf("%d to %d", p.MinLength, p.MaxLength), state})
-	}
-	return rows
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type listReadersOptions struct {
@@ -26,7 +27,7 @@ func newListReadersCmd(env *session) *cobra.Command {
 		Long: `List the readers and the card in each, if any. Simulated cards come last.
 --reader and --serial restrict the list to the reader or card they name.`,
 		Example: "  cardctl list-readers\n  cardctl list-readers --wait --timeout 1m\n  cardctl list-readers -o json",
-		Args:    noArgs,
+		Args:    typed.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runListReaders(cmd.Context(), env, &o) },
 	}
 	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait until a card is inserted")
@@ -89,7 +90,7 @@ func (env *session) readerProblem(err error) *readerProblem {
 		return nil
 	}
 	p := env.classify(err)
-	return &readerProblem{p.Code, p.Error(), env.try(p, err, nil)}
+	return &readerProblem{p.Code, p.Error(), env.line.Worded(p.Next, env.next(p.Code, err))}
 }
 
 // nothingListed says why the list is empty.

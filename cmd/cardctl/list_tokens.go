@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 func newListTokensCmd(env *session) *cobra.Command {
@@ -23,7 +22,7 @@ that p11-kit or cardctl finds. Show the label, model, serial, PIN state,
 mechanisms and URI (RFC 7512) of each token. A module that does not work is
 reported.`,
 		Example: "  cardctl list-tokens\n  cardctl list-tokens --module softhsm2 -o json",
-		Args:    noArgs,
+		Args:    typed.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runListTokens(cmd.Context(), env) },
 	}
 }
@@ -54,7 +53,7 @@ func runListTokens(ctx context.Context, env *session) error {
 }
 
 func (env *session) listTokens(ctx context.Context) (*tokenList, error) {
-	modules, tokens, err := inventory.Tokens(ctx, env.desk())
+	modules, tokens, err := inventory.Tokens(ctx, env.desk(), env.flags.output == formatJSON)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +62,7 @@ func (env *session) listTokens(ctx context.Context) (*tokenList, error) {
 		shown := listedModule{ListedModule: m}
 		if m.Err != nil {
 			p := env.diagnose(m.Err)
-			shown.Problem = &readerProblem{p.code, p.message(), p.try}
+			shown.Problem = &readerProblem{p.Code, p.Message(), p.Try}
 		}
 		list.Modules = append(list.Modules, shown)
 	}
@@ -83,27 +82,8 @@ func (l *tokenList) text(s *output.Sheet) {
 		for n := range l.Tokens {
 			if l.Tokens[n].Module == m.Path {
 				s.Gap()
-				tokenText(s, &l.Tokens[n])
+				l.Tokens[n].Text(s)
 			}
 		}
 	}
-}
-
-func tokenText(s *output.Sheet, t *inventory.ListedToken) {
-	s.Heading(cmp.Or(t.Label, "(no label)"))
-	s.Field("in", t.SlotDescription)
-	s.Field("model", strings.TrimSpace(t.Manufacturer+" "+t.Model))
-	s.Field("serial", t.Serial)
-	if t.Initialized {
-		s.Field("user PIN", fmt.Sprintf("%s, %d to %d bytes", t.UserPIN, t.MinPINLength, t.MaxPINLength))
-		s.Field("SO PIN", t.SOPIN.String())
-	} else {
-		s.Field("state", "not initialised, no PINs")
-	}
-	names := make([]string, len(t.Mechanisms))
-	for i, m := range t.Mechanisms {
-		names[i] = m.Name
-	}
-	s.Field("mechanisms", strings.Join(names, ", "))
-	s.Field("URI", t.URI)
 }

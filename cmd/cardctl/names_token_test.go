@@ -107,6 +107,15 @@ func TestCertificateAstray(t *testing.T) {
 	d.cardctl("import-cert", "--key", ours+";id=%45", chain, "--no-input") // needs no PIN
 }
 
+// TestKeysAreOfferedOnce has a blank slot beside the token, as SoftHSM always has.
+func TestKeysAreOfferedOnce(t *testing.T) {
+	d := namedDesk(t)
+	d.tool("--keypairgen", "--key-type", "EC:prime256v1", "--id", "45", "--label", "vpn")
+	if offered := d.cardctl("__complete", "export-key", "--key", "pkcs11:"); strings.Count(offered, "id=%45") != 1 {
+		t.Errorf("%s", offered)
+	}
+}
+
 // TestKeyWithoutID has a key that no program finds by its certificate.
 func TestKeyWithoutID(t *testing.T) {
 	d := namedDesk(t)

@@ -21,6 +21,8 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 // What an error says to try is typed, at a terminal with a person: things move on.
@@ -34,7 +36,7 @@ var (
 )
 
 // programs are the other ones that an error may say to run.
-var programs = []string{"apt", "chmod", "export", "gpgconf", "ldd", "ls", "file", "openssl", "pkcs11-tool", "pkcs15-tool", "ssh-keygen", "keytool", "puttygen", "gunzip", "systemctl", "unzip", "modprobe"}
+var programs = []string{"apt", "chmod", "export", "gpgconf", "ldd", "ls", "file", "openssl", "pkcs11-tool", "pkcs15-tool", "ssh-keygen", "keytool", "puttygen", "gunzip", "systemctl", "unzip", "modprobe", "grep", "openvpn"}
 
 // complaint is an error as a script sees it.
 type complaint struct{ what, try string }
@@ -58,7 +60,7 @@ var counted = regexp.MustCompile(`[0-9]+|tr(y|ies)\b`)
 
 // offered checks what an error says to try, and reports whether it is a command of
 // cardctl that can be typed as it is.
-func offered(typed []string, try string) (paste bool, err error) {
+func offered(line []string, try string) (paste bool, err error) {
 	words := shellWords(try)
 	for len(words) > 0 && strings.HasSuffix(words[0], "=") {
 		words = words[1:]
@@ -75,19 +77,19 @@ func offered(typed []string, try string) (paste bool, err error) {
 		}
 		return false, nil
 	}
-	if err := understood(quotedAll(words)); err != nil {
+	if err := understood(typed.Quoted(words...)); err != nil {
 		return false, err
 	}
 	if slices.Contains(words, "--no-input") && slices.Contains(words, "prompt") {
 		return false, errors.New("a prompt is forbidden and wanted")
 	}
 	for _, flag := range destroyingFlags {
-		if slices.Contains(words, flag) && !slices.Contains(typed, flag) {
+		if slices.Contains(words, flag) && !slices.Contains(line, flag) {
 			return false, fmt.Errorf("nobody typed %s", flag)
 		}
 	}
 	for _, command := range destroyingCommands {
-		if strings.HasPrefix(strings.Join(words[1:], " ")+" ", command+" ") && !strings.Contains(strings.Join(typed, " ")+" ", command+" ") {
+		if strings.HasPrefix(strings.Join(words[1:], " ")+" ", command+" ") && !strings.Contains(strings.Join(line, " ")+" ", command+" ") {
 			return false, fmt.Errorf("nobody typed %s", command)
 		}
 	}

@@ -42,6 +42,11 @@ func TestProgramsThatLie(t *testing.T) {
 			return run(ctx, p)
 		}
 	}
+	full := func(runner.Func) runner.Func {
+		return func(context.Context, runner.Program) (runner.Result, error) {
+			return runner.Result{Exit: 1, Stderr: []byte("Failed to generate key: Not enough memory on card\n")}, nil
+		}
+	}
 	const initIso = "init --app pkcs15 --label desk --yes --pin env:P15_PIN --puk env:P15_PUK16"
 	const initMyEID = "init --app pkcs15 --label desk --yes --pin env:P15_PIN --puk env:P15_PUK8 --so-pin env:P15_SO_PIN"
 	const genKey = "gen-key -k PKCS15.45 --pin env:P15_PIN"
@@ -58,6 +63,7 @@ func TestProgramsThatLie(t *testing.T) {
 			"pkcs15-init failed after it had set the PIN", initIso, initIso + " --allow-unknown-tries"},
 		"IsoApplet, no key": {"pkcs15", []string{initIso}, genKey, idle,
 			"pkcs15-init reported success, but the card has no key", "info", genKey},
+		"IsoApplet, no room": {"pkcs15", []string{initIso}, genKey, full, "the card is full", "info", genKey},
 		"MyEID, another PIN": {"myeid", nil, initMyEID, mistypes,
 			"pkcs15-init reported success, but the PINs of the card are not the new ones", initMyEID, initMyEID + " --current-so-pin env:P15_SO_PIN"},
 	} {

@@ -35,6 +35,12 @@ type pull struct {
 	// alreadyDone proves that a new PIN is in place, where the old one is
 	// refused when the same command is run again.
 	alreadyDone string
+	// whole is what the same command says, with exit status 3, where nothing was left of
+	// its work: what it was to move or delete is not there.
+	whole string
+	// inFile finds a certificate, by its SHA-256, that is kept in a file; nil where
+	// there is none.
+	inFile func(sha256 string) bool
 	// done is what has to be true in the end.
 	done func(*testing.T, *testDesk, cardInfo)
 }
@@ -65,6 +71,28 @@ var pulls = map[string]pull{
 		before: initialised, command: "set-pin reset-code", vars: []string{"CARDCTL_NEW_PIN=27182818"},
 		done: func(t *testing.T, d *testDesk, _ cardInfo) {
 			d.must("unblock-pin", "--reset-code", "env:CARDCTL_NEW_PIN")
+		},
+	},
+	"init --kdf": {
+		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3"}),
+		command: "init --yes --kdf", erases: true, done: initialisedCard,
+	},
+	"set-holder": {
+		before: initialised, command: "set-holder --name Floppy --url https://example.com/ --sex male",
+		done: func(t *testing.T, d *testDesk, _ cardInfo) {
+			want := `"cardholder":{"name":"Floppy","url":"https://example.com/","sex":"male"}`
+			if r := d.run(context.Background(), []string{"info", "-o", "json"}); !strings.Contains(r.stdout, want) {
+				t.Errorf("%s", r.stdout)
+			}
+		},
+	},
+	"set-touch": {
+		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3"}),
+		command: "set-touch -k OPENPGP.3 permanent --yes",
+		done: func(t *testing.T, _ *testDesk, info cardInfo) {
+			if k := info.Keys[0]; k.TouchPolicy != "permanent" || !k.Touch {
+				t.Errorf("%+v", k)
+			}
 		},
 	},
 	"gen-key": {
@@ -155,11 +183,15 @@ func writesBegun(t cardsim.Traffic) int  { return t.Writes }
 
 // TestPulledCard pulls the card out at every single command of every workflow,
 // and at every single write.
-func TestPulledCard(t *testing.T) {
+func TestPulledCard(t *testing.T) { pullAll(t, "OpenPGP", pulls, newDesk) }
+
+// pullAll is one kind of card, on desks that are made for each workflow.
+func pullAll(t *testing.T, card string, pulls map[string]pull, desk func(t *testing.T, vars ...string) *testDesk) {
+	t.Helper()
 	for name, p := range pulls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t, p.vars...)
+			d := desk(t, p.vars...)
 			d.writeKey("key.pem")
 			for _, line := range p.before {
 				d.must(d.words(line)...)
@@ -189,7 +221,7 @@ func TestPulledCard(t *testing.T) {
 					t.Errorf("the card was never missed when pulled %s", moment)
 				}
 			}
-			stack.Held(t, "pulled out", "OpenPGP", name, "in-process", points, recovered)
+			stack.Held(t, "pulled out", card, name, "in-process", points, recovered)
 		})
 	}
 }
@@ -232,11 +264,17 @@ func (d *testDesk) writeKey(name string) {
 // the fingerprint of OPENPGP.3, $F15 that of PKCS15.45.
 func (d *testDesk) words(line string) []string {
 	line = strings.ReplaceAll(line, "$W", d.state)
+	if strings.Contains(line, "$PIV") {
+		line = strings.ReplaceAll(line, "$PIV", fingerprintOf(d.info(), "PIV.9A"))
+	}
 	if strings.Contains(line, "$F15") {
 		line = strings.ReplaceAll(line, "$F15", fingerprintOf(d.info(), "PKCS15.45"))
 	}
 	if strings.Contains(line, "$F") {
 		line = strings.ReplaceAll(line, "$F", fingerprintOf(d.info(), "OPENPGP.3"))
+	}
+	if strings.Contains(line, "$PIV") {
+		line = strings.ReplaceAll(line, "$PIV", fingerprintOf(d.info(), "PIV.9A"))
 	}
 	return strings.Fields(line)
 }
@@ -267,6 +305,9 @@ func (p pull) checkKept(t *testing.T, at string, before, now cardInfo, inside bo
 	}
 	for _, c := range before.Certificates {
 		kept := slices.ContainsFunc(now.Certificates, func(other certstore.Stored) bool { return other.SHA256 == c.SHA256 })
+		if p.inFile != nil && !kept {
+			kept = p.inFile(c.SHA256)
+		}
 		if !kept && !slices.Contains(p.replaces, "certificate "+c.Ref) {
 			t.Errorf("%s: the certificate %s is lost", at, c.Ref)
 		}
@@ -288,6 +329,7 @@ func (p pull) again(t *testing.T, at string, d *testDesk, command []string) {
 	case r.exit == 9 && command[0] == "gen-key":
 		// The key was complete when the card was pulled, and is not
 		// overwritten by another one.
+	case r.exit == 3 && p.whole != "" && strings.Contains(r.stderr, strings.Join(d.words(p.whole), " ")):
 	case r.exit == 4 && p.alreadyDone != "":
 		d.must(strings.Fields(p.alreadyDone)...)
 		return

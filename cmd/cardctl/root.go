@@ -7,9 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/output"
-	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 // theWay is what somebody sees who does not know where to begin.
@@ -38,7 +37,7 @@ All commands: cardctl --help. If something does not work: cardctl doctor.
 func run(ctx context.Context, world *Env, args []string) int {
 	env := newSession(world)
 	root := newRootCmd(env)
-	env.words, env.about = args, root
+	env.line.Words, env.line.About = args, root
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
 		if !env.completable(args) {
 			_, _ = fmt.Fprintf(env.Out, ":%d\n", cobra.ShellCompDirectiveError) // for a shell, which hears no error
@@ -103,7 +102,7 @@ code, exit, message and hint.`,
 
   # If something does not work
   cardctl doctor`,
-		Args: func(cmd *cobra.Command, args []string) error { return knownCommand(cmd, args) },
+		Args: typed.KnownCommand,
 		RunE: func(*cobra.Command, []string) error {
 			if showVersion {
 				return runVersion(env)
@@ -123,11 +122,11 @@ code, exit, message and hint.`,
 	root.SetOut(env.Out)
 	root.SetErr(env.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		env.name(cmd)
+		env.line.About = cmd
 		if cmd.HasSubCommands() && len(cmd.Flags().Args()) > 0 {
-			return knownCommand(cmd, cmd.Flags().Args()) // its flags are unknown because it is
+			return typed.KnownCommand(cmd, cmd.Flags().Args()) // its flags are unknown because it is
 		}
-		return flagProblem(cmd, err)
+		return typed.Mistake(cmd, err)
 	})
 	env.flags.add(root.PersistentFlags())
 	root.PersistentFlags().BoolP("help", "h", false, "show the help of the command, like cardctl help COMMAND")
@@ -144,7 +143,7 @@ code, exit, message and hint.`,
 func nameOnMistake(env *session, cmd *cobra.Command) {
 	check := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		env.name(cmd)
+		env.line.About = cmd
 		return check(cmd, args)
 	}
 	for _, child := range cmd.Commands() {
@@ -160,6 +159,8 @@ func commands(env *session) []*cobra.Command {
 		newInitCmd(env),
 		newSetPINCmd(env),
 		newUnblockPINCmd(env),
+		newSetHolderCmd(env),
+		newSetManagementKeyCmd(env),
 		newGenKeyCmd(env),
 		newImportKeyCmd(env),
 		newGenCSRCmd(env),
@@ -168,29 +169,16 @@ func commands(env *session) []*cobra.Command {
 		newExportKeyCmd(env),
 		newDeleteCertCmd(env),
 		newDeleteKeyCmd(env),
+		newMoveKeyCmd(env),
+		newAttestCmd(env),
+		newSetTouchCmd(env),
 		newSmokeTestCmd(env),
+		newSetupCmd(env),
+		newOpenVPNCmd(env),
 		newAppletCmd(env),
 		newSimCmd(env),
 		newDoctorCmd(env),
 		newCompletionCmd(env),
 		newVersionCmd(env),
 	}
-}
-
-// command is advice to type a command and one more word.
-func command(cmd *cobra.Command, word string) advice.Advice {
-	return advice.Run(append(strings.Fields(cmd.CommandPath()), word)...)
-}
-
-// knownCommand is for a command that has only other commands under it.
-func knownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	p := problem.New(problem.Usage, "unknown command")
-	similar := cmd.SuggestionsFor(args[0])
-	if len(similar) == 0 {
-		return p.Advise(command(cmd, "--help"))
-	}
-	return p.Because("Did you mean %s?", strings.Join(similar, " or ")).Advise(command(cmd, similar[0]))
 }

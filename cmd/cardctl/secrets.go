@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -37,8 +38,13 @@ func (s *secretFlags) add(flags *pflag.FlagSet, name secret.Name, usage string) 
 
 // addManagementKey is for commands that write to a PIV card.
 func (s *secretFlags) addManagementKey(flags *pflag.FlagSet) {
-	s.add(flags, secret.ManagementKey, "management key of a PIV card, or "+defaultKeys+" for the factory key")
-	s.sources[secret.ManagementKey].WellKnown = defaultKeys
+	s.addNamed(flags, secret.ManagementKey, "management key of a PIV card", secret.FactoryValue, secret.StoredOnCard)
+}
+
+// addNamed is add for a secret of which some values have names.
+func (s *secretFlags) addNamed(flags *pflag.FlagSet, name secret.Name, usage string, words ...string) {
+	s.add(flags, name, usage+", or "+strings.Join(words, " or "))
+	s.sources[name].Words = words
 }
 
 // addLastTry is for commands that send a PIN which has a counter.
@@ -109,8 +115,8 @@ func (s *secretFlags) asker(env *session) (secret.Asker, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
-		if f := s.sources[q.Name]; f != nil && f.NamesWellKnown() {
-			return secret.New([]byte(f.WellKnown)), nil // its name; who asks knows the value
+		if f := s.sources[q.Name]; f != nil && f.Word() != "" {
+			return secret.New([]byte(f.Word())), nil // who asks knows the value
 		}
 		env.progress.Done()
 		prompted := []string{"prompt", "pinentry"}
@@ -200,7 +206,7 @@ func (env *session) parseKey(ctx context.Context, reference string) (string, err
 	if err != nil {
 		return "", err
 	}
-	env.object = ref
+	env.line.Object = ref
 	return ref, nil
 }
 

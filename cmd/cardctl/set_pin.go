@@ -10,6 +10,7 @@ import (
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type setPINOptions struct {
@@ -30,7 +31,7 @@ the card does not accept the current PIN, nothing is changed.`,
   cardctl set-pin reset-code --admin-pin prompt --new-pin prompt
   cardctl set-pin so --app pkcs11 --token desk --module softhsm2 \
       --so-pin env:OLD --new-pin env:NEW`,
-		Args:      oneArg("the PIN to set: " + strings.Join(cardinit.Roles(), ", ")),
+		Args:      typed.OneArg("the PIN to set: " + strings.Join(cardinit.Roles(), ", ")),
 		ValidArgs: cardinit.Roles(),
 		RunE:      func(cmd *cobra.Command, args []string) error { return runSetPIN(cmd.Context(), env, &o, args[0]) },
 	}

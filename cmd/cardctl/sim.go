@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 func newSimCmd(env *session) *cobra.Command {
@@ -12,7 +14,7 @@ func newSimCmd(env *session) *cobra.Command {
 in-process (not in a PC/SC reader) with --reader sim:NAME. To let every program
 see it, attach it to the PC/SC daemon.`,
 		Example: "  cardctl sim create desk\n  cardctl info --reader sim:desk\n  cardctl sim attach desk",
-		Args:    knownCommand,
+		Args:    typed.KnownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newSimCreateCmd(env), newSimListCmd(env), newSimAttachCmd(env), newSimDeleteCmd(env))

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/simulate"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type simAttachOptions struct {
@@ -27,7 +28,7 @@ it, sim:NAME is in use.
 The virtual reader is that of the Debian package vsmartcard-vpcd; restart pcscd
 after you install it. A second virtual reader listens on localhost:35964.`,
 		Example:           "  cardctl sim attach desk\n  cardctl sim attach desk --address localhost:35964 --trace desk.trace",
-		Args:              oneArg("the name of the card, from cardctl sim list"),
+		Args:              typed.OneArg("the name of the card, from cardctl sim list"),
 		ValidArgsFunction: env.complete(env.simulatedChoices),
 		RunE:              func(cmd *cobra.Command, args []string) error { return runSimAttach(cmd.Context(), env, &o, args[0]) },
 	}

@@ -7,13 +7,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/internal/simulate"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type simCreateOptions struct {
 	simulate.Options
-	secrets secretFlags
+	attestationCA string
+	secrets       secretFlags
 }
 
 func newSimCreateCmd(env *session) *cobra.Command {
@@ -26,7 +29,8 @@ blank Java card. Install an applet for OpenPGP, IsoApplet or the MUSCLE applet
 on it with cardctl applet; these then work.
 
 A profile makes the card behave like a certain card, or a faulty one, for tests.
-To show all profiles, use --profile list.`,
+To show all profiles, use --profile list. Several profiles of one application
+can be combined, such as t0+ecdsa-33.`,
 		Example: `  cardctl sim create desk
   cardctl sim create office --applications pkcs15
   cardctl sim create --profile list
@@ -36,7 +40,7 @@ To show all profiles, use --profile list.`,
 			if o.Profile == listProfiles {
 				return nil
 			}
-			return oneArg("the name of the card")(cmd, args)
+			return typed.OneArg("the name of the card")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return runSimCreate(cmd.Context(), env, args, &o) },
 	}
@@ -48,6 +52,7 @@ To show all profiles, use --profile list.`,
 	flags.DurationVar(&o.Latency, "latency", 0, "`time` that each answer takes, such as 20ms")
 	flags.StringVar(&o.SecureChannel, "secure-channel", "", "secure channel `protocol` of a Java card, such as scp03-70 or scp03-70-aes256 (default scp02-15)")
 	flags.IntVar(&o.Memory, "memory", 0, "Java card memory in `bytes` (default 131072)")
+	flags.StringVar(&o.attestationCA, "attestation-ca", "", "write the CA that certified the card's attestation key to `file`, in PEM")
 	o.secrets.addKeys(flags, secret.CardKeys, "card keys of a Java card")
 	return cmd
 }
@@ -73,10 +78,19 @@ func runSimCreate(ctx context.Context, env *session, args []string, o *simCreate
 		return err
 	}
 	// An environment variable is for existing cards.
-	o.OwnKeys = o.secrets.flagGiven(secret.CardKeys) && !o.secrets.sources[secret.CardKeys].NamesWellKnown()
+	o.OwnKeys = o.secrets.flagGiven(secret.CardKeys) && o.secrets.sources[secret.CardKeys].Word() == ""
 	c, err := simulate.Create(ctx, env.store(), args[0], o.Options, access)
 	if err != nil {
 		return err
+	}
+	if o.attestationCA != "" {
+		ca, err := simulate.AttestationCA(env.store(), c.Name)
+		if err != nil {
+			return err
+		}
+		if err := env.writeFile(ctx, o.attestationCA, ca); err != nil {
+			return problem.Wrap(problem.Failed, err, "the card was created, but its CA was not written to "+o.attestationCA)
+		}
 	}
 	return env.result("SimulatedCard", c, func(s *output.Sheet) {
 		s.Heading("Simulated card " + c.Name)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/simulate"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 func newSimDeleteCmd(env *session) *cobra.Command {
@@ -14,7 +15,7 @@ func newSimDeleteCmd(env *session) *cobra.Command {
 		Use:               "delete NAME",
 		Short:             "Delete a simulated card and everything on it",
 		Example:           "  cardctl sim delete desk --yes",
-		Args:              oneArg("the name of the card, from cardctl sim list"),
+		Args:              typed.OneArg("the name of the card, from cardctl sim list"),
 		ValidArgsFunction: env.complete(env.simulatedChoices),
 		RunE:              func(cmd *cobra.Command, args []string) error { return runSimDelete(cmd.Context(), env, args[0]) },
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/simulate"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 func newSimListCmd(env *session) *cobra.Command {
@@ -15,7 +16,7 @@ func newSimListCmd(env *session) *cobra.Command {
 		Use:     "list",
 		Short:   "List the simulated cards",
 		Example: "  cardctl sim list",
-		Args:    noArgs,
+		Args:    typed.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return runSimList(env) },
 	}
 }

@@ -11,11 +11,13 @@ import (
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/internal/smoke"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type smokeTestOptions struct {
 	keys       []string
 	tls        bool
+	as         string
 	tlsConnect string
 	chain, ca  string
 	secrets    secretFlags
@@ -31,7 +33,9 @@ is opensc unless --module names another. cardctl finds the card in the module by
 its serial and its key. It checks the certificate of the key if there is one.
 
 --tls adds TLS handshakes on loopback, for which the key needs a certificate.
---tls-connect adds one with a real server.
+It passes if OpenSSL, GnuTLS, NSS and Go can all use the key as they are set up
+by default; --as tests one of them. --tls-connect adds a handshake with a real
+server.
 
 Repeat --key to test several keys. Keys on one token share one login, and the
 test stops at the first failure that may have used up a PIN try.`,
@@ -41,12 +45,13 @@ test stops at the first failure that may have used up a PIN try.`,
   cardctl smoke-test --key 'pkcs11:token=desk;id=%45' --module softhsm2
   cardctl smoke-test --module softhsm2 --key 'pkcs11:token=desk;object=vpn' \
       --key 'pkcs11:token=desk;object=mail'`,
-		Args: noArgs,
+		Args: typed.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSmokeTest(cmd.Context(), env, &o) },
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&o.keys, "key", "k", nil, "`reference` of a key, such as OPENPGP.3; repeatable")
 	flags.BoolVar(&o.tls, "tls", false, "add TLS handshakes on loopback")
+	flags.StringVar(&o.as, "as", "", "add the TLS handshakes of one `library`: openssl, gnutls, nss, go")
 	flags.StringVar(&o.tlsConnect, "tls-connect", "", "add a TLS handshake with `HOST:PORT`")
 	flags.StringVar(&o.chain, "chain", "", "`file` with issuer certificates to send in TLS")
 	flags.StringVar(&o.ca, "ca", "", "`file` with the CA certificate of the --tls-connect server")
@@ -91,12 +96,12 @@ func runSmokeTest(ctx context.Context, env *session, o *smokeTestOptions) error 
 		return ctx.Err()
 	}
 	for _, r := range reports {
-		if env.object = r.Key; !r.Passed {
+		if env.line.Object = r.Key; !r.Passed {
 			break
 		}
 	}
 	if len(reports) == 1 {
-		err = env.result("SmokeTest", reports[0], func(s *output.Sheet) { smokeText(s, &reports[0]) })
+		err = env.result("SmokeTest", reports[0], reports[0].Text)
 	} else {
 		all := smokeTests{Tests: reports, Passed: failed == nil}
 		err = env.result("SmokeTestList", all, all.text)
@@ -117,32 +122,21 @@ func (o *smokeTestOptions) prepare(ctx context.Context, env *session, access des
 	if err != nil {
 		return smoke.Options{}, err
 	}
+	as, err := smoke.ParseLibrary(o.as)
+	if err != nil {
+		return smoke.Options{}, err
+	}
 	test := smoke.Options{
-		Module: env.flags.module, Chain: chain, ServerCAs: authorities, TLS: o.tls, TLSConnect: o.tlsConnect, Stored: certstore.ExportFrom,
+		Module: env.flags.module, Chain: chain, ServerCAs: authorities, TLS: o.tls || as != "" && o.tlsConnect == "", As: as, TLSConnect: o.tlsConnect, Stored: certstore.ExportFrom,
 		Progress: func(c smoke.Check) { env.detail("%s %s: %s", c.Result, c.Name, c.Detail) },
 	}
 	return test, nil
 }
 
-func smokeText(s *output.Sheet, r *smoke.Report) {
-	s.Heading(r.Key + " in " + r.Module)
-	for _, c := range r.Checks {
-		s.Field(string(c.Result)+"  "+c.Name, c.Detail)
-	}
-	switch {
-	case r.Passed:
-		s.Heading("Passed: the key works")
-	case len(r.Checks) == 0:
-		s.Heading("Not tested, because the test of another key failed")
-	default:
-		s.Heading("FAILED")
-	}
-}
-
 func (t *smokeTests) text(s *output.Sheet) {
 	passed := 0
 	for i := range t.Tests {
-		smokeText(s, &t.Tests[i])
+		t.Tests[i].Text(s)
 		s.Gap()
 		if t.Tests[i].Passed {
 			passed++

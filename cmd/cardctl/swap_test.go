@@ -276,7 +276,7 @@ func readsOnly(apdu []byte) bool {
 		return false
 	}
 	switch c.INS {
-	case iso7816.InsSelect, iso7816.InsGetData, 0xCB, 0xB0, 0xB1, 0xC0, 0x50: // READ BINARY, GET RESPONSE, INITIALIZE UPDATE
+	case iso7816.InsSelect, iso7816.InsGetData, 0xCB, 0xB0, 0xB1, 0xC0, 0x50, 0xF7, 0xF8: // READ BINARY, GET RESPONSE, INITIALIZE UPDATE, metadata and serial of a YubiKey
 		return true
 	case iso7816.InsVerify:
 		return len(c.Data) == 0
@@ -352,5 +352,19 @@ func TestSwappedOpenPGPCard(t *testing.T) {
 		"import-cert, replacing":     {before: another, command: "import-cert -k OPENPGP.3 $W/b.pem", secrets: []string{"admin-pin"}},
 		"delete-cert":                {before: withCert, command: "delete-cert -k OPENPGP.3", secrets: []string{"admin-pin"}},
 		"gen-csr, self-signed":       {before: withKey, command: "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2", secrets: []string{"pin"}},
+	})
+}
+
+// TestSwappedWhileAttesting is the same for a statement, which some cards write over the
+// certificate of the key.
+func TestSwappedWhileAttesting(t *testing.T) {
+	withCert := slices.Concat(initialised, []string{
+		"gen-key -k OPENPGP.3", "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out $W/a.pem --yes", "import-cert -k OPENPGP.3 $W/a.pem",
+	})
+	swapAll(t, kindOfCard{
+		name: "OpenPGP of a YubiKey", options: cardsim.Options{Profile: "openpgp-yubikey-5.7"}, secrets: map[string]string{"pin": userPIN, "admin-pin": adminPIN},
+	}, map[string]swap{
+		"attest":                    {before: withCert, command: "attest -k OPENPGP.3", secrets: []string{"pin"}},
+		"attest with the admin PIN": {before: withCert, command: "attest -k OPENPGP.3", secrets: []string{"admin-pin", "pin"}},
 	})
 }

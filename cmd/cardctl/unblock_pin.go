@@ -7,6 +7,7 @@ import (
 
 	cardinit "github.com/cardctl/cardctl/internal/init"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 type unblockPINOptions struct {
@@ -28,7 +29,7 @@ not report the tries left of the PUK, so they need --allow-unknown-tries.`,
   cardctl unblock-pin user --puk env:PUK --new-pin env:NEW
   cardctl unblock-pin user --app pkcs11 --token desk --module softhsm2 \
       --so-pin env:SO_PIN`,
-		Args:      atMostOneArg("the PIN to unblock: user or so"),
+		Args:      typed.AtMostOneArg("the PIN to unblock: user or so"),
 		ValidArgs: []string{"user", "so"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return runUnblockPIN(cmd.Context(), env, &o, args) },
 	}

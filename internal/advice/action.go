@@ -15,6 +15,7 @@ const (
 	Initialise
 	SetPIN
 	UnblockPIN
+	SetManagementKey
 	GenerateKey
 	CreateRequest
 	ExportKey
@@ -25,4 +26,5 @@ const (
 	UnlockCard
 	ListSimulated
 	AttachSimulated
+	SetUp
 )

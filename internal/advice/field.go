@@ -31,6 +31,31 @@ const (
 	CA      Field = "ca"
 	Address Field = "address"
 	TLSPeer Field = "tls-connect"
+	As      Field = "as"
+
+	Print         Field = "print"
+	Check         Field = "check"
+	Undo          Field = "undo"
+	System        Field = "system"
+	User          Field = "user"
+	Group         Field = "group"
+	Profile       Field = "profile"
+	URL           Field = "url"
+	Agent         Field = "agent"
+	Picture       Field = "picture"
+	AllowTLS12    Field = "allow-tls12"
+	DeleteAdopted Field = "delete-adopted"
+
+	PINTries Field = "pin-tries"
+	PUKTries Field = "puk-tries"
+	KDF      Field = "kdf"
+
+	GenerateManagementKey Field = "generate-management-key"
+	ProtectManagementKey  Field = "protect-management-key"
+	ManagementAlgorithm   Field = "management-key-algorithm"
+
+	KeepCHUID Field = "keep-chuid"
+	NewCHUID  Field = "new-chuid"
 
 	PublicKey   Field = "public-key"
 	PINPolicy   Field = "pin-policy"

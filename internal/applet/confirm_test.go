@@ -295,6 +295,21 @@ func TestConfirmedAndNotDone(t *testing.T) {
 	asleep.asleep = true
 	_, err = asleep.access(defaultKey, "").install(t, InstallOptions{File: sample().file(t)})
 	listed(t, err, "cannot be selected")
+
+	stays := (&liar{withSample(t), 0xF0, done, false}).access("")
+	report, err := SetState(t.Context(), stays.desk, stays.person, StateOptions{Change: InitialiseCard})
+	listed(t, err, "the state is OP_READY")
+	if report.After != "OP_READY" {
+		t.Errorf("%+v", report)
+	}
+
+	keeps := &liar{withSample(t), 0xE6, done, false}
+	app, to := keeps.apps[0].aid, unhex(t, "F0000000DA")
+	keeps.apps[0].domain = unhex(t, "A000000151000000")
+	keeps.apps = append(keeps.apps, fakeApp{aid: to, file: unhex(t, "A0000001515350"), privileges: []byte{0x80}})
+	r := keeps.access("")
+	_, err = Extradite(t.Context(), r.desk, r.person, ExtraditeOptions{AID: app, To: to})
+	listed(t, err, "F00000000101 belongs to A000000151000000")
 }
 
 // listed checks that an error says so, and has the contents of the card listed.

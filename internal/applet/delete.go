@@ -54,7 +54,8 @@ func Delete(ctx context.Context, d *desk.Desk, a desk.Access, o DeleteOptions) (
 			return explain(err, what, w.state)
 		}
 		w := &deletion{card: c, o: o, done: done, state: unchanged}
-		return explain(w.run(ctx), what, w.state)
+		err := w.run(ctx)
+		return explain(err, what, w.state)
 	})
 }
 

@@ -55,7 +55,8 @@ func CreateDomain(ctx context.Context, d *desk.Desk, a desk.Access, o CreateDoma
 	return report, withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) error {
 		report.Reader = c.at.Place
 		w := &domainWork{card: c, state: unchanged}
-		return explain(w.create(ctx, o, report), what, w.state)
+		err := w.create(ctx, o, report)
+		return explain(err, what, w.state)
 	})
 }
 
@@ -160,7 +161,8 @@ func Extradite(ctx context.Context, d *desk.Desk, a desk.Access, o ExtraditeOpti
 	return report, withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) error {
 		report.Reader = c.at.Place
 		w := &domainWork{card: c, state: unchanged}
-		return explain(w.extradite(ctx, o, report), what, w.state)
+		err := w.extradite(ctx, o, report)
+		return explain(err, what, w.state)
 	})
 }
 

@@ -66,6 +66,7 @@ type fakeFile struct {
 type fakeApp struct {
 	aid, file  []byte
 	privileges []byte
+	domain     []byte // to which it belongs; nil for a card that does not tell
 }
 
 func newFakeCard(t *testing.T) *fakeCard {
@@ -218,6 +219,9 @@ func (c *fakeCard) status(cmd iso7816.Command) ([]byte, uint16) {
 	case 0x40:
 		for _, a := range c.apps {
 			more := iso7816.AppendTLV(nil, 0xC5, append(a.privileges, make([]byte, 3-len(a.privileges))...))
+			if a.domain != nil {
+				more = iso7816.AppendTLV(more, 0xCC, a.domain)
+			}
 			state := byte(0x07) // 11.1.1: SELECTABLE
 			if c.asleep {
 				state = 0x03 // INSTALLED

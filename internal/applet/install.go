@@ -40,7 +40,8 @@ func Install(ctx context.Context, d *desk.Desk, a desk.Access, o InstallOptions)
 				return explain(err, what, "Nothing was sent to the card.")
 			}
 		}
-		return explain(w.run(ctx), what, w.state)
+		err := w.run(ctx)
+		return explain(err, what, w.state)
 	})
 }
 

@@ -10,12 +10,17 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/packaging"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// MaxScript is the greatest length of a script in bytes.
-const MaxScript = 1 << 20
+// The bounds of a script: its length in bytes, its commands, and the words of one.
+const (
+	MaxScript   = 1 << 20
+	maxCommands = 10_000
+	maxWords    = 1000
+)
 
 // Script is a GPShell script that was read: every command and option in it is
 // known and has a value that it can have.
@@ -82,7 +87,7 @@ var scriptCommands = map[string][]string{
 	"delete": {"-aid"}, "delete_key": nil, "get_status": {"-element"}, "get_data": {"-identifier"},
 	"get_key_information_templates": nil, "get_extended_card_resources_information": nil, "get_secure_channel_protocol_details": nil,
 	"get_card_recognition_data": nil,
-	"put_sc_key":                {"-newkeyver"}, "send_apdu": {"-apdu"}, "send_apdu_nostop": {"-apdu"}, printCommand: nil,
+	"put_sc_key":                {"-newkeyver"}, "put_dm_keys": {"-newkeyver", "-file", "-key"}, "send_apdu": {"-apdu"}, "send_apdu_nostop": {"-apdu"}, printCommand: nil,
 }
 
 // printCommand is the command whose words are no options.
@@ -98,10 +103,12 @@ func ParseScript(text []byte, variable func(name string) string) (*Script, error
 	if len(text) > MaxScript {
 		return nil, problem.New(problem.Usage, "the script has more than %d bytes", MaxScript)
 	}
-	text = bytes.TrimPrefix(text, []byte("\xEF\xBB\xBF")) // some editors begin with it
+	ends := strings.NewReplacer("\r\n", "\n", "\r", "\n") // also those of editors that end a line by CR alone
 	p := scriptParser{variable: variable}
-	for i, line := range strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n") {
-		if err := p.read(i+1, line); err != nil {
+	number := 0
+	for line := range strings.Lines(ends.Replace(string(packaging.Text(text)))) {
+		number++
+		if err := p.read(number, strings.TrimSuffix(line, "\n")); err != nil {
 			return nil, err
 		}
 	}
@@ -118,7 +125,7 @@ func ParseScript(text []byte, variable func(name string) string) (*Script, error
 }
 
 func parseCommand(line int, words []string) (*command, error) {
-	c := &command{line: line, name: strings.ToLower(words[0]), options: map[string]string{}}
+	c := &command{line: line, name: strings.ToLower(words[0])}
 	needed, ok := scriptCommands[c.name]
 	if !ok {
 		return nil, scriptError(line, "unknown command %s", shown(words[0]))
@@ -127,6 +134,7 @@ func parseCommand(line int, words []string) (*command, error) {
 		c.text = strings.Join(words[1:], " ")
 		return c, nil
 	}
+	c.options = map[string]string{}
 	for rest := words[1:]; len(rest) > 0; rest = rest[1:] {
 		option := strings.ToLower(rest[0])
 		kind, ok := scriptOptions[option]
@@ -157,8 +165,13 @@ func parseCommand(line int, words []string) (*command, error) {
 	return c, c.check()
 }
 
-// shown is a word for an error. One that may be a key is not repeated.
+// shown is a word for an error. One that may be a key, and one that no command or option
+// is like, is not repeated.
 func shown(word string) string {
+	const most = 64
+	if len(word) > most {
+		return fmt.Sprintf("of %d bytes", len(word))
+	}
 	if _, err := hex.DecodeString(word); err == nil && len(word) > 2*gp.MaxAID-2 {
 		return fmt.Sprintf("of %d hexadecimal digits", len(word))
 	}
@@ -221,9 +234,9 @@ func (c *command) check() error {
 		return scriptError(c.line, "%s: an APDU has at least 4 bytes", c.name)
 	}
 	switch c.name {
-	case "put_sc_key":
-		if v := c.number("-newkeyver"); v > 0x7F {
-			return scriptError(c.line, "put_sc_key: -newkeyver is %d; a key version is at most 127", v)
+	case "put_sc_key", "put_dm_keys":
+		if v := c.number("-newkeyver"); v < 1 || v > 0x7F {
+			return scriptError(c.line, "%s: -newkeyver is %d; a key version is 1 to 127", c.name, v)
 		}
 	case "open_sc":
 	case "delete_key":

@@ -24,6 +24,9 @@ type scriptParser struct {
 func (p *scriptParser) read(number int, raw string) error {
 	line, backslash := strings.CutSuffix(strings.TrimRight(raw, " \t\r"), `\`)
 	next, err := splitWords(line)
+	if len(p.words)+len(next) > maxWords {
+		return scriptError(number, "a command has more than %d words", maxWords)
+	}
 	for i := range next {
 		if err == nil {
 			next[i], err = p.substitute(next[i])
@@ -55,6 +58,9 @@ func (p *scriptParser) finish() error {
 	}
 	c, err := parseCommand(p.first, p.words)
 	p.words = nil
+	if err == nil && len(p.script.commands) == maxCommands {
+		err = scriptError(p.first, "the script has more than %d commands", maxCommands)
+	}
 	if err == nil {
 		p.script.commands = append(p.script.commands, *c)
 	}
@@ -89,7 +95,7 @@ func splitWords(line string) ([]string, error) {
 	var words []string
 	for {
 		line = strings.TrimLeft(line, separators)
-		if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "//") {
+		if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "//") || len(words) > maxWords {
 			return words, nil
 		}
 		if line[0] == '"' {
@@ -144,7 +150,7 @@ func (s *Script) relate() error {
 			if channel != nil {
 				c.level = gp.Level(channel.number("-security"))
 			}
-		case "put_sc_key":
+		case "put_sc_key", "put_dm_keys":
 			if err := c.encryptWith(channel); err != nil {
 				return err
 			}
@@ -159,11 +165,11 @@ func (s *Script) relate() error {
 	return nil
 }
 
-// encryptWith finds the key that a put_sc_key encrypts the new keys with: that
+// encryptWith finds the key that a put_sc_key or put_dm_keys encrypts the new keys with: that
 // of the open_sc before it, or its own -current_kek.
 func (c *command) encryptWith(channel *command) error {
 	if channel == nil {
-		return scriptError(c.line, "put_sc_key without an open_sc before it")
+		return scriptError(c.line, "%s without an open_sc before it", c.name)
 	}
 	known := channel.has("-kek_key") || channel.has("-key")
 	switch {
@@ -171,10 +177,10 @@ func (c *command) encryptWith(channel *command) error {
 		channel.options["-kek_key"] = c.options["-current_kek"]
 		return channel.check()
 	case !known:
-		return scriptError(c.line, "put_sc_key needs a key to encrypt with").
+		return scriptError(c.line, "%s needs a key to encrypt with", c.name).
 			Because("Add -kek_key to the open_sc in line %d, or -current_kek to this line. Nothing was sent to the card.", channel.line)
 	case channel.has("-kek_key") && c.has("-current_kek") && !strings.EqualFold(channel.options["-kek_key"], c.options["-current_kek"]):
-		return scriptError(c.line, "put_sc_key: -current_kek differs from the -kek_key in line %d", channel.line)
+		return scriptError(c.line, "%s: -current_kek differs from the -kek_key in line %d", c.name, channel.line)
 	}
 	return nil
 }

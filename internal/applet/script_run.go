@@ -2,6 +2,7 @@ package applet
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"os"
@@ -58,7 +59,7 @@ type ScriptEvent struct {
 func RunScript(ctx context.Context, d *desk.Desk, a desk.Access, o ScriptOptions) (place string, err error) {
 	err = withCard(ctx, d, a, Domain{RetryKeys: o.RetryKeys, AcceptRandomChallenge: o.AcceptRandomChallenge}, func(ctx context.Context, c *card) error {
 		place = c.at.Place
-		return (&scriptRun{card: c, desk: d, o: o, files: map[string]*File{}}).runAll(ctx)
+		return (&scriptRun{card: c, desk: d, o: o, files: map[string]*File{}, tokenKeys: map[string]*rsa.PublicKey{}}).runAll(ctx)
 	})
 	return place, err
 }
@@ -120,6 +121,7 @@ type scriptRun struct {
 	o          ScriptOptions
 	command    *command
 	files      map[string]*File
+	tokenKeys  map[string]*rsa.PublicKey // by the names of their files
 	derivation gp.Diversification
 	told       []gp.Protocol // the last that were asked for
 	otherISD   bool          // the issuer's domain has not the AID that the script says
@@ -163,23 +165,25 @@ func (r *scriptRun) report(text string, unless ...advice.Value) {
 	}
 }
 
-// readFile reads the CAP or IJC file of a command.
+// readFile reads the file of a command: a CAP or IJC file, or a public key.
 func (r *scriptRun) readFile(ctx context.Context, c *command) error {
 	name, ok := c.options["-file"]
-	if !ok || r.files[name] != nil {
+	token := c.name == "put_dm_keys"
+	if !ok || token && r.tokenKeys[name] != nil || !token && r.files[name] != nil {
 		return nil
 	}
 	path := name
 	if _, err := os.Stat(path); err != nil && r.o.Dir != "" && !filepath.IsAbs(path) {
 		path = filepath.Join(r.o.Dir, name)
 	}
-	f, err := ReadFile(ctx, path)
-	if problem.Is(err, problem.NotFound) {
-		return problem.New(problem.NotFound, "%s was not found", name).Because("Relative names start in the current directory or in the directory of the script.").
-			Advise(advice.Run("ls", filepath.Dir(path)))
+	if token {
+		key, err := readTokenKey(ctx, path)
+		r.tokenKeys[name] = key
+		return notFound(err, name, path)
 	}
+	f, err := ReadFile(ctx, path)
 	if err != nil {
-		return err
+		return notFound(err, name, path)
 	}
 	r.files[name] = f
 	if _, err := gp.FewestLoadBlocks(len(f.scripted()), lengths(r.ch)[0], c.level); err != nil {
@@ -189,6 +193,15 @@ func (r *scriptRun) readFile(ctx context.Context, c *command) error {
 		return problem.New(problem.Mismatch, "%s has no applet %s", name, applet).Because("%s", f.listed())
 	}
 	return nil
+}
+
+// notFound says of a file that does not exist where it was looked for.
+func notFound(err error, name, path string) error {
+	if !problem.Is(err, problem.NotFound) {
+		return err
+	}
+	return problem.New(problem.NotFound, "%s was not found", name).Because("Relative names start in the current directory or in the directory of the script.").
+		Advise(advice.Run("ls", filepath.Dir(path)))
 }
 
 // scripted is the load file as GPShell sends it: with the Descriptor, and of an IJC
@@ -259,6 +272,8 @@ func (r *scriptRun) run(ctx context.Context, c *command) error {
 		return r.status(ctx, c)
 	case "put_sc_key":
 		return r.putKeys(ctx, c)
+	case "put_dm_keys":
+		return r.putManagementKeys(ctx, c)
 	case "send_apdu", "send_apdu_nostop":
 		return r.send(ctx, c)
 	}

@@ -3,8 +3,10 @@ package applet
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -55,6 +57,25 @@ func TestRunScript(t *testing.T) {
 	}
 }
 
+// TestScriptsOfEveryEditor reads the same script as editors save it.
+func TestScriptsOfEveryEditor(t *testing.T) {
+	want, err := ParseScript([]byte(muscle), noVariables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide := []byte("\xFF\xFE")
+	for _, unit := range utf16.Encode([]rune(strings.ReplaceAll(muscle, "\n", "\r\n"))) {
+		wide = append(wide, byte(unit), byte(unit>>8))
+	}
+	for how, text := range map[string]string{
+		"Windows": strings.ReplaceAll(muscle, "\n", "\r\n"), "CR": strings.ReplaceAll(muscle, "\n", "\r"), "UTF-16": string(wide), "a mark": "\uFEFF" + muscle,
+	} {
+		if got, err := ParseScript([]byte(text), noVariables); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v", how, got, err)
+		}
+	}
+}
+
 func TestScriptChangesKeys(t *testing.T) {
 	s, err := ParseScript([]byte(`mode_211
 establish_context
@@ -87,7 +108,7 @@ func TestScriptsThatDoNotParse(t *testing.T) {
 	const key = "404142434445464748494a4b4c4d4e4f"
 	for text, want := range map[string]string{
 		"":                                "no command",
-		"mode_211\nput_dm_keys -keyver 1": `line 2: unknown command "put_dm_keys"`,
+		"mode_211\nput_dm_keys -keyver 1": "line 2: put_dm_keys needs -newkeyver",
 		"mode_211\nfrobnicate":            "line 2: unknown command",
 		key:                               "unknown command of 32 hexadecimal digits",
 		"select -AID A0000000":            "has 4 bytes",
@@ -101,7 +122,10 @@ func TestScriptsThatDoNotParse(t *testing.T) {
 		"open_sc -key " + key + " -key " + key:                                                   "given twice",
 		"open_sc -key " + key + " -keyDerivation visa1":                                          "none, visa2 and emvcps11",
 		"open_sc -key " + key + " -keyver 256":                                                   "greater than 255",
-		"put_sc_key -newkeyver 128 -key " + key:                                                  "at most 127",
+		"put_sc_key -newkeyver 128 -key " + key:                                                  "1 to 127",
+		"put_dm_keys -newkeyver 0 -file key.pem -key " + key:                                     "1 to 127",
+		"put_dm_keys -newkeyver 1 -file key.pem -key " + key:                                     "put_dm_keys without an open_sc",
+		"put_dm_keys -newkeyver 1 -key " + key:                                                   "needs -file",
 		"put_sc_key -newkeyver 1 -key " + key:                                                    "without an open_sc",
 		"open_sc -enc_key " + key + " -mac_key " + key + "\nput_sc_key -newkeyver 1 -key " + key: "needs a key to encrypt with",
 		"open_sc -key " + key + "\nselect\nput_sc_key -newkeyver 1 -key " + key:                  "line 3: put_sc_key without",
@@ -110,10 +134,14 @@ func TestScriptsThatDoNotParse(t *testing.T) {
 		"delete_key -keyver 0":                                                                   "needs -keyver",
 		"install_for_make_selectable":                                                            "needs -instaid",
 		"open_sc -key " + key[:20] + " \\\n" + key[20:]:                                          "has 10 bytes",
-		"delete":                  "needs -aid",
-		"install -AID A000000001": "needs -file",
-		"send_apdu -APDU 80":      "at least 4 bytes",
-		`install -file "demo.cap`: "not closed",
+		"delete":                                 "needs -aid",
+		"install -AID A000000001":                "needs -file",
+		"send_apdu -APDU 80":                     "at least 4 bytes",
+		"select " + strings.Repeat("x", 100):     "option of 100 bytes",
+		strings.Repeat("print\n", maxCommands+1): "line 10001: the script has more than 10000 commands",
+		strings.Repeat("a ", 2000):               "more than 1000 words",
+		strings.Repeat("print \\\na \\\n", 1500): "more than 1000 words",
+		`install -file "demo.cap`:                "not closed",
 	} {
 		_, err := ParseScript([]byte(text), noVariables)
 		if !problem.Is(err, problem.Usage) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), key[:20]) {

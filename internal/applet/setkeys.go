@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -65,7 +67,7 @@ func SetKeys(ctx context.Context, d *desk.Desk, a desk.Access, o SetKeysOptions)
 		return nil, problem.New(problem.Usage, "%s: no file for the new keys", what).
 			Because("Keys that exist only on the card would be lost.").Advise(advice.Repeat(advice.Fill(advice.KeysFile)))
 	}
-	if _, err := os.Lstat(o.File); err == nil {
+	if input.Exists(o.File) {
 		return nil, problem.New(problem.Refused, "%s: %s already exists", what, o.File).
 			Because("The file may hold keys that the card already has, from an interrupted run. If the card does not have them, name another file.").
 			Advise(o.tryFile())
@@ -255,39 +257,12 @@ func generate(length int, oneKey bool) (*gp.KeySet, error) {
 func writeKeys(path string, keys *gp.KeySet) error {
 	text := keys.Text()
 	defer text.Wipe()
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return problem.Wrap(problem.Failed, err, "cannot write the new keys")
-	}
-	_, err = f.Write(text.Reveal())
-	if err == nil {
-		_, err = f.WriteString("\n")
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = syncDirectory(filepath.Dir(path))
-	}
-	if err != nil {
-		_ = os.Remove(path)
+	line := secret.New(slices.Concat(text.Reveal(), []byte("\n")))
+	defer line.Wipe()
+	if err := output.NewPrivateFile(path, line.Reveal()); err != nil {
 		return problem.Wrap(problem.Failed, err, "cannot write the new keys")
 	}
 	return nil
-}
-
-// syncDirectory makes a new name last; systems that cannot do that refuse it
-// with an error of their own, which says nothing of the file.
-func syncDirectory(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	_ = d.Sync()
-	return d.Close()
 }
 
 // put gives the card the keys. Unless it accepts them, it is asked for a proof of

@@ -54,7 +54,8 @@ func SetState(ctx context.Context, d *desk.Desk, a desk.Access, o StateOptions) 
 	return report, withCard(ctx, d, a, o.Domain, func(ctx context.Context, c *card) error {
 		report.Reader = c.at.Place
 		w := &stateChange{card: c, o: o, report: report, state: unchanged}
-		return explain(w.run(ctx), what, w.state)
+		err := w.run(ctx)
+		return explain(err, what, w.state)
 	})
 }
 
@@ -62,8 +63,6 @@ func SetState(ctx context.Context, d *desk.Desk, a desk.Access, o StateOptions) 
 func (o *StateOptions) check() error {
 	ofApplication := o.Change == LockApplication || o.Change == UnlockApplication
 	switch {
-	case ofApplication && o.AID == nil:
-		return problem.New(problem.Usage, "no application is named").Advise(advice.Do(advice.ListApplets))
 	case ofApplication:
 		return o.AID.Check()
 	case o.Change.target() == 0:
@@ -115,6 +114,8 @@ func (w *stateChange) run(ctx context.Context) error {
 		}
 	} else if err != nil {
 		return err
+	} else {
+		w.state = "The card confirmed the change of the state."
 	}
 	after, read := w.entry(ctx)
 	if read != nil {

@@ -2,10 +2,12 @@ package card
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/pin"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -39,9 +41,78 @@ type InitOptions struct {
 	Label string
 	// FactoryPINs leaves the PINs that the card comes with.
 	FactoryPINs bool
+	// PINTries and PUKTries are how often PIN and PUK can be wrong; 0 leaves it to the
+	// card.
+	PINTries, PUKTries int
+	// Management is what is decided about the key that the card is managed with.
+	Management NewManagementKey
+	// Derived says whether the card should get its PINs in derived form only; nil leaves
+	// it as an erased card has it.
+	Derived *bool
 	// Named are the secrets that the user names for this command: one that is wrong ends
 	// it, where one that only a variable has is for a card that may have it.
 	Named []secret.Name
+}
+
+// Choosing is a card with more to decide than a label.
+type Choosing interface {
+	// InitChoices are the fields of InitOptions that it has.
+	InitChoices() []advice.Field
+}
+
+// Beyond refuses what the user decided and a card does not have; has is what it has.
+func (o InitOptions) Beyond(has []advice.Field) error {
+	for _, option := range []struct {
+		field advice.Field
+		set   bool
+		what  string
+	}{
+		{advice.Label, o.Label != "", "a label"},
+		{advice.PINTries, o.PINTries != 0, "a number of PIN tries to choose"},
+		{advice.KDF, o.Derived != nil, "a KDF for its PINs"},
+		{advice.PUKTries, o.PUKTries != 0, "a number of PUK tries to choose"},
+		{advice.GenerateManagementKey, o.Management.File != "", "a management key"},
+		{advice.ProtectManagementKey, o.Management.Protect, "a management key"},
+		{advice.ManagementAlgorithm, o.Management.Algorithm != "", "a management key"},
+		{advice.TouchPolicy, o.Management.Touch, "a management key"},
+	} {
+		if option.set && !slices.Contains(has, option.field) {
+			return problem.New(problem.NotSupported, "this card does not have %s", option.what).Advise(advice.Repeat().Without(option.field))
+		}
+	}
+	return nil
+}
+
+// NewManagementKey is what the user decides about the new key that a card is managed
+// with. Without File and Protect it is asked for.
+type NewManagementKey struct {
+	// File is where a random key is written before the card has it; empty for none.
+	File string
+	// Protect has the card keep a random key, which the PIN opens.
+	Protect bool
+	// Algorithm is its name; empty leaves it to the length, and else to the card.
+	Algorithm string
+	// Touch says that each use has to be confirmed by a touch of the card.
+	Touch bool
+}
+
+// Random says that cardctl makes the key.
+func (n NewManagementKey) Random() bool { return n.File != "" || n.Protect }
+
+// Manageable is a card with a key that it is managed with, and that can be changed.
+type Manageable interface {
+	// SetManagementKey changes it. An error says which one the card has.
+	SetManagementKey(ctx context.Context, n NewManagementKey) (ManagementKeyReport, error)
+}
+
+// ManagementKeyReport is what the management key of a card is now.
+type ManagementKeyReport struct {
+	Algorithm string `json:"algorithm"`
+	Touch     bool   `json:"touch"`
+	// Protected says that the card keeps it, and the PIN opens it.
+	Protected bool `json:"protected"`
+	// File is where it is; empty where it was given.
+	File string `json:"file,omitempty"`
 }
 
 // Survey is what an initialisation will do and what it takes.
@@ -85,7 +156,15 @@ type InitReport struct {
 	Application string   `json:"application"`
 	Erased      bool     `json:"erased"`
 	Lost        []string `json:"lost"` // keys and certificates that were on the card
-	PINs        string   `json:"pins"` // "new" or "factory"
+	PINs        string   `json:"pins"` // "new", "factory" or "unchanged"
+	// ManagementKey is nil where it is not known to be new.
+	ManagementKey *ManagementKeyReport `json:"managementKey,omitempty"`
+	// FactoryValues are those of PINs and keys that are known to be the factory's,
+	// Stayed what the card did not let go.
+	FactoryValues []string `json:"factoryValues,omitempty"`
+	Stayed        []string `json:"stayed,omitempty"`
+	// Derived says that the card gets its PINs in derived form only.
+	Derived bool `json:"kdf,omitempty"`
 	// URI names a PKCS#11 token afterwards.
 	URI string `json:"uri,omitempty"`
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
@@ -29,6 +30,10 @@ type Family struct {
 	Roles []pin.Role
 	// Initialises are those of Apps that can be initialised.
 	Initialises []string
+	// NamesHolder says that its cards keep whom they belong to.
+	NamesHolder bool
+	// Managed says that its cards have a management key.
+	Managed bool
 	// Token says that it is reached through a PKCS#11 module, not by commands.
 	Token bool
 
@@ -58,9 +63,30 @@ type Family struct {
 	// such keys.
 	KnownKeys func(ctx context.Context, line *desk.Line) (known, told bool, err error)
 
+	// Exposure tells what of the card others may know; nothing is tried for that. It is
+	// nil of a card of another family, and for a kind that tells nothing.
+	Exposure func(ctx context.Context, line *desk.Line) (*Exposure, error)
+
 	// Open opens the card, blank ones too. It is nil for a kind that is known
 	// and cannot be used yet. The line compares the card from then on.
 	Open func(ctx context.Context, line *desk.Line, o Opening) (Card, error)
+}
+
+// Exposure is what others may know of a card.
+type Exposure struct {
+	// Factory are the PINs and keys that the card reports to be those of the factory.
+	Factory []FactoryValue
+	// Unknown are those of which it does not report whether they are.
+	Unknown []string
+	// Weak are the keys that can be computed from their public keys, Why the reason.
+	Weak []string
+	Why  string
+}
+
+// FactoryValue is a PIN or a key of the factory, by its name, and what changes it.
+type FactoryValue struct {
+	Name   string
+	Change advice.Advice
 }
 
 // Opening is what is opened and for whom.
@@ -192,6 +218,11 @@ type Card interface {
 
 	// Facts are what info shows beside identity, keys and PINs.
 	Facts(ctx context.Context) ([]Fact, error)
+}
+
+// Detailer is a card that tells more to those who want details.
+type Detailer interface {
+	Details(ctx context.Context) ([]Fact, error)
 }
 
 // ErrLacks is a card without the application that is opened. The error that

@@ -60,10 +60,28 @@ type carrier interface {
 	implicit() application
 }
 
+// accompanied is an application of a device that has another one to tell of itself.
+type accompanied interface {
+	companion() application // nil for none
+}
+
 // secureMessenger is an application that takes commands under the secure
 // messaging of GlobalPlatform, in interindustry classes too.
 type secureMessenger interface {
 	unwraps()
+}
+
+// choosy is an application that does not take every part of its name, or that keeps its
+// security status when it is selected again.
+type choosy interface {
+	takesName(length int) bool
+	keepsStatus() bool
+}
+
+// attesting is an application whose keys are attested by a key that its maker certified.
+type attesting interface {
+	// attestationCA are the certificates of the maker, in DER, the root first.
+	attestationCA() [][]byte
 }
 
 // environment is what a card gives to each of its applications.

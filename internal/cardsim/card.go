@@ -83,6 +83,20 @@ type Card struct {
 	tap     iso7816.Transmitter // nil where nobody listens
 }
 
+// AttestationCA are the certificates, in DER, of the makers that certified what the
+// applications attest their keys with; none where no application does.
+func (c *Card) AttestationCA() [][]byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list [][]byte
+	for _, app := range c.apps {
+		if of, ok := app.(attesting); ok {
+			list = append(list, of.attestationCA()...)
+		}
+	}
+	return list
+}
+
 // Traffic counts what went over the interface of a card since it was opened,
 // every GET RESPONSE and every link of a chain for itself.
 type Traffic struct {
@@ -347,6 +361,9 @@ func (c *Card) selectable() []application {
 		if carrier, ok := app.(carrier); ok {
 			list = append(list, carrier.carried()...)
 		}
+		if with, ok := app.(accompanied); ok && with.companion() != nil {
+			list = append(list, with.companion())
+		}
 	}
 	return list
 }
@@ -382,10 +399,15 @@ func (c *Card) selectApplication(cmd iso7816.Command) ([]byte, iso7816.Status) {
 	if cmd.P1 == 0x04 && cmd.P2&0xF0 == 0 {
 		app = c.occurrence(cmd.Data, cmd.P2&0x03)
 	}
+	if named, ok := app.(choosy); ok && !named.takesName(len(cmd.Data)) {
+		app = nil
+	}
 	if app == nil {
 		return c.selectFile(cmd)
 	}
-	c.deselect()
+	if again, ok := app.(choosy); !ok || c.current != app || !again.keepsStatus() {
+		c.deselect()
+	}
 	c.current = app
 	data, status := app.selected(cmd.P2)
 	if cmd.Ne == 0 && !c.impliesLe() && !c.profile.t0 {

@@ -64,6 +64,10 @@ func (c *Card) execute(apdu []byte) []byte {
 	if status := classStatus(cmd.CLA); status != iso7816.StatusOK && !c.unwraps(cmd.CLA) {
 		return encode(nil, status)
 	}
+	const fullBlock = 5 + iso7816.MaxShortData + 1
+	if c.profile.noLeOnBlocks && (cmd.CLA&iso7816.ClassChaining != 0 && cmd.Ne > 0 || !extended && len(apdu) == fullBlock) {
+		return encode(nil, iso7816.StatusUnknown)
+	}
 	if extended && !c.profile.extendedLength {
 		return encode(nil, iso7816.StatusWrongLength)
 	}

@@ -126,6 +126,9 @@ const (
 	keyTypeDES  = 0x80
 	keyType3DES = 0x82 // triple DES in CBC mode
 	keyTypeAES  = 0x88
+
+	keyTypeRSAExponent = 0xA0 // of a public key, in clear
+	keyTypeRSAModulus  = 0xA1
 )
 
 func (c secureChannel) keyType() byte {

@@ -88,6 +88,9 @@ func (a *gp) keyInformation() []byte {
 			data = iso7816.AppendTLV(data, 0xC0, []byte{byte(i + 1), set.Version, set.channel(a.state.channel()).keyType(), byte(len(key))})
 		}
 	}
+	if m := a.state.Management; m != nil && a.domain == nil {
+		data = m.information(data)
+	}
 	return data
 }
 

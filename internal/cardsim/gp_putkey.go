@@ -35,6 +35,9 @@ func (a *gp) putKey(c iso7816.Command) ([]byte, iso7816.Status) {
 	if version == 0 || version > maxKeyVersion {
 		return nil, iso7816.StatusWrongData
 	}
+	if c.P2&several != 0 && len(c.Data) > 1 && c.Data[1] == keyTypeRSAModulus {
+		return a.putManagementKeys(c.P1, c.Data)
+	}
 	set := gpKeySet{Version: version}
 	answer := []byte{version}
 	for rest := c.Data[1:]; len(rest) > 0; {
@@ -142,6 +145,9 @@ func (a *gp) replaceKeys(old byte, set gpKeySet) iso7816.Status {
 	at := func(version byte) int {
 		return slices.IndexFunc(keys, func(s gpKeySet) bool { return s.Version == version })
 	}
+	if m := a.state.Management; m != nil && m.Version == set.Version {
+		return iso7816.StatusConditionsNotSatisfied
+	}
 	if i := at(set.Version); i >= 0 && set.Version != old {
 		return iso7816.StatusConditionsNotSatisfied
 	}
@@ -166,6 +172,10 @@ func (a *gp) replaceKeys(old byte, set gpKeySet) iso7816.Status {
 
 // deleteKeys is DELETE of keys by version (11.2.2.3.2). The last set stays.
 func (a *gp) deleteKeys(version byte) iso7816.Status {
+	if m := a.state.Management; m != nil && m.Version == version && a.domain == nil {
+		a.state.Management = nil
+		return a.save()
+	}
 	sets := a.keySets()
 	keys := slices.DeleteFunc(slices.Clone(*sets), func(s gpKeySet) bool { return s.Version == version })
 	switch len(keys) {

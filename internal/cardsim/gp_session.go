@@ -65,7 +65,9 @@ func (a *gp) initializeUpdate(c iso7816.Command) ([]byte, iso7816.Status) {
 		counter := binary.BigEndian.AppendUint32(nil, set.Counter)[1:]
 		card, after := random, []byte(nil)
 		if channel.i&scp03PseudoRandom != 0 {
-			card, after = scp03Challenge(channel, set, counter, a.domainAID()), counter
+			if after = counter; !a.profile.randomChallenge {
+				card = scp03Challenge(channel, set, counter, a.domainAID())
+			}
 			set.Counter++
 			if status := a.save(); status != iso7816.StatusOK {
 				return nil, status

@@ -15,6 +15,8 @@ type gpState struct {
 	Tries         int        `json:"tries"` // of EXTERNAL AUTHENTICATE, left
 	Keys          []gpKeySet `json:"keys"`  // the default first
 
+	Management *managementKeys `json:"management,omitempty"`
+
 	AID        []byte `json:"aid"`
 	Privileges []byte `json:"privileges"` // 3 bytes
 	IIN        []byte `json:"iin,omitempty"`
@@ -118,6 +120,11 @@ func (s *gpState) check() error {
 	}
 	for i := range s.Keys {
 		if err := s.Keys[i].check(channel); err != nil {
+			return err
+		}
+	}
+	if s.Management != nil {
+		if err := s.Management.check(); err != nil {
 			return err
 		}
 	}

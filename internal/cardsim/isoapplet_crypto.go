@@ -24,12 +24,15 @@ func (a *isoApplet) performSecurityOperation(c iso7816.Command) ([]byte, iso7816
 		if sign && a.security.algorithm == algorithmRSAPKCS1 {
 			return signRSA(key, c)
 		}
+		if sign && a.security.algorithm == algorithmRSAPSS {
+			return signPSS(key, c)
+		}
 		if decipher && a.security.algorithm == algorithmRSAPKCS1 {
 			return decipherRSA(key, c)
 		}
 	case *ecdsa.PrivateKey:
 		if sign && a.security.algorithm == algorithmECDSASHA1 {
-			return signMessage(key, c.Data)
+			return a.signEC(key, c.Data)
 		}
 	}
 	if !sign && !decipher {
@@ -55,11 +58,31 @@ func signRSA(key *rsa.PrivateKey, c iso7816.Command) ([]byte, iso7816.Status) {
 	return signature, iso7816.StatusOK
 }
 
-// signMessage is ECDSA over the SHA-1 hash value of a message of any length.
-// The signature is DER.
-func signMessage(key *ecdsa.PrivateKey, message []byte) ([]byte, iso7816.Status) {
-	hash := sha1.Sum(message)
-	signature, err := ecdsa.SignASN1(rand.Reader, key, hash[:])
+// signPSS is RSASSA-PSS with the SHA-2 or SHA-1 whose hash value has this length, and a
+// salt of that length.
+func signPSS(key *rsa.PrivateKey, c iso7816.Command) ([]byte, iso7816.Status) {
+	hash, ok := map[int]crypto.Hash{20: crypto.SHA1, 28: crypto.SHA224, 32: crypto.SHA256, 48: crypto.SHA384, 64: crypto.SHA512}[len(c.Data)]
+	if !ok {
+		return nil, iso7816.StatusWrongLength
+	}
+	if c.Ne < key.Size() {
+		return nil, 0x6C00 // 256
+	}
+	signature, err := rsa.SignPSS(rand.Reader, key, hash, c.Data, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	if err != nil {
+		return nil, iso7816.StatusUnknown
+	}
+	return signature, iso7816.StatusOK
+}
+
+// signEC is ECDSA: of version 1.0 over a hash value, before over the SHA-1 hash value of
+// a message of any length. The signature is DER.
+func (a *isoApplet) signEC(key *ecdsa.PrivateKey, input []byte) ([]byte, iso7816.Status) {
+	if !a.profile.isoApplet1 {
+		hash := sha1.Sum(input)
+		input = hash[:]
+	}
+	signature, err := ecdsa.SignASN1(rand.Reader, key, input)
 	if err != nil {
 		return nil, iso7816.StatusUnknown
 	}

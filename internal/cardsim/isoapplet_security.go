@@ -17,7 +17,8 @@ type securityEnvironment struct {
 // Algorithm references of the applet.
 const (
 	algorithmRSAPKCS1    = 0x11 // RSA; the applet puts PKCS #1 v1.5 padding on and takes it off
-	algorithmECDSASHA1   = 0x21 // ECDSA; the applet hashes with SHA-1
+	algorithmRSAPSS      = 0x12
+	algorithmECDSASHA1   = 0x21 // ECDSA; before version 1.0 the applet hashes with SHA-1
 	algorithmGenerateEC  = 0xEC
 	algorithmGenerateRSA = 0xF3 // 2048 bits
 
@@ -60,6 +61,8 @@ func (a *isoApplet) suits(env securityEnvironment, use byte) iso7816.Status {
 	case use == making && (env.algorithm == algorithmGenerateRSA || env.algorithm == algorithmGenerateRSA4096 && a.profile.rsa4096 || env.algorithm == algorithmGenerateEC && a.profile.ec):
 		return iso7816.StatusOK
 	case (use == signature || use == confidentiality) && env.algorithm == algorithmRSAPKCS1:
+		fits = isRSA
+	case use == signature && env.algorithm == algorithmRSAPSS && a.profile.rsa4096:
 		fits = isRSA
 	case use == signature && env.algorithm == algorithmECDSASHA1 && a.profile.ec:
 		fits = isEC

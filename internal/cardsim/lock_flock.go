@@ -139,13 +139,3 @@ func readPID(path string) int {
 	}
 	return pid
 }
-
-// syncDir makes a rename survive a crash.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

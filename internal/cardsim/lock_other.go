@@ -59,6 +59,3 @@ func holder(path string) (busy bool, pid int) {
 	pid, _ = strconv.Atoi(string(bytes.TrimSpace(data)))
 	return true, pid
 }
-
-// syncDir is for systems that know it.
-func syncDir(string) error { return nil }

@@ -104,6 +104,3 @@ func readPID(path string) int {
 	}
 	return pid
 }
-
-// syncDir is for systems that know it.
-func syncDir(string) error { return nil }

@@ -48,12 +48,17 @@ func newOpenPGP(env environment) *openpgp {
 func (a *openpgp) name() string { return openpgpName }
 
 // aid is section 4.2.1: RID of FSF Europe, application 01, version,
-// manufacturer FFFE (test cards), serial number, RFU.
+// manufacturer FFFE (test cards) or 0006 (Yubico), serial number, RFU.
 func (a *openpgp) aid() []byte {
 	if a.instance != nil {
 		return a.instance
 	}
-	aid := append(openpgpAID(), byte(a.profile.version>>8), byte(a.profile.version), 0xFF, 0xFE)
+	maker := []byte{0xFF, 0xFE}
+	if a.profile.yubikey.there() {
+		maker = []byte{0x00, 0x06}
+	}
+	aid := append(openpgpAID(), byte(a.profile.version>>8), byte(a.profile.version))
+	aid = append(aid, maker...)
 	aid = append(aid, a.serial[:]...)
 	return append(aid, 0, 0)
 }
@@ -125,11 +130,21 @@ func (a *openpgp) has(condition passwords) bool { return a.verified&condition !=
 
 // process is section 7: the commands.
 func (a *openpgp) process(c iso7816.Command) ([]byte, iso7816.Status) {
-	if c.CLA != 0 {
+	if c.CLA != 0 && !a.attests(c) {
 		return nil, iso7816.StatusCLANotSupported
 	}
 	if a.state.Terminated && c.INS != iso7816.InsActivateFile {
 		return nil, iso7816.StatusTerminated
+	}
+	if a.profile.yubikey.there() {
+		switch c.INS {
+		case insYubicoVersion:
+			return a.firmwareVersion(c)
+		case insYubicoRetries:
+			return nil, a.setRetries(c)
+		case insYubicoAttest:
+			return nil, a.attest(c)
+		}
 	}
 	switch c.INS {
 	case iso7816.InsVerify:

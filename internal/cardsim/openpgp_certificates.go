@@ -25,7 +25,14 @@ func (a *openpgp) selectData(c iso7816.Command) iso7816.Status {
 		return iso7816.StatusWrongOffset
 	}
 	const tagReference, tagList = 0x60, 0x5C
-	list, ok := iso7816.FindTLV(c.Data, tagReference, tagList)
+	path := c.Data
+	if a.profile.yubikey.lengthBeforePath() {
+		if len(path) == 0 || int(path[0]) != len(path)-1 {
+			return iso7816.StatusWrongData
+		}
+		path = path[1:]
+	}
+	list, ok := iso7816.FindTLV(path, tagReference, tagList)
 	if !ok {
 		return iso7816.StatusWrongData
 	}

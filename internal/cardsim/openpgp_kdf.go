@@ -130,12 +130,22 @@ func (k *kdf) encode() []byte {
 	return iso7816.AppendTLV(b, kdfInitialPW3, k.initialPW3)
 }
 
-// putKDF is PUT DATA of DO F9. The passwords become the initial ones in the
-// format the DO says, and the resetting code goes, as nobody could use it.
+// putKDF is PUT DATA of DO F9, on a card without keys. The passwords become the initial
+// ones in the format the DO says, and have to be verified again; the resetting code
+// goes, as nobody could use it.
 func (a *openpgp) putKDF(data []byte) iso7816.Status {
 	k, err := parseKDF(data)
 	if err != nil || len(data) > specialLimit {
 		return iso7816.StatusWrongData
+	}
+	for _, key := range a.state.Keys {
+		if key.private != nil {
+			return iso7816.StatusConditionsNotSatisfied
+		}
+	}
+	if a.profile.kdfStored {
+		a.state.KDF = append([]byte{}, data...)
+		return a.save()
 	}
 	initial1, initial3 := k.initialPW1, k.initialPW3
 	if !k.active() {
@@ -153,10 +163,11 @@ func (a *openpgp) putKDF(data []byte) iso7816.Status {
 		if err != nil {
 			return iso7816.StatusMemoryFailure
 		}
+		fresh.Tries = a.most(change.r)
 		*change.r = fresh
 	}
 	next.RC = referenceData{}
 	next.KDF = append([]byte{}, data...)
-	a.state = next
+	a.state, a.verified = next, 0
 	return a.save()
 }

@@ -64,6 +64,7 @@ func (a *openpgp) storeKey(s slot, private crypto.PrivateKey, origin keyOrigin) 
 	}
 	k := &a.state.Keys[s]
 	k.PKCS8, k.Origin, k.private = encoded, origin, private
+	a.forgetInteraction(s)
 	if s == slotSIG {
 		a.state.SignatureCounter = 0
 	}
@@ -80,6 +81,14 @@ func (a *openpgp) removeKey(s slot) {
 	}
 	if s == slotSIG {
 		a.state.SignatureCounter = 0
+	}
+	a.forgetInteraction(s)
+}
+
+// forgetInteraction ends a permanent flag on a card where it lasts as long as its key.
+func (a *openpgp) forgetInteraction(s slot) {
+	if flag := &a.state.UIF[s]; a.profile.yubikey.there() && (*flag == uifPermanent || *flag == uifPermanentCached) {
+		*flag = uifOff
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
@@ -44,6 +45,10 @@ const (
 	tagKeyInformation     iso7816.Tag = 0xDE
 	tagKDF                iso7816.Tag = 0xF9
 	tagAlgorithms         iso7816.Tag = 0xFA
+
+	// Those of Yubico's attestation key.
+	tagAttestationAttributes  iso7816.Tag = 0xDA
+	tagAttestationCertificate iso7816.Tag = 0xFC
 )
 
 // Lengths of data objects, in bytes.
@@ -70,7 +75,11 @@ func (a *openpgp) template(tag iso7816.Tag) []iso7816.Tag {
 		if !a.profile.modern() {
 			return []iso7816.Tag{tagAID, tagHistoricalBytes, tagDiscretionary}
 		}
-		return []iso7816.Tag{tagAID, tagHistoricalBytes, tagExtendedLength, tagFeatures, tagDiscretionary}
+		list := []iso7816.Tag{tagAID, tagHistoricalBytes, tagExtendedLength, tagFeatures, tagDiscretionary}
+		if a.profile.noButton {
+			list = slices.DeleteFunc(list, func(tag iso7816.Tag) bool { return tag == tagFeatures })
+		}
+		return list
 	case tagDiscretionary:
 		list := []iso7816.Tag{
 			tagCapabilities, tagAttributes, tagAttributes + 1, tagAttributes + 2, tagPasswordStatus,
@@ -80,7 +89,13 @@ func (a *openpgp) template(tag iso7816.Tag) []iso7816.Tag {
 			list = append([]iso7816.Tag{tagCapabilities, tagAttributes, tagAttributes + 2, tagAttributes + 1}, list[4:]...)
 		}
 		if a.profile.modern() {
-			list = append(list, tagKeyInformation, tagUIF, tagUIF+1, tagUIF+2, tagUIF+3)
+			list = append(list, tagKeyInformation)
+		}
+		if a.profile.modern() && a.interactive() {
+			list = append(list, tagUIF, tagUIF+1, tagUIF+2, tagUIF+3)
+		}
+		if a.attestsKeys() {
+			list = append(list, tagAttestationAttributes)
 		}
 		return list
 	}
@@ -142,10 +157,16 @@ func (a *openpgp) read(tag iso7816.Tag) ([]byte, iso7816.Status) {
 	if value, ok := a.readFixed(tag); ok {
 		return value, iso7816.StatusOK
 	}
+	if value, ok := a.readInteraction(tag); ok {
+		return value, iso7816.StatusOK
+	}
 	if a.profile.modern() {
 		if value, ok := a.readModern(tag); ok {
 			return value, iso7816.StatusOK
 		}
+	}
+	if value, ok := a.readAttestation(tag); ok {
+		return value, iso7816.StatusOK
 	}
 	switch tag {
 	case tagCertificate:
@@ -206,13 +227,14 @@ func (a *openpgp) readModern(tag iso7816.Tag) ([]byte, bool) {
 		value := iso7816.AppendTLV(nil, 0x02, limit)
 		return iso7816.AppendTLV(value, 0x02, limit), true
 	case tagFeatures:
-		return iso7816.AppendTLV(nil, 0x81, []byte{featureButton}), true
-	case tagUIF, tagUIF + 1, tagUIF + 2, tagUIF + 3:
-		return []byte{a.state.UIF[tag-tagUIF], featureButton}, true
+		return iso7816.AppendTLV(nil, 0x81, []byte{featureButton}), !a.profile.noButton
 	case tagKeyInformation:
 		var value []byte
 		for i, k := range a.state.Keys {
 			value = append(value, byte(i+1), byte(k.Origin))
+		}
+		if a.attestsKeys() {
+			value = append(value, 0x81, byte(keyImported)) // the maker's
 		}
 		if a.profile.odd {
 			value = append([]byte{0x81, 0x02}, append(value, 0x04)...) // a key of its own, and half an entry
@@ -224,6 +246,19 @@ func (a *openpgp) readModern(tag iso7816.Tag) ([]byte, bool) {
 		return a.algorithmInformation(), true
 	}
 	return nil, false
+}
+
+// interactive reports whether the keys have user interaction flags.
+func (a *openpgp) interactive() bool {
+	return a.profile.modern() && !a.profile.noButton || a.profile.yubikey.since(4, 2)
+}
+
+// readInteraction are the user interaction flags.
+func (a *openpgp) readInteraction(tag iso7816.Tag) ([]byte, bool) {
+	if tag < tagUIF || tag > tagUIF+3 || !a.interactive() {
+		return nil, false
+	}
+	return []byte{a.state.UIF[tag-tagUIF], featureButton}, true
 }
 
 // extendedCapabilities is DO C0, section 4.4.3.7; before version 3 the last

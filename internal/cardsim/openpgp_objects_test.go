@@ -150,7 +150,6 @@ func TestAccessConditions(t *testing.T) {
 				tagAESKey:           "000102030405060708090A0B0C0D0E0F",
 				tagUIF:              "0120",
 				tagCertificate:      "3000",
-				tagKDF:              "810100",
 				tagKeyInformation:   "never",
 				tagAID:              "never",
 				tagHistoricalBytes:  "never",
@@ -172,6 +171,7 @@ func TestAccessConditions(t *testing.T) {
 					write(tag, value, "PW3")
 				}
 			}
+			write(tagKDF, "810100", "PW3") // last: the passwords have to be verified again
 		})
 	}
 }

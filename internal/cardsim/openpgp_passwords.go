@@ -65,7 +65,7 @@ func (a *openpgp) compare(r *referenceData, password []byte) iso7816.Status {
 	if r.Tries == 0 {
 		return iso7816.StatusPINBlocked
 	}
-	if right, status := a.try(r, triesMax, password); right || status != iso7816.StatusOK {
+	if right, status := a.try(r, a.most(r), password); right || status != iso7816.StatusOK {
 		return status
 	}
 	return a.wrong(r)
@@ -179,6 +179,7 @@ func (a *openpgp) replace(r *referenceData, password []byte, least int) iso7816.
 	if err != nil {
 		return iso7816.StatusMemoryFailure
 	}
+	fresh.Tries = a.most(r)
 	*r = fresh
 	return a.save()
 }

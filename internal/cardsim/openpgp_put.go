@@ -64,12 +64,16 @@ func (a *openpgp) writer(tag iso7816.Tag) func([]byte) iso7816.Status {
 	case tagResettingCode:
 		return a.putResettingCode
 	}
+	if _, ok := a.readInteraction(tag); ok {
+		return func(data []byte) iso7816.Status { return a.putUIF(int(index(tagUIF)), data) }
+	}
+	if _, ok := a.readAttestation(tag); ok && tag == tagAttestationCertificate {
+		return a.putAttestationCertificate
+	}
 	if !a.profile.modern() {
 		return nil
 	}
 	switch tag {
-	case tagUIF, tagUIF + 1, tagUIF + 2, tagUIF + 3:
-		return func(data []byte) iso7816.Status { return a.putUIF(int(index(tagUIF)), data) }
 	case tagAESKey:
 		return a.putAESKey
 	case tagKDF:
@@ -102,16 +106,27 @@ func (a *openpgp) putExact(field *[]byte, data []byte, length int) iso7816.Statu
 	return a.save()
 }
 
-// putUIF is PUT DATA of DOs D6 to D9, section 4.4.3.6: 00 off, 01 on, 02 on for
-// ever.
+// User interaction flags, section 4.4.3.6, and the two that a YubiKey has besides.
+const (
+	uifOff byte = iota
+	uifOn
+	uifPermanent
+	uifCached
+	uifPermanentCached
+)
+
+// putUIF is PUT DATA of DOs D6 to D9. A permanent flag is not changed any more.
 func (a *openpgp) putUIF(which int, data []byte) iso7816.Status {
-	const permanently = 2
+	most := uifPermanent
+	if a.profile.yubikey.since(5, 2) {
+		most = uifPermanentCached
+	}
 	switch {
 	case len(data) != 2:
 		return iso7816.StatusWrongLength
-	case data[0] > permanently || data[1] != featureButton:
+	case data[0] > most || data[1] != featureButton:
 		return iso7816.StatusWrongData
-	case a.state.UIF[which] == permanently:
+	case a.state.UIF[which] == uifPermanent || a.state.UIF[which] == uifPermanentCached:
 		return iso7816.StatusConditionsNotSatisfied
 	}
 	a.state.UIF[which] = data[0]

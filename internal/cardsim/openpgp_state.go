@@ -3,11 +3,19 @@ package cardsim
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // openpgpState is what survives power loss.
 type openpgpState struct {
 	Terminated bool `json:"terminated,omitempty"`
+
+	// Attestation is the maker's, and stays when the card is erased; nil on cards that
+	// attest nothing.
+	Attestation *openpgpAttestation `json:"attestation,omitempty"`
+
+	// Most are the tries of PW1, resetting code and PW3; 0 for three.
+	Most [3]int `json:"most,omitzero"`
 
 	PW1 referenceData `json:"pw1"`
 	RC  referenceData `json:"rc"`
@@ -58,6 +66,15 @@ func (a *openpgp) factoryState() (*openpgpState, error) {
 		}
 		s.CAFingerprints[i] = make([]byte, fingerprintLength)
 	}
+	if a.attestsKeys() {
+		if s.Attestation = a.state.Attestation; s.Attestation == nil {
+			made, err := makeAttestation()
+			if err != nil {
+				return nil, err
+			}
+			s.Attestation = made
+		}
+	}
 	initial1, initial3 := []byte(factoryPW1), []byte(factoryPW3)
 	s.KDF = kdfNone()
 	if a.profile.kdf {
@@ -99,12 +116,17 @@ func (s *openpgpState) check() error {
 		return errors.New("signature counter out of range")
 	}
 	for _, r := range []*referenceData{&s.PW1, &s.RC, &s.PW3} {
-		if r.Tries < 0 || r.Tries > triesMax || r.Length < 0 || r.Length > passwordMax {
+		if r.Tries < 0 || r.Tries > math.MaxUint8 || r.Length < 0 || r.Length > passwordMax {
 			return errors.New("reference data out of range")
 		}
 	}
 	if s.PW1.Length == 0 || s.PW3.Length == 0 {
 		return errors.New("no passwords")
+	}
+	if s.Attestation != nil {
+		if err := s.Attestation.load(); err != nil {
+			return err
+		}
 	}
 	if s.Objects == nil {
 		s.Objects = map[simpleTag][]byte{}

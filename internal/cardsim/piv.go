@@ -2,6 +2,7 @@ package cardsim
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
@@ -13,7 +14,8 @@ const pivName = "piv"
 // and in its other files are those of SP 800-73-4, part 2.
 type piv struct {
 	environment
-	state pivState
+	state  pivState
+	device *yubicoDevice // nil where nothing has to be told of it
 
 	// What does not survive a reset or another selection.
 	pinVerified bool // the PIN was verified, and no other command failed on it
@@ -26,19 +28,29 @@ type piv struct {
 // pivFeatures are what PIV cards differ in.
 type pivFeatures struct {
 	// firmware is that of a YubiKey; zero is a card without Yubico's commands.
-	firmware [3]byte
+	firmware firmware
 
 	metadataTypeOnly bool           // F7 of the management key tells its type alone
 	emptyMetadata    iso7816.Status // of a slot without a key
 	saysImported     bool           // F7 calls every key imported
+	oddStatement     bool           // attestation: bytes are wrapped, and the serial is not
+	nameLengths      []int          // of the AID that SELECT takes; nil for all
+	keepsPIN         bool           // SELECT of the selected application leaves the PIN verified
+	oldTries         bool           // 630x instead of 63Cx
+	globalPIN        bool           // the PIN is the global one, 00, as the discovery object says
+	room             int            // bytes for all objects; 0 for those of a YubiKey
+	cutsObjects      bool           // GET DATA ends in the middle of a certificate
+	refusesReset     bool           // RESET answers 6985 whatever is blocked
+	bio              bool           // a YubiKey Bio, whose numbers of tries are fixed
+	fingerprints     bool           // one with fingerprints, which does not reset PIV
+	fips             bool           // a YubiKey FIPS: PINs of eight bytes, no other numbers of tries
+	complexPINs      bool           // no PIN of one character, no other numbers of tries
 }
 
-func (f pivFeatures) yubico() bool { return f.firmware != [3]byte{} }
+func (f pivFeatures) yubico() bool { return f.firmware.there() }
 
 // since reports whether it is a YubiKey of this firmware or a later one.
-func (f pivFeatures) since(major, minor byte) bool {
-	return f.firmware[0] > major || f.firmware[0] == major && f.firmware[1] >= minor
-}
+func (f pivFeatures) since(major, minor byte) bool { return f.firmware.since(major, minor) }
 
 // Firmware that brought something, by Yubico's "PIV" documentation.
 func (f pivFeatures) attests() bool      { return f.since(4, 3) }
@@ -47,9 +59,28 @@ func (f pivFeatures) metadata() bool     { return f.since(5, 3) }
 func (f pivFeatures) managesByAES() bool { return f.since(5, 4) }
 func (f pivFeatures) moves() bool        { return f.since(5, 7) }
 func (f pivFeatures) curves25519() bool  { return f.since(5, 7) }
-func (f pivFeatures) longRSA() bool      { return f.since(5, 7) }
 
-func newPIV(env environment) *piv { return &piv{environment: env} }
+// twoLevels and unmarked are how the maker certified attestation keys: by a CA below its
+// root, and without basicConstraints.
+func (f pivFeatures) twoLevels() bool { return f.since(5, 7) && f.firmware[2] >= 4 }
+func (f pivFeatures) unmarked() bool  { return f.firmware == firmware{5, 2, 4} }
+
+func (f pivFeatures) longRSA() bool { return f.since(5, 7) }
+
+func newPIV(env environment) *piv {
+	a := &piv{environment: env}
+	if f := env.profile.piv; f.bio || f.fips || f.complexPINs {
+		a.device = &yubicoDevice{env}
+	}
+	return a
+}
+
+func (a *piv) companion() application {
+	if a.device == nil {
+		return nil // and not a nil device in an interface
+	}
+	return a.device
+}
 
 func (a *piv) name() string { return pivName }
 
@@ -103,6 +134,22 @@ func (a *piv) deselect() {
 func (a *piv) marshal() (json.RawMessage, error) { return json.Marshal(a.state) }
 
 func (a *piv) unmarshal(raw json.RawMessage) error { return restore(&a.state, raw) }
+
+// takesName and keepsStatus are how it is selected.
+func (a *piv) takesName(length int) bool {
+	lengths := a.profile.piv.nameLengths
+	return lengths == nil || slices.Contains(lengths, length)
+}
+
+func (a *piv) keepsStatus() bool { return a.profile.piv.keepsPIN }
+
+// pinReference is that of the PIN.
+func (a *piv) pinReference() byte {
+	if a.profile.piv.globalPIN {
+		return pivGlobalPIN
+	}
+	return pivApplicationPIN
+}
 
 // process is section 3, and Yubico's commands behind it.
 func (a *piv) process(c iso7816.Command) ([]byte, iso7816.Status) {

@@ -46,7 +46,7 @@ func (a *piv) generalAuthenticate(c iso7816.Command, pinJust bool) ([]byte, iso7
 	if k.Touch != pivTouchNever && a.profile.nobodyAtCard {
 		return nil, iso7816.StatusSecurityNotSatisfied
 	}
-	answer, status := usePIVKey(k.private, given)
+	answer, status := usePIVKey(k.private, given, a.profile.piv.yubico())
 	if status != iso7816.StatusOK {
 		return nil, status
 	}
@@ -64,8 +64,10 @@ func (a *piv) opened(k pivKey, pinJust bool) bool {
 	return a.pinVerified
 }
 
-// usePIVKey is what a key makes of a challenge, or of another's point.
-func usePIVKey(private crypto.PrivateKey, given map[iso7816.Tag][]byte) ([]byte, iso7816.Status) {
+// usePIVKey is what a key makes of a challenge, or of another's point. The standard's
+// card wants a digest of the length of the curve. YubiKeys also take a shorter one, which
+// Yubico's programs send to P-384.
+func usePIVKey(private crypto.PrivateKey, given map[iso7816.Tag][]byte, shortDigests bool) ([]byte, iso7816.Status) {
 	response, asked := given[pivResponse]
 	if !asked || len(response) != 0 {
 		return nil, iso7816.StatusWrongData
@@ -87,7 +89,7 @@ func usePIVKey(private crypto.PrivateKey, given map[iso7816.Tag][]byte) ([]byte,
 		}
 		return fixed(new(big.Int).Exp(n, key.D, key.N), key.Size()), iso7816.StatusOK
 	case *ecdsa.PrivateKey:
-		if len(challenge) != key.Curve.Params().BitSize/8 {
+		if size := key.Curve.Params().BitSize / 8; len(challenge) > size || len(challenge) < size && !shortDigests {
 			return nil, iso7816.StatusWrongData
 		}
 		signature, err := ecdsa.SignASN1(rand.Reader, key, challenge)
@@ -124,6 +126,9 @@ func agreePIV(private crypto.PrivateKey, peer []byte) ([]byte, iso7816.Status) {
 	return shared, iso7816.StatusOK
 }
 
+// pivExponentRSA is the one public exponent that YubiKeys take.
+const pivExponentRSA = 65537
+
 // assemblePrimes makes an RSA key of p, q, dp, dq and qinv, each of half the
 // modulus' length; nil where they do not belong together.
 func assemblePrimes(bits int, given map[iso7816.Tag][]byte) *rsa.PrivateKey {
@@ -141,7 +146,7 @@ func assemblePrimes(bits int, given map[iso7816.Tag][]byte) *rsa.PrivateKey {
 	}
 	below := new(big.Int).Sub(p, one)
 	e := new(big.Int).ModInverse(numbers[2], below)
-	if e == nil || e.BitLen() > 31 || e.Cmp(one) <= 0 {
+	if e == nil || e.Cmp(big.NewInt(pivExponentRSA)) != 0 {
 		return nil
 	}
 	d := new(big.Int).ModInverse(e, new(big.Int).Mul(below, new(big.Int).Sub(q, one)))

@@ -139,7 +139,8 @@ func assemblePIV(g pivAlgorithm, given map[iso7816.Tag][]byte) crypto.PrivateKey
 
 // metadata is Yubico's GET METADATA.
 func (a *piv) metadata(c iso7816.Command) ([]byte, iso7816.Status) {
-	const tagAlgorithm, tagPolicy, tagDefault, tagTries = 0x01, 0x02, 0x05, 0x06
+	const tagAlgorithm, tagPolicy, tagDefault, tagTries, tagConfigured = 0x01, 0x02, 0x05, 0x06, 0x07
+	const biometrics = 0x96
 	f := a.profile.piv
 	if c.P1 != 0 || len(c.Data) != 0 {
 		return nil, iso7816.StatusWrongP1P2
@@ -162,6 +163,10 @@ func (a *piv) metadata(c iso7816.Command) ([]byte, iso7816.Status) {
 		}
 		b = iso7816.AppendTLV(b, tagPolicy, []byte{0, k.Touch})
 		return iso7816.AppendTLV(b, tagDefault, flagByte(bytes.Equal(k.Key, a.factoryManagementKey().Key))), iso7816.StatusOK
+	case biometrics:
+		if f.bio {
+			return iso7816.AppendTLV(nil, tagConfigured, flagByte(f.fingerprints)), iso7816.StatusOK
+		}
 	}
 	return a.keyMetadata(c.P2)
 }

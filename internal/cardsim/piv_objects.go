@@ -1,6 +1,7 @@
 package cardsim
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -66,15 +67,24 @@ func (a *piv) getData(c iso7816.Command) ([]byte, iso7816.Status) {
 		}
 		return iso7816.AppendTLV(nil, pivBiometricGroup, value), iso7816.StatusOK
 	}
+	const least = 64 // bytes of what is cut
+	if a.profile.piv.cutsObjects && len(value) > least {
+		whole := iso7816.AppendTLV(nil, pivObjectData, value)
+		return whole[:len(whole)/2], iso7816.StatusOK
+	}
 	return iso7816.AppendTLV(nil, pivObjectData, value), iso7816.StatusOK // by the standard, a place without content is there
 }
 
-// discovery is part 1, 3.3.2: the PIN of the application alone, and no other
-// is preferred.
+// discovery is part 1, 3.3.2: the PIN of the application alone, or the global one too,
+// which is preferred.
 func (a *piv) discovery() []byte {
 	const tagAID, tagPolicy = 0x4F, 0x5F2F
+	policy := []byte{0x40, 0x00}
+	if a.profile.piv.globalPIN {
+		policy = []byte{0x60, 0x20}
+	}
 	value := iso7816.AppendTLV(nil, tagAID, pivAID())
-	return iso7816.AppendTLV(nil, pivDiscovery, iso7816.AppendTLV(value, tagPolicy, []byte{0x40, 0x00}))
+	return iso7816.AppendTLV(nil, pivDiscovery, iso7816.AppendTLV(value, tagPolicy, policy))
 }
 
 // putData is PUT DATA, section 3.3.1.
@@ -89,7 +99,7 @@ func (a *piv) putData(c iso7816.Command) iso7816.Status {
 	if !ok || tag == pivDiscovery {
 		return iso7816.StatusWrongData
 	}
-	room := pivObjectsRoom - len(value)
+	room := cmp.Or(a.profile.piv.room, pivObjectsRoom) - len(value)
 	for other, stored := range a.state.Objects {
 		if other != keyOf(tag) {
 			room -= len(stored)

@@ -6,7 +6,8 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
-// compare checks a PIN or PUK.
+// compare checks a PIN or PUK. YubiKeys count a try also of what cannot be one: ykman
+// blocks both with an empty one before its reset.
 func (a *piv) compare(p *pivPIN, value []byte) iso7816.Status {
 	if p.Tries == 0 {
 		return iso7816.StatusPINBlocked
@@ -14,11 +15,16 @@ func (a *piv) compare(p *pivPIN, value []byte) iso7816.Status {
 	if right, status := a.try(&p.referenceData, p.Total, value); right || status != iso7816.StatusOK {
 		return status
 	}
-	return triesLeft(p.Tries)
+	return a.triesLeft(p.Tries)
 }
 
-// triesLeft is 63Cx, which has room for 15.
-func triesLeft(n int) iso7816.Status { return 0x63C0 | iso7816.Status(min(n, 0xF)) }
+// triesLeft is 63Cx, or 630x of old cards, which have room for 15.
+func (a *piv) triesLeft(n int) iso7816.Status {
+	if a.profile.piv.oldTries {
+		return 0x6300 | iso7816.Status(min(n, 0xF))
+	}
+	return 0x63C0 | iso7816.Status(min(n, 0xF))
+}
 
 // sound says whether a new PIN has the form that the card takes: six to eight
 // characters, padded with FF to eight bytes; digits, by the standard.
@@ -43,7 +49,7 @@ func digits(value []byte) bool {
 func (a *piv) verify(c iso7816.Command) iso7816.Status {
 	p := &a.state.PIN
 	switch {
-	case c.P2 != pivApplicationPIN:
+	case c.P2 != a.pinReference():
 		return iso7816.StatusReferenceNotFound
 	case c.P1 == 0xFF && !a.profile.piv.yubico():
 		if len(c.Data) != 0 {
@@ -58,8 +64,8 @@ func (a *piv) verify(c iso7816.Command) iso7816.Status {
 	case len(c.Data) == 0 && p.Tries == 0:
 		return iso7816.StatusPINBlocked
 	case len(c.Data) == 0:
-		return triesLeft(p.Tries)
-	case !a.sound(c.Data):
+		return a.triesLeft(p.Tries)
+	case len(c.Data) != pivPINLength || !a.profile.piv.yubico() && !a.sound(c.Data):
 		return iso7816.StatusWrongData
 	}
 	a.pinVerified = false
@@ -77,18 +83,24 @@ func (a *piv) changeReferenceData(c iso7816.Command) iso7816.Status {
 		return iso7816.StatusWrongP1P2
 	case c.P2 == pivPUK:
 		p = &a.state.PUK
-	case c.P2 != pivApplicationPIN:
+	case c.P2 != a.pinReference():
 		return iso7816.StatusReferenceNotFound
 	}
-	if len(c.Data) != 2*pivPINLength || !a.soundFor(c.P2, c.Data[pivPINLength:]) {
+	sound := len(c.Data) == 2*pivPINLength && a.soundFor(c.P2, c.Data[pivPINLength:])
+	if !sound && (len(c.Data) != 2*pivPINLength || !a.profile.piv.yubico()) {
 		return iso7816.StatusWrongData
 	}
 	status := a.compare(p, c.Data[:pivPINLength])
-	if c.P2 == pivApplicationPIN {
+	if c.P2 == a.pinReference() {
 		a.pinVerified = status == iso7816.StatusOK
 	}
-	if status != iso7816.StatusOK {
+	switch {
+	case status != iso7816.StatusOK:
 		return status
+	case !sound:
+		return iso7816.StatusWrongData
+	case !a.permits(c.Data[pivPINLength:]):
+		return iso7816.StatusConditionsNotSatisfied
 	}
 	return a.replace(p, c.Data[pivPINLength:])
 }
@@ -104,19 +116,34 @@ func (a *piv) soundFor(reference byte, value []byte) bool {
 
 // resetRetryCounter is RESET RETRY COUNTER, section 3.2.3: a new PIN by the PUK.
 func (a *piv) resetRetryCounter(c iso7816.Command) iso7816.Status {
+	sound := len(c.Data) == 2*pivPINLength && a.sound(c.Data[pivPINLength:])
 	switch {
 	case c.P1 != 0:
 		return iso7816.StatusWrongP1P2
-	case c.P2 != pivApplicationPIN:
+	case c.P2 != a.pinReference():
 		return iso7816.StatusReferenceNotFound
-	case len(c.Data) != 2*pivPINLength || !a.sound(c.Data[pivPINLength:]):
+	case !sound && (len(c.Data) != 2*pivPINLength || !a.profile.piv.yubico()):
 		return iso7816.StatusWrongData
 	}
-	if status := a.compare(&a.state.PUK, c.Data[:pivPINLength]); status != iso7816.StatusOK {
+	status := a.compare(&a.state.PUK, c.Data[:pivPINLength])
+	switch {
+	case status != iso7816.StatusOK:
 		return status
+	case !sound:
+		return iso7816.StatusWrongData
+	case !a.permits(c.Data[pivPINLength:]):
+		return iso7816.StatusConditionsNotSatisfied
 	}
 	a.pinVerified = false
 	return a.replace(&a.state.PIN, c.Data[pivPINLength:])
+}
+
+// permits are the rules of a YubiKey for a new PIN or PUK.
+func (a *piv) permits(value []byte) bool {
+	const padding = 0xFF
+	f := a.profile.piv
+	same := bytes.Count(value, value[:1]) == len(bytes.TrimRight(value, string([]byte{padding})))
+	return !(f.fips && value[pivPINLength-1] == padding) && !((f.fips || f.complexPINs) && same)
 }
 
 // replace sets a new value with all its tries.
@@ -138,6 +165,8 @@ func (a *piv) setRetries(c iso7816.Command) iso7816.Status {
 		return iso7816.StatusSecurityNotSatisfied
 	case c.P1 == 0 || c.P2 == 0 || len(c.Data) != 0:
 		return iso7816.StatusWrongData
+	case a.profile.piv.bio || a.profile.piv.fips || a.profile.piv.complexPINs:
+		return iso7816.StatusConditionsNotSatisfied
 	}
 	pin, err := a.newPIN(pivFactoryPIN, int(c.P1))
 	if err != nil {
@@ -157,7 +186,7 @@ func (a *piv) reset(c iso7816.Command) iso7816.Status {
 	switch {
 	case c.P1 != 0 || c.P2 != 0:
 		return iso7816.StatusWrongP1P2
-	case a.state.PIN.Tries > 0 || a.state.PUK.Tries > 0:
+	case a.state.PIN.Tries > 0 || a.state.PUK.Tries > 0 || a.profile.piv.refusesReset || a.profile.piv.fingerprints:
 		return iso7816.StatusConditionsNotSatisfied
 	}
 	if err := a.initial(); err != nil {

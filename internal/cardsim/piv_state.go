@@ -18,10 +18,9 @@ type pivState struct {
 	Management pivManagementKey     `json:"management"`
 	Keys       map[pivSlot]pivKey   `json:"keys"`
 	Objects    map[simpleTag][]byte `json:"objects"` // contents of 53, or of 7E and 7F61
-	// Root is the key, in PKCS#8, and RootCertificate the certificate that the
-	// maker signs attestation certificates with.
-	Root            []byte `json:"root,omitempty"`
-	RootCertificate []byte `json:"rootCertificate,omitempty"`
+	// Authorities are the certificates of the maker of the attestation key, the root
+	// first.
+	Authorities [][]byte `json:"authorities,omitempty"`
 }
 
 // pivPIN is a PIN or PUK with the tries that it has at most.
@@ -43,6 +42,7 @@ func pivSlotOf(reference byte) pivSlot { return pivSlot(fmt.Sprintf("%02X", refe
 
 // Key references of part 1, table 4b, and of Yubico.
 const (
+	pivGlobalPIN      = 0x00
 	pivApplicationPIN = 0x80
 	pivPUK            = 0x81
 	pivFirstRetired   = 0x82

@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"slices"
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -106,8 +107,14 @@ func TestPIVPINs(t *testing.T) {
 			h.expect("00200080", 0x63C3)
 			h.expect("0020008008"+pinOther, 0x63C2)
 			h.expect("0020008006313233343536", 0x6A80) // without padding
-			h.expect("0020008008FFFFFFFFFFFFFFFF", 0x6A80)
-			h.expect("00200080", 0x63C2) // what has no form of a PIN is not counted
+			if profile == "piv-nist" {
+				h.expect("0020008008FFFFFFFFFFFFFFFF", 0x6A80)
+				h.expect("00200080", 0x63C2) // what has no form of a PIN is not counted
+			} else {
+				h.expect("0020008008FFFFFFFFFFFFFFFF", 0x63C1)
+				h.expect("002C008010FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF", 0x63C2)
+				h.expect("002C008010"+pukFactory+"FFFFFFFFFFFFFFFF", 0x6A80)
+			}
 			h.expect("0020008108"+pukFactory, 0x6A88)
 			h.expect("0020008008"+pinFactory, 0x9000)
 			h.expect("00200080", 0x9000)
@@ -251,7 +258,12 @@ func TestPIVSigns(t *testing.T) {
 			sign(0x9C, 0x6982) // the PIN for each signature
 			sign(0x9A, 0x9000)
 			sign(0x9A, 0x9000)
-			h.query(0x87, 0x11, 0x9A, signRequest(digest[:20]), 0x6A80)
+			short := iso7816.Status(0x6A80) // a digest
+			if profile != "piv-nist" {
+				short = 0x9000
+			}
+			h.query(0x87, 0x11, 0x9A, signRequest(digest[:20]), short)
+			h.query(0x87, 0x11, 0x9A, signRequest(append(digest[:], 0)), 0x6A80)
 			h.query(0x87, 0x14, 0x9A, signRequest(digest[:]), 0x6A86)
 			h.query(0x87, 0x11, 0x9D, signRequest(digest[:]), 0x6A86) // no key
 			h.powerCycle()
@@ -312,29 +324,53 @@ func TestPIVImports(t *testing.T) {
 }
 
 func TestPIVAttests(t *testing.T) {
-	for _, profile := range []string{"piv-yubikey-4", "piv-yubikey-5"} {
+	for profile, authorities := range map[string]int{
+		"piv-yubikey-4": 1, "piv-yubikey-5": 1, "piv-yubikey-5.2": 1, "piv-yubikey-5.7": 2, "piv-attestation-odd": 1,
+	} {
 		h := pivCard(t, profile)
 		h.manage()
 		public := h.generated(0x9A)
-		statement, err := x509.ParseCertificate(h.query(0xF9, 0x9A, 0, nil, 0x9000))
-		if err != nil || !public.Equal(statement.PublicKey) {
-			t.Fatalf("%s: %v", profile, err)
-		}
+		chain := []*x509.Certificate{readCertificate(t, h.query(0xF9, 0x9A, 0, nil, 0x9000))}
 		object := h.query(0xCB, 0x3F, 0xFF, unhex(t, "5C035FFF01"), 0x9000)
 		der, _ := iso7816.FindTLV(object, 0x53, 0x70)
-		own, err := x509.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
+		chain = append(chain, readCertificate(t, der))
+		ca := h.card.AttestationCA()
+		if len(ca) != authorities {
+			t.Fatalf("%s: %d certificates of the maker", profile, len(ca))
 		}
-		root, err := x509.ParseCertificate(h.card.apps[0].(*piv).state.RootCertificate)
-		if err != nil {
-			t.Fatal(err)
+		for _, der := range slices.Backward(ca) {
+			chain = append(chain, readCertificate(t, der))
 		}
-		if statement.CheckSignatureFrom(own) != nil || own.CheckSignatureFrom(root) != nil {
-			t.Errorf("%s: the chain does not hold", profile)
+		for i, c := range append(chain[1:], chain[len(chain)-1]) {
+			if err := c.CheckSignature(chain[i].SignatureAlgorithm, chain[i].RawTBSCertificate, chain[i].Signature); err != nil {
+				t.Errorf("%s, certificate %d: %v", profile, i, err)
+			}
+		}
+		if !public.Equal(chain[0].PublicKey) || chain[1].BasicConstraintsValid == (profile == "piv-yubikey-5.2") {
+			t.Errorf("%s: %+v", profile, chain[1])
 		}
 		h.expect("00F99C0000", 0x6A88)
 	}
+	wrapped := map[string]string{"piv-yubikey-5": "050403", "piv-attestation-odd": "0403050403"}
+	for profile, want := range wrapped {
+		h := pivCard(t, profile)
+		h.manage()
+		h.generated(0x9A)
+		for _, x := range readCertificate(t, h.query(0xF9, 0x9A, 0, nil, 0x9000)).Extensions {
+			if x.Id.String() == "1.3.6.1.4.1.41482.3.3" {
+				equal(t, "firmware", x.Value, unhex(t, want))
+			}
+		}
+	}
+}
+
+func readCertificate(t *testing.T, der []byte) *x509.Certificate {
+	t.Helper()
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func TestPIVRetriesAndReset(t *testing.T) {

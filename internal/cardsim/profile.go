@@ -1,7 +1,10 @@
 package cardsim
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
@@ -12,6 +15,7 @@ const DefaultProfile = "openpgp-3.4"
 // profile is how a card behaves where cards differ.
 type profile struct {
 	name, description string
+	change            func(*profile) // from a card of the default; nil for that
 
 	// application is on a card that is made without naming any; empty means openpgp.
 	application string
@@ -24,6 +28,7 @@ type profile struct {
 	moreForNothing          bool // T=0: 6100 after every command that asks for no data
 	selectsAny              bool // 9000 to SELECT of any name
 	chaining                bool
+	noLeOnBlocks            bool // 6F00 to a chained block with Le, and to 261 bytes
 	extendedLength          bool
 	announcesExtendedLength bool
 	commandLimit            int // bytes of a command's data, its chain undone
@@ -61,6 +66,10 @@ type profile struct {
 	terminate        bool
 	terminateBlocked bool // only when PW1 and PW3 are blocked
 	nobodyAtCard     bool // nobody confirms by the button
+	noButton         bool // no user interaction flags
+	kdfStored        bool // PUT DATA of the KDF leaves the passwords as they are
+
+	yubikey firmware // of the OpenPGP application of a YubiKey; zero for another card
 
 	isoApplet1 bool // API version 1.0 of IsoApplet, not 0.6
 	noImport   bool // an IsoApplet that is built without key import
@@ -70,6 +79,8 @@ type profile struct {
 	shortApart bool // READ BINARY by short identifier does not make the file current
 
 	muscleFactoryPIN string // of a MUSCLE applet; empty for the usual one
+
+	randomChallenge bool // SCP03: a challenge that was announced as pseudo-random is random
 }
 
 // countedStatus is the answer to a wrong password.
@@ -120,13 +131,30 @@ func Profiles() []Profile {
 	return list
 }
 
+// profileNamed is the profile of a name, or of several with + between them: the quirks
+// of all of them, which have to be of one application.
 func profileNamed(name string) (*profile, error) {
-	for _, p := range profiles() {
-		if p.name == name {
-			return &p, nil
+	var found *profile
+	for _, part := range strings.Split(name, "+") {
+		i := slices.IndexFunc(profiles(), func(p profile) bool { return p.name == part })
+		if i < 0 {
+			return nil, fmt.Errorf("no profile of simulated cards is called %q", part)
 		}
+		p := profiles()[i]
+		switch {
+		case found == nil:
+			found = &p
+			continue
+		case found.application != "" && p.application != "" && found.application != p.application:
+			return nil, fmt.Errorf("the profiles in %q are of different applications", name)
+		case p.change == nil:
+			return nil, fmt.Errorf("the profile %q adds nothing to another one", part)
+		}
+		p.change(found)
+		found.name = name
+		found.application = cmp.Or(found.application, p.application)
 	}
-	return nil, fmt.Errorf("no profile of simulated cards is called %q", name)
+	return found, nil
 }
 
 func profiles() []profile {
@@ -153,9 +181,19 @@ func profiles() []profile {
 	old.announcesExtendedLength = false
 	old.old()
 
+	yubikey := func(name, description string, of firmware) profile {
+		p := modern
+		if !of.since(5, 2) {
+			p = old
+			p.version = 0x0201
+			p.extendedLength = true
+		}
+		p.name, p.description, p.yubikey = name, description, of
+		return p
+	}
 	quirk := func(name, description string, change func(*profile)) profile {
 		p := modern
-		p.name, p.description = name, description
+		p.name, p.description, p.change = name, description, change
 		change(&p)
 		return p
 	}
@@ -247,6 +285,15 @@ func profiles() []profile {
 		quirk("button-not-pressed", "nobody presses the button where a user interaction flag asks for it", func(p *profile) {
 			p.nobodyAtCard = true
 		}),
+		quirk("no-button", "has no button, and no user interaction flags", func(p *profile) {
+			p.noButton = true
+		}),
+		quirk("kdf-stored", "stores a KDF-DO, and leaves the PINs as they are", func(p *profile) {
+			p.kdfStored = true
+		}),
+		yubikey("openpgp-yubikey-4", "OpenPGP of a YubiKey 4.3.7: version 2.1, RSA only; retry counts; touch policies outside of DO 6E", firmware{4, 3, 7}),
+		yubikey("openpgp-yubikey-5", "OpenPGP of a YubiKey 5.4.3: attestation, cached touch, retry counts; SELECT DATA with a length byte", firmware{5, 4, 3}),
+		yubikey("openpgp-yubikey-5.7", "OpenPGP of a YubiKey 5.7.1: attestation, cached touch, retry counts", firmware{5, 7, 1}),
 		quirk("t0-6100", "uses T=0, and answers 6100 to every command that asks for no data", func(p *profile) {
 			p.t0, p.moreForNothing = true, true
 			p.extendedLength, p.announcesExtendedLength = false, false
@@ -284,6 +331,9 @@ func profiles() []profile {
 			p.shortApart = true
 			p.extendedLength, p.announcesExtendedLength = false, false
 		}),
+		quirkOf(gpName, "scp03-random-challenge", "Java card that announces pseudo-random SCP03 challenges and sends random ones", func(p *profile) {
+			p.randomChallenge = true
+		}),
 		quirkOf(muscleName, "muscle-factory-pin", "MUSCLE applet with the factory PIN Muscle99", func(p *profile) {
 			p.muscleFactoryPIN = "Muscle99"
 		}),
@@ -303,14 +353,60 @@ func profiles() []profile {
 			p.piv.firmware = [3]byte{4, 3, 1}
 		}),
 		quirkOf(pivName, "piv-yubikey-5", "PIV of a YubiKey 5.4.3: metadata, and AES management keys", func(*profile) {}),
-		quirkOf(pivName, "piv-yubikey-5.7", "PIV of a YubiKey 5.7.1: AES-192 from the factory, more algorithms; keys can be moved and deleted", func(p *profile) {
-			p.piv.firmware = [3]byte{5, 7, 1}
+		quirkOf(pivName, "piv-yubikey-5.7", "PIV of a YubiKey 5.7.4: AES-192 from the factory, more algorithms; keys can be moved and deleted", func(p *profile) {
+			p.piv.firmware = [3]byte{5, 7, 4}
+		}),
+		quirkOf(pivName, "piv-yubikey-5.2", "PIV of a YubiKey 5.2.4: no metadata; its attestation certificate has no basicConstraints", func(p *profile) {
+			p.piv.firmware = [3]byte{5, 2, 4}
+		}),
+		quirkOf(pivName, "piv-attestation-odd", "PIV attestation wraps plain bytes into OCTET STRING, and has the serial as plain bytes", func(p *profile) {
+			p.piv.oddStatement = true
+		}),
+		quirkOf(pivName, "piv-aid-5", "PIV that SELECT finds by the first 5 bytes of its name alone", func(p *profile) {
+			p.piv.nameLengths = []int{5}
+		}),
+		quirkOf(pivName, "piv-aid-9", "PIV that SELECT finds by 9 or 11 bytes of its name, not by 5", func(p *profile) {
+			p.piv.nameLengths = []int{9, 11}
+		}),
+		quirkOf(pivName, "piv-no-le-in-chain", "PIV card that answers 6F00 to chained blocks with Le, and to short commands of 261 bytes", func(p *profile) {
+			p.noLeOnBlocks = true
+			p.extendedLength, p.announcesExtendedLength = false, false
+		}),
+		quirkOf(pivName, "piv-tries-630x", "PIV of a YubiKey 5.2.4 that reports the tries left as 630x", func(p *profile) {
+			p.piv.firmware, p.piv.oldTries = [3]byte{5, 2, 4}, true
+		}),
+		quirkOf(pivName, "piv-pin-stays", "PIV of a YubiKey 5.2.4 on which SELECT leaves the PIN verified", func(p *profile) {
+			p.piv.firmware, p.piv.keepsPIN = [3]byte{5, 2, 4}, true
+		}),
+		quirkOf(pivName, "piv-global-pin", "PIV of a YubiKey 5.2.4 whose discovery object names the global PIN", func(p *profile) {
+			p.piv.firmware, p.piv.globalPIN = [3]byte{5, 2, 4}, true
+		}),
+		quirkOf(pivName, "piv-full", "PIV of a YubiKey 5.4.3 with room for one certificate beside that of its attestation key", func(p *profile) {
+			p.piv.room = 1200
+		}),
+		quirkOf(pivName, "piv-object-cut", "PIV of a YubiKey 5.4.3 that returns half of each certificate", func(p *profile) {
+			p.piv.cutsObjects = true
 		}),
 		quirkOf(pivName, "piv-short-apdus", "PIV of a YubiKey 5.4.3 without extended length", func(p *profile) {
 			p.extendedLength, p.announcesExtendedLength = false, false
 		}),
 		quirkOf(pivName, "piv-metadata-type-only", "GET METADATA of the PIV management key reports its type alone, and calls every key imported", func(p *profile) {
 			p.piv.metadataTypeOnly, p.piv.saysImported = true, true
+		}),
+		quirkOf(pivName, "piv-reset-refused", "PIV of a YubiKey 5.4.3 that refuses every reset with 6985", func(p *profile) {
+			p.piv.refusesReset = true
+		}),
+		quirkOf(pivName, "piv-bio", "PIV of a YubiKey Bio 5.7.2 with fingerprints, which does not reset PIV alone", func(p *profile) {
+			p.piv.firmware, p.piv.bio, p.piv.fingerprints = [3]byte{5, 7, 2}, true, true
+		}),
+		quirkOf(pivName, "piv-bio-new", "PIV of a YubiKey Bio 5.7.2 without fingerprints, whose numbers of tries are fixed", func(p *profile) {
+			p.piv.firmware, p.piv.bio = [3]byte{5, 7, 2}, true
+		}),
+		quirkOf(pivName, "piv-fips", "PIV of a YubiKey 5.7.4 FIPS: PIN and PUK of eight characters, fixed numbers of tries", func(p *profile) {
+			p.piv.firmware, p.piv.fips = [3]byte{5, 7, 4}, true
+		}),
+		quirkOf(pivName, "piv-pin-complexity", "PIV of a YubiKey 5.7.4 with rules for PINs, and fixed numbers of tries", func(p *profile) {
+			p.piv.firmware, p.piv.complexPINs = [3]byte{5, 7, 4}, true
 		}),
 		quirkOf(pivName, "piv-empty-slot-6a86", "GET METADATA of an empty PIV slot answers 6A86", func(p *profile) {
 			p.piv.emptyMetadata = iso7816.StatusWrongP1P2

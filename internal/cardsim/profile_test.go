@@ -27,7 +27,7 @@ func TestProfiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ofApplet := map[string]string{"piv": pivName, "isoapplet": isoAppletName, "muscle": muscleName}[strings.SplitN(p.Name, "-", 2)[0]]; ofApplet {
+		if _, ofApplet := map[string]string{"piv": pivName, "isoapplet": isoAppletName, "muscle": muscleName, "scp03": gpName}[strings.SplitN(p.Name, "-", 2)[0]]; ofApplet {
 			if app := made.apps; len(app) != 1 || app[0].name() == openpgpName {
 				t.Errorf("%s is made with %s", p.Name, app[0].name())
 			}
@@ -135,4 +135,21 @@ func TestChainingRefused(t *testing.T) {
 	h := opened(t, "chaining-refused")
 	h.admin()
 	h.expect("10DA5F500161", 0x6884)
+}
+
+// TestProfilesTogether: quirks of several profiles are on one card, if they are of one
+// application.
+func TestProfilesTogether(t *testing.T) {
+	p, err := profileNamed("t0+ecdsa-33+wrong-pin-6982")
+	if err != nil || !p.t0 || !p.zeroBefore || p.wrongPIN != withoutTriesLeft || p.extendedLength || p.name != "t0+ecdsa-33+wrong-pin-6982" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if p, err = profileNamed("t0-6100+isoapplet-short-ids"); err != nil || p.application != isoAppletName || !p.shortApart || !p.moreForNothing {
+		t.Errorf("%+v, %v", p, err)
+	}
+	for _, name := range []string{"piv-nist+isoapplet-1.0", "t0+openpgp-3.4", "t0+", "+", "t0+nothing"} {
+		if _, err := NewCard(Options{Profile: name}); err == nil {
+			t.Errorf("a card of %s", name)
+		}
+	}
 }

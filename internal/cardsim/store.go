@@ -121,6 +121,15 @@ func (s *Store) List() ([]Info, error) {
 	return list, nil
 }
 
+// Has reports whether there is a card of this name, which may be unreadable.
+func (s *Store) Has(name string) bool {
+	if checkName(name) != nil {
+		return false
+	}
+	_, err := os.Lstat(s.statePath(name))
+	return err == nil
+}
+
 func (s *Store) info(name string) Info {
 	info := Info{Name: name}
 	info.Busy, info.PID = holder(s.lockPath(name))
@@ -227,8 +236,10 @@ func (f *file) close() error {
 	return nil
 }
 
-// writeAtomically replaces a file so that after a crash it is the old one or
-// the new one, and on the disk.
+// writeAtomically replaces a file so that whoever reads it, and a program that
+// is killed, finds the old one or the new one. It does not wait for the disk: a
+// simulated card is not worth that at each command, and need not survive a
+// machine without power.
 func writeAtomically(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	temp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // mode 0600
@@ -237,17 +248,8 @@ func writeAtomically(path string, data []byte) error {
 	}
 	defer os.Remove(temp.Name()) // of no effect once it is renamed
 	_, err = temp.Write(data)
-	if err == nil {
-		err = temp.Sync()
-	}
-	if closeErr := temp.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err = errors.Join(err, temp.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(temp.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
+	return os.Rename(temp.Name(), path)
 }

@@ -126,7 +126,10 @@ func (c *Certificate) odd(format string, args ...any) {
 // compare asks crypto/x509, which is strict, and keeps its reason for what is not in our
 // list.
 func (c *Certificate) compare() {
-	if _, err := x509.ParseCertificate(c.Raw); err != nil && len(c.Odd) == 0 {
+	if len(c.Odd) > 0 {
+		return
+	}
+	if _, err := x509.ParseCertificate(c.Raw); err != nil {
 		c.odd("strict software rejects it: %s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "x509: "), "asn1: "))
 	}
 }

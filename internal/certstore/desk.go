@@ -24,10 +24,11 @@ func Import(ctx context.Context, d *desk.Desk, a desk.Access, reference string, 
 }
 
 // Beside writes certificates that came with a key beside it, where there is
-// room for a whole chain; report stays nil where there is none.
+// room for a whole chain or that of the key goes with it; report stays nil elsewhere.
 func Beside(certificates []*cert.Certificate, report **Report, o Options) func(context.Context, family.At, key.Key) error {
 	return func(ctx context.Context, here family.At, k key.Key) error {
-		if len(certificates) == 0 || !k.HoldsChain() {
+		paired, ok := k.(key.Paired)
+		if len(certificates) == 0 || !k.HoldsChain() && !(ok && paired.TakesCertificate()) {
 			return nil
 		}
 		o.Confirm = here.Access.Confirm
@@ -64,17 +65,43 @@ func Export(ctx context.Context, d *desk.Desk, a desk.Access, reference string) 
 	return stored, der, err
 }
 
+// Renewal is what becomes of the identifier of a card.
+type Renewal = key.Renewal
+
+// RenewalOf is the choice of a user.
+func RenewalOf(keep, renew bool) Renewal {
+	switch {
+	case keep:
+		return key.KeepIdentifier
+	case renew:
+		return key.RenewAnyway
+	}
+	return key.RenewIfFree
+}
+
+// Identifier is what became of the identifier of a card.
+type Identifier = key.Identifier
+
 // Deleted is what Delete removed.
 type Deleted struct {
 	Reader string `json:"reader"`
 	Stored
+	// Identifier is what became of that of the card; nil where it has none, or it was to
+	// stay.
+	Identifier *key.Identifier `json:"chuid,omitempty"`
 }
 
 // Delete removes the certificate of a key from the card that is meant.
-func Delete(ctx context.Context, d *desk.Desk, a desk.Access, reference string) (deleted Deleted, err error) {
+func Delete(ctx context.Context, d *desk.Desk, a desk.Access, reference string, r Renewal) (deleted Deleted, err error) {
 	err = family.WithKey(ctx, d, reference, a, func(ctx context.Context, here family.At, k key.Key) error {
 		deleted.Reader, deleted.Ref = here.Place, k.Reference().String()
-		deleted.Certificate, err = DeleteOn(ctx, k, here.Access.Confirm)
+		if err := renewable(k, r); err != nil {
+			return err
+		}
+		if deleted.Certificate, err = DeleteOn(ctx, k, here.Access.Confirm); err != nil {
+			return err
+		}
+		deleted.Identifier, err = renew(ctx, k, r, "The certificate is deleted.")
 		return err
 	})
 	return deleted, err

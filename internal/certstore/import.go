@@ -27,6 +27,9 @@ type Options struct {
 	// them. Without any, nothing is verified.
 	Roots []*cert.Certificate
 
+	// Identifier is what becomes of the identifier of a card.
+	Identifier key.Renewal
+
 	// Confirm is asked before another certificate is overwritten.
 	Confirm desk.Confirm
 }
@@ -53,6 +56,10 @@ type Report struct {
 	// the certificate.
 	Mended []string `json:"mended,omitempty"`
 
+	// Identifier is what became of that of the card; nil where it has none, or it was to
+	// stay.
+	Identifier *key.Identifier `json:"chuid,omitempty"`
+
 	// IssuerRemarks say what is unusual about the issuers, each with its subject.
 	IssuerRemarks []string `json:"issuerRemarks,omitempty"`
 }
@@ -61,6 +68,9 @@ type Report struct {
 // Everything that can be checked is checked before, and what was written is
 // read back. A failure says what is on the card after it.
 func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, o Options) (Report, error) {
+	if err := renewable(k, o.Identifier); err != nil {
+		return Report{}, err
+	}
 	pub, err := publicKey(ctx, k, certificates)
 	if err != nil {
 		return Report{}, err
@@ -104,7 +114,7 @@ func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, 
 	if len(stored) > 0 {
 		old := Describe(stored, pub)
 		report.Replaced = &old
-		if err := confirm(ctx, o.Confirm, questionReplace(report)); err != nil {
+		if err := confirm(ctx, o.Confirm, questionReplace(k, report)); err != nil {
 			return report, err
 		}
 	}
@@ -112,7 +122,33 @@ func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, 
 	if shelves {
 		report.Mended = shelf.Mended()
 	}
+	if err != nil {
+		return report, err
+	}
+	report.Identifier, err = renew(ctx, k, o.Identifier, "The new certificate is on the card.")
 	return report, err
+}
+
+// renewable refuses a new identifier for a card without one.
+func renewable(k key.Key, r key.Renewal) error {
+	if _, ok := k.(key.Identified); ok || r != key.RenewAnyway {
+		return nil
+	}
+	return problem.New(problem.NotSupported, "this card has no CHUID").Advise(advice.Repeat().Without(advice.NewCHUID))
+}
+
+// renew gives the card another identifier, after its certificates changed; state is what
+// is on the card by then.
+func renew(ctx context.Context, k key.Key, r key.Renewal, state string) (*key.Identifier, error) {
+	identified, ok := k.(key.Identified)
+	if !ok {
+		return nil, nil
+	}
+	renewed, err := identified.RenewIdentifier(ctx, r)
+	if err != nil {
+		return nil, withState(err, state)
+	}
+	return renewed, nil
 }
 
 // completer is a place that holds issuers' certificates, and takes those that come later
@@ -203,12 +239,10 @@ func confirm(ctx context.Context, ask desk.Confirm, question advice.Question) er
 	return ask.Ask(ctx, question)
 }
 
-func questionReplace(r Report) advice.Question {
-	return advice.Question{
-		Deed: "Replace", Subject: "the certificate of " + r.Ref,
-		Lost: fmt.Sprintf("The current one is for %s. The new one is for %s and expires on %s.",
-			inWords(*r.Replaced), r.Certificate.Subject, date(r.Certificate.NotAfter)),
-	}
+func questionReplace(k key.Key, r Report) advice.Question {
+	words := fmt.Sprintf("The current one is for %s. The new one is for %s and expires on %s.",
+		inWords(*r.Replaced), r.Certificate.Subject, date(r.Certificate.NotAfter))
+	return advice.Question{Deed: "Replace", Subject: "the certificate of " + r.Ref, Lost: problem.Sentences(words, key.LostForGood(k))}
 }
 
 // inWords names a stored certificate in a question or an error.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -75,6 +76,7 @@ func TestImportChecksBeforeItWrites(t *testing.T) {
 		{"of another CA", &fakeKey{pub: p.signer.Public()}, certificates(p.leaf, p.issuer), Options{Roots: certificates(p.otherRoot)}, problem.Mismatch, []string{"does not chain", "CN=issuer"}},
 		{"with a gap in the chain", &fakeKey{pub: p.signer.Public()}, certificates(p.leaf), Options{Roots: certificates(p.root)}, problem.Mismatch, []string{"signed it"}},
 		{"of an issuer that is no CA", &fakeKey{pub: p.signer.Public()}, certificates(p.leaf), Options{Roots: certificates(p.stranger)}, problem.Mismatch, nil},
+		{"a CHUID for a card without one", &fakeKey{pub: p.signer.Public()}, certificates(p.leaf), Options{Identifier: key.RenewAnyway}, problem.NotSupported, []string{"no CHUID", "new-chuid"}},
 		{"nobody confirms", &fakeKey{pub: p.signer.Public(), stored: p.older.Raw}, certificates(p.leaf), Options{Confirm: no}, problem.Refused, nil},
 		{"nobody can be asked", &fakeKey{pub: p.signer.Public(), stored: p.older.Raw}, certificates(p.leaf), Options{}, problem.Refused, []string{"CN=older", "expires on 2027-05-04"}},
 	} {

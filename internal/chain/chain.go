@@ -21,6 +21,9 @@ type Options struct {
 	Roots, Others []*cert.Certificate
 	// At is when all certificates of the chain have to be valid.
 	At time.Time
+	// Unmarked may issue the leaf although it has no basicConstraints, as the
+	// attestation certificates of some cards; nil for none.
+	Unmarked *cert.Certificate
 }
 
 // Failure is why a certificate does not chain to a root.
@@ -46,12 +49,12 @@ const (
 // context. A root counts whoever signed it. The leaf itself counts only if it signed
 // itself.
 func Verify(ctx context.Context, leaf *cert.Certificate, o Options) error {
-	if selfSigned(leaf) && slices.ContainsFunc(o.Roots, leaf.Equal) {
+	if SelfSigned(leaf) && slices.ContainsFunc(o.Roots, leaf.Equal) {
 		return datesOf(leaf, o.At)
 	}
 	o.Roots = slices.DeleteFunc(slices.Clone(o.Roots), leaf.Equal)
 	o.Others = slices.DeleteFunc(slices.Clone(o.Others), leaf.Equal)
-	if standard(leaf, o) {
+	if !constrained(o) && standard(leaf, o) {
 		return nil
 	}
 	b := builder{ctx: ctx, o: o, signatures: maxSignatures}
@@ -66,13 +69,22 @@ func Verify(ctx context.Context, leaf *cert.Certificate, o Options) error {
 
 // SelfSigned reports whether a certificate names itself as its issuer and its own key
 // signed it, as far as that can be checked.
-func selfSigned(c *cert.Certificate) bool {
+func SelfSigned(c *cert.Certificate) bool {
 	return c.Issuer.Matches(c.Subject) && CheckSignature(c, c) == nil
 }
 
 // mostForStandard is how many certificates crypto/x509 is given: it has limits of its
 // own for signatures, but compares names first.
 const mostForStandard = 1000
+
+// constrained reports whether a certificate limits the names of others: crypto/x509 takes
+// a host for all below it too, and does not compare directories and addresses in a subject.
+func constrained(o Options) bool {
+	return slices.ContainsFunc(slices.Concat(o.Roots, o.Others), func(c *cert.Certificate) bool {
+		_, there := c.Extension(cert.OIDNameConstraints)
+		return there
+	})
+}
 
 // standard asks crypto/x509.
 func standard(leaf *cert.Certificate, o Options) bool {
@@ -171,7 +183,8 @@ func (b *builder) try(path []*cert.Certificate, candidate *cert.Certificate, roo
 		return false, false
 	}
 	longer := append(slices.Clone(path), candidate)
-	for _, f := range []*Failure{b.usable(candidate), mayIssue(candidate, len(path)-1-selfIssued(path)), constraints(longer)} {
+	unmarked := b.o.Unmarked != nil && len(path) == 1 && candidate.Equal(b.o.Unmarked)
+	for _, f := range []*Failure{b.usable(candidate), mayIssue(candidate, len(path)-1-selfIssued(path), unmarked), constraints(longer)} {
 		if f != nil {
 			b.fail(longer, *f)
 			return true, false
@@ -192,11 +205,12 @@ func selfIssued(path []*cert.Certificate) int {
 	return count
 }
 
-// mayIssue is RFC 5280, 6.1.4, k to n, for a CA with so many others below it.
-func mayIssue(c *cert.Certificate, below int) *Failure {
+// mayIssue is RFC 5280, 6.1.4, k to n, for a CA with so many others below it; one that is
+// unmarked does not need basicConstraints.
+func mayIssue(c *cert.Certificate, below int, unmarked bool) *Failure {
 	why := ""
 	switch {
-	case c.Version == 3 && !c.BasicConstraintsValid:
+	case c.Version == 3 && !c.BasicConstraintsValid && !unmarked:
 		why = "%s is not a CA certificate, because it has no basicConstraints"
 	case c.BasicConstraintsValid && !c.IsCA:
 		why = "%s is not a CA certificate (CA:FALSE)"

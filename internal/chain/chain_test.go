@@ -326,3 +326,27 @@ func TestVerifyEnds(t *testing.T) {
 		t.Errorf("interrupted: %v", err)
 	}
 }
+
+// A certificate without basicConstraints issues nothing, except the leaf if the caller
+// names it. One that says that it is no CA stays none.
+func TestUnmarkedIssuer(t *testing.T) {
+	a := newAuthority(t)
+	for _, name := range []string{"root", "maker", "below", "no", "under", "leaf", "deep"} {
+		a.key(name, "prime256v1")
+	}
+	root := a.root("root", caExtensions)
+	unmarked := a.issue("maker", "root", "keyUsage=keyCertSign")
+	refused := a.issue("no", "root", "basicConstraints=CA:FALSE")
+	leaf, under := a.issue("leaf", "maker", "keyUsage=digitalSignature"), a.issue("under", "no", "keyUsage=digitalSignature")
+	below := a.issue("below", "maker", caExtensions)
+	deep := a.issue("deep", "below", "keyUsage=digitalSignature")
+	verify := func(leaf, unmarked *cert.Certificate, others ...*cert.Certificate) error {
+		return Verify(t.Context(), leaf, Options{Roots: []*cert.Certificate{root}, Others: others, At: time.Now(), Unmarked: unmarked})
+	}
+	if err := verify(leaf, unmarked, unmarked); err != nil {
+		t.Error(err)
+	}
+	wantFailure(t, verify(leaf, nil, unmarked), "no basicConstraints")
+	wantFailure(t, verify(under, refused, refused), "CA:FALSE")
+	wantFailure(t, verify(deep, unmarked, below, unmarked), "no basicConstraints")
+}

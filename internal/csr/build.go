@@ -12,7 +12,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"io"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
@@ -38,23 +37,36 @@ func Build(ctx context.Context, signer crypto.Signer, r Request) ([]byte, error)
 	if err != nil {
 		return nil, problem.Wrap(problem.NotSupported, err, "the request could not be created")
 	}
-	once := &signOnce{ctx: ctx, Signer: signer}
-	signature, err := once.Sign(rand.Reader, s.input(info), s.opts)
+	der, err := s.sign(ctx, signer, info)
 	if err != nil {
 		return nil, err
 	}
-	der, err := s.signed(info, signature)
-	if err != nil {
-		return nil, problem.Wrap(problem.Failed, err, "the request could not be created")
-	}
-	if other, ok := public.(*pubkey.Other); ok {
-		if !other.Curve.Verify(other.Key, s.input(info), signature) {
-			return nil, unsound("its signature does not verify with the public key", nil)
-		}
+	if _, ok := public.(*pubkey.Other); ok {
 		return der, nil
 	}
 	if err := checkRequest(der, subject, public, s.algorithm); err != nil {
 		return nil, err
+	}
+	return der, nil
+}
+
+// sign has the key sign the content of a request (RFC 2986, 4.2) or certificate (RFC 5280,
+// 4.1), and returns the whole. A signature on a curve that crypto/x509 does not have is
+// verified here.
+func (s scheme) sign(ctx context.Context, signer crypto.Signer, content []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	signature, err := signer.Sign(rand.Reader, s.input(content), s.opts)
+	if err != nil {
+		return nil, err
+	}
+	if other, ok := signer.Public().(*pubkey.Other); ok && !other.Curve.Verify(other.Key, s.input(content), signature) {
+		return nil, unsound("its signature does not verify with the public key", nil)
+	}
+	der, err := s.signed(content, signature)
+	if err != nil {
+		return nil, problem.Wrap(problem.Failed, err, "the signed result could not be encoded")
 	}
 	return der, nil
 }
@@ -155,35 +167,6 @@ func suiteOf(digest crypto.Hash) suite {
 		return suite{x509.SHA512WithRSA, x509.SHA512WithRSAPSS, x509.ECDSAWithSHA512}
 	}
 	return suite{x509.SHA256WithRSA, x509.SHA256WithRSAPSS, x509.ECDSAWithSHA256}
-}
-
-// signOnce passes one signature on to the signer and keeps what became of it,
-// so that a signer that fails can be told from one whose signature is wrong.
-type signOnce struct {
-	crypto.Signer
-	ctx    context.Context
-	signed bool
-	err    error
-}
-
-func (s *signOnce) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if s.err = s.ctx.Err(); s.err != nil {
-		return nil, s.err
-	}
-	signature, err := s.Signer.Sign(random, digest, opts)
-	s.signed, s.err = err == nil, err
-	return signature, err
-}
-
-// explain turns an error of crypto/x509 into what happened.
-func (s *signOnce) explain(err error) error {
-	switch {
-	case s.err != nil:
-		return s.err
-	case s.signed:
-		return unsound("its signature does not verify with the public key", err)
-	}
-	return problem.Wrap(problem.NotSupported, err, "the request could not be created")
 }
 
 // PEMRequest and PEMCertificate wrap DER as RFC 7468 has it.

@@ -206,7 +206,7 @@ func (p *nameParser) rfc4514Value(t attributeType) ([]byte, error) {
 	var err error
 	switch p.peek() {
 	case '#':
-		return p.hexValue()
+		return p.hexValue(t)
 	case '"':
 		text, err = p.quotedValue()
 	default:
@@ -308,8 +308,9 @@ func (p *nameParser) escape() ([]byte, error) {
 	return b, nil
 }
 
-// hexValue reads the DER of a value in hex (RFC 4514, 2.4, hexstring).
-func (p *nameParser) hexValue() ([]byte, error) {
+// hexValue reads the DER of a value in hex (RFC 4514, 2.4, hexstring). One of a type that
+// has a name is a character string, as RFC 5280, appendix A.1, has them all.
+func (p *nameParser) hexValue(t attributeType) ([]byte, error) {
 	start := p.at
 	p.next()
 	digits := p.at
@@ -323,8 +324,18 @@ func (p *nameParser) hexValue() ([]byte, error) {
 	if !isDER(der) {
 		return nil, p.problemAt(start, "# must be followed by one ASN.1 value in DER, with its tag and length")
 	}
+	if len(t.names) > 0 && !isString(der[0]) {
+		return nil, p.problemAt(start, "the value of %s is not a character string", t.names[0])
+	}
 	p.skipSpaces()
 	return der, p.expectEndOfValue("the hex value")
+}
+
+// isString reports whether a tag is that of a string of DirectoryString (RFC 5280, 4.1.2.4),
+// or an IA5String.
+func isString(tag byte) bool {
+	const universal = 28
+	return slices.Contains([]byte{asn1.TagUTF8String, asn1.TagPrintableString, asn1.TagT61String, asn1.TagIA5String, asn1.TagBMPString, asn1.TagNumericString, universal}, tag)
 }
 
 // isDER reports whether der is one value and, where it is a string, one whose

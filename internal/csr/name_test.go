@@ -145,6 +145,8 @@ func TestParseNameShowsWhereItFails(t *testing.T) {
 		{"CN=#0C01C3", 4, "one ASN.1 value"},
 		{"CN=#0C016100", 4, "one ASN.1 value"},
 		{"CN=#xyz", 4, "pairs of hex digits"},
+		{"CN=#0403414243", 4, "the value of CN is not a character string"},
+		{"O=a,2.5.4.3=#020101", 13, "the value of CN is not a character string"},
 		{"CN=a+CN=b", 6, "twice"},
 		{"C=AUT", 3, "exactly 2 letters"},
 		{"C=1A", 3, "cannot contain '1'"},

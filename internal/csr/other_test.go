@@ -7,8 +7,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/ber"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
@@ -68,6 +70,29 @@ func (s *opensslSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts)
 	return s.read("signature"), nil
 }
 
+// selfSigned has OpenSSL verify a certificate.
+func (s *opensslSigner) selfSigned(name string, r Request) {
+	s.t.Helper()
+	var err error
+	if r.Extensions, err = extensions(Options{Emails: []string{"me@example.com"}, KeyUsage: []string{"digitalSignature"}}, false); err != nil {
+		s.t.Fatal(err)
+	}
+	const beyondUTCTime = 365 * 60
+	der, err := BuildSelfSigned(s.t.Context(), s, r, beyondUTCTime, time.Now())
+	if err != nil {
+		s.t.Errorf("%s: %v", name, err)
+		return
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "certificate.pem"), PEMCertificate(der), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	s.run("verify", "-check_ss_sig", "-x509_strict", "-CAfile", "certificate.pem", "certificate.pem")
+	c, err := cert.Parse(der)
+	if err != nil || !pubkey.Same(c.PublicKey, s.public) || c.IsCA || len(c.AltNames) != 1 || c.NotAfter.Year() < 2080 {
+		s.t.Errorf("%s: %+v, %v", name, c, err)
+	}
+}
+
 // TestRequestsOnOtherCurves has OpenSSL verify them.
 func TestRequestsOnOtherCurves(t *testing.T) {
 	for name, kind := range map[string][]string{
@@ -91,12 +116,16 @@ func TestRequestsOnOtherCurves(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.run("req", "-inform", "DER", "-in", "request.der", "-verify", "-noout")
+		s.selfSigned(name, Request{Subject: subject})
 		if e, rest, err := ber.Read(der); err != nil || len(rest) > 0 || e.NotDER {
 			t.Errorf("%s: not DER, %v", name, err)
 		}
 		s.bad = true
 		if _, err := Build(t.Context(), s, Request{Subject: subject}); !problem.Is(err, problem.Mismatch) {
 			t.Errorf("%s, a wrong signature: %v", name, err)
+		}
+		if _, err := BuildSelfSigned(t.Context(), s, Request{Subject: subject}, 1, time.Now()); !problem.Is(err, problem.Mismatch) {
+			t.Errorf("%s, a certificate with a wrong signature: %v", name, err)
 		}
 	}
 	s := newOpenSSLSigner(t, "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:brainpoolP320r1")

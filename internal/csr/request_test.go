@@ -163,6 +163,14 @@ func TestListsMayHaveBlanks(t *testing.T) {
 	for _, test := range []struct{ spaced, plain Options }{
 		{Options{KeyUsage: []string{"digitalSignature", " nonRepudiation"}}, Options{KeyUsage: []string{"digitalSignature", "nonRepudiation"}}},
 		{Options{ExtKeyUsage: []string{" clientAuth ", "\t1.2.3"}}, Options{ExtKeyUsage: []string{"clientAuth", "1.2.3"}}},
+		// As OpenSSL and Windows show them.
+		{Options{KeyUsage: []string{"Digital Signature", "Key Encipherment", "Certificate Sign", "CRL Sign"}},
+			Options{KeyUsage: []string{"digitalSignature", "keyEncipherment", "keyCertSign", "cRLSign"}}},
+		{Options{KeyUsage: []string{"Content Commitment", "non-repudiation"}}, Options{KeyUsage: []string{"nonRepudiation"}}},
+		{Options{ExtKeyUsage: []string{"TLS Web Client Authentication", "E-mail Protection", "Microsoft Smartcard Login", "Smart Card Logon"}},
+			Options{ExtKeyUsage: []string{"clientAuth", "emailProtection", "smartcardLogon"}}},
+		{Options{ExtKeyUsage: []string{"Client Authentication", "Secure Email", "OCSP Signing", "Any Extended Key Usage"}},
+			Options{ExtKeyUsage: []string{"clientAuth", "emailProtection", "OCSPSigning", "any"}}},
 	} {
 		test.spaced.Subject, test.plain.Subject = "CN=x", "CN=x"
 		got, err := Parse(test.spaced)

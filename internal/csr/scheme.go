@@ -126,11 +126,11 @@ func (s scheme) input(message []byte) []byte {
 	return h.Sum(nil)
 }
 
-// signed is the CertificationRequest (RFC 2986, 4.2).
-func (s scheme) signed(info, signature []byte) ([]byte, error) {
+// signed is a CertificationRequest (RFC 2986, 4.2) or Certificate (RFC 5280, 4.1).
+func (s scheme) signed(content, signature []byte) ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddBytes(info)
+		b.AddBytes(content)
 		s.identifier(b)
 		b.AddASN1BitString(signature)
 	})

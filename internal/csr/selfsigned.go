@@ -7,14 +7,18 @@ import (
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
-	"math/big"
+	"slices"
 	"time"
 
-	"github.com/cardctl/cardctl/internal/advice"
-	"github.com/cardctl/cardctl/internal/problem"
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // serialBytes is the length of a serial number: 128 bits less one, of the at
@@ -41,61 +45,115 @@ func BuildSelfSigned(ctx context.Context, signer crypto.Signer, r Request, days 
 			Because("The certificate is its own issuer, and an issuer must have a name (RFC 5280, 4.1.2.4).").
 			Advise(advice.Repeat(advice.Set(advice.Subject, "CN=Floppy Head")))
 	}
-	algorithm, err := r.signatureAlgorithm(signer.Public())
+	public := signer.Public()
+	s, err := r.scheme(public)
 	if err != nil {
 		return nil, err
 	}
-	template, err := certificateTemplate(signer.Public(), r)
+	c := certificate{scheme: s, notBefore: notBefore, notAfter: notAfter}
+	if c.subject, err = r.Subject.DER(); err != nil {
+		return nil, problem.Wrap(problem.Usage, err, "the subject cannot be encoded")
+	}
+	if c.public, err = pubkey.Marshal(public); err != nil {
+		return nil, problem.Wrap(problem.NotSupported, err, "the public key cannot be encoded")
+	}
+	content, err := c.tbs(r.Extensions)
+	if err != nil {
+		return nil, problem.Wrap(problem.Failed, err, "the certificate could not be created")
+	}
+	der, err := s.sign(ctx, signer, content)
 	if err != nil {
 		return nil, err
 	}
-	template.SignatureAlgorithm = algorithm
-	template.NotBefore, template.NotAfter = notBefore, notAfter
-	once := &signOnce{ctx: ctx, Signer: signer}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, signer.Public(), once)
-	if err != nil {
-		return nil, once.explain(err)
-	}
-	if err := checkCertificate(der, template, signer.Public()); err != nil {
+	if err := c.check(der, public); err != nil {
 		return nil, err
 	}
 	return der, nil
 }
 
-func certificateTemplate(pub crypto.PublicKey, r Request) (*x509.Certificate, error) {
-	subject, err := r.Subject.DER()
+// certificate is what a self-signed certificate has besides its extensions.
+type certificate struct {
+	scheme              scheme
+	subject, public     []byte // Name and SubjectPublicKeyInfo in DER
+	notBefore, notAfter time.Time
+}
+
+// tbs is the TBSCertificate (RFC 5280, 4.1), with these extensions before those of the
+// certificate itself.
+func (c certificate) tbs(extensions []pkix.Extension) ([]byte, error) {
+	const version3 = 2
+	all, err := c.extensions(extensions)
 	if err != nil {
-		return nil, problem.Wrap(problem.Usage, err, "the subject cannot be encoded")
-	}
-	identifier, err := keyIdentifier(pub)
-	if err != nil {
-		return nil, problem.Wrap(problem.NotSupported, err, "the public key cannot be encoded")
+		return nil, err
 	}
 	serial := make([]byte, serialBytes)
 	if _, err := rand.Read(serial); err != nil {
 		return nil, err
 	}
 	serial[0] = serial[0]&0x7F | 0x40 // positive, and of the same length always
-	return &x509.Certificate{
-		RawSubject:            subject,
-		SerialNumber:          new(big.Int).SetBytes(serial),
-		SubjectKeyId:          identifier,
-		AuthorityKeyId:        identifier,
-		BasicConstraintsValid: true,
-		ExtraExtensions:       r.Extensions,
-	}, nil
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddASN1Int64(version3) })
+		b.AddASN1(cbasn1.INTEGER, func(b *cryptobyte.Builder) { b.AddBytes(serial) })
+		c.scheme.identifier(b)
+		b.AddBytes(c.subject) // the issuer
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			addTime(b, c.notBefore)
+			addTime(b, c.notAfter)
+		})
+		b.AddBytes(c.subject)
+		b.AddBytes(c.public)
+		b.AddASN1(cbasn1.Tag(3).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddBytes(all) })
+	})
+	return b.Bytes()
+}
+
+// addTime adds a Time (RFC 5280, 4.1.2.5).
+func addTime(b *cryptobyte.Builder, t time.Time) {
+	const generalizedFrom = 2050
+	if t.Year() < generalizedFrom {
+		b.AddASN1UTCTime(t)
+		return
+	}
+	b.AddASN1GeneralizedTime(t)
+}
+
+// extensions encodes those of the request, then the key identifiers and basicConstraints
+// that it does not have.
+func (c certificate) extensions(asked []pkix.Extension) ([]byte, error) {
+	identifier, err := keyIdentifier(c.public)
+	if err != nil {
+		return nil, err
+	}
+	subjectKey, err := asn1.Marshal(identifier)
+	if err != nil {
+		return nil, err
+	}
+	authority, err := asn1.Marshal(struct {
+		ID []byte `asn1:"tag:0"`
+	}{identifier})
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Clone(asked)
+	for _, own := range []pkix.Extension{
+		{Id: cert.OIDBasicConstraints, Critical: true, Value: []byte{0x30, 0}}, // CA:FALSE
+		{Id: cert.OIDSubjectKeyID, Value: subjectKey},
+		{Id: cert.OIDAuthorityKeyID, Value: authority},
+	} {
+		if !slices.ContainsFunc(asked, func(e pkix.Extension) bool { return e.Id.Equal(own.Id) }) {
+			all = append(all, own)
+		}
+	}
+	return asn1.Marshal(all)
 }
 
 // keyIdentifier is method 1 of RFC 5280, 4.2.1.2: SHA-1 of the public key
 // without its algorithm.
-func keyIdentifier(pub crypto.PublicKey) ([]byte, error) {
-	der, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		return nil, err
-	}
+func keyIdentifier(public []byte) ([]byte, error) {
 	var info cryptobyte.String
 	var bits asn1.BitString
-	input := cryptobyte.String(der)
+	input := cryptobyte.String(public)
 	if !input.ReadASN1(&info, cbasn1.SEQUENCE) || !info.SkipASN1(cbasn1.SEQUENCE) || !info.ReadASN1BitString(&bits) {
 		return nil, asn1.StructuralError{Msg: "not a SubjectPublicKeyInfo"}
 	}
@@ -103,18 +161,31 @@ func keyIdentifier(pub crypto.PublicKey) ([]byte, error) {
 	return sum[:], nil
 }
 
-// checkCertificate reads the certificate as a stranger does.
-func checkCertificate(der []byte, template *x509.Certificate, pub crypto.PublicKey) error {
-	certificate, err := x509.ParseCertificate(der)
+// check reads the certificate as a stranger does. What crypto/x509 cannot verify was
+// verified when it was signed.
+func (c certificate) check(der []byte, public crypto.PublicKey) error {
+	if _, ok := public.(*pubkey.Other); ok {
+		read, err := cert.Parse(der)
+		switch {
+		case err != nil:
+			return unsound("it cannot be read back", err)
+		case !bytes.Equal(read.RawSubject, c.subject) || !bytes.Equal(read.RawIssuer, c.subject):
+			return unsound("its subject is a different one", nil)
+		case !pubkey.Same(read.PublicKey, public):
+			return unsound("its public key is not the one of the signing key", nil)
+		}
+		return nil
+	}
+	read, err := x509.ParseCertificate(der)
 	if err != nil {
 		return unsound("it cannot be read back", err)
 	}
 	// CheckSignatureFrom would want a CA, and this is none.
-	if err := certificate.CheckSignature(certificate.SignatureAlgorithm, certificate.RawTBSCertificate, certificate.Signature); err != nil {
+	if err := read.CheckSignature(read.SignatureAlgorithm, read.RawTBSCertificate, read.Signature); err != nil {
 		return unsound("its signature does not verify", err)
 	}
-	if !bytes.Equal(certificate.RawIssuer, template.RawSubject) {
+	if !bytes.Equal(read.RawIssuer, c.subject) {
 		return unsound("its issuer is a different one", nil)
 	}
-	return checkContent(certificate.RawSubject, template.RawSubject, certificate.PublicKey, pub, certificate.SignatureAlgorithm, template.SignatureAlgorithm)
+	return checkContent(read.RawSubject, c.subject, read.PublicKey, public, read.SignatureAlgorithm, c.scheme.algorithm)
 }

@@ -63,16 +63,36 @@ func keyUsage(names []string) (*pkix.Extension, error) {
 }
 
 func keyUsageBit(name string) (int, error) {
-	if strings.EqualFold(name, "contentCommitment") {
-		name = "nonRepudiation" // as X.509 called it first, and OpenSSL does
-	}
 	for bit, usage := range keyUsages() {
-		if strings.EqualFold(usage, name) {
+		if sameUsage(usage, name) {
 			return bit, nil
 		}
 	}
 	return 0, problem.New(problem.Usage, "unknown key usage: %q", name).
 		Because("Valid key usages: %s.", strings.Join(keyUsages(), ", "))
+}
+
+// shown are the names that OpenSSL and Windows show for usages, without signs and in lower
+// case, each with the one that it has here.
+func shown() map[string]string {
+	return map[string]string{
+		"contentcommitment": "nonRepudiation", // as X.509 calls it now
+		"certificatesign":   "keyCertSign", "certificatesigning": "keyCertSign", "crlsigning": "cRLSign",
+		"tlswebserverauthentication": "serverAuth", "serverauthentication": "serverAuth",
+		"tlswebclientauthentication": "clientAuth", "clientauthentication": "clientAuth",
+		"secureemail":             "emailProtection",
+		"microsoftsmartcardlogin": "smartcardLogon", "microsoftsmartcardlogon": "smartcardLogon",
+	}
+}
+
+// sameUsage compares a usage with what was typed, in either case and with blanks or
+// hyphens between its words: Digital Signature, E-mail Protection.
+func sameUsage(usage, typed string) bool {
+	typed = strings.NewReplacer(" ", "", "-", "", "_", "").Replace(typed)
+	if name, ok := shown()[strings.ToLower(typed)]; ok {
+		return name == usage
+	}
+	return strings.EqualFold(usage, typed)
 }
 
 // purpose is a name for an extended key usage.
@@ -158,7 +178,7 @@ func purposeOID(name string) (asn1.ObjectIdentifier, error) {
 	}
 	var names []string
 	for _, p := range purposes() {
-		if strings.EqualFold(p.name, name) {
+		if sameUsage(p.name, name) {
 			return p.oid, nil
 		}
 		names = append(names, p.name)

@@ -133,13 +133,17 @@ func Changed(place, why string, cause error) error {
 }
 
 // Release lets the card go, without a verified PIN. Channel takes it again.
-func (l *Line) Release() error {
+func (l *Line) Release() error { return l.release(l.channel != nil && l.channel.Verified()) }
+
+// Reset is Release of a card that forgets what was verified, by whomever.
+func (l *Line) Reset() error { return l.release(true) }
+
+func (l *Line) release(reset bool) error {
 	if !l.held {
 		return nil
 	}
-	verified := l.channel != nil && l.channel.Verified()
 	l.channel, l.held = nil, false
-	if err := l.connection.Release(verified); err != nil && !errors.Is(err, iso7816.ErrCardRemoved) {
+	if err := l.connection.Release(reset); err != nil && !errors.Is(err, iso7816.ErrCardRemoved) {
 		return fmt.Errorf("release the card in %s: %w", l.reader, err)
 	}
 	return nil
@@ -191,8 +195,12 @@ func (l *Line) Done(work error) error {
 	return nil
 }
 
-// Asker lets the card go before somebody is asked who takes time.
+// Asker lets the card go before somebody is asked who takes time. It is nil where there
+// is nobody.
 func (l *Line) Asker(ask secret.Asker) secret.Asker {
+	if ask == nil {
+		return nil
+	}
 	return func(ctx context.Context, r secret.Request) (*secret.Bytes, error) {
 		r.Waiting = both(r.Waiting, func() error { return l.Pause(ctx) })
 		return ask(ctx, r)

@@ -54,16 +54,18 @@ func (s *Selection) Application() string {
 	return strings.ToLower(s.App)
 }
 
-// Tokens are the URIs of the tokens that the module of Selection shows.
+// Tokens are the URIs of the initialised tokens that the module of Selection shows.
 func (d *Desk) Tokens(ctx context.Context) ([]string, error) {
 	m, err := d.Modules.Load(ctx, cmp.Or(d.Meant.Module, DefaultModule), "")
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := m.Tokens(ctx)
+	tokens, err := m.States(ctx)
 	var uris []string
 	for _, t := range tokens {
-		uris = append(uris, t.URI)
+		if t.Initialized { // the name of one that is not means any
+			uris = append(uris, t.URI)
+		}
 	}
 	return uris, errors.Join(err, m.Close())
 }

@@ -20,18 +20,28 @@ const patience = 5 * time.Second
 
 // Examine looks at the machine that a desk is on: its system, its files, and what
 // the desk reaches.
-func Examine(ctx context.Context, d *desk.Desk, system string, root fs.FS) Report {
-	e := &reach{d}
+func Examine(ctx context.Context, d *desk.Desk, system string, root fs.FS, programs func() []Program) Report {
+	e := &reach{desk: d}
 	home, _ := os.UserHomeDir() // without one, the settings of programs are unknown
 	return Run(ctx, Probe{
 		OS: system, User: gnupg.User{ID: os.Getuid(), Home: home},
 		Root: root, Administrator: os.Geteuid() == 0, Dial: dialUnix,
-		Readers: e.readers, Holders: holders, ManagedCards: e.exposed, Modules: e.modules,
+		Readers: e.readers, Holders: holders, ManagedCards: e.managed, ExposedCards: e.exposed, Modules: e.modules,
+		Programs: programs,
 	})
 }
 
 // reach is what a desk reaches.
-type reach struct{ desk *desk.Desk }
+type reach struct {
+	desk *desk.Desk
+	told *told // by cards that no program uses; nil until they were looked at
+}
+
+// told is what cards tell of keys and PINs that others may know.
+type told struct {
+	managed []ManagedCard
+	exposed []ExposedCard
+}
 
 func (e *reach) list(ctx context.Context) ([]pcsc.Reader, error) {
 	from, err := e.desk.OpenReaders(ctx, pcsc.Options{})
@@ -54,32 +64,43 @@ func (e *reach) readers(ctx context.Context) ([]Reader, error) {
 	return readers, nil
 }
 
-// exposed looks at the cards in readers, or at the simulated one that is named.
-// One that a program uses is left alone: what that verified would be gone. What
-// cannot be looked at has no such keys, or is what the other checks see.
-func (e *reach) exposed(ctx context.Context) []ManagedCard {
-	var found []ManagedCard
-	look := func(reader string) {
-		line, err := e.desk.OpenIn(ctx, reader)
-		if err != nil {
-			return
-		}
-		defer func() { _ = line.Close() }()
-		if known, kind, err := family.KnownKeys(ctx, line); err == nil && kind != "" {
-			found = append(found, ManagedCard{Reader: reader, Kind: kind, KnownKeys: known})
-		}
+func (e *reach) managed(ctx context.Context) []ManagedCard { return e.idle(ctx).managed }
+
+func (e *reach) exposed(ctx context.Context) []ExposedCard { return e.idle(ctx).exposed }
+
+// idle looks, once, at the cards in readers, or at the simulated one that is named. One
+// that a program uses is left alone: what that verified would be gone. What cannot be
+// looked at has no such keys, or is what the other checks see.
+func (e *reach) idle(ctx context.Context) *told {
+	if e.told != nil {
+		return e.told
 	}
+	e.told = &told{}
 	if strings.HasPrefix(e.desk.Meant.Reader, desk.SimulatedPrefix) {
-		look(e.desk.Meant.Reader)
-		return found
+		e.told.look(ctx, e.desk, e.desk.Meant.Reader)
+		return e.told
 	}
 	list, _ := e.list(ctx)
 	for _, r := range list {
 		if r.CardPresent && !r.InUse && !r.Exclusive && !r.Mute {
-			look(r.Name)
+			e.told.look(ctx, e.desk, r.Name)
 		}
 	}
-	return found
+	return e.told
+}
+
+func (t *told) look(ctx context.Context, d *desk.Desk, reader string) {
+	line, err := d.OpenIn(ctx, reader)
+	if err != nil {
+		return
+	}
+	defer func() { _ = line.Close() }()
+	if known, kind, err := family.KnownKeys(ctx, line); err == nil && kind != "" {
+		t.managed = append(t.managed, ManagedCard{Reader: line.Place(), Kind: kind, KnownKeys: known})
+	}
+	if exposure, kind, err := family.Exposure(ctx, line); err == nil && exposure != nil {
+		t.exposed = append(t.exposed, ExposedCard{Reader: line.Place(), Kind: kind, Exposure: *exposure})
+	}
 }
 
 // modules loads every module that is found and can be loaded without harm.
@@ -100,7 +121,7 @@ func (e *reach) modules(ctx context.Context) []ModuleStatus {
 func (e *reach) tokens(ctx context.Context, module string) (int, error) {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	listing, err := e.desk.Modules.ListTokens(ctx, module)
+	listing, err := e.desk.Modules.ListTokens(ctx, module, false)
 	return len(listing.Tokens), err
 }
 

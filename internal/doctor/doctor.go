@@ -9,6 +9,7 @@ import (
 	"io/fs"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/gnupg"
 )
 
@@ -69,6 +70,19 @@ type ManagedCard struct {
 	KnownKeys    bool
 }
 
+// ExposedCard is a card that tells, or cannot tell, what of it others may know.
+type ExposedCard struct {
+	Reader, Kind string
+	card.Exposure
+}
+
+// Program is one that can use cards. SetUp is for whom cardctl set it up, Lacks are the
+// packages that it needs besides.
+type Program struct {
+	Name         string
+	SetUp, Lacks []string
+}
+
 // Probe is the machine, as far as it is looked at.
 type Probe struct {
 	// OS is the operating system, as in runtime.GOOS.
@@ -98,8 +112,14 @@ type Probe struct {
 	// ManagedCards looks at the cards of this kind that no program uses.
 	ManagedCards func(context.Context) []ManagedCard
 
+	// ExposedCards looks at the cards that no program uses.
+	ExposedCards func(context.Context) []ExposedCard
+
 	// Modules lists the PKCS#11 modules.
 	Modules func(context.Context) []ModuleStatus
+
+	// Programs lists the programs that can use cards.
+	Programs func() []Program
 }
 
 // Run makes all checks. When ctx ends, what is not looked at any more is
@@ -107,7 +127,7 @@ type Probe struct {
 func Run(ctx context.Context, p Probe) Report {
 	e := examination{probe: p}
 	for _, look := range []func(context.Context) Check{
-		e.service, e.readers, e.usbReaders, e.kernelModules, e.cards, e.cardKeys, e.holders, e.scdaemon, e.modules,
+		e.service, e.readers, e.usbReaders, e.kernelModules, e.cards, e.cardKeys, e.exposedCards, e.holders, e.scdaemon, e.modules, e.programs,
 	} {
 		if ctx.Err() != nil {
 			break

@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/gnupg"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -45,9 +46,13 @@ func healthy() Probe {
 		ManagedCards: func(context.Context) []ManagedCard {
 			return []ManagedCard{{Reader: "ACME Reader 1 00 00", Kind: "Java card"}}
 		},
+		ExposedCards: func(context.Context) []ExposedCard {
+			return []ExposedCard{{Reader: "ACME Reader 1 00 00", Kind: "PIV card"}}
+		},
 		Modules: func(context.Context) []ModuleStatus {
 			return []ModuleStatus{{Name: "opensc", Path: "/lib/opensc-pkcs11.so", Tokens: 1}}
 		},
+		Programs: programs(Program{Name: "ssh", SetUp: []string{"home /home/me"}}, Program{Name: "git"}),
 	}
 }
 
@@ -74,6 +79,8 @@ func readers(list ...Reader) func(context.Context) ([]Reader, error) {
 func modules(list ...ModuleStatus) func(context.Context) []ModuleStatus {
 	return func(context.Context) []ModuleStatus { return list }
 }
+
+func programs(list ...Program) func() []Program { return func() []Program { return list } }
 
 func find(t *testing.T, r Report, name string) Check {
 	t.Helper()
@@ -102,7 +109,7 @@ func TestHealthy(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if !r.Passed || len(r.Checks) != 9 {
+	if !r.Passed || len(r.Checks) != 11 {
 		t.Errorf("passed %v, %d checks", r.Passed, len(r.Checks))
 	}
 }
@@ -129,7 +136,13 @@ func TestChecks(t *testing.T) {
 			p.Readers, p.Dial = noService, func(context.Context, string) error { return syscall.ECONNREFUSED }
 		}, "pcsc-service", Fail, "left its socket", "sudo pcscd"},
 		{"polkit", func(p *Probe) { p.Readers = noService },
-			"pcsc-service", Fail, "cannot be used", "org.debian.pcsc-lite.access_pcsc"},
+			"pcsc-service", Fail, "cannot be used", "user"},
+		{"no programs", func(p *Probe) { p.Programs = programs() }, "programs", Skip, "no program", ""},
+		{"program that lacks something", func(p *Probe) { p.Programs = programs(Program{Name: "nginx", Lacks: []string{"engine"}}) },
+			"programs", Warn, "nginx (not set up by cardctl; lacks engine)", "apt install engine"},
+		{"programs that lack the same", func(p *Probe) {
+			p.Programs = programs(Program{Name: "nginx", Lacks: []string{"engine"}}, Program{Name: "git", Lacks: []string{"tools"}}, Program{Name: "apache", Lacks: []string{"engine"}})
+		}, "programs", Warn, "git (not set up by cardctl; lacks tools)", "apt install engine tools"},
 		{"built without", func(p *Probe) {
 			p.Readers = func(context.Context) ([]Reader, error) {
 				return nil, problem.New(problem.NotSupported, "no card readers").Advise(advice.Run("another", "build"))
@@ -146,6 +159,14 @@ func TestChecks(t *testing.T) {
 				return []ManagedCard{{"A", "Java card", false}, {"B", "Java card", true}, {"C", "Java card", true}}
 			}
 		}, "card-keys", Warn, "in: B; C", "generate"},
+		{"a PIN of the factory", exposing(card.Exposure{Factory: []card.FactoryValue{
+			{Name: "PIN", Change: advice.Do(advice.SetPIN, advice.Set(advice.App, "piv")).On("user")}, {Name: "PUK", Change: advice.Do(advice.SetPIN).On("puk")},
+		}}), "factory-values", Warn, "The PIV card in B has factory values, which anyone knows: PIN, PUK.", "app"},
+		{"a card that does not tell", exposing(card.Exposure{Unknown: []string{"PIN"}}), "factory-values", Skip, "does not report whether it has factory values: PIN.", ""},
+		{"weak keys", exposing(card.Exposure{Weak: []string{"PIV.9A"}, Why: "CVE-1"}), "factory-values", Warn, "(CVE-1), unless they were imported: PIV.9A.", "key algorithm replace"},
+		{"values of its own", exposing(card.Exposure{}), "factory-values", Pass, "The PIV card in B reports no factory values.", ""},
+		{"no PIV card", func(p *Probe) { p.ExposedCards = func(context.Context) []ExposedCard { return nil } },
+			"factory-values", Skip, "no idle card", ""},
 		{"no Java card", func(p *Probe) { p.ManagedCards = func(context.Context) []ManagedCard { return nil } },
 			"card-keys", Skip, "no idle card", ""},
 
@@ -245,5 +266,12 @@ func TestRunCanceled(t *testing.T) {
 	p.Readers = func(context.Context) ([]Reader, error) { cancel(); return nil, errors.ErrUnsupported }
 	if r := Run(ctx, p); r.Passed || len(r.Checks) != 1 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// exposing is a machine with a card that tells this.
+func exposing(told card.Exposure) func(*Probe) {
+	return func(p *Probe) {
+		p.ExposedCards = func(context.Context) []ExposedCard { return []ExposedCard{{"B", "PIV card", told}} }
 	}
 }

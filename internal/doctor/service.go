@@ -63,7 +63,7 @@ func (e *examination) whyNoDaemon(ctx context.Context, check *Check) {
 		check.Next = e.startDaemon("restart")
 	case err == nil:
 		// The daemon accepts the connection, and then refuses.
-		check.Next = advice.Say("Allow this user org.debian.pcsc-lite.access_pcsc and org.debian.pcsc-lite.access_card in polkit.")
+		check.Next = advice.Do(advice.SetUp, advice.Fill(advice.User)).On("polkit")
 	}
 }
 

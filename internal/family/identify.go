@@ -151,3 +151,17 @@ func KnownKeys(ctx context.Context, line *desk.Line) (known bool, kind string, e
 	}
 	return false, "", nil
 }
+
+// Exposure is what others may know of the card on a line, and what kind of card it is;
+// nil for a card of which no family tells that.
+func Exposure(ctx context.Context, line *desk.Line) (told *card.Exposure, kind string, err error) {
+	for _, f := range All() {
+		if f.Exposure == nil {
+			continue
+		}
+		if told, err := f.Exposure(ctx, line); told != nil || err != nil {
+			return told, f.Kind, err
+		}
+	}
+	return nil, "", nil
+}

@@ -21,6 +21,8 @@ type At struct {
 	Access desk.Access
 	// Keys is the same for a key, with the one policy for PINs.
 	Keys key.Access
+	// Card is the card with the key that WithKey found.
+	Card card.Card
 }
 
 // Kind is card or token, as reports call it.
@@ -76,6 +78,7 @@ func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access,
 		if err != nil {
 			return err
 		}
+		here.Card = c
 		return work(ctx, here, k)
 	}())
 }

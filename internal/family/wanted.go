@@ -155,7 +155,7 @@ func (w Wanted) candidates() []string {
 func (w Wanted) fits(f card.Family) bool {
 	for _, name := range w.Given {
 		role, isPIN := pin.RoleOf(name)
-		if isPIN && !slices.Contains(f.Roles, role) {
+		if isPIN && !slices.Contains(f.Roles, role) || name.Manages() && !f.Managed {
 			return false
 		}
 	}

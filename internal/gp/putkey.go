@@ -52,24 +52,29 @@ func (d *SecurityDomain) PutKeys(ctx context.Context, k NewKeys) error {
 	return compareCheckValues(answer, k.Version, values)
 }
 
-// putKeyData is the data field of PUT KEY: the version, then each key with its
-// type, its encrypted value and its key check value. Of an AES key, the length in
-// clear stands before its value.
+// putKeyData is the data field of PUT KEY: the version, then each key.
 func putKeyData(m messaging, k NewKeys) []byte {
 	data := []byte{k.Version}
 	for _, key := range k.Keys.all() {
-		encrypted := m.encryptKey(key.Reveal())
-		data = append(data, byte(k.Cipher))
-		if k.Cipher == AES && !(k.Bare && key.Len() == keyLength128) {
-			data = append(data, byte(len(encrypted)+1), byte(key.Len()))
-		} else {
-			data = append(data, byte(len(encrypted)))
-		}
-		data = append(data, encrypted...)
-		value := checkValue(k.Cipher, key.Reveal())
-		data = append(append(data, byte(len(value))), value[:]...)
+		data = append(data, keyField(m, k.Cipher, key.Reveal(), k.Bare)...)
 	}
 	return data
+}
+
+// keyField is the field of a secret key (11.8.2.3.1; Amendment D, 7.2): its type, its
+// encrypted value and its key check value. Of an AES key, the length in clear stands
+// before its value.
+func keyField(m messaging, c Cipher, key []byte, bare bool) []byte {
+	encrypted := m.encryptKey(key)
+	data := []byte{byte(c)}
+	if c == AES && !(bare && len(key) == keyLength128) {
+		data = append(data, byte(len(encrypted)+1), byte(len(key)))
+	} else {
+		data = append(data, byte(len(encrypted)))
+	}
+	data = append(data, encrypted...)
+	value := checkValue(c, key)
+	return append(append(data, byte(len(value))), value[:]...)
 }
 
 // compareCheckValues reads the answer to PUT KEY: the version and the key

@@ -84,7 +84,7 @@ func newSCP01(options byte, keys *KeySet, host, card []byte) *desMessaging {
 // encryptCommand01 puts the length before the data and pads only what does not
 // fill a block (D.3.4).
 func encryptCommand01(key, data []byte) []byte {
-	plain := append(lcField(len(data)), data...)
+	plain := append([]byte{byte(len(data))}, data...)
 	if len(plain)%des.BlockSize != 0 {
 		plain = pad(plain, des.BlockSize)
 	}

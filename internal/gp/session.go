@@ -286,7 +286,11 @@ func (s *Session) Close() {
 // protection fits into total bytes.
 func (s *Session) MaxData(total int) int {
 	mac, block := s.messaging.overhead()
-	return maxData(s.Level, total, mac, block)
+	most := maxData(s.Level, total, mac, block)
+	if s.Protocol.SCP == 1 && s.Level.has(CDecryption) {
+		return min(most, iso7816.MaxShortData) // one byte says its length (D.3.4)
+	}
+	return most
 }
 
 func maxData(level Level, total, mac, block int) int {

@@ -102,6 +102,12 @@ func TestSessions(t *testing.T) {
 							continue // the R-MAC of SCP02 counts the answer in one byte
 						}
 						answer, err := d.GetDataOf(t, key(n, byte(n)))
+						if n > 255 && p.SCP == 1 && level.has(CDecryption) {
+							if !errors.Is(err, ErrTooLong) {
+								t.Errorf("%d bytes, which one byte cannot count: %v", n, err)
+							}
+							continue
+						}
 						if err != nil || !bytes.Equal(answer, key(n, byte(n))) {
 							t.Fatalf("%d bytes: %X, %v", n, answer, err)
 						}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
@@ -17,13 +18,7 @@ import (
 )
 
 // Options are how Initialise works.
-type Options struct {
-	Label string
-	// FactoryPINs leaves the PINs that the card comes with.
-	FactoryPINs bool
-	// Given are the secrets that the user names.
-	Given []secret.Name
-}
+type Options = card.InitOptions
 
 // Report is what Initialise did.
 type Report struct {
@@ -46,7 +41,7 @@ func Apps() []string {
 // card is let go while somebody is asked, and is the same afterwards, or
 // nothing is done to it.
 func Initialise(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (report Report, err error) {
-	w := family.Wanted{Takes: Apps(), Given: o.Given}
+	w := family.Wanted{Takes: Apps(), Given: o.Named}
 	err = family.WithCard(ctx, d, w, a, func(ctx context.Context, here family.At, c card.Card) error {
 		able, ok := c.(card.Initialiser)
 		if !ok {
@@ -61,7 +56,14 @@ func Initialise(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (re
 
 // initialise asks the question, then for the secrets, and then does the deed.
 func initialise(ctx context.Context, here family.At, able card.Initialiser, o Options) (card.InitReport, error) {
-	survey, err := able.Survey(ctx, card.InitOptions{Label: o.Label, FactoryPINs: o.FactoryPINs, Named: o.Given})
+	has := []advice.Field{advice.Label}
+	if choosing, ok := able.(card.Choosing); ok {
+		has = choosing.InitChoices()
+	}
+	if err := o.Beyond(has); err != nil {
+		return card.InitReport{}, err
+	}
+	survey, err := able.Survey(ctx, o)
 	if err != nil {
 		return card.InitReport{}, err
 	}

@@ -3,6 +3,7 @@ package cardinit
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -132,6 +133,22 @@ func TestQuestionSecretsDeed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a card does not have is refused before it is looked at, and left out the next time.
+func TestWhatACardDoesNotHave(t *testing.T) {
+	derived := true
+	for field, o := range map[advice.Field]Options{
+		advice.PINTries: {PINTries: 5}, advice.PUKTries: {PUKTries: 5}, advice.KDF: {Derived: &derived},
+		advice.GenerateManagementKey: {Management: card.NewManagementKey{File: "key"}},
+	} {
+		r := &room{}
+		_, err := initialise(t.Context(), r.at(), r, o)
+		var p *problem.Error
+		if !errors.As(err, &p) || p.Code != problem.NotSupported || !reflect.DeepEqual(p.Next, advice.Repeat().Without(field)) || len(r.did) > 0 {
+			t.Errorf("%s: %v, did %q", field, err, r.did)
+		}
 	}
 }
 

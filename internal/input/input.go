@@ -50,3 +50,9 @@ func Interruptible[T any](ctx context.Context, f func() (T, error), late func(T)
 		return none, ctx.Err()
 	}
 }
+
+// Exists reports whether there is a file, directory or link with this name.
+func Exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
@@ -37,6 +38,12 @@ type Info struct {
 	Facts []card.Fact
 	// Unread is what could not be read.
 	Unread []card.Unread
+	// Module is the file of the module that was asked what programs call the keys of
+	// a card, empty where none could be.
+	Module string
+
+	details bool // are wanted
+	ofToken bool // is what was read
 }
 
 // Key is a key on the card.
@@ -53,6 +60,10 @@ type Key struct {
 	Origin      string     `json:"origin,omitempty"`
 	PINPolicy   string     `json:"pinPolicy,omitempty"`
 	TouchPolicy string     `json:"touchPolicy,omitempty"`
+	p11.KnownAs
+
+	public crypto.PublicKey // nil where it is not told
+	holder key.Holder
 }
 
 // Certificate is what is stored in the place of a certificate, and the public
@@ -63,13 +74,10 @@ type Certificate struct {
 	Public crypto.PublicKey
 	// KeyUnknown says that the card does not report which key is in the place.
 	KeyUnknown bool
-	// SerializedID names the certificate to OpenVPN, where it uses Module. That is empty
-	// of a token, which is that of a module already.
+	// SerializedID names the certificate to OpenVPN, where it uses Module.
 	SerializedID, Module string
 	// Astray is why programs do not find it by its key, empty where they do.
 	Astray string
-
-	holder key.Holder
 }
 
 // PIN is the state of a PIN; lengths are in bytes. An unset one has no tries
@@ -90,7 +98,11 @@ func Apps() []string {
 
 // Inspect reads the whole card, or token, that is meant.
 func Inspect(ctx context.Context, d *desk.Desk, a desk.Access) (Info, error) {
-	info := Info{Keys: []Key{}, Certificates: []Certificate{}, PINs: []PIN{}}
+	return inspect(ctx, d, a, false)
+}
+
+func inspect(ctx context.Context, d *desk.Desk, a desk.Access, details bool) (Info, error) {
+	info := Info{Keys: []Key{}, Certificates: []Certificate{}, PINs: []PIN{}, details: details}
 	var err error
 	info.Card, info.Place, err = family.Visit(ctx, d, family.Wanted{Takes: Apps(), Reads: true}, a, info.visit)
 	info.Unread = append(info.Unread, info.Card.Unread...)
@@ -125,7 +137,16 @@ func (i *Info) visit(ctx context.Context, c card.Card) error {
 	}
 	facts, err := c.Facts(ctx)
 	i.Facts = append(i.Facts, facts...)
-	return i.unread(ctx, "other data", err)
+	if err := i.unread(ctx, "other data", err); err != nil {
+		return err
+	}
+	detailer, ok := c.(card.Detailer)
+	if !ok || !i.details {
+		return nil
+	}
+	facts, err = detailer.Details(ctx)
+	i.Facts = append(i.Facts, facts...)
+	return i.unread(ctx, "details", err)
 }
 
 // unread notes what could not be read. It returns the error after which nothing more
@@ -140,6 +161,8 @@ func (i *Info) unread(ctx context.Context, what string, err error) error {
 
 func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
 	ref := k.Reference().String()
+	inModule, isToken := k.(named)
+	i.ofToken = i.ofToken || isToken
 	occupant, err := k.Occupant(ctx)
 	if err := i.unread(ctx, "key "+ref, err); err != nil {
 		return err
@@ -153,7 +176,16 @@ func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
 		if err := i.unread(ctx, "public key "+ref, err); err != nil {
 			return err
 		}
-		i.Keys = append(i.Keys, describe(ref, occupant, public))
+		found := describe(ref, occupant, public)
+		if found.holder, err = k.Holder(ctx); err != nil {
+			return err
+		}
+		if inModule != nil {
+			if found.KnownAs, err = inModule.KnownAs(ctx); err != nil {
+				return err
+			}
+		}
+		i.Keys = append(i.Keys, found)
 	}
 	value, err := k.Certificate(ctx)
 	switch {
@@ -168,11 +200,10 @@ func (i *Info) inspectKey(ctx context.Context, k key.Key) error {
 	if occupant != nil && (occupant.Unknown || occupant.Certified) {
 		stored.Public, stored.KeyUnknown = nil, true
 	}
-	if stored.SerializedID, err = k.SerializedID(ctx); err != nil {
-		return err
-	}
-	if stored.holder, err = k.Holder(ctx); err != nil {
-		return err
+	if inModule != nil {
+		if stored.SerializedID, err = inModule.SerializedID(ctx); err != nil {
+			return err
+		}
 	}
 	return i.addCertificates(ctx, k, stored)
 }
@@ -198,7 +229,7 @@ func (i *Info) addCertificates(ctx context.Context, k key.Key, first Certificate
 func describe(ref string, o *key.Occupant, public crypto.PublicKey) Key {
 	k := Key{
 		Ref: ref, Algorithm: string(o.Algorithm), Fingerprint: o.Fingerprint, Touch: o.Touch, Label: o.Label,
-		Origin: o.Origin, PINPolicy: o.PINPolicy, TouchPolicy: o.TouchPolicy,
+		Origin: o.Origin, PINPolicy: o.PINPolicy, TouchPolicy: o.TouchPolicy, public: public,
 	}
 	for _, u := range o.Usage {
 		k.Usage = append(k.Usage, string(u))

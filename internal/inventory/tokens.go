@@ -34,12 +34,12 @@ func ModuleNames() []string { return p11.WellKnown() }
 func InstalledModules() []InstalledModule { return p11.DefaultPlaces().Installed() }
 
 // Tokens lists the tokens of the module that is meant, else of every one that is
-// known and can be loaded without harm. It fails for a broken module only where
-// that one was named.
-func Tokens(ctx context.Context, d *desk.Desk) (modules []ListedModule, tokens []ListedToken, err error) {
+// known and can be loaded without harm, with what each mechanism can do if details are
+// wanted. It fails for a broken module only where that one was named.
+func Tokens(ctx context.Context, d *desk.Desk, details bool) (modules []ListedModule, tokens []ListedToken, err error) {
 	names := moduleNames(d)
 	for _, name := range names {
-		listing, err := listModule(ctx, d, name, len(names))
+		listing, err := listModule(ctx, d, name, len(names), details)
 		if err != nil && (d.Meant.Module != "" || ctx.Err() != nil) {
 			return nil, nil, errors.Join(ctx.Err(), err)
 		}
@@ -53,22 +53,30 @@ func Tokens(ctx context.Context, d *desk.Desk) (modules []ListedModule, tokens [
 	return modules, tokens, nil
 }
 
-// longestModule is what a module may take where nobody named it.
-const longestModule = 5 * time.Second
-
 // listModule lists one of so many modules; one that hangs leaves time for the
 // others.
-func listModule(ctx context.Context, d *desk.Desk, name string, of int) (p11.Listing, error) {
+func listModule(ctx context.Context, d *desk.Desk, name string, of int, details bool) (p11.Listing, error) {
 	if d.Meant.Module == "" {
-		longest := longestModule
-		if d.Timeout > 0 {
-			longest = min(longest, d.Timeout/time.Duration(of+1))
-		}
 		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, longest)
+		ctx, stop = withShare(ctx, d, of)
 		defer stop()
 	}
-	return d.Modules.ListTokens(ctx, name)
+	return d.Modules.ListTokens(ctx, name, details)
+}
+
+// longestModule is what a module may take where nobody waits for it.
+const longestModule = 5 * time.Second
+
+// withShare ends with the share of the time that one of so many modules may take.
+func withShare(ctx context.Context, d *desk.Desk, of int) (context.Context, context.CancelFunc) {
+	longest := longestModule
+	if d.Timeout > 0 {
+		longest = min(longest, d.Timeout/time.Duration(of+1))
+	}
+	if end, ends := ctx.Deadline(); ends { // what was done before has taken its time too
+		longest = min(longest, time.Until(end)/2)
+	}
+	return context.WithTimeout(ctx, longest)
 }
 
 func moduleNames(d *desk.Desk) []string {

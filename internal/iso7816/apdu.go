@@ -33,6 +33,10 @@ type Command struct {
 	// Ne is the greatest number of answer bytes expected: 0 for none,
 	// MaxShortNe or MaxExtendedNe for "as many as there are".
 	Ne int
+
+	// Beginning says that the first part of a longer answer is enough: what comes behind
+	// it is not fetched by GET RESPONSE, and the next command ends it.
+	Beginning bool
 }
 
 // ErrEncoding is what a command or an answer that does not fit its coding is.

@@ -11,7 +11,7 @@ import (
 const (
 	maxAnswer       = 1 << 17 // bytes
 	maxGetResponses = 1 << 10
-	chainBlock      = 254 // bytes; 255 is refused by some T=0 readers
+	chainBlock      = 254 // bytes; 255 is refused by some T=0 readers, and by a card with Le
 )
 
 // ErrAnswerTooLong is a card that goes on answering 61xx.
@@ -29,6 +29,7 @@ type Channel struct {
 	learned  learned
 	verified bool
 	selected []byte // what SELECT chose, while nothing but GET DATA was sent since
+	tooLong  bool   // the last command was refused in both ways that a long one can travel
 }
 
 // learned is what a card has shown about what it announces.
@@ -81,7 +82,7 @@ func (c *Channel) Send(ctx context.Context, cmd Command) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", InstructionName(cmd.INS), err)
 	}
 	if status != StatusOK {
-		return answer, &StatusError{Status: status, INS: cmd.INS}
+		return answer, &StatusError{Status: status, INS: cmd.INS, TooLong: c.tooLong}
 	}
 	return answer, nil
 }
@@ -121,7 +122,11 @@ func carriesPIN(ins byte) bool {
 // the length or the class of the only APDU, or of the first of a chain. What
 // carries a PIN goes out in one way only.
 func (c *Channel) deliver(ctx context.Context, cmd Command) ([]byte, Status, error) {
+	c.tooLong = false
 	short := len(cmd.Data) <= MaxShortData
+	if cmd.Ne > 0 && c.can.Chaining && !carriesPIN(cmd.INS) {
+		short = len(cmd.Data) <= chainBlock
+	}
 	switch {
 	case short && (cmd.Ne <= MaxShortNe || !c.can.ExtendedLength || carriesPIN(cmd.INS)):
 		return c.exchange(ctx, shorten(cmd), false)
@@ -142,14 +147,16 @@ func (c *Channel) deliver(ctx context.Context, cmd Command) ([]byte, Status, err
 		c.giveUpExtended()
 		if !c.can.Chaining {
 			// Neither way is announced or left: the one not tried may work.
-			answer, status, _, err := c.chain(ctx, cmd)
+			answer, status, begun, err := c.chain(ctx, cmd)
+			c.tooLong = !begun && err == nil && refusesChaining(status)
 			return answer, status, err
 		}
 	}
 	answer, status, begun, err := c.chain(ctx, cmd)
 	if err == nil && !begun && refusesChaining(status) {
 		c.can.Chaining, c.learned.noChaining = false, true
-		return c.exchange(ctx, cmd, true)
+		answer, status, err = c.exchange(ctx, cmd, true)
+		c.tooLong = err == nil && refusesExtended(status)
 	}
 	return answer, status, err
 }
@@ -183,7 +190,7 @@ func (c *Channel) chain(ctx context.Context, cmd Command) (answer []byte, status
 	block.CLA |= ClassChaining
 	block.Ne = 0
 	rest := cmd.Data
-	for len(rest) > MaxShortData {
+	for len(rest) > chainBlock {
 		block.Data, rest = rest[:chainBlock], rest[chainBlock:]
 		answer, status, err = c.exchange(ctx, block, false)
 		if err != nil || status != StatusOK {
@@ -213,9 +220,13 @@ func (c *Channel) exchange(ctx context.Context, cmd Command, extended bool) ([]b
 
 // fetch gets the rest of an answer while the card says 61xx, which is a normal
 // end of the command (ISO/IEC 7816-4, 5.6). What a command did not ask for stays
-// on the card: over T=0, cards offer it to every SELECT.
+// on the card: over T=0, cards offer it to every SELECT, and the first part of an answer
+// too has to be fetched.
 func (c *Channel) fetch(ctx context.Context, cmd Command, answer []byte, status Status) ([]byte, Status, error) {
-	if cmd.Ne == 0 && status>>8 == 0x61 {
+	enough := func() bool {
+		return status>>8 == 0x61 && (cmd.Ne == 0 || cmd.Beginning && len(answer) > 0)
+	}
+	if enough() {
 		return answer, StatusOK, nil
 	}
 	fetching := false
@@ -229,7 +240,9 @@ func (c *Channel) fetch(ctx context.Context, cmd Command, answer []byte, status 
 		if len(part) == 0 && now>>8 == 0x61 || round >= maxGetResponses || len(answer)+len(part) > maxAnswer {
 			return nil, 0, ErrAnswerTooLong
 		}
-		answer, status = append(answer, part...), now
+		if answer, status = append(answer, part...), now; enough() {
+			return answer, StatusOK, nil
+		}
 	}
 	if fetching && status>>8 >= 0x64 && status != StatusOK {
 		return nil, 0, fmt.Errorf("%w: %s was answered [%s]", ErrAnswerLost, InstructionName(InsGetResponse), status)

@@ -41,6 +41,8 @@ func TestChannelSend(t *testing.T) {
 		steps  []string
 		want   string
 		status Status
+
+		tooLong bool
 	}{
 		"short": {
 			cmd:   Command{INS: 0xCA, P2: 0x6E, Ne: 65536},
@@ -57,6 +59,14 @@ func TestChannelSend(t *testing.T) {
 		"get response keeps the channel, not the chaining": {
 			cmd:   Command{CLA: 0x01, INS: 0xCA, P2: 0x6E, Ne: 256},
 			steps: []string{"01CA006E00 > AA6102", "01C0000002 > BBCC9000"}, want: "AABBCC",
+		},
+		"the beginning is enough": {
+			cmd:   Command{INS: 0xCA, P2: 0x6E, Ne: 65536, Beginning: true},
+			steps: []string{"00CA006E00 > AA6102"}, want: "AA",
+		},
+		"the beginning comes after 61xx alone": {
+			cmd:   Command{INS: 0xCA, P2: 0x6E, Ne: 65536, Beginning: true},
+			steps: []string{"00CA006E00 > 6102", "00C0000002 > AABB6101"}, want: "AABB",
 		},
 		"the card's own Le": {
 			cmd:   Command{INS: 0xCA, P2: 0x6E, Ne: 256},
@@ -95,6 +105,14 @@ func TestChannelSend(t *testing.T) {
 			can: Capabilities{Chaining: true}, cmd: Command{INS: 0xDA, P2: 0x5E, Data: long},
 			steps: []string{"10DA005EFE… > 9000", "00DA005E2E… > 6581"}, status: StatusMemoryFailure,
 		},
+		"chaining announced and refused, and extended length too": {
+			can: Capabilities{Chaining: true}, cmd: Command{INS: 0xDA, P2: 0x5E, Data: long},
+			steps: []string{"10DA005EFE… > 6884", "00DA005E00012C… > 6700"}, status: 0x6700, tooLong: true,
+		},
+		"nothing announced, and both refused": {
+			cmd:   Command{INS: 0xDA, P2: 0x5E, Data: long},
+			steps: []string{"00DA005E00012C… > 6700", "10DA005EFE… > 6884"}, status: 0x6884, tooLong: true,
+		},
 		"refused": {
 			cmd:   Command{INS: 0x20, P2: 0x82, Data: []byte("123456")},
 			steps: []string{"0020008206313233343536 > 63C2"}, status: 0x63C2,
@@ -105,6 +123,9 @@ func TestChannelSend(t *testing.T) {
 			answer, err := NewChannel(card, test.can).Send(t.Context(), test.cmd)
 			if StatusOf(err) != test.status || test.status == 0 && err != nil {
 				t.Fatalf("error %v, want status %04X", err, uint16(test.status))
+			}
+			if refused := new(StatusError); errors.As(err, &refused) && refused.TooLong != test.tooLong {
+				t.Errorf("too long: %t, want %t", refused.TooLong, test.tooLong)
 			}
 			if want := unhex(t, test.want); !bytes.Equal(answer, want) {
 				t.Fatalf("answer %X, want %X", answer, want)

@@ -9,6 +9,9 @@ const (
 	insGetDataOdd       = 0xCB
 	insGetStatus        = 0xF2 // GlobalPlatform
 	insInitializeUpdate = 0x50 // GlobalPlatform
+	insYubicoMetadata   = 0xF7 // of a key of PIV
+	insYubicoSerial     = 0xF8
+	insYubicoVersion    = 0xFD
 )
 
 // mayRepeat reports whether a command may be sent again after the card answered
@@ -38,6 +41,8 @@ func (c Command) readsInterindustry() bool {
 		return true
 	case InsInternalAuthenticate:
 		return true
+	case insYubicoMetadata, insYubicoSerial, insYubicoVersion:
+		return len(c.Data) == 0
 	case InsPerformSecurityOp:
 		// Deciphering is a use of the key. A digital signature is counted, and
 		// may use up the PIN that was verified for it.

@@ -42,6 +42,7 @@ func changing() []Command {
 		{INS: InsTerminateDF}, {INS: InsActivateFile}, {INS: 0xD6, Data: []byte{1}}, {INS: 0xE0, Data: []byte{1}}, {INS: 0xE4, Data: []byte{1}},
 		{CLA: 0x80, INS: 0xD8, Data: make([]byte, 60)}, {CLA: 0x80, INS: 0xE4, Data: []byte{1}}, {CLA: 0x80, INS: 0xE2, Data: []byte{1}},
 		{CLA: 0x80, INS: InsSelect}, {CLA: 0xB0, INS: 0xB0}, {CLA: 0xB0, INS: 0xCA}, {INS: 0x99},
+		{INS: 0xF6, P1: 0x9A, P2: 0x82}, {INS: 0xF7, Data: pin}, {INS: 0xF9, P1: 0x9A}, {INS: 0xFA, P1: 3, P2: 3}, {INS: 0xFB}, {INS: 0xFE, Data: pin}, {INS: 0xFF, Data: pin},
 	} {
 		for _, ne := range []int{0, 16, MaxShortNe} {
 			cmd.Ne = ne
@@ -74,6 +75,7 @@ func TestReadsAreRepeatedWithTheCardsLe(t *testing.T) {
 		{CLA: 0x01, INS: InsGetData}, {INS: InsGenerateKeyPair, P1: 0x81, Data: []byte{0xB6, 0}}, {INS: InsGetChallenge},
 		{INS: InsInternalAuthenticate, Data: []byte{1}}, {INS: InsPerformSecurityOp, P1: 0x80, P2: 0x86, Data: []byte{0}},
 		{CLA: 0x80, INS: 0xF2, P1: 0x80, Data: []byte{0x4F, 0}}, {CLA: 0x80, INS: InsGetData}, {CLA: 0x80, INS: 0x50, Data: make([]byte, 8)},
+		{INS: 0xF7, P2: 0x9A}, {INS: 0xF8}, {INS: 0xFD},
 	} {
 		cmd.Ne = MaxShortNe
 		card := &counting{status: 0x6C10}

@@ -132,6 +132,9 @@ func (s Status) String() string { return fmt.Sprintf("%04X %s", uint16(s), s.Mea
 type StatusError struct {
 	Status Status
 	INS    byte
+	// TooLong says that the command has more than 255 bytes of data, and that the card
+	// refused its length in both ways: extended, and by chaining.
+	TooLong bool
 }
 
 func (e *StatusError) Error() string {

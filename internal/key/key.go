@@ -37,10 +37,6 @@ type Key interface {
 	// Holder is what programs know card and key by.
 	Holder(ctx context.Context) (Holder, error)
 
-	// SerializedID names the certificate of a token to OpenVPN; empty of a card, whose
-	// token's name only the module knows.
-	SerializedID(ctx context.Context) (string, error)
-
 	// Signer signs with the key on the card. The PIN is asked for and
 	// verified at the first signature.
 	Signer(ctx context.Context) (crypto.Signer, error)
@@ -169,6 +165,9 @@ type Generated struct {
 	Finished bool
 	// Unreported says that the card does not report Public again.
 	Unreported bool
+	// OnlyPKCS1 says that programs get RSASSA-PKCS1-v1_5 signatures of this RSA key, and
+	// no RSASSA-PSS, which TLS 1.3 needs (RFC 8446, 4.2.3).
+	OnlyPKCS1 bool
 	// StaleCertificate is the certificate of the key before, which was deleted; nil where
 	// there was none, or it stays.
 	StaleCertificate []byte
@@ -198,4 +197,12 @@ type Prover interface {
 	// Prove has the key show by a use that it is the private half of public, or it is a
 	// problem.Mismatch.
 	Prove(ctx context.Context, public crypto.PublicKey) error
+}
+
+// TouchSetter is a key whose touch policy can be changed while it is on the card.
+type TouchSetter interface {
+	// Touch is the policy of the key.
+	Touch(ctx context.Context) (Touch, error)
+	// SetTouch changes it, and reads it back. An error says what is on the card now.
+	SetTouch(ctx context.Context, policy Touch) error
 }

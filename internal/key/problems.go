@@ -48,9 +48,13 @@ func Explain(err error, what, state string) error {
 
 func statusProblem(err error, what, state string) *problem.Error {
 	p := Wrap(problem.Failed, err, what+": "+err.Error(), state)
+	if refused := new(iso7816.StatusError); errors.As(err, &refused) && refused.TooLong {
+		p.Code = problem.NotSupported
+		return p.Because("%s", problem.Sentences("The card accepts at most 255 bytes at once, neither by extended length nor by chaining, and this is more.", state))
+	}
 	switch iso7816.StatusOf(err) {
 	case iso7816.StatusSecurityNotSatisfied:
-		p.Because("%s", problem.Sentences("The card did not accept the PIN that this needs.", state))
+		p.Because("%s", problem.Sentences("The PIN that this needs has not been verified.", state))
 	case iso7816.StatusNoSpace, iso7816.StatusMemoryFailure:
 		p.Because("%s", problem.Sentences("The card has no room left.", state))
 	case iso7816.StatusINSNotSupported, iso7816.StatusFunctionNotSupported, iso7816.StatusCLANotSupported:

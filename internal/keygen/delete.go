@@ -12,6 +12,11 @@ import (
 // DeleteOn removes the key that the fingerprint names, once confirm agrees, and
 // tells what it was. Another key in the slot is a problem.Refused.
 func DeleteOn(ctx context.Context, k key.Key, fingerprint string, confirm desk.Confirm) (Report, error) {
+	if able, ok := k.(key.Deleter); ok {
+		if err := able.Deletable(ctx); err != nil {
+			return Report{}, err
+		}
+	}
 	occupant, err := k.Occupant(ctx)
 	switch {
 	case err != nil:
@@ -31,8 +36,22 @@ func DeleteOn(ctx context.Context, k key.Key, fingerprint string, confirm desk.C
 	if err != nil {
 		return Report{}, err
 	}
-	if err := confirm.Ask(ctx, advice.Question{Deed: "Delete", Subject: inWords(occupant), Lost: "The key cannot be restored."}); err != nil {
+	if err := confirm.Ask(ctx, advice.Question{Deed: "Delete", Subject: inWords(occupant), Lost: problem.Sentences("The key cannot be restored.", key.LostForGood(k))}); err != nil {
 		return Report{}, err
 	}
-	return r, k.Delete(ctx)
+	if err := k.Delete(ctx); err != nil {
+		return r, err
+	}
+	r.StaleCertificate = leftCertificate(ctx, k)
+	return r, nil
+}
+
+// leftCertificate names the certificate that is still at the place of a key that was
+// deleted. The key is gone by now, so a card that cannot tell is no failure.
+func leftCertificate(ctx context.Context, k key.Key) string {
+	der, err := k.Certificate(ctx)
+	if err != nil || len(der) == 0 {
+		return ""
+	}
+	return subjectOf(der)
 }

@@ -38,3 +38,15 @@ func TestDelete(t *testing.T) {
 		})
 	}
 }
+
+// The certificate stays, and is named.
+func TestDeleteLeavesTheCertificate(t *testing.T) {
+	for left, der := range map[string][]byte{"": nil, "(not readable)": {1}, "CN=Floppy Head": certificateOf(t, "Floppy Head")} {
+		k := occupied()
+		k.certificate = der
+		r, err := DeleteOn(t.Context(), k, oldFingerprint, func(context.Context, desk.Question) error { return nil })
+		if err != nil || r.StaleCertificate != left {
+			t.Errorf("%q is left, %v", r.StaleCertificate, err)
+		}
+	}
+}

@@ -54,6 +54,7 @@ func Generate(ctx context.Context, d *desk.Desk, a desk.Access, w Wish) (report 
 		return report, err
 	}
 	err = family.WithKey(ctx, d, reference, a, func(ctx context.Context, here family.At, k key.Key) error {
+		o.Confirm = here.Access.Confirm
 		report, err = GenerateOn(ctx, k, o)
 		report.Reader = here.Place
 		return err
@@ -71,6 +72,7 @@ func Import(ctx context.Context, d *desk.Desk, a desk.Access, private crypto.Pri
 		return report, err
 	}
 	err = family.WithKey(ctx, d, reference, a, func(ctx context.Context, here family.At, k key.Key) error {
+		o.Confirm = here.Access.Confirm
 		report, err = ImportOn(ctx, k, private, o)
 		report.Reader = here.Place
 		if err != nil {

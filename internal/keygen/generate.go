@@ -8,9 +8,11 @@ import (
 	"context"
 	"crypto"
 	"encoding/pem"
+	"slices"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
@@ -24,6 +26,9 @@ type Options struct {
 	// Replace is the fingerprint of the key that may be overwritten, in any
 	// case and with any separators.
 	Replace string
+
+	// Confirm is asked before a key is lost that nothing brings back.
+	Confirm desk.Confirm
 }
 
 // Report is what is in the slot afterwards.
@@ -45,6 +50,12 @@ type Report struct {
 
 	// Unreported says that the card does not report the public key again.
 	Unreported bool `json:"unreported,omitempty"`
+
+	// OnlyPKCS1 says that programs get no RSASSA-PSS signatures of this RSA key.
+	OnlyPKCS1 bool `json:"onlyPKCS1,omitempty"`
+
+	// UnaskedUsage is what the card permits the key for beyond what was asked for.
+	UnaskedUsage []string `json:"unaskedUsage,omitempty"`
 
 	// Unchanged says that Import found this very key in the slot.
 	Unchanged bool `json:"unchanged"`
@@ -73,7 +84,7 @@ func GenerateOn(ctx context.Context, k key.Key, o Options) (Report, error) {
 		return Report{}, err
 	}
 	if !completes(occupant, o) {
-		if err := mayWrite(k, occupant, o.Replace); err != nil {
+		if err := mayWrite(ctx, k, occupant, o); err != nil {
 			return Report{}, err
 		}
 	} else {
@@ -83,7 +94,7 @@ func GenerateOn(ctx context.Context, k key.Key, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	return report(ctx, k, made, occupant)
+	return report(ctx, k, made, occupant, o.Spec.Usage)
 }
 
 // completes says that Generate will finish the key in the slot and lose none,
@@ -102,6 +113,11 @@ func ImportOn(ctx context.Context, k key.Key, private crypto.PrivateKey, o Optio
 	if err := checkPolicies(k, o.Spec); err != nil {
 		return Report{}, err
 	}
+	if able, ok := k.(key.Receiver); ok {
+		if err := able.Receives(ctx); err != nil {
+			return Report{}, err
+		}
+	}
 	occupant, err := k.Occupant(ctx)
 	if err != nil {
 		return Report{}, err
@@ -111,14 +127,14 @@ func ImportOn(ctx context.Context, k key.Key, private crypto.PrivateKey, o Optio
 		if err != nil && !problem.Is(err, problem.NotFound) {
 			return Report{}, err
 		}
-		if err == nil && pubkey.Same(there, public) {
+		if err == nil && pubkey.Same(there, public) && !occupant.Certified {
 			if !occupant.Unfinished {
 				return unchanged(k, occupant, there)
 			}
 			occupant, o.Replace = nil, "" // the same key again completes it
 		}
 	}
-	if err := mayWrite(k, occupant, o.Replace); err != nil {
+	if err := mayWrite(ctx, k, occupant, o); err != nil {
 		return Report{}, err
 	}
 	made, err := k.Import(ctx, private, o.Spec)
@@ -129,7 +145,7 @@ func ImportOn(ctx context.Context, k key.Key, private crypto.PrivateKey, o Optio
 		return Report{}, problem.New(problem.Mismatch, "the key on the card is not the one that was sent").
 			Because("The card returned a different public key. Do not use the key in this slot.")
 	}
-	return report(ctx, k, made, occupant)
+	return report(ctx, k, made, occupant, o.Spec.Usage)
 }
 
 func unchanged(k key.Key, occupant *key.Occupant, public crypto.PublicKey) (Report, error) {
@@ -138,11 +154,17 @@ func unchanged(k key.Key, occupant *key.Occupant, public crypto.PublicKey) (Repo
 	return r, err
 }
 
-// report describes what was made in the place of occupant, which may be nil.
-func report(ctx context.Context, k key.Key, made *key.Generated, occupant *key.Occupant) (Report, error) {
+// report describes what was made in the place of occupant, which may be nil, for the
+// usages that were asked for, if any were.
+func report(ctx context.Context, k key.Key, made *key.Generated, occupant *key.Occupant, asked []key.Usage) (Report, error) {
 	r, err := describe(k, &made.Occupant, made.Public)
+	for _, usage := range made.Usage {
+		if len(asked) > 0 && !slices.Contains(asked, usage) {
+			r.UnaskedUsage = append(r.UnaskedUsage, string(usage))
+		}
+	}
 	r.Keygrip, r.Finished, r.Unreported = made.Keygrip, made.Finished, made.Unreported
-	r.Requested = made.Requested
+	r.Requested, r.OnlyPKCS1 = made.Requested, made.OnlyPKCS1
 	if err != nil || occupant == nil {
 		return r, err
 	}

@@ -158,22 +158,25 @@ func TestTheCardsErrorsComeThrough(t *testing.T) {
 	}
 }
 
-func TestReplacingNamesTheCertificateThatStays(t *testing.T) {
-	self := func(name string) []byte {
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, keys().old.Public(), keys().old)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return der
+// certificateOf is a certificate of the old key.
+func certificateOf(t *testing.T, name string) []byte {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, keys().old.Public(), keys().old)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return der
+}
+
+func TestReplacingNamesTheCertificateThatStays(t *testing.T) {
 	for _, test := range []struct {
 		name        string
 		certificate []byte
 		want        string
 	}{
 		{"none", nil, ""},
-		{"of the old key", self("Floppy Head"), "CN=Floppy Head"},
+		{"of the old key", certificateOf(t, "Floppy Head"), "CN=Floppy Head"},
 		{"not readable", []byte("hello"), "(not readable)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -192,7 +195,7 @@ func TestReplacingNamesTheCertificateThatStays(t *testing.T) {
 	}
 	// The key that comes may be the one of the certificate.
 	k = occupied()
-	k.public, k.certificate = keys().fresh.Public(), self("Floppy Head")
+	k.public, k.certificate = keys().fresh.Public(), certificateOf(t, "Floppy Head")
 	if report, err := ImportOn(t.Context(), k, keys().old, Options{Replace: oldFingerprint}); err != nil || report.StaleCertificate != "" {
 		t.Errorf("%+v, %v", report, err)
 	}

@@ -19,6 +19,10 @@ import (
 // maxRounds bounds the rounds of bcrypt; ssh-keygen has 16 or 24 if it is not told.
 const maxRounds = 2000
 
+// maxOpenSSH bounds the length of a key in bytes: one of RSA with 16,384 bits has 10,000,
+// and to check a much longer one takes minutes.
+const maxOpenSSH = 16 << 10
+
 // parseOpenSSH reads OpenSSH's own format (PROTOCOL.key).
 func parseOpenSSH(ctx context.Context, data []byte, ask secret.Asker) (crypto.PrivateKey, error) {
 	rounds, ok := bcryptRounds(data)
@@ -26,8 +30,10 @@ func parseOpenSSH(ctx context.Context, data []byte, ask secret.Asker) (crypto.Pr
 		return nil, damaged("the OpenSSH private key", nil)
 	}
 	if rounds > maxRounds {
-		return nil, problem.New(problem.NotSupported, "the OpenSSH private key asks for too much work").
-			Because("It was encrypted with %d rounds, and %d are the most.", rounds, maxRounds)
+		return nil, tooMuchWork("the OpenSSH private key").Because("It was encrypted with %d rounds, and %d are the most.", rounds, maxRounds)
+	}
+	if len(data) > maxOpenSSH {
+		return nil, tooMuchWork("the OpenSSH private key").Because("It has %d bytes, and %d are the most.", len(data), maxOpenSSH)
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: data})
 	defer secret.Wipe(text)

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,4 +131,44 @@ func TestSeveralKeysInPKCS12(t *testing.T) {
 			t.Errorf("%s: another key, %v", fingerprint, err)
 		}
 	}
+}
+
+// FuzzOpenSSH reads keys in OpenSSH's own format: each is read, or refused with a reason.
+func FuzzOpenSSH(f *testing.F) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	plain, err := ssh.MarshalPrivateKey(private, "comment")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(plain.Bytes)
+	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	encrypted, err := ssh.MarshalPrivateKeyWithPassphrase(p256, "", []byte("secret"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	rounds := bytes.Index(encrypted.Bytes, []byte("bcrypt")) + len("bcrypt") + 4 + 4 + 16
+	encrypted.Bytes[rounds+3] = 1
+	f.Add(encrypted.Bytes)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if n, ok := bcryptRounds(data); ok && n > 4 && n <= maxRounds {
+			return // is read like one with few rounds, and takes long
+		}
+		key, err := parseOpenSSH(t.Context(), data, typed("secret"))
+		var p *problem.Error
+		switch {
+		case err == nil && key == nil:
+			t.Fatal("no key and no error")
+		case err != nil && !errors.As(err, &p):
+			t.Fatalf("%T: %v", err, err)
+		}
+		if err == nil {
+			_, _ = publicOf(key)
+		}
+	})
 }

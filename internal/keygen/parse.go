@@ -42,7 +42,7 @@ func ParsePrivateKey(ctx context.Context, data []byte, name string, ask secret.A
 		return nil, nil, err
 	}
 	if algorithm := key.AlgorithmOf(public); !slices.Contains(key.Algorithms(), algorithm) {
-		return nil, nil, problem.New(problem.NotSupported, "no card supports %s keys", algorithm).
+		return nil, nil, problem.New(problem.NotSupported, "%s keys are not supported", algorithm).
 			Because("Supported algorithms: %s.", listed(key.Algorithms()))
 	}
 	return private, certificates, nil
@@ -128,6 +128,11 @@ func parseBlock(ctx context.Context, block packaging.Block, ask secret.Asker) (c
 		return nil, problem.New(problem.NotSupported, "keys of type %q are not supported", block.Label).
 			Because("Supported algorithms: %s.", listed(key.Algorithms()))
 	}
+	if block.Label == "" {
+		if err := notDER(block.Bytes); err != nil {
+			return nil, err
+		}
+	}
 	if block.DEKInfo == "" {
 		return parseDER(ctx, block.Bytes, ask)
 	}
@@ -169,6 +174,11 @@ func wrongPassword(cause error) error {
 		Advise(advice.Repeat(advice.Ask(secret.Password)))
 	p.Cause = cause
 	return p
+}
+
+// tooMuchWork is a key that is in bounds of its format, but not of this machine.
+func tooMuchWork(what string) *problem.Error {
+	return problem.New(problem.NotSupported, "%s asks for too much work", what)
 }
 
 func notAKey(kind string) *problem.Error {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"math/big"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -108,6 +111,31 @@ func read(t *testing.T, dir, name string) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// TestParseKeysWithParameters: a curve that is given by its parameters is the one that
+// they are those of.
+func TestParseKeysWithParameters(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"prime256v1", "secp384r1", "secp521r1"} {
+		sec1 := openssl(t, dir, "ecparam", "-name", name, "-param_enc", "explicit", "-genkey", "-noout")
+		if err := os.WriteFile(filepath.Join(dir, "explicit.pem"), sec1, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want, err := pubkey.Parse(openssl(t, dir, "ec", "-in", "explicit.pem", "-pubout", "-outform", "DER", "-param_enc", "named_curve"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pkcs8 := openssl(t, dir, "pkcs8", "-topk8", "-nocrypt", "-in", "explicit.pem")
+		for form, file := range map[string][]byte{"SEC1": sec1, "PKCS#8": pkcs8} {
+			private, _, err := ParsePrivateKey(t.Context(), file, "", nobody)
+			if err != nil {
+				t.Errorf("%s, %s: %v", name, form, err)
+			} else if !pubkey.Same(private.(crypto.Signer).Public(), want) {
+				t.Errorf("%s, %s: another key", name, form)
+			}
+		}
+	}
 }
 
 func TestParseEveryEncryptionOfPKCS8(t *testing.T) {
@@ -203,7 +231,7 @@ func TestParseNamesWhatIsNoKey(t *testing.T) {
 		{"OpenSSH's form", []byte("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"), nobody, problem.Mismatch, []string{"OpenSSH", "damaged"}},
 		{"DSA", []byte("-----BEGIN DSA PRIVATE KEY-----\nAAAA\n-----END DSA PRIVATE KEY-----\n"), nobody, problem.NotSupported, []string{"DSA PRIVATE KEY"}},
 		{"Ed448", generated("-algorithm", "ed448"), nobody, problem.NotSupported, []string{"1.3.101.113"}},
-		{"an RSA-PSS key", generated("-algorithm", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:1024"), nobody, problem.NotSupported, []string{"1.2.840.113549.1.1.10"}},
+		{"an RSA-PSS key", generated("-algorithm", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:1024"), nobody, problem.NotSupported, []string{"RSASSA-PSS", "1.2.840.113549.1.1.10"}},
 		{"secp256k1", generated("-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1"), nobody, problem.NotSupported, []string{"1.3.132.0.10"}},
 		{"P-224", generated("-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:secp224r1"), nobody, problem.NotSupported, []string{"p256, p384"}},
 		{"RSA of 1024 bits", generated("-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:1024"), nobody, problem.NotSupported, []string{"rsa1024", "rsa2048"}},
@@ -218,7 +246,12 @@ func TestParseNamesWhatIsNoKey(t *testing.T) {
 		{"scrypt with too much work", scryptParameters(t, pkcs8("-scrypt")), typed("secret"), problem.NotSupported, []string{"scrypt are out of bounds"}},
 		{"PKCS#12, the wrong password", p12, typed("guess"), problem.Mismatch, []string{"does not open"}},
 		{"PKCS#12, nobody to ask", p12, nobody, problem.Usage, []string{"the password is missing"}},
-		{"BER without an end", append([]byte{0x30, 0x80}, p12[4:]...), nobody, problem.Mismatch, []string{"damaged or incomplete"}},
+		{"BER without an end", append([]byte{0x30, 0x80}, p12[4:]...), nobody, problem.Mismatch, []string{"the file is incomplete"}},
+		{"half a key in DER", pemBytes(t, whole)[:60], nobody, problem.Mismatch, []string{"the file is incomplete", "60 bytes"}},
+		{"PKCS#7 in DER", openssl(t, dir, "crl2pkcs7", "-nocrl", "-certfile", "cert.pem", "-outform", "DER"), nobody, problem.Mismatch, []string{"a PKCS#7 message"}},
+		{"a key with data behind its version", []byte("\x30\x06\x02\x01\x00\x0C\x01x"), nobody, problem.Mismatch, []string{"damaged or incomplete"}},
+		{"a structure of nobody", []byte("\x30\x03\x0C\x01x"), nobody, problem.Mismatch, []string{"data of an unknown kind"}},
+		{"an unknown curve by its parameters", openssl(t, dir, "ecparam", "-name", "brainpoolP256r1", "-param_enc", "explicit", "-genkey", "-noout"), nobody, problem.NotSupported, []string{"a curve without a name"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, _, err := ParsePrivateKey(t.Context(), test.data, "", test.ask)
@@ -281,6 +314,52 @@ func TestThePasswordIsWiped(t *testing.T) {
 			if !bytes.Equal(buffer, make([]byte, len(buffer))) {
 				t.Errorf("%s: %q is left", name, buffer)
 			}
+		}
+	}
+}
+
+// TestKeysOfTooMuchWork: a number that nobody could check in time is refused at once, in
+// whatever it is packed; the longest that RSA keys have is not.
+func TestKeysOfTooMuchWork(t *testing.T) {
+	pkcs1 := func(bits uint) []byte {
+		n := new(big.Int).Lsh(big.NewInt(1), bits-1)
+		n.Add(n, big.NewInt(12345))
+		der, err := asn1.Marshal(struct {
+			Version                   int
+			N, E, D, P, Q, DP, DQ, QI *big.Int
+		}{0, n, big.NewInt(3), n, big.NewInt(3), big.NewInt(5), big.NewInt(1), big.NewInt(1), big.NewInt(2)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	pkcs8 := func(key []byte) []byte {
+		der, err := asn1.Marshal(oneAsymmetricKey{0, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}, Parameters: asn1.NullRawValue}, key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	const million = 1_000_000
+	ssh := append([]byte("openssh-key-v1\x00\x00\x00\x00\x04none\x00\x00\x00\x04none\x00\x00\x00\x00"), make([]byte, million)...)
+	for name, test := range map[string]struct {
+		file []byte
+		code problem.Code
+	}{
+		"PKCS#1":        {pkcs1(million), problem.NotSupported},
+		"PKCS#8":        {pkcs8(pkcs1(million)), problem.NotSupported},
+		"one bit more":  {pkcs1(8*maxInteger + 9), problem.NotSupported},
+		"OpenSSH":       {pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: ssh[:million/2]}), problem.NotSupported},
+		"PKCS#1, known": {pkcs1(8 * maxInteger), problem.Mismatch}, // its parts do not fit each other
+	} {
+		start := time.Now()
+		_, _, err := ParsePrivateKey(t.Context(), test.file, "", nobody)
+		if !problem.Is(err, test.code) {
+			t.Errorf("%s: %v", name, err)
+		}
+		const most = 2 * time.Second
+		if took := time.Since(start); took > most {
+			t.Errorf("%s: it took %s", name, took)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package keygen
 
 import (
+	"context"
 	"crypto"
 	"strings"
 	"time"
@@ -14,8 +15,19 @@ import (
 // report it, or whether there is one.
 const unknown = "UNKNOWN"
 
-// mayWrite refuses to overwrite a key other than the one that replace names.
-func mayWrite(k key.Key, occupant *key.Occupant, replace string) error {
+// mayWrite refuses to overwrite a key other than the one that is named. If nothing brings
+// it back, that is asked too.
+func mayWrite(ctx context.Context, k key.Key, occupant *key.Occupant, o Options) error {
+	if err := mayReplace(k, occupant, o.Replace); err != nil || occupant == nil {
+		return err
+	}
+	if lost := key.LostForGood(k); lost != "" {
+		return o.Confirm.Ask(ctx, advice.Question{Deed: "Replace", Subject: inWords(occupant), Lost: lost})
+	}
+	return nil
+}
+
+func mayReplace(k key.Key, occupant *key.Occupant, replace string) error {
 	named := plain(replace)
 	switch {
 	case occupant == nil:

@@ -34,8 +34,10 @@ type Card struct {
 	data       *ApplicationRelatedData
 	kdf        *KDF
 	verified   map[PasswordRef]bool
-	current    int  // the occurrence of 7F21 that SELECT DATA chose, or unknown
-	lent       Slot // what INTERNAL AUTHENTICATE uses, 0 for its own key
+	plain      map[PasswordRef]bool // not derived, although the card has a KDF
+	current    int                  // the occurrence of 7F21 that SELECT DATA chose, or unknown
+	pathLength bool                 // SELECT DATA wants to know how long its path is
+	lent       Slot                 // what INTERNAL AUTHENTICATE uses, 0 for its own key
 }
 
 // Select selects the application (7.2.1), unless it was just selected. A card in
@@ -152,6 +154,9 @@ func (a ApplicationID) Version() uint16 { return binary.BigEndian.Uint16(a[6:8])
 
 // VersionString is the version as people write it: "3.4".
 func (a ApplicationID) VersionString() string { return fmt.Sprintf("%d.%d", a[6], a[7]) }
+
+// yubico is the number of Yubico.
+const yubico = 0x0006
 
 // Manufacturer is the number that the FSFE gave to the manufacturer.
 func (a ApplicationID) Manufacturer() uint16 { return binary.BigEndian.Uint16(a[8:10]) }

@@ -62,12 +62,28 @@ func (c *Card) selectCertificate(ctx context.Context, slot Slot) error {
 		return nil
 	}
 	path := iso7816.AppendTLV(nil, 0x60, iso7816.AppendTLV(nil, 0x5C, iso7816.AppendTag(nil, certificates)))
-	_, err := c.ch.Send(ctx, iso7816.Command{
-		INS: iso7816.InsSelectData, P1: byte(slot.occurrence()), P2: 0x04, Data: path,
-	})
+	withLength := append([]byte{byte(len(path))}, path...)
+	if c.pathLength {
+		path = withLength
+	}
+	err := c.selectData(ctx, slot, path)
+	if iso7816.Refused(err) && !c.pathLength && c.wantsPathLength() && c.selectData(ctx, slot, withLength) == nil {
+		c.pathLength, err = true, nil
+	}
 	if err != nil {
 		return fmt.Errorf("certificate of the %s key: %w", slot, err)
 	}
 	c.current = slot.occurrence()
 	return nil
+}
+
+func (c *Card) selectData(ctx context.Context, slot Slot, path []byte) error {
+	_, err := c.ch.Send(ctx, iso7816.Command{INS: iso7816.InsSelectData, P1: byte(slot.occurrence()), P2: 0x04, Data: path})
+	return err
+}
+
+// wantsPathLength reports whether the card may be one of those that want a byte before
+// the path, which says how long it is.
+func (c *Card) wantsPathLength() bool {
+	return c.data != nil && c.data.AID.Manufacturer() == yubico
 }

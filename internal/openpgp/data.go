@@ -16,7 +16,9 @@ type ApplicationRelatedData struct {
 	Extended   ExtendedCapabilities
 	Passwords  PasswordStatus
 	Keys       [3]KeyData // in the order of the slots
-	lengths    iso7816.Capabilities
+	// Attestation is the flag of the attestation key; nil where the card tells none.
+	Attestation *Interaction
+	lengths     iso7816.Capabilities
 }
 
 // Key is what the card says of one slot.
@@ -61,8 +63,11 @@ type KeyData struct {
 	Fingerprint [20]byte  // zero where none is stored
 	Created     time.Time // zero where none is stored
 	State       KeyState
-	Touch       bool // a button has to be pressed for each use (UIF, 4.4.3.6)
+	Interaction *Interaction // nil where the card tells none
 }
+
+// Touch reports whether somebody has to press a button to use the key.
+func (k *KeyData) Touch() bool { return k.Interaction.Touch() }
 
 // ExtendedCapabilities is DO C0 (4.4.3.7), 10 bytes.
 type ExtendedCapabilities struct {
@@ -72,6 +77,7 @@ type ExtendedCapabilities struct {
 	KDF                  bool
 	MSE                  bool // MANAGE SECURITY ENVIRONMENT for keys 2 and 3
 	MaxCertificate       int  // bytes, 0 where it is not told
+	MaxObject            int  // bytes of an object without a length of its own, 0 where it is not told
 }
 
 // PasswordStatus is DO C4 (4.4.3.5), 7 bytes.
@@ -127,6 +133,7 @@ func ParseApplicationRelatedData(raw []byte) (*ApplicationRelatedData, error) {
 	}
 	d.parseCapabilities(objects[0xC0], objects[0x7F66])
 	d.Passwords, _ = ParsePasswordStatus(objects[0xC4])
+	d.Attestation = parseInteraction(objects[attestationInteraction])
 	for _, slot := range Slots() {
 		d.Key(slot).parse(slot, objects)
 	}
@@ -148,11 +155,13 @@ func (d *ApplicationRelatedData) parseCapabilities(c0, lengths []byte) {
 	}
 	if d.AID.Version() < 0x0300 {
 		d.Extended.KDF = false
+		d.Extended.MaxObject = 254
 		d.lengths.MaxCommand = int(binary.BigEndian.Uint16(c0[6:8]))
 		d.lengths.MaxAnswer = int(binary.BigEndian.Uint16(c0[8:10]))
 		return
 	}
 	d.Extended.MSE = c0[9] == 1
+	d.Extended.MaxObject = int(binary.BigEndian.Uint16(c0[6:8]))
 	list, err := iso7816.ParseTLVs(lengths)
 	if err != nil || len(list) < 2 || len(list[0].Value) != 2 || len(list[1].Value) != 2 {
 		return // optional, and only a hint
@@ -187,7 +196,5 @@ func (k *KeyData) parse(slot Slot, objects map[iso7816.Tag][]byte) {
 			k.State = KeyAbsent + KeyState(all[1])
 		}
 	}
-	if uif := objects[0xD6+iso7816.Tag(i)]; len(uif) > 0 {
-		k.Touch = uif[0] != 0
-	}
+	k.Interaction = parseInteraction(objects[slot.interactionTag()])
 }

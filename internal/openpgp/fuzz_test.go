@@ -1,6 +1,10 @@
 package openpgp
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/cardctl/cardctl/internal/iso7816"
+)
 
 // FuzzParseAttributes reads algorithm attributes and application identifiers,
 // and asks all that they can tell.
@@ -22,5 +26,49 @@ func FuzzParseAttributes(f *testing.F) {
 			t.Errorf("%X: %+v", raw, a)
 		}
 		a.ImportFormat()
+	})
+}
+
+// FuzzAlgorithmInformation reads DO FA (4.4.3.11): what is understood has attributes, what
+// is not changes nothing of it.
+func FuzzAlgorithmInformation(f *testing.F) {
+	f.Add([]byte("\xFA\x12\xC1\x06\x01\x08\x00\x00\x20\x00\xC2\x06\x12\x2A\x86\x48\xCE\x3D"))
+	f.Add([]byte("\xC1\x06\x01\x08\x00\x00\x20\x00\xC3\x00\xC9\x80\xFF"))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if len(raw) > iso7816.MaxShortData {
+			return
+		}
+		answer := append(raw[:len(raw):len(raw)], 0x90, 0x00)
+		card := &Card{ch: iso7816.NewChannel(&liar{answers: [][]byte{answer}}, iso7816.Capabilities{})}
+		able, err := card.AlgorithmInformation(t.Context())
+		if err != nil {
+			return
+		}
+		for slot, list := range able {
+			for _, a := range list {
+				if len(a) == 0 {
+					t.Errorf("slot %d has attributes without a byte", slot)
+				}
+				_ = a.Name()
+			}
+		}
+	})
+}
+
+// FuzzName encodes names, which stay the same however often.
+func FuzzName(f *testing.F) {
+	for _, seed := range []string{"Floppy Head", "van Head<<Jörg", "Prince", "", "<<", "a  b", "Ã¼ x"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		value, err := EncodeName(name)
+		if err != nil {
+			return
+		}
+		again, err := EncodeName(DecodeName(value))
+		if err != nil || DecodeName(again) != DecodeName(value) {
+			t.Errorf("%q is %X, then %q and %X, %v", name, value, DecodeName(value), again, err)
+		}
 	})
 }

@@ -29,4 +29,5 @@ func (c *Card) Activate(ctx context.Context) error {
 func (c *Card) reset(terminated bool) {
 	c.terminated, c.data, c.kdf, c.current, c.lent = terminated, nil, nil, 0, 0
 	clear(c.verified)
+	clear(c.plain)
 }

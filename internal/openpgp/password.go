@@ -112,13 +112,51 @@ func (c *Card) ChangeReferenceData(ctx context.Context, ref PasswordRef, old, re
 		return err
 	}
 	defer secret.Wipe(data)
-	return c.sendPassword(ctx, ref, iso7816.Command{INS: iso7816.InsChangeReferenceData, P2: byte(ref), Data: data})
+	err = c.sendPassword(ctx, ref, iso7816.Command{INS: iso7816.InsChangeReferenceData, P2: byte(ref), Data: data})
+	if err == nil && c.plain[ref] {
+		delete(c.plain, ref)
+		if ref == PW1Sign {
+			delete(c.plain, PW1)
+		}
+	}
+	return err
+}
+
+// PutTries is Yubico's SET PIN RETRIES: how often each password can be wrong, after PW3
+// was verified. All tries are there again. Other cards do not have it.
+func (c *Card) PutTries(ctx context.Context, tries int) error {
+	const setRetries = 0xF2
+	n := byte(tries)
+	_, err := c.ch.Send(ctx, iso7816.Command{INS: setRetries, Data: []byte{n, n, n}})
+	clear(c.verified)
+	c.data = nil
+	return err
+}
+
+// ChangesTries reports whether the card has PutTries: YubiKeys do, since firmware 4.3.1,
+// and the NEO since version 1.0.7 of its applet.
+func (c *Card) ChangesTries(ctx context.Context) (bool, error) {
+	data, err := c.ApplicationRelatedData(ctx)
+	if err != nil || data.AID.Manufacturer() != yubico {
+		return false, err
+	}
+	const getVersion = 0xF1 // Yubico's: three bytes of BCD
+	version, err := c.ch.Send(ctx, iso7816.Command{INS: getVersion, Ne: iso7816.MaxShortNe})
+	switch {
+	case iso7816.StatusOf(err) != 0 || err == nil && len(version) != 3:
+		return false, nil
+	case err != nil:
+		return false, err
+	case version[0] == 1:
+		return bytes.Compare(version, []byte{1, 0, 7}) >= 0, nil
+	}
+	return bytes.Compare(version, []byte{4, 3, 1}) >= 0, nil // BCD has the order of numbers
 }
 
 // ResetRetryCounter is RESET RETRY COUNTER (7.2.4) for PW1, after PW3 was
 // verified.
 func (c *Card) ResetRetryCounter(ctx context.Context, replacement *secret.Bytes) error {
-	data, err := c.derive(ctx, PW1Sign, replacement)
+	data, err := c.deriveNew(ctx, PW1Sign, replacement)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ func (s Slot) controlReference() byte { return [...]byte{0xB6, 0xB8, 0xA4}[s-1] 
 func (s Slot) attributesTag() iso7816.Tag  { return 0xC1 + iso7816.Tag(s) - 1 }
 func (s Slot) fingerprintTag() iso7816.Tag { return 0xC7 + iso7816.Tag(s) - 1 }
 func (s Slot) createdTag() iso7816.Tag     { return 0xCE + iso7816.Tag(s) - 1 }
+func (s Slot) interactionTag() iso7816.Tag { return 0xD6 + iso7816.Tag(s) - 1 }
 
 // occurrence is the place of the slot's certificate among those of DO 7F21:
 // the first is that of the authentication key (4.4.3.1).

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // WriteFile writes data to path so that the file is whole or as it was before.
@@ -40,8 +41,30 @@ func writeTo(path string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
+// unfinished is the name that a file has until it is whole.
+func unfinished(path, suffix string) string {
+	return filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%s", filepath.Base(path), suffix))
+}
+
+// RemoveUnfinished removes what a WriteFile of this path left that was killed. Nobody may
+// write the file meanwhile.
+func RemoveUnfinished(path string) error {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	whole := filepath.Base(unfinished(path, ""))
+	for _, e := range entries {
+		suffix, is := strings.CutPrefix(e.Name(), whole)
+		if is && len(suffix) == len(rand.Text()) && strings.Trim(suffix, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == "" && e.Type().IsRegular() {
+			err = errors.Join(err, os.Remove(unfinished(path, suffix)))
+		}
+	}
+	return err
+}
+
 func replace(path string, data []byte, perm fs.FileMode, exact bool) (err error) {
-	temporary := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%s", filepath.Base(path), rand.Text()))
+	temporary := unfinished(path, rand.Text())
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		var pathError *fs.PathError

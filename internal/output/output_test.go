@@ -74,6 +74,19 @@ PINs
 	}
 }
 
+// A value that is copied is in one line, and cannot move the cursor either.
+func TestAWholeValueIsInOneLine(t *testing.T) {
+	var s Sheet
+	uri := "pkcs11:" + strings.Repeat("token=desk;", 20)
+	s.Whole("URI", uri+"\x1b")
+	s.Whole("left out", "")
+	s.Field("ID", "45")
+	var b strings.Builder
+	if _, err := s.WriteTo(&b); err != nil || b.String() != "  URI  "+uri+`\x1b`+"\n  ID   45\n" {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
 func TestLine(t *testing.T) {
 	if got := Line("two\nlines\tand\x07 a\xff bell"); got != `two lines and\a a� bell` {
 		t.Errorf("got %q", got)

@@ -4,7 +4,29 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
+
+// NewPrivateFile writes a file for its owner alone, down to the disk. It never writes
+// over one that exists: then the error is fs.ErrExist.
+func NewPrivateFile(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = syncDirectory(filepath.Dir(path))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
 
 // errLink is in the fs.PathError of a name that is a symbolic link.
 var errLink = errors.New("the file is a symbolic link, which is not followed")

@@ -24,7 +24,12 @@ type Sheet struct {
 	b strings.Builder
 	// fields are the labelled values since the last heading, which are
 	// aligned with each other.
-	fields [][2]string
+	fields []field
+}
+
+type field struct {
+	label, value string
+	whole        bool // the value is in one line, however long it is
 }
 
 // Heading begins a part.
@@ -43,7 +48,25 @@ func (s *Sheet) Gap() {
 // goes on in the next line; an empty one is left out.
 func (s *Sheet) Field(label, value string) {
 	if value != "" {
-		s.fields = append(s.fields, [2]string{printable(label), printable(value)})
+		s.fields = append(s.fields, field{label: printable(label), value: printable(value)})
+	}
+}
+
+// Whole is Field with a value that is copied, so that it stays in one line.
+func (s *Sheet) Whole(label, value string) {
+	if value != "" {
+		s.fields = append(s.fields, field{printable(label), printable(value), true})
+	}
+}
+
+// Verbatim adds lines as they are, indented; an empty text is left out.
+func (s *Sheet) Verbatim(text string) {
+	s.flush()
+	if text == "" {
+		return
+	}
+	for _, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+		s.line(indent + printable(line))
 	}
 }
 
@@ -78,12 +101,15 @@ func (s *Sheet) WriteTo(w io.Writer) (int64, error) {
 func (s *Sheet) flush() {
 	width := 0
 	for _, f := range s.fields {
-		width = max(width, utf8.RuneCountInString(f[0]))
+		width = max(width, utf8.RuneCountInString(f.label))
 	}
 	left := len(indent) + width + len(gap)
 	for _, f := range s.fields {
-		label := f[0]
-		for _, part := range wrap(f[1], Width-left) {
+		label, parts := f.label, []string{f.value}
+		if !f.whole {
+			parts = wrap(f.value, Width-left)
+		}
+		for _, part := range parts {
 			s.line(indent + pad(label, width) + gap + part)
 			label = ""
 		}

@@ -34,7 +34,7 @@ func (s *Session) WriteCertificate(ctx context.Context, certificate *cert.Certif
 		{pkcs11.CKA_SUBJECT, certificate.RawSubject}, {pkcs11.CKA_ISSUER, certificate.RawIssuer},
 		{pkcs11.CKA_SERIAL_NUMBER, serial}, {pkcs11.CKA_VALUE, bytes.Clone(certificate.Raw)},
 	}
-	o, err := change(ctx, s, "C_CreateObject", func() (object, error) { return s.create(template) })
+	o, err := change(ctx, s, "C_CreateObject", func() (object, error) { return s.module.library.createObject(s.handle, template) })
 	return StoredCertificate{ID: id, Label: label, DER: certificate.Raw, parsed: certificate, handle: o}, err
 }
 

@@ -51,6 +51,7 @@ type StoredKey struct {
 	Certificates []StoredCertificate
 
 	names             []name
+	privateNames      []name // of its private key objects
 	privates, publics []object
 }
 
@@ -91,6 +92,7 @@ func (v values) name() name { return name{v[pkcs11.CKA_ID], string(v[pkcs11.CKA_
 
 func (k *StoredKey) addPrivate(o object, v values) {
 	k.HasPrivate, k.privates = true, append(k.privates, o)
+	k.privateNames = append(k.privateNames, v.name())
 	k.Sign, k.Decrypt, k.Derive = v.uses()
 	k.call(v.name())
 }
@@ -115,7 +117,7 @@ func (c *Contents) keyOfPrivate(v values) *StoredKey {
 	n, kind := v.name(), v.number(pkcs11.CKA_KEY_TYPE)
 	if len(n.id) > 0 {
 		for i := range c.Keys {
-			if k := &c.Keys[i]; bytes.Equal(k.ID, n.id) && isOfKind(k.Public, kind) {
+			if k := &c.Keys[i]; k.hasID(n.id) && isOfKind(k.Public, kind) {
 				return k
 			}
 		}
@@ -132,6 +134,11 @@ func (c *Contents) keyOfPrivate(v values) *StoredKey {
 	}
 	c.Keys = append(c.Keys, StoredKey{})
 	return &c.Keys[len(c.Keys)-1]
+}
+
+// hasID reports whether an object of the key has the ID.
+func (k *StoredKey) hasID(id []byte) bool {
+	return slices.ContainsFunc(k.names, func(n name) bool { return bytes.Equal(n.id, id) })
 }
 
 // namesake is the one key of a kind that has no ID either and the same label, nil
@@ -216,6 +223,19 @@ func (c *Contents) Named(u URI) []StoredKey {
 
 // isThere reports whether there is more of a key than a certificate.
 func (k StoredKey) isThere() bool { return k.HasPublic || k.HasPrivate }
+
+// Replacing is what the token shows after a key took the place of another.
+func (c *Contents) Replacing(old, made StoredKey) *Contents {
+	now := &Contents{Certificates: c.Certificates, Unread: c.Unread}
+	made.names = []name{{made.ID, made.Label}}
+	for _, k := range append(slices.Clone(c.Keys), made) {
+		if !pubkey.Same(k.Public, old.Public) {
+			k.Certificates = now.certificatesOf(&k)
+			now.Keys = append(now.Keys, k)
+		}
+	}
+	return now
+}
 
 // NamedCertificates are the certificates with the ID and the label that the URI
 // has; none where it names only a token.

@@ -12,3 +12,6 @@
 // Terms are those of PKCS#11 2.40; EdDSA and the Montgomery curves are those of
 // 3.0.
 package p11
+
+// JavaKeyStore is Java's name for the type of key store that a module is.
+const JavaKeyStore = "PKCS11"

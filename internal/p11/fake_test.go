@@ -86,8 +86,9 @@ func (f *fake) swap(slot uint, other *fakeToken) {
 
 type fakeToken struct {
 	info       tokenInfo
-	place      string               // the description of its slot, "reader" if empty
-	mechanisms map[MechanismID]uint // with the flags of CK_MECHANISM_INFO
+	place      string                  // the description of its slot, "reader" if empty
+	mechanisms map[MechanismID]uint    // with the flags of CK_MECHANISM_INFO
+	lengths    map[MechanismID][2]uint // the least and the greatest
 	objects    []fakeObject
 
 	pin      string
@@ -216,7 +217,8 @@ func (f *fake) mechanisms(slot uint) ([]MechanismID, error) {
 }
 
 func (f *fake) mechanismInfo(slot uint, id MechanismID) (mechanismInfo, error) {
-	return mechanismInfo{flags: f.tokens[slot].mechanisms[id]}, nil
+	token := f.tokens[slot]
+	return mechanismInfo{token.lengths[id][0], token.lengths[id][1], token.mechanisms[id]}, nil
 }
 
 func (f *fake) openSession(slot uint) (session, error) {

@@ -16,10 +16,15 @@ type writable struct {
 	*fake
 	// faults are what functions answer, by their names.
 	faults map[string]Code
-	// refusesFalse: attributes that say what a key is not for are refused.
-	refusesFalse bool
+	// refusesFalse is the answer to attributes that say what a key is not for; 0 where
+	// they are taken.
+	refusesFalse Code
+	// makesAndRefuses has such a key made all the same.
+	makesAndRefuses bool
 	// givesAway: keys are made that can be read.
 	givesAway bool
+	// hidesPublic: the public half of a key that is made cannot be read.
+	hidesPublic bool
 
 	soPIN   string
 	soTries int
@@ -210,14 +215,19 @@ func (f *writable) createObject(s session, template []objectAttribute) (object, 
 	if err := f.fails("C_CreateObject"); err != nil {
 		return 0, err
 	}
-	if f.refusesFalse && slices.ContainsFunc(template, isFalseUsage) {
-		return 0, &CallError{"C_CreateObject", pkcs11.CKR_ATTRIBUTE_TYPE_INVALID}
-	}
 	t, err := f.change("C_CreateObject", s)
 	if err != nil {
 		return 0, err
 	}
-	return t.store(template), nil
+	refused := f.refusesFalse != 0 && slices.ContainsFunc(template, isFalseUsage)
+	if refused && !f.makesAndRefuses {
+		return 0, &CallError{"C_CreateObject", f.refusesFalse}
+	}
+	o := t.store(template)
+	if refused {
+		return 0, &CallError{"C_CreateObject", f.refusesFalse}
+	}
+	return o, nil
 }
 
 func isFalseUsage(a objectAttribute) bool {
@@ -239,8 +249,9 @@ func (f *writable) generateKeyPair(s session, m mechanism, public, private []obj
 	if err := f.fails("C_GenerateKeyPair"); err != nil {
 		return 0, 0, err
 	}
-	if f.refusesFalse && slices.ContainsFunc(private, isFalseUsage) {
-		return 0, 0, &CallError{"C_GenerateKeyPair", pkcs11.CKR_TEMPLATE_INCONSISTENT}
+	refused := f.refusesFalse != 0 && slices.ContainsFunc(private, isFalseUsage)
+	if refused && !f.makesAndRefuses {
+		return 0, 0, &CallError{"C_GenerateKeyPair", f.refusesFalse}
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -255,10 +266,16 @@ func (f *writable) generateKeyPair(s session, m mechanism, public, private []obj
 		return 0, 0, err
 	}
 	publicKey := t.store(append(slices.Clone(public), value...))
+	if f.hidesPublic {
+		delete(t.objects[publicKey].attributes, pkcs11.CKA_EC_POINT)
+	}
 	privateKey := t.store(private)
 	t.objects[privateKey].private = key
 	if f.givesAway {
 		t.objects[privateKey].attributes[pkcs11.CKA_EXTRACTABLE] = []byte{1}
+	}
+	if refused {
+		return 0, 0, &CallError{"C_GenerateKeyPair", f.refusesFalse}
 	}
 	return publicKey, privateKey, nil
 }

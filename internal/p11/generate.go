@@ -40,12 +40,8 @@ func (s *Session) GenerateKeyPair(ctx context.Context, algorithm string, n NewKe
 	} else {
 		public = append(public, objectAttribute{pkcs11.CKA_EC_PARAMS, k.curve})
 	}
-	made, err := change(ctx, s, "C_GenerateKeyPair", func() (pair, error) {
-		publicKey, privateKey, err := s.module.library.generateKeyPair(s.handle, mechanism{id: k.generate}, public, private)
-		if CodeOf(err).refusesAttributes() {
-			publicKey, privateKey, err = s.module.library.generateKeyPair(s.handle, mechanism{id: k.generate},
-				withoutFalse(public), withoutFalse(private))
-		}
+	made, err := create(ctx, s, "C_GenerateKeyPair", []objectAttribute{{pkcs11.CKA_ID, id}}, func(less shortening) (pair, error) {
+		publicKey, privateKey, err := s.module.library.generateKeyPair(s.handle, mechanism{id: k.generate}, less(public), less(private))
 		return pair{publicKey, privateKey}, err
 	})
 	if CodeOf(err) == pkcs11.CKR_ARGUMENTS_BAD { // as OpenSC says of cards that it does not write to
@@ -80,18 +76,19 @@ func (s *Session) ImportKey(ctx context.Context, key crypto.PrivateKey, n NewKey
 		return StoredKey{}, problem.New(problem.NotSupported, "the token %q does not accept this key", s.token.Label).
 			Because("The key is %v.", err)
 	}
+	defer wipeValues(private)
 	if err := s.writable(ctx); err != nil {
-		wipeValues(private)
 		return StoredKey{}, err
 	}
-	privateKey, err := change(ctx, s, "C_CreateObject", func() (object, error) {
-		defer wipeValues(private)
-		return s.create(private)
-	})
+	privateKey, err := s.createObject(ctx, private)
+	if problem.Is(err, problem.NotSupported) {
+		err = because(problem.New(problem.NotSupported, "the token %q does not accept this private key [%s]", s.token.Label, CodeOf(err).Name()).
+			Because("The module refused to store it. Some tokens, such as TPMs, use only keys that they generated."), err)
+	}
 	if err != nil {
 		return StoredKey{}, err
 	}
-	publicKey, err := change(ctx, s, "C_CreateObject", func() (object, error) { return s.create(public) })
+	publicKey, err := s.createObject(ctx, public)
 	if err != nil {
 		return StoredKey{}, s.undo(ctx, err, privateKey)
 	}
@@ -120,16 +117,6 @@ func (n NewKey) objects(key crypto.PrivateKey) (public, private []objectAttribut
 	return append(public, publicHalf...), append(private, privateHalf...), id, nil
 }
 
-// create is C_CreateObject, with fewer attributes where the module refuses
-// those that say what an object is not for.
-func (s *Session) create(template []objectAttribute) (object, error) {
-	created, err := s.module.library.createObject(s.handle, template)
-	if CodeOf(err).refusesAttributes() {
-		return s.module.library.createObject(s.handle, withoutFalse(template))
-	}
-	return created, err
-}
-
 // finish reads the new key back, and gives it the ID of its public key where
 // it has only a provisional one.
 func (s *Session) finish(ctx context.Context, made pair, n NewKey, id []byte) (StoredKey, error) {
@@ -147,7 +134,9 @@ func (s *Session) finish(ctx context.Context, made pair, n NewKey, id []byte) (S
 		return k, s.guarded(v)
 	})
 	if err == nil && k.Public == nil {
-		err = problem.New(problem.Failed, "the token %q does not report the public key of its new key", s.token.Label)
+		err = problem.New(problem.NotSupported, "the token %q does not report the public key of its new key", s.token.Label).
+			Because("The key could not be used, and was not kept. The module may not support keys of this kind.").
+			Advise(advice.Repeat().Without(advice.Algorithm))
 	}
 	if err == nil && n.ID == nil && string(id) != string(KeyID(k.Public)) {
 		err = s.setID(ctx, made, KeyID(k.Public))
@@ -223,12 +212,17 @@ func (s *Session) setID(ctx context.Context, made pair, id []byte) error {
 	return err
 }
 
-// undo removes what was made before it went wrong.
+// undo removes what was made before it went wrong. Where that fails too, the cause
+// leaves open what is on the token.
 func (s *Session) undo(ctx context.Context, cause error, made ...object) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
+	left := false
 	for _, o := range made {
-		_ = s.destroy(ctx, o) // the cause says more
+		left = s.destroy(ctx, o) != nil || left // the cause says more
+	}
+	if left && !Uncertain(cause) {
+		return s.doubted(cause, "C_DestroyObject")
 	}
 	return cause
 }

@@ -316,9 +316,29 @@ func TestPINStates(t *testing.T) {
 	if !m.CountsTries() {
 		t.Error("the flags of the fake are not believed")
 	}
-	m.about.manufacturer = "OpenSC Project                  "
-	if m.CountsTries() {
-		t.Error("OpenSC's flags are believed")
+	for _, maker := range []string{"OpenSC Project                  ", "tpm2-software.github.io"} {
+		if m.about.manufacturer = maker; m.CountsTries() {
+			t.Errorf("the flags of %s are believed", maker)
+		}
+	}
+}
+
+// TestModuleThatSaysThatAWrongPINWasChanged has one as tpm2-pkcs11 1.9 is.
+func TestModuleThatSaysThatAWrongPINWasChanged(t *testing.T) {
+	for wrong, sent := range map[bool]int{false: 1, true: 0} {
+		m, f, chosen, s := chosenFor(t, false, false)
+		m.about.manufacturer = "tpm2-software.github.io"
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		old := "246813"
+		if wrong {
+			old = "999999"
+		}
+		_, err := m.SetPIN(t.Context(), chosen, User, pin(t, old), pin(t, "135790"))
+		if wrong != problem.Is(err, problem.PINIncorrect) || !wrong && err != nil || f.count("C_SetPIN") != sent {
+			t.Errorf("wrong %v: %v, C_SetPIN was called %d times", wrong, err, f.count("C_SetPIN"))
+		}
 	}
 }
 

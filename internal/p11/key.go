@@ -45,6 +45,12 @@ func (s *Session) newKey(o object, v values, public crypto.PublicKey) *Key {
 	return k
 }
 
+// Prospect is the private key of a public one, before a login shows it: what token and
+// module could sign with it. It cannot be used.
+func (s *Session) Prospect(ctx context.Context, public crypto.PublicKey) (*Key, error) {
+	return &Key{session: s, public: public, sign: true}, s.readMechanisms(ctx)
+}
+
 // uses are CKA_SIGN, CKA_DECRYPT and CKA_DERIVE of a private key. Scute 1.7 denies every
 // use of its keys, and lists mechanisms that they allow: these decide then.
 func (v values) uses() (sign, decrypt, derive bool) {
@@ -128,3 +134,7 @@ func (k *Key) operate(ctx context.Context, name string, begin func() error, end 
 		return end()
 	})
 }
+
+// ListsPSS reports whether token and key have CKM_RSA_PKCS_PSS, which programs ask for
+// before they sign with RSASSA-PSS.
+func (k *Key) ListsPSS() bool { return k.lists(pkcs11.CKM_RSA_PKCS_PSS) }

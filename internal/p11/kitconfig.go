@@ -70,3 +70,21 @@ func readModuleFile(r io.Reader) (module string, says bool) {
 	}
 	return module, says
 }
+
+// RegisteredAs are the names under which p11-kit loads the module in a file.
+func (p Places) RegisteredAs(path string) []string {
+	file, err := os.Stat(path)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, c := range p.configured() {
+		for _, place := range p.resolve(c.module) {
+			if there, err := os.Stat(place); err == nil && os.SameFile(file, there) {
+				names = append(names, c.name)
+				break
+			}
+		}
+	}
+	return names
+}

@@ -110,12 +110,12 @@ func (ms *Modules) release(file string) error {
 
 // ListTokens tells which tokens are in the slots of the module that name stands
 // for.
-func (ms *Modules) ListTokens(ctx context.Context, name string) (Listing, error) {
+func (ms *Modules) ListTokens(ctx context.Context, name string, details bool) (Listing, error) {
 	m, err := ms.Load(ctx, name, "")
 	if err != nil {
 		return Listing{}, err
 	}
-	tokens, err := m.Tokens(ctx)
+	tokens, err := m.Tokens(ctx, details)
 	if cerr := m.Close(); err == nil {
 		err = cerr
 	}

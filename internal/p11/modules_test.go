@@ -37,7 +37,7 @@ func moduleFile(t *testing.T) (file, link string) {
 func withFakes(fakes *[]*fake) *Modules {
 	ms := NewModules()
 	ms.open = func(string) (library, error) {
-		if os.Getenv(driverVariable) == "openpgp" {
+		if os.Getenv(DriverVariable) == "openpgp" {
 			return nil, errors.New("programs that are started now get the driver")
 		}
 		f := &fake{tokens: []*fakeToken{newFakeToken("card", "1")}, at: make(map[string]func())}
@@ -71,7 +71,7 @@ func TestModulesAreShared(t *testing.T) {
 	if err := first.Close(); err != nil || fakes[0].count("C_Finalize") != 0 {
 		t.Errorf("finalised under the second: %v", err)
 	}
-	if _, err := second.Tokens(t.Context()); err != nil {
+	if _, err := second.Tokens(t.Context(), false); err != nil {
 		t.Error(err)
 	}
 	if err := second.Close(); err != nil || fakes[0].count("C_Finalize") != 1 {
@@ -98,7 +98,7 @@ func TestModulesAtOnce(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if tokens, err := m.Tokens(t.Context()); err != nil || len(tokens) != 1 {
+				if tokens, err := m.Tokens(t.Context(), false); err != nil || len(tokens) != 1 {
 					t.Errorf("%v, %v", tokens, err)
 				}
 				if err := m.Close(); err != nil {
@@ -158,7 +158,7 @@ func TestModuleBoundToADriver(t *testing.T) {
 	if load(t, ms, file, "isoApplet") != all {
 		t.Error("a module for all drivers is not one for each")
 	}
-	t.Setenv(driverVariable, "MyEID") // by the user
+	t.Setenv(DriverVariable, "MyEID") // by the user
 	fakes = nil
 	if load(t, withFakes(&fakes), file, "openpgp") == nil {
 		t.Error("not loaded")

@@ -79,7 +79,11 @@ func (k kind) madeBy(m Mechanism) bool {
 		return false
 	}
 	// Some count the length of a key in bytes, and some say nothing.
-	most := max(m.MaxKeySize, 8*m.MaxKeySize)
+	const shortest, longestInBytes = 512, 1024
+	most := m.MaxKeySize
+	if m.MinKeySize < shortest && most <= longestInBytes {
+		most *= 8
+	}
 	return k.keyType != pkcs11.CKK_RSA && m.MinKeySize <= 521 || m.MaxKeySize == 0 || k.bits >= m.MinKeySize && k.bits <= most
 }
 
@@ -110,23 +114,6 @@ func (n NewKey) usage() (public, private []objectAttribute) {
 			{pkcs11.CKA_SIGN, n.Sign}, {pkcs11.CKA_DECRYPT, n.Decrypt}, {pkcs11.CKA_DERIVE, n.Derive},
 			{pkcs11.CKA_UNWRAP, false}, {pkcs11.CKA_SIGN_RECOVER, false},
 		}
-}
-
-// withoutFalse leaves out what a module takes for granted, or does not know.
-func withoutFalse(template []objectAttribute) []objectAttribute {
-	return slices.DeleteFunc(slices.Clone(template), func(a objectAttribute) bool {
-		return a.value == false && a.kind != pkcs11.CKA_EXTRACTABLE && a.kind != pkcs11.CKA_PRIVATE
-	})
-}
-
-// refusesAttributes reports whether a module refused a template, and may take
-// one with fewer attributes.
-func (c Code) refusesAttributes() bool {
-	switch c {
-	case pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID, pkcs11.CKR_TEMPLATE_INCONSISTENT:
-		return true
-	}
-	return false
 }
 
 // templates are the attributes that every new key has, without its value.

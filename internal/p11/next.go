@@ -22,6 +22,9 @@ func (m *Module) Show(t Token) advice.Advice {
 
 // Rescue is what to do when a PIN of a token is blocked.
 func (m *Module) Rescue(t Token, r Role) advice.Advice {
+	if m.OfTPM() {
+		return advice.Run("tpm2_dictionarylockout", "--clear-lockout")
+	}
 	if r == SecurityOfficer {
 		return advice.Say("Ask the maker of the token how to reset it.")
 	}
@@ -31,7 +34,7 @@ func (m *Module) Rescue(t Token, r Role) advice.Advice {
 
 // ReadAgain has the module read what it keeps copies of from the card again.
 func (m *Module) ReadAgain() advice.Advice {
-	if trim(m.about.manufacturer) == "OpenSC Project" {
+	if m.isBy(openSC) {
 		return advice.Run("pkcs15-tool", "--clear-cache")
 	}
 	return m.list()

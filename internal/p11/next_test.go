@@ -38,6 +38,11 @@ func TestWhatToDoAfterAPIN(t *testing.T) {
 	if next := m.ReadAgain(); !reflect.DeepEqual(next, advice.Run("pkcs15-tool", "--clear-cache")) {
 		t.Errorf("OpenSC: %+v", next)
 	}
+	m.about.manufacturer = tpm2
+	if next := m.Rescue(token, User); !reflect.DeepEqual(next, advice.Run("tpm2_dictionarylockout", "--clear-lockout")) {
+		t.Errorf("a TPM: %+v", next)
+	}
+	m.about.manufacturer = ""
 	if next := m.Rescue(Token{}, User); len(next.Values) != 3 {
 		t.Errorf("a token without a label is named: %+v", next)
 	}

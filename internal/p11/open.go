@@ -23,14 +23,32 @@ func (m *Module) Open(ctx context.Context, u URI) (*Session, error) {
 	}
 	candidates, blank := m.matching(u, tokens)
 	switch {
-	case len(candidates) == 1:
-		return m.open(ctx, candidates[0])
 	case len(candidates) == 0:
 		return nil, m.noInitialized(u, blank, tokens)
-	case !u.NamesKey():
+	case len(candidates) > 1 && !u.NamesKey():
 		return nil, m.severalTokens(candidates)
 	}
-	return m.openShowing(ctx, u, candidates)
+	s, err := m.openShowing(ctx, u, candidates)
+	if err == nil {
+		s.alone = m.naming(s.token, tokens)
+	}
+	return s, err
+}
+
+// naming names a token of these as programs do, and no other one of them; the zero URI
+// where that cannot be. Label and serial number are enough for most: what else a token
+// says of itself depends on the version of its module.
+func (m *Module) naming(t Token, tokens []Token) URI {
+	whole := t.uri()
+	brief := URI{Path: slices.DeleteFunc(slices.Clone(whole.Path), func(a Attribute) bool { return a.Name == AttrManufacturer || a.Name == AttrModel })}
+	for _, u := range []URI{brief, whole} {
+		_, bySerial := u.Get(AttrSerial)
+		names := func(other Token) bool { return other.Slot != t.Slot && m.matches(u, other) }
+		if (bySerial || len(u.Path) == len(whole.Path)) && !slices.ContainsFunc(tokens, names) {
+			return u
+		}
+	}
+	return URI{}
 }
 
 // matching are the tokens that the URI can mean: those that are initialised,
@@ -55,8 +73,11 @@ func (m *Module) noInitialized(u URI, blank, tokens []Token) error {
 	return m.noToken(Wanted{URI: u}, tokens)
 }
 
-// openShowing opens the candidate that shows the key.
+// openShowing opens the only candidate, or else the one that shows the key.
 func (m *Module) openShowing(ctx context.Context, u URI, candidates []Token) (*Session, error) {
+	if len(candidates) == 1 {
+		return m.open(ctx, candidates[0])
+	}
 	var seen []Token
 	for _, t := range candidates {
 		s, err := m.open(ctx, t)

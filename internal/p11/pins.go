@@ -68,10 +68,9 @@ func (s PINState) Tries() int {
 
 // CountsTries reports whether a PIN of which the module raises no flag has more
 // than one try left. Of OpenSC's that is not certain: it raises none as well
-// where the card does not tell it, or where it does not ask.
-func (m *Module) CountsTries() bool {
-	return trim(m.about.manufacturer) != "OpenSC Project"
-}
+// where the card does not tell it, or where it does not ask. That of a TPM never raises
+// one.
+func (m *Module) CountsTries() bool { return !m.isBy(openSC) && !m.OfTPM() }
 
 // PINState is what the token says of a PIN now.
 func (m *Module) PINState(ctx context.Context, t Token, r Role) (PINState, error) {
@@ -113,7 +112,7 @@ func (m *Module) InitToken(ctx context.Context, t Token, soPIN *secret.Bytes, la
 		return struct{}{}, m.library.initToken(t.Slot, pin, label)
 	})
 	if err != nil {
-		return t, m.pinFailed(ctx, t, SecurityOfficer, "C_InitToken", err)
+		return t, m.notErased(t, m.pinFailed(ctx, t, SecurityOfficer, "C_InitToken", err))
 	}
 	made, err := m.refresh(ctx, t)
 	if err == nil && (!made.Initialized || made.Label != trim(label)) {
@@ -121,6 +120,22 @@ func (m *Module) InitToken(ctx context.Context, t Token, soPIN *secret.Bytes, la
 			Because("The slot holds %s.", made.described()).Advise(m.list())
 	}
 	return made, err
+}
+
+// notErased is the error of a module that initialises blank tokens only.
+func (m *Module) notErased(t Token, err error) error {
+	switch code := CodeOf(err); {
+	case !t.Initialized || code != pkcs11.CKR_ARGUMENTS_BAD && code != pkcs11.CKR_FUNCTION_NOT_SUPPORTED:
+		return err
+	default:
+		remove := m.Show(t)
+		if m.OfTPM() {
+			remove = advice.Run("tpm2_ptool", "rmtoken", "--label", t.Label)
+		}
+		return because(problem.New(problem.NotSupported, "the module cannot initialise the token %q again [%s]", t.Label, code.Name()).
+			Because("Its keys and certificates can be deleted, or the token with the tools of its maker.").
+			Advise(remove), err)
+	}
 }
 
 // InitPIN sets the user PIN by the SO PIN (C_InitPIN), which gives a blocked one
@@ -138,7 +153,12 @@ func (m *Module) SetPIN(ctx context.Context, t Token, r Role, old, replacement *
 	if err != nil {
 		return t, err
 	}
-	err = s.setPIN(ctx, r, old, replacement)
+	if m.OfTPM() { // whose C_SetPIN reports success for a wrong old PIN too
+		err = s.LoginWith(ctx, r, old)
+	}
+	if err == nil {
+		err = s.setPIN(ctx, r, old, replacement)
+	}
 	return m.afterPIN(ctx, t, r, err, s.Close())
 }
 

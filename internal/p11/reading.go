@@ -26,6 +26,7 @@ type Reading struct {
 	seen                            map[object]bool
 	searched                        map[string]bool
 	unread                          int
+	reopened                        bool // the session had been, by then
 }
 
 type readObject struct {
@@ -33,8 +34,18 @@ type readObject struct {
 	values values
 }
 
+// Anew searches again, after a login, and does not read again what was read a moment
+// ago. It is nil where the objects may be others.
+func (r *Reading) Anew() *Reading {
+	if r == nil || r.reopened != r.session.reopened {
+		return nil
+	}
+	r.searched = make(map[string]bool)
+	return r
+}
+
 func (s *Session) reading() *Reading {
-	return &Reading{session: s, seen: make(map[object]bool), searched: make(map[string]bool)}
+	return &Reading{session: s, reopened: s.reopened, seen: make(map[object]bool), searched: make(map[string]bool)}
 }
 
 // Named reads what the URI can mean, and what goes with it: the objects with its ID,

@@ -20,6 +20,9 @@ type Session struct {
 	found  Found
 	// others are tokens of the same card that show the key too.
 	others []Token
+	// alone names this token and no other of the module; the zero URI where that cannot
+	// be.
+	alone URI
 
 	mechanisms mechanisms
 
@@ -29,6 +32,8 @@ type Session struct {
 	// seen is when the token was last seen to be the one that is meant, by a
 	// look at it or an answer of its session.
 	seen time.Time
+	// proved is when an object that this session made was read.
+	proved time.Time
 	// looked is when the token was last looked at, zero once a PIN was sent.
 	looked time.Time
 	// pin is the one that the token accepted. It is kept while the session

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/rsa"
 	"encoding/asn1"
 	"math/big"
@@ -44,6 +45,14 @@ func (k *Key) signDigest(ctx context.Context, s Scheme, hashed []byte, saltLengt
 		if s.input == digest {
 			break
 		}
+		if s.PSS {
+			block, err := pubkey.PadPSS(rand.Reader, key.N.BitLen(), s.Hash, hashed, saltLength())
+			if err != nil {
+				return nil, problem.Wrap(problem.NotSupported, err, "RSA-PSS with CKM_RSA_X_509")
+			}
+			data = block
+			break
+		}
 		info, err := pubkey.AnyDigestInfo(s.Hash, hashed)
 		if err != nil {
 			return nil, problem.New(problem.NotSupported, "%s is not supported in an RSA signature", s.Hash)
@@ -72,7 +81,7 @@ func (k *Key) signDigest(ctx context.Context, s Scheme, hashed []byte, saltLengt
 // signInput makes the call.
 func (k *Key) signInput(ctx context.Context, s Scheme, data []byte, saltLength func() int) ([]byte, error) {
 	m := mechanism{id: s.Mechanism}
-	if s.PSS {
+	if s.PSS && s.input != paddedBlock {
 		m.pss = &pssParameters{hash: hashes[s.Hash].mechanism, mgf: hashes[s.Hash].mgf, saltLength: uint(saltLength())}
 	}
 	session, library := k.session, k.session.module.library

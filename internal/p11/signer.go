@@ -64,6 +64,12 @@ func (k *Key) Supports(ctx context.Context, opts crypto.SignerOpts) bool {
 	return err == nil
 }
 
+// SupportsDigest reports whether Sign can do it, as programs that hash themselves do.
+func (k *Key) SupportsDigest(ctx context.Context, opts crypto.SignerOpts) bool {
+	_, err := k.choose(ctx, opts, false)
+	return err == nil
+}
+
 // choose picks the scheme for the options: the one in which the module is given
 // a hash, else, where there is a message, the one in which it hashes itself.
 func (k *Key) choose(ctx context.Context, opts crypto.SignerOpts, haveMessage bool) (Scheme, error) {
@@ -98,6 +104,10 @@ func (k *Key) choose(ctx context.Context, opts crypto.SignerOpts, haveMessage bo
 		return Scheme{}, k.cannot(ctx, hash, pss)
 	}
 	if k.sign && k.has(ctx, raw.Mechanism, pkcs11.CKF_SIGN) {
+		return raw, nil
+	}
+	if pss && k.sign && k.has(ctx, pkcs11.CKM_RSA_X_509, pkcs11.CKF_SIGN) {
+		raw.Mechanism, raw.input = pkcs11.CKM_RSA_X_509, paddedBlock
 		return raw, nil
 	}
 	if haveMessage {

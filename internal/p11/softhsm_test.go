@@ -80,7 +80,7 @@ func uri(t *testing.T, s string) p11.URI {
 
 func TestTokensOfSoftHSM(t *testing.T) {
 	token := softhsm.New(t, "Snake Oil; 100%")
-	listing, err := p11.NewModules().ListTokens(t.Context(), token.Module)
+	listing, err := p11.NewModules().ListTokens(t.Context(), token.Module, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestModulesSideBySide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kit.Tokens(t.Context()); err != nil {
+	if _, err := kit.Tokens(t.Context(), false); err != nil {
 		t.Error(err)
 	}
 	again, err := p11.NewModules().Load(t.Context(), first.Path(), "")
@@ -351,7 +351,7 @@ func TestModulesSideBySide(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := first.Tokens(t.Context()); err != nil {
+	if _, err := first.Tokens(t.Context(), false); err != nil {
 		t.Errorf("finalised by one who had not initialised it: %v", err)
 	}
 }

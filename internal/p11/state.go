@@ -3,6 +3,7 @@ package p11
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -152,11 +153,17 @@ func (s *Session) writable(ctx context.Context) error {
 	return err
 }
 
+// moment is how long an object that was made on the token, and read there, proves that
+// the session is on this token.
+const moment = 500 * time.Millisecond
+
 // change makes one call that changes the token, if it is still the same.
 func change[T any](ctx context.Context, s *Session, function string, f func() (T, error)) (T, error) {
-	if err := s.same(ctx); err != nil {
-		var none T
-		return none, err
+	if time.Since(s.proved) > moment {
+		if err := s.same(ctx); err != nil {
+			var none T
+			return none, err
+		}
 	}
 	value, err := call(ctx, s.module, function, f)
 	if err == nil {
@@ -173,5 +180,8 @@ func change[T any](ctx context.Context, s *Session, function string, f func() (T
 // readBack reads what a change made.
 func readBack[T any](ctx context.Context, s *Session, f func() (T, error)) (T, error) {
 	value, err := call(ctx, s.module, "C_GetAttributeValue", f)
+	if err == nil {
+		s.proved = time.Now()
+	}
 	return value, s.Explain(ctx, err)
 }

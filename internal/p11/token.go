@@ -78,12 +78,14 @@ type Listing struct {
 	Tokens      []Token `json:"tokens"`
 }
 
-// Tokens are the tokens in the slots of the module, in the module's order.
-func (m *Module) Tokens(ctx context.Context) ([]Token, error) {
+// Tokens are the tokens in the slots of the module, in the module's order. What each
+// mechanism can do is another call for every one of them: without details, only their
+// names are asked for.
+func (m *Module) Tokens(ctx context.Context, details bool) ([]Token, error) {
 	return m.present(ctx, func(slot uint) (Token, error) {
 		t, err := m.state(slot)
 		if err == nil {
-			t.Mechanisms, err = m.mechanisms(slot)
+			t.Mechanisms, err = m.mechanisms(slot, details)
 		}
 		return t, err
 	})
@@ -119,16 +121,18 @@ func (m *Module) present(ctx context.Context, read func(slot uint) (Token, error
 	return tokens, nil
 }
 
-func (m *Module) mechanisms(slot uint) ([]Mechanism, error) {
+func (m *Module) mechanisms(slot uint, details bool) ([]Mechanism, error) {
 	ids, err := m.library.mechanisms(slot)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]Mechanism, 0, len(ids))
 	for _, id := range ids {
-		info, err := m.library.mechanismInfo(slot, id)
-		if err != nil {
-			return nil, err
+		var info mechanismInfo
+		if details {
+			if info, err = m.library.mechanismInfo(slot, id); err != nil {
+				return nil, err
+			}
 		}
 		list = append(list, newMechanism(id, info))
 	}

@@ -88,14 +88,21 @@ func (u URI) unknown() (string, bool) {
 
 // String is the URI in its printed form: the value of id percent-encoded
 // throughout, as RFC 7512, 2.3 advises, the others where they must be.
-func (u URI) String() string {
+func (u URI) String() string { return u.write(pathCharacters, queryCharacters) }
+
+// Plain is the URI with only letters, digits, '-', '_', '.' and '~' in its values, as
+// p11tool writes it: to shells and configuration files the others may mean something.
+func (u URI) Plain() string { return u.write("", "") }
+
+// write leaves these characters of a value as they are.
+func (u URI) write(inPath, inQuery string) string {
 	var b strings.Builder
 	b.WriteString(scheme)
 	for i, a := range u.Path {
 		if i > 0 {
 			b.WriteByte(';')
 		}
-		writeAttribute(&b, a, pathCharacters)
+		writeAttribute(&b, a, inPath)
 	}
 	for i, a := range u.Query {
 		if i == 0 {
@@ -103,7 +110,7 @@ func (u URI) String() string {
 		} else {
 			b.WriteByte('&')
 		}
-		writeAttribute(&b, a, queryCharacters)
+		writeAttribute(&b, a, inQuery)
 	}
 	return b.String()
 }

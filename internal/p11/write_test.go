@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"math/big"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -197,28 +198,74 @@ func TestKeysAreGuarded(t *testing.T) {
 	if _, err := s.GenerateKeyPair(t.Context(), "p256", NewKey{}); !problem.Is(err, problem.Failed) {
 		t.Errorf("a key that can be read: %v", err)
 	}
+	f.givesAway, f.hidesPublic = false, true
+	_, err = s.GenerateKeyPair(t.Context(), "p256", NewKey{})
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != problem.NotSupported || !reflect.DeepEqual(p.Next, advice.Repeat().Without(advice.Algorithm)) {
+		t.Errorf("a key whose public half cannot be read: %v", err)
+	}
 	for _, o := range f.tokens[0].objects[before:] {
 		if len(o.attributes) > 0 {
-			t.Error("a key that can be read is left on the token")
+			t.Error("a key that cannot be used is left on the token")
 		}
 	}
 }
 
+// TestModulesThatTakeFewerAttributes: tpm2-pkcs11 says CKR_GENERAL_ERROR of a template
+// that says more than it wants to know.
 func TestModulesThatTakeFewerAttributes(t *testing.T) {
-	m, f := startWritable(t, newWritableToken())
-	f.refusesFalse = true
-	s := atWork(t, m)
-	made, err := s.GenerateKeyPair(t.Context(), "p256", NewKey{Sign: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, kind := range []uint{pkcs11.CKA_PRIVATE, pkcs11.CKA_SENSITIVE, pkcs11.CKA_EXTRACTABLE} {
-		if f.tokens[0].objects[made.privates[0]].attributes[kind] == nil {
-			t.Errorf("attribute 0x%X was left out", kind)
+	for _, code := range []Code{
+		pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID, pkcs11.CKR_TEMPLATE_INCONSISTENT,
+		pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED,
+	} {
+		m, f := startWritable(t, newWritableToken())
+		f.refusesFalse = code
+		s := atWork(t, m)
+		made, err := s.GenerateKeyPair(t.Context(), "p256", NewKey{Sign: true})
+		if err != nil {
+			t.Fatal(code.Name(), err)
+		}
+		for _, kind := range []uint{pkcs11.CKA_PRIVATE, pkcs11.CKA_SENSITIVE, pkcs11.CKA_EXTRACTABLE} {
+			if f.tokens[0].objects[made.privates[0]].attributes[kind] == nil {
+				t.Errorf("attribute 0x%X was left out", kind)
+			}
+		}
+		if _, err := s.ImportKey(t.Context(), fakeP256(), NewKey{Sign: true}); err != nil {
+			t.Error(code.Name(), err)
 		}
 	}
-	if _, err := s.ImportKey(t.Context(), fakeP256(), NewKey{Sign: true}); err != nil {
-		t.Error(err)
+}
+
+// TestAKeyThatWasMadeAfterAllIsNotMadeTwice has a module that reports a failure that may
+// mean anything, and made the key.
+func TestAKeyThatWasMadeAfterAllIsNotMadeTwice(t *testing.T) {
+	for _, code := range []Code{pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED, pkcs11.CKR_DEVICE_ERROR} {
+		for _, name := range []string{"generate", "import"} {
+			synctest.Test(t, func(t *testing.T) {
+				m, f := startWritable(t, newWritableToken())
+				f.refusesFalse, f.makesAndRefuses = code, true
+				s := atWork(t, m)
+				err := works[name].work(t.Context(), t, m, s)
+				if CodeOf(err) != code || !Uncertain(err) || f.count(works[name].function) != 1 {
+					t.Errorf("%s, %s: %v, after %d calls", name, code.Name(), err, f.count(works[name].function))
+				}
+			})
+		}
+	}
+}
+
+// TestTheTokenIsComparedBeforeTheSecondTemplate has another token come while the module
+// refuses the first.
+func TestTheTokenIsComparedBeforeTheSecondTemplate(t *testing.T) {
+	for _, name := range []string{"generate", "import"} {
+		m, f := startWritable(t, newWritableToken())
+		f.refusesFalse = pkcs11.CKR_TEMPLATE_INCONSISTENT
+		s := atWork(t, m)
+		f.at[works[name].function] = func() { f.tokens[0].info.serial = "2" }
+		err := works[name].work(t.Context(), t, m, s)
+		if !problem.Is(err, problem.CardChanged) || f.count(works[name].function) != 1 {
+			t.Errorf("%s: %v, after %d calls", name, err, f.count(works[name].function))
+		}
 	}
 }
 
@@ -311,6 +358,20 @@ func TestPINsOfATokenThatBlocks(t *testing.T) {
 		}
 		if _, err := m.Open(t.Context(), URI{}); !problem.Is(err, problem.NotFound) {
 			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a token that cannot be erased", func(t *testing.T) {
+		m, f, token := open(t)
+		f.faults["C_InitToken"] = pkcs11.CKR_ARGUMENTS_BAD
+		for maker, want := range map[string]advice.Advice{
+			"another": m.Show(token), tpm2: advice.Run("tpm2_ptool", "rmtoken", "--label", "desk"),
+		} {
+			m.about.manufacturer = maker
+			_, err := m.InitToken(t.Context(), token, pin(t, "87654321"), "x", true)
+			var p *problem.Error
+			if !errors.As(err, &p) || p.Code != problem.NotSupported || !reflect.DeepEqual(p.Next, want) {
+				t.Errorf("%s: %v, %+v", maker, err, p)
+			}
 		}
 	})
 	t.Run("a PIN that is not kept", func(t *testing.T) {

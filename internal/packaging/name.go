@@ -17,7 +17,7 @@ type Kind struct {
 
 // Name says what a file is.
 func Name(data []byte) Kind {
-	text := asUTF8(data)
+	text := Text(data)
 	for _, known := range kinds() {
 		for _, prefix := range known.prefixes {
 			if bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte(prefix)) || bytes.HasPrefix(data, []byte(prefix)) {

@@ -53,10 +53,15 @@ var marker = regexp.MustCompile(`-----(BEGIN|END) ([A-Za-z0-9#][A-Za-z0-9# ._/-]
 // Open finds the structures in a file. Without any, Contents is empty, and Name says what
 // the file is.
 func Open(data []byte) Contents {
-	text := asUTF8(data)
+	text := Text(data)
 	if !bytes.Contains(text, begin) && bytes.Contains(text, []byte("-----BEGIN%20")) {
 		if plain, err := url.PathUnescape(string(text)); err == nil {
 			text = []byte(plain)
+		}
+	}
+	if !bytes.Contains(text, begin) {
+		if plain := encodedTwice(text); len(plain) > 0 {
+			text = plain
 		}
 	}
 	if !sameSlice(text, data) {
@@ -72,6 +77,22 @@ func Open(data []byte) Contents {
 		return Contents{Blocks: []Block{{Bytes: bytes.Clone(data)}}}
 	}
 	return Contents{Blocks: openBare(text)}
+}
+
+// inBase64 is PEM that was encoded once more, as secrets of Kubernetes are: it begins with
+// "-----BEGIN", in one line or in several.
+var inBase64 = regexp.MustCompile(`(?m)LS0tLS1CRUdJTi[A-Za-z0-9+/]+={0,2}(?:\r?\n[A-Za-z0-9+/]+={0,2}\r?$)*`)
+
+// encodedTwice is the PEM that text has in base64, empty without any.
+func encodedTwice(text []byte) []byte {
+	plain := make([]byte, 0, len(text))
+	for _, found := range inBase64.FindAll(text, maxBare) {
+		if value, ok := decodeBase64(found); ok {
+			plain = append(append(plain, value...), '\n')
+			secret.Wipe(value)
+		}
+	}
+	return plain
 }
 
 func sameSlice(a, b []byte) bool {
@@ -257,6 +278,9 @@ func openBare(text []byte) []Block {
 	if value, ok := decodeBase64(unescape(trimmed)); ok && value[0] == sequence {
 		return []Block{{Bytes: value}}
 	}
+	if value, err := base64.RawURLEncoding.DecodeString(string(bytes.TrimRight(trimmed, "="))); err == nil && value[0] == sequence {
+		return []Block{{Bytes: value}}
+	}
 	var blocks []Block
 	for _, part := range separated.Split(string(trimmed), maxBare) {
 		if part == "" {
@@ -297,8 +321,8 @@ func hexDigits(text []byte) []byte {
 	return digits
 }
 
-// asUTF8 is text without a byte-order mark, and UTF-16 in UTF-8; other data is itself.
-func asUTF8(data []byte) []byte {
+// Text is text without a byte-order mark, and UTF-16 in UTF-8; other data is itself.
+func Text(data []byte) []byte {
 	const fewest = 4
 	if rest, ok := bytes.CutPrefix(data, []byte("\xEF\xBB\xBF")); ok {
 		return rest

@@ -97,6 +97,11 @@ func TestPackagingsAreOpened(t *testing.T) {
 		"hex":                              {[]byte(hex.EncodeToString(first)), false},
 		"hex with colons":                  {[]byte(strings.Join(slices.Collect(chunks(hex.EncodeToString(first), 2)), ":")), false},
 		"bytes":                            {first, false},
+		"base64 for URLs":                  {[]byte(base64.RawURLEncoding.EncodeToString(first)), false},
+		"base64 for URLs, padded":          {[]byte(base64.URLEncoding.EncodeToString(first) + "\n"), false},
+		"PEM in base64":                    {[]byte(base64.StdEncoding.EncodeToString([]byte(one + two))), true},
+		"PEM in lines of base64":           {[]byte(strings.Join(slices.Collect(chunks(base64.StdEncoding.EncodeToString([]byte(one+two)), 76)), "\n") + "\n"), true},
+		"a secret of Kubernetes":           {[]byte("kind: Secret\ndata:\n  ca.crt: " + base64.StdEncoding.EncodeToString([]byte(one)) + "\n  tls.crt: " + base64.StdEncoding.EncodeToString([]byte(two)) + "\n"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Open(test.data)
@@ -185,6 +190,7 @@ func TestHostileFiles(t *testing.T) {
 		"base64 in parts":     strings.Repeat("MAA=\n", size/5),
 		"line ends":           "M" + strings.Repeat("\n", size-40) + strings.Repeat("A", 39),
 		"hex":                 strings.Repeat("30", size/2),
+		"PEM in base64":       strings.Repeat("LS0tLS1CRUdJTiBB ", size/17),
 	} {
 		var before, after runtime.MemStats
 		runtime.GC()
@@ -232,7 +238,7 @@ func FuzzOpen(f *testing.F) {
 }
 
 func asOpened(data []byte) []byte {
-	text := asUTF8(data)
+	text := Text(data)
 	if plain, err := url.PathUnescape(string(text)); err == nil && !bytes.Contains(text, begin) {
 		return []byte(plain)
 	}

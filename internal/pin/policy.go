@@ -45,6 +45,9 @@ func New(ask secret.Asker, allow Allow) *Policy {
 	return &Policy{ask: ask, allow: allow, unaccepted: map[string]*unaccepted{}, seed: maphash.MakeSeed()}
 }
 
+// Asks reports whether PINs are asked for at all: a command that only looks sends none.
+func (p *Policy) Asks() bool { return p != nil && p.ask != nil }
+
 // WrongError is a PIN that the card refused as a wrong one.
 type WrongError struct {
 	Left  Tries

@@ -47,6 +47,14 @@ func (a Algorithm) Name() (string, bool) {
 		return "ed25519", true
 	case X25519:
 		return "x25519", true
+	case TripleDES:
+		return "3des", true
+	case AES128:
+		return "aes128", true
+	case AES192:
+		return "aes192", true
+	case AES256:
+		return "aes256", true
 	}
 	return fmt.Sprintf("algorithm %02X", byte(a)), false
 }

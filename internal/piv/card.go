@@ -18,6 +18,9 @@ import (
 // (part 1, 2.2), 9 bytes. There are cards that do not take less, or the version.
 func AID() []byte { return []byte{0xA0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00} }
 
+// ridLength is how much of the name is NIST's; there are cards that take no more of it.
+const ridLength = 5
+
 // ErrNotPIV is a card that has no PIV application.
 var ErrNotPIV = errors.New("the card has no PIV application")
 
@@ -40,6 +43,11 @@ func Select(ctx context.Context, ch *iso7816.Channel) (*Card, error) {
 	}
 	const notSelectable iso7816.Status = 0x6999 // of Java Cards
 	answer, err := ch.Select(ctx, AID())
+	if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
+		if other, failed := ch.Select(ctx, AID()[:ridLength]); failed == nil && Names(other) {
+			answer, err = other, nil
+		}
+	}
 	switch status := iso7816.StatusOf(err); {
 	case err == nil && Names(answer):
 		return c, nil
@@ -108,14 +116,20 @@ func (c *Card) ask(ctx context.Context, cmd iso7816.Command) ([]byte, error) {
 
 // Instruction bytes of Yubico.
 const (
+	insMove     = 0xF6
 	insMetadata = 0xF7
 	insSerial   = 0xF8
 	insAttest   = 0xF9
 	insVersion  = 0xFD
+	insImport   = 0xFE
 )
 
 func instructionName(ins byte) string {
 	switch ins {
+	case insMove:
+		return "MOVE KEY"
+	case insImport:
+		return "IMPORT ASYMMETRIC KEY"
 	case insMetadata:
 		return "GET METADATA"
 	case insSerial:
@@ -124,6 +138,12 @@ func instructionName(ins byte) string {
 		return "ATTEST"
 	case insVersion:
 		return "GET VERSION"
+	case insReset:
+		return "RESET"
+	case insSetRetries:
+		return "SET PIN RETRIES"
+	case insSetManagementKey:
+		return "SET MANAGEMENT KEY"
 	}
 	return iso7816.InstructionName(ins)
 }

@@ -24,11 +24,46 @@ func (c *Card) Certificate(ctx context.Context, slot Slot) ([]byte, error) {
 	return ParseCertificate(object)
 }
 
+// CertificateLength is how many bytes the certificate of a slot has as it is stored, maybe
+// compressed; 0 where there is none. The beginning of the object tells it, so a certificate
+// that does not fit one answer costs no further command.
+func (c *Card) CertificateLength(ctx context.Context, slot Slot) (int, error) {
+	answer, err := c.getData(ctx, slot.Certificate(), true)
+	if err != nil || len(answer) == 0 {
+		return 0, err
+	}
+	return certificateLength(answer)
+}
+
+// certificateLength reads the headers of 53 and of 70 in it, which comes first (part 1,
+// table 10).
+func certificateLength(answer []byte) (int, error) {
+	length, content := 0, answer
+	for _, want := range []iso7816.Tag{tagData, tagCertificate} {
+		if len(content) == 0 && want == tagCertificate && length == 0 {
+			return 0, nil
+		}
+		tag, rest, err := iso7816.ParseTag(content)
+		if err == nil {
+			length, content, err = iso7816.ParseLength(rest)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("%w: certificate object: %v", ErrMalformed, err)
+		}
+		if tag != want {
+			return 0, fmt.Errorf("%w: certificate object has tag %X, not %X", ErrMalformed, uint32(tag), uint32(want))
+		}
+	}
+	return length, nil
+}
+
+const tagCertificate iso7816.Tag = 0x70
+
 // ParseCertificate reads the content of a certificate object (part 1, table 10 and
 // appendix A): 70 with the certificate, 71 with a bit that says that it is
 // compressed. It is nil for an object without a certificate.
 func ParseCertificate(object []byte) ([]byte, error) {
-	const tagCertificate, tagInformation, compressed = 0x70, 0x71, 0x01
+	const tagInformation, compressed = 0x71, 0x01
 	parts, err := iso7816.ParseTLVs(object)
 	if err != nil {
 		return nil, fmt.Errorf("%w: certificate object: %v", ErrMalformed, err)
@@ -74,7 +109,7 @@ func decompress(value []byte) ([]byte, error) {
 // CertificateObject is the content of a certificate object (part 1, table 10), plain or
 // compressed with gzip.
 func CertificateObject(der []byte, compressed bool) ([]byte, error) {
-	const tagCertificate, tagInformation, tagCode = 0x70, 0x71, 0xFE
+	const tagInformation, tagCode = 0x71, 0xFE
 	information := byte(0)
 	if compressed {
 		var packed bytes.Buffer

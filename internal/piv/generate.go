@@ -6,19 +6,15 @@ import (
 	"fmt"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // Generate is GENERATE ASYMMETRIC KEY PAIR (3.3.2), over whatever is in the slot, after
 // Manage. Policies are Yubico's, and sent where they are not 0.
 func (c *Card) Generate(ctx context.Context, slot Slot, algorithm Algorithm, pin PINPolicy, touch TouchPolicy) (crypto.PublicKey, error) {
-	const tagReference, tagAlgorithm, tagPIN, tagTouch, tagPublicKey = 0xAC, 0x80, 0xAA, 0xAB, 0x7F49
+	const tagReference, tagAlgorithm, tagPublicKey = 0xAC, 0x80, 0x7F49
 	template := iso7816.AppendTLV(nil, tagAlgorithm, []byte{byte(algorithm)})
-	if pin != 0 {
-		template = iso7816.AppendTLV(template, tagPIN, []byte{byte(pin)})
-	}
-	if touch != 0 {
-		template = iso7816.AppendTLV(template, tagTouch, []byte{byte(touch)})
-	}
+	template = appendPolicies(template, pin, touch)
 	answer, err := c.ch.Send(ctx, iso7816.Command{
 		INS: iso7816.InsGenerateKeyPair, P2: byte(slot), Data: iso7816.AppendTLV(nil, tagReference, template), Ne: iso7816.MaxExtendedNe,
 	})
@@ -46,9 +42,10 @@ func AlgorithmNamed(name string) (Algorithm, bool) {
 // object is deleted.
 func (c *Card) PutData(ctx context.Context, object Object, content []byte) error {
 	const tagList, tagData = 0x5C, 0x53
-	data := iso7816.AppendTLV(nil, tagList, iso7816.AppendTag(nil, iso7816.Tag(object)))
-	_, err := c.ch.Send(ctx, iso7816.Command{
-		INS: iso7816.InsPutDataOdd, P1: 0x3F, P2: 0xFF, Data: iso7816.AppendTLV(data, tagData, content),
-	})
+	const longestHeader = 16
+	data := iso7816.AppendTLV(make([]byte, 0, len(content)+longestHeader), tagList, iso7816.AppendTag(nil, iso7816.Tag(object)))
+	data = iso7816.AppendTLV(data, tagData, content)
+	defer secret.Wipe(data)
+	_, err := c.ch.Send(ctx, iso7816.Command{INS: iso7816.InsPutDataOdd, P1: 0x3F, P2: 0xFF, Data: data})
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -26,15 +27,33 @@ const (
 // ManagementAlgorithms are those that a management key of so many bytes can have, the
 // older first; none for another length.
 func ManagementAlgorithms(length int) []Algorithm {
-	switch length {
-	case 16:
-		return []Algorithm{AES128}
-	case 24:
-		return []Algorithm{TripleDES, AES192}
-	case 32:
-		return []Algorithm{AES256}
+	return slices.DeleteFunc(managementAlgorithms(), func(a Algorithm) bool { return a.ManagementLength() != length })
+}
+
+// ManagementAlgorithmNamed is the algorithm of a management key that Name calls so.
+func ManagementAlgorithmNamed(name string) (algorithm Algorithm, ok bool) {
+	for _, a := range managementAlgorithms() {
+		if called, _ := a.Name(); called == name {
+			return a, true
+		}
 	}
-	return nil
+	return 0, false
+}
+
+func managementAlgorithms() []Algorithm { return []Algorithm{TripleDES, AES128, AES192, AES256} }
+
+// ManagementLength is the length in bytes of a management key of this algorithm; 0 for
+// another algorithm.
+func (a Algorithm) ManagementLength() int {
+	switch a {
+	case AES128:
+		return 16
+	case TripleDES, AES192:
+		return 24
+	case AES256:
+		return 32
+	}
+	return 0
 }
 
 // Errors of Manage.
@@ -111,9 +130,11 @@ func (c *Card) manageSingly(ctx context.Context, algorithm Algorithm, block ciph
 	return wrongKey(err)
 }
 
-// wrongKey tells a refusal of what was proved from other failures.
+// wrongKey tells a refusal of what was proved from other failures: 6982 by the standard,
+// 6300 of cards that take it for EXTERNAL AUTHENTICATE.
 func wrongKey(err error) error {
-	if iso7816.Refused(err) || iso7816.StatusOf(err)>>8 == 0x63 {
+	const failed iso7816.Status = 0x6300
+	if iso7816.Refused(err) || iso7816.StatusOf(err) == failed {
 		return fmt.Errorf("%w: %w", ErrWrongKey, err)
 	}
 	return err
@@ -124,4 +145,18 @@ func cipherOf(algorithm Algorithm, key []byte) (cipher.Block, error) {
 		return des.NewTripleDESCipher(key)
 	}
 	return aes.NewCipher(key)
+}
+
+// SetManagementKey is Yubico's SET MANAGEMENT KEY, after Manage; touch says that each use
+// has to be confirmed by a touch.
+func (c *Card) SetManagementKey(ctx context.Context, algorithm Algorithm, key *secret.Bytes, touch bool) error {
+	const always, never = 0xFE, 0xFF
+	data := append([]byte{byte(algorithm), ManagementKey, byte(key.Len())}, key.Reveal()...)
+	defer secret.Wipe(data)
+	p2 := byte(never)
+	if touch {
+		p2 = always
+	}
+	_, err := c.ask(ctx, iso7816.Command{INS: insSetManagementKey, P1: 0xFF, P2: p2, Data: data})
+	return err
 }

@@ -122,6 +122,11 @@ type Firmware [3]byte
 
 func (f Firmware) String() string { return fmt.Sprintf("%d.%d.%d", f[0], f[1], f[2]) }
 
+// Since reports whether it is this firmware or a later one.
+func (f Firmware) Since(major, minor byte) bool {
+	return f[0] > major || f[0] == major && f[1] >= minor
+}
+
 // Version is Yubico's GET VERSION; errors.ErrUnsupported on other cards.
 func (c *Card) Version(ctx context.Context) (Firmware, error) {
 	answer, err := c.ask(ctx, iso7816.Command{INS: insVersion, Ne: iso7816.MaxShortNe})

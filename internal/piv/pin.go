@@ -3,6 +3,7 @@ package piv
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -11,7 +12,8 @@ import (
 
 // Tries asks for the tries that a PIN has left by VERIFY without data (3.2.1), which
 // uses up none. A card on which the PIN is verified does not tell: that is taken back
-// first, where the card can. told is false where no answer has a number.
+// first, where the card can, or it is ErrVerified. told is false where no answer has a
+// number.
 func (c *Card) Tries(ctx context.Context, ref PINReference) (left int, told bool, err error) {
 	const reset = 0xFF
 	for _, p1 := range []byte{0, reset, 0} {
@@ -19,13 +21,20 @@ func (c *Card) Tries(ctx context.Context, ref PINReference) (left int, told bool
 		if p1 == 0 && err != nil {
 			break
 		}
+		if err != nil && iso7816.StatusOf(err) != 0 {
+			return 0, false, fmt.Errorf("%w: %w", ErrVerified, err)
+		}
 		if err != nil {
-			return 0, false, unlessAnswered(err)
+			return 0, false, err
 		}
 	}
 	left, told = triesIn(iso7816.StatusOf(err))
 	return left, told, unlessAnswered(err)
 }
+
+// ErrVerified is a PIN that is verified, on a card that forgets it by a reset alone, and
+// does not tell its tries before.
+var ErrVerified = errors.New("the PIN is verified, so the card does not tell its tries")
 
 // triesIn reads 63Cx, 6983, and the 630x of old cards.
 func triesIn(status iso7816.Status) (left int, told bool) {

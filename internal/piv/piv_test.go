@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"testing"
@@ -88,6 +89,22 @@ func TestGetData(t *testing.T) {
 	}
 }
 
+func TestCertificateLength(t *testing.T) {
+	const getCertificate = "00cb3fff055c035fc10500"
+	for answer, want := range map[string]int{
+		"53820200" + "708201f3" + "3082": 499, "5308" + "7001" + "30" + "710100" + "fe00": 1, "5302" + "7000": 0, "5300": 0, "": 0,
+		"5304" + "71017000": -1, "5303" + "70": -1, "53": -1, "4201" + "70": -1,
+	} {
+		length, err := selected(t, script{getCertificate: answer + "6110"}).CertificateLength(t.Context(), Authentication)
+		if answer == "" {
+			length, err = selected(t, script{getCertificate: "6a82"}).CertificateLength(t.Context(), Authentication)
+		}
+		if (want < 0) != errors.Is(err, ErrMalformed) || want >= 0 && length != want {
+			t.Errorf("%s: %d, %v", answer, length, err)
+		}
+	}
+}
+
 func TestTries(t *testing.T) {
 	const query, reset = "00200080", "0020ff80"
 	for name, test := range map[string]struct {
@@ -109,7 +126,10 @@ func TestTries(t *testing.T) {
 		"an answer without sense": {script{query: "6283"}, 0, false},
 	} {
 		left, told, err := selected(t, test.script).Tries(t.Context(), ApplicationPIN)
-		if err != nil || told != test.told || told && left != test.left {
+		if (name == "verified") != errors.Is(err, ErrVerified) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && name != "verified" || told != test.told || told && left != test.left {
 			t.Errorf("%s: %d, %v, %v", name, left, told, err)
 		}
 	}
@@ -321,11 +341,13 @@ func FuzzCard(f *testing.F) {
 		_, _ = card.Serial(ctx)
 		_, _, _ = card.Tries(ctx, ApplicationPIN)
 		_, _ = card.Certificate(ctx, Authentication)
+		_, _ = card.CertificateLength(ctx, Authentication)
 		if chuid, err := card.GetData(ctx, CHUID); err == nil {
 			_, _ = GUID(chuid)
 		}
 		if statement, err := card.Attest(ctx, Authentication); err == nil {
 			_, _ = PublicKeyOf(statement)
+			_, _ = ParseStatement(statement)
 		}
 		_, _ = card.Use(ctx, Authentication, P256, make([]byte, 32))
 	})
@@ -356,5 +378,91 @@ func FuzzParseCertificate(f *testing.F) {
 		}
 		_, _ = GUID(object)
 		_ = PINOf(object)
+	})
+}
+
+func FuzzParseHistory(f *testing.F) {
+	f.Add([]byte("\xC1\x01\x02\xC2\x01\x00\xFE\x00"))
+	f.Add([]byte("\xC1\x01\x01\xC2\x01\x03\xF3\x09http://xy\xFE\x00"))
+	f.Add([]byte("\xC1\x02\x01\x01\xC2\x00"))
+	f.Fuzz(func(t *testing.T, object []byte) {
+		h, err := ParseHistory(object)
+		if err != nil {
+			return
+		}
+		again, err := ParseHistory(h.Object())
+		if err != nil || again.OnCard != h.OnCard || again.OffCard != h.OffCard || h.OffCard > 0 && !bytes.Equal(again.URL, h.URL) {
+			t.Errorf("%+v became %+v, %v", h, again, err)
+		}
+	})
+}
+
+// A renewed CHUID has another GUID and nothing else that is new.
+func FuzzCHUID(f *testing.F) {
+	fresh, err := NewCHUID(rand.Reader, time.Date(2036, 11, 29, 0, 0, 0, 0, time.UTC))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(fresh)
+	f.Add([]byte("\x30\x00\x34\x10ABCDEFGHIJKLMNOP\x3E\x01\x00\xFE\x00"))
+	f.Add([]byte("\x34\x02AB\x35\x0820361129"))
+	f.Fuzz(func(t *testing.T, chuid []byte) {
+		_, _ = GUID(chuid)
+		_, _ = Expires(chuid)
+		renewed, err := RenewedCHUID(rand.Reader, chuid)
+		if err != nil {
+			return
+		}
+		before, err := iso7816.ParseTLVs(chuid)
+		after, failed := iso7816.ParseTLVs(renewed)
+		if err != nil || failed != nil || len(before) != len(after) || Signed(renewed) {
+			t.Fatalf("%X became %X, %v, %v", chuid, renewed, err, failed)
+		}
+		for i := range before {
+			guid := before[i].Tag == tagGUID && len(before[i].Value) == 16
+			if before[i].Tag != after[i].Tag || bytes.Equal(before[i].Value, after[i].Value) == guid {
+				t.Errorf("part %d: %X became %X", i, before[i].Value, after[i].Value)
+			}
+		}
+	})
+}
+
+// What ykman and others keep in the administration data stays when cardctl writes it.
+func FuzzProtection(f *testing.F) {
+	f.Add([]byte("\x80\x03\x81\x01\x02"), true)
+	f.Add([]byte("\x80\x1B\x81\x01\x03\x82\x10ABCDEFGHIJKLMNOP\x83\x04\x01\x02\x03\x04"), false)
+	f.Add([]byte("\x88\x1A\x89\x18ABCDEFGHIJKLMNOPQRSTUVWX"), true)
+	f.Fuzz(func(t *testing.T, object []byte, stored bool) {
+		parseStoredKeys(object).Wipe()
+		HoldsStoredKeys(object)
+		p, err := parseProtection(object)
+		if err != nil {
+			return
+		}
+		again, err := parseProtection(p.object(stored))
+		if err != nil || again.Stored != stored || again.Derived {
+			t.Fatalf("%X: %+v, %v", object, again, err)
+		}
+		other := func(p Protection) (rest []iso7816.TLV) {
+			for _, part := range p.content {
+				if part.Tag != tagFlags && part.Tag != tagSalt {
+					rest = append(rest, part)
+				}
+			}
+			return rest
+		}
+		if before, after := other(p), other(again); fmt.Sprint(before) != fmt.Sprint(after) {
+			t.Errorf("%v became %v", before, after)
+		}
+	})
+}
+
+func FuzzCertificateLength(f *testing.F) {
+	f.Add([]byte("\x53\x08\x70\x01\x30\x71\x01\x00\xfe\x00"))
+	f.Add([]byte("\x53\x82\x02\x00\x70\x82\x01\xf3\x30"))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		if length, err := certificateLength(answer); length < 0 || err != nil && !errors.Is(err, ErrMalformed) {
+			t.Errorf("%d, %v", length, err)
+		}
 	})
 }

@@ -71,6 +71,22 @@ func Open(ctx context.Context, line Line, tools Tools) (*Card, error) {
 	return c, nil
 }
 
+// OpenSelected is Open on a card whose PKCS#15 application was selected last, and that has
+// no IsoApplet. A MyEID card answers without being asked for either again.
+func OpenSelected(ctx context.Context, line Line, tools Tools) (*Card, error) {
+	ch, err := line.Channel(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := newCommands(ch)
+	if err := m.about(ctx); err != nil {
+		return Open(ctx, line, tools)
+	}
+	c := &Card{line: line, tools: tools, channel: ch, name: m.name(), identity: m.identity()}
+	c.driver = newMyEID(c, m)
+	return c, nil
+}
+
 // recognise finds the driver: each is asked for its application in turn.
 func (c *Card) recognise(ctx context.Context, ch *iso7816.Channel) error {
 	a, err := selectApplet(ctx, ch)
@@ -150,6 +166,14 @@ func (c *Card) read(ctx context.Context, wanted part) (*Directory, error) {
 	}
 	c.directory = d
 	return d, nil
+}
+
+// Called is what the structure of a card of a known kind is called: label and serial,
+// empty without a structure.
+func (c *Card) Called(ctx context.Context) (Identity, error) {
+	var d Directory
+	err := c.explain(c.driver.tokenInfo(ctx, &d), "reading the card's name")
+	return Identity{Label: d.Label, Serial: d.Serial}, err
 }
 
 // Token is a Directory with PINs, label and serial.

@@ -31,7 +31,7 @@ type native interface {
 	putCertificate(ctx context.Context, d *Directory, n NewCertificate) error
 	removeCertificate(ctx context.Context, d *Directory, id []byte, now time.Time) error
 
-	sign(ctx context.Context, k *PrivateKey, digest []byte, hash crypto.Hash) ([]byte, error)
+	sign(ctx context.Context, k *PrivateKey, digest []byte, opts crypto.SignerOpts) ([]byte, error)
 }
 
 // direct is what the drivers have in common whose cards are used by commands of
@@ -182,7 +182,7 @@ func (d direct[N]) deleteCertificate(ctx context.Context, id []byte, p PIN, pin 
 	return d.card.explain(err, "deleting the certificate")
 }
 
-func (d direct[N]) sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, digest []byte, hash crypto.Hash) (signature []byte, err error) {
-	err = d.with(ctx, p, pin, func() error { signature, err = d.native.sign(ctx, k, digest, hash); return err })
+func (d direct[N]) sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
+	err = d.with(ctx, p, pin, func() error { signature, err = d.native.sign(ctx, k, digest, opts); return err })
 	return signature, d.card.explain(err, "signing")
 }

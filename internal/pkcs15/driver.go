@@ -57,8 +57,9 @@ type driver interface {
 	storeCertificate(ctx context.Context, n NewCertificate, pin *secret.Bytes) error
 	deleteCertificate(ctx context.Context, id []byte, p PIN, pin *secret.Bytes, now time.Time) error
 
-	signsWith(k *PrivateKey) bool
-	sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, digest []byte, hash crypto.Hash) ([]byte, error)
+	// signsWith refuses a signature that the card does not make.
+	signsWith(k *PrivateKey, opts crypto.SignerOpts) error
+	sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, digest []byte, opts crypto.SignerOpts) ([]byte, error)
 }
 
 // facts are what holds for all cards of a driver.
@@ -70,6 +71,7 @@ type facts struct {
 	needsPUK      bool // there is no PIN without a PUK
 	userPINWrites bool // certificates, whichever PIN a key has
 	algorithm     string
+	onlyPKCS1     bool // RSA signatures, and no PSS
 
 	// Those of a card that has none yet: lengths as far as they are known.
 	pin, puk, soPIN PIN

@@ -3,6 +3,7 @@ package pkcs15
 import (
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"fmt"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -17,8 +18,8 @@ import (
 // EF.ODF says otherwise.
 type applet struct {
 	files
-	major, minor byte
-	ecc, rsa4096 bool
+	major, minor      byte
+	ecc, rsa4096, pss bool
 
 	token *Directory // label and serial, as identity read them on this channel
 }
@@ -52,7 +53,7 @@ func selectApplet(ctx context.Context, ch *iso7816.Channel) (*applet, error) {
 }
 
 func (a *applet) selectSelf(ctx context.Context) error {
-	const featureExtended, featureECC, featureRSA4096 = 0x01, 0x04, 0x20
+	const featureExtended, featureECC, featurePSS, featureRSA4096 = 0x01, 0x04, 0x08, 0x20
 	a.inside = false
 	answer, err := a.ch.Select(ctx, appletAID())
 	if err == nil && len(answer) == 0 {
@@ -65,6 +66,7 @@ func (a *applet) selectSelf(ctx context.Context) error {
 		return fmt.Errorf("%w: the applet's version in %d bytes", errMalformed, len(answer))
 	}
 	a.major, a.minor, a.ecc, a.rsa4096 = answer[0], answer[1], answer[2]&featureECC != 0, answer[2]&featureRSA4096 != 0
+	a.pss = answer[2]&featurePSS != 0
 	a.ecc = a.ecc || a.major == 0 && a.minor <= 5 // which do not tell
 	can := a.ch.Capabilities()
 	can.Chaining = true
@@ -148,17 +150,30 @@ func (a *applet) unblock(ctx context.Context, _ PIN, puk, replacement *secret.By
 	return a.send(ctx, iso7816.InsResetRetryCounter, 0, appletPIN, data)
 }
 
-// sign makes an RSA PKCS#1 v1.5 signature (MANAGE SECURITY ENVIRONMENT, PSO:
-// COMPUTE DIGITAL SIGNATURE). The PIN has to be verified.
-func (a *applet) sign(ctx context.Context, k *PrivateKey, digest []byte, hash crypto.Hash) ([]byte, error) {
-	const algorithmPKCS1 = 0x11
-	info, err := pubkey.DigestInfo(hash, digest)
-	if err != nil {
-		return nil, err
+// signsDigests reports whether an EC key signs the digest that it is given: from version
+// 1.0 on. Before, the applet makes one of its own with SHA-1.
+func (a *applet) signsDigests() bool { return a.major > 0 }
+
+// sign makes an RSA signature or one of ECDSA (MANAGE SECURITY ENVIRONMENT, PSO: COMPUTE
+// DIGITAL SIGNATURE). The salt of PSS is as long as the digest. The PIN has to be verified.
+func (a *applet) sign(ctx context.Context, k *PrivateKey, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	const algorithmPKCS1, algorithmPSS, algorithmECDSA = 0x11, 0x12, 0x21
+	algorithm, input := byte(algorithmPKCS1), digest
+	_, pss := opts.(*rsa.PSSOptions)
+	switch {
+	case k.EC:
+		algorithm = algorithmECDSA
+	case pss:
+		algorithm = algorithmPSS
+	default:
+		var err error
+		if input, err = pubkey.DigestInfo(opts.HashFunc(), digest); err != nil {
+			return nil, err
+		}
 	}
-	environment := []byte{0x80, 0x01, algorithmPKCS1, 0x81, 0x02, fileApplication >> 8, fileApplication & 0xFF, 0x84, 0x01, byte(k.Reference)}
+	environment := []byte{0x80, 0x01, algorithm, 0x81, 0x02, fileApplication >> 8, fileApplication & 0xFF, 0x84, 0x01, byte(k.Reference)}
 	if err := a.send(ctx, iso7816.InsManageSecurity, 0x41, 0xB6, environment); err != nil {
 		return nil, err
 	}
-	return a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsPerformSecurityOp, P1: 0x9E, P2: 0x9A, Data: info, Ne: max(iso7816.MaxShortNe, k.Bits/8)})
+	return a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsPerformSecurityOp, P1: 0x9E, P2: 0x9A, Data: input, Ne: max(iso7816.MaxShortNe, k.Bits/8)})
 }

@@ -21,12 +21,16 @@ func newIsoApplet(c *Card, a *applet) isoApplet {
 }
 
 func (d isoApplet) facts() facts {
+	algorithm := "rsa2048"
+	if d.native.ecc && d.native.signsDigests() {
+		algorithm = "p256"
+	}
 	return facts{
 		driver: appletDriver, known: true, onePIN: true,
-		algorithm: "rsa2048", // with an EC key the applet hashes with SHA-1, which is of no use
-		pin:       appletUserPIN(),
-		puk:       PIN{Label: "PUK", Unblocking: true, Reference: appletPUK, Min: appletPUKLen, Max: appletPUKLen, TriesLeft: -1},
-		soPIN:     PIN{SO: true, Min: 1, TriesLeft: -1},
+		algorithm: algorithm, onlyPKCS1: !d.native.pss,
+		pin:   appletUserPIN(),
+		puk:   PIN{Label: "PUK", Unblocking: true, Reference: appletPUK, Min: appletPUKLen, Max: appletPUKLen, TriesLeft: -1},
+		soPIN: PIN{SO: true, Min: 1, TriesLeft: -1},
 	}
 }
 
@@ -76,13 +80,14 @@ func (d isoApplet) checkImport(ctx context.Context, p PIN, pin *secret.Bytes) er
 	return d.card.explain(err, "checking whether the card accepts keys")
 }
 
-func (d isoApplet) signsWith(k *PrivateKey) bool { return !k.EC }
-
-func (d isoApplet) sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, digest []byte, hash crypto.Hash) ([]byte, error) {
-	if !d.signsWith(k) {
-		return nil, problem.New(problem.NotSupported, "this card cannot sign with %s", hash).
-			Because("With an EC key, IsoApplet computes the digest itself and uses only SHA-1.").
+func (d isoApplet) signsWith(k *PrivateKey, opts crypto.SignerOpts) error {
+	switch {
+	case k.EC && !d.native.signsDigests():
+		return problem.New(problem.NotSupported, "this card cannot sign with %s", opts.HashFunc()).
+			Because("With an EC key, IsoApplet of version %d.%d computes the digest itself and uses only SHA-1.", d.native.major, d.native.minor).
 			Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Algorithm, "rsa2048"), advice.Fill(advice.Key)))
+	case !k.EC && !d.native.pss:
+		return withoutPSS(opts, "This IsoApplet does not report that it supports it.")
 	}
-	return d.direct.sign(ctx, k, p, pin, digest, hash)
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"github.com/cardctl/cardctl/internal/runner"
 	"strconv"
 	"strings"
 )
@@ -24,7 +25,7 @@ func parseListing(out []byte) (*Directory, error) {
 	d := &Directory{has: everything, named: true}
 	read := func(string, string) error { return nil }
 	lines := bufio.NewScanner(bytes.NewReader(out))
-	lines.Buffer(nil, outputLimit+1)
+	lines.Buffer(nil, runner.OutputLimit+1)
 	for lines.Scan() {
 		line := lines.Text()
 		name, value, ok := strings.Cut(line, ":")

@@ -50,12 +50,18 @@ func pkcs15AID() []byte { return []byte("\xA0\x00\x00\x00\x63PKCS-15") }
 // selectMyEID tells the card by its applet information, for the AID is that of
 // others too.
 func selectMyEID(ctx context.Context, ch *iso7816.Channel) (*myEID, error) {
-	m := &myEID{files: files{ch: ch}}
-	m.enter, m.layout = m.selectSelf, m.certificates()
+	m := newCommands(ch)
 	if err := m.selectSelf(ctx); err != nil {
 		return nil, err
 	}
 	return m, m.about(ctx)
+}
+
+// newCommands are those of a card that is not known to be a MyEID card yet.
+func newCommands(ch *iso7816.Channel) *myEID {
+	m := &myEID{files: files{ch: ch}}
+	m.enter, m.layout = m.selectSelf, m.certificates()
+	return m
 }
 
 // about asks for the applet information.
@@ -163,7 +169,7 @@ func (m *myEID) unblock(ctx context.Context, p PIN, puk, replacement *secret.Byt
 
 // sign makes an RSA PKCS#1 v1.5 or an ECDSA signature (MANAGE SECURITY
 // ENVIRONMENT, PSO: COMPUTE DIGITAL SIGNATURE). The PIN has to be verified.
-func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, hash crypto.Hash) ([]byte, error) {
+func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	const algorithmPKCS1, algorithmEC = 0x02, 0x04
 	if len(k.path) < 2 {
 		return nil, fmt.Errorf("%w: a key without a file", errMalformed)
@@ -172,7 +178,7 @@ func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, hash cry
 	if k.EC {
 		input = fitted(digest, (k.Bits+7)/8)
 	} else {
-		info, err := pubkey.DigestInfo(hash, digest)
+		info, err := pubkey.DigestInfo(opts.HashFunc(), digest)
 		if err != nil {
 			return nil, err
 		}

@@ -103,4 +103,6 @@ func (d openSC) usable(context.Context) error { return nil }
 
 func (d openSC) writesWith(PIN) error { return nil }
 
-func (d openSC) signsWith(*PrivateKey) bool { return true }
+func (d openSC) signsWith(_ *PrivateKey, opts crypto.SignerOpts) error {
+	return withoutPSS(opts, "cardctl uses only PKCS#1 v1.5 with it.")
+}

@@ -12,12 +12,12 @@ import (
 
 // sign signs with pkcs15-crypt, which reads the PIN from its standard
 // input.
-func (d openSC) sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, digest []byte, hash crypto.Hash) ([]byte, error) {
+func (d openSC) sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	args := []string{"--sign", "--key", hex.EncodeToString(k.ID), "--pin", "-", "--raw", "--input", runner.FilePlace}
 	if k.EC {
 		args = append(args, "--signature-format", "sequence")
 	} else {
-		args = append(args, "--pkcs1", "--"+strings.ToLower(hash.String())) // --sha-256
+		args = append(args, "--pkcs1", "--"+strings.ToLower(opts.HashFunc().String())) // --sha-256
 	}
 	stdin := append(append([]byte{}, pin.Reveal()...), '\n')
 	defer secret.Wipe(stdin)

@@ -2,6 +2,7 @@ package pkcs15
 
 import (
 	"context"
+	"crypto"
 	"slices"
 	"strings"
 	"testing"
@@ -79,7 +80,7 @@ func TestAVerifiedPINIsThatOfItsKeysAlone(t *testing.T) {
 		if _, verified := c.Verified(k); verified {
 			t.Errorf("the PIN of key %X is taken for verified", k.ID)
 		}
-		if _, err := c.Sign(t.Context(), k, c.directory.PINs[i%2], pin, make([]byte, 32), 5); err != nil {
+		if _, err := c.Sign(t.Context(), k, c.directory.PINs[i%2], pin, make([]byte, 32), crypto.SHA256); err != nil {
 			t.Fatal(err)
 		}
 		if _, verified := c.Verified(k); !verified || !slices.ContainsFunc(card.sent, func(s string) bool { return strings.HasPrefix(s, want) }) {

@@ -3,15 +3,12 @@ package pkcs15
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -131,12 +128,6 @@ func (e *toolError) Error() string {
 	return fmt.Sprintf("%s: %s", e.program, e.message)
 }
 
-// outputLimit bounds what is kept of a program's output, in bytes.
-const outputLimit = 1 << 20
-
-// stopped is how long a program has to end after its context did.
-const stopped = 2 * time.Second
-
 // run runs a program to its end and returns what it wrote to standard output.
 func (t Tools) run(ctx context.Context, c call) ([]byte, error) {
 	p := runner.Program{Name: c.program, Args: slices.Clone(c.args), Env: t.environment(c.driver), Stdin: c.stdin, File: c.file}
@@ -173,26 +164,7 @@ func (t Tools) child(ctx context.Context, p runner.Program) (runner.Result, erro
 	if err != nil {
 		return runner.Result{}, err
 	}
-	cmd := exec.CommandContext(ctx, path, p.Args...)
-	cmd.Env = p.Env
-	cmd.WaitDelay = stopped
-	cmd.Stdin = bytes.NewReader(p.Stdin)
-	detach(cmd)
-	var stdout, stderr limited
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if p.File != nil {
-		feed, err := pipe(cmd, p.File)
-		if err != nil {
-			return runner.Result{}, err
-		}
-		defer feed()
-	}
-	err = cmd.Run()
-	var status *exec.ExitError
-	if err != nil && !errors.As(err, &status) {
-		return runner.Result{}, fmt.Errorf("%s: %w", p.Name, err)
-	}
-	return runner.Result{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Exit: cmd.ProcessState.ExitCode()}, nil
+	return runner.Child(ctx, path, p)
 }
 
 func (t Tools) find(program string) (string, error) {
@@ -224,43 +196,6 @@ func (t Tools) environment(driver string) []string {
 		env = append(env, "OPENSC_DRIVER="+driver)
 	}
 	return env
-}
-
-// pipe puts the reading end of a pipe into the arguments. What it returns ends
-// the writing, and returns when it has ended.
-func pipe(cmd *exec.Cmd, content []byte) (end func(), err error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	const firstExtra = 3 // descriptors before it: standard input, output, error
-	name := fmt.Sprintf("/dev/fd/%d", firstExtra+len(cmd.ExtraFiles))
-	cmd.ExtraFiles = append(cmd.ExtraFiles, r)
-	for i, a := range cmd.Args {
-		if a == runner.FilePlace {
-			cmd.Args[i] = name
-		}
-	}
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		_, _ = w.Write(content) // a program that does not read it fails by itself
-		_ = w.Close()
-	}()
-	return func() {
-		_ = r.Close()
-		<-written
-	}, nil
-}
-
-// limited keeps the beginning of what is written.
-type limited struct{ bytes.Buffer }
-
-func (l *limited) Write(p []byte) (int, error) {
-	if room := outputLimit - l.Len(); room > 0 {
-		_, _ = l.Buffer.Write(p[:min(room, len(p))])
-	}
-	return len(p), nil
 }
 
 // lastLine is the last line of an error output that says something.

@@ -46,6 +46,9 @@ func cannotMake(algorithm string) *problem.Error {
 // DefaultAlgorithm is that of keys for which none is named.
 func (c *Card) DefaultAlgorithm() string { return c.driver.facts().algorithm }
 
+// OnlyPKCS1 reports whether programs get no RSASSA-PSS signatures of the card's RSA keys.
+func (c *Card) OnlyPKCS1() bool { return c.driver.facts().onlyPKCS1 }
+
 // GenerateKey makes a key on the card, which has none with this ID.
 func (c *Card) GenerateKey(ctx context.Context, k NewKey, pin *secret.Bytes) error {
 	if err := c.takes(ctx, k); err != nil {

@@ -22,6 +22,8 @@ var (
 	oidEC     = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}          // RFC 5480, 2.1.1
 	oidRSA    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}      // RFC 4055, 1.2
 	oidRSAPSS = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}     // RFC 4055, 1.2
+	oidDH     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 3, 1}      // PKCS #3
+	oidDHX    = asn1.ObjectIdentifier{1, 2, 840, 10046, 2, 1}          // RFC 3279, 2.3.3
 	oidDSA    = asn1.ObjectIdentifier{1, 2, 840, 10040, 4, 1}          // RFC 3279, 2.3.2
 	oidGOST   = asn1.ObjectIdentifier{1, 2, 643, 7, 1, 1, 1, 1}        // RFC 9215
 	oidGOST5  = asn1.ObjectIdentifier{1, 2, 643, 7, 1, 1, 1, 2}        // RFC 9215
@@ -51,28 +53,45 @@ type Other struct {
 // Name is the name of the curve or algorithm: brainpoolP256r1, Ed448, RSASSA-PSS; its
 // OID where it has none here.
 func (o *Other) Name() string {
-	names := []struct {
-		oid  asn1.ObjectIdentifier
-		name string
-	}{
-		{oidRSAPSS, "RSASSA-PSS"}, {oidDSA, "DSA"}, {oidGOST, "GOST R 34.10-2012"}, {oidGOST5, "GOST R 34.10-2012"},
-		{oidML44, "ML-DSA-44"}, {oidML65, "ML-DSA-65"}, {oidML87, "ML-DSA-87"},
-	}
-	if o.Curve.Name != "" {
-		return o.Curve.Name
-	}
-	for _, known := range names {
-		if o.algorithm.Equal(known.oid) {
-			return known.name
-		}
-	}
 	switch {
+	case o.Curve.Name != "":
+		return o.Curve.Name
 	case len(o.named) > 0:
 		return o.named.String()
 	case o.algorithm.Equal(oidEC):
 		return "EC with explicit parameters"
 	}
-	return o.algorithm.String()
+	return NameOf(o.algorithm)
+}
+
+// NameOf is the name of an algorithm of keys or of a curve, its OID where it has none here.
+func NameOf(oid asn1.ObjectIdentifier) string {
+	names := []struct {
+		oid  asn1.ObjectIdentifier
+		name string
+	}{
+		{oidRSAPSS, "RSASSA-PSS"}, {oidDSA, "DSA"}, {oidGOST, "GOST R 34.10-2012"}, {oidGOST5, "GOST R 34.10-2012"},
+		{oidML44, "ML-DSA-44"}, {oidML65, "ML-DSA-65"}, {oidML87, "ML-DSA-87"}, {oidDH, "Diffie-Hellman"}, {oidDHX, "Diffie-Hellman"},
+	}
+	for _, known := range names {
+		if oid.Equal(known.oid) {
+			return known.name
+		}
+	}
+	if on, ok := curve.ByOID(oid); ok {
+		return on.Name
+	}
+	return oid.String()
+}
+
+// Explicit is the curve with these parameters (SEC 1, C.2) in DER, nil for one that the
+// standard library does not have.
+func Explicit(parameters []byte) elliptic.Curve {
+	e, _, err := ber.Read(parameters)
+	if err != nil {
+		return nil
+	}
+	return explicit(e)
 }
 
 // IsEC reports whether the key is one for ECDSA and ECDH.

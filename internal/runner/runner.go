@@ -1,6 +1,6 @@
-// Package runner is one run of another program on a card: its input and its
-// result. How it is run is left to a Func, so that tests can stand in for the
-// program.
+// Package runner is one run of another program: its input and its result. How it is
+// run is left to a Func, so that tests can stand in for the program; Child runs it as a
+// child process.
 package runner
 
 import "context"

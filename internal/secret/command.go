@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -37,11 +36,8 @@ func (r *Resolver) runCommand(ctx context.Context, line string) ([]byte, error) 
 			return nil, problem.New(problem.Usage, "no such program")
 		}
 	}
-	shell, option := "sh", "-c"
-	if runtime.GOOS == "windows" {
-		shell, option = "cmd", "/C"
-	}
-	cmd := r.child(ctx, shell, option, line)
+	cmd := r.child(ctx, shell)
+	commandLine(cmd, line)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

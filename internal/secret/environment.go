@@ -8,7 +8,10 @@ import (
 
 // Names lists the secrets of the command line's contract.
 func Names() []Name {
-	return []Name{PIN, AdminPIN, CurrentAdminPIN, SOPIN, CurrentSOPIN, PUK, ResetCode, NewPIN, Password, ManagementKey, CardKeys, NewCardKeys, ChallengePassword}
+	return []Name{
+		PIN, AdminPIN, CurrentAdminPIN, SOPIN, CurrentSOPIN, PUK, ResetCode, NewPIN, Password, ManagementKey, CurrentManagementKey,
+		NewManagementKey, CardKeys, NewCardKeys, ChallengePassword,
+	}
 }
 
 // Variable is the environment variable that holds the secret where its flag is
@@ -43,9 +46,9 @@ func FilterEnv(env []string, sources ...Source) []string {
 	})
 }
 
-// lookup returns the value of a variable. The last entry counts where there are
+// Lookup returns the value of a variable. The last entry counts where there are
 // several, as for child processes.
-func lookup(env []string, name string) (string, bool) {
+func Lookup(env []string, name string) (string, bool) {
 	for _, entry := range slices.Backward(env) {
 		if n, value, ok := strings.Cut(entry, "="); ok && sameVariable(n, name) {
 			return value, true

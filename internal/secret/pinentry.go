@@ -116,18 +116,18 @@ func askTwice(a *assuan, q Request) (*Bytes, error) {
 // pinentryOptions tell a pinentry which terminal and language to use.
 func (r *Resolver) pinentryOptions() []string {
 	var options []string
-	tty, _ := lookup(r.Env, "GPG_TTY")
+	tty, _ := Lookup(r.Env, "GPG_TTY")
 	if tty == "" && runtime.GOOS != "windows" && r.Terminal != nil && r.Terminal.Available() {
 		tty = "/dev/tty"
 	}
 	if tty != "" {
 		options = append(options, "ttyname="+tty)
 	}
-	if term, _ := lookup(r.Env, "TERM"); term != "" {
+	if term, _ := Lookup(r.Env, "TERM"); term != "" {
 		options = append(options, "ttytype="+term)
 	}
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
-		if value, _ := lookup(r.Env, name); value != "" {
+		if value, _ := Lookup(r.Env, name); value != "" {
 			options = append(options, "lc-ctype="+value)
 			break
 		}

@@ -26,8 +26,22 @@ const (
 	CardKeys        Name = "card-keys"
 	NewCardKeys     Name = "new-card-keys"
 
+	CurrentManagementKey Name = "current-management-key"
+	NewManagementKey     Name = "new-management-key"
+
 	ChallengePassword Name = "challenge-password"
 )
+
+// Words on the command line that stand for a secret, which the card or everybody knows.
+const (
+	FactoryValue = "default"   // that with which cards leave the factory
+	StoredOnCard = "protected" // the one that the card keeps, and the PIN opens
+)
+
+// Manages reports whether it is a key that a card is managed with.
+func (n Name) Manages() bool {
+	return n == ManagementKey || n == CurrentManagementKey || n == NewManagementKey
+}
 
 // Words are what a person calls the secret.
 func (n Name) Words() string {

@@ -113,7 +113,7 @@ func (r *Resolver) source(name Name) (source Source, where string, ok bool) {
 	if s := r.Sources[name]; s.kind != kindNone {
 		return s, places[s.kind], true
 	}
-	if value, ok := lookup(r.Env, name.Variable()); ok && value != "" {
+	if value, ok := Lookup(r.Env, name.Variable()); ok && value != "" {
 		return Source{kind: kindEnv, argument: name.Variable()}, name.Variable(), true
 	}
 	return Source{}, "", false
@@ -148,7 +148,7 @@ func (q Request) label() string {
 func (r *Resolver) read(ctx context.Context, s Source, q Request) ([]byte, error) {
 	switch s.kind {
 	case kindEnv:
-		value, ok := lookup(r.Env, s.argument)
+		value, ok := Lookup(r.Env, s.argument)
 		if !ok {
 			return nil, problem.New(problem.Usage, "the variable is not set").
 				Because("A shell passes on only the variables that are exported.")

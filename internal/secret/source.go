@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -133,35 +134,36 @@ func (s Source) String() string {
 // and pflag. Setting it never fails, because flag libraries repeat in their
 // errors what they were given; Source says what was wrong with it.
 type Flag struct {
-	// WellKnown, if there is one, is accepted instead of a source: the name of a
-	// secret that everybody knows.
-	WellKnown string
+	// Words are accepted instead of a source: names of secrets that everybody knows,
+	// or that are found in another way.
+	Words []string
 
-	source    Source
-	wellKnown bool
-	err       error
+	source Source
+	word   string
+	err    error
 }
 
 // Set takes the flag's value.
 func (f *Flag) Set(s string) error {
-	if f.wellKnown = f.WellKnown != "" && s == f.WellKnown; f.wellKnown {
-		f.source, f.err = Source{}, nil
+	if slices.Contains(f.Words, s) {
+		f.word, f.source, f.err = s, Source{}, nil
 		return nil
 	}
+	f.word = ""
 	f.source, f.err = ParseSource(s)
 	return nil
 }
 
 func (f *Flag) String() string {
-	if f.wellKnown {
-		return f.WellKnown
+	if f.word != "" {
+		return f.word
 	}
 	return f.source.String()
 }
 
-// NamesWellKnown reports whether the secret that everybody knows was named; then
-// Source is the zero Source.
-func (f *Flag) NamesWellKnown() bool { return f.wellKnown }
+// Word is the one of Words that was given; then Source is the zero Source. It is empty
+// where none was.
+func (f *Flag) Word() string { return f.word }
 
 // Type is the placeholder in help texts.
 func (f *Flag) Type() string { return "source" }
@@ -173,8 +175,8 @@ func (f *Flag) Source(name Name) (Source, error) {
 		return f.source, nil
 	}
 	p := problem.Wrap(problem.Usage, f.err, name.Words()).Advise(advice.Repeat(advice.Ask(name)))
-	if f.WellKnown != "" {
-		p.Because("%s Valid sources: %s, and %s for the well-known value.", neverTyped, listed(kindPrompt), f.WellKnown)
+	if len(f.Words) > 0 {
+		p.Because("%s Valid sources: %s, and %s.", neverTyped, listed(kindPrompt), strings.Join(f.Words, ", "))
 	}
 	return Source{}, p
 }

@@ -89,27 +89,27 @@ func TestFlag(t *testing.T) {
 // other.
 func TestFlagWellKnown(t *testing.T) {
 	var keys, pin Flag
-	keys.WellKnown = "default"
+	keys.Words = []string{"default"}
 	for _, f := range []*Flag{&keys, &pin} {
 		if err := f.Set("default"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if source, err := keys.Source(CardKeys); err != nil || source != (Source{}) || !keys.NamesWellKnown() || keys.String() != "default" {
+	if source, err := keys.Source(CardKeys); err != nil || source != (Source{}) || keys.Word() != "default" || keys.String() != "default" {
 		t.Errorf("%v, %v, %v", source, err, keys.String())
 	}
-	if _, err := pin.Source(PIN); !problem.Is(err, problem.Usage) || pin.NamesWellKnown() {
+	if _, err := pin.Source(PIN); !problem.Is(err, problem.Usage) || pin.Word() != "" {
 		t.Errorf("a PIN called default: %v", err)
 	}
 	for _, value := range []string{"404142434445464748494A4B4C4D4E4F", "Default", "default:", ""} {
 		_ = keys.Set(value)
 		_, err := keys.Source(CardKeys)
 		var p *problem.Error
-		if !errors.As(err, &p) || keys.NamesWellKnown() || !strings.Contains(p.Reason(), "default") || strings.Contains(fmt.Sprint(err, p.Next), "4041") {
+		if !errors.As(err, &p) || keys.Word() != "" || !strings.Contains(p.Reason(), "default") || strings.Contains(fmt.Sprint(err, p.Next), "4041") {
 			t.Errorf("%q: %v", value, err)
 		}
 	}
-	if _ = keys.Set("env:KEYS"); keys.NamesWellKnown() || keys.String() != "env:KEYS" {
+	if _ = keys.Set("env:KEYS"); keys.Word() != "" || keys.String() != "env:KEYS" {
 		t.Error("the last value does not count")
 	}
 }

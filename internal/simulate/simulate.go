@@ -5,6 +5,7 @@ package simulate
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,10 +22,13 @@ import (
 // What a card is made as if nothing is said.
 const DefaultProfile = cardsim.DefaultProfile
 
+// Profile is a kind of simulated card.
+type Profile = cardsim.Profile
+
 // Applications, Profiles and SecureChannels are what a card can be made with.
-func Applications() []string      { return cardsim.Applications() }
-func Profiles() []cardsim.Profile { return cardsim.Profiles() }
-func SecureChannels() []string    { return cardsim.SecureChannels() }
+func Applications() []string   { return cardsim.Applications() }
+func Profiles() []Profile      { return cardsim.Profiles() }
+func SecureChannels() []string { return cardsim.SecureChannels() }
 
 // Card is a simulated card in a document.
 type Card struct {
@@ -65,6 +69,12 @@ func List(cards *desk.SimulatedStore) ([]Card, error) {
 		list[i] = describe(info)
 	}
 	return list, nil
+}
+
+// Has reports whether there is a card of this name.
+func Has(cards *desk.SimulatedStore, name string) bool {
+	store, err := cards.Store()
+	return err == nil && store.Has(name)
 }
 
 // find is the card of this name.
@@ -113,6 +123,31 @@ func Create(ctx context.Context, cards *desk.SimulatedStore, name string, o Opti
 		return Card{}, desk.SimulatedProblem(err, name)
 	}
 	return find(cards, name)
+}
+
+// AttestationCA is the CA, in PEM, that certified what a simulated card attests its keys
+// with: the root first.
+func AttestationCA(cards *desk.SimulatedStore, name string) ([]byte, error) {
+	store, err := cards.Store()
+	if err != nil {
+		return nil, err
+	}
+	c, err := store.Open(name)
+	if err != nil {
+		return nil, desk.SimulatedProblem(err, name)
+	}
+	var text []byte
+	for _, der := range c.AttestationCA() {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	if err := c.Close(); err != nil {
+		return nil, err
+	}
+	if text == nil {
+		return nil, problem.New(problem.NotSupported, "the simulated card %s attests no keys", name).
+			Because("The card was created.").Advise(advice.Do(advice.ListSimulated))
+	}
+	return text, nil
 }
 
 // taken is the error of a name that a card has, with the next one that is free.

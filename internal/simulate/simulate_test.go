@@ -164,3 +164,17 @@ func TestAttachWithoutAReader(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The CA of the card's maker has its root first; a card that attests nothing has none.
+func TestAttestationCA(t *testing.T) {
+	store := newStore(t)
+	for profile, want := range map[string]int{"piv-yubikey-5": 1, "piv-yubikey-5.7": 2, "piv-nist": 0} {
+		if _, err := Create(t.Context(), store, profile, Options{Options: cardsim.Options{Profile: profile}}, desk.Access{}); err != nil {
+			t.Fatal(err)
+		}
+		text, err := AttestationCA(store, profile)
+		if n := strings.Count(string(text), "BEGIN CERTIFICATE"); n != want || (err == nil) != (want > 0) || err != nil && !problem.Is(err, problem.NotSupported) {
+			t.Errorf("%s: %d certificates, %v", profile, n, err)
+		}
+	}
+}

@@ -24,15 +24,19 @@ const objection = 2 * time.Second
 // checkServer shakes hands with a real server.
 func (r *run) checkServer(ctx context.Context) {
 	r.check(ctx, "tls-connect", func() (string, error) {
+		if reason := r.whyNoHandshake(); reason != nil {
+			return "", reason
+		}
 		highest, limited := uint16(tls.VersionTLS13), ""
-		reason := r.whyNot(ctx, tls.VersionTLS13)
+		schemes, reason := r.offered(ctx, tls.VersionTLS13)
 		if reason != nil {
-			if err := r.whyNot(ctx, tls.VersionTLS12); err != nil {
+			var err error
+			if schemes, err = r.offered(ctx, tls.VersionTLS12); err != nil {
 				return "", err
 			}
 			highest, limited = tls.VersionTLS12, "; TLS 1.3 was not offered: "+reason.Error()
 		}
-		c := r.newClient(ctx, tls.VersionTLS12) // crypto/tls leaves out what 1.3 does not have
+		c := r.newClient(ctx, schemes)
 		state, err := r.connect(ctx, highest, c)
 		if reason != nil && refusesVersion(err) {
 			return "", reason
@@ -141,4 +145,23 @@ func (r *run) roots() (*x509.CertPool, error) {
 		pool.AddCert(standard)
 	}
 	return pool, nil
+}
+
+// offered are the signatures that a client offers to a real server: of one library,
+// the one that it chooses.
+func (r *run) offered(ctx context.Context, version uint16) ([]tls.SignatureScheme, error) {
+	as := r.o.As
+	if as == "" {
+		as = Go
+	}
+	c := r.prospect().chooses(ctx, as, version)
+	switch {
+	case c.reason != "" && version == tls.VersionTLS13:
+		return nil, skip("%s. Use a p256 key, or limit the server to TLS 1.2", problem.Sentence(c.reason))
+	case c.reason != "":
+		return nil, skip("%s. Use a p256 key", c.reason)
+	case as == Go: // it is told all
+		return r.prospect().possible(ctx, as, schemesOf(tls.VersionTLS12, r.key.Public())), nil // crypto/tls leaves out what 1.3 does not have
+	}
+	return []tls.SignatureScheme{c.scheme}, nil
 }

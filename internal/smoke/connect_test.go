@@ -4,6 +4,7 @@ package smoke_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,15 +12,18 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/smoke"
 	"github.com/cardctl/cardctl/test/certs"
@@ -228,5 +232,53 @@ func TestConnect(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A CA certificate that Go refuses, and OpenSSL takes: what the error says to try
+// verifies the server.
+func TestConnectWithAnUnusualCA(t *testing.T) {
+	token, ca := softhsm.New(t, "unusual"), softhsm.NewCA(t, "Snake Oil CA")
+	token.Generate(t, "EC:prime256v1", 1, "p256")
+	o := options(t, token, "%01")
+	o.Public = public(t, o)
+	o.Certificate = certs.One(t, ca.Issue(t, o.Public, nil))
+	token.WriteCertificate(t, o.Certificate.Raw, 1, "certificate")
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "ca.pem")
+	negative := exec.Command("openssl", "req", "-x509", "-new", "-key", "/dev/stdin", "-subj", "/CN=Minus CA", "-set_serial", "-5", "-days", "2",
+		"-addext", "subjectAltName=DNS:localhost", "-out", file)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	negative.Stdin = bytes.NewReader(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	if out, err := negative.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	unusual, err := cert.Parse(block.Bytes)
+	if err != nil || unusual.Standard() != nil {
+		t.Fatalf("%+v, %v", unusual, err)
+	}
+	o.ServerCAs = []*cert.Certificate{unusual}
+	o.TLSConnect = serve(t, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{block.Bytes}, PrivateKey: key}}})
+	_, err = run(t.Context(), o)
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != problem.NotSupported || !strings.Contains(p.Why, "negative") || len(p.Next.Program) == 0 || p.Next.Program[0] != "openssl" {
+		t.Fatalf("%v, %+v", err, p)
+	}
+	words := slices.Clone(p.Next.Program[1:])
+	words[slices.Index(words, "FILE")] = file
+	if out, err := exec.Command("openssl", append(words, "-verify_return_error")...).CombinedOutput(); err != nil || !bytes.Contains(out, []byte("Verify return code: 0")) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -18,7 +18,9 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // greeting goes to the server and back. In TLS 1.3 the client learns only when
@@ -26,29 +28,27 @@ import (
 const greeting = "cardctl"
 
 // checkLoopback shakes hands, in both versions of TLS, with a server in this
-// process that requires a certificate and verifies it. One version may be left out;
-// where neither is possible the key is no use for TLS, which was asked about.
+// process that requires a certificate and verifies it. Each library has to be able to,
+// as it is set up: with TLS 1.3, which servers choose, and with TLS 1.2 if it can.
 func (r *run) checkLoopback(ctx context.Context) {
-	before := len(r.report.Checks)
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		name := strings.ToLower(strings.ReplaceAll(tls.VersionName(version), " ", ""))
-		r.check(ctx, name, func() (string, error) {
-			if err := r.whyNot(ctx, version); err != nil {
-				return "", err
-			}
-			if err := r.mayAuthenticate(); err != nil {
-				return "", err
-			}
-			return r.loopback(ctx, version)
-		})
-	}
-	checks := r.report.Checks[before:]
-	if slices.ContainsFunc(checks, func(c Check) bool { return c.Result != Skip }) || len(checks) == 0 {
+	if reason := r.whyNoHandshake(); reason != nil {
+		r.cannotShakeHands(ctx, reason)
 		return
 	}
-	reason, _, _ := strings.Cut(checks[0].Detail, ". ") // and what to do about it
+	old, current := r.choices(ctx, tls.VersionTLS12), r.choices(ctx, tls.VersionTLS13)
+	r.checkVersion(ctx, tls.VersionTLS12, old, current)
+	r.checkVersion(ctx, tls.VersionTLS13, current, current)
+}
+
+// cannotShakeHands says of both versions that they are not possible, which was asked
+// about.
+func (r *run) cannotShakeHands(ctx context.Context, reason error) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		r.check(ctx, checkOf(version), func() (string, error) { return "", reason })
+	}
+	why, _, _ := strings.Cut(reason.Error(), ". ") // and what to do about it
 	impossible := problem.New(problem.NotSupported, "no TLS handshake is possible with this key").
-		Because("%s", problem.Sentence(reason)).Advise(advice.Do(advice.GenerateKey, advice.Fill(advice.Key), advice.Set(advice.Algorithm, "p256")))
+		Because("%s", problem.Sentence(why)).Advise(r.generateOther())
 	if r.certificate == nil {
 		impossible.Code = problem.NotFound
 		_ = impossible.Advise(r.importCertificate())
@@ -56,18 +56,77 @@ func (r *run) checkLoopback(ctx context.Context) {
 	r.keep(impossible)
 }
 
-// mayAuthenticate checks the key usage, which Go's TLS does not: other programs refuse a
-// client whose certificate is not for signatures (RFC 8446, 4.4.2.4).
-func (r *run) mayAuthenticate() error {
-	if r.certificate.KeyUsage == 0 || r.certificate.KeyUsage&cert.DigitalSignature != 0 {
+func (r *run) generateOther() advice.Advice {
+	return advice.Do(advice.GenerateKey, advice.Fill(advice.Key), advice.Set(advice.Algorithm, string(key.P256)))
+}
+
+// checkOf is the name of the check of a version: tls1.3.
+func checkOf(version uint16) string {
+	return strings.ToLower(strings.ReplaceAll(tls.VersionName(version), " ", ""))
+}
+
+// checkVersion makes a handshake for each choice. A library that cannot make one in
+// TLS 1.2 is told of; it fails if it can make none in TLS 1.3, either.
+func (r *run) checkVersion(ctx context.Context, version uint16, choices, current []choice) {
+	for _, c := range choices {
+		name := checkOf(version)
+		if c.reason != "" && len(c.by) < len(r.libraries()) || severalChosen(choices) {
+			name += " as " + named(c.by)
+		}
+		r.check(ctx, name, func() (string, error) {
+			if err := MayAuthenticate(r.certificate, r.o.Key); err != nil {
+				return "", err
+			}
+			if c.reason == "" {
+				return r.loopback(ctx, version, c)
+			}
+			if version == tls.VersionTLS12 && !cannot(current, c.by) {
+				return "", skip("%s. Use TLS 1.3, or a p256 key", c.reason)
+			}
+			return "", problem.New(problem.NotSupported, "%s with %s is not possible with this key", tls.VersionName(version), named(c.by)).
+				Because("%s Use a p256 key%s.", problem.Sentence(c.reason), r.orOldTLS(version)).Advise(r.generateOther())
+		})
+	}
+}
+
+// severalChosen reports whether the libraries choose different signatures.
+func severalChosen(choices []choice) bool {
+	chosen := 0
+	for _, c := range choices {
+		if c.reason == "" {
+			chosen++
+		}
+	}
+	return chosen > 1
+}
+
+// orOldTLS is the other way out, for RSA keys.
+func (r *run) orOldTLS(version uint16) string {
+	if pubkey.IsRSA(r.key.Public()) && version == tls.VersionTLS13 {
+		return ", or limit the program or the server to TLS 1.2"
+	}
+	return ""
+}
+
+// cannot reports whether one of the libraries has no signature.
+func cannot(choices []choice, of []Library) bool {
+	return slices.ContainsFunc(choices, func(c choice) bool {
+		return c.reason != "" && slices.ContainsFunc(c.by, func(l Library) bool { return slices.Contains(of, l) })
+	})
+}
+
+// MayAuthenticate checks the key usage, which Go's TLS does not: other programs refuse a
+// client whose certificate is not for signatures (RFC 8446, 4.4.2.4). Ref is the key.
+func MayAuthenticate(c *cert.Certificate, ref string) error {
+	if c.KeyUsage == 0 || c.KeyUsage&cert.DigitalSignature != 0 {
 		return nil
 	}
 	return problem.New(problem.Mismatch, "the certificate is not for TLS clients").
 		Because("Its keyUsage does not have digitalSignature, so many servers refuse it.").
-		Advise(advice.Do(advice.CreateRequest, advice.Set(advice.Key, r.o.Key), advice.Set(advice.KeyUsage, "digitalSignature"), advice.Fill(advice.Subject)))
+		Advise(advice.Do(advice.CreateRequest, advice.Set(advice.Key, ref), advice.Set(advice.KeyUsage, "digitalSignature"), advice.Fill(advice.Subject)))
 }
 
-func (r *run) loopback(ctx context.Context, version uint16) (string, error) {
+func (r *run) loopback(ctx context.Context, version uint16, chosen choice) (string, error) {
 	identity, roots, err := r.serverIdentity()
 	if err != nil {
 		return "", err
@@ -91,7 +150,7 @@ func (r *run) loopback(ctx context.Context, version uint16) (string, error) {
 			Time:         r.o.Now,
 		})
 	}()
-	c := r.newClient(ctx, version)
+	c := r.newClient(ctx, []tls.SignatureScheme{chosen.scheme})
 	state, err := greet(ctx, listener.Addr().String(), &tls.Config{
 		RootCAs:              roots,
 		ServerName:           loopbackName,
@@ -106,7 +165,8 @@ func (r *run) loopback(ctx context.Context, version uint16) (string, error) {
 	var invalid *tls.CertificateVerificationError
 	switch {
 	case err == nil && serverErr == nil:
-		return fmt.Sprintf("%s, %s, client certificate required and verified", tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite)), nil
+		return fmt.Sprintf("%s, %s, %s as %s, client certificate required and verified",
+			tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite), chosen.scheme, named(chosen.by)), nil
 	case err == nil:
 		err = serverErr
 	case c.failed == nil && errors.As(serverErr, &invalid):

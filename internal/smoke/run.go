@@ -10,6 +10,8 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/lend"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -44,7 +46,7 @@ func newRun(o Options, at *bench) *run {
 		o.Module = o.URI.Module()
 	}
 	if o.Module == "" {
-		o.Module = DefaultModule
+		o.Module = desk.DefaultModule
 	}
 	return &run{o: o, at: at, report: Report{Module: o.Module, Key: o.Key, Checks: []Check{}}, refused: map[crypto.Hash]bool{}}
 }
@@ -107,7 +109,9 @@ func (r *run) openModule(ctx context.Context) bool {
 
 func (r *run) findToken(ctx context.Context) bool {
 	return r.check(ctx, "token", func() (string, error) {
-		s, err := r.at.find(ctx, r.module, p11.Wanted{Reader: r.o.Reader, Serial: r.o.Holder.Serial, Token: r.o.Holder.Token, URI: r.o.URI, Public: r.public()})
+		wanted, _ := lend.Wanted(r.o.Reader, r.o.Holder, r.public())
+		wanted.URI = r.o.URI
+		s, err := r.at.find(ctx, r.module, wanted)
 		if problem.Is(err, problem.NotFound) && r.o.There != nil {
 			if gone := r.o.There(ctx); problem.Gone(gone) {
 				err = gone
@@ -142,7 +146,7 @@ func (r *run) checkCertificate(ctx context.Context) {
 			return "", skip("there is no certificate for this key, so programs that search for one do not find the key. Import one for it")
 		case own == nil:
 			r.certificate = shown[0]
-			return r.describe(shown[0]), nil
+			return r.describe(shown[0]), r.valid()
 		case len(shown) == 0:
 			missing := problem.New(problem.NotFound, "the module does not show the certificate of this key").
 				Because("The card has one, but programs that use this module do not find it.").
@@ -156,7 +160,7 @@ func (r *run) checkCertificate(ctx context.Context) {
 		for _, certificate := range shown {
 			if certificate.Equal(own) {
 				r.certificate = own
-				return "the card's own: " + r.describe(own), nil
+				return "the card's own: " + r.describe(own), r.valid()
 			}
 		}
 		return "", problem.New(problem.Mismatch, "the module does not show the certificate for this key that is on the card").
@@ -170,14 +174,24 @@ func (r *run) importCertificate() advice.Advice {
 }
 
 func (r *run) describe(c *cert.Certificate) string {
-	detail := fmt.Sprintf("%s, valid until %s", c.Subject, c.NotAfter.UTC().Format(time.RFC3339))
-	switch now := r.o.Now(); {
+	return fmt.Sprintf("%s, valid until %s", c.Subject, c.NotAfter.UTC().Format(time.RFC3339))
+}
+
+// valid checks the dates of the certificate, which every program does.
+func (r *run) valid() error {
+	now, c := r.o.Now(), r.certificate
+	var invalid *problem.Error
+	switch {
 	case now.After(c.NotAfter):
-		detail += " (expired)"
+		invalid = problem.New(problem.Mismatch, "the certificate has expired").
+			Because("It was valid until %s.", c.NotAfter.UTC().Format(time.RFC3339))
 	case now.Before(c.NotBefore):
-		detail += fmt.Sprintf(" (not valid before %s)", c.NotBefore.UTC().Format(time.RFC3339))
+		invalid = problem.New(problem.Mismatch, "the certificate is not valid yet").
+			Because("It is valid from %s. It is now %s here.", c.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	default:
+		return nil
 	}
-	return detail
+	return invalid.Advise(advice.Do(advice.CreateRequest, advice.Set(advice.Key, r.o.Key), advice.Fill(advice.Subject)))
 }
 
 func (r *run) login(ctx context.Context) bool {

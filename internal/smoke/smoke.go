@@ -20,14 +20,10 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// DefaultModule is what is loaded where no module is named: the one that
-// browsers find on most systems.
-const DefaultModule = "opensc"
-
 // Options say what is to be proved, of which key, and how the user is reached.
 type Options struct {
 	// Module is a name or path for p11.Load; empty for the module that the URI
-	// names, else DefaultModule.
+	// names, else desk.DefaultModule.
 	Module string
 	// Key is how the report calls the key: OPENPGP.3, or its URI.
 	Key string
@@ -65,8 +61,9 @@ type Options struct {
 	// be nil.
 	Notify func(message string)
 
-	// TLS adds handshakes on loopback.
+	// TLS adds handshakes on loopback, with the choices of all libraries, or of one.
 	TLS bool
+	As  Library
 	// TLSConnect is HOST:PORT of a real server to shake hands with.
 	TLSConnect string
 	// ServerCAs verify that server; none for those of the system.
@@ -151,11 +148,29 @@ func (r *run) checkAll(ctx context.Context) {
 		}
 	}
 	r.checkKey(ctx)
+	if (problem.Is(r.failed, problem.NotFound) || problem.Is(r.failed, problem.Failed)) && !r.proved {
+		r.blameModule(ctx)
+	}
 	if r.failed == nil && !r.proved {
 		r.failed = problem.New(problem.NotSupported, "nothing could be proved").
 			Because("Through this module the key neither signs nor decrypts.").
 			Advise(r.listTokens())
 	}
+}
+
+// blameModule says of a key that could not be used that the module does not know its
+// kind, if that is so.
+func (r *run) blameModule(ctx context.Context) {
+	public := r.public()
+	if r.session == nil || public == nil {
+		return
+	}
+	if serves, err := r.session.Serves(ctx, public); err != nil || serves {
+		return
+	}
+	r.failed = problem.New(problem.NotSupported, "%s does not use %s keys on this card", r.report.Module, key.AlgorithmOf(public)).
+		Because("It lists no mechanism for keys of this kind and length. A newer version may have one.").
+		Advise(r.listTokens())
 }
 
 func (r *run) listTokens() advice.Advice {

@@ -70,34 +70,18 @@ func schemesOf(version uint16, public crypto.PublicKey) []signatureScheme {
 	return nil
 }
 
-// supported are those of them that module, token and key can really make.
-func (r *run) supported(ctx context.Context, version uint16) []tls.SignatureScheme {
-	var ids []tls.SignatureScheme
-	for _, s := range schemesOf(version, r.key.Public()) {
-		if r.key.Supports(ctx, s.opts) && !r.refused[s.opts.HashFunc()] {
-			ids = append(ids, s.id)
-		}
-	}
-	return ids
-}
-
-// whyNot is the reason for a handshake of this version to be impossible, and
-// the way out; nil where it is possible.
-func (r *run) whyNot(ctx context.Context, version uint16) error {
-	_, isRSA := r.key.Public().(*rsa.PublicKey)
+// whyNoHandshake is the reason for a handshake to be impossible in any version, and the
+// way out; nil where it may be possible.
+func (r *run) whyNoHandshake() error {
 	switch {
 	case r.certificate == nil:
 		return skip("a client needs a certificate, and the module shows none for this key. Import one for it")
 	case r.certificate.Standard() == nil:
 		return skip("the certificate is too unusual for Go's TLS: %s. Programs with another TLS library may use it", strings.Join(r.certificate.Odd, ", "))
-	case len(r.supported(ctx, version)) > 0:
-		return nil
 	case len(r.key.Schemes()) == 0:
 		return skip("a client must sign, and this key does not. Use a key for signatures or authentication")
-	case isRSA && version == tls.VersionTLS13:
-		return skip("TLS 1.3 needs RSA-PSS signatures, and this module and card make none with an RSA key. Use a p256 key, or limit the server to TLS 1.2")
 	}
-	return skip("%s has no signature that the module, the token and the key can make. Use a p256 key", tls.VersionName(version))
+	return nil
 }
 
 // client is the certificate and key on the card for crypto/tls. It keeps the
@@ -111,13 +95,14 @@ type client struct {
 	failed      error
 }
 
-func (r *run) newClient(ctx context.Context, version uint16) *client {
+// newClient is a client that signs with one of the schemes.
+func (r *run) newClient(ctx context.Context, schemes []tls.SignatureScheme) *client {
 	c := &client{Signer: r.key.Signer(ctx), key: r.o.Key}
 	c.certificate = tls.Certificate{
 		Certificate:                  [][]byte{r.certificate.Raw},
 		PrivateKey:                   c,
 		Leaf:                         r.certificate.Standard(),
-		SupportedSignatureAlgorithms: r.supported(ctx, version),
+		SupportedSignatureAlgorithms: schemes,
 	}
 	for _, issuer := range r.o.Chain {
 		c.certificate.Certificate = append(c.certificate.Certificate, issuer.Raw)

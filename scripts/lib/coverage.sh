@@ -20,7 +20,7 @@ covered_test() {
 }
 
 # check_coverage prints how much of each package of internal/ was run. It fails if the
-# total is below the percentage, or if too much advice was given in no test.
+# total is below the percentage, or if advice was given in no test.
 check_coverage() {
 	local least=$1 profile total
 	profile=$coverage_dir/all
@@ -45,12 +45,10 @@ check_coverage() {
 		die "the tests run $total% of the statements in internal/, but $least% are required."
 }
 
-readonly UNGIVEN=13 # pieces of advice, at most: to become fewer
-
-# check_advice prints the advice in the code that no test made cardctl give, and fails
-# if it is more than before. Files of other systems are not looked at.
+# check_advice fails if there is advice in the code that no test made cardctl give, and
+# prints it. Files of other systems are not looked at.
 check_advice() {
-	local profile=$1 files missed count
+	local profile=$1 files missed
 	mapfile -d '' -t files < <(find cmd internal -name '*.go' ! -name '*_test.go' ! -path 'internal/advice/*' -print0 | sort -z)
 	missed=$(
 		awk -v profile="$profile" '
@@ -81,10 +79,8 @@ check_advice() {
 			}
 		' "${files[@]}"
 	)
-	count=$(grep -c . <<<"$missed" || true)
-	say "No test makes cardctl give this advice:"
-	say "$missed"
-	((count <= UNGIVEN)) || die "$count pieces of advice are given in no test, but at most $UNGIVEN are allowed."
+	[[ -z $missed ]] || die "No test makes cardctl give this advice. Test it, or delete it:
+$missed"
 }
 
 # forget_coverage removes what was counted.

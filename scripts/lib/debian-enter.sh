@@ -4,6 +4,7 @@
 set -euo pipefail
 tree=$1 cache=$2 goroot=$3 modules=$4
 shift 4
+trap 'exit 125' EXIT # until the command takes the place of this script
 
 mount --bind "$tree" "$tree"
 cd "$tree"
@@ -15,6 +16,7 @@ mount -t tmpfs -o mode=1777 tmpfs dev/shm
 mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
 mount --bind "$cache/go-build" root/.cache/go-build
 mount --bind "$cache/go-mod" root/go/pkg/mod
+mount --bind "$cache/tools" root/.cache/cardctl/tools
 [[ ! -d $modules ]] || mount --bind -o ro "$modules" mnt/modules
 [[ ! -d $goroot/src || -L $goroot/src ]] || mount --bind -o ro "$goroot" usr/local/go # Debian's own has links
 

@@ -12,7 +12,7 @@ packages= # the packages that were downloaded for it
 take_tree() {
 	local suite=$1 trees_lock
 	packages=$TREES/$suite.packages
-	mkdir -p "$TREES" "$packages" "$TREES/go-build" "$TREES/go-mod"
+	mkdir -p "$TREES" "$packages" "$TREES"/{go-build,go-mod,tools}
 	exec {trees_lock}<"$TREES"
 	flock "$trees_lock"
 	remove_left_trees
@@ -24,9 +24,10 @@ take_tree() {
 
 	cp -a "$TREES/$suite/." "$tree"
 	find "$packages" -name '*.deb' -exec cp -l -t "$tree/var/cache/apt/archives" {} +
-	mkdir -p "$tree"/{usr/local/go,root/.cache/go-build,root/go/pkg/mod,mnt/modules,root/cardctl}
+	mkdir -p "$tree"/{usr/local/go,root/.cache/go-build,root/.cache/cardctl/tools,root/go/pkg/mod,mnt/modules,root/cardctl}
 	tar --exclude=./.git --exclude=./dist -cf - . | tar -xf - -C "$tree/root/cardctl"
 	cp /etc/hosts /etc/resolv.conf "$tree/etc"
+	[[ ! -f /etc/pip.conf ]] || cp /etc/pip.conf "$tree/etc"
 	echo force-unsafe-io >"$tree/etc/dpkg/dpkg.cfg.d/copy" # it need not outlive a loss of power
 }
 
@@ -87,11 +88,14 @@ apt_mirror() {
 
 # in_tree COMMAND... runs a command in the copy. Every process that it starts ends with it.
 in_tree() {
-	local proxy
+	local proxy variable pip=()
 	proxy=file:///mnt/modules,$(go env GOPROXY)
+	for variable in PIP_{INDEX_URL,EXTRA_INDEX_URL,TRUSTED_HOST,CERT,DEFAULT_TIMEOUT}; do
+		[[ ! -v $variable ]] || pip+=("$variable=${!variable}")
+	done
 	env -i PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
 		LANG=C.UTF-8 TERM="${TERM:-dumb}" GOPROXY="$proxy" GOSUMDB="$(go env GOSUMDB)" \
-		http_proxy="${http_proxy-}" https_proxy="${https_proxy-}" no_proxy="${no_proxy-}" \
+		http_proxy="${http_proxy-}" https_proxy="${https_proxy-}" no_proxy="${no_proxy-}" "${pip[@]}" \
 		unshare --mount --pid --fork --kill-child --propagation private \
 		"$BASH" scripts/lib/debian-enter.sh "$tree" "$TREES" "$(go env GOROOT)" "$(go env GOMODCACHE)/cache/download" "$@"
 }

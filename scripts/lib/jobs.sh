@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# Runs jobs in parallel, as many at once as there are processors. The output of a job is
-# shown as a whole when it ends. If it failed, it is shown again at the end. Needs
-# say.sh.
+# Runs jobs in parallel: $JOBS at once, or as many as there are processors. The output of
+# a job is shown as a whole when it ends. If it failed, it is shown again at the end.
+# Needs say.sh.
 
-jobs_at_once=$(nproc)
+jobs_at_once=${JOBS:-$(nproc)}
 jobs_dir=                  # their output, and the temporary files of go
 declare -A jobs_running=() # names, by process
+declare -A jobs_began=()   # in seconds, by process
 declare -A jobs_logs=()    # files with their output, by process
 declare -A jobs_failed=()
 
@@ -20,6 +21,7 @@ job() {
 	set -m # the job gets a process group, which can be ended as a whole
 	GOTMPDIR=$jobs_dir "$@" >"$log" 2>&1 </dev/null &
 	set +m
+	jobs_began[$!]=$SECONDS
 	jobs_logs[$!]=$log
 	jobs_running[$!]=$name
 }
@@ -29,6 +31,7 @@ job_ends() {
 	local process status=0
 	wait -n -p process "${!jobs_running[@]}" || status=$?
 	cat "${jobs_logs[$process]}"
+	say "Ended ${jobs_running[$process]} after $(minutes $((SECONDS - jobs_began[$process])))"
 	((status == 0)) || jobs_failed[$process]=${jobs_running[$process]}
 	unset "jobs_running[$process]"
 }

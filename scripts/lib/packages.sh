@@ -14,12 +14,22 @@ card|OpenSC PKCS#11 module|have_file opensc-pkcs11.so|opensc-pkcs11
 card|p11-kit|have p11-kit|p11-kit
 card|OpenSSL|have openssl|openssl
 test|yubico-piv-tool|have yubico-piv-tool|yubico-piv-tool
+test|ykcs11, a PKCS#11 module|have_file libykcs11.so.2|ykcs11
+test|Python, to make virtual environments|/usr/bin/python3 -m ensurepip --version|python3-venv
+test|PC/SC for Python (pyscard)|have_file python3/dist-packages/smartcard/__init__.py|python3-pyscard
 test|GnuPG (gpg)|have gpg|gpg
 test|GnuPG (gpg-agent)|have gpg-agent|gpg-agent
 test|GnuPG (gpgsm)|have gpgsm|gpgsm
 test|GnuPG (scdaemon)|have_file gnupg/scdaemon scdaemon|scdaemon
 token|OpenSSL|have openssl|openssl
 token|SoftHSM|have softhsm2-util|softhsm2
+test|TPM in software (swtpm)|have swtpm|swtpm
+test|TPM resource manager|have tpm2-abrmd|tpm2-abrmd
+test|TPM tools (tpm2_getcap)|have tpm2_getcap|tpm2-tools
+test|TPM transport to swtpm|have_file libtss2-tcti-swtpm.so.0|libtss2-tcti-swtpm0
+test|TPM transport to the resource manager|have_file libtss2-tcti-tabrmd.so.0|libtss2-tcti-tabrmd0
+test|TPM PKCS#11 module|have_file libtpm2_pkcs11.so|libtpm2-pkcs11-1
+test|D-Bus, for the TPM resource manager|have dbus-daemon|dbus-daemon
 test|Scute PKCS#11 module|have_file scute/scute.so scute.so|scute
 test|GnuTLS tools (certtool)|have certtool|gnutls-bin
 test|NSS tools (pk12util)|have pk12util|libnss3-tools
@@ -27,9 +37,35 @@ test|Java keytool|have keytool|default-jre-headless
 test|OpenSSL engine for PKCS#11|have_file engines-3/pkcs11.so engines-1.1/pkcs11.so|libengine-pkcs11-openssl
 test|OpenSSL provider for PKCS#11|have_provider|pkcs11-provider
 test|OpenVPN|have openvpn|openvpn
+test|keys of strongSwan (pki)|have pki|strongswan-pki
+test|PKCS#11 for strongSwan|have_file ipsec/plugins/libstrongswan-pkcs11.so|libstrongswan-extra-plugins
+test|OpenSSL for strongSwan|have_file ipsec/plugins/libstrongswan-openssl.so|libstrongswan-standard-plugins
 test|OpenSSH client (ssh-keygen)|have ssh-keygen|openssh-client
 test|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
 test|jq|have jq|jq
+programs|OpenSC PKCS#11 module with one PIN|have_file onepin-opensc-pkcs11.so|opensc-pkcs11
+programs|NSS tools (certutil, modutil)|have modutil|libnss3-tools
+programs|Firefox|have firefox-esr|firefox-esr
+programs|Thunderbird|have thunderbird|thunderbird
+programs|Chromium|have chromium|chromium
+programs|sandbox of Chromium, if it cannot make namespaces|have_file chromium/chrome-sandbox|chromium-sandbox
+programs|a screen in memory (Xvfb)|have Xvfb|xvfb
+programs|xdotool, to type into windows|have xdotool|xdotool
+programs|ImageMagick, for pictures of a screen|have import|imagemagick
+programs|GnuPG (gpg)|have gpg|gpg
+programs|GnuPG (gpg-agent)|have gpg-agent|gpg-agent
+programs|GnuPG (gpgsm)|have gpgsm|gpgsm
+programs|GnuPG (scdaemon)|have_file gnupg/scdaemon scdaemon|scdaemon
+programs|curl|have curl|curl
+programs|Wget|have wget|wget
+programs|nginx|have nginx|nginx
+programs|Apache, as Debian configures it|have_file /etc/apache2/envvars|apache2
+programs|JDK (jarsigner)|have jarsigner|default-jdk-headless
+programs|stunnel|have stunnel|stunnel4
+programs|git|have git|git
+programs|OpenSSH client|have ssh|openssh-client
+programs|engine of OpenSSL for PKCS#11|have_file engines-3/pkcs11.so|libengine-pkcs11-openssl
+programs|OpenSSH server|have_file /usr/sbin/sshd|openssh-server
 room|ip, for the networks of rooms|have ip|iproute2
 test|shellcheck|have shellcheck|shellcheck
 package|git|have git|git
@@ -47,6 +83,7 @@ windows|Wine|have_file wine/wine64|wine64
 package|man|have man|man-db
 package|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
 test|mandoc|have mandoc|mandoc
+test|headers of Windows|have_file /usr/share/mingw-w64/include/winerror.h|mingw-w64-common
 debian|debootstrap|have debootstrap|debootstrap
 '
 
@@ -103,9 +140,22 @@ need_architectures() {
 	done
 }
 
-# apt_get runs apt-get without questions, and shows its output only if it fails.
+# apt_get runs apt-get without questions, and shows its output only if it fails. It
+# starts no services.
 apt_get() {
 	local output
-	output=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" 2>&1 </dev/null) ||
+	output=$(without_services as_root env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" 2>&1 </dev/null) ||
 		die "apt-get $* failed:" "$(tail -n 15 <<<"$output")"
 }
+
+readonly SERVICES_POLICY=/usr/sbin/policy-rc.d # Debian's packages ask it whether to start a service
+
+# without_services runs a command, in a shell of its own. The packages that it installs
+# start no services.
+without_services() (
+	if [[ ! -e $SERVICES_POLICY ]]; then
+		trap 'as_root rm "$SERVICES_POLICY"' EXIT
+		as_root install -m 755 /dev/stdin "$SERVICES_POLICY" <<<$'#!/bin/sh\nexit 101'
+	fi
+	"$@"
+)

@@ -53,6 +53,7 @@ start_pcscd() {
 
 # more_readers makes a configuration with the existing readers and two more. The driver
 # has two for each entry; a copy of it is loaded as another driver for the other two.
+# ykcs11 looks at no reader but those whose name begins with Yubico.
 more_readers() {
 	local driver
 	pcscd_readers=$(mktemp -d)
@@ -61,7 +62,7 @@ more_readers() {
 	cp "$driver" "$pcscd_readers/driver"
 	cp /etc/reader.conf.d/* "$pcscd_readers"
 	cat >"$pcscd_readers/more" <<-END
-		FRIENDLYNAME "Other PCD"
+		FRIENDLYNAME "Yubico PCD"
 		DEVICENAME   /dev/null:0x8C7D
 		LIBPATH      $pcscd_readers/driver/${driver##*/}
 		CHANNELID    0x8C7D

@@ -26,6 +26,8 @@ if [[ ${1-} == --more-readers ]]; then
 fi
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/pcscd /run/lock
+mkdir -p /tmp/.X11-unix # the sockets of X servers
+mount -t tmpfs -o mode=1777 tmpfs /tmp/.X11-unix
 ip link set lo up
 
 start_pcscd "${more[@]}"

@@ -5,6 +5,9 @@ heading() { printf '\n== %s\n' "$*"; }
 
 say() { printf '%s\n' "$*"; }
 
+# minutes SECONDS prints a time in minutes and seconds.
+minutes() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
+
 die() {
 	printf 'Error: %s\n' "$1" >&2
 	shift

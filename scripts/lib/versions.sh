@@ -13,19 +13,34 @@ PC/SC daemon|pcscd
 Virtual reader|vsmartcard-vpcd
 p11-kit|p11-kit
 Scute|scute
+yubico-piv-tool|yubico-piv-tool
+ykcs11|ykcs11
 SoftHSM2|softhsm2
+TPM module (tpm2-pkcs11)|libtpm2-pkcs11-1
+TPM in software (swtpm)|swtpm
+TPM tools|tpm2-tools
 GnuTLS|gnutls-bin
+NSS tools|libnss3-tools
 OpenVPN|openvpn
+strongSwan|strongswan-pki
 OpenSSH|openssh-client
+Firefox ESR|firefox-esr
+Chromium|chromium
+curl|curl
+Wget|wget
+nginx|nginx
+Apache|apache2-bin
 '
 
-# versions prints the system, the programs with their versions, and Go, with tabs between.
+# versions prints the system, the programs with their versions, yubikey-manager and Go,
+# with tabs between.
 versions() {
 	local program package
 	printf 'system\t%s\n' "$(sed -n 's/^PRETTY_NAME="\(.*\) GNU\/Linux \([0-9]*\).*/\1 \2/p' /etc/os-release)"
 	while IFS='|' read -r program package; do
 		[[ -z $program ]] || printf '%s\t%s\n' "$program" "$(version_of "$package")"
 	done <<<"$VERSIONED"
+	printf 'yubikey-manager\t%s\n' "$(sed -n 's/^yubikey-manager==\([^ ]*\).*/\1/p' scripts/lib/ykman.txt)"
 	printf 'Go\t%s\n' "$(go env GOVERSION | sed 's/^go//')"
 }
 
@@ -40,10 +55,10 @@ version_of() {
 # write_versions FILE FILE writes what versions printed on the two systems into the
 # documents.
 write_versions() {
-	between docs/tested.md < <(paste "$1" "$2" | awk -F'\t' '
+	between docs/tested.md "$VERSIONS_MARK" < <(paste "$1" "$2" | awk -F'\t' '
 		NR == 1 { printf "| program | %s | %s |\n|---|---|---|\n", $2, $4; next }
 		{ printf "| %s | %s | %s |\n", $1, $2, $4 }')
-	between README.md < <(
+	between README.md "$VERSIONS_MARK" < <(
 		printf 'The [tests](docs/tested.md) ran on %s\nand on %s.\n' "$(in_a_line "$1")" "$(in_a_line "$2")"
 	)
 }
@@ -58,17 +73,17 @@ in_a_line() {
 
 readonly VERSIONS_MARK='<!-- versions -->' # before and after what is written
 
-# between_marks FILE prints what is written there.
-between_marks() { sed -n "/^$VERSIONS_MARK\$/,/^$VERSIONS_MARK\$/{ /^$VERSIONS_MARK\$/d; p; }" "$1"; }
+# between_marks FILE MARK prints what is written there.
+between_marks() { sed -n "/^$2\$/,/^$2\$/{ /^$2\$/d; p; }" "$1"; }
 
-# between FILE replaces the lines between the two marks in a file by its input.
+# between FILE MARK replaces the lines between the two marks in a file by its input.
 between() {
 	local new
-	new=$(awk -v mark="$VERSIONS_MARK" '
+	new=$(awk -v mark="$2" '
 		NR == FNR { lines = lines $0 "\n"; next }
 		!inside { print }
 		$0 == mark && !inside { printf "%s", lines; marks++; inside = 1; next }
 		$0 == mark { print; marks++; inside = 0 }
-		END { exit marks != 2 }' - "$1") || die "$1 has not the two marks between which versions stand."
+		END { exit marks != 2 }' - "$1") || die "$1 has not the line $2 twice."
 	printf '%s\n' "$new" >"$1"
 }

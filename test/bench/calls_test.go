@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"regexp"
@@ -21,8 +22,9 @@ func TestCallsToAModule(t *testing.T) {
 		name, limit string
 		most        int
 	}{
-		{"gen-key", most, 40}, {"gen-csr", most, 40}, {"import-cert, with its issuer", most, 40}, {"import-cert, again", most, 40},
-		{"import-key", most, 40}, {"smoke-test, one signature", most, 25}, {"export-cert", most, 40}, {"info, without reading objects", most, 40},
+		{"gen-key", most, 40}, {"gen-key --replace", most, 40}, {"gen-csr", most, 40}, {"import-cert, with its issuer", most, 40}, {"import-cert, again", most, 40},
+		{"import-key", most, 40}, {"smoke-test, one signature", most, 25}, {"export-cert", most, 40}, {"list-tokens", most, 12},
+		{"info, without reading objects", most, 40},
 	}
 	var counts [2][]int
 	for i, keys := range []int{10, 1000} {
@@ -65,33 +67,41 @@ func callsWith(t *testing.T, keys int) []int {
 	ca := d.Authority()
 	d.Write("imported.pem", d.Run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"), 0o600)
 	const named = "pkcs11:token=desk;object="
-	byID := idOf(d.Run("pkcs11-tool", "--module", module, "--token-label", "desk", "--list-objects", "--type", "pubkey", "--label", "key2"))
+	byID := idOf("key2", d.Run("pkcs11-tool", "--module", module, "--token-label", "desk", "--list-objects", "--type", "pubkey"))
 	request := []string{"gen-csr", "--key", named + "key1", "--subject", subject}
 	issued := ca.Sign(d.Write("request", d.Run("cardctl", request...), 0o600))
 	chain := d.Write("chain.pem", d.Run("cat", issued, "ca.pem"), 0o600)
 
+	const replaced = named + "replaced"
+	d.Run("cardctl", "gen-key", "--key", replaced, "--algorithm", "p256")
+	d.Write("public.der", d.Run("cardctl", "export-key", "--key", replaced, "--format", "der"), 0o600)
+	fingerprint := fmt.Sprintf("%X", sha256.Sum256(d.Read("public.der")))
+
 	counted := []int{
 		countCalls(d, "gen-key", "--key", named+"new", "--algorithm", "p256"),
+		countCalls(d, "gen-key", "--key", replaced, "--algorithm", "p256", "--replace", fingerprint),
 		countCalls(d, request...),
 		countCalls(d, "import-cert", "--key", named+"key1", chain),
 		countCalls(d, "import-cert", "--key", named+"key1", chain),
 		countCalls(d, "import-key", "--key", named+"imported", "imported.pem"),
 		countCalls(d, "smoke-test", "--key", "pkcs11:token=desk;id="+byID),
 		countCalls(d, "export-cert", "--key", named+"key1"),
+		countCalls(d, "list-tokens"),
 	}
 	const certificates = 2
 	all := countCalls(d, "info", "--app", "pkcs11")
 	reads := strings.Count(string(d.Read("spy")), ": C_GetAttributeValue\n")
-	if objects := keys + 2 + certificates; reads != objects {
+	if objects := keys + 3 + certificates; reads != objects {
 		t.Errorf("info reads %d objects in %d calls", objects, reads)
 	}
 	searches := strings.Count(string(d.Read("spy")), ": C_FindObjects\n")
 	return append(counted, all-reads-searches)
 }
 
-// idOf is the ID in what pkcs11-tool lists, percent-encoded.
-func idOf(listed string) string {
-	id := regexp.MustCompile(`ID:\s+([0-9a-f]+)`).FindStringSubmatch(listed)[1]
+// idOf is the ID of the key with this label in what pkcs11-tool lists,
+// percent-encoded. It lists all keys, whatever --label says.
+func idOf(label, listed string) string {
+	id := regexp.MustCompile(`label:\s+` + label + `\n\s+ID:\s+([0-9a-f]+)`).FindStringSubmatch(listed)[1]
 	return regexp.MustCompile("..").ReplaceAllString(id, "%$0")
 }
 

@@ -94,11 +94,17 @@ func (b *bench) jobs() []job {
 			},
 		},
 		{
-			name:    "info, three keys and certificates",
+			name:    infoAlone,
 			limit:   24,
 			prepare: b.full,
+			do:      [programs]func(){cardctl: func() { b.traced("info", "--reader", stack.ReaderName(0), "--module", noModule) }},
+		},
+		{
+			name:    "info, three keys and certificates",
+			limit:   46,
+			prepare: b.full,
 			do: [programs]func(){
-				cardctl: func() { b.traced("info") },
+				cardctl: func() { b.Run("cardctl", "info") },
 				openSC:  func() { b.Run("pkcs15-tool", "--dump") },
 				gnuPG:   func() { b.gnupg.CardStatus() },
 			},

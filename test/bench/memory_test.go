@@ -20,7 +20,7 @@ const mostMemory = 40 << 20
 // Those on a simulated card in process count that card in.
 var memoryJobs = []string{
 	"version", "completion bash", "list-readers", "info", "doctor",
-	"init --yes", "gen-key -k OPENPGP.3 -a rsa2048 --timeout 1m", "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out a.pem",
+	"init --yes", "gen-key -k OPENPGP.3 -a p256 --timeout 1m", "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out a.pem",
 	"import-cert -k OPENPGP.3 a.pem", "export-cert -k OPENPGP.3", "export-key -k OPENPGP.3", "info -o json",
 	"smoke-test -k OPENPGP.3 -m opensc --tls", "list-tokens -m opensc",
 	"delete-cert -k OPENPGP.3 --yes", "import-key -k OPENPGP.2 key.pem", "set-pin user --new-pin env:CARDCTL_PIN", "unblock-pin --new-pin env:CARDCTL_PIN",

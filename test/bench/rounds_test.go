@@ -62,9 +62,17 @@ func TestRoundTrips(t *testing.T) {
 	}
 	table.note = "The OpenSC column is from `opensc-tool --name`, `openpgp-tool --gen-key`, `openssl req -engine pkcs11`,\n" +
 		"`pkcs15-init --store-certificate` and `pkcs15-tool --dump`. The GnuPG column is from `gpg --card-status`, `SCD GENKEY`,\n" +
-		"`gpgsm --generate-key`, `SCD WRITECERT` and, for `info`, `gpg --card-status` again."
+		"`gpgsm --generate-key`, `SCD WRITECERT` and, for `info`, `gpg --card-status` again. For [the names of\n" +
+		"keys](using-the-card.md#what-programs-call-a-key), `info` also has OpenSC's module read the card."
 	table.publish(t)
 }
+
+// infoAlone is info where OpenSC's module does not read the card too, for the names of
+// keys: noModule cannot.
+const (
+	infoAlone = "info, without the names of keys"
+	noModule  = "/nowhere/module.so"
+)
 
 // result is a job done by each program.
 type result struct {

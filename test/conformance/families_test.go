@@ -26,7 +26,7 @@ type kind struct {
 	name string
 	app  string // its name in --app
 	make func(t *testing.T) *place
-	// later are the tests of the suite that need what cardctl cannot do yet on it.
+	// later are the tests of the suite that need what cannot be done on it, or not yet.
 	later []string
 }
 
@@ -36,14 +36,10 @@ var kinds = []kind{
 	{"OpenPGP 3.4", "openpgp", func(t *testing.T) *place { return openPGP(t, "openpgp-3.4") }, nil},
 	{"PKCS#15 IsoApplet", "pkcs15", func(t *testing.T) *place { return pkcs15(t, "pkcs15", appletPINs()) }, nil},
 	{"PKCS#15 MyEID", "pkcs15", func(t *testing.T) *place { return pkcs15(t, "myeid", myEIDPINs()) }, nil},
-	{"PIV YubiKey", "piv", func(t *testing.T) *place { return piv(t, "piv-yubikey-5") }, pivLater()},
-	{"PIV YubiKey 5.7", "piv", func(t *testing.T) *place { return piv(t, "piv-yubikey-5.7") }, pivLater()},
+	{"PIV without Yubico", "piv", func(t *testing.T) *place { return silent(piv(t, "piv-nist")) }, notWithoutYubico()},
+	{"PIV YubiKey", "piv", func(t *testing.T) *place { return piv(t, "piv-yubikey-5") }, nil},
+	{"PIV YubiKey 5.7", "piv", func(t *testing.T) *place { return piv(t, "piv-yubikey-5.7") }, nil},
 	{"SoftHSM2", "pkcs11", softHSM, nil},
-}
-
-// pivLater needs import-key, delete-key and init.
-func pivLater() []string {
-	return []string{"a key is brought", "a card whose PIN is blocked is made new", "what came is not erased", "a key that came is not deleted"}
 }
 
 // quirks are cards that behave as cards were seen to: they go through the whole suite.
@@ -54,10 +50,20 @@ func quirks() []kind {
 	} {
 		list = append(list, kind{"OpenPGP " + profile, "openpgp", func(t *testing.T) *place { return openPGP(t, profile) }, nil})
 	}
-	for _, profile := range []string{"t0-6100", "select-any", "isoapplet-short-ids", "isoapplet-rsa4096"} {
+	for _, profile := range []string{"t0-6100", "select-any", "isoapplet-short-ids", "isoapplet-rsa4096", "isoapplet-1.0"} {
 		list = append(list, kind{"IsoApplet " + profile, "pkcs15", func(t *testing.T) *place {
 			return pkcs15(t, "pkcs15", appletPINs(), profile)
 		}, nil})
+	}
+	for _, profile := range []string{
+		"piv-short-apdus", "piv-metadata-type-only", "piv-empty-slot-6a86", "piv-attestation-odd", "piv-aid-5", "piv-aid-9",
+		"piv-no-le-in-chain", "piv-pin-complexity", "piv-bio-new",
+	} {
+		list = append(list, kind{"PIV " + profile, "piv", func(t *testing.T) *place { return piv(t, profile) }, nil})
+	}
+	// They do not report an imported key, so the same key again is another.
+	for _, profile := range []string{"piv-yubikey-4", "piv-yubikey-5.2", "piv-tries-630x", "piv-pin-stays", "piv-global-pin"} {
+		list = append(list, kind{"PIV " + profile, "piv", func(t *testing.T) *place { return piv(t, profile) }, []string{"a key is brought"}})
 	}
 	return append(list,
 		kind{"OpenPGP beside IsoApplet", "openpgp", func(t *testing.T) *place { return beside(t, openPGPIn) }, nil},
@@ -185,6 +191,24 @@ func openPGPIn(r *reader) *place {
 func piv(t *testing.T, profile string) *place {
 	t.Helper()
 	_, r := newCard(t, cardsim.Options{Profile: profile, Applications: []string{"piv"}})
+	return pivIn(r)
+}
+
+// notWithoutYubico is what no card can do that has the standard's commands alone.
+func notWithoutYubico() []string {
+	return []string{
+		"an empty slot", "a key is replaced by its fingerprint", "a key is brought", madeAnew,
+		"a key that came is not overwritten", "what came is not erased", "a key that came is not deleted", "a certificate is for the key that is there",
+	}
+}
+
+// silent is a place on a card that reports no keys.
+func silent(p *place) *place {
+	p.silent = true
+	return p
+}
+
+func pivIn(r *reader) *place {
 	return &place{
 		app: "piv", ref: "PIV.9A", desk: newDesk(r), mute: func() { r.between = withoutPIVTries },
 		pins: map[secret.Name]string{secret.PIN: "123456", secret.PUK: "12345678", secret.ManagementKey: strings.Repeat("0102030405060708", 3), secret.NewPIN: newPIN},

@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"context"
+	"crypto"
 	"maps"
 	"slices"
 	"strings"
@@ -32,8 +33,15 @@ type place struct {
 	// mute has the card keep the tries of its PINs to itself; nil for one that
 	// cannot.
 	mute func()
+	// free gives all PINs their tries back where a wrong one counts for all of them; nil
+	// where each counts for itself.
+	free func(t *testing.T)
 	// endless says that no mistake blocks a PIN.
 	endless bool
+	// silent says that the card reports neither its keys nor whether there are any; public
+	// is what was noted when one was made.
+	silent bool
+	public crypto.PublicKey
 
 	allow pin.Allow
 	// refuse has the person say no.
@@ -67,7 +75,7 @@ func (p *place) access() desk.Access {
 			return p.thinks(q.Waiting)
 		},
 		AllowLastTry: p.allow.LastTry, AllowUnknownTries: p.allow.UnknownTries,
-		Now: time.Now, Notify: func(string) {},
+		PublicKey: p.public, Now: time.Now, Notify: func(string) {},
 	}
 }
 
@@ -101,6 +109,25 @@ func (p *place) with(value string) *place {
 		}
 	}
 	return &other
+}
+
+// replacing is what --replace says of a slot without a key, and of a key with a fingerprint.
+func (p *place) replacing(fingerprint string) string {
+	if p.silent {
+		return "unknown"
+	}
+	return fingerprint
+}
+
+// reports says whether the card reports this key, empty for none.
+func (p *place) reports(o *key.Occupant, fingerprint string) bool {
+	switch {
+	case p.silent:
+		return o != nil && o.Unknown
+	case fingerprint == "":
+		return o == nil
+	}
+	return o != nil && o.Fingerprint == fingerprint
 }
 
 // wrongToMake is the error of a wrong secret for making keys.

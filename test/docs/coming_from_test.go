@@ -15,6 +15,7 @@ var sections = map[string]world{
 	"gpg ":        {applications: "openpgp", prepare: "openpgp"},
 	"gpgsm ":      {applications: "openpgp", prepare: "issued"},
 	"pkcs15-init": {applications: "pkcs15", attached: true, prepare: "pkcs15"},
+	"ykman piv":   {applications: "piv", prepare: "piv", puk: "73915824"},
 	"pkcs11-tool": {prepare: "softhsm"},
 	"opensc-tool": {applications: "openpgp", attached: true},
 	"gpshell":     {applications: "gp", prepare: "scripts; loaded"},
@@ -64,8 +65,10 @@ func TestWhatYouTypeNow(t *testing.T) {
 		}
 		example := strings.Join(commands, " && ")
 		w := current
-		if strings.Contains(example, byPUK) {
-			w = others[byPUK]
+		for _, part := range []string{byPUK, attesting} {
+			if strings.Contains(example, part) {
+				w = others[part]
+			}
 		}
 		t.Run(example, func(t *testing.T) { w.run(t, example) })
 	}

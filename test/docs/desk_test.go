@@ -20,6 +20,8 @@ var secrets = map[string]string{
 	"OLD":       "73915824",
 	"NEW":       "86421357",
 	"PASSWORD":  "snake oil",
+
+	"MANAGEMENT_KEY": "010203040506070801020304050607080102030405060708",
 }
 
 // newDesk is a desk with these secrets in the environment, SoftHSM2 without a

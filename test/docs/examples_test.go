@@ -31,29 +31,36 @@ type world struct {
 
 // worlds are those of the commands by the names of their pages.
 var worlds = map[string]world{
-	"cardctl":                 {applications: "openpgp", prepare: "way"},
-	"cardctl-list-readers":    {applications: "openpgp", attached: true},
-	"cardctl-list-tokens":     {prepare: "token"},
-	"cardctl-info":            {applications: "openpgp", prepare: "certificate; token"},
-	"cardctl-init":            {applications: "openpgp", prepare: "files"},
-	"cardctl-set-pin":         {applications: "openpgp", prepare: "pins; token"},
-	"cardctl-unblock-pin":     {applications: "openpgp", prepare: "pins; token; blocked"},
-	"cardctl-gen-key":         {applications: "openpgp", prepare: "pins; token"},
-	"cardctl-import-key":      {applications: "openpgp", prepare: "pins; files"},
-	"cardctl-gen-csr":         {applications: "openpgp", prepare: "key"},
-	"cardctl-import-cert":     {applications: "openpgp", prepare: "issued"},
-	"cardctl-export-cert":     {applications: "openpgp", prepare: "certificate"},
-	"cardctl-export-key":      {applications: "openpgp", prepare: "key; mkdir ~/.ssh"},
-	"cardctl-delete-cert":     {applications: "openpgp", prepare: "certificate"},
-	"cardctl-delete-key":      {prepare: "token; token_key 45 vpn"},
-	"cardctl-smoke-test":      {applications: "openpgp", attached: true, prepare: "certificate"},
-	"cardctl-applet":          {applications: "gp"},
-	"cardctl-applet-list":     {applications: "gp", prepare: "java"},
-	"cardctl-applet-inspect":  {},
-	"cardctl-applet-install":  {applications: "gp", prepare: "java"},
-	"cardctl-applet-delete":   {applications: "gp", prepare: "java; isoapplet"},
-	"cardctl-applet-set-keys": {applications: "gp", prepare: "java"},
-	"cardctl-applet-script":   {applications: "gp", prepare: "scripts"},
+	"cardctl":                    {applications: "openpgp", prepare: "way"},
+	"cardctl-list-readers":       {applications: "openpgp", attached: true},
+	"cardctl-list-tokens":        {prepare: "token"},
+	"cardctl-info":               {applications: "openpgp", prepare: "certificate; token"},
+	"cardctl-init":               {applications: "openpgp", prepare: "files"},
+	"cardctl-set-pin":            {applications: "openpgp", prepare: "pins; token"},
+	"cardctl-unblock-pin":        {applications: "openpgp", prepare: "pins; token; blocked"},
+	"cardctl-set-management-key": {prepare: "managed", puk: "13579246"},
+	"cardctl-set-holder":         {applications: "openpgp", prepare: "pins"},
+	"cardctl-set-touch":          {applications: "openpgp", prepare: "key"},
+	"cardctl-gen-key":            {applications: "openpgp", prepare: "pins; token"},
+	"cardctl-import-key":         {applications: "openpgp", prepare: "pins; files"},
+	"cardctl-gen-csr":            {applications: "openpgp", prepare: "key"},
+	"cardctl-import-cert":        {applications: "openpgp", prepare: "issued"},
+	"cardctl-export-cert":        {applications: "openpgp", prepare: "certificate"},
+	"cardctl-export-key":         {applications: "openpgp", prepare: "key; mkdir ~/.ssh"},
+	"cardctl-delete-cert":        {applications: "openpgp", prepare: "certificate"},
+	"cardctl-delete-key":         {prepare: "token; token_key 45 vpn"},
+	"cardctl-attest":             {prepare: "attested"},
+	"cardctl-move-key":           {prepare: "movable"},
+	"cardctl-smoke-test":         {applications: "openpgp", attached: true, prepare: "certificate"},
+	"cardctl-setup":              {},
+	"cardctl-openvpn":            {applications: "openpgp", attached: true, prepare: "certificate; network"},
+	"cardctl-applet":             {applications: "gp"},
+	"cardctl-applet-list":        {applications: "gp", prepare: "java"},
+	"cardctl-applet-inspect":     {},
+	"cardctl-applet-install":     {applications: "gp", prepare: "java"},
+	"cardctl-applet-delete":      {applications: "gp", prepare: "java; isoapplet"},
+	"cardctl-applet-set-keys":    {applications: "gp", prepare: "java"},
+	"cardctl-applet-script":      {applications: "gp", prepare: "scripts"},
 
 	"cardctl-applet-domain":            {applications: "gp"},
 	"cardctl-applet-domain-list":       {applications: "gp"},
@@ -81,15 +88,20 @@ var worlds = map[string]world{
 // byPUK wants a card that tells the tries of its PUK.
 const byPUK = "unblock-pin user --puk"
 
+// attesting wants a card with an attestation key.
+const attesting = "attest --key OPENPGP.3"
+
 // others are the examples, by a part of them, that want another world than the
 // rest of their page.
 var others = map[string]world{
+	"cardctl init --app piv":           {prepare: "managed", puk: "13579246"},
 	"cardctl init --app pkcs15":        {applications: "pkcs15", attached: true},
 	"cardctl sim create":               {},
 	"install --package":                {applications: "gp", prepare: "isoapplet"},
 	"delete --key-version":             {applications: "gp", prepare: "two_keys"},
 	"smoke-test --key OPENPGP.3 --tls": {applications: "openpgp", attached: true, prepare: "certificate"},
 	byPUK:                              {applications: "myeid", attached: true, prepare: "myeid", puk: "13579246"},
+	attesting:                          {prepare: "attested_openpgp"},
 	"object=mail":                      {prepare: "token; token_key 45 vpn; token_key 46 mail"},
 	"id=%45":                           {prepare: "token; token_key 45 vpn"},
 }
@@ -186,7 +198,11 @@ func (w world) run(t *testing.T, example string) {
 func surroundings(t *testing.T, desk *stack.Desk, example string) string {
 	t.Helper()
 	example = fingerprint.ReplaceAllStringFunc(example, func(string) string {
-		return strings.TrimSpace(desk.Run("bash", "-c", `cardctl info --app pkcs11 --token desk --module softhsm2 -o json | jq -r '.keys[0].fingerprint'`))
+		of := "--app pkcs11 --token desk --module softhsm2"
+		if strings.Contains(example, "PIV.") {
+			of = "--app piv"
+		}
+		return strings.TrimSpace(desk.Run("bash", "-c", `cardctl info `+of+` -o json | jq -r '.keys[0].fingerprint'`))
 	})
 	if strings.Contains(example, server) {
 		example = strings.ReplaceAll(example, server, serve(t, desk))
@@ -200,11 +216,20 @@ func surroundings(t *testing.T, desk *stack.Desk, example string) string {
 		}
 		return fmt.Sprintf("set -m\ntrap 'kill -INT %%1; wait; %s' EXIT\n%s &\ncardctl list-readers --wait --timeout 20s --reader '%s'",
 			untilEmpty, example, reader)
+	case strings.HasPrefix(example, "cardctl openvpn"):
+		return fmt.Sprintf(aroundOpenVPN, example)
 	case strings.Contains(example, "fpath"):
 		return `fpath=("$PWD" "$PWD")` + "\n" + example
 	}
 	return example
 }
+
+// aroundOpenVPN is a server, and a person who presses Ctrl-C when the connection is up.
+const aroundOpenVPN = `openvpn --config server.ovpn > server.log 2>&1 &
+server=$!
+trap 'kill $server' EXIT
+{ until grep -q 'Initialization Sequence Completed' client.log; do sleep 0.1; done; pkill -INT -P $$ -x cardctl; } 2>/dev/null &
+%s 2>client.log || test $? = 130`
 
 // What stands in examples for something that is different everywhere.
 var fingerprint = regexp.MustCompile(`\b[0-9A-F]{64}\b`)
@@ -250,6 +275,7 @@ var prompts = []struct {
 	{regexp.MustCompile(`(?i)PUK[^\n]*: $`), "PUK", ""},
 	{regexp.MustCompile(`(?i)(resetting|reset)[- ]code[^\n]*: $`), "CODE", ""},
 	{regexp.MustCompile(`(?i)password[^\n]*: $`), "PASSWORD", ""},
+	{regexp.MustCompile(`(?i)management key[^\n]*: $`), "MANAGEMENT_KEY", ""},
 	{regexp.MustCompile(`(?i)PIN[^\n]*: $`), "PIN", ""},
 }
 

@@ -210,6 +210,9 @@ func (c *contention) gnupgAtWork(until time.Time) {
 		}
 		// One agent does not find a second scdaemon, so both go.
 		c.Try("gpgconf", "--kill", "all")
+		for ended := time.Now().Add(grace); c.gnupg.Runs() && time.Now().Before(ended); {
+			time.Sleep(20 * time.Millisecond)
+		}
 		time.Sleep(100 * time.Millisecond)
 	}
 }

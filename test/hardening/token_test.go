@@ -41,7 +41,7 @@ func TestTokenSwapped(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer m.Close()
-			tokens, err := m.Tokens(t.Context())
+			tokens, err := m.Tokens(t.Context(), false)
 			if err != nil || len(tokens) == 0 || !tokens[0].InReader(stack.ReaderName(0)) {
 				t.Fatalf("%+v, %v", tokens, err)
 			}

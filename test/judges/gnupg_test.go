@@ -84,7 +84,10 @@ func TestOldCardGoesTheWholeWay(t *testing.T) {
 	d := stack.NewDesk(t)
 	d.Card("old", 0, "--profile", "openpgp-2.0").Initialise()
 	der := issue(t, d, "OPENPGP.3", "rsa2048")
-	d.Run("cardctl", "smoke-test", "--key", "OPENPGP.3", "--module", "opensc", "--tls")
+	d.Run("cardctl", "smoke-test", "--key", "OPENPGP.3", "--module", "opensc")
+	if refused := d.Refused("smoke-test", "--key", "OPENPGP.3", "--module", "opensc", "--tls"); refused.Exit != 7 {
+		t.Errorf("RSA in TLS on a card without PSS: %+v", refused)
+	}
 	if refused := d.Refused("gen-key", "--key", "OPENPGP.1", "--algorithm", "p256"); refused.Exit != 7 {
 		t.Errorf("an elliptic curve key: %+v", refused)
 	}

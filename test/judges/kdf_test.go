@@ -9,10 +9,13 @@ import (
 	"github.com/cardctl/cardctl/test/stack"
 )
 
+// oneSalt has all PINs share a salt.
+const oneSalt = "kdf-setup single"
+
 // TestAKDFThatGnuPGSetUp: GnuPG's kdf-setup makes the PINs of the card hashes (OpenPGP
 // card 3.4.1, 4.3.2). cardctl uses both of them then, and GnuPG those that cardctl sets.
 func TestAKDFThatGnuPGSetUp(t *testing.T) {
-	for _, way := range []string{"kdf-setup", "kdf-setup single"} {
+	for _, way := range []string{"kdf-setup", oneSalt} {
 		t.Run(way, func(t *testing.T) { kdfOfGnuPG(t, way) })
 	}
 }
@@ -25,9 +28,13 @@ func kdfOfGnuPG(t *testing.T, way string) {
 		d.Setenv(name, value)
 	}
 	g := d.GnuPG(0, user, admin)
-	d.RunInput("admin\n"+way+"\nquit\n", "gpg", "--command-fd", "0", "--no-tty", "--card-edit")
-	if on := g.CardStatus()["kdf"]; len(on) == 0 || on[0] == "off" {
-		t.Fatalf("GnuPG did not set up a KDF: %q", on)
+	setUp := d.TryInput("admin\n"+way+"\nquit\n", "gpg", "--command-fd", "0", "--no-tty", "--card-edit")
+	on := g.CardStatus()["kdf"]
+	switch derived := len(on) > 0 && on[0] != "off"; {
+	case setUp.Exit == 0 && derived:
+	case way == oneSalt && setUp.Exit != 0 && !derived: // the scdaemon of GnuPG 2.4 sends three salts only
+	default:
+		t.Fatalf("GnuPG set up %q: %s", on, setUp)
 	}
 	g.Release()
 

@@ -98,6 +98,60 @@ func TestPIVOfYubicoTool(t *testing.T) {
 				t.Errorf("export-key: %s", got)
 			}
 			openSCUsesPIV(t, d)
+			stack.Judged(t, "yubico-piv-tool", profile, "its key, certificate, CHUID and CCC: read")
+			stack.Judged(t, "OpenSC", profile, "yubico-piv-tool's key and certificate: read, used")
+		})
+	}
+}
+
+// What cardctl puts on a YubiKey, yubico-piv-tool uses and replaces; PINs, PUKs and
+// management keys that one of them sets, the other uses.
+func TestYubicoToolUsesPIV(t *testing.T) {
+	for _, test := range []struct{ profile, algorithm string }{
+		{"piv-yubikey-4", "ECCP256"}, {"piv-yubikey-4", "ECCP384"}, {"piv-yubikey-5", "RSA2048"},
+	} {
+		t.Run(test.profile+" "+test.algorithm, func(t *testing.T) {
+			d := pivCard(t, test.profile)
+			set := func(variable, value string) string {
+				d.Setenv(variable, value)
+				return value
+			}
+			set("CARDCTL_PUK", "12345678")
+			set("CARDCTL_MANAGEMENT_KEY", pivManagementKey)
+			set("NEW", "246824")
+			d.Run("cardctl", "set-pin", "user", "--new-pin", "env:NEW")
+			set("NEW", "86428642")
+			d.Run("cardctl", "set-pin", "puk", "--new-pin", "env:NEW", "--allow-unknown-tries")
+			set("CARDCTL_PIN", "246824")
+			algorithm := strings.Replace(strings.ToLower(test.algorithm), "ecc", "", 1)
+			d.Run("cardctl", "gen-key", "--key", "PIV.9A", "--algorithm", algorithm, "--out", d.Path("public.pem"))
+			d.Authority().Certify("public.pem", "/CN=Floppy Head", "certificate.pem")
+			d.Run("cardctl", "import-cert", "--key", "PIV.9A", "certificate.pem")
+			want := stack.ParseCertificate(t, d.Read("certificate.pem"))
+			if got := stack.ParseCertificate(t, []byte(yubicoTool(d, "-a", "read-certificate", "-s", "9a"))); !got.Equal(want) {
+				t.Errorf("another certificate: %v", got.Subject)
+			}
+			yubicoTool(d, "-a", "verify-pin", "-P", "246824", "-a", "test-signature", "-s", "9a", "-i", d.Path("certificate.pem"))
+			stack.Judged(t, "yubico-piv-tool", test.profile, "cardctl's key and certificate, "+algorithm+": read, used")
+
+			yubicoTool(d, "-a", "change-pin", "-P", "246824", "-N", pivPIN)
+			yubicoTool(d, "-a", "unblock-pin", "-P", "86428642", "-N", "135724")
+			yubicoTool(d, "-a", "change-puk", "-P", "86428642", "-N", "97539753")
+			set("CARDCTL_PUK", "97539753")
+			set("NEW", pivPIN)
+			d.Run("cardctl", "unblock-pin", "user", "--new-pin", "env:NEW", "--allow-unknown-tries")
+			yubicoTool(d, "-a", "verify-pin", "-P", pivPIN)
+			stack.Judged(t, "yubico-piv-tool", test.profile, "PIN and PUK: set, changed and unblocked by each after the other")
+
+			const key = "A1B2C3D4E5F607182938475665748392ABCDEF0123456789"
+			yubicoTool(d, "-a", "set-mgm-key", "-n", key)
+			set("CARDCTL_MANAGEMENT_KEY", key)
+			d.Run("cardctl", "delete-cert", "--key", "PIV.9A", "--yes")
+			yubicoTool(d, "--key="+key, "-a", "import-certificate", "-s", "9a", "-i", d.Path("certificate.pem"))
+			if got := d.Run("cardctl", "export-cert", "--key", "PIV.9A"); got != string(d.Read("certificate.pem")) {
+				t.Errorf("export-cert: %s", got)
+			}
+			stack.Judged(t, "yubico-piv-tool", test.profile, "its management key, 3des: used")
 		})
 	}
 }
@@ -123,6 +177,7 @@ func TestPIVOfOpenSC(t *testing.T) {
 		t.Errorf("export-cert: %s", got)
 	}
 	openSCUsesPIV(t, d)
+	stack.Judged(t, "OpenSC", "piv-nist", "its key and compressed certificate: read, used")
 }
 
 // publicInAnswer is the public key in PEM that GENERATE ASYMMETRIC KEY PAIR answered, as
@@ -197,6 +252,7 @@ func TestPIVWay(t *testing.T) {
 				if !stack.ParseCertificate(t, []byte(read)).Equal(want) {
 					t.Error("yubico-piv-tool reads another certificate")
 				}
+				stack.Judged(t, "yubico-piv-tool", test.profile, "cardctl's certificate: read")
 			}
 			d.Setenv("NEW", "246824")
 			d.Run("cardctl", "set-pin", "user", "--new-pin", "env:NEW")
@@ -206,6 +262,25 @@ func TestPIVWay(t *testing.T) {
 			d.Run("cardctl", "unblock-pin", "user", "--new-pin", "env:NEW", "--allow-unknown-tries")
 			d.Run("pkcs11-tool", "--login", "--pin", pivPIN, "--list-objects")
 			d.Run("cardctl", "delete-cert", "--key", ref, "--yes")
+			stack.Judged(t, "OpenSC", test.profile, "cardctl's key and certificate, "+test.algorithm+": read, used, also by smoke-test; PIN: set, unblocked")
+			stack.Judged(t, "OpenSSL", test.profile, "cardctl's request, "+test.algorithm+": verified")
+		})
+	}
+}
+
+// OpenSC 0.23 does not know keys of curve 25519, which smoke-test says.
+func TestOpenSCDoesNotKnowNewKeys(t *testing.T) {
+	for _, algorithm := range []string{"ed25519", "x25519"} {
+		t.Run(algorithm, func(t *testing.T) {
+			d := pivCard(t, "piv-yubikey-5.7")
+			d.Setenv("CARDCTL_MANAGEMENT_KEY", pivManagementKey)
+			d.Run("cardctl", "gen-key", "--key", "PIV.9D", "--algorithm", algorithm, "--out", d.Path("public.pem"))
+			d.Authority().Certify("public.pem", "/CN=Floppy Head", "certificate.pem")
+			d.Run("cardctl", "import-cert", "--key", "PIV.9D", "certificate.pem")
+			r := d.Try("cardctl", "smoke-test", "--key", "PIV.9D", "--module", "opensc")
+			if r.Exit != 7 && r.Exit != 0 || r.Exit == 7 && !strings.Contains(r.Stderr, algorithm) {
+				t.Error(r)
+			}
 		})
 	}
 }

@@ -4,6 +4,7 @@ package judges
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,12 +22,12 @@ func TestTwoCardsNeedASelector(t *testing.T) {
 	if refused.Exit != 3 || refused.Code != "not-found" {
 		t.Errorf("without a selector: %+v", refused)
 	}
-	serials := map[string]string{}
+	serials, indexes := map[string]string{}, map[string]string{}
 	for _, reader := range d.ListReaders().Readers {
 		if reader.Card == nil || !strings.HasPrefix(reader.Name, "Virtual PCD") {
 			continue
 		}
-		serials[reader.Name] = reader.Card.Serial
+		serials[reader.Name], indexes[reader.Name] = reader.Card.Serial, strconv.Itoa(reader.Index)
 		if !strings.Contains(refused.Message+refused.Hint, reader.Card.Serial) && !strings.Contains(refused.Message+refused.Hint, reader.Name) {
 			t.Errorf("the error does not list %s %s: %+v", reader.Name, reader.Card.Serial, refused)
 		}
@@ -37,7 +38,7 @@ func TestTwoCardsNeedASelector(t *testing.T) {
 		if len(serial) != 12 {
 			t.Fatalf("serial %q in %s", serial, name)
 		}
-		for _, selector := range [][]string{{"--reader", name}, {"--reader", name[len(name)-2:]}, {"--serial", serial}, {"--serial", serial[6:]}} {
+		for _, selector := range [][]string{{"--reader", name}, {"--reader", indexes[name]}, {"--serial", serial}, {"--serial", serial[6:]}} {
 			info := d.Info(selector...)
 			if info.Reader != name || info.Card.Serial != serial {
 				t.Errorf("%v chose %s in %s", selector, info.Card.Serial, info.Reader)

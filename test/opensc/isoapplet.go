@@ -174,6 +174,9 @@ func (c *isoApplet) generate(ctx context.Context, given options) error {
 		return err
 	}
 	command := iso7816.Command{INS: 0x46, P1: 0x42, Ne: 256}
+	if c.Capabilities().ExtendedLength {
+		command.Ne = iso7816.MaxExtendedNe
+	}
 	if isEC {
 		command.P1, command.Data = 0, isoCurve(curve)
 	}

@@ -139,6 +139,9 @@ func work(ctx context.Context, c *card, program string, given options) ([]byte, 
 			return fmt.Appendf(nil, "Deleted %d objects\n", n), explained("delete object(s)", err)
 		}
 	}
+	if _, ok := kind.(*isoApplet); ok && program == "opensc-tool" && given.has("--list-algorithms") {
+		return []byte("Algorithm: rsa\nKey length: 2048\n\nAlgorithm: ec\nKey length: 256\n"), nil // as an OpenSC that knows version 1.0
+	}
 	if my, ok := kind.(*myEID); ok {
 		return my.other(ctx, program, given)
 	}
@@ -148,8 +151,11 @@ func work(ctx context.Context, c *card, program string, given options) ([]byte, 
 // recognise finds the profile, as the drivers of OpenSC do.
 func recognise(ctx context.Context, c *card) (profile, error) {
 	applet := []byte{0xF2, 0x76, 0xA2, 0x88, 0xBC, 0xFB, 0xA6, 0x9D, 0x34, 0xF3, 0x10, 0x01}
-	_, err := c.Select(ctx, applet)
+	version, err := c.Select(ctx, applet)
 	if err == nil {
+		if len(version) == 0 { // 1.0 and later: extended length, and no chaining
+			c.Announce(iso7816.Capabilities{ExtendedLength: true})
+		}
 		return &isoApplet{c}, nil
 	}
 	if iso7816.StatusOf(err) != 0 {
@@ -203,7 +209,7 @@ func (o options) has(name string) bool { _, ok := o[name]; return ok }
 
 // switches are the options without a value.
 func switches() string {
-	return " --create-pkcs15 --store-pin --no-so-pin --info --finalize --dump --no-cache --change-pin --unblock-pin " +
+	return " --create-pkcs15 --store-pin --no-so-pin --info --list-algorithms --finalize --dump --no-cache --change-pin --unblock-pin " +
 		"--name --erase-card --sign --raw --pkcs1 --authority --verify-pin --list-info " +
 		"--sha-1 --sha-256 --sha-384 --sha-512 "
 }

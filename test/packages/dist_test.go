@@ -20,7 +20,7 @@ import (
 )
 
 // megabytes is how large a program may be.
-const megabytes = 15
+const megabytes = 20
 
 // packed are the patterns of all files of a release, the version apart.
 var packed = []string{

@@ -166,7 +166,7 @@ func (b *bench) init() (cardinit.Report, error) {
 	for name := range b.pins {
 		given = append(given, name)
 	}
-	return cardinit.Initialise(b.t.Context(), b.at(), b.access(), cardinit.Options{Label: "desk", Given: given})
+	return cardinit.Initialise(b.t.Context(), b.at(), b.access(), cardinit.Options{Label: "desk", Named: given})
 }
 
 func (b *bench) mustInit() {

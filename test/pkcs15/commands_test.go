@@ -36,7 +36,10 @@ func TestEveryCommand(t *testing.T) {
 	cardctl("gen-key", "--key", key, "--algorithm", "rsa2048", "--label", "vpn")
 	cardctl("gen-csr", "--key", key, "--subject", "CN=vpn", "--out", d.Path("desk.csr"))
 	cardctl("import-cert", "--key", key, "--ca", "ca.pem", ca.Sign("desk.csr"))
-	cardctl("smoke-test", "--key", key, "--tls")
+	cardctl("smoke-test", "--key", key)
+	if refused := d.Refused("smoke-test", "--key", key, "--tls"); refused.Exit != 7 {
+		t.Errorf("RSA in TLS on a card without PSS: %+v", refused)
+	}
 
 	exported := stack.ParseCertificate(t, []byte(cardctl("export-cert", "--key", key)))
 	if read := stack.ParseCertificate(t, []byte(d.Run("pkcs15-tool", "--read-certificate", "45"))); !read.Equal(exported) {

@@ -108,7 +108,7 @@ func TestReplaceAndDelete(t *testing.T) {
 			if err != nil || replaced.Replaced == nil {
 				t.Fatalf("%+v: %v", replaced, err)
 			}
-			if _, err := certstore.Delete(t.Context(), b.at(), b.access(), "PKCS15.45"); err != nil {
+			if _, err := certstore.Delete(t.Context(), b.at(), b.access(), "PKCS15.45", certstore.RenewalOf(false, false)); err != nil {
 				t.Fatal(err)
 			}
 			b.mustKey("PKCS15.45", func(k key.Key) error { return k.Delete(t.Context()) })

@@ -178,7 +178,7 @@ func deleteCert(b *bench) job {
 	}
 	return job{
 		do: func() error {
-			_, err := certstore.Delete(b.t.Context(), b.at(), b.access(), "PKCS15.45")
+			_, err := certstore.Delete(b.t.Context(), b.at(), b.access(), "PKCS15.45", certstore.RenewalOf(false, false))
 			return unlessGone(err)
 		},
 		done: func() error { return b.signs("45") },

@@ -36,6 +36,14 @@ func (a *Authority) Sign(request string) string {
 	return certificate
 }
 
+// Server makes a key and a certificate for the server localhost, and returns their paths.
+func (a *Authority) Server() (certificate, key string) {
+	a.desk.tb.Helper()
+	a.desk.Run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "server.key",
+		"-out", "server.csr", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "extendedKeyUsage=serverAuth")
+	return a.Sign(a.desk.Path("server.csr")), a.desk.Path("server.key")
+}
+
 // Certify issues a certificate for a public key, PEM, into a file.
 func (a *Authority) Certify(publicKey, subject, certificate string) {
 	a.desk.tb.Helper()

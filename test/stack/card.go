@@ -5,10 +5,19 @@ import (
 	"strings"
 )
 
-// ReaderName is how the PC/SC daemon calls the virtual reader 0 or 1.
-func ReaderName(reader int) string { return fmt.Sprintf("Virtual PCD 00 %02d", reader) }
+// YubicoReader is the number of a virtual reader that is there only if the daemon has
+// more readers (scripts/lib/pcscd.sh).
+const YubicoReader = 2
 
-// vpcdAddress is where the driver of virtual reader 0 or 1 waits for a card.
+// ReaderName is how the PC/SC daemon calls a virtual reader.
+func ReaderName(reader int) string {
+	if reader >= YubicoReader {
+		return fmt.Sprintf("Yubico PCD 00 %02d", reader-YubicoReader)
+	}
+	return fmt.Sprintf("Virtual PCD 00 %02d", reader)
+}
+
+// vpcdAddress is where the driver of a virtual reader waits for a card.
 func vpcdAddress(reader int) string { return fmt.Sprintf("localhost:%d", 35963+reader) }
 
 // PINs that the cards of the tests get.
@@ -26,7 +35,7 @@ type Card struct {
 	pull    func()
 }
 
-// Card makes a simulated card, puts it into virtual reader 0 or 1 and waits
+// Card makes a simulated card, puts it into a virtual reader and waits
 // until the PC/SC daemon sees it. From then on commands use that reader
 // unless they name another one, for a machine may have readers of its own.
 func (d *Desk) Card(name string, reader int, create ...string) *Card {

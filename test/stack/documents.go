@@ -14,17 +14,25 @@ type Info struct {
 	Keys   []struct {
 		Ref, Algorithm, Fingerprint, Keygrip, PublicKey string
 		Created                                         time.Time
+		KnownAs
 	}
 	Certificates []struct {
 		Ref, Subject, Issuer, SerialNumber, SHA256 string
 		NotBefore, NotAfter                        time.Time
 		MatchesKey                                 bool
+		SerializedID                               string
 	}
 	PINs []struct {
 		Name                            string
 		TriesLeft, MinLength, MaxLength int
 		Blocked                         bool
 	}
+}
+
+// KnownAs is what programs call a key, through a module of this system.
+type KnownAs struct {
+	Module, URI, Unnamed, SerializedID, Handle string
+	ObjectLabel, CertificateLabel              *string
 }
 
 // CardDocument is a card, in info and in list-readers.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -44,15 +45,27 @@ func (d *Desk) GnuPG(reader int, userPIN, adminPIN string) *GnuPG {
 	d.Write("gnupg/scdaemon.conf", "disable-ccid\nreader-port "+ReaderName(reader)+"\n", 0o600)
 	d.Setenv("GNUPGHOME", home)
 	g := &GnuPG{desk: d}
-	d.tb.Cleanup(func() { d.Run("gpgconf", "--kill", "all") })
+	d.tb.Cleanup(g.Release)
 	return g
 }
 
 // Release makes scdaemon let the card go. The agent ends with it, for one that
-// lost its scdaemon does not find another.
+// lost its scdaemon does not find another. It returns when both have ended: gpgconf
+// does not wait, and the next program would find an agent that is about to end.
 func (g *GnuPG) Release() {
 	g.desk.tb.Helper()
 	g.desk.Run("gpgconf", "--kill", "all")
+	g.desk.Eventually("the daemons of GnuPG have ended", func() bool { return !g.Runs() })
+}
+
+// Runs reports whether a process has this home in its command line, as all daemons of
+// GnuPG have.
+func (g *GnuPG) Runs() bool {
+	processes, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	return slices.ContainsFunc(processes, func(process string) bool {
+		line, err := os.ReadFile(process)
+		return err == nil && slices.Contains(strings.Split(string(line), "\x00"), g.Home())
+	})
 }
 
 // CardStatus is gpg's listing for programs: per kind of line its fields.
@@ -75,7 +88,7 @@ func (g *GnuPG) SCD(command string) (data []byte, status []string) {
 		line = strings.TrimSuffix(line, "\n")
 		switch {
 		case strings.HasPrefix(line, "D "):
-			data = append(data, unescape(line[2:])...)
+			data = append(data, Unescape(line[2:])...)
 		case strings.HasPrefix(line, "S "):
 			status = append(status, line[2:])
 		case strings.HasPrefix(line, "ERR "):
@@ -87,8 +100,8 @@ func (g *GnuPG) SCD(command string) (data []byte, status []string) {
 
 var escaped = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
-// unescape undoes Assuan's percent escapes.
-func unescape(s string) []byte {
+// Unescape undoes Assuan's percent escapes.
+func Unescape(s string) []byte {
 	return escaped.ReplaceAllFunc([]byte(s), func(code []byte) []byte {
 		var b byte
 		_, _ = fmt.Sscanf(string(code[1:]), "%02X", &b)

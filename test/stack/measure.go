@@ -10,7 +10,8 @@ import (
 // Usage is what a command took.
 type Usage struct {
 	Time       time.Duration
-	PeakMemory int64 // bytes
+	Work       time.Duration // of the processor; only of TryMeasured
+	PeakMemory int64         // bytes
 }
 
 // Measure runs a command that has to succeed.
@@ -40,5 +41,6 @@ func (d *Desk) TryMeasured(name string, args ...string) (Result, Usage) {
 	d.tb.Helper()
 	start := time.Now()
 	result, cmd := d.try("", name, args...)
-	return result, Usage{Time: time.Since(start), PeakMemory: peakMemory(cmd)}
+	work := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return result, Usage{Time: time.Since(start), Work: work, PeakMemory: peakMemory(cmd)}
 }

@@ -36,6 +36,18 @@ func testToken(t *testing.T, m *machine) {
 		t.Errorf("info: %+v", info)
 	}
 	d.windows("smoke-test", "--key", key, "--tls")
+
+	const rsa = "pkcs11:token=desk;object=rsa"
+	d.windows("gen-key", "--key", rsa, "--algorithm", "rsa2048")
+	d.windows("gen-csr", "--key", rsa, "--subject", "CN=Anna Example,O=Example", "--out", "rsa.csr")
+	d.Run("openssl", "req", "-in", "rsa.csr", "-noout", "-verify")
+	d.windows("import-cert", "--key", rsa, "--ca", d.Path("ca.pem"), d.Authority().Sign("rsa.csr"))
+	d.windows("smoke-test", "--key", rsa)
+	d.fails(7, "PSS", "", "gen-csr", "--key", rsa, "--subject", "CN=Anna Example", "--pss")
+
+	// The shell of Windows gets the command as it is written.
+	inQuotes := `command:"C:\windows\system32\cmd.exe" /c "echo ` + stack.UserPIN + `"`
+	d.windows("gen-csr", "--key", key, "--subject", "CN=Anna Example", "--pin", inQuotes)
 	d.Setenv("CARDCTL_PIN", "999999")
 	d.fails(4, "CKR_PIN_INCORRECT", "Error", "gen-csr", "--key", key, "--subject", "CN=Anna Example")
 

@@ -23,6 +23,7 @@ func TestWindows(t *testing.T) {
 		{"from blank to certificate", testCard},
 		{"answers after eight seconds", testSlowAnswers},
 		{"a token through PKCS#11", testToken},
+		{"OpenVPN", testOpenVPN},
 		{"without the smart-card library", testNoLibrary},
 		{"without the smart-card service", testNoService},
 	} {
@@ -49,6 +50,7 @@ func testCard(t *testing.T, m *machine) {
 	var there stack.Info
 	d.decode(d.windows("info", "-o", "json"), &there)
 	here := d.Info()
+	here.Keys[0].KnownAs, here.Certificates[0].SerializedID = stack.KnownAs{}, "" // Wine has no module for cards
 	if !reflect.DeepEqual(there, here) {
 		t.Errorf("cardctl for Windows read %+v, and for Linux %+v", there, here)
 	}

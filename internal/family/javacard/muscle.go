@@ -205,20 +205,19 @@ func (c *muscleCard) need(name secret.Name, role pin.Role) card.Need {
 // usual one, which is no secret.
 func (c *muscleCard) Initialise(ctx context.Context, s *card.Survey, given map[secret.Name]*secret.Bytes) (card.InitReport, error) {
 	factory, first := given[secret.CurrentSOPIN], c.first().PIN
-	named := factory != nil
-	if !named {
+	if factory == nil {
 		factory, first.Tries = secret.New([]byte(musclePIN)), nil
 		defer factory.Wipe()
 	}
 	state := key.Untouched
 	err := c.access.Policy.Given(factory).Send(ctx, first, func(ctx context.Context, factory *secret.Bytes) (err error) {
-		state, err = c.setUp(ctx, factory, given, named)
+		state, err = c.setUp(ctx, factory, given)
 		return err
 	})
 	return s.Report, key.Explain(err, "init", state)
 }
 
-func (c *muscleCard) setUp(ctx context.Context, factory *secret.Bytes, given map[secret.Name]*secret.Bytes, named bool) (state string, err error) {
+func (c *muscleCard) setUp(ctx context.Context, factory *secret.Bytes, given map[secret.Name]*secret.Bytes) (state string, err error) {
 	ch, err := c.line.Channel(ctx)
 	if err != nil {
 		return key.Untouched, err
@@ -231,7 +230,7 @@ func (c *muscleCard) setUp(ctx context.Context, factory *secret.Bytes, given map
 	state = "The applet may be set up, with the given PINs."
 	switch status := iso7816.StatusOf(err); {
 	case iso7816.Refused(err), status == muscleUnsupported, status == muscleBlocked, status == muscleWrongPIN:
-		return key.Untouched, muscleRefused(err, status, named)
+		return key.Untouched, muscleRefused(err, status)
 	case status != 0:
 		state = muscleState(ctx, ch, state)
 	}
@@ -274,7 +273,7 @@ func alreadySetUp(why string) *problem.Error {
 		Because("The applet accepts the set-up only once. %s %s", why, onlyAgain).Advise(advice.Do(advice.ShowCard))
 }
 
-func muscleRefused(err error, status iso7816.Status, named bool) error {
+func muscleRefused(err error, status iso7816.Status) error {
 	switch status {
 	case iso7816.StatusINSNotSupported, iso7816.StatusCLANotSupported, muscleUnsupported:
 		p := alreadySetUp("It answered with " + status.String() + ".")
@@ -284,9 +283,6 @@ func muscleRefused(err error, status iso7816.Status, named bool) error {
 		p := problem.New(problem.PINIncorrect, "the MUSCLE applet rejected its factory PIN").
 			Because("The applet answered the set-up with %s. Each set-up uses up a try of that PIN, and nothing shows how many are left. %s", status, onlyAgain)
 		p.Cause = err
-		if named {
-			return p.Advise(advice.Do(advice.ShowCard))
-		}
 		return p.Advise(advice.Repeat(advice.Ask(secret.CurrentSOPIN), advice.Switch(advice.NoCount)))
 	}
 	return err

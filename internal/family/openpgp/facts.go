@@ -6,13 +6,6 @@ import (
 	"github.com/cardctl/cardctl/internal/card"
 )
 
-// cardholder is what an OpenPGP card says of the person it belongs to.
-type cardholder struct {
-	Name  string `json:"name,omitempty"`
-	Login string `json:"login,omitempty"`
-	URL   string `json:"url,omitempty"` // where the public key is found
-}
-
 // Facts are the cardholder, where the card tells one, and the number of signatures
 // made with OPENPGP.1.
 func (c *onCard) Facts(ctx context.Context) ([]card.Fact, error) {
@@ -28,10 +21,8 @@ func (c *onCard) Facts(ctx context.Context) ([]card.Fact, error) {
 		return nil, explain(err, "reading the card", "")
 	}
 	var facts []card.Fact
-	if told := cardholder(holder); told != (cardholder{}) {
-		facts = append(facts, card.Fact{Field: "cardholder", Value: told, Lines: []card.Line{
-			{Label: "cardholder", Value: told.Name}, {Label: "login", Value: told.Login}, {Label: "URL", Value: told.URL},
-		}})
+	if told := describedHolder(holder); told != (card.Holder{}) {
+		facts = append(facts, card.Fact{Field: "cardholder", Value: told, Lines: told.Lines()})
 	}
 	count, err := selected.SignatureCount(ctx)
 	if err != nil {

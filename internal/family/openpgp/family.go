@@ -35,6 +35,7 @@ func Family() card.Family {
 		Syntax:      "OPENPGP.1 (signature), OPENPGP.2 (decryption), OPENPGP.3 (authentication)",
 		Roles:       []pin.Role{pin.User, pin.Admin, pin.ResetCode},
 		Initialises: []string{name},
+		NamesHolder: true,
 		Parse:       parse,
 		Probes:      []card.Probe{{App: name, Type: kind, AID: app.AID(), Answer: recognise, Alone: alone}},
 		Describe:    describe,

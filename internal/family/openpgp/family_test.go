@@ -1,6 +1,7 @@
 package openpgp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -158,13 +159,124 @@ func TestFacts(t *testing.T) {
 		facts, err := s.card.Facts(ctx)
 		told, failed := json.Marshal(facts[0].Value)
 		const want = `{"name":"Floppy Head","login":"floppy","url":"https://example.com/key"}`
-		if string(told) != want || facts[0].Field != "cardholder" || len(facts[0].Lines) != 3 || facts[1].Field != "signatureCount" || facts[1].Value != 0 {
+		if string(told) != want || facts[0].Field != "cardholder" || len(facts[0].Lines) != 4 || facts[1].Field != "signatureCount" || facts[1].Value != 0 {
 			t.Errorf("%+v", facts)
 		}
 		return errors.Join(err, failed)
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// The data for private use are shown without a PIN, as text or in hex; those that need a
+// PIN say which.
+func TestPrivateData(t *testing.T) {
+	long := strings.Repeat("\xFF", 255)
+	for name, test := range map[string]struct {
+		first, second string
+		want          string
+		lines         []string
+	}{
+		"nothing": {"", "", `{"tag":"0101","length":0},{"tag":"0102","length":0}`, []string{"empty", "empty"}},
+		"text": {"Größe: 7\n", "a  b", `{"tag":"0101","length":11,"text":"Größe: 7\n"},{"tag":"0102","length":4,"text":"a  b"}`,
+			[]string{"11 bytes: Größe: 7\n", "4 bytes: a  b"}},
+		"bytes": {"\x1b[2J", long, `{"tag":"0101","length":4,"hex":"1B5B324A"},{"tag":"0102","length":255,"hex":"` + strings.Repeat("FF", 255) + `"}`,
+			[]string{"4 bytes: 1B5B324A", "255 bytes: " + strings.Repeat(strings.Repeat("FF", 32)+" ", 7) + strings.Repeat("FF", 31)}},
+		"letters that turn the line": {"a\u202Eb", "\xE4", `{"tag":"0101","length":5,"hex":"61E280AE62"},{"tag":"0102","length":1,"hex":"E4"}`, []string{"5 bytes: 61E280AE62", "1 byte: E4"}},
+	} {
+		for _, profile := range []string{"", "short-apdus", "openpgp-2.0"} {
+			d := newTable(t, profile)
+			d.putPrivate(test.first, test.second)
+			before := d.tries()
+			err := d.on(func(ctx context.Context, s session) error {
+				facts, err := s.card.Details(ctx)
+				if err != nil {
+					return err
+				}
+				told, err := json.Marshal(facts[0].Value)
+				want := "[" + test.want + `,{"tag":"0103","needs":"user"},{"tag":"0104","needs":"admin"}]`
+				lines := append([]card.Line{{Label: "Private data"}, {Label: "0101", Value: test.lines[0]}, {Label: "0102", Value: test.lines[1]}},
+					card.Line{Label: "0103", Value: "readable with the user PIN only"}, card.Line{Label: "0104", Value: "readable with the admin PIN only"})
+				if string(told) != want || facts[0].Field != "privateData" || !slices.Equal(facts[0].Lines, lines) {
+					t.Errorf("%s, %s: %s\n%q", name, profile, told, facts[0].Lines)
+				}
+				return err
+			})
+			if err != nil || len(d.asked) > 0 || !slices.Equal(d.tries(), before) {
+				t.Errorf("%s, %s: %v, %v", name, profile, err, d.asked)
+			}
+		}
+	}
+}
+
+// A card without these data shows nothing of them; one that fails says so.
+func TestNoPrivateData(t *testing.T) {
+	for status, fails := range map[string]bool{"\x6A\x88": false, "\x6B\x00": false, "\x6D\x00": false, "\x69\x82": false, "\x6F\x00": true} {
+		d := newTable(t, "")
+		d.answers(func(cmd iso7816.Command) []byte {
+			if cmd.INS == iso7816.InsGetData && cmd.P1 == 1 {
+				return []byte(status)
+			}
+			return nil
+		})
+		err := d.on(func(ctx context.Context, s session) error {
+			facts, err := s.card.Details(ctx)
+			if (len(facts) > 0) != (status == "\x69\x82") {
+				t.Errorf("%X: %+v", status, facts)
+			}
+			return err
+		})
+		if (err != nil) != fails {
+			t.Errorf("%X: %v", status, err)
+		}
+	}
+}
+
+// What a card has may be longer than the simulated one's.
+func TestLongPrivateData(t *testing.T) {
+	d := newTable(t, "")
+	d.answers(func(cmd iso7816.Command) []byte {
+		if cmd.INS == iso7816.InsGetData && cmd.P1 == 1 && cmd.P2 == 2 {
+			return append(bytes.Repeat([]byte{'x'}, 2048), 0x90, 0x00)
+		}
+		if cmd.INS == iso7816.InsGetData && cmd.P1 == 1 && cmd.P2 == 1 {
+			return []byte{0x69, 0x82}
+		}
+		return nil
+	})
+	err := d.on(func(ctx context.Context, s session) error {
+		facts, err := s.card.Details(ctx)
+		if err == nil && (facts[0].Lines[1].Value != "readable with a PIN only" || facts[0].Lines[2].Value != "2048 bytes: "+strings.Repeat("x", 2048)) {
+			t.Errorf("%+v", facts)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// putPrivate writes the data for private use that everybody may read.
+func (d *table) putPrivate(first, second string) {
+	d.t.Helper()
+	conn, err := d.card.Connect(d.t.Context())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(true) }()
+	ch := iso7816.NewChannel(conn, iso7816.Capabilities{Chaining: true})
+	_, err = ch.Select(d.t.Context(), Family().Probes[0].AID)
+	for _, cmd := range []iso7816.Command{
+		{INS: iso7816.InsVerify, P2: 0x82, Data: []byte(factoryUser)}, {INS: iso7816.InsVerify, P2: 0x83, Data: []byte(factoryAdmin)},
+		{INS: iso7816.InsPutData, P1: 1, P2: 1, Data: []byte(first)}, {INS: iso7816.InsPutData, P1: 1, P2: 2, Data: []byte(second)},
+	} {
+		if err == nil {
+			_, err = ch.Send(d.t.Context(), cmd)
+		}
+	}
+	if err != nil {
+		d.t.Fatal(err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -117,10 +116,11 @@ func (k *slotKey) Import(ctx context.Context, private crypto.PrivateKey, spec ke
 		return nil, err
 	}
 	algorithm := key.AlgorithmOf(public)
-	err = checkAlgorithm(data, k.slot, algorithm)
-	if err == nil {
-		err = app.Importable(private)
+	if err := app.Importable(private); err != nil {
+		return nil, key.Wrap(problem.NotSupported, err, what+": no OpenPGP card takes this key", "An RSA key needs two primes of equal length.").
+			Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Key, k.ref.Text)))
 	}
+	err = checkAlgorithm(data, k.slot, algorithm)
 	if err == nil {
 		err = k.unlock(ctx, app.PW3)
 	}
@@ -249,7 +249,7 @@ func (k *slotKey) finish(ctx context.Context, public crypto.PublicKey, state app
 	stored := data.Key(k.slot)
 	if !stored.Created.Equal(created) || stored.State != app.KeyStateUnknown && stored.State != state ||
 		key.Algorithm(stored.Attributes.Name()) != key.AlgorithmOf(public) {
-		return nil, stateMade, cmp.Or(put, errNotStored)
+		return nil, stateMade, cmp.Or(put, app.ErrNotStored)
 	}
 	k.changing(k.slot)
 	put = selected.PutFingerprint(ctx, k.slot, fingerprint)
@@ -270,10 +270,9 @@ func (k *slotKey) finish(ctx context.Context, public crypto.PublicKey, state app
 	}
 	return &key.Generated{
 		Occupant: key.Occupant{
-			Fingerprint: fmt.Sprintf("%X", fingerprint[:]), Algorithm: key.AlgorithmOf(public), Created: created, Touch: stored.Touch,
+			Fingerprint: fingerprintWord(fingerprint), Algorithm: key.AlgorithmOf(public), Created: created, Touch: stored.Touch(),
+			TouchPolicy: touchWord(stored.Interaction), Origin: origins[stored.State],
 		},
-		Public: public, Keygrip: key.Keygrip(public),
+		Public: public, Keygrip: key.Keygrip(public), OnlyPKCS1: pubkey.IsRSA(public),
 	}, "", nil
 }
-
-var errNotStored = errors.New("the card confirmed a write but did not store the data")

@@ -35,6 +35,9 @@ func (c *onCard) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, 
 			Because("PKCS#15 cards and PKCS#11 tokens can have one.").Advise(advice.Repeat().Without(advice.Label))
 	}
 	found, err := c.contents(ctx)
+	if err == nil {
+		err = c.checkSetUp(ctx, o)
+	}
 	if err != nil {
 		return nil, explain(err, "init", stateUntouched)
 	}
@@ -85,6 +88,8 @@ type work struct {
 	state       string // what is on the card now
 	user, admin *secret.Bytes
 	current     *secret.Bytes // the admin PIN that the card has; nil where it is not given
+	// prepared says that tries or KDF were changed, and the PINs are not yet.
+	prepared bool
 }
 
 // Initialise compares the card, if it was let go, before it changes anything.
@@ -97,6 +102,9 @@ func (c *onCard) Initialise(ctx context.Context, s *card.Survey, given map[secre
 	err := w.compare(ctx, found)
 	if err == nil {
 		report.Erased, err = w.run(ctx)
+	}
+	if err == nil {
+		report.Derived, err = w.derives(ctx)
 	}
 	return report, explain(err, "init", w.state)
 }
@@ -130,7 +138,11 @@ func (w *work) run(ctx context.Context) (erased bool, err error) {
 	// admin PIN has such a card erased by blocking.
 	begun := w.erasable && w.empty && w.current != nil
 	if (w.blank || begun) && !(w.options.FactoryPINs && w.erasable) {
-		err := w.setPINs(ctx)
+		err := w.setUp(ctx, nil)
+		ready := err == nil
+		if ready {
+			err = w.setPINs(ctx)
+		}
 		if err == nil && !w.erasable {
 			err = w.removeResettingCode(ctx)
 		}
@@ -140,12 +152,12 @@ func (w *work) run(ctx context.Context) (erased bool, err error) {
 		case !w.erasable:
 			return false, w.notTheFactorys(err)
 		}
-		if w.state == stateUntouched {
+		if ready && w.state == stateUntouched {
 			if err := w.resume(ctx); !isWrongPIN(err) {
 				return false, err
 			}
 		}
-		if w.state != stateUntouched {
+		if w.state != stateUntouched && !w.prepared {
 			w.state = stateUserNew
 		}
 		// Blank, but not with the factory's PINs: the erasure that was
@@ -156,7 +168,15 @@ func (w *work) run(ctx context.Context) (erased bool, err error) {
 	if err := w.erase(ctx); err != nil {
 		return true, err
 	}
-	return true, w.setPINs(ctx)
+	return true, w.complete(ctx)
+}
+
+// complete sets up an erased card.
+func (w *work) complete(ctx context.Context) error {
+	if err := w.setUp(ctx, nil); err != nil {
+		return err
+	}
+	return w.setPINs(ctx)
 }
 
 // named verifies the current admin PIN that the user names for this command: a wrong one
@@ -176,9 +196,19 @@ func (w *work) afterNamed(ctx context.Context) error {
 		if err := w.erase(ctx); err != nil {
 			return err
 		}
-		return w.setPINs(ctx)
+		return w.complete(ctx)
+	}
+	if err := w.setUp(ctx, w.current); err != nil {
+		return err
+	}
+	switch {
 	case w.options.FactoryPINs:
 		return nil
+	case w.options.Derived != nil && w.prepared: // the PINs are those of the factory then
+		return w.setPINs(ctx)
+	}
+	if err := w.unlockWith(ctx, w.current); err != nil {
+		return err
 	}
 	w.state = "The user PIN may be the new one, and the admin PIN is the current one."
 	if err := w.app.ResetRetryCounter(ctx, w.user); err != nil {

@@ -21,6 +21,8 @@ type slotKey struct {
 	ref    key.Reference
 	slot   app.Slot
 	public crypto.PublicKey
+	// attesting is what Overwritten read.
+	attesting *attesting
 }
 
 func (k *slotKey) Reference() key.Reference { return k.ref }
@@ -38,10 +40,10 @@ func (k *slotKey) Occupant(ctx context.Context) (*key.Occupant, error) {
 		return nil, ctx.Err()
 	}
 	occupant := &key.Occupant{
-		Created: slot.Created, Algorithm: key.Algorithm(slot.Attributes.Name()), Touch: slot.Touch,
+		Created: slot.Created, Algorithm: key.Algorithm(slot.Attributes.Name()), Touch: slot.Touch(), TouchPolicy: touchWord(slot.Interaction), Origin: origins[slot.State],
 	}
 	if named {
-		occupant.Fingerprint = fmt.Sprintf("%X", slot.Fingerprint[:])
+		occupant.Fingerprint = fingerprintWord(slot.Fingerprint)
 		return occupant, nil
 	}
 	public, err := k.Public(ctx)
@@ -126,9 +128,6 @@ func (k *slotKey) Holder(ctx context.Context) (key.Holder, error) {
 	}
 	return holder, nil
 }
-
-// SerializedID is the module's.
-func (k *slotKey) SerializedID(context.Context) (string, error) { return "", nil }
 
 func (k *slotKey) Certificate(ctx context.Context) ([]byte, error) {
 	selected, err := k.withCertificate(ctx)

@@ -167,6 +167,27 @@ func jobs(t *testing.T) map[string]job {
 			done: fine,
 		},
 		"import-cert": {prepare: made("OPENPGP.3", key.P256), run: storing("certificate"), done: stores("certificate")},
+		"set-holder": {
+			run: func(d *table) error {
+				_, err := d.setHolder(card.HolderWish{Name: text("Floppy Head"), URL: text("https://example.com/")})
+				return err
+			},
+			done: func(d *table) string {
+				if now := d.holder(); now != (card.Holder{Name: "Floppy Head", URL: "https://example.com/"}) {
+					return fmt.Sprintf("%+v", now)
+				}
+				return ""
+			},
+		},
+		"set-touch": {
+			prepare: made("OPENPGP.3", key.P256), run: touching(key.TouchPermanent),
+			done: func(d *table) string {
+				if now := d.touch(); now != key.TouchPermanent {
+					return string(now)
+				}
+				return ""
+			},
+		},
 		"delete-cert": {
 			prepare: func(d *table) {
 				if err := storing("certificate")(d); err != nil {
@@ -448,7 +469,10 @@ type exchange struct {
 }
 
 func (w *wire) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
-	cmd, _, _ := iso7816.ParseCommand(bytes.Clone(apdu))
+	cmd, _, err := iso7816.ParseCommand(bytes.Clone(apdu))
+	if err != nil {
+		return nil, err
+	}
 	answer, err := w.Connection.Transmit(ctx, apdu)
 	e := exchange{cmd: cmd}
 	if n := len(answer); err == nil && n >= 2 {

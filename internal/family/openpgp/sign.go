@@ -51,7 +51,7 @@ func (k *slotKey) ready(ctx context.Context, touch string) (*app.Card, error) {
 	if err != nil {
 		return nil, err
 	}
-	if data.Key(k.slot).Touch {
+	if data.Key(k.slot).Touch() {
 		k.access.Notify(touch)
 	}
 	return selected, nil

@@ -34,6 +34,8 @@ type onCard struct {
 	managed, verified *app.Card
 	// opens is the PIN that the discovery object names; nil where it was not read.
 	opens *app.PINReference
+	// device is what a YubiKey tells of itself; zero where it was not read.
+	device app.Device
 	// looked is what was found in slots.
 	looked map[app.Slot]state
 }
@@ -57,7 +59,7 @@ type identity struct {
 func readIdentity(ctx context.Context, from *app.Card) (identity, error) {
 	number, err := from.Serial(ctx)
 	if err == nil {
-		return identity{serial: fmt.Sprintf("%08d", number), numbered: true}, nil
+		return identity{serial: serialNumber(number), numbered: true}, nil
 	}
 	if !app.Unanswered(err) {
 		return identity{}, err
@@ -66,12 +68,20 @@ func readIdentity(ctx context.Context, from *app.Card) (identity, error) {
 	if err != nil && !app.Unanswered(err) {
 		return identity{}, err
 	}
+	return identityOf(chuid), nil
+}
+
+// identityOf is the identity of a card without a serial.
+func identityOf(chuid []byte) identity {
 	known := identity{chuid: chuid}
 	if guid, ok := app.GUID(chuid); ok {
 		known.serial = fmt.Sprintf("%X", guid[:])
 	}
-	return known, nil
+	return known
 }
+
+// serialNumber is the maker's serial as it is printed on the card.
+func serialNumber(number uint32) string { return fmt.Sprintf("%08d", number) }
 
 func (i identity) equal(other identity) bool {
 	return i.serial == other.serial && i.numbered == other.numbered && bytes.Equal(i.chuid, other.chuid)
@@ -113,9 +123,15 @@ func (c *onCard) selectOn(ctx context.Context, ch *iso7816.Channel) error {
 	if err != nil {
 		return err
 	}
-	c.app, c.metadata, c.firmware, c.looked = selected, map[byte]told{}, nil, map[app.Slot]state{}
-	c.left, c.managed, c.verified, c.opens = map[app.PINReference]pin.Tries{}, nil, nil, nil
+	c.app, c.firmware, c.opens = selected, nil, nil
+	c.drop()
 	return nil
+}
+
+// drop drops what was read of keys and PINs, and what was proved.
+func (c *onCard) drop() {
+	c.metadata, c.looked, c.left = map[byte]told{}, map[app.Slot]state{}, map[app.PINReference]pin.Tries{}
+	c.managed, c.verified = nil, nil
 }
 
 // same compares the card that is taken again with the one that was opened.

@@ -2,7 +2,9 @@ package piv
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/piv"
@@ -16,30 +18,32 @@ func (k *slotKey) PutCertificate(ctx context.Context, leaf []byte, chain [][]byt
 		return problem.New(problem.NotSupported, "%s: a PIV card does not store issuer certificates", k.ref).
 			Because("It has room for one certificate per key.")
 	}
-	if k.slot == app.Attestation {
-		return problem.New(problem.NotSupported, "cardctl does not replace the certificate of the attestation key").
-			Because("The maker put it on the card, and no reset restores it.")
+	if err := k.manageConfirmed(ctx); err != nil {
+		return explain(err, what, key.Untouched)
 	}
-	before, err := k.look(ctx)
-	if err == nil {
-		err = k.manage(ctx)
-	}
-	if err == nil {
-		err = k.unchanged(ctx, before)
-	}
-	if err != nil {
+	if err := k.store(ctx, leaf); err != nil {
 		return explain(err, what, "")
 	}
+	return explain(k.keepHistory(ctx, 0, k.slot), k.ref.String()+": writing the key history", "")
+}
+
+// store writes a certificate, compressed if the card has no room for it as it is.
+func (k *slotKey) store(ctx context.Context, leaf []byte) error {
 	for _, compressed := range []bool{false, true} {
-		var content []byte
-		if content, err = app.CertificateObject(leaf, compressed); err == nil {
+		content, err := app.CertificateObject(leaf, compressed)
+		if err == nil {
 			err = k.write(ctx, content)
 		}
-		if !full(err) {
-			break
+		switch {
+		case !full(err):
+			return err
+		case compressed:
+			return key.Wrap(problem.Failed, err, "the card has no room for the certificate",
+				fmt.Sprintf("It has %d bytes, and the card refused it compressed too [%s].", len(leaf), iso7816.StatusOf(err))).
+				Advise(advice.Do(advice.ShowCard))
 		}
 	}
-	return explain(err, what, "")
+	return nil
 }
 
 // full reports whether the card refused an object for its length.
@@ -61,14 +65,13 @@ func (k *slotKey) write(ctx context.Context, content []byte) error {
 // tell.
 func (k *slotKey) DeleteCertificate(ctx context.Context) error {
 	what := k.ref.String() + ": deleting the certificate"
-	if k.slot == app.Attestation {
-		return problem.New(problem.NotSupported, "cardctl does not delete the certificate of the attestation key").
-			Because("The maker put it on the card, and no reset restores it.")
-	}
 	if err := k.manage(ctx); err != nil {
+		return explain(err, what, key.Untouched)
+	}
+	if err := k.deleteCertificate(ctx); err != nil {
 		return explain(err, what, "")
 	}
-	return explain(k.deleteCertificate(ctx), what, "")
+	return explain(k.keepHistory(ctx, k.slot, 0), k.ref.String()+": writing the key history", "")
 }
 
 func (k *slotKey) deleteCertificate(ctx context.Context) error {

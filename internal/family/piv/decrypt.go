@@ -11,7 +11,8 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// Decrypt decrypts an RSA ciphertext with PKCS#1 v1.5 padding, which is taken off here.
+// Decrypt decrypts an RSA ciphertext: the card applies its private exponent, and the
+// padding of PKCS#1 v1.5 or RSAES-OAEP is taken off here.
 func (k *slotKey) Decrypt(ctx context.Context, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
 	what := "decrypting with " + k.ref.String()
 	public, err := k.Public(ctx)
@@ -22,8 +23,9 @@ func (k *slotKey) Decrypt(ctx context.Context, ciphertext []byte, opts crypto.De
 	if err != nil {
 		return nil, err
 	}
-	if _, oaep := opts.(*rsa.OAEPOptions); oaep {
-		return nil, problem.New(problem.NotSupported, "%s: RSAES-OAEP is not supported", what)
+	oaep, padded := opts.(*rsa.OAEPOptions)
+	if padded && !(oaep.Hash.Available() && (oaep.MGFHash == 0 || oaep.MGFHash.Available())) {
+		return nil, problem.New(problem.NotSupported, "%s: RSAES-OAEP with this digest is not supported", what)
 	}
 	cryptogram, err := key.Cryptogram(what, modulus, ciphertext)
 	if err != nil {
@@ -35,7 +37,13 @@ func (k *slotKey) Decrypt(ctx context.Context, ciphertext []byte, opts crypto.De
 	if err != nil {
 		return nil, explain(err, what, "")
 	}
-	plain, err := withoutPadding(slices.Concat(make([]byte, max(0, modulus.Size()-len(encoded))), encoded))
+	encoded = slices.Concat(make([]byte, max(0, modulus.Size()-len(encoded))), encoded)
+	var plain []byte
+	if padded {
+		plain, err = withoutOAEP(encoded, oaep)
+	} else {
+		plain, err = withoutPadding(encoded)
+	}
 	return plain, explain(err, what, "")
 }
 

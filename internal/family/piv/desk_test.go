@@ -32,12 +32,24 @@ type table struct {
 	other iso7816.Connection
 	// answer may change what the card says.
 	answer func(cmd iso7816.Command, answer []byte) []byte
-	pins   map[secret.Name]string
+	// instead answers a command that the card does not get, where it is not nil.
+	instead func(cmd iso7816.Command) []byte
+	// cut takes the card out before a command.
+	cut  func(cmd iso7816.Command) bool
+	pins map[secret.Name]string
 	// waiting is done while a person types; nil for one who takes no time.
 	waiting func()
 	allow   pin.Allow
+	dir     string   // for files
+	stayed  []string // what init did not delete
 	asked   []secret.Name
 	sent    []iso7816.Command
+	// pulled is the number of the command, from 1, at which the card leaves the reader; it
+	// has done it if lost. 0 is none.
+	pulled int
+	lost   bool
+	// dropped is an instruction that the card answers with 9000 and does nothing for.
+	dropped byte
 }
 
 func newTable(t *testing.T, profile string) *table {
@@ -70,11 +82,30 @@ func (c *tapped) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 		return nil, err
 	}
 	c.d.sent = append(c.d.sent, cmd)
+	gone := c.d.pulled > 0 && len(c.d.sent) >= c.d.pulled
+	if gone && (!c.d.lost || len(c.d.sent) > c.d.pulled) {
+		return nil, iso7816.ErrCardRemoved
+	}
+	if c.d.dropped != 0 && cmd.INS == c.d.dropped {
+		return []byte{0x90, 0x00}, nil
+	}
 	var to iso7816.Transmitter = c.Connection
 	if c.d.other != nil {
 		to = c.d.other
 	}
-	answer, err := to.Transmit(ctx, apdu)
+	if c.d.cut != nil && c.d.cut(cmd) {
+		return nil, iso7816.ErrCardRemoved
+	}
+	var answer []byte
+	if c.d.instead != nil {
+		answer = c.d.instead(cmd)
+	}
+	if answer == nil {
+		answer, err = to.Transmit(ctx, apdu)
+	}
+	if gone {
+		return nil, iso7816.ErrCardRemoved
+	}
 	if err == nil && c.d.answer != nil {
 		answer = c.d.answer(cmd, answer)
 	}
@@ -126,16 +157,18 @@ func (d *table) looking(work func(context.Context, *onCard) error) {
 type tool struct {
 	t *testing.T
 	c iso7816.Connection
+	// leaves says that it leaves what it verified.
+	leaves bool
 }
 
 // another program works on the card, with its management key.
-func (d *table) another(work func(tool)) {
+func (d *table) another(work func(*tool)) {
 	d.t.Helper()
 	c, err := d.card.Connect(d.t.Context())
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	o := tool{d.t, c}
+	o := &tool{t: d.t, c: c}
 	o.send(0xA4, 4, 0, "A00000030800001000")
 	block, _ := des.NewTripleDESCipher(bytes.Repeat([]byte{1, 2, 3, 4, 5, 6, 7, 8}, 3))
 	algorithm := byte(0x03)
@@ -149,14 +182,14 @@ func (d *table) another(work func(tool)) {
 	block.Encrypt(response, answer[4:4+block.BlockSize()])
 	o.send(0x87, algorithm, 0x9B, hex.EncodeToString(iso7816.AppendTLV(nil, 0x7C, iso7816.AppendTLV(nil, 0x82, response))))
 	work(o)
-	if err := c.Close(true); err != nil {
+	if err := c.Close(!o.leaves); err != nil {
 		d.t.Fatal(err)
 	}
 }
 
 // send sends a command in as many parts as it takes; another answer than 9000 ends the
 // test.
-func (o tool) send(ins, p1, p2 byte, data string) []byte {
+func (o *tool) send(ins, p1, p2 byte, data string) []byte {
 	o.t.Helper()
 	ch := iso7816.NewChannel(o.c, iso7816.Capabilities{Chaining: true})
 	answer, err := ch.Send(o.t.Context(), iso7816.Command{INS: ins, P1: p1, P2: p2, Data: unhex(o.t, data), Ne: 256})
@@ -167,7 +200,7 @@ func (o tool) send(ins, p1, p2 byte, data string) []byte {
 }
 
 // put writes the content of a data object.
-func (o tool) put(object string, content []byte) {
+func (o *tool) put(object string, content []byte) {
 	o.t.Helper()
 	o.send(0xDB, 0x3F, 0xFF, "5C03"+object+hex.EncodeToString(iso7816.AppendTLV(nil, 0x53, content)))
 }

@@ -2,9 +2,13 @@ package piv
 
 import (
 	"context"
+	"errors"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/pin"
 	app "github.com/cardctl/cardctl/internal/piv"
 )
 
@@ -63,17 +67,73 @@ func weakRSA(f app.Firmware) bool {
 
 // factoryValues are told by metadata alone.
 func (c *onCard) factoryValues(ctx context.Context) (names []string, err error) {
-	for _, value := range []struct {
-		reference byte
-		name      string
-	}{{byte(app.ApplicationPIN), "PIN"}, {byte(app.PUK), "PUK"}, {app.ManagementKey, "management key"}} {
-		m, err := c.about(ctx, value.reference)
-		if err != nil && !app.Unanswered(err) {
-			return nil, err
-		}
-		if err == nil && m.IsDefault != nil && *m.IsDefault {
-			names = append(names, value.name)
-		}
+	told, err := c.valuesOfFactory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, value := range told.Factory {
+		names = append(names, value.Name)
 	}
 	return names, nil
+}
+
+// valuesOfFactory are those of PIN, PUK and management key, and those of which the card
+// does not tell.
+func (c *onCard) valuesOfFactory(ctx context.Context) (*card.Exposure, error) {
+	told := &card.Exposure{}
+	for _, value := range []struct {
+		reference byte
+		card.FactoryValue
+	}{
+		{byte(app.ApplicationPIN), card.FactoryValue{Name: "PIN", Change: advice.Do(advice.SetPIN, advice.Set(advice.App, name)).On(string(pin.User))}},
+		{byte(app.PUK), card.FactoryValue{Name: "PUK", Change: advice.Do(advice.SetPIN, advice.Set(advice.App, name)).On(string(pin.PUK))}},
+		{app.ManagementKey, card.FactoryValue{Name: "management key", Change: advice.Do(advice.SetManagementKey, advice.Fill(advice.GenerateManagementKey))}},
+	} {
+		m, err := c.about(ctx, value.reference)
+		switch {
+		case err != nil && !app.Unanswered(err):
+			return nil, err
+		case err != nil || m.IsDefault == nil:
+			told.Unknown = append(told.Unknown, value.Name)
+		case *m.IsDefault:
+			told.Factory = append(told.Factory, value.FactoryValue)
+		}
+	}
+	return told, nil
+}
+
+// exposure is that of the card on a line, weak RSA keys included: those of which the card
+// does not say that they were imported.
+func exposure(ctx context.Context, line *desk.Line) (*card.Exposure, error) {
+	opened, err := open(ctx, line, card.Opening{App: name})
+	if errors.Is(err, card.ErrLacks) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := opened.(*onCard)
+	told, err := c.valuesOfFactory(ctx)
+	if err != nil {
+		return nil, explain(err, "reading the card", "")
+	}
+	firmware, err := c.version(ctx)
+	if err != nil || !weakRSA(firmware) {
+		return told, explain(err, "reading the card", "")
+	}
+	keys, err := c.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		o, err := k.Occupant(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if o != nil && o.Origin != origins[originImported] && strings.HasPrefix(string(o.Algorithm), "rsa") {
+			told.Weak = append(told.Weak, k.Reference().String())
+		}
+	}
+	told.Why = "CVE-2017-15361"
+	return told, nil
 }

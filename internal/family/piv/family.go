@@ -31,12 +31,13 @@ const (
 func Family() card.Family {
 	return card.Family{
 		Apps: []string{name}, Kind: kind,
-		Example:  "PIV.9A",
-		Syntax:   "PIV.9A (authentication), PIV.9C (signature), PIV.9D (key management), PIV.9E (card authentication), PIV.82 to PIV.95 (retired), PIV.F9 (attestation)",
-		Roles:    []pin.Role{pin.User, pin.PUK},
+		Example: "PIV.9A",
+		Syntax:  "PIV.9A (authentication), PIV.9C (signature), PIV.9D (key management), PIV.9E (card authentication), PIV.82 to PIV.95 (retired), PIV.F9 (attestation)",
+		Roles:   []pin.Role{pin.User, pin.PUK}, Initialises: []string{name}, Managed: true,
 		Parse:    parse,
 		Probes:   []card.Probe{{App: name, Type: kind, AID: app.AID(), Answer: recognise}},
 		Describe: describe,
+		Exposure: exposure,
 		Open:     open,
 	}
 }
@@ -107,17 +108,15 @@ func describe(ctx context.Context, line *desk.Line, found *card.Identity) error 
 	return explain(err, "reading the card", "")
 }
 
+const reportedEmpty = "The card reports this slot as empty."
+
 // explain puts an error into the user's terms.
 func explain(err error, what, state string) error {
 	if explained, ok := problem.Explained(err, what, state); ok {
 		return explained
 	}
-	switch {
-	case errors.Is(err, app.ErrNotPIV):
-		return key.Wrap(problem.NotSupported, err, what+": this card has no PIV application", state).
-			Advise(advice.Do(advice.ListReaders))
-	case errors.Is(err, app.ErrEmpty):
-		return key.Wrap(problem.NotFound, err, what+": there is no key in this slot", state).Advise(advice.Do(advice.ShowCard))
+	if errors.Is(err, app.ErrEmpty) {
+		return key.Wrap(problem.NotFound, err, what+": there is no key in this slot", problem.Sentences(reportedEmpty, state)).Advise(advice.Do(advice.ShowCard))
 	}
 	return key.Explain(err, what, state)
 }

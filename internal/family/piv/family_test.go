@@ -109,7 +109,7 @@ func TestOccupants(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.profile, func(t *testing.T) {
 			d := newTable(t, test.profile)
-			d.another(func(o tool) {
+			d.another(func(o *tool) {
 				content, _ := certificateObject(t)
 				o.send(0x47, 0, 0x9A, "AC03800111")
 				o.put("5FC10A", content)
@@ -140,7 +140,7 @@ func TestImportedKeyWithoutMetadata(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.another(func(o tool) { o.send(0xFE, 0x14, 0x9D, fmt.Sprintf("0630%X", scalar)) })
+	d.another(func(o *tool) { o.send(0xFE, 0x14, 0x9D, fmt.Sprintf("0630%X", scalar)) })
 	if got := d.occupants()["PIV.9D"]; got != "p384" {
 		t.Errorf("%q", got)
 	}
@@ -157,7 +157,7 @@ func TestImportedKeyWithoutMetadata(t *testing.T) {
 func TestPublicKeyIsAskedOtherwise(t *testing.T) {
 	d := newTable(t, "piv-yubikey-5")
 	var point []byte
-	d.another(func(o tool) { point = o.send(0x47, 0, 0x9A, "AC03800111") })
+	d.another(func(o *tool) { point = o.send(0x47, 0, 0x9A, "AC03800111") })
 	d.answer = func(cmd iso7816.Command, answer []byte) []byte {
 		if cmd.INS == 0xF7 && cmd.P2 == 0x9A {
 			return unhex(t, "0101119000")
@@ -190,7 +190,7 @@ func TestCertificates(t *testing.T) {
 	for _, profile := range profiles() {
 		d := newTable(t, profile)
 		content, der := certificateObject(t)
-		d.another(func(o tool) { o.put("5FC105", content) })
+		d.another(func(o *tool) { o.put("5FC105", content) })
 		d.looking(func(ctx context.Context, c *onCard) error {
 			k := c.key(app.Authentication)
 			got, err := k.Certificate(ctx)
@@ -266,7 +266,7 @@ func TestFacts(t *testing.T) {
 		"piv-nist":        {UnknownKeys: []string{"PIV.9A", "PIV.9C", "PIV.9D"}},
 		"piv-yubikey-4":   {Firmware: "4.3.1", WeakRSA: true},
 		"piv-yubikey-5":   {Firmware: "5.4.3", FactoryValues: []string{"PIN", "PUK", "management key"}},
-		"piv-yubikey-5.7": {Firmware: "5.7.1", FactoryValues: []string{"PIN", "PUK", "management key"}},
+		"piv-yubikey-5.7": {Firmware: "5.7.4", FactoryValues: []string{"PIN", "PUK", "management key"}},
 	} {
 		d := newTable(t, profile)
 		d.looking(func(ctx context.Context, c *onCard) error {
@@ -300,7 +300,7 @@ func TestFacts(t *testing.T) {
 
 func TestSerial(t *testing.T) {
 	d := newTable(t, "piv-nist")
-	d.another(func(o tool) {
+	d.another(func(o *tool) {
 		o.put("5FC102", iso7816.AppendTLV([]byte{0x30, 0x01, 0xD1}, 0x34, unhex(t, "00112233445566778899AABBCCDDEEFF")))
 	})
 	d.looking(func(_ context.Context, c *onCard) error {
@@ -381,7 +381,7 @@ func TestDescribe(t *testing.T) {
 // Public keys are named by their SubjectPublicKeyInfo.
 func TestFingerprint(t *testing.T) {
 	d := newTable(t, "piv-yubikey-5")
-	d.another(func(o tool) { o.send(0x47, 0, 0x9A, "AC03800111") })
+	d.another(func(o *tool) { o.send(0x47, 0, 0x9A, "AC03800111") })
 	d.looking(func(ctx context.Context, c *onCard) error {
 		k := c.key(app.Authentication)
 		o, err := k.Occupant(ctx)
@@ -394,4 +394,44 @@ func TestFingerprint(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// What of a card others may know is told where the card tells it, and never tried.
+func TestExposure(t *testing.T) {
+	for profile, test := range map[string]struct{ factory, unknown, weak string }{
+		"piv-nist":        {"", "[PIN PUK management key]", "[]"},
+		"piv-yubikey-4":   {"", "[PIN PUK management key]", "[PIV.9C]"},
+		"piv-yubikey-5":   {"PIN, PUK, management key", "[]", "[]"},
+		"piv-yubikey-5.7": {"PIN, PUK, management key", "[]", "[]"},
+	} {
+		d := managed(t, profile)
+		d.generated(app.Authentication, key.P256)
+		if profile == "piv-yubikey-4" { // which has no other way to get such a key
+			d.another(func(o *tool) { o.send(0x47, 0, 0x9C, "AC03800107") })
+		}
+		d.sent = nil
+		line, err := (&desk.Desk{Simulated: d}).OpenIn(t.Context(), desk.SimulatedPrefix+"card")
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, err := exposure(t.Context(), line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, value := range told.Factory {
+			names = append(names, value.Name)
+		}
+		if strings.Join(names, ", ") != test.factory || fmt.Sprint(told.Unknown) != test.unknown || fmt.Sprint(told.Weak) != test.weak {
+			t.Errorf("%s: %+v", profile, told)
+		}
+		for _, cmd := range d.sent {
+			if cmd.P2 == app.ManagementKey && cmd.INS != 0xF7 || cmd.INS == iso7816.InsVerify && len(cmd.Data) > 0 || cmd.INS == iso7816.InsChangeReferenceData {
+				t.Errorf("%s: %02X %02X was tried", profile, cmd.INS, cmd.P2)
+			}
+		}
+		if err := line.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -30,7 +29,7 @@ func (k *slotKey) Generate(ctx context.Context, spec key.Spec) (*key.Generated, 
 	if err != nil {
 		return nil, err
 	}
-	before, err := k.look(ctx)
+	before, err := k.confirmed(ctx)
 	if err != nil {
 		return nil, k.explain(err, "")
 	}
@@ -51,25 +50,37 @@ func (k *slotKey) Generate(ctx context.Context, spec key.Spec) (*key.Generated, 
 	if err != nil {
 		return nil, explain(err, what, k.after(ctx, err, before))
 	}
-	made := &key.Generated{
-		Occupant: key.Occupant{Fingerprint: pubkey.Fingerprint(public), Algorithm: key.AlgorithmOf(public)},
-		Public:   public, Keygrip: key.Keygrip(public),
-	}
+	made := generated(public)
 	if made.Unreported, err = k.reportsNothing(ctx); err != nil {
 		return nil, explain(err, what, stateMade)
 	}
 	k.forget()
-	k.saw(&found{state: present, public: public, algorithm: made.Algorithm})
-	if stale == nil {
-		k.certificate = &stored{}
-		return made, nil
+	return made, explain(k.replaced(ctx, made, stale), what, stateMade)
+}
+
+// generated describes a new key.
+func generated(public crypto.PublicKey) *key.Generated {
+	return &key.Generated{
+		Occupant: key.Occupant{Fingerprint: pubkey.Fingerprint(public), Algorithm: key.AlgorithmOf(public)},
+		Public:   public, Keygrip: key.Keygrip(public),
 	}
-	made.StaleCertificate = stale
-	if err := k.deleteCertificate(ctx); err != nil {
-		return nil, explain(err, what+": deleting the certificate of the previous key", stateMade)
+}
+
+// replaced deletes the certificate of the key before, if there was one.
+func (k *slotKey) replaced(ctx context.Context, made *key.Generated, stale []byte) error {
+	k.saw(&found{state: present, public: made.Public, algorithm: made.Algorithm})
+	if stale != nil {
+		made.StaleCertificate = stale
+		err := k.deleteCertificate(ctx)
+		if err == nil {
+			err = k.keepHistory(ctx, k.slot, 0)
+		}
+		if err != nil {
+			return key.Explain(err, "deleting the certificate of the previous key", "")
+		}
 	}
 	k.certificate = &stored{}
-	return made, nil
+	return nil
 }
 
 // reportsNothing says that the card has neither metadata nor statements, so that the
@@ -122,9 +133,6 @@ var noAlgorithm = []iso7816.Status{
 // then RSA 2048. What cannot be is refused.
 func (k *slotKey) candidates(spec key.Spec) ([]app.Algorithm, error) {
 	switch {
-	case k.slot == app.Attestation:
-		return nil, problem.New(problem.NotSupported, "cardctl does not replace the attestation key of a card").
-			Because("The maker put it on the card, and no reset restores it.")
 	case spec.Label != "":
 		return nil, problem.New(problem.NotSupported, "a PIV card does not store key labels").Advise(advice.Repeat().Without(advice.Label))
 	case spec.Algorithm == "":
@@ -175,7 +183,7 @@ func (k *slotKey) Algorithms(ctx context.Context) ([]key.Algorithm, error) {
 	if err != nil {
 		return nil, k.explain(err, "")
 	}
-	if firmware[0] > 5 || firmware[0] == 5 && firmware[1] >= 7 {
+	if firmware.Since(5, 7) {
 		algorithms = []key.Algorithm{key.RSA2048, key.RSA3072, key.RSA4096, key.P256, key.P384, key.Ed25519, key.X25519}
 	}
 	if weakRSA(firmware) {
@@ -221,6 +229,28 @@ func (k *slotKey) staleCertificate(ctx context.Context, before *found) ([]byte, 
 	return der, nil
 }
 
+// confirmed is what is in the slot. Another key than the one of which the caller was told,
+// and asked, is refused.
+func (k *slotKey) confirmed(ctx context.Context) (*found, error) {
+	now, err := k.look(ctx)
+	if err == nil && k.shown != nil {
+		err = k.unchanged(ctx, k.shown)
+	}
+	return now, err
+}
+
+// manageConfirmed is manage, if the slot is as the caller was told before and after it.
+func (k *slotKey) manageConfirmed(ctx context.Context) error {
+	before, err := k.confirmed(ctx)
+	if err == nil {
+		err = k.manage(ctx)
+	}
+	if err == nil {
+		err = k.unchanged(ctx, before)
+	}
+	return err
+}
+
 // unchanged refuses a slot that is not as it was looked at: another program may have
 // written to the card while somebody was asked.
 func (k *slotKey) unchanged(ctx context.Context, before *found) error {
@@ -240,7 +270,7 @@ func (f *found) same(other *found) bool {
 
 // forget drops what was read of the slot.
 func (k *slotKey) forget() {
-	k.found, k.certificate = nil, nil
+	k.found, k.certificate, k.shown = nil, nil, nil
 	delete(k.metadata, byte(k.slot))
 }
 
@@ -264,16 +294,4 @@ func (k *slotKey) after(ctx context.Context, err error, before *found) string {
 		return stateSame
 	}
 	return stateMade
-}
-
-func (k *slotKey) Import(context.Context, crypto.PrivateKey, key.Spec) (*key.Generated, error) {
-	return nil, k.later("importing a key")
-}
-
-func (k *slotKey) Delete(context.Context) error { return k.later("deleting a key") }
-
-// later is the error of what cardctl cannot do on PIV cards yet.
-func (k *slotKey) later(what string) error {
-	return problem.New(problem.NotSupported, "%s: %s is not supported yet on PIV cards", k.ref, what).
-		Because("%s", fmt.Sprintf("Keys of a %s can be generated on the card.", kind))
 }

@@ -20,6 +20,8 @@ type slotKey struct {
 	*onCard
 	ref  key.Reference
 	slot app.Slot
+	// shown is what the caller was told of the key; nil for nothing.
+	shown *found
 	// What was read, until the card is taken again.
 	on          *app.Card
 	found       *found
@@ -203,6 +205,22 @@ func (k *slotKey) used(ctx context.Context) (bool, error) {
 	return err != nil || der != nil, nil
 }
 
+// holdsKey reports whether the metadata of the slot, or else a statement about its key, say
+// that there is one.
+func (k *slotKey) holdsKey(ctx context.Context) (bool, error) {
+	_, err := k.about(ctx, byte(k.slot))
+	if err != nil && !errors.Is(err, app.ErrEmpty) && app.Unanswered(err) {
+		var selected *app.Card
+		if selected, err = k.fresh(ctx); err == nil {
+			_, err = selected.Attest(ctx, k.slot)
+		}
+	}
+	if err != nil && app.Unanswered(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 func (k *slotKey) explainUnlessEmpty(err error) error {
 	if errors.Is(err, app.ErrEmpty) {
 		return nil
@@ -212,19 +230,28 @@ func (k *slotKey) explainUnlessEmpty(err error) error {
 
 func (k *slotKey) Occupant(ctx context.Context) (*key.Occupant, error) {
 	now, err := k.look(ctx)
+	k.shown = now
 	if err != nil || now.state == empty {
 		return nil, k.explain(err, "")
 	}
 	o := &key.Occupant{
 		Unknown: now.state == unknown, Algorithm: now.algorithm, Certified: now.certified,
 		Touch: now.about.Touch > app.TouchNever, PINPolicy: policy(now.about.PIN), TouchPolicy: policy(now.about.Touch),
-		Origin: map[byte]string{1: "generated", 2: "imported"}[now.about.Origin],
+		Origin: origins[now.about.Origin],
 	}
 	if now.public != nil {
 		o.Fingerprint = pubkey.Fingerprint(now.public)
 	}
 	return o, nil
 }
+
+// Origins of keys, as metadata tell them.
+const (
+	originGenerated = 1
+	originImported  = 2
+)
+
+var origins = map[byte]string{originGenerated: "generated", originImported: "imported"}
 
 // policy is a policy in words; empty where it is not told.
 func policy[P interface {
@@ -241,6 +268,7 @@ func policy[P interface {
 // in the certificate; another one than the card's is refused.
 func (k *slotKey) Public(ctx context.Context) (crypto.PublicKey, error) {
 	now, err := k.look(ctx)
+	k.shown = now
 	given := k.access.PublicKey
 	switch {
 	case err != nil:
@@ -260,16 +288,18 @@ func (k *slotKey) Public(ctx context.Context) (crypto.PublicKey, error) {
 }
 
 // Holder is what programs know the card by. OpenSC does not know the serial of a YubiKey,
-// and gives the token that of the CHUID: reader and public key find it.
-func (k *slotKey) Holder(context.Context) (key.Holder, error) {
-	return key.Holder{Card: k.holder(), Place: k.slot.String(), Driver: openSCDriver, WholeDigests: true}, nil
+// and gives the token that of the CHUID: reader and public key find it. YubiKeys sign
+// digests that are shorter than the curve, where the standard has whole ones.
+func (k *slotKey) Holder(ctx context.Context) (key.Holder, error) {
+	yubico, err := k.yubico(ctx)
+	if err != nil {
+		return key.Holder{}, k.explain(err, "")
+	}
+	return key.Holder{Card: k.holder(), Place: k.slot.String(), Driver: openSCDriver, WholeDigests: !yubico}, nil
 }
 
 // openSCDriver is OpenSC's name for the driver of PIV cards.
 const openSCDriver = "PIV-II"
-
-// SerializedID is the module's.
-func (k *slotKey) SerializedID(context.Context) (string, error) { return "", nil }
 
 // Certificate is read once.
 func (k *slotKey) Certificate(ctx context.Context) ([]byte, error) {
@@ -286,6 +316,23 @@ func (k *slotKey) Certificate(ctx context.Context) ([]byte, error) {
 		k.certificate = &stored{der, err}
 	}
 	return k.certificate.der, k.certificate.err
+}
+
+// certificateLength is that of Certificate if it was read, else as it is stored; 0 for
+// none. An object in another order than the standard's is read wholly.
+func (k *slotKey) certificateLength(ctx context.Context) (int, error) {
+	selected, err := k.fresh(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if k.certificate == nil {
+		length, err := selected.CertificateLength(ctx, k.slot)
+		if !errors.Is(err, app.ErrMalformed) {
+			return length, err
+		}
+	}
+	der, err := k.Certificate(ctx)
+	return len(der), err
 }
 
 func (k *slotKey) ReadBackCertificate(ctx context.Context) ([]byte, error) {

@@ -1,61 +1,48 @@
 package piv
 
 import (
-	"crypto"
 	"crypto/rsa"
 	"crypto/subtle"
-	"encoding/binary"
 	"fmt"
-	"io"
+	"slices"
 
 	app "github.com/cardctl/cardctl/internal/piv"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
-// encodePSS is EMSA-PSS (RFC 8017, 9.1.1) with MGF1 of the same hash function, as long
-// as a modulus of so many bits. The salt is as long as the hash, or as options say.
-func encodePSS(random io.Reader, bits int, hash crypto.Hash, digest []byte, saltLength int) ([]byte, error) {
-	emBits := bits - 1
-	emLength, size := (emBits+7)/8, hash.Size()
-	switch saltLength {
-	case rsa.PSSSaltLengthEqualsHash:
-		saltLength = size
-	case rsa.PSSSaltLengthAuto:
-		saltLength = emLength - size - 2
+// withoutOAEP is the message in an encoded one, EME-OAEP (RFC 8017, 7.1.2). The mask may
+// have a hash function of its own.
+func withoutOAEP(encoded []byte, o *rsa.OAEPOptions) ([]byte, error) {
+	masks := o.MGFHash
+	if masks == 0 {
+		masks = o.Hash
 	}
-	if saltLength < 0 || emLength < size+saltLength+2 {
-		return nil, fmt.Errorf("a modulus of %d bits is too short for this digest and salt", bits)
+	size := o.Hash.Size()
+	if len(encoded) < 2*size+2 {
+		return nil, fmt.Errorf("a modulus of %d bytes is too short for %s", len(encoded), o.Hash)
 	}
-	salt := make([]byte, saltLength)
-	if _, err := io.ReadFull(random, salt); err != nil {
-		return nil, err
+	seed, db := slices.Clone(encoded[1:1+size]), slices.Clone(encoded[1+size:])
+	pubkey.Mask(seed, masks, db)
+	pubkey.Mask(db, masks, seed)
+	h := o.Hash.New()
+	h.Write(o.Label)
+	// Which of these is wrong is not told (7.1.2, note), nor how long it took.
+	right := subtle.ConstantTimeByteEq(encoded[0], 0) & subtle.ConstantTimeCompare(db[:size], h.Sum(nil))
+	looking, start := 1, 0
+	for i, b := range db[size:] {
+		one, zero := subtle.ConstantTimeByteEq(b, 1), subtle.ConstantTimeByteEq(b, 0)
+		start = subtle.ConstantTimeSelect(looking&one, i+1, start)
+		right &= 1 ^ looking&(1^one)&(1^zero)
+		looking &= 1 ^ one
 	}
-	h := hash.New()
-	h.Write(make([]byte, 8))
-	h.Write(digest)
-	h.Write(salt)
-	inner := h.Sum(nil)
-
-	encoded := make([]byte, emLength)
-	db := encoded[:emLength-size-1]
-	db[len(db)-saltLength-1] = 0x01
-	copy(db[len(db)-saltLength:], salt)
-	mask(db, hash, inner)
-	db[0] &= 0xFF >> (8*emLength - emBits)
-	copy(encoded[len(db):], inner)
-	encoded[emLength-1] = 0xBC
-	return append(make([]byte, (bits+7)/8-emLength), encoded...), nil
+	if right&(1^looking) != 1 {
+		return nil, errNotForThisKey
+	}
+	return db[size+start:], nil
 }
 
-// mask combines data with MGF1 (RFC 8017, B.2.1) of a seed.
-func mask(data []byte, hash crypto.Hash, seed []byte) {
-	for counter := uint32(0); len(data) > 0; counter++ {
-		h := hash.New()
-		h.Write(seed)
-		h.Write(binary.BigEndian.AppendUint32(nil, counter))
-		n := subtle.XORBytes(data, data, h.Sum(nil)[:min(len(data), hash.Size())])
-		data = data[n:]
-	}
-}
+// errNotForThisKey is a message whose padding is wrong.
+var errNotForThisKey = fmt.Errorf("%w: the message was not encrypted for this key", app.ErrMalformed)
 
 // withoutPadding is the message in an encoded one, EME-PKCS1-v1_5 (RFC 8017, 7.2.2).
 func withoutPadding(encoded []byte) ([]byte, error) {
@@ -70,5 +57,5 @@ func withoutPadding(encoded []byte) ([]byte, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("%w: the message was not encrypted for this key", app.ErrMalformed)
+	return nil, errNotForThisKey
 }

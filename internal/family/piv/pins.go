@@ -13,10 +13,11 @@ import (
 )
 
 // Lengths in bytes: a PIN has at least six, the PUK of the standard eight, and that of a
-// YubiKey six.
+// YubiKey six. A YubiKey FIPS takes no new ones of less than eight.
 const (
 	leastPIN    = 6
 	standardPUK = 8
+	leastOfFIPS = 8 // of a PIN and a PUK
 )
 
 // byPUK unblocks the user PIN.
@@ -51,10 +52,15 @@ func (c *onCard) userPINOf(ctx context.Context) (pin.PIN, app.PINReference, erro
 			return pin.PIN{}, ref, err
 		}
 	}
+	return c.userPINAt(ref), ref, nil
+}
+
+// userPINAt is the PIN with a reference.
+func (c *onCard) userPINAt(ref app.PINReference) pin.PIN {
 	return pin.PIN{
 		Role: pin.User, Secret: secret.PIN, Holder: c.holder(), Min: leastPIN, Max: app.LongestPIN, Rescue: byPUK(),
 		Tries: func(ctx context.Context, again bool) (pin.Tries, error) { return c.tries(ctx, ref, again) },
-	}, ref, nil
+	}
 }
 
 // pinOf reads the discovery object, once.
@@ -124,6 +130,17 @@ func (c *onCard) askTries(ctx context.Context, selected *app.Card, ref app.PINRe
 		return pin.Unknown(), nil
 	}
 	left, counted, err := selected.Tries(ctx, ref)
+	if errors.Is(err, app.ErrVerified) {
+		if err = c.line.Reset(); err == nil {
+			selected, err = c.application(ctx)
+		}
+		if err == nil {
+			left, counted, err = selected.Tries(ctx, ref)
+		}
+		if errors.Is(err, app.ErrVerified) {
+			return pin.Unknown(), nil
+		}
+	}
 	c.verified = nil // asking may have taken it back
 	if err != nil || !counted {
 		return pin.Unknown(), explain(err, "reading the tries left", "")
@@ -172,6 +189,11 @@ func (c *onCard) SetPIN(ctx context.Context, role pin.Role) (pin.Change, error) 
 	if err != nil {
 		return pin.Change{}, explain(err, "reading the card", "")
 	}
+	return c.changing(ctx, p, ref)
+}
+
+// changing is CHANGE REFERENCE DATA of a PIN.
+func (c *onCard) changing(ctx context.Context, p pin.PIN, ref app.PINReference) (pin.Change, error) {
 	replacement, err := c.replacement(ctx, p)
 	return pin.Change{By: p, New: replacement, Set: func(ctx context.Context, old, replacement *secret.Bytes) error {
 		selected, err := c.application(ctx)

@@ -32,12 +32,7 @@ func (k *slotKey) Reported(ctx context.Context) (bool, error) {
 // has to fit.
 func (k *slotKey) Prove(ctx context.Context, public crypto.PublicKey) error {
 	what := k.ref.String() + ": proving that the key on the card belongs to the certificate"
-	fits, err := k.signsFor(ctx, public)
-	if errors.Is(err, errCannot) || slices.Contains(noSuchKey, iso7816.StatusOf(err)) {
-		if agreement, failed := pubkey.Agreement(public); failed == nil {
-			fits, err = k.agreesFor(ctx, agreement)
-		}
-	}
+	fits, err := k.fits(ctx, public)
 	switch {
 	case err == nil && fits:
 		return nil
@@ -48,6 +43,17 @@ func (k *slotKey) Prove(ctx context.Context, public crypto.PublicKey) error {
 		return p
 	}
 	return explain(err, what, "")
+}
+
+// fits has the key sign, or if it cannot, agree.
+func (k *slotKey) fits(ctx context.Context, public crypto.PublicKey) (bool, error) {
+	fits, err := k.signsFor(ctx, public)
+	if errors.Is(err, errCannot) || slices.Contains(noSuchKey, iso7816.StatusOf(err)) {
+		if agreement, failed := pubkey.Agreement(public); failed == nil {
+			fits, err = k.agreesFor(ctx, agreement)
+		}
+	}
+	return fits, err
 }
 
 // errCannot is a key that does not sign.

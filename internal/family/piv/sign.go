@@ -16,6 +16,7 @@ import (
 	app "github.com/cardctl/cardctl/internal/piv"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // PIN is the user PIN, also where the management key alone is needed.
@@ -95,7 +96,7 @@ func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 			return nil, fmt.Errorf("a digest of %d bytes for %s", len(digest), hash)
 		}
 		if pss, ok := opts.(*rsa.PSSOptions); ok {
-			return encodePSS(rand.Reader, public.N.BitLen(), hash, digest, pss.SaltLength)
+			return pubkey.PadPSS(rand.Reader, public.N.BitLen(), hash, digest, pss.SaltLength)
 		}
 		info, err := pubkey.DigestInfo(hash, digest)
 		if err != nil {
@@ -131,11 +132,11 @@ func (k *slotKey) use(ctx context.Context, public crypto.PublicKey, touch string
 	}
 	policy := k.pinPolicy(now)
 	verified := policy != app.PINNever
+	unchanged := func(ctx context.Context) error { return k.unchanged(ctx, now) }
 	if verified {
-		err = k.unlock(ctx, policy == app.PINAlways)
-	}
-	if err == nil {
-		err = k.unchanged(ctx, now)
+		err = k.unlockIf(ctx, policy == app.PINAlways, unchanged)
+	} else {
+		err = unchanged(ctx)
 	}
 	for err == nil {
 		var selected *app.Card
@@ -150,7 +151,7 @@ func (k *slotKey) use(ctx context.Context, public crypto.PublicKey, touch string
 		if verified || iso7816.StatusOf(err) != iso7816.StatusSecurityNotSatisfied {
 			return answer, err
 		}
-		verified, err = true, k.unlock(ctx, true)
+		verified, err = true, k.unlockIf(ctx, true, unchanged)
 	}
 	return nil, err
 }
@@ -170,13 +171,28 @@ func (k *slotKey) pinPolicy(now *found) app.PINPolicy {
 
 // unlock has the PIN verified, unless it is, or again is set.
 func (c *onCard) unlock(ctx context.Context, again bool) error {
+	return c.unlockIf(ctx, again, func(context.Context) error { return nil })
+}
+
+// unlockIf is unlock, if the card is still as it was when nobody was asked yet. That is
+// looked at before VERIFY, so that the use of the key can be the very next command.
+func (c *onCard) unlockIf(ctx context.Context, again bool, unchanged func(context.Context) error) error {
 	selected, err := c.application(ctx)
-	if err != nil || c.verified == selected && !again {
+	if err != nil {
 		return err
+	}
+	if c.verified == selected && !again {
+		return unchanged(ctx)
 	}
 	p, ref, err := c.userPINOf(ctx)
 	if err != nil {
 		return err
 	}
-	return c.access.Policy.Send(ctx, p, c.verify(ref))
+	verify := c.verify(ref)
+	return c.access.Policy.Send(ctx, p, func(ctx context.Context, value *secret.Bytes) error {
+		if err := unchanged(ctx); err != nil {
+			return err
+		}
+		return verify(ctx, value)
+	})
 }

@@ -218,3 +218,14 @@ func TestDeriveAndDecrypt(t *testing.T) {
 		return nil
 	})
 }
+
+// The PIN for each signature is verified by the very command before it, also if the card
+// was let go while a person typed it, and all that was read of the key is read again.
+func TestSignAfterAPrompt(t *testing.T) {
+	d := managed(t, "piv-yubikey-5")
+	made := d.generated(app.Signature, key.P256)
+	d.waiting = func() {}
+	if err := d.signs(app.Signature, made.Public); err != nil {
+		t.Error(err)
+	}
+}

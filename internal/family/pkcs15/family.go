@@ -33,10 +33,15 @@ func Family() card.Family {
 		Roles: []pin.Role{pin.User, pin.SO, pin.PUK},
 		Parse: parse, Describe: describe, Strangers: strangers, Open: open,
 		Probes: []card.Probe{
-			{App: name, Type: kind, AID: []byte{0xA0, 0x00, 0x00, 0x00, 0x63, 0x50, 0x4B, 0x43, 0x53, 0x2D, 0x31, 0x35}},
+			{App: name, Type: kind, AID: standardAID()},
 			{App: name, Type: kind + " (IsoApplet)", AID: []byte{0xF2, 0x76, 0xA2, 0x88, 0xBC, 0xFB, 0xA6, 0x9D, 0x34, 0xF3, 0x10, 0x01}, Beside: true},
 		},
 	}
+}
+
+// standardAID is that of ISO/IEC 7816-15, 7.1.
+func standardAID() []byte {
+	return []byte{0xA0, 0x00, 0x00, 0x00, 0x63, 0x50, 0x4B, 0x43, 0x53, 0x2D, 0x31, 0x35}
 }
 
 // parse reads PKCS15.45, in any case.
@@ -61,24 +66,22 @@ func referenceTo(id []byte) key.Reference {
 
 // describe adds label and serial where that takes no other program.
 func describe(ctx context.Context, line *desk.Line, found *card.Identity) error {
-	p, err := app.Open(ctx, line, tools(line))
+	open := app.Open
+	if !found.Thorough && len(found.Applications) == 1 && found.Applications[0].AID == fmt.Sprintf("%X", standardAID()) {
+		open = app.OpenSelected // the applications that were looked for since are not on the card
+	}
+	p, err := open(ctx, line, tools(line))
 	switch {
 	case err != nil || !p.Known() && !found.Thorough:
 		return err
-	case !p.Known():
-		told, err := p.Standard(ctx)
-		found.Label, found.Serial = told.Label, told.Serial
-		return err
 	}
-	d, err := p.Token(ctx)
-	switch {
-	case problem.Is(err, problem.NotFound):
-		return nil // not initialised
-	case err != nil:
-		return err
+	called := p.Called
+	if !p.Known() {
+		called = p.Standard
 	}
-	found.Label, found.Serial = d.Label, d.Serial
-	return nil
+	told, err := called(ctx)
+	found.Label, found.Serial = told.Label, told.Serial
+	return err
 }
 
 // throughOpenSC is what a card is called that only OpenSC knows.

@@ -180,9 +180,6 @@ func (k *place) Holder(ctx context.Context) (key.Holder, error) {
 	return h, k.explain(err, "")
 }
 
-// SerializedID is the module's.
-func (k *place) SerializedID(context.Context) (string, error) { return "", nil }
-
 // userPINs is how many PINs a card has that OpenSC's module makes a token of.
 func userPINs(d *app.Directory) int {
 	n := 0
@@ -391,7 +388,10 @@ func (k *place) readBack(ctx context.Context, there []string) (*key.Generated, e
 	if err != nil {
 		return nil, k.explain(err, lookAgain)
 	}
-	return &key.Generated{Occupant: *occupant, Public: public, Keygrip: key.Keygrip(public), Requested: requested}, nil
+	return &key.Generated{
+		Occupant: *occupant, Public: public, Keygrip: key.Keygrip(public), Requested: requested,
+		OnlyPKCS1: pubkey.IsRSA(public) && k.card.app.OnlyPKCS1(),
+	}, nil
 }
 
 func (k *place) Delete(ctx context.Context) error {

@@ -3,10 +3,8 @@ package pkcs15
 import (
 	"context"
 	"crypto"
-	"crypto/rsa"
 	"io"
 
-	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/pkcs15"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -39,18 +37,17 @@ type signer struct {
 
 func (s *signer) Public() crypto.PublicKey { return s.public }
 
-// Sign makes an RSA PKCS#1 v1.5 or an ECDSA (ASN.1) signature.
+// Sign makes an RSA or an ECDSA (ASN.1) signature.
 func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
-	if _, pss := opts.(*rsa.PSSOptions); pss {
-		return nil, problem.New(problem.NotSupported, "%s: RSA-PSS is not supported with this card", s.key.ref).
-			Because("With PKCS#15 cards, OpenSC's tools support only PKCS#1 v1.5.").Advise(advice.Repeat().Without(advice.PSS))
-	}
 	private, card := s.private, s.key.card.app
+	if err := card.CanSignWith(private, opts); err != nil {
+		return nil, key.Explain(err, "signing with "+s.key.ref.String(), "")
+	}
 	sign := func(p app.PIN, pin *secret.Bytes) (err error) {
-		signature, err = card.Sign(s.ctx, private, p, pin, digest, opts.HashFunc())
+		signature, err = card.Sign(s.ctx, private, p, pin, digest, opts)
 		return err
 	}
-	if p, verified := card.Verified(private); verified || !card.CanSignWith(private) {
+	if p, verified := card.Verified(private); verified {
 		err = sign(p, nil)
 	} else {
 		err = s.key.with(s.ctx, key.ToUse, sign)

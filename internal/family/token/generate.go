@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"errors"
 	"slices"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -59,7 +60,12 @@ func (k *place) Import(ctx context.Context, private crypto.PrivateKey, spec key.
 		return nil, problem.Wrap(problem.Usage, err, what)
 	}
 	return k.put(ctx, what, n, withPublic.Public(), func(n p11.NewKey) (p11.StoredKey, error) {
-		return k.session.ImportKey(ctx, private, n)
+		made, err := k.session.ImportKey(ctx, private, n)
+		var refused *problem.Error
+		if problem.Is(err, problem.NotSupported) && errors.As(err, &refused) {
+			err = refused.Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Module, k.token.module.Path()), advice.Set(advice.Key, what)))
+		}
+		return made, err
 	})
 }
 
@@ -70,8 +76,8 @@ func (k *place) put(ctx context.Context, what string, n p11.NewKey, expected cry
 	if err := k.login(ctx); err != nil {
 		return nil, key.Explain(err, what, tokenUntouched)
 	}
-	k.forget() // what was read long ago may not be there any more
-	_, err := k.read(ctx, p11.Names{ID: n.ID, Label: n.Label, Public: expected})
+	k.reread() // what was read long ago may not be there any more
+	there, err := k.read(ctx, p11.Names{ID: n.ID, Label: n.Label, Public: expected})
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +96,11 @@ func (k *place) put(ctx context.Context, what string, n p11.NewKey, expected cry
 	k.written = nil
 	made, err := put(n)
 	if err != nil {
-		return nil, key.Explain(err, what, tokenUnknown)
+		state := tokenUntouched
+		if p11.Uncertain(err) {
+			state = tokenUnknown
+		}
+		return nil, key.Explain(err, what, state)
 	}
 	if expected != nil && !pubkey.Same(made.Public, expected) {
 		return nil, problem.New(problem.Mismatch, "%s: the key on the token is not the one that was sent", what).
@@ -105,7 +115,9 @@ func (k *place) put(ctx context.Context, what string, n p11.NewKey, expected cry
 			if err := k.session.SetID(ctx, made, wantedID); err != nil {
 				return nil, key.Explain(err, what, "The new key is on the token, but not with the ID that was asked for.")
 			}
+			made.ID = wantedID
 		}
+		k.contents = there.Replacing(*old, made)
 	}
 	return &key.Generated{Occupant: occupantOf(&made), Public: made.Public, Keygrip: key.Keygrip(made.Public)}, nil
 }
@@ -113,7 +125,11 @@ func (k *place) put(ctx context.Context, what string, n p11.NewKey, expected cry
 // newKey is what the specification and the URI say together.
 func (k *place) newKey(spec key.Spec, algorithm key.Algorithm) (p11.NewKey, error) {
 	var n p11.NewKey
-	if id, ok := k.uri.Get(p11.AttrID); ok && id != "" {
+	if id, ok := k.uri.Get(p11.AttrID); ok {
+		if id == "" {
+			return n, problem.New(problem.Usage, "the ID of the new key is empty").
+				Because("Without id= in the URI, the ID is made of the public key. Name the key by its label: object=LABEL.")
+		}
 		n.ID = []byte(id)
 	}
 	label, named := k.uri.Get(p11.AttrObject)

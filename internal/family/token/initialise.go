@@ -193,6 +193,9 @@ func chooseToken(ctx context.Context, m *p11.Module, uri p11.URI, label string) 
 
 // question is what a person confirms.
 func question(of p11.Token, label string, lost []string) advice.Question {
+	if !of.Initialized && of.SlotDescription == "" {
+		return advice.Question{Deed: "Initialise", Subject: fmt.Sprintf("the token in slot %d as %q", of.Slot, label)}
+	}
 	if !of.Initialized {
 		return advice.Question{Deed: "Initialise", Subject: fmt.Sprintf("the token in %s as %q", of.SlotDescription, label)}
 	}

@@ -199,10 +199,10 @@ func TestTokenPINsThatAreRefused(t *testing.T) {
 		{"init, factory PINs", initialise(cardinit.Options{FactoryPINs: true}), nil, problem.NotSupported, "factory"},
 		{"init, another application", func() error {
 			d := k.at("")
-			d.Meant.App = "piv"
+			d.Meant.App = "gp"
 			_, err := cardinit.Initialise(t.Context(), d, k.access(), cardinit.Options{})
 			return err
-		}, nil, problem.NotSupported, "piv"},
+		}, nil, problem.NotSupported, "gp"},
 		{"set-pin user, wrong", set("user"), map[secret.Name]string{secret.PIN: wrong, secret.NewPIN: "123456"}, problem.PINIncorrect, "user PIN"},
 		{"set-pin user, new one too short", set("user"), map[secret.Name]string{secret.PIN: token.PIN, secret.NewPIN: "1"}, problem.Usage, "short"},
 		{"set-pin so, wrong", set("so"), map[secret.Name]string{secret.SOPIN: wrong, secret.NewPIN: "12345678"}, problem.PINIncorrect, "SO PIN"},

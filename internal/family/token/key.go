@@ -28,6 +28,7 @@ type place struct {
 	contents *p11.Contents  // nil where it has to be read
 	shown    *p11.StoredKey // what is read of it to sign
 	begun    *p11.Reading   // what contents goes on with
+	asked    int            // how often somebody had been asked when it began
 	loggedIn bool
 	refused  error // what became of the login
 	// seen is the key that Occupant told of: the one that may be overwritten.
@@ -49,10 +50,13 @@ func (k *place) Reference() key.Reference { return k.ref }
 
 // Occupant tells of the key by its public half. Most tokens show that before
 // the login; where only a certificate speaks of the key, the PIN is needed to
-// know.
+// know: without one it is unknown whether there is a key.
 func (k *place) Occupant(ctx context.Context) (*key.Occupant, error) {
-	stored, err := k.stored(ctx)
+	stored, err := k.briefly(ctx)
 	if err == nil && stored != nil && !stored.HasPublic && !stored.HasPrivate {
+		if !k.access.Policy.Asks() && k.session.Token().LoginRequired && !k.session.LoggedIn() {
+			return &key.Occupant{Unknown: true}, nil
+		}
 		if err = k.login(ctx); err == nil {
 			stored, err = k.stored(ctx)
 		}
@@ -134,19 +138,31 @@ func (k *place) needed(ctx context.Context) (*p11.StoredKey, error) {
 
 // used is the key that is to sign, of which no more is read than that takes.
 func (k *place) used(ctx context.Context) (*p11.StoredKey, error) {
-	if k.shown != nil {
-		return k.shown, nil
-	}
-	if k.contents == nil {
-		shown, begun, err := k.session.Shown(ctx, k.uri)
-		if err != nil {
-			return nil, key.Explain(err, k.ref.String(), "")
-		}
-		if k.shown, k.begun = shown, begun; shown != nil {
-			return shown, nil
-		}
+	if shown, err := k.glance(ctx); shown != nil || err != nil {
+		return shown, err
 	}
 	return k.needed(ctx)
+}
+
+// briefly is stored, and reads no more than it takes.
+func (k *place) briefly(ctx context.Context) (*p11.StoredKey, error) {
+	if k.of == nil {
+		if shown, err := k.glance(ctx); shown != nil || err != nil {
+			return shown, err
+		}
+	}
+	return k.stored(ctx)
+}
+
+// glance is the key where few calls tell of it, nil where they do not.
+func (k *place) glance(ctx context.Context) (*p11.StoredKey, error) {
+	if k.shown != nil || k.contents != nil {
+		return k.shown, nil
+	}
+	var err error
+	k.shown, k.begun, err = k.session.Shown(ctx, k.uri)
+	k.asked = k.token.asked
+	return k.shown, key.Explain(err, k.ref.String(), "")
 }
 
 func (k *place) read(ctx context.Context, others ...p11.Names) (*p11.Contents, error) {
@@ -163,6 +179,15 @@ func (k *place) read(ctx context.Context, others ...p11.Names) (*p11.Contents, e
 
 // forget lets everything be read again.
 func (k *place) forget() { k.contents, k.complete, k.shown, k.begun, k.of = nil, false, nil, nil, nil }
+
+// reread is forget, after a login: where nobody was asked, no time passed, and what was
+// read is not read again.
+func (k *place) reread() {
+	begun := k.begun
+	if k.forget(); k.asked == k.token.asked {
+		k.begun = begun.Anew()
+	}
+}
 
 // missing is the error for a key that is not there. It offers the key whose ID was
 // meant where the ID was written in hex.
@@ -239,7 +264,8 @@ func (k *place) login(ctx context.Context) error {
 			return k.refused
 		}
 	}
-	k.loggedIn, k.contents, k.begun, k.of = true, nil, nil, nil
+	k.loggedIn = true
+	k.reread()
 	return nil
 }
 
@@ -256,13 +282,44 @@ func (k *place) Holder(context.Context) (key.Holder, error) {
 	return key.Holder{Card: holder(t), Serial: t.Serial, URI: k.ref.String()}, nil
 }
 
-// SerializedID is that of the certificate on this token.
+// KnownAs is what programs call the key.
+func (k *place) KnownAs(ctx context.Context) (p11.KnownAs, error) {
+	public, err := k.Public(ctx)
+	if err != nil {
+		return p11.KnownAs{}, err
+	}
+	view, err := k.view(ctx)
+	if err != nil {
+		return p11.KnownAs{}, err
+	}
+	return view.KnownAs(public), nil
+}
+
+// SerializedID names the certificate of the key to OpenVPN.
 func (k *place) SerializedID(ctx context.Context) (string, error) {
 	c, err := k.certificate(ctx)
 	if err != nil || c == nil {
 		return "", err
 	}
-	return k.session.Token().SerializedID(c.ID), nil
+	view, err := k.view(ctx)
+	if err != nil {
+		return "", err
+	}
+	return view.SerializedID(c), nil
+}
+
+// view is all that programs see on the token.
+func (k *place) view(ctx context.Context) (*p11.View, error) {
+	everything := k.contents
+	if !k.complete {
+		read, err := k.session.Contents(ctx)
+		if err != nil {
+			return nil, key.Explain(err, k.ref.String(), "")
+		}
+		everything = &read
+	}
+	view := k.session.View(everything)
+	return &view, nil
 }
 
 // Algorithms are those that the token makes.

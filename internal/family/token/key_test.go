@@ -23,6 +23,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
@@ -287,6 +288,16 @@ func TestImportToToken(t *testing.T) {
 	}
 	if _, err := d.open(t, ";object=x25519").Import(t.Context(), "no key", key.Spec{}); !problem.Is(err, problem.NotSupported) {
 		t.Errorf("no key: %v", err)
+	}
+	short, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.open(t, ";object=p224").Import(t.Context(), short, key.Spec{})
+	var p *problem.Error
+	want := advice.Do(advice.GenerateKey, advice.Set(advice.Module, d.module.Path()), advice.Set(advice.Key, "pkcs11:token="+d.Label+";object=p224"))
+	if !errors.As(err, &p) || p.Code != problem.NotSupported || !reflect.DeepEqual(p.Next, want) {
+		t.Errorf("a curve that no token is asked for: %v, %+v", err, p)
 	}
 }
 

@@ -21,16 +21,16 @@ func (t *Token) PINs(ctx context.Context) ([]pin.PIN, error) {
 
 // pin is a PIN of a token for the policy.
 func (t *Token) pin(of p11.Token, r p11.Role) pin.PIN {
-	return described(t.module, of, r, counter{of, r, t.module.CountsTries(), t.line.ChildEnv(), func(ctx context.Context) (p11.PINState, error) {
+	return described(t.module, of, r, counter{of, r, asker(t.module, of, r, t.line.ChildEnv()), func(ctx context.Context) (p11.PINState, error) {
 		return t.module.PINState(ctx, of, r)
 	}})
 }
 
 // PIN is the user PIN of the token of a session, which is looked at by that; env is
-// that of OpenSC's programs.
+// that of programs that tell the tries.
 func PIN(m *p11.Module, s *p11.Session, env []string) pin.PIN {
 	of := s.Token()
-	return described(m, of, p11.User, counter{of, p11.User, m.CountsTries(), env, func(ctx context.Context) (p11.PINState, error) {
+	return described(m, of, p11.User, counter{of, p11.User, asker(m, of, p11.User, env), func(ctx context.Context) (p11.PINState, error) {
 		return s.PINState(ctx, p11.User)
 	}})
 }
@@ -52,10 +52,21 @@ func described(m *p11.Module, of p11.Token, r p11.Role, c counter) pin.PIN {
 type counter struct {
 	of p11.Token
 	r  p11.Role
-	// certain says that a PIN of which the module raises no flag has more than one.
-	certain bool
-	env     []string // of OpenSC's programs, which are asked where it is not
-	state   func(context.Context) (p11.PINState, error)
+	// ask tells the tries where no flag says nothing; nil where it says that there is
+	// more than one.
+	ask   func(context.Context) (pin.Tries, error)
+	state func(context.Context) (p11.PINState, error)
+}
+
+// asker asks another program for the tries that a module does not tell.
+func asker(m *p11.Module, of p11.Token, r p11.Role, env []string) func(context.Context) (pin.Tries, error) {
+	switch {
+	case m.CountsTries():
+		return nil
+	case m.OfTPM():
+		return func(ctx context.Context) (pin.Tries, error) { return askTPM(ctx, env) }
+	}
+	return func(ctx context.Context) (pin.Tries, error) { return askOpenSC(ctx, of, r, env) }
 }
 
 // tries are what the token says now: LOCKED is none, FINAL_TRY one, neither more
@@ -71,8 +82,8 @@ func (c counter) tries(ctx context.Context) (pin.Tries, error) {
 	if left := state.Tries(); left != p11.SeveralTries {
 		return pin.Left(left), nil
 	}
-	if !c.certain {
-		return askOpenSC(ctx, c.of, c.r, c.env)
+	if c.ask != nil {
+		return c.ask(ctx)
 	}
 	if state.CountLow {
 		return pin.Few(), nil

@@ -28,6 +28,44 @@ certificate() {
 	cardctl import-cert --key OPENPGP.3 --admin-pin env:ADMIN_PIN floppy.pem
 }
 
+# network is a private network on this machine: the configurations of a server and of a
+# client that has the card.
+network() {
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr -subj /CN=server
+	openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 7 -out server.pem
+	printf '%s\n' 'dev null' 'local 127.0.0.1' 'port 11940' tls-server 'ca ca.pem' 'cert server.pem' 'key server.key' 'dh none' >server.ovpn
+	printf '%s\n' 'dev null' 'remote 127.0.0.1 11940' nobind tls-client 'ca ca.pem' >client.ovpn
+}
+
+# attested is a PIV card with a key that it generated, and the CA of its maker.
+attested() {
+	cardctl sim create desk --profile piv-yubikey-5 --attestation-ca maker.pem
+	cardctl gen-key --key PIV.9A --management-key default
+}
+
+# attested_openpgp is an OpenPGP card with a key that it generated.
+attested_openpgp() {
+	cardctl sim create desk --profile openpgp-yubikey-5.7
+	key
+}
+
+# movable is a PIV card that can move keys, and has some, and a file with another.
+movable() {
+	openssl ecparam -name prime256v1 -genkey -noout -out key.pem
+	cardctl sim create desk --profile piv-yubikey-5.7
+	cardctl gen-key --key PIV.9A --management-key default
+	cardctl gen-key --key PIV.9D --management-key default
+}
+
+# managed is a PIV card with the management key that the example has.
+managed() {
+	cardctl sim create desk --profile piv-yubikey-5
+	case $EXAMPLE in
+	*file:management.key*) cardctl init --app piv --yes --pin env:PIN --puk env:PUK --generate-management-key management.key ;;
+	*"--management-key protected"*) cardctl init --app piv --yes --pin env:PIN --puk env:PUK --protect-management-key ;;
+	esac
+}
+
 # files are those with a PIN or a key.
 files() {
 	umask 077
@@ -148,6 +186,31 @@ pkcs15() {
 		;;&
 	*import-key*) files ;;
 	*export-cert* | *delete-cert*) cardctl import-cert --key PKCS15.45 --pin env:PIN floppy.pem ;;
+	esac
+}
+
+# piv makes a YubiKey with the PIN and PUK of a desk, and with what the example wants to
+# find on it.
+piv() {
+	case $EXAMPLE in
+	*" move-key "* | *" delete-key "* | *" import-key "*)
+		cardctl sim delete desk --yes
+		movable
+		return
+		;;
+	esac
+	cardctl init --app piv --yes --pin env:PIN --puk env:PUK --management-key default
+	case $EXAMPLE in
+	*" gen-key "* | *" init "* | *-pin* | *" set-management-key "*) return ;;
+	*-cert*)
+		cardctl gen-key --key PIV.9A --management-key default
+		cardctl gen-csr --key PIV.9A --subject CN=me --pin env:PIN --out floppy.csr
+		issue
+		;;
+	*) cardctl gen-key --key PIV.9A --management-key default ;;
+	esac
+	case $EXAMPLE in
+	*export-cert* | *delete-cert*) cardctl import-cert --key PIV.9A --management-key default floppy.pem ;;
 	esac
 }
 

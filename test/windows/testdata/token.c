@@ -1,5 +1,5 @@
-// A PKCS#11 module for Windows with one token, which has ECDSA keys on P-256. Windows
-// makes the signatures. The token is the file that CARD_TOKEN names.
+// A PKCS#11 module for Windows with one token, which has ECDSA keys on P-256, and RSA keys
+// of 2048 bits, which sign SHA-256. Windows makes the signatures. The token is the file that CARD_TOKEN names.
 //
 // On Windows a CK_ULONG has 4 bytes, and structures are packed (PKCS#11 2.40, 2.1).
 
@@ -73,10 +73,11 @@ enum {
 };
 
 enum { CLASS = 0, TOKEN = 1, PRIVATE = 2, VALUE = 0x11, KEY_TYPE = 0x100, SENSITIVE_KEY = 0x103, EXTRACTABLE = 0x162,
-       LOCAL = 0x163, NEVER_EXTRACTABLE = 0x164, ALWAYS_SENSITIVE = 0x165, EC_PARAMS = 0x180, EC_POINT = 0x181,
+       LOCAL = 0x163, MODULUS = 0x120, MODULUS_BITS = 0x121, PUBLIC_EXPONENT = 0x122, NEVER_EXTRACTABLE = 0x164, ALWAYS_SENSITIVE = 0x165, EC_PARAMS = 0x180, EC_POINT = 0x181,
        KEY_BLOB = 0x80000001 };
 enum { PUBLIC_KEY = 2, PRIVATE_KEY = 3 };
-enum { EC_KEY_PAIR_GEN = 0x1040, ECDSA = 0x1041 };
+enum { RSA_KEY_PAIR_GEN = 0, RSA_PKCS = 1, EC_KEY_PAIR_GEN = 0x1040, ECDSA = 0x1041 };
+enum { RSA_KEY = 0, EC_KEY = 3 };
 enum { SO = 0, USER = 1 };
 
 #define OBJECTS 16
@@ -99,7 +100,7 @@ static struct {
 } token;
 
 static BOOL logged_in;
-static ulong sessions, user, next_found, search_count, sign_key;
+static ulong sessions, user, next_found, search_count, sign_key, sign_how;
 static struct value search[8];
 
 static void padded(byte *field, size_t size, const char *text)
@@ -262,13 +263,15 @@ static ulong get_mechanism_list(ulong slot, ulong *list, ulong *count)
 {
 	if (slot != 7)
 		return SLOT_INVALID;
-	if (list && *count < 2)
+	if (list && *count < 4)
 		return BUFFER_TOO_SMALL;
 	if (list) {
 		list[0] = EC_KEY_PAIR_GEN;
 		list[1] = ECDSA;
+		list[2] = RSA_KEY_PAIR_GEN;
+		list[3] = RSA_PKCS;
 	}
-	*count = 2;
+	*count = 4;
 	return OK;
 }
 
@@ -276,10 +279,10 @@ static ulong get_mechanism_info(ulong slot, ulong type, struct mechanism_info *i
 {
 	if (slot != 7)
 		return SLOT_INVALID;
-	if (type != EC_KEY_PAIR_GEN && type != ECDSA)
+	if (type != EC_KEY_PAIR_GEN && type != ECDSA && type != RSA_KEY_PAIR_GEN && type != RSA_PKCS)
 		return MECHANISM_INVALID;
-	info->least = info->most = 256;
-	info->flags = type == ECDSA ? 0x800 : 0x10000; // sign, generate a key pair
+	info->least = info->most = type == EC_KEY_PAIR_GEN || type == ECDSA ? 256 : 2048;
+	info->flags = type == ECDSA || type == RSA_PKCS ? 0x800 : 0x10000; // sign, generate a key pair
 	return OK;
 }
 
@@ -477,76 +480,121 @@ static ulong end_search(ulong session)
 	return OK;
 }
 
-static ulong generate(ulong session, struct mechanism *how, struct attribute *public, ulong public_count,
-                      struct attribute *private, ulong private_count, ulong *public_key, ulong *private_key)
+static void release(BCRYPT_ALG_HANDLE algorithm, BCRYPT_KEY_HANDLE key)
+{
+	if (key)
+		BCryptDestroyKey(key);
+	if (algorithm)
+		BCryptCloseAlgorithmProvider(algorithm, 0);
+}
+
+// make has Windows make a key: its algorithm, and its private half as a blob.
+static ulong make(const wchar_t *name, ulong bits, const wchar_t *form, byte *blob, ulong room, ulong *size)
 {
 	BCRYPT_ALG_HANDLE algorithm = NULL;
 	BCRYPT_KEY_HANDLE key = NULL;
-	byte blob[256], point[67] = {0x04, 65, 0x04}; // OCTET STRING of an uncompressed point
-	ulong size = 0, ec = 3, code;
-	struct object *o;
-	struct value *curve;
+	ulong code = OK;
+
+	if (BCryptOpenAlgorithmProvider(&algorithm, name, NULL, 0) || BCryptGenerateKeyPair(algorithm, &key, bits, 0) ||
+	    BCryptFinalizeKeyPair(key, 0) || BCryptExportKey(key, NULL, form, blob, room, size, 0))
+		code = GENERAL_ERROR;
+	release(algorithm, key);
+	return code;
+}
+
+// describe_ec gives both halves their curve, and the public one its point.
+static ulong describe_ec(struct object *public, struct object *private, const byte *blob)
+{
+	byte point[67] = {0x04, 65, 0x04}; // OCTET STRING of an uncompressed point
+	struct value *curve = find(public, EC_PARAMS);
+
+	if (!curve)
+		return TYPE_INVALID;
+	memcpy(point + 3, blob + sizeof(BCRYPT_ECCKEY_BLOB), 64);
+	set(public, EC_POINT, point, sizeof(point));
+	return set(private, EC_PARAMS, curve->bytes, curve->size);
+}
+
+static ulong describe_rsa(struct object *public, struct object *private, const byte *blob)
+{
+	const BCRYPT_RSAKEY_BLOB *head = (const BCRYPT_RSAKEY_BLOB *)blob;
+	const byte *exponent = blob + sizeof(*head), *modulus = exponent + head->cbPublicExp;
+
+	set(public, PUBLIC_EXPONENT, exponent, head->cbPublicExp);
+	set(public, MODULUS, modulus, head->cbModulus);
+	set(private, PUBLIC_EXPONENT, exponent, head->cbPublicExp);
+	return set(private, MODULUS, modulus, head->cbModulus);
+}
+
+static ulong generate(ulong session, struct mechanism *how, struct attribute *public, ulong public_count,
+                      struct attribute *private, ulong private_count, ulong *public_key, ulong *private_key)
+{
+	byte blob[LONGEST];
+	ulong size = 0, code, type = how->type == RSA_KEY_PAIR_GEN ? RSA_KEY : EC_KEY;
+	struct object *o, *its_public;
 
 	(void)session;
 	if (!logged_in)
 		return NOT_LOGGED_IN;
-	if (how->type != EC_KEY_PAIR_GEN)
+	if (how->type != EC_KEY_PAIR_GEN && how->type != RSA_KEY_PAIR_GEN)
 		return MECHANISM_INVALID;
-	if (BCryptOpenAlgorithmProvider(&algorithm, BCRYPT_ECDSA_P256_ALGORITHM, NULL, 0) ||
-	    BCryptGenerateKeyPair(algorithm, &key, 256, 0) || BCryptFinalizeKeyPair(key, 0) ||
-	    BCryptExportKey(key, NULL, BCRYPT_ECCPRIVATE_BLOB, blob, sizeof(blob), &size, 0))
-		return GENERAL_ERROR;
-	memcpy(point + 3, blob + sizeof(BCRYPT_ECCKEY_BLOB), 64);
+	code = type == RSA_KEY ? make(BCRYPT_RSA_ALGORITHM, 2048, BCRYPT_RSAPRIVATE_BLOB, blob, sizeof(blob), &size) :
+	                         make(BCRYPT_ECDSA_P256_ALGORITHM, 256, BCRYPT_ECCPRIVATE_BLOB, blob, sizeof(blob), &size);
+	if (code != OK)
+		return code;
 	if ((code = new_object(public, public_count, public_key)) != OK ||
 	    (code = new_object(private, private_count, private_key)) != OK)
 		return code;
-	curve = find(&token.objects[*public_key - 1], EC_PARAMS);
-	if (!curve)
-		return TYPE_INVALID;
-	set(&token.objects[*public_key - 1], EC_POINT, point, sizeof(point));
-	set(&token.objects[*public_key - 1], KEY_TYPE, &ec, sizeof(ec));
+	its_public = &token.objects[*public_key - 1];
 	o = &token.objects[*private_key - 1];
-	set(o, KEY_TYPE, &ec, sizeof(ec));
-	set(o, EC_PARAMS, curve->bytes, curve->size);
+	code = type == RSA_KEY ? describe_rsa(its_public, o, blob) : describe_ec(its_public, o, blob);
+	if (code != OK)
+		return code;
+	set(its_public, KEY_TYPE, &type, sizeof(type));
+	set(o, KEY_TYPE, &type, sizeof(type));
 	set(o, KEY_BLOB, blob, size);
 	flag(o, LOCAL, 1);
 	flag(o, NEVER_EXTRACTABLE, 1);
 	flag(o, ALWAYS_SENSITIVE, 1);
-	BCryptDestroyKey(key);
-	BCryptCloseAlgorithmProvider(algorithm, 0);
 	return save();
 }
 
 static ulong begin_sign(ulong session, struct mechanism *how, ulong key)
 {
 	(void)session;
-	if (how->type != ECDSA)
+	if (how->type != ECDSA && how->type != RSA_PKCS)
 		return MECHANISM_INVALID;
-	if (!object(key) || !find(object(key), KEY_BLOB))
+	if (!object(key) || !find(object(key), KEY_BLOB) || !is(object(key), KEY_TYPE, how->type == ECDSA ? EC_KEY : RSA_KEY))
 		return HANDLE_INVALID;
 	sign_key = key;
+	sign_how = how->type;
 	return OK;
 }
 
 static ulong sign(ulong session, byte *data, ulong size, byte *signature, ulong *length)
 {
+	static const byte sha256[19] = {0x30, 49, 0x30, 13, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 32}; // RFC 8017, 9.2
+	BCRYPT_PKCS1_PADDING_INFO padding = {BCRYPT_SHA256_ALGORITHM};
 	BCRYPT_ALG_HANDLE algorithm = NULL;
 	BCRYPT_KEY_HANDLE key = NULL;
 	struct value *blob = object(sign_key) ? find(object(sign_key), KEY_BLOB) : NULL;
+	BOOL rsa = sign_how == RSA_PKCS;
 	ulong code = OK;
 
 	(void)session;
 	if (!blob)
 		return HANDLE_INVALID;
-	if (size != 32)
+	if (rsa && size == sizeof(sha256) + 32 && memcmp(data, sha256, sizeof(sha256)) == 0) {
+		data += sizeof(sha256);
+		size = 32;
+	} else if (rsa || size != 32) {
 		return DATA_LENGTH;
-	if (BCryptOpenAlgorithmProvider(&algorithm, BCRYPT_ECDSA_P256_ALGORITHM, NULL, 0) ||
-	    BCryptImportKeyPair(algorithm, NULL, BCRYPT_ECCPRIVATE_BLOB, &key, blob->bytes, blob->size, 0) ||
-	    BCryptSignHash(key, NULL, data, size, signature, *length, length, 0))
+	}
+	if (BCryptOpenAlgorithmProvider(&algorithm, rsa ? BCRYPT_RSA_ALGORITHM : BCRYPT_ECDSA_P256_ALGORITHM, NULL, 0) ||
+	    BCryptImportKeyPair(algorithm, NULL, rsa ? BCRYPT_RSAPRIVATE_BLOB : BCRYPT_ECCPRIVATE_BLOB, &key, blob->bytes, blob->size, 0) ||
+	    BCryptSignHash(key, rsa ? &padding : NULL, data, size, signature, *length, length, rsa ? BCRYPT_PAD_PKCS1 : 0))
 		code = GENERAL_ERROR;
-	if (key)
-		BCryptDestroyKey(key);
-	BCryptCloseAlgorithmProvider(algorithm, 0);
+	release(algorithm, key);
 	return code;
 }
 

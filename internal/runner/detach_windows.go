@@ -1,0 +1,13 @@
+package runner
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// detach keeps a child away from the console, where it would ask for what it
+// was not given.
+func detach(cmd *exec.Cmd) {
+	const createNoWindow = 0x08000000
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: createNoWindow}
+}

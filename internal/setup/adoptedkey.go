@@ -1,0 +1,81 @@
+package setup
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/runner"
+)
+
+// adoptedKey is an OpenPGP key of the keys on a card, among those that gpg knows.
+type adoptedKey struct {
+	Home string `json:"home"`
+	// Fingerprints are those on the card; the first key certifies the others.
+	Fingerprints []string `json:"fingerprints"`
+
+	run tools
+	// adopt makes the public key.
+	adopt func(context.Context) (string, error)
+}
+
+// runBy gives an entry of a record the tools.
+func (k *adoptedKey) runBy(run tools) { k.run = run }
+
+func (k *adoptedKey) whole() bool   { return filepath.IsAbs(k.Home) && len(k.Fingerprints) > 0 }
+func (k *adoptedKey) kind() string  { return "adopted-key" }
+func (k *adoptedKey) place() string { return k.Home + ", adopted key " + k.Fingerprints[0] }
+func (k *adoptedKey) text() string  { return strings.Join(k.Fingerprints, "\n") + "\n" }
+
+// stays says that others may have certified the key meanwhile, or encrypted to it.
+func (k *adoptedKey) stays() bool { return true }
+
+// gpg runs it without the daemons, which it would start.
+func (k *adoptedKey) gpg(ctx context.Context, input string, args ...string) (string, error) {
+	args = append([]string{"--homedir", k.Home, "--batch", "--no-autostart"}, args...)
+	return k.run(ctx, runner.Program{Name: "gpg", Args: args, Stdin: []byte(input)})
+}
+
+// look is content with keys of the card that are part of another OpenPGP key.
+func (k *adoptedKey) look(ctx context.Context) (state, string, error) {
+	if !hasKeybox(k.Home) {
+		return absent, "", nil
+	}
+	listed, err := k.gpg(ctx, "", "--with-colons", "--fixed-list-mode", "--with-subkey-fingerprint", "--list-keys")
+	if err != nil {
+		return absent, "", err
+	}
+	known := fingerprintsIn(listed)
+	if slices.ContainsFunc(k.Fingerprints, func(f string) bool { return !slices.Contains(known, f) }) {
+		return absent, "", nil
+	}
+	return present, "", nil
+}
+
+func (k *adoptedKey) remember(context.Context) error { return nil }
+
+func (k *adoptedKey) write(ctx context.Context) error {
+	public, err := k.adopt(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := k.gpg(ctx, public, "--import"); err != nil {
+		return err
+	}
+	return k.trust(ctx, "6") // ultimately, as a key of one's own
+}
+
+// remove is for experts: the stubs may be others'.
+func (k *adoptedKey) remove(ctx context.Context) error {
+	if _, err := k.gpg(ctx, "", "--expert", "--yes", "--delete-keys", k.Fingerprints[0]); err != nil {
+		return err
+	}
+	return k.trust(ctx, "2") // not known
+}
+
+// trust sets how far the owner of the key is trusted, doc/DETAILS of GnuPG.
+func (k *adoptedKey) trust(ctx context.Context, level string) error {
+	_, err := k.gpg(ctx, k.Fingerprints[0]+":"+level+":\n", "--import-ownertrust")
+	return err
+}

@@ -1,0 +1,43 @@
+package setup
+
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/smoke"
+)
+
+// firefox has Firefox log in to sites with the key: for everybody by its policies, for a
+// person by the database of a profile.
+func firefox() target {
+	return target{
+		name:    "firefox",
+		needs:   []program{{names: []string{"firefox-esr", "firefox"}, pack: "firefox-esr"}, {names: []string{"modutil"}, pack: "libnss3-tools"}},
+		accepts: []Option{advice.System, advice.User, advice.Profile, advice.CA, advice.AllowTLS12, advice.Picture},
+		plan:    planFirefox,
+		check:   checkFirefox,
+	}
+}
+
+func ofFirefox() *mozilla {
+	return &mozilla{
+		name: "Firefox", homes: []string{".mozilla/firefox", "+mozilla/firefox"},
+		policies: "/etc/firefox/policies/policies.json", packaged: "/usr/lib/firefox-esr/distribution/policies.json",
+	}
+}
+
+func planFirefox(ctx context.Context, j *job) (plan, error) {
+	lower, err := j.forTLS(ctx, "Firefox", smoke.NSS)
+	if err != nil {
+		return plan{}, err
+	}
+	module, err := j.onePIN(ctx)
+	if err != nil {
+		return plan{}, err
+	}
+	p, err := ofFirefox().plan(ctx, j, module, forServers, lower)
+	if lower {
+		p.notes = append(p.notes, loweredTLS)
+	}
+	return p, err
+}

@@ -1,0 +1,139 @@
+package setup
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// gnupgHome is the directory of GnuPG's files.
+func (o *Options) gnupgHome() string {
+	return cmp.Or(o.directory("GNUPGHOME"), filepath.Join(o.Home, ".gnupg"))
+}
+
+// cardDaemon is GnuPG's, which programs reach through its agent.
+func cardDaemon() program {
+	return program{names: []string{"scdaemon"}, pack: "scdaemon", files: "/usr/lib*/gnupg/scdaemon"}
+}
+
+// cardKeys is what GnuPG's card daemon shows of a card, and the settings with which it
+// does.
+type cardKeys struct {
+	settings *file
+	// stubs are the files by which the agent finds the keys on the card.
+	stubs map[string][]byte
+	// report has the lines that the agent sent.
+	report []string
+}
+
+// cardKeys asks GnuPG's card daemon for the keys of the card. If it uses another reader,
+// it gets the name of the right one.
+func (j *job) cardKeys(ctx context.Context) (*cardKeys, error) {
+	if err := j.installed(); err != nil {
+		return nil, err
+	}
+	if err := j.key.Leave(); err != nil {
+		return nil, err
+	}
+	settings := "disable-ccid\npcsc-shared\n"
+	found, err := j.cardKeysWith(ctx, settings)
+	if err != nil {
+		return nil, err
+	}
+	if !found.has(j.key) && j.key.Reader != "" {
+		if found, err = j.cardKeysWith(ctx, settings+"reader-port "+j.key.Reader+"\n"); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case !found.has(j.key):
+		return nil, found.unknown(j.key)
+	case slices.Contains(found.report, "S APPTYPE p15"):
+		return nil, problem.New(problem.NotSupported, "GnuPG cannot sign with %s", j.key.Ref).
+			Because("It shows the keys of such a card, but its commands are not those of the card.").Advise(useGnuPGCard())
+	}
+	return found, nil
+}
+
+func (j *job) cardKeysWith(ctx context.Context, settings string) (*cardKeys, error) {
+	found := &cardKeys{
+		stubs:    map[string][]byte{},
+		settings: &file{Path: filepath.Join(j.gnupgHome(), "scdaemon.conf"), Mode: 0o600, Block: &block{Name: j.target.name, Comment: "#", Content: settings}},
+	}
+	now, err := readFile(found.settings.Path)
+	if err != nil {
+		return nil, err
+	}
+	with, err := found.settings.Block.apply(now)
+	if err != nil {
+		return nil, found.settings.unparsable(err)
+	}
+	g, err := j.gnupgTrial()
+	if err != nil {
+		return nil, err
+	}
+	defer g.close(ctx)
+	if err := g.put("scdaemon.conf", with); err != nil {
+		return nil, err
+	}
+	text, err := g.ask(ctx, asTyped("learn", "--sendinfo"))
+	if err != nil {
+		return nil, err
+	}
+	found.report = strings.Split(strings.TrimSpace(text), "\n")
+	stubs, err := filepath.Glob(g.path("private-keys-v1.d/*.key"))
+	for _, path := range stubs {
+		if found.stubs[filepath.Base(path)], err = os.ReadFile(path); err != nil {
+			return nil, unreadable(path, err)
+		}
+	}
+	return found, err
+}
+
+// has reports whether the card daemon knows a key.
+func (c *cardKeys) has(on *subject) bool {
+	_, is := c.stubs[key.Keygrip(on.public)+".key"]
+	return is
+}
+
+func (c *cardKeys) unknown(on *subject) error {
+	because := "Its scdaemon shows other keys."
+	if words := strings.Fields(c.report[len(c.report)-1]); len(words) > 2 && words[0] == "ERR" {
+		because = "Its scdaemon reports: " + problem.Sentence(strings.Join(words[2:], " "))
+	}
+	return problem.New(problem.NotSupported, "GnuPG does not know %s", on.Ref).Because("%s", because).Advise(useGnuPGCard())
+}
+
+// entries are the settings, and the stubs of the keys.
+func (c *cardKeys) entries(home string) (settings *file, stubs []entry) {
+	names := make([]string, 0, len(c.stubs))
+	for name := range c.stubs {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		stubs = append(stubs, &file{Path: filepath.Join(home, "private-keys-v1.d", name), Mode: 0o600, Stub: &stub{string(c.stubs[name])}})
+	}
+	return c.settings, stubs
+}
+
+// asTyped is a command as it is typed.
+func asTyped(words ...string) string { return strings.Join(words, " ") }
+
+func endCardDaemon() string { return asTyped("gpgconf", "--kill", "scdaemon") }
+
+// readAgain has the daemons of GnuPG read their files.
+func readAgain() []string {
+	return []string{asTyped("gpgconf", "--reload", "gpg-agent"), endCardDaemon()}
+}
+
+// afterOthers is what becomes of a card that GnuPG shares.
+func afterOthers() string {
+	return `After another program used the card, GnuPG may report "Bad PIN" or "General error", which uses up no try. Then type: ` + endCardDaemon()
+}

@@ -1,0 +1,32 @@
+package setup
+
+import (
+	"fmt"
+
+	"github.com/cardctl/cardctl/internal/opensslconf"
+)
+
+// nginx has a server use the key, through OpenSSL's engine. Its workers open the card.
+func nginx() server {
+	return server{
+		name:    "nginx",
+		program: program{names: []string{"nginx"}, pack: "nginx-light"},
+		etc:     "/etc/nginx", user: webUser, kit: true,
+		args:     []string{"-e", "stderr", "-c"},
+		settings: nginxSettings,
+	}
+}
+
+func nginxSettings(j *job, etc string) plan {
+	const heading = "# Written by cardctl setup nginx.\n"
+	snippet := fmt.Sprintf("ssl_certificate %s/%s;\nssl_certificate_key \"engine:%s:%s\";\n", etc, serverCertificate, opensslconf.Engine, j.uriWithPIN(etc))
+	restart := []string{"nginx -t", "systemctl restart nginx"}
+	return plan{
+		entries: []entry{
+			&file{Path: etc + "/modules-enabled/90-cardctl.conf", Mode: 0o644, Whole: &whole{heading + "ssl_engine " + opensslconf.Engine + ";\n" + j.passedOn("env \"%s=%s\";\n")}},
+			&file{Path: etc + "/snippets/cardctl.conf", Mode: 0o644, Whole: &whole{heading + snippet}},
+		},
+		notes: []string{"Write \"include snippets/cardctl.conf;\" into the server block."},
+		next:  restart, undone: restart,
+	}
+}

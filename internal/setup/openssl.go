@@ -1,0 +1,116 @@
+package setup
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/opensslconf"
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/smoke"
+	"github.com/cardctl/cardctl/internal/typed"
+)
+
+// openssl has programs with OpenSSL find the module, through the engine of libp11. They
+// get the configuration by the variable OPENSSL_CONF.
+func openssl() target {
+	return target{
+		name:     "openssl",
+		needs:    []program{{names: []string{"openssl"}, pack: "openssl"}, opensslEngine()},
+		accepts:  []Option{advice.User, advice.System, advice.AllowTLS12},
+		optional: true,
+		plan:     planOpenSSL,
+		check:    checkOpenSSL,
+	}
+}
+
+func planOpenSSL(ctx context.Context, j *job) (plan, error) {
+	module, err := j.module()
+	if err != nil {
+		return plan{}, err
+	}
+	lower := j.AllowTLS12
+	if j.key != nil {
+		able, err := j.able(ctx, smoke.OpenSSL)
+		if err != nil {
+			return plan{}, err
+		}
+		if pubkey.IsRSA(j.key.public) {
+			able.TLS12 = "" // the configuration takes RSA-PSS out
+		}
+		if lower, err = lowers("OpenSSL", j.key.Ref, able, j.AllowTLS12); err != nil {
+			return plan{}, err
+		}
+	}
+	path := filepath.Join(j.config(), "cardctl/openssl.cnf")
+	others := slices.DeleteFunc(slices.Clone(j.Environ), func(entry string) bool { return names(entry, path) })
+	if j.System {
+		path, others = j.Root+"/etc/cardctl/openssl.cnf", nil // what one user has named is not for all
+	}
+	p := plan{
+		entries: []entry{&file{
+			Path: path, Mode: 0o644, Public: j.System, Whole: &whole{"# Written by cardctl setup openssl.\n" + opensslconf.Text(others, opensslconf.Additions{Module: module, TLS12: lower})},
+		}},
+		next:   []string{"export " + opensslconf.Variable + "=" + typed.Quoted(path)},
+		undone: []string{"unset " + opensslconf.Variable},
+	}
+	if lower {
+		p.notes = append(p.notes, "Every program with this configuration is limited to TLS 1.2.")
+	}
+	if j.key != nil {
+		p.next = append(p.next, "openssl req -new -engine pkcs11 -keyform engine -key '"+j.key.known.URI+"' -subj /CN=NAME")
+	}
+	return p, nil
+}
+
+// names reports whether a variable names a configuration, perhaps by another path.
+func names(entry, path string) bool {
+	named, is := strings.CutPrefix(entry, opensslconf.Variable+"=")
+	if !is || named == path {
+		return is
+	}
+	one, err := os.Stat(named)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(path)
+	return err == nil && os.SameFile(one, other)
+}
+
+// checkOpenSSL has openssl sign with the key, or without a key only load the engine.
+func checkOpenSSL(ctx context.Context, j *job) (string, error) {
+	p, err := planOpenSSL(ctx, j)
+	if err != nil {
+		return "", err
+	}
+	conf := opensslconf.Variable + "=" + p.entries[0].place()
+	if j.key == nil {
+		_, err := j.run(ctx, []string{conf}, "openssl", "engine", "-t", opensslconf.Engine)
+		return "openssl loads the engine", err
+	}
+	message := make([]byte, 32)
+	_, _ = rand.Read(message) // never fails
+	const variable = "SETUP_CHECK"
+	signature := ""
+	err = j.key.SendPIN(ctx, func(ctx context.Context, value *secret.Bytes) (err error) {
+		signature, err = j.feed(ctx, message, []string{conf, variable + "=" + string(value.Reveal())},
+			"openssl", "dgst", "-engine", opensslconf.Engine, "-keyform", "engine", "-sha256", "-passin", "env:"+variable, "-sign", j.key.known.URI)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := (p11.Scheme{Hash: crypto.SHA256}).Verify(j.key.public, message, []byte(signature)); err != nil {
+		return "", problem.New(problem.Mismatch, "the signature that openssl made does not verify").
+			Because("It was made with another key, or is damaged.")
+	}
+	return "openssl signs with the key, and the signature verifies", nil
+}

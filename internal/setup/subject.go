@@ -1,0 +1,75 @@
+package setup
+
+import (
+	"context"
+	"crypto"
+	"errors"
+
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/lend"
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// subject is the key that a program is to use, as the module shows it.
+type subject struct {
+	*lend.Key
+	module      string // the file
+	token       p11.Token
+	known       p11.KnownAs
+	public      crypto.PublicKey
+	certificate *cert.Certificate // nil for none
+}
+
+// seen looks at the key through the module.
+func seen(ctx context.Context, k *lend.Key) (*subject, error) {
+	on := &subject{Key: k, public: k.Public, certificate: k.Certificate}
+	err := k.Through(ctx, func(m *p11.Module, s *p11.Session) error {
+		on.module, on.token = m.Path(), s.Token()
+		if shown := s.Found().Certificates; len(shown) > 0 && on.certificate == nil {
+			on.certificate = shown[0]
+		}
+		if on.public == nil && on.certificate != nil {
+			on.public = on.certificate.PublicKey
+		}
+		if on.public == nil {
+			on.public = s.Found().Public
+		}
+		if on.public == nil {
+			return problem.New(problem.NotSupported, "the module does not show the public key of %s", k.Ref).
+				Because("Neither a public key nor a certificate of it is visible without the PIN.").
+				Advise(importCertificate(k.Ref))
+		}
+		return on.name(ctx, m)
+	})
+	return on, err
+}
+
+// name finds out what programs call the key.
+func (on *subject) name(ctx context.Context, m *p11.Module) (err error) {
+	if on.Reader == "" {
+		on.known, err = on.nameOnToken(ctx, m)
+	} else {
+		var views p11.Views
+		views, err = m.Views(ctx, on.Reader)
+		on.known = views.KnownAs(lend.Wanted(on.Reader, on.Holder, on.public))
+	}
+	if err != nil {
+		return err
+	}
+	if on.known.URI == "" {
+		return problem.New(problem.NotSupported, "programs cannot name %s", on.Ref).
+			Because("%s", on.known.Unnamed)
+	}
+	return nil
+}
+
+func (on *subject) nameOnToken(ctx context.Context, m *p11.Module) (p11.KnownAs, error) {
+	s, err := m.Open(ctx, on.URI)
+	if err != nil {
+		return p11.KnownAs{}, err
+	}
+	contents, err := s.Contents(ctx)
+	view := s.View(&contents)
+	return view.KnownAs(on.public), errors.Join(err, s.Close())
+}
