@@ -141,10 +141,10 @@ need_architectures() {
 }
 
 # apt_get runs apt-get without questions, and shows its output only if it fails. It
-# starts no services.
+# starts no services, and waits for another program that installs packages.
 apt_get() {
 	local output
-	output=$(without_services as_root env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" 2>&1 </dev/null) ||
+	output=$(without_services as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" 2>&1 </dev/null) ||
 		die "apt-get $* failed:" "$(tail -n 15 <<<"$output")"
 }
 
