@@ -2,6 +2,7 @@ package setup
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/opensslconf"
 )
@@ -20,10 +21,14 @@ func nginx() server {
 func nginxSettings(j *job, etc string) plan {
 	const heading = "# Written by cardctl setup nginx.\n"
 	snippet := fmt.Sprintf("ssl_certificate %s/%s;\nssl_certificate_key \"engine:%s:%s\";\n", etc, serverCertificate, opensslconf.Engine, j.uriWithPIN(etc))
+	variables := ""
+	for _, entry := range j.passedOn() {
+		variables += "env \"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(entry) + "\";\n"
+	}
 	restart := []string{"nginx -t", "systemctl restart nginx"}
 	return plan{
 		entries: []entry{
-			&file{Path: etc + "/modules-enabled/90-cardctl.conf", Mode: 0o644, Whole: &whole{heading + "ssl_engine " + opensslconf.Engine + ";\n" + j.passedOn("env \"%s=%s\";\n")}},
+			&file{Path: etc + "/modules-enabled/90-cardctl.conf", Mode: 0o644, Whole: &whole{heading + "ssl_engine " + opensslconf.Engine + ";\n" + variables}},
 			&file{Path: etc + "/snippets/cardctl.conf", Mode: 0o644, Whole: &whole{heading + snippet}},
 		},
 		notes: []string{"Write \"include snippets/cardctl.conf;\" into the server block."},

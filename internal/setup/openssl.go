@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -51,16 +50,13 @@ func planOpenSSL(ctx context.Context, j *job) (plan, error) {
 		}
 	}
 	path := filepath.Join(j.config(), "cardctl/openssl.cnf")
-	others := slices.DeleteFunc(slices.Clone(j.Environ), func(entry string) bool { return names(entry, path) })
 	if j.System {
-		path, others = j.Root+"/etc/cardctl/openssl.cnf", nil // what one user has named is not for all
+		path = j.Root + "/etc/cardctl/openssl.cnf"
 	}
 	p := plan{
-		entries: []entry{&file{
-			Path: path, Mode: 0o644, Public: j.System, Whole: &whole{"# Written by cardctl setup openssl.\n" + opensslconf.Text(others, opensslconf.Additions{Module: module, TLS12: lower})},
-		}},
-		next:   []string{"export " + opensslconf.Variable + "=" + typed.Quoted(path)},
-		undone: []string{"unset " + opensslconf.Variable},
+		entries: []entry{j.opensslFile(path, opensslconf.Additions{Module: module, TLS12: lower})},
+		next:    []string{"export " + opensslconf.Variable + "=" + typed.Quoted(path)},
+		undone:  []string{"unset " + opensslconf.Variable},
 	}
 	if lower {
 		p.notes = append(p.notes, "Every program with this configuration is limited to TLS 1.2.")

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"embed"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -129,16 +128,16 @@ func (j *job) uriWithPIN(etc string) string {
 	return j.key.known.URI + "?pin-source=file:" + etc + "/" + serverPIN
 }
 
-// passedOn are the variables by which modules find their configuration, with their
-// values, each in a line.
-func (j *job) passedOn(format string) string {
-	var lines strings.Builder
-	for _, variable := range []string{"SOFTHSM2_CONF", "OPENSC_CONF"} {
+// passedOn are the variables by which modules find their configuration, and OpenSC the
+// card, with their values.
+func (j *job) passedOn() []string {
+	var entries []string
+	for _, variable := range []string{"SOFTHSM2_CONF", "OPENSC_CONF", p11.DriverVariable} {
 		if value := j.getenv(variable); value != "" {
-			fmt.Fprintf(&lines, format, variable, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value))
+			entries = append(entries, variable+"="+value)
 		}
 	}
-	return lines.String()
+	return entries
 }
 
 // patience is how long a server has to start, and to answer.

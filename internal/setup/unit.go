@@ -1,0 +1,50 @@
+package setup
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/opensslconf"
+)
+
+// opensslFile is a configuration of OpenSSL with the additions, which includes the one
+// that programs read otherwise.
+func (j *job) opensslFile(path string, a opensslconf.Additions) *file {
+	var others []string // what one user has named is not for all
+	if !j.System {
+		others = slices.DeleteFunc(slices.Clone(j.Environ), func(entry string) bool { return names(entry, path) })
+	}
+	return &file{
+		Path: path, Mode: 0o644, Public: j.System,
+		Whole: &whole{"# Written by cardctl setup " + j.target.name + ".\n" + opensslconf.Text(others, a)},
+	}
+}
+
+// opensslForUnit has a service of systemd find what whoever runs cardctl finds: the
+// configuration of the modules; and, if TLS is lowered, limits the OpenSSL in it to TLS
+// 1.2. That is for all that the service does.
+func (j *job) opensslForUnit(unit string, lower bool) plan {
+	var p plan
+	variables := j.passedOn()
+	if lower {
+		conf := j.opensslFile(j.Root+"/etc/cardctl/"+j.target.name+".cnf", opensslconf.Additions{TLS12: true})
+		variables = append(variables, opensslconf.Variable+"="+conf.Path)
+		p.entries = append(p.entries, conf)
+		p.notes = append(p.notes, "Every connection of "+unit+" is limited to TLS 1.2.")
+	}
+	if len(variables) == 0 {
+		return p
+	}
+	text := "# Written by cardctl setup " + j.target.name + ".\n[Service]\n"
+	for _, entry := range variables {
+		text += "Environment=\"" + inUnit.Replace(entry) + "\"\n"
+	}
+	p.entries = append(p.entries, &file{Path: j.Root + "/etc/systemd/system/" + unit + ".d/cardctl.conf", Mode: 0o644, Public: true, Whole: &whole{text}})
+	p.next = []string{"systemctl daemon-reload"}
+	p.undone = p.next
+	return p
+}
+
+// inUnit writes a value between quotes into a unit of systemd, which expands % there
+// (systemd.unit(5)).
+var inUnit = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%")
