@@ -44,7 +44,7 @@ var layers = map[string][]string{
 	"internal/holder":    anyCard,
 	"internal/inventory": append(slices.Clone(anyCard), "internal/p11", "internal/lend"),
 	"internal/smoke":     append(slices.Clone(anyCard), "internal/p11", "internal/lend"),
-	"internal/setup":     append(slices.Clone(anyCard), "internal/p11", "internal/smoke", "internal/lend", "internal/marionette"),
+	"internal/setup":     append(slices.Clone(anyCard), "internal/p11", "internal/smoke", "internal/openvpn", "internal/lend", "internal/marionette"),
 	"internal/openvpn":   append(slices.Clone(anyCard), "internal/p11", "internal/lend"),
 	"internal/doctor":    append(slices.Clone(anyCard), "internal/p11", "internal/pcsc", "internal/gnupg"),
 	"internal/applet":    append(slices.Clone(anyCard), "internal/gp", "internal/family/javacard"),

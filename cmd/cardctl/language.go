@@ -19,7 +19,7 @@ var actions = map[advice.Action]string{
 	advice.GenerateKey:   "gen-key",
 	advice.CreateRequest: "gen-csr", advice.ExportKey: "export-key", advice.ImportCertificate: "import-cert", advice.DeleteCertificate: "delete-cert",
 	advice.ListApplets: "applet list", advice.SetCardKeys: "applet set-keys", advice.UnlockCard: "applet state unlock-card",
-	advice.ListSimulated: "sim list", advice.AttachSimulated: "sim attach", advice.SetUp: "setup",
+	advice.ListSimulated: "sim list", advice.AttachSimulated: "sim attach", advice.SetUp: "setup", advice.RunOpenVPN: "openvpn",
 }
 
 // language is what this program calls things.

@@ -35,6 +35,7 @@ reports what it saw. --undo takes back what cardctl wrote, without the card.
   firefox      log in to web sites with the key, with a profile or --system.
   chromium     log in to web sites with the key. --url needs --system.
   thunderbird  sign and decrypt mail with the key.
+  openvpn      connect with the key, as a service or without cardctl.
   ssh          log in with the key.
   git          sign commits with the key, through OpenSSH or gpgsm.
   gpg          sign and decrypt with the keys of an OpenPGP card.

@@ -26,5 +26,6 @@ const (
 	UnlockCard
 	ListSimulated
 	AttachSimulated
+	RunOpenVPN
 	SetUp
 )

@@ -182,6 +182,48 @@ func Wanted(reader string, h key.Holder, public crypto.PublicKey) (w p11.Wanted,
 	return w, h.CertificateID
 }
 
+// KnownAs is what programs that use the module call the key with this public half.
+// Without a URI, they cannot name it.
+func (k *Key) KnownAs(ctx context.Context, m *p11.Module, public crypto.PublicKey) (p11.KnownAs, error) {
+	if k.Reader == "" {
+		return k.knownOnToken(ctx, m, public)
+	}
+	views, err := m.Views(ctx, k.Reader)
+	return views.KnownAs(Wanted(k.Reader, k.Holder, public)), err
+}
+
+func (k *Key) knownOnToken(ctx context.Context, m *p11.Module, public crypto.PublicKey) (p11.KnownAs, error) {
+	s, err := m.Open(ctx, k.URI)
+	if err != nil {
+		return p11.KnownAs{}, err
+	}
+	contents, err := s.Contents(ctx)
+	view := s.View(&contents)
+	return view.KnownAs(public), errors.Join(err, s.Close())
+}
+
+// NeedsDriver reports whether OpenSC shows the key to a program only if that is told the
+// driver of the card, as with a card that has several applications.
+func (k *Key) NeedsDriver(ctx context.Context) (bool, error) {
+	if k.Holder.Driver == "" {
+		return false, nil
+	}
+	m, err := k.desk.Modules.Load(ctx, k.Module, "")
+	if err != nil {
+		return false, err
+	}
+	wanted, _ := Wanted(k.Reader, k.Holder, k.Public)
+	s, err := m.Find(ctx, wanted)
+	needs := problem.Is(err, problem.NotFound)
+	if err == nil {
+		needs = s.Found().Public == nil && len(s.Found().Certificates) == 0
+		err = s.Close()
+	} else if needs {
+		err = nil
+	}
+	return needs, errors.Join(err, m.Close())
+}
+
 // Told is what the card tells of the PIN of the key. It has no tries for a token.
 func (k *Key) Told() pin.PIN { return k.pin }
 

@@ -4,6 +4,10 @@ package lend_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"os"
 	"testing"
@@ -11,6 +15,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/lend"
+	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/test/softhsm"
@@ -99,5 +104,48 @@ func TestAlone(t *testing.T) {
 	})
 	if !problem.Is(err, problem.NotFound) {
 		t.Errorf("with another token: %v", err)
+	}
+}
+
+// TestNames of a key on a token. One that OpenSC shows without being told a driver needs
+// none.
+func TestNames(t *testing.T) {
+	err := lent(t, "", func(ctx context.Context, token softhsm.Token, k *lend.Key) error {
+		if needs, err := k.NeedsDriver(ctx); needs || err != nil {
+			t.Errorf("no driver: %v, %v", needs, err)
+		}
+		var public crypto.PublicKey
+		err := k.Through(ctx, func(m *p11.Module, s *p11.Session) error {
+			public = s.Found().Public
+			known, err := k.KnownAs(ctx, m, public)
+			if known.Handle != "45" {
+				t.Errorf("%+v", known)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		k.Holder.Driver = "other" // which the module does not look at
+		other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return err
+		}
+		for _, test := range []struct {
+			public crypto.PublicKey
+			serial string
+			needs  bool
+		}{{public, "", false}, {public, "of another card", true}, {other.Public(), "", true}} {
+			k.Public, k.Holder.Serial = test.public, test.serial
+			if needs, err := k.NeedsDriver(ctx); needs != test.needs || err != nil {
+				t.Errorf("%+v: %v, %v", test, needs, err)
+			}
+		}
+		k.Module = "no-such-module"
+		_, err = k.NeedsDriver(ctx)
+		return err
+	})
+	if !problem.Is(err, problem.NotFound) {
+		t.Error(err)
 	}
 }

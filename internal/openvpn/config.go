@@ -2,6 +2,7 @@ package openvpn
 
 import (
 	"cmp"
+	"context"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -17,31 +19,96 @@ import (
 // command line and override others of their name; these would stand beside them.
 var (
 	otherCertificate = []string{
-		"cert", "key", "pkcs12", "pkcs11-id", "cryptoapicert", "management-external-key", "management-external-cert",
+		"cert", "key", "pkcs12", "cryptoapicert", "management-external-key", "management-external-cert",
 	}
 	background = []string{"daemon", "inetd"}
 	// ownArgs are further ones, which nobody has a reason to add on a command line.
-	ownArgs = []string{"config", providers, "pkcs11-id-management"}
+	ownArgs = []string{"config", providers, named, picked}
 )
 
 const (
 	providers = "pkcs11-providers"
+	named     = "pkcs11-id"
+	picked    = "pkcs11-id-management"
 	tooEarly  = "pkcs11-cert-private"
 )
 
+// mostLevels is how deep OpenVPN follows configurations that include others.
+const mostLevels = 10
+
+// reading is a configuration that is read, with what it includes.
+type reading struct {
+	options *Options
+	module  string
+	// dir is where names of files begin, empty for where this program is.
+	dir string
+	// id is the certificate that it names by its serialised ID, and file where that stands.
+	id, file string
+}
+
 // check refuses a configuration and arguments by which OpenVPN would not use the key, or
-// not run below this command. What a configuration includes is not looked at.
-func (o *Options) check(module string) error {
-	if len(o.Text) > LongestConfig {
-		return problem.New(problem.Mismatch, "%s is not a configuration of OpenVPN", o.Config).
-			Because("It has more than %d bytes.", LongestConfig).Advise(advice.Run("ls", "-l", o.Config))
+// not run below this command. It finds the certificate that the configuration names.
+func (o *Options) check(ctx context.Context, module string) (reading, error) {
+	r := reading{options: o, module: module}
+	if err := r.read(ctx, o.Config, o.Text, 1); err != nil {
+		return r, err
 	}
-	for _, line := range directives(string(o.Text)) {
-		if err := o.checkLine(line, module); err != nil {
+	return r, o.checkArgs()
+}
+
+func (r *reading) read(ctx context.Context, name string, text []byte, level int) error {
+	if len(text) > LongestConfig {
+		return problem.New(problem.Mismatch, "%s is not a configuration of OpenVPN", name).
+			Because("It has more than %d bytes.", LongestConfig).Advise(advice.Run("ls", "-l", name))
+	}
+	for _, line := range directives(string(text)) {
+		if err := r.checkLine(name, line); err != nil {
 			return err
 		}
+		if len(line) != 2 {
+			continue
+		}
+		switch line[0] {
+		case "cd":
+			r.dir = r.path(line[1])
+		case named:
+			r.id, r.file = line[1], name
+		case "config":
+			included := r.path(line[1])
+			text, err := input.File(ctx, included, LongestConfig)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil || level == mostLevels {
+				continue // OpenVPN says it
+			}
+			if err := r.read(ctx, included, text, level+1); err != nil {
+				return err
+			}
+		}
 	}
-	return o.checkArgs()
+	return nil
+}
+
+// path is that of a file which a configuration names.
+func (r *reading) path(name string) string {
+	if r.dir == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(r.dir, name)
+}
+
+// names refuses a configuration that names another certificate than that of the key.
+func (r *reading) names(known p11.KnownAs, ref string) error {
+	if r.id == "" || r.id == known.SerializedID {
+		return nil
+	}
+	why := "That of the key is " + known.SerializedID + "."
+	if known.SerializedID == "" {
+		why = "That of the key has no serialised ID in " + r.module + "."
+	}
+	return problem.New(problem.Usage, "%s names another certificate than that of %s", r.file, ref).
+		Because("%s", why).Advise(search(named, r.file))
 }
 
 // checkArgs does not repeat what was typed.
@@ -60,24 +127,26 @@ func (o *Options) checkArgs() error {
 	return nil
 }
 
-func (o *Options) checkLine(line []string, module string) error {
+func (r *reading) checkLine(name string, line []string) error {
 	why := refusal(line[0])
-	if line[0] == providers && slices.ContainsFunc(line[1:], func(other string) bool { return !sameFile(other, module) }) {
-		why = "names another PKCS#11 module than " + module + "."
+	if line[0] == providers && slices.ContainsFunc(line[1:], func(other string) bool { return !sameFile(other, r.module) }) {
+		why = "names another PKCS#11 module than " + r.module + "."
 	}
 	if why == "" {
 		return nil
 	}
-	next := o.search(line[0])
+	next := search(line[0], name)
 	if line[0] == providers {
 		next = advice.Repeat(advice.Fill(advice.Module))
 	}
-	return problem.New(problem.Usage, "%s has the option %s", o.Config, line[0]).Because("It %s", why).Advise(next)
+	return problem.New(problem.Usage, "%s has the option %s", name, line[0]).Because("It %s", why).Advise(next)
 }
 
 // search shows where a configuration has an option.
-func (o *Options) search(option string) advice.Advice {
-	return advice.Run("grep", "-n", option, o.Config)
+func (o *Options) search(option string) advice.Advice { return search(option, o.Config) }
+
+func search(option, config string) advice.Advice {
+	return advice.Run("grep", "-n", option, config)
 }
 
 // refusal is why an option is refused; empty for others.

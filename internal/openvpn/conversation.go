@@ -149,7 +149,7 @@ func (r *run) password(ctx context.Context, name, what string) error {
 	case r.pending:
 		return r.notAccepted()
 	}
-	return r.wanted.Policy.Send(ctx, r.wanted.pin, func(ctx context.Context, value *secret.Bytes) error {
+	return r.wanted.send(ctx, func(ctx context.Context, value *secret.Bytes) error {
 		r.pending, r.atOnce = true, true
 		if err := r.peer.send(value, "password", name); err != nil {
 			return err

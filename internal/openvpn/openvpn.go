@@ -50,10 +50,11 @@ func Run(ctx context.Context, d *desk.Desk, a desk.Access, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := o.check(module); err != nil {
+	config, err := o.check(ctx, module)
+	if err != nil {
 		return err
 	}
-	s := &setting{desk: d, access: a, options: o, program: path, module: module, settles: time.Minute}
+	s := &setting{desk: d, access: a, options: o, config: config, program: path, module: module, settles: time.Minute}
 	if err := s.await(ctx); err != nil {
 		return err
 	}
@@ -68,6 +69,7 @@ type setting struct {
 	desk            *desk.Desk
 	access          desk.Access
 	options         Options
+	config          reading
 	program, module string
 	// settles is how long a token may take to call a PIN wrong.
 	settles time.Duration

@@ -1,10 +1,14 @@
 package openvpn
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -45,7 +49,7 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		"client\npkcs11-providers /usr/lib/module.so\npkcs11-id-management\nmanagement localhost 7505\n": false,
 		"daemon":                        true,
 		"\"daemon\" name":               true,
-		"pkcs11-id x":                   true,
+		"pkcs11-id x":                   false, // compared with that of the key
 		"<cert>\nx\n</cert>":            true,
 		"key client.key":                true,
 		"pkcs11-providers /tmp/evil.so": true,
@@ -53,7 +57,7 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		strings.Repeat("#", LongestConfig+1):      true,
 	} {
 		o := Options{Config: "client.ovpn", Text: []byte(text)}
-		if err := o.check(module); (err != nil) != refused {
+		if _, err := o.check(t.Context(), module); (err != nil) != refused {
 			t.Errorf("%.80s: %v", text, err)
 		}
 	}
@@ -63,8 +67,66 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		"--pkcs11-id x": true, "--cert x": true, "--pkcs11-providers x": true, "--pkcs11-id-management": true,
 	} {
 		o := Options{Args: strings.Fields(args)}
-		if err := o.check(module); (err != nil) != refused || err != nil && !problem.Is(err, problem.Usage) {
+		if _, err := o.check(t.Context(), module); (err != nil) != refused || err != nil && !problem.Is(err, problem.Usage) {
 			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
+
+// TestWhatAConfigurationIncludes is read too, from where OpenVPN reads it.
+func TestWhatAConfigurationIncludes(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for name, text := range map[string]string{
+		"key.conf": "pkcs11-id 'a/b'\n", "background": "daemon\n", "below/key.conf": "pkcs11-id \"c\\\\d\"\n", "itself": "config itself\n",
+		"long": strings.Repeat("#", LongestConfig+1), "module": "pkcs11-providers other.so\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for text, want := range map[string]struct {
+		id   string
+		code problem.Code
+	}{
+		"client":          {},
+		"config key.conf": {id: "a/b"},
+		"pkcs11-id x\nconfig " + dir + "/key.conf": {id: "a/b"},
+		"config key.conf\npkcs11-id x":             {id: "x"},
+		"cd below\nconfig key.conf":                {id: `c\d`},
+		"config none":                              {},
+		"config itself":                            {},
+		"config background":                        {code: problem.Usage},
+		"config module":                            {code: problem.Usage},
+		"config long":                              {code: problem.Mismatch},
+	} {
+		o := Options{Config: "client.ovpn", Text: []byte(text)}
+		r, err := o.check(t.Context(), "/module.so")
+		if want.code != "" && !problem.Is(err, want.code) || want.code == "" && (err != nil || r.id != want.id) {
+			t.Errorf("%s: %q, %v", text, r.id, err)
+		}
+	}
+	ended, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := (&Options{Text: []byte("config key.conf")}).check(ended, ""); err != context.Canceled {
+		t.Error(err)
+	}
+}
+
+// TestAConfigurationThatNamesAKey has to name this one.
+func TestAConfigurationThatNamesAKey(t *testing.T) {
+	for _, test := range []struct {
+		id, known string
+		refused   bool
+	}{{"", "a/b", false}, {"a/b", "a/b", false}, {"a/c", "a/b", true}, {"a/b", "", true}} {
+		r := reading{id: test.id, file: "key.conf"}
+		err := r.names(p11.KnownAs{SerializedID: test.known}, "KEY")
+		p, is := err.(*problem.Error)
+		if is != test.refused || is && (p.Code != problem.Usage || !slices.Equal(p.Next.Program, []string{"grep", "-n", "pkcs11-id", "key.conf"})) {
+			t.Errorf("%+v: %v", test, err)
 		}
 	}
 }

@@ -37,16 +37,22 @@ func (s *setting) launch(ctx context.Context, w *wanted) error {
 	}
 	// Ours come last: of most options the last one counts.
 	args := append([]string{"--config", config}, s.options.Args...)
-	args = append(args, at.args...)
-	args = append(args, "--management-client", "--management-hold", "--management-query-passwords", "--"+providers, s.module, "--pkcs11-id-management")
+	args = append(append(args, at.args...), managed...)
+	args = append(args, "--"+providers, s.module)
+	if !w.named {
+		args = append(args, "--"+picked)
+	}
 	p, err := start(s.program, env, args)
 	if err != nil {
 		return err
 	}
-	r := &run{setting: s, wanted: w, program: p}
+	r := &run{setting: s, wanted: w, program: p, conversation: conversation{named: w.named}}
 	defer r.end()
 	return r.follow(ctx, at)
 }
+
+// managed are the options with which OpenVPN waits for what it is told, and asks.
+var managed = []string{"--management-client", "--management-hold", "--management-query-passwords"}
 
 // run is OpenVPN while it runs.
 type run struct {
@@ -55,8 +61,8 @@ type run struct {
 	program *program
 	peer    *peer  // nil until it has come
 	fatal   string // what OpenVPN told in its last moment
-	// connected says that the connection was up.
-	connected bool
+	// connected says that the connection was up; once that this is all that is needed.
+	connected, once bool
 
 	conversation
 }
@@ -105,6 +111,9 @@ func (r *run) serve(ctx context.Context) error {
 		accepted = time.After(r.settles)
 	}
 	for {
+		if r.connected && r.once {
+			return nil
+		}
 		if r.connected { // the time that the command may take is over, and counts no more
 			ctx = r.options.Lasting
 		}

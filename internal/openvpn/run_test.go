@@ -353,3 +353,13 @@ func TestALongNameOfTheTemporaryDirectory(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAConfigurationThatNamesTheKey leaves nothing to pick: OpenVPN asks for the PIN of the
+// token that it names, and for no other.
+func TestAConfigurationThatNamesTheKey(t *testing.T) {
+	st := newStage(t, slices.Concat(begins, []string{asksPIN, "wait password", connected, "exit"})...)
+	st.wanted.named = true
+	if err := st.run(); err != nil || st.passwords() != 1 || strings.Contains(st.got(), "pkcs11-id-management") {
+		t.Errorf("%v\n%s", err, st.got())
+	}
+}

@@ -3,6 +3,7 @@ package openvpn
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // wanted is the key that OpenVPN is to use, with the certificate and on the token that the
@@ -23,19 +25,38 @@ type wanted struct {
 	certificate *cert.Certificate
 	token       p11.Token
 	pin         pin.PIN
+	// named says that a configuration names the certificate.
+	named bool
+	// given is the PIN, where the token accepted it before; nil where the policy sends it.
+	given *secret.Bytes
+}
+
+// send gives the PIN to OpenVPN.
+func (w *wanted) send(ctx context.Context, use func(context.Context, *secret.Bytes) error) error {
+	if w.given != nil {
+		return use(ctx, w.given)
+	}
+	return w.Policy.Send(ctx, w.pin, use)
+}
+
+// AskedOnce refuses a key that needs its PIN for every use.
+func AskedOnce(ctx context.Context, k *lend.Key) error {
+	each, err := k.EachUse(ctx)
+	if err == nil && each {
+		err = problem.New(problem.NotSupported, "%s needs the PIN for every use", k.Ref).
+			Because("OpenVPN uses a key again and again while it is connected. The PIN would be sent each time.").
+			Advise(advice.Repeat(advice.Fill(advice.Key)))
+	}
+	return err
 }
 
 // look finds the key behind the module, and leaves the module before OpenVPN loads it.
 func (s *setting) look(ctx context.Context, k *lend.Key) (*wanted, error) {
 	w := &wanted{Key: k, certificate: k.Certificate}
-	each, err := k.EachUse(ctx)
+	err := AskedOnce(ctx, k)
 	switch {
 	case err != nil:
 		return nil, err
-	case each:
-		return nil, problem.New(problem.NotSupported, "%s needs the PIN for every use", k.Ref).
-			Because("OpenVPN uses a key again and again while it is connected. The PIN would be sent each time.").
-			Advise(advice.Repeat(advice.Fill(advice.Key)))
 	case k.Certificate != nil && !pubkey.Same(k.Certificate.PublicKey, k.Public):
 		return nil, problem.New(problem.Mismatch, "the certificate of %s on the card is not for this key", k.Ref).
 			Because("It has another public key.").Advise(advice.Do(advice.ShowCard))
@@ -45,12 +66,25 @@ func (s *setting) look(ctx context.Context, k *lend.Key) (*wanted, error) {
 		if err := w.find(found.Found().Certificates, m.Path()); err != nil {
 			return err
 		}
+		if err := s.compare(ctx, w, m); err != nil {
+			return err
+		}
 		return s.usable(ctx, w, found)
 	})
 	if err == nil {
 		w.pin, err = k.PIN(ctx)
 	}
 	return w, err
+}
+
+// compare refuses a configuration that names another certificate.
+func (s *setting) compare(ctx context.Context, w *wanted, m *p11.Module) error {
+	if s.config.id == "" {
+		return nil
+	}
+	known, err := w.KnownAs(ctx, m, w.certificate.PublicKey)
+	w.named = true
+	return errors.Join(err, s.config.names(known, w.Ref))
 }
 
 // find notes the certificate as the module shows it: the card's own.

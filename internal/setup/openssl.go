@@ -5,16 +5,13 @@ import (
 	"crypto"
 	"crypto/rand"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/opensslconf"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
-	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
-	"github.com/cardctl/cardctl/internal/smoke"
 	"github.com/cardctl/cardctl/internal/typed"
 )
 
@@ -38,24 +35,13 @@ func planOpenSSL(ctx context.Context, j *job) (plan, error) {
 	}
 	lower := j.AllowTLS12
 	if j.key != nil {
-		able, err := j.able(ctx, smoke.OpenSSL)
-		if err != nil {
+		if lower, err = j.lowersOpenSSL(ctx, "OpenSSL"); err != nil {
 			return plan{}, err
 		}
-		if pubkey.IsRSA(j.key.public) {
-			able.TLS12 = "" // the configuration takes RSA-PSS out
-		}
-		if lower, err = lowers("OpenSSL", j.key.Ref, able, j.AllowTLS12); err != nil {
-			return plan{}, err
-		}
-	}
-	path := filepath.Join(j.config(), "cardctl/openssl.cnf")
-	if j.System {
-		path = j.Root + "/etc/cardctl/openssl.cnf"
 	}
 	p := plan{
-		entries: []entry{j.opensslFile(path, opensslconf.Additions{Module: module, TLS12: lower})},
-		next:    []string{"export " + opensslconf.Variable + "=" + typed.Quoted(path)},
+		entries: []entry{j.opensslFile(opensslconf.Additions{Module: module, TLS12: lower})},
+		next:    []string{"export " + opensslconf.Variable + "=" + typed.Quoted(j.opensslConf())},
 		undone:  []string{"unset " + opensslconf.Variable},
 	}
 	if lower {

@@ -3,7 +3,6 @@ package setup
 import (
 	"context"
 	"crypto"
-	"errors"
 
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/lend"
@@ -47,14 +46,7 @@ func seen(ctx context.Context, k *lend.Key) (*subject, error) {
 
 // name finds out what programs call the key.
 func (on *subject) name(ctx context.Context, m *p11.Module) (err error) {
-	if on.Reader == "" {
-		on.known, err = on.nameOnToken(ctx, m)
-	} else {
-		var views p11.Views
-		views, err = m.Views(ctx, on.Reader)
-		on.known = views.KnownAs(lend.Wanted(on.Reader, on.Holder, on.public))
-	}
-	if err != nil {
+	if on.known, err = on.KnownAs(ctx, m, on.public); err != nil {
 		return err
 	}
 	if on.known.URI == "" {
@@ -62,14 +54,4 @@ func (on *subject) name(ctx context.Context, m *p11.Module) (err error) {
 			Because("%s", on.known.Unnamed)
 	}
 	return nil
-}
-
-func (on *subject) nameOnToken(ctx context.Context, m *p11.Module) (p11.KnownAs, error) {
-	s, err := m.Open(ctx, on.URI)
-	if err != nil {
-		return p11.KnownAs{}, err
-	}
-	contents, err := s.Contents(ctx)
-	view := s.View(&contents)
-	return view.KnownAs(on.public), errors.Join(err, s.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/smoke"
 )
 
@@ -18,9 +19,25 @@ func (j *job) forTLS(ctx context.Context, program string, library smoke.Library)
 	if err := smoke.MayAuthenticate(j.key.certificate, j.key.Ref); err != nil {
 		return false, err
 	}
+	if library == smoke.OpenSSL {
+		return j.lowersOpenSSL(ctx, program)
+	}
 	able, err := j.able(ctx, library)
 	if err != nil {
 		return false, err
+	}
+	return lowers(program, j.key.Ref, able, j.AllowTLS12)
+}
+
+// lowersOpenSSL is lowers for a program with OpenSSL, which gets a configuration of its
+// own.
+func (j *job) lowersOpenSSL(ctx context.Context, program string) (bool, error) {
+	able, err := j.able(ctx, smoke.OpenSSL)
+	if err != nil {
+		return false, err
+	}
+	if pubkey.IsRSA(j.key.public) {
+		able.TLS12 = "" // the configuration takes RSA-PSS out
 	}
 	return lowers(program, j.key.Ref, able, j.AllowTLS12)
 }

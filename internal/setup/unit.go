@@ -1,15 +1,26 @@
 package setup
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/opensslconf"
 )
 
-// opensslFile is a configuration of OpenSSL with the additions, which includes the one
-// that programs read otherwise.
-func (j *job) opensslFile(path string, a opensslconf.Additions) *file {
+// opensslConf is the configuration of OpenSSL for the programs of this target.
+func (j *job) opensslConf() string {
+	name := "cardctl/" + j.target.name + ".cnf"
+	if j.System {
+		return j.Root + "/etc/" + name
+	}
+	return filepath.Join(j.config(), name)
+}
+
+// opensslFile is that configuration, with the additions. It includes the one that
+// programs read otherwise.
+func (j *job) opensslFile(a opensslconf.Additions) *file {
+	path := j.opensslConf()
 	var others []string // what one user has named is not for all
 	if !j.System {
 		others = slices.DeleteFunc(slices.Clone(j.Environ), func(entry string) bool { return names(entry, path) })
@@ -27,7 +38,7 @@ func (j *job) opensslForUnit(unit string, lower bool) plan {
 	var p plan
 	variables := j.passedOn()
 	if lower {
-		conf := j.opensslFile(j.Root+"/etc/cardctl/"+j.target.name+".cnf", opensslconf.Additions{TLS12: true})
+		conf := j.opensslFile(opensslconf.Additions{TLS12: true})
 		variables = append(variables, opensslconf.Variable+"="+conf.Path)
 		p.entries = append(p.entries, conf)
 		p.notes = append(p.notes, "Every connection of "+unit+" is limited to TLS 1.2.")
