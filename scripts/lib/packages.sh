@@ -59,6 +59,7 @@ programs|GnuPG (scdaemon)|have_file gnupg/scdaemon scdaemon|scdaemon
 programs|curl|have curl|curl
 programs|Wget|have wget|wget
 programs|nginx|have nginx|nginx
+programs|polkit (polkitd, pkcheck)|have pkcheck|polkitd
 programs|systemd, to read its units|have systemd-analyze|systemd
 programs|Apache, as Debian configures it|have_file /etc/apache2/envvars|apache2
 programs|JDK (jarsigner)|have jarsigner|default-jdk-headless

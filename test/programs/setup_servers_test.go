@@ -16,13 +16,16 @@ import (
 // served is a server that is set up in a copy of its configuration, which only the
 // programs of the test see in its place.
 type served struct {
+	t         *testing.T
 	d         *stack.Desk
 	etc, copy string
+	// more are further directories, each with the one that is in its place.
+	more [][2]string
 }
 
 func newServed(t *testing.T, d *stack.Desk, etc string) *served {
 	t.Helper()
-	s := &served{d: d, etc: etc, copy: filepath.Join(t.TempDir(), "etc")}
+	s := &served{t: t, d: d, etc: etc, copy: filepath.Join(t.TempDir(), "etc")}
 	d.Run("cp", "-a", etc, s.copy)
 	return s
 }
@@ -33,7 +36,11 @@ func (s *served) try(name string, args ...string) stack.Result {
 }
 
 func (s *served) command(name string, args ...string) []string {
-	return slices.Concat([]string{"--mount", "sh", "-c", `mount --bind "$1" "$2" && shift 2 && exec "$@"`, "sh", s.copy, s.etc, name}, args)
+	words := []string{"--mount", "sh", "-ec", `while [ "$1" != -- ]; do mount --bind "$2" "$1"; shift 2; done; shift; exec "$@"`, "sh", s.etc, s.copy}
+	for _, m := range s.more {
+		words = append(words, m[0], m[1])
+	}
+	return slices.Concat(words, []string{"--", name}, args)
 }
 
 // TestSetupServers has servers of Debian's configuration use a key on a card.

@@ -247,12 +247,17 @@ UsePAM no
 // signWithOpenSSL signs by the URI that cardctl prints.
 func signWithOpenSSL(t *testing.T, d *stack.Desk, c card) stack.Result {
 	t.Helper()
-	printed := d.Run("cardctl", "setup", "openssl", "--key", c.key, "--print", "--allow-tls12")
-	uri := regexp.MustCompile(`pkcs11:[^']*`).FindString(printed)
+	uri := printedURI(d, c)
 	d.Setenv("OPENSSL_CONF", d.Path("config/cardctl/openssl.cnf"))
 	defer d.Setenv("OPENSSL_CONF", "")
 	d.Setenv("OPENSSL_PIN", c.pin)
 	return d.Try("openssl", "dgst", "-engine", "pkcs11", "-keyform", "engine", "-sha256", "-passin", "env:OPENSSL_PIN", "-sign", uri, "-out", d.Path("signature"), d.Path("ca.pem"))
+}
+
+// printedURI is that of the key of a card, as cardctl prints it.
+func printedURI(d *stack.Desk, c card) string {
+	printed := d.Run("cardctl", "setup", "openssl", "--key", c.key, "--print", "--allow-tls12")
+	return regexp.MustCompile(`pkcs11:[^']*`).FindString(printed)
 }
 
 // TestThePINGoesToNoOtherCard has a second card in a reader, to which ssh would log in too.
