@@ -44,6 +44,9 @@ reports what it saw. --undo takes back what cardctl wrote, without the card.
   nginx        prove the server with the key.
   apache       prove the server with the key.
   stunnel      prove the server with the key.
+  wpa-supplicant
+               log in to the wired network with the key, or with --url to the
+               wireless networks of these names (SSID).
   java         use the key in Java programs.
   p11-kit      register the PKCS#11 module for the programs that use p11-kit.
   polkit       allow a user or group to use readers away from the console.`,
@@ -65,7 +68,7 @@ reports what it saw. --undo takes back what cardctl wrote, without the card.
 	flags.StringVar(&o.Group, "group", "", "`name` of the group that a rule is for")
 	flags.StringVar(&o.Profile, "profile", "", "`directory` of the profile of a browser (default: the only one)")
 	flags.StringVar(&o.ca, "ca", "", "`file` with the CA certificates that the program trusts")
-	flags.StringSliceVar(&o.URLs, "url", nil, "`pattern` of hosts or sites for which the key is used (default all); repeatable")
+	flags.StringSliceVar(&o.URLs, "url", nil, "`pattern` of hosts, sites or wireless networks for which the key is used (default all hosts and sites); repeatable")
 	flags.BoolVar(&o.Agent, "agent", false, "leave the key to an agent")
 	flags.BoolVar(&o.AllowTLS12, "allow-tls12", false, "limit the program to TLS 1.2 for a key that needs it")
 	flags.StringVar(&o.Format, "format", "", "`format` of git's signatures: ssh (default) or x509")

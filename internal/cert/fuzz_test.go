@@ -27,6 +27,11 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, der []byte) {
 		c, err := Parse(der)
+		if err == nil {
+			for _, name := range c.AltNames {
+				_ = name.PrincipalName()
+			}
+		}
 		strict, refused := x509.ParseCertificate(der)
 		if refused != nil {
 			return

@@ -38,17 +38,13 @@ type tlsServer struct {
 
 func newTLSServer(client *cert.Certificate) (*tlsServer, error) {
 	s := &tlsServer{}
-	own, err := s.certify()
+	own, authority, err := certify()
 	if err != nil {
 		return nil, err
 	}
-	// Programs offer certificates of the CAs that a server names.
-	named := x509.NewCertPool()
-	named.AddCert(&x509.Certificate{Raw: client.Raw, RawSubject: client.RawIssuer})
-	config := &tls.Config{
-		Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAnyClientCert, ClientCAs: named, MinVersion: tls.VersionTLS12,
-		VerifyConnection: func(state tls.ConnectionState) error { return s.verify(client, state) },
-	}
+	s.authority = authority
+	config := asksFor(client, own)
+	config.VerifyConnection = func(state tls.ConnectionState) error { return s.verify(client, state) }
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", config)
 	if err != nil {
 		return nil, err
@@ -63,15 +59,33 @@ func newTLSServer(client *cert.Certificate) (*tlsServer, error) {
 	return s, nil
 }
 
-// verify refuses other certificates. Whether the client has the key is proved after it.
-func (s *tlsServer) verify(client *cert.Certificate, state tls.ConnectionState) error {
+// asksFor has a server ask for one certificate, of a client with TLS 1.2 or newer.
+func asksFor(client *cert.Certificate, own tls.Certificate) *tls.Config {
+	// Programs offer certificates of the CAs that a server names.
+	named := x509.NewCertPool()
+	named.AddCert(&x509.Certificate{Raw: client.Raw, RawSubject: client.RawIssuer})
+	return &tls.Config{
+		Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAnyClientCert, ClientCAs: named, MinVersion: tls.VersionTLS12,
+		VerifyConnection: func(state tls.ConnectionState) error { return sameCertificate(client, state) },
+	}
+}
+
+// sameCertificate refuses other certificates. Whether the client has the key is proved
+// after it.
+func sameCertificate(client *cert.Certificate, state tls.ConnectionState) error {
 	if client.Equal(&cert.Certificate{Raw: state.PeerCertificates[0].Raw}) {
 		return nil
 	}
+	return errors.New("another certificate")
+}
+
+// verify notes that somebody else came.
+func (s *tlsServer) verify(client *cert.Certificate, state tls.ConnectionState) error {
+	err := sameCertificate(client, state)
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.other = true
-	return errors.New("another certificate")
+	s.other = s.other || err != nil
+	return err
 }
 
 // serve answers who has logged in.
@@ -94,8 +108,9 @@ func (s *tlsServer) close() {
 	s.served.Wait()
 }
 
-// certify makes the CA and the certificate of the server, for an hour.
-func (s *tlsServer) certify() (tls.Certificate, error) {
+// certify makes the certificate of a server on loopback, and the CA of it, in DER, for an
+// hour.
+func certify() (own tls.Certificate, authority []byte, err error) {
 	serial := time.Now().UnixNano() // NSS has no two certificates with the same issuer and serial number
 	template := func(name string) *x509.Certificate {
 		serial++
@@ -106,21 +121,21 @@ func (s *tlsServer) certify() (tls.Certificate, error) {
 	}
 	authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, err
+		return own, nil, err
 	}
-	authority := template("cardctl check")
-	authority.IsCA, authority.KeyUsage = true, x509.KeyUsageCertSign
-	if s.authority, err = x509.CreateCertificate(rand.Reader, authority, authority, authorityKey.Public(), authorityKey); err != nil {
-		return tls.Certificate{}, err
+	issuer := template("cardctl check")
+	issuer.IsCA, issuer.KeyUsage = true, x509.KeyUsageCertSign
+	if authority, err = x509.CreateCertificate(rand.Reader, issuer, issuer, authorityKey.Public(), authorityKey); err != nil {
+		return own, nil, err
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, err
+		return own, nil, err
 	}
-	own := template("localhost")
-	own.DNSNames, own.KeyUsage, own.ExtKeyUsage = []string{"localhost"}, x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	der, err := x509.CreateCertificate(rand.Reader, own, authority, key.Public(), authorityKey)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+	leaf := template("localhost")
+	leaf.DNSNames, leaf.KeyUsage, leaf.ExtKeyUsage = []string{"localhost"}, x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, issuer, key.Public(), authorityKey)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, authority, err
 }
 
 // until waits for a condition, a look each 50 milliseconds.

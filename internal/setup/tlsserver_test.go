@@ -61,7 +61,7 @@ func TestServerOfChecks(t *testing.T) {
 // clientIdentity is a certificate whose issuer is a CA of its own.
 func clientIdentity(t *testing.T) tls.Certificate {
 	t.Helper()
-	own, err := (&tlsServer{}).certify()
+	own, _, err := certify()
 	check(t, err)
 	return own
 }

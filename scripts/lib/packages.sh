@@ -67,6 +67,9 @@ programs|stunnel|have stunnel|stunnel4
 programs|git|have git|git
 programs|OpenSSH client|have ssh|openssh-client
 programs|engine of OpenSSL for PKCS#11|have_file engines-3/pkcs11.so|libengine-pkcs11-openssl
+programs|wpa_supplicant|have_file /usr/sbin/wpa_supplicant|wpasupplicant
+programs|eapol_test, of wpa_supplicant|have eapol_test|eapoltest
+programs|hostapd|have_file /usr/sbin/hostapd|hostapd
 programs|OpenSSH server|have_file /usr/sbin/sshd|openssh-server
 room|ip, for the networks of rooms|have ip|iproute2
 test|shellcheck|have shellcheck|shellcheck

@@ -30,6 +30,7 @@ curl|curl
 Wget|wget
 nginx|nginx
 Apache|apache2-bin
+wpa_supplicant|wpasupplicant
 '
 
 # versions prints the system, the programs with their versions, yubikey-manager and Go,
