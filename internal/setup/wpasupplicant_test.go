@@ -157,6 +157,13 @@ network={
 	}
 }
 
+// TestNetworksAreCheckedWithAProgram that may be missing.
+func TestNetworksAreCheckedWithAProgram(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, err := checkWPA(t.Context(), networkJob(t))
+	refused(t, err, problem.NotFound, advice.Run("apt", "install", "eapoltest"))
+}
+
 // TestWhyWPASupplicantFails tells the first failure, and never the PIN.
 func TestWhyWPASupplicantFails(t *testing.T) {
 	const output = `pin - hexdump_ascii(len=6):
