@@ -202,6 +202,18 @@ func (k *Key) knownOnToken(ctx context.Context, m *p11.Module, public crypto.Pub
 	return view.KnownAs(public), errors.Join(err, s.Close())
 }
 
+// AskedOnce refuses a key that needs its PIN for every use, for a program that stays
+// connected.
+func (k *Key) AskedOnce(ctx context.Context, program string) error {
+	each, err := k.EachUse(ctx)
+	if err == nil && each {
+		err = problem.New(problem.NotSupported, "%s needs the PIN for every use", k.Ref).
+			Because("%s uses a key again and again while it is connected. The PIN would be sent each time.", program).
+			Advise(advice.Repeat(advice.Fill(advice.Key)))
+	}
+	return err
+}
+
 // NeedsDriver reports whether OpenSC shows the key to a program only if that is told the
 // driver of the card, as with a card that has several applications.
 func (k *Key) NeedsDriver(ctx context.Context) (bool, error) {

@@ -39,21 +39,10 @@ func (w *wanted) send(ctx context.Context, use func(context.Context, *secret.Byt
 	return w.Policy.Send(ctx, w.pin, use)
 }
 
-// AskedOnce refuses a key that needs its PIN for every use.
-func AskedOnce(ctx context.Context, k *lend.Key) error {
-	each, err := k.EachUse(ctx)
-	if err == nil && each {
-		err = problem.New(problem.NotSupported, "%s needs the PIN for every use", k.Ref).
-			Because("OpenVPN uses a key again and again while it is connected. The PIN would be sent each time.").
-			Advise(advice.Repeat(advice.Fill(advice.Key)))
-	}
-	return err
-}
-
 // look finds the key behind the module, and leaves the module before OpenVPN loads it.
 func (s *setting) look(ctx context.Context, k *lend.Key) (*wanted, error) {
 	w := &wanted{Key: k, certificate: k.Certificate}
-	err := AskedOnce(ctx, k)
+	err := k.AskedOnce(ctx, "OpenVPN")
 	switch {
 	case err != nil:
 		return nil, err

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -42,7 +41,7 @@ const openvpnUnit = "openvpn-client@.service"
 func planOpenVPN(ctx context.Context, j *job) (plan, error) {
 	lines, err := j.openvpnLines()
 	if err == nil {
-		err = openvpn.AskedOnce(ctx, j.key.Key)
+		err = j.key.AskedOnce(ctx, "OpenVPN")
 	}
 	if err != nil {
 		return plan{}, err
@@ -110,19 +109,6 @@ func (j *job) openvpnRuns(lower bool) plan {
 	return p
 }
 
-// tellDriver has the program be told the driver of the card, if OpenSC does not find the
-// key without.
-func (j *job) tellDriver(ctx context.Context) error {
-	if j.getenv(p11.DriverVariable) != "" {
-		return nil
-	}
-	needs, err := j.key.NeedsDriver(ctx)
-	if needs {
-		j.Environ = append(j.Environ, p11.DriverVariable+"="+j.key.Holder.Driver)
-	}
-	return err
-}
-
 // checkOpenVPN has OpenVPN connect to another one on this machine, which accepts no other
 // certificate.
 func checkOpenVPN(ctx context.Context, j *job) (saw string, err error) {
@@ -143,7 +129,7 @@ func checkOpenVPN(ctx context.Context, j *job) (saw string, err error) {
 	if err != nil {
 		return "", err
 	}
-	t := &openvpn.Trial{Key: j.key.Key, Config: j.openvpnConf(), Token: j.key.token, ServerEnv: j.Environ, ClientEnv: j.openvpnEnvironment(lower)}
+	t := &openvpn.Trial{Key: j.key.Key, Config: j.openvpnConf(), Token: j.key.token, ServerEnv: j.Environ, ClientEnv: j.unitEnvironment(lower)}
 	t.Server = []string{
 		"--dev", "null", "--tls-server", "--dh", "none", "--local", "127.0.0.1", "--port", port, "--proto", "udp",
 		"--cert", filepath.Join(dir, "server.pem"), "--key", filepath.Join(dir, "server.key"), "--peer-fingerprint", fingerprintOf(j.key.certificate.Raw),
@@ -159,23 +145,10 @@ func checkOpenVPN(ctx context.Context, j *job) (saw string, err error) {
 	return "openvpn connects with the certificate of the key", err
 }
 
-// openvpnEnvironment is that of the service, which has nothing of whoever set it up, or
-// that of the person.
-func (j *job) openvpnEnvironment(lower bool) []string {
-	env := slices.Clone(j.Environ)
-	if j.System {
-		env = append(j.passedOn(), "PATH="+j.getenv("PATH"))
-	}
-	if lower {
-		env = append(env, opensslconf.Variable+"="+j.opensslConf())
-	}
-	return env
-}
-
 // serverIdentity writes the certificate and the key of a server into a directory, and
 // returns how others know it.
 func serverIdentity(dir string) (fingerprint string, err error) {
-	own, err := (&tlsServer{}).certify()
+	own, _, err := certify()
 	if err != nil {
 		return "", err
 	}

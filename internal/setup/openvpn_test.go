@@ -81,7 +81,7 @@ func TestWhatOpenVPNRunsWith(t *testing.T) {
 	if want := "OPENSSL_CONF=" + conf + " OPENSC_DRIVER=PIV-II openvpn --config NAME.conf"; !slices.Equal(p.next, []string{want}) || len(p.entries) != 1 || p.entries[0].place() != conf {
 		t.Errorf("%+v", p)
 	}
-	if env := j.openvpnEnvironment(true); !slices.Equal(env, append(j.Environ, "OPENSSL_CONF="+conf)) {
+	if env := j.unitEnvironment(true); !slices.Equal(env, append(j.Environ, "OPENSSL_CONF="+conf)) {
 		t.Error(env)
 	}
 	j.System = true
@@ -90,7 +90,7 @@ func TestWhatOpenVPNRunsWith(t *testing.T) {
 	if !slices.Equal(p.next, restart) || !slices.Equal(p.undone, restart) || len(p.entries) != 2 || !strings.Contains(p.entries[1].text(), `Environment="OPENSC_DRIVER=PIV-II"`) {
 		t.Errorf("%+v", p)
 	}
-	if env := j.openvpnEnvironment(true); !slices.Equal(env, []string{"OPENSC_DRIVER=PIV-II", "PATH=/bin", "OPENSSL_CONF=/etc/cardctl/openvpn.cnf"}) {
+	if env := j.unitEnvironment(true); !slices.Equal(env, []string{"OPENSC_DRIVER=PIV-II", "PATH=/bin", "OPENSSL_CONF=/etc/cardctl/openvpn.cnf"}) {
 		t.Error(env)
 	}
 	if path := j.openvpnConf(); path != "/etc/openvpn/cardctl/key.conf" {

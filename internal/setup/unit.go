@@ -1,11 +1,13 @@
 package setup
 
 import (
+	"context"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/opensslconf"
+	"github.com/cardctl/cardctl/internal/p11"
 )
 
 // opensslConf is the configuration of OpenSSL for the programs of this target.
@@ -54,6 +56,32 @@ func (j *job) opensslForUnit(unit string, lower bool) plan {
 	p.next = []string{"systemctl daemon-reload"}
 	p.undone = p.next
 	return p
+}
+
+// tellDriver has the program be told the driver of the card, if OpenSC does not find the
+// key without.
+func (j *job) tellDriver(ctx context.Context) error {
+	if j.getenv(p11.DriverVariable) != "" {
+		return nil
+	}
+	needs, err := j.key.NeedsDriver(ctx)
+	if needs {
+		j.Environ = append(j.Environ, p11.DriverVariable+"="+j.key.Holder.Driver)
+	}
+	return err
+}
+
+// unitEnvironment is that of the service, which has nothing of whoever set it up, or
+// that of the person.
+func (j *job) unitEnvironment(lower bool) []string {
+	env := slices.Clone(j.Environ)
+	if j.System {
+		env = append(j.passedOn(), "PATH="+j.getenv("PATH"))
+	}
+	if lower {
+		env = append(env, opensslconf.Variable+"="+j.opensslConf())
+	}
+	return env
 }
 
 // inUnit writes a value between quotes into a unit of systemd, which expands % there

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cardctl/cardctl/internal/opensslconf"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -38,18 +37,16 @@ func checkWPA(ctx context.Context, j *job) (string, error) {
 	if err := putFile(w.authorities, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.authority})); err != nil {
 		return "", err
 	}
-	var environ []string
-	if w.lower {
-		environ = []string{opensslconf.Variable + "=" + j.opensslConf()}
-	}
+	service := *j
+	service.Environ = j.unitEnvironment(w.lower)
 	ctx, stop := context.WithTimeout(ctx, checkTime)
 	defer stop()
 	err = j.key.SendPIN(ctx, func(ctx context.Context, pin *secret.Bytes) error {
 		configuration := secret.New([]byte(w.text(pin.Reveal())))
 		defer configuration.Wipe()
-		result, err := j.outcome(ctx, runner.Program{
+		result, err := service.outcome(ctx, runner.Program{
 			Name: "eapol_test", Args: []string{"-c", runner.FilePlace, "-a", "127.0.0.1", "-p", server.port, "-s", radiusSecret, "-n"},
-			Env: environ, File: configuration.Reveal(),
+			File: configuration.Reveal(),
 		})
 		if err != nil || result.Exit == 0 && server.proved.Load() {
 			return err

@@ -88,13 +88,8 @@ func (j *job) forNetworks(ctx context.Context) error {
 	if err := j.certified("wpa_supplicant"); err != nil {
 		return err
 	}
-	each, err := j.key.EachUse(ctx)
-	switch {
-	case err != nil:
+	if err := j.key.AskedOnce(ctx, "wpa_supplicant"); err != nil {
 		return err
-	case each:
-		return problem.New(problem.NotSupported, "%s needs the PIN for every use", j.key.Ref).
-			Because("wpa_supplicant enters it once.").Advise(advice.Repeat(advice.Fill(advice.Key)))
 	}
 	return wpaLoads(j.key.module)
 }
@@ -166,6 +161,9 @@ func newWPA(ctx context.Context, j *job) (*wpaConfiguration, error) {
 	}
 	var err error
 	if w.lower, err = j.forTLS(ctx, "wpa_supplicant", smoke.OpenSSL); err != nil {
+		return nil, err
+	}
+	if err := j.tellDriver(ctx); err != nil {
 		return nil, err
 	}
 	if w.identity, err = identityOf(j.key.certificate, j.key.Ref); err != nil {
