@@ -3,6 +3,7 @@ package setup
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +16,9 @@ type block struct {
 	// First says that it comes before everything else in the file, where the first
 	// value of a setting counts. Otherwise it comes last.
 	First bool `json:"first,omitempty"`
+	// Over are settings that the block has, of which the last value in the file counts:
+	// other values are foreign.
+	Over []string `json:"over,omitempty"`
 }
 
 func (b *block) begin() string { return b.Comment + " cardctl " + b.Name + ": begin" }
@@ -49,7 +53,10 @@ func (b *block) find(now []byte) (head, own, tail string, found bool, err error)
 }
 
 func (b *block) compare(now []byte) (state, string, error) {
-	_, own, _, found, err := b.find(now)
+	head, own, _, found, err := b.find(now)
+	if other := b.overridden(head); err == nil && !found && other != "" {
+		return foreign, difference(b.Content, other), nil
+	}
 	switch {
 	case err != nil || !found:
 		return absent, "", err
@@ -57,6 +64,17 @@ func (b *block) compare(now []byte) (state, string, error) {
 		return present, "", nil
 	}
 	return foreign, difference(b.text(), own), nil
+}
+
+// overridden are the lines with other values of settings of the block.
+func (b *block) overridden(text string) (lines string) {
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) > 0 && slices.Contains(b.Over, words[0]) && !strings.Contains(b.Content, strings.TrimSpace(line)+"\n") {
+			lines += strings.TrimSpace(line) + "\n"
+		}
+	}
+	return lines
 }
 
 func (b *block) apply(now []byte) ([]byte, error) {

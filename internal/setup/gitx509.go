@@ -41,7 +41,7 @@ func (j *job) commitByGPGSM(ctx context.Context, repository []string, tree strin
 			environment := append(repository, "GNUPGHOME="+g.dir)
 			commit, err := j.run(ctx, environment, "git", "commit-tree", "-S", "-m", "check", tree)
 			if err != nil {
-				return withCA(err)
+				return withCA(err, "gpgsm")
 			}
 			return j.verifyCommit(ctx, environment, commit)
 		})

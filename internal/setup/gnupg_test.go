@@ -139,7 +139,7 @@ func TestSettingsOf(t *testing.T) {
 func TestWithCA(t *testing.T) {
 	for why, want := range map[string]string{"It reports: Missing issuer certificate.": "gpgsm", "It reports: Not trusted.": "gpgsm", "It reports: Bad PIN.": ""} {
 		var p *problem.Error
-		if err := withCA(problem.New(problem.Failed, "gpgsm failed").Because("%s", why)); !errors.As(err, &p) || p.Next.Object != want {
+		if err := withCA(problem.New(problem.Failed, "gpgsm failed").Because("%s", why), "gpgsm"); !errors.As(err, &p) || p.Next.Object != want {
 			t.Errorf("%s: %+v", why, p.Next)
 		}
 	}

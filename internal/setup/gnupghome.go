@@ -17,6 +17,9 @@ func (o *Options) gnupgHome() string {
 	return cmp.Or(o.directory("GNUPGHOME"), filepath.Join(o.Home, ".gnupg"))
 }
 
+// agentConfig is the configuration of GnuPG's agent.
+func (o *Options) agentConfig() string { return filepath.Join(o.gnupgHome(), "gpg-agent.conf") }
+
 // cardDaemon is GnuPG's, which programs reach through its agent.
 func cardDaemon() program {
 	return program{names: []string{"scdaemon"}, pack: "scdaemon", files: "/usr/lib*/gnupg/scdaemon"}
@@ -38,6 +41,9 @@ func (j *job) cardKeys(ctx context.Context) (*cardKeys, error) {
 	if err := j.installed(); err != nil {
 		return nil, err
 	}
+	if err := j.byOwnDaemon(); err != nil {
+		return nil, err
+	}
 	if err := j.key.Leave(); err != nil {
 		return nil, err
 	}
@@ -56,14 +62,13 @@ func (j *job) cardKeys(ctx context.Context) (*cardKeys, error) {
 		return nil, found.unknown(j.key)
 	case slices.Contains(found.report, "S APPTYPE p15"):
 		return nil, problem.New(problem.NotSupported, "GnuPG cannot sign with %s", j.key.Ref).
-			Because("It shows the keys of such a card, but its commands are not those of the card.").Advise(useGnuPGCard())
+			Because("It shows the keys of such a card, but its commands are not those of the card.").Advise(withGnuPG(j.key))
 	}
 	return found, nil
 }
 
 func (j *job) cardKeysWith(ctx context.Context, settings string) (*cardKeys, error) {
 	found := &cardKeys{
-		stubs:    map[string][]byte{},
 		settings: &file{Path: filepath.Join(j.gnupgHome(), "scdaemon.conf"), Mode: 0o600, Block: &block{Name: j.target.name, Comment: "#", Content: settings}},
 	}
 	now, err := readFile(found.settings.Path)
@@ -74,26 +79,34 @@ func (j *job) cardKeysWith(ctx context.Context, settings string) (*cardKeys, err
 	if err != nil {
 		return nil, found.settings.unparsable(err)
 	}
+	return found, j.learn(ctx, found, map[string][]byte{"scdaemon.conf": with})
+}
+
+// learn has the agent of a trial with these files ask its card daemon for the keys.
+func (j *job) learn(ctx context.Context, found *cardKeys, files map[string][]byte) error {
 	g, err := j.gnupgTrial()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer g.close(ctx)
-	if err := g.put("scdaemon.conf", with); err != nil {
-		return nil, err
+	for name, content := range files {
+		if err := g.put(name, content); err != nil {
+			return err
+		}
 	}
 	text, err := g.ask(ctx, asTyped("learn", "--sendinfo"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	found.report = strings.Split(strings.TrimSpace(text), "\n")
+	found.stubs = map[string][]byte{}
 	stubs, err := filepath.Glob(g.path("private-keys-v1.d/*.key"))
 	for _, path := range stubs {
 		if found.stubs[filepath.Base(path)], err = os.ReadFile(path); err != nil {
-			return nil, unreadable(path, err)
+			return unreadable(path, err)
 		}
 	}
-	return found, err
+	return err
 }
 
 // has reports whether the card daemon knows a key.
@@ -107,7 +120,7 @@ func (c *cardKeys) unknown(on *subject) error {
 	if words := strings.Fields(c.report[len(c.report)-1]); len(words) > 2 && words[0] == "ERR" {
 		because = "Its scdaemon reports: " + problem.Sentence(strings.Join(words[2:], " "))
 	}
-	return problem.New(problem.NotSupported, "GnuPG does not know %s", on.Ref).Because("%s", because).Advise(useGnuPGCard())
+	return problem.New(problem.NotSupported, "GnuPG does not know %s", on.Ref).Because("%s", because).Advise(withGnuPG(on))
 }
 
 // entries are the settings, and the stubs of the keys.

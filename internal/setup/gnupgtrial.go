@@ -28,9 +28,9 @@ func (j *job) gnupgTrial() (*gnupgTrial, error) {
 		return nil, err
 	}
 	g := &gnupgTrial{job: j, dir: dir}
-	agent, err := readFile(filepath.Join(j.gnupgHome(), "gpg-agent.conf"))
+	agent, err := readFile(j.agentConfig())
 	if err == nil {
-		err = g.put("gpg-agent.conf", []byte(settingsOf(string(agent), "scdaemon-program")))
+		err = g.put("gpg-agent.conf", []byte(settingsOf(string(agent), daemonOption)))
 	}
 	if err != nil {
 		_ = os.RemoveAll(dir) // what failed is told
@@ -92,7 +92,7 @@ func (j *job) withTrial(ctx context.Context, files []string, work func(context.C
 			return err
 		}
 		defer g.close(ctx)
-		if err := copyFiles(g.dir, j.gnupgHome(), append(files, "scdaemon.conf")...); err != nil {
+		if err := copyFiles(g.dir, j.gnupgHome(), append(files, "scdaemon.conf", pkcs11DaemonConfig)...); err != nil {
 			return err
 		}
 		if err := j.key.Leave(); err != nil {
@@ -117,11 +117,11 @@ func (g *gnupgTrial) signAndVerify(ctx context.Context, program string, options 
 		return err
 	}
 	sign := append([]string{"--batch"}, options...)
-	if _, err := g.withPIN(ctx, program, pin, append(sign, "--local-user", name, "--output", g.path("signature"), "--detach-sign", g.path("message"))...); err != nil {
+	if _, err := g.withPIN(ctx, program, pin, append(sign, "--local-user", name, "--output", g.path(program+".sig"), "--detach-sign", g.path("message"))...); err != nil {
 		return err
 	}
 	verify := append([]string{"--homedir", g.dir, "--batch", "--status-fd", "1"}, options...)
-	status, err := g.job.run(ctx, nil, program, append(verify, "--verify", g.path("signature"), g.path("message"))...)
+	status, err := g.job.run(ctx, nil, program, append(verify, "--verify", g.path(program+".sig"), g.path("message"))...)
 	if err != nil {
 		return err
 	}

@@ -232,13 +232,18 @@ func checkGPG(ctx context.Context, j *job) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	files := []string{"gpg.conf", "pubring.kbx", "pubring.gpg", "trustdb.gpg", "common.conf", "public-keys.d/pubring.db"}
+	files := filesOfGPG()
 	for name := range found.stubs {
 		files = append(files, "private-keys-v1.d/"+name)
 	}
 	return "gpg signs with the adopted key, and verifies the signature", j.withTrial(ctx, files, func(ctx context.Context, g *gnupgTrial, pin *secret.Bytes) error {
 		return g.signAndVerify(ctx, "gpg", nil, found.places()[0].fingerprint, pin)
 	})
+}
+
+// filesOfGPG are those that it needs to sign with a key, besides stubs.
+func filesOfGPG() []string {
+	return []string{"gpg.conf", "pubring.kbx", "pubring.gpg", "trustdb.gpg", "common.conf", "public-keys.d/pubring.db"}
 }
 
 func noKeyForSignatures() error {

@@ -46,9 +46,17 @@ func planGPGSM(ctx context.Context, j *job) (plan, error) {
 		return plan{}, err
 	}
 	settings, stubs := found.entries(j.gnupgHome())
-	entries := []entry{settings}
+	return plan{
+		entries: slices.Concat([]entry{settings}, j.certificateEntries(certificates), stubs),
+		next:    readAgain(), undone: readAgain(),
+		notes: []string{afterOthers()},
+	}, nil
+}
+
+// certificateEntries have gpgsm trust the CA, and know certificates.
+func (j *job) certificateEntries(certificates []*cert.Certificate) (entries []entry) {
 	if roots := trustedRoots(j.CA); roots != "" {
-		entries = append(entries, &file{Path: j.trustList(), Mode: 0o600, Block: &block{Name: "gpgsm", Comment: "#", Content: roots}})
+		entries = append(entries, &file{Path: j.trustList(), Mode: 0o600, Block: &block{Name: j.target.name, Comment: "#", Content: roots}})
 	}
 	for _, c := range slices.Concat(j.CA, certificates) {
 		e := j.inKeybox(c)
@@ -56,11 +64,7 @@ func planGPGSM(ctx context.Context, j *job) (plan, error) {
 			entries = append(entries, e)
 		}
 	}
-	return plan{
-		entries: append(entries, stubs...),
-		next:    readAgain(), undone: readAgain(),
-		notes: []string{afterOthers()},
-	}, nil
+	return entries
 }
 
 func (j *job) trustList() string { return filepath.Join(j.gnupgHome(), "trustlist.txt") }
@@ -83,8 +87,14 @@ func trustedRoots(authorities []*cert.Certificate) string {
 // checkGPGSM has gpgsm sign with the key, and verify the signature.
 func checkGPGSM(ctx context.Context, j *job) (string, error) {
 	return "gpgsm signs with the key, and verifies the signature", j.withTrial(ctx, j.filesOfGPGSM(), func(ctx context.Context, g *gnupgTrial, pin *secret.Bytes) error {
-		return withCA(g.signAndVerify(ctx, "gpgsm", []string{"--disable-dirmngr"}, x509Name(j.key.certificate.Raw), pin))
+		return g.signByGPGSM(ctx, pin)
 	})
+}
+
+// signByGPGSM has gpgsm sign with the key and verify.
+func (g *gnupgTrial) signByGPGSM(ctx context.Context, pin *secret.Bytes) error {
+	err := g.signAndVerify(ctx, "gpgsm", []string{"--disable-dirmngr"}, x509Name(g.job.key.certificate.Raw), pin)
+	return withCA(err, g.job.target.name)
 }
 
 // filesOfGPGSM are those that it needs to sign with the key.
@@ -93,10 +103,10 @@ func (j *job) filesOfGPGSM() []string {
 }
 
 // withCA advises to name the CA: gpgsm signs only with a certificate that it can verify.
-func withCA(err error) error {
+func withCA(err error, target string) error {
 	var p *problem.Error
 	if errors.As(err, &p) && (strings.Contains(p.Why, "issuer certificate") || strings.Contains(p.Why, "rusted")) {
-		return p.Advise(setUp("gpgsm", advice.Fill(advice.CA)))
+		return p.Advise(setUp(target, advice.Fill(advice.CA)))
 	}
 	return err
 }

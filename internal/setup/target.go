@@ -25,6 +25,8 @@ type target struct {
 	optional bool
 	// accepts are the options that it knows besides key and module.
 	accepts []Option
+	// limits is what it cannot do, for doctor; empty for nothing that is known.
+	limits string
 	// parse has the program read its configuration before it is changed; nil if cardctl
 	// parses it, or only writes files of its own.
 	parse func(ctx context.Context, j *job) error
@@ -48,7 +50,7 @@ type plan struct {
 
 // targets are all of them, in the order of the help.
 func targets() []target {
-	return []target{firefox(), chromium(), thunderbird(), openVPN(), sshClient(), git(), gpg(), gpgsm(), openssl(), nginx().target(), apache().target(), stunnel().target(), wpaSupplicant(), java(), p11Kit(), polkit()}
+	return []target{firefox(), chromium(), thunderbird(), openVPN(), sshClient(), git(), gpg(), gpgsm(), gnupgPKCS11(), openssl(), nginx().target(), apache().target(), stunnel().target(), wpaSupplicant(), java(), p11Kit(), polkit()}
 }
 
 // Names are the names of all targets.
