@@ -73,7 +73,7 @@ func (env *session) surveyed() []doctor.Program {
 	dir, _ := env.stateOf("setup") // without one, nothing was set up
 	var programs []doctor.Program
 	for _, f := range setup.Survey(dir) {
-		programs = append(programs, doctor.Program{Name: f.Target, SetUp: f.SetUp, Lacks: f.Lacks})
+		programs = append(programs, doctor.Program{Name: f.Target, SetUp: f.SetUp, Lacks: f.Lacks, Limits: f.Limits})
 	}
 	return programs
 }

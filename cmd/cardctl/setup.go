@@ -40,6 +40,8 @@ reports what it saw. --undo takes back what cardctl wrote, without the card.
   git          sign commits with the key, through OpenSSH or gpgsm.
   gpg          sign and decrypt with the keys of an OpenPGP card.
   gpgsm        sign and decrypt mail (S/MIME) with the keys of an OpenPGP card.
+  gnupg-pkcs11-scd
+               use RSA keys of any PKCS#11 module in gpg and gpgsm.
   openssl      use the PKCS#11 module in programs with OpenSSL.
   nginx        prove the server with the key.
   apache       prove the server with the key.

@@ -81,6 +81,8 @@ type ExposedCard struct {
 type Program struct {
 	Name         string
 	SetUp, Lacks []string
+	// Limits is what it cannot do; empty for nothing that is known.
+	Limits string
 }
 
 // Probe is the machine, as far as it is looked at.

@@ -140,6 +140,8 @@ func TestChecks(t *testing.T) {
 		{"no programs", func(p *Probe) { p.Programs = programs() }, "programs", Skip, "no program", ""},
 		{"program that lacks something", func(p *Probe) { p.Programs = programs(Program{Name: "nginx", Lacks: []string{"engine"}}) },
 			"programs", Warn, "nginx (not set up by cardctl; lacks engine)", "apt install engine"},
+		{"program with limits", func(p *Probe) { p.Programs = programs(Program{Name: "old", Limits: "RSA keys only"}) },
+			"programs", Pass, "old (not set up by cardctl; RSA keys only)", ""},
 		{"programs that lack the same", func(p *Probe) {
 			p.Programs = programs(Program{Name: "nginx", Lacks: []string{"engine"}}, Program{Name: "git", Lacks: []string{"tools"}}, Program{Name: "apache", Lacks: []string{"engine"}})
 		}, "programs", Warn, "git (not set up by cardctl; lacks tools)", "apt install engine tools"},
@@ -239,6 +241,8 @@ func TestChecks(t *testing.T) {
 		{"no module on another system", func(p *Probe) { p.OS, p.Modules = "darwin", modules() }, "pkcs11-modules", Warn, "no PKCS#11 module", "module"},
 		{"broken module", func(p *Probe) { p.Modules = modules(ModuleStatus{Name: "x", Err: fs.ErrNotExist}) },
 			"pkcs11-modules", Fail, "x (cannot be used: file does not exist)", "apt install"},
+		{"module with limits", func(p *Probe) { p.Modules = modules(ModuleStatus{Name: "scute", Path: "/scute.so", Tokens: -1}) },
+			"pkcs11-modules", Pass, "scute /scute.so (RSA keys only)", ""},
 		{"one of two broken", func(p *Probe) {
 			p.Modules = modules(ModuleStatus{Name: "x", Err: fs.ErrNotExist}, ModuleStatus{Name: "y", Path: "/y.so"})
 		}, "pkcs11-modules", Warn, "y /y.so (0 tokens)", ""},

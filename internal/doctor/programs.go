@@ -11,6 +11,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/gnupg"
+	"github.com/cardctl/cardctl/internal/p11"
 )
 
 func (e *examination) holders(ctx context.Context) Check {
@@ -169,11 +170,18 @@ func (m ModuleStatus) describe() string {
 	if m.Err != nil {
 		return name + " (cannot be used: " + m.Err.Error() + ")"
 	}
-	if m.Tokens < 0 {
+	var facts []string
+	switch {
+	case m.Tokens == 1:
+		facts = append(facts, "1 token")
+	case m.Tokens >= 0:
+		facts = append(facts, fmt.Sprintf("%d tokens", m.Tokens))
+	}
+	if p11.OnlyRSA(m.Path) {
+		facts = append(facts, "RSA keys only")
+	}
+	if len(facts) == 0 {
 		return name
 	}
-	if m.Tokens == 1 {
-		return name + " (1 token)"
-	}
-	return fmt.Sprintf("%s (%d tokens)", name, m.Tokens)
+	return name + " (" + strings.Join(facts, ", ") + ")"
 }

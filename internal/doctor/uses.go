@@ -20,6 +20,9 @@ func (e *examination) programs(context.Context) Check {
 		if len(p.Lacks) > 0 {
 			state += "; lacks " + strings.Join(p.Lacks, ", ")
 		}
+		if p.Limits != "" {
+			state += "; " + p.Limits
+		}
 		told, missing = append(told, p.Name+" ("+state+")"), append(missing, p.Lacks...)
 	}
 	if len(told) == 0 {

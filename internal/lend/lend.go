@@ -156,6 +156,9 @@ func certificatesOn(ctx context.Context, c card.Card, stored func(context.Contex
 
 // Through works on the token that has the key, through the module, without a login.
 func (k *Key) Through(ctx context.Context, work func(*p11.Module, *p11.Session) error) error {
+	if err := p11.Suits(k.Module, k.Public); err != nil {
+		return err
+	}
 	m, err := k.desk.Modules.Load(ctx, k.Module, k.Holder.Driver)
 	if err != nil {
 		return err
@@ -168,6 +171,9 @@ func (k *Key) Through(ctx context.Context, work func(*p11.Module, *p11.Session) 
 			err = gone
 		}
 		return errors.Join(err, m.Close())
+	}
+	if err := p11.Suits(k.Module, found.Found().Public); err != nil { // of a token
+		return errors.Join(err, found.Close(), m.Close())
 	}
 	return errors.Join(work(m, found), found.Close(), m.Close())
 }

@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/desk"
@@ -90,6 +91,30 @@ func TestAFailureOfTheProgramIsItsOwn(t *testing.T) {
 	})
 	if !errors.Is(err, failure) || problem.Is(err, problem.PINIncorrect) {
 		t.Error(err)
+	}
+}
+
+// TestKeysThatScuteDoesNotUse are refused before the module is loaded, and those of a token
+// before they are used.
+func TestKeysThatScuteDoesNotUse(t *testing.T) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := func(*p11.Module, *p11.Session) error { t.Error("used"); return nil }
+	k := &lend.Key{Module: "scute", Public: &private.PublicKey}
+	if err := k.Through(t.Context(), work); !problem.Is(err, problem.NotSupported) {
+		t.Errorf("a key of a card: %v", err)
+	}
+	err = lent(t, "", func(ctx context.Context, token softhsm.Token, k *lend.Key) error {
+		k.Module = filepath.Join(t.TempDir(), "scute.so")
+		if err := os.Symlink(token.Module, k.Module); err != nil {
+			t.Fatal(err)
+		}
+		return k.Through(ctx, work)
+	})
+	if !problem.Is(err, problem.NotSupported) {
+		t.Errorf("a key of a token: %v", err)
 	}
 }
 

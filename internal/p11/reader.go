@@ -2,9 +2,14 @@ package p11
 
 import (
 	"context"
+	"crypto"
+	"crypto/rsa"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // descriptionSize is the length in bytes of a slot's description (PKCS#11 2.40,
@@ -62,6 +67,22 @@ func (m *Module) namesReader(ctx context.Context, reader string) (bool, error) {
 	})
 }
 
+// Suits refuses a key with this public half that the module cannot use; nil is one that is
+// not known.
+func Suits(module string, public crypto.PublicKey) error {
+	if _, is := public.(*rsa.PublicKey); is || public == nil || !OnlyRSA(module) {
+		return nil
+	}
+	return problem.New(problem.NotSupported, "%s uses RSA keys only", module).
+		Because("Scute 1.5 does not show other keys. Scute 1.7 shows them, but its signatures with them fail or are wrong.").
+		Advise(advice.Repeat(advice.Set(advice.Module, "opensc")))
+}
+
+// OnlyRSA reports whether a module uses RSA keys only, as Scute does.
+func OnlyRSA(module string) bool { return isScute(module) }
+
+func isScute(module string) bool { return strings.Contains(filepath.Base(module), "scute") }
+
 // HoldsCard reports whether a module takes the card to itself as soon as it is
 // loaded: Scute starts GnuPG's agent, which does.
-func HoldsCard(module string) bool { return strings.Contains(filepath.Base(module), "scute") }
+func HoldsCard(module string) bool { return isScute(module) }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/smoke"
 )
 
@@ -39,5 +40,11 @@ func planFirefox(ctx context.Context, j *job) (plan, error) {
 	if lower {
 		p.notes = append(p.notes, loweredTLS)
 	}
+	if p11.HoldsCard(module) {
+		p.notes = append(p.notes, byGnuPG)
+	}
 	return p, err
 }
+
+// byGnuPG is what a person has to know of a module that works through GnuPG.
+const byGnuPG = "Scute works through GnuPG: its pinentry asks for the PIN, and scdaemon holds the card as soon as Firefox has loaded Scute. cardctl setup gpgsm has it share the card."

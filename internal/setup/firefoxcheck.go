@@ -46,7 +46,7 @@ func checkFirefox(ctx context.Context, j *job) (string, error) {
 	defer os.RemoveAll(profile)
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	err = j.key.SendPIN(ctx, func(ctx context.Context, pin *secret.Bytes) error {
+	err = j.lendPIN(ctx, func(ctx context.Context, pin *secret.Bytes) error {
 		f, err := j.startFirefox(ctx, profile)
 		if err != nil {
 			return err
@@ -61,6 +61,15 @@ func checkFirefox(ctx context.Context, j *job) (string, error) {
 		return "", err
 	}
 	return server.report("Firefox"), nil
+}
+
+// lendPIN is SendPIN of a token that needs a login. The module of another one asks for the
+// PIN itself, and gets none.
+func (j *job) lendPIN(ctx context.Context, use func(context.Context, *secret.Bytes) error) error {
+	if j.key.token.LoginRequired {
+		return j.key.SendPIN(ctx, use)
+	}
+	return use(ctx, nil)
 }
 
 // checkProfile makes a profile that trusts the server.
@@ -206,8 +215,10 @@ func (f *runningFirefox) logIn(ctx context.Context, server *tlsServer, module, t
 	case !loads:
 		return problem.New(problem.Failed, "Firefox does not load the module").Because("Its security devices do not have %s.", module)
 	}
-	if err := f.session.AnswerPassword(ctx, pin.Reveal(), token); err != nil {
-		return problem.Wrap(problem.Failed, err, "Firefox cannot be driven")
+	if pin != nil {
+		if err := f.session.AnswerPassword(ctx, pin.Reveal(), token); err != nil {
+			return problem.Wrap(problem.Failed, err, "Firefox cannot be driven")
+		}
 	}
 	if err := f.open(ctx, server); err != nil {
 		return problem.Wrap(problem.Failed, err, "Firefox does not open the page")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/lend"
 	"github.com/cardctl/cardctl/internal/p11"
@@ -41,7 +42,17 @@ func seen(ctx context.Context, k *lend.Key) (*subject, error) {
 		}
 		return on.name(ctx, m)
 	})
-	return on, err
+	return on, throughGnuPG(k.Module, err)
+}
+
+// throughGnuPG is a failure of a module, with a way out if it works through GnuPG.
+func throughGnuPG(module string, err error) error {
+	if !p11.HoldsCard(module) || !problem.Is(err, problem.Failed) {
+		return err
+	}
+	return problem.New(problem.Failed, "%s", err).
+		Because("Scute works through scdaemon, which may not find the card after another program used it.").
+		Advise(advice.Run("gpgconf", "--kill", "gpg-agent"))
 }
 
 // name finds out what programs call the key.

@@ -7,6 +7,8 @@ type Found struct {
 	SetUp []string
 	// Lacks are the Debian packages that it needs besides.
 	Lacks []string
+	// Limits is what it cannot do; empty for nothing that is known.
+	Limits string
 }
 
 // Survey lists the programs on this machine. Dir is where it is remembered what was
@@ -17,7 +19,7 @@ func Survey(dir string) []Found {
 		if !t.needs[0].installed() {
 			continue
 		}
-		f := Found{Target: t.name}
+		f := Found{Target: t.name, Limits: t.limits}
 		for _, p := range t.needs[1:] {
 			if !p.installed() {
 				f.Lacks = append(f.Lacks, p.pack)

@@ -98,6 +98,9 @@ func (r *run) keep(err error) {
 
 func (r *run) openModule(ctx context.Context) bool {
 	return r.check(ctx, "module", func() (string, error) {
+		if err := p11.Suits(r.o.Module, r.public()); err != nil {
+			return "", err
+		}
 		m, err := r.at.load(ctx, r.o.Module)
 		if err != nil {
 			return "", err
@@ -121,6 +124,9 @@ func (r *run) findToken(ctx context.Context) bool {
 			return "", err
 		}
 		r.session, r.report.Token = s, s.Token().URI
+		if err := p11.Suits(r.o.Module, s.Found().Public); err != nil { // of a token
+			return "", err
+		}
 		return fmt.Sprintf("%q in %q", s.Token().Label, s.Token().SlotDescription), nil
 	})
 }

@@ -56,6 +56,8 @@ programs|GnuPG (gpg)|have gpg|gpg
 programs|GnuPG (gpg-agent)|have gpg-agent|gpg-agent
 programs|GnuPG (gpgsm)|have gpgsm|gpgsm
 programs|GnuPG (scdaemon)|have_file gnupg/scdaemon scdaemon|scdaemon
+programs|GnuPG on PKCS#11|have gnupg-pkcs11-scd|gnupg-pkcs11-scd
+programs|Scute PKCS#11 module|have_file scute/scute.so scute.so|scute
 programs|curl|have curl|curl
 programs|Wget|have wget|wget
 programs|nginx|have nginx|nginx

@@ -4,6 +4,7 @@ package programs
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -133,4 +134,54 @@ func (g gnupg) decryptsMail(name string) string {
 	g.d.Write("message", "a message\n", 0o600)
 	g.d.Run("gpgsm", "--batch", "--disable-dirmngr", "--recipient", name, "--output", encrypted, "--encrypt", g.d.Path("message"))
 	return g.d.RunInput(stack.UserPIN, "gpgsm", "--batch", "--pinentry-mode", "loopback", "--passphrase-fd", "0", "--decrypt", encrypted)
+}
+
+// TestGnuPGPKCS11WithTwoCards sends the PIN to the card that has the key, and to no other.
+func TestGnuPGPKCS11WithTwoCards(t *testing.T) {
+	for _, at := range []int{0, 1} {
+		t.Run(stack.ReaderName(at), func(t *testing.T) {
+			d := stack.NewDesk(t)
+			d.Card("mine", at)
+			d.Card("other", 1-at)
+			d.Setenv("CARDCTL_READER", stack.ReaderName(1-at))
+			d.Setenv("CARDCTL_PIN", "918273")
+			d.Run("cardctl", "init", "--yes")
+			issue(t, d, "OPENPGP.3", "rsa2048")
+			d.Setenv("CARDCTL_READER", stack.ReaderName(at))
+			d.Setenv("CARDCTL_PIN", stack.UserPIN)
+			d.Run("cardctl", "init", "--yes")
+			issue(t, d, "OPENPGP.3", "rsa2048")
+			g := newGnuPG(t, d, ".gnupg")
+			setup := []string{"setup", "gnupg-pkcs11-scd", "--key", "OPENPGP.3", "--ca", d.Path("ca.pem")}
+			d.Run("cardctl", setup...)
+			if stubs, _ := filepath.Glob(d.Path(".gnupg/private-keys-v1.d/*")); len(stubs) != 1 {
+				t.Errorf("keys of the other card: %q", stubs)
+			}
+			d.Run("cardctl", append(setup, "--check")...)
+			if r := g.sign("gpg"); r.Exit != 0 {
+				t.Errorf("%+v", r)
+			}
+			d.Setenv("CARDCTL_READER", stack.ReaderName(1-at))
+			if left := triesLeft(t, d); left != 3 {
+				t.Errorf("the other card has %d tries left", left)
+			}
+		})
+	}
+}
+
+// TestGnuPGPKCS11AfterOthers signs after another program used the card.
+func TestGnuPGPKCS11AfterOthers(t *testing.T) {
+	d := mail(t, openPGPRSA)
+	g := newGnuPG(t, d, ".gnupg")
+	d.Run("cardctl", "setup", "gnupg-pkcs11-scd", "--key", "OPENPGP.3", "--ca", d.Path("ca.pem"))
+	sign := []string{"--batch", "--yes", "--pinentry-mode", "loopback", "--passphrase-fd", "0", "--output", d.Path("m.sig"), "--detach-sign", d.Write("m", "a message\n", 0o600)}
+	for range 3 {
+		d.RunInput(stack.UserPIN, "gpg", sign...)
+		d.Run("cardctl", "smoke-test", "--key", "OPENPGP.3")
+	}
+	d.RunInput("918273", "gpg", "--version")
+	g.end()
+	if r := d.TryInput("918273", "gpg", sign...); r.Exit == 0 || triesLeft(t, d) < 2 {
+		t.Errorf("a wrong PIN: %+v, then %d tries left", r, triesLeft(t, d))
+	}
 }

@@ -323,6 +323,8 @@ func TestKeysThatGnuPGDoesNotKnow(t *testing.T) {
 				t.Errorf("gpg: %+v", refused)
 			}
 			g.same(t, "a refusal", before)
+			stack.Uses(t, "gpgsm", c.name, "no")
+			stack.Uses(t, "gpg", c.name, "no")
 		})
 	}
 }

@@ -124,7 +124,7 @@ func testServer(t *testing.T, c card, target, etc, site, configuration string, s
 	if shown != subject {
 		t.Errorf("%s shows %q", target, shown)
 	}
-	stack.Uses(t, map[string]string{"nginx": "nginx", "apache": "Apache", "stunnel": "stunnel"}[target]+", the key of the server", c.name, "")
+	stack.Uses(t, serverNames[target], c.name, "")
 	stop()
 	_ = os.Remove(site)
 	if r := s.try("cardctl", append(setup, "--undo")...); r.Exit != 0 {
@@ -164,12 +164,20 @@ func subjectOf(address string) string {
 	return conn.ConnectionState().PeerCertificates[0].Subject.String()
 }
 
+// serverNames are the names of the servers in the table, by their targets.
+var serverNames = map[string]string{
+	"nginx": "nginx, the key of the server", "apache": "Apache, the key of the server", "stunnel": "stunnel, the key of the server",
+}
+
 // TestSetupServersRefuse: a key that OpenSSL does not use, another user than root, and a
 // server whose workers cannot read the token.
 func TestSetupServersRefuse(t *testing.T) {
 	d := openPGPRSA.desk(t)
-	if r := newServed(t, d, "/etc").try("cardctl", "setup", "nginx", "--key", openPGPRSA.key); r.Exit != 7 || !strings.Contains(r.Stderr, "p256") {
-		t.Errorf("RSA: %v", r)
+	for target, name := range serverNames {
+		if r := newServed(t, d, "/etc").try("cardctl", "setup", target, "--key", openPGPRSA.key); r.Exit != 7 || !strings.Contains(r.Stderr, "p256") {
+			t.Errorf("%s, RSA: %v", target, r)
+		}
+		stack.Uses(t, name, openPGPRSA.name, "no")
 	}
 	d.Run("sh", "-c", "cp $(command -v cardctl) program && chmod -R a+rwX .")
 	nobody := []string{"-u", "nobody", "--", d.Path("program"), "setup"}
