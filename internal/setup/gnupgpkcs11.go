@@ -47,7 +47,7 @@ func planGnuPGPKCS11(ctx context.Context, j *job) (plan, error) {
 	switch _, is := j.key.public.(*rsa.PublicKey); {
 	case !is:
 		return plan{}, problem.New(problem.NotSupported, "%s does not use the key %s", pkcs11Daemon, j.key.Ref).
-			Because("It uses RSA keys only. GnuPG's own card daemon uses other keys of OpenPGP cards: setup gpg, setup gpgsm.").
+			Because("It uses RSA keys only. GnuPG's own card daemon uses some of the others: setup gpg, setup gpgsm.").
 			Advise(generateRSA())
 	case j.key.certificate == nil:
 		return plan{}, problem.New(problem.NotFound, "there is no certificate for %s", j.key.Ref).
@@ -77,7 +77,7 @@ func planGnuPGPKCS11(ctx context.Context, j *job) (plan, error) {
 		entries: slices.Concat([]entry{settings[0], settings[1]}, j.certificateEntries(certificates), []entry{adopted}, stubs),
 		next:    endAgent(), undone: endAgent(),
 		notes: []string{
-			pkcs11Daemon + " takes the place of GnuPG's own card daemon. What setup gpg and setup gpgsm set up in " + j.gnupgHome() + " works again after --undo.",
+			pkcs11Daemon + " takes the place of GnuPG's own card daemon. What setup gpg and setup gpgsm set up in " + j.gnupgHome() + " works again when this is taken back.",
 			"The key that gpg adopts is that of " + owner + ", as the certificate tells.",
 		},
 	}, nil

@@ -165,6 +165,9 @@ func TestAnotherCardDaemon(t *testing.T) {
 	}
 	_, err := j.cardKeys(t.Context())
 	refused(t, err, problem.NotSupported, setUp(pkcs11Daemon))
+	if err == nil || !strings.Contains(err.Error(), "uses gnupg-pkcs11-scd here") {
+		t.Errorf("beside another daemon: %v", err)
+	}
 	for _, f := range settings {
 		check(t, f.remove(t.Context()))
 		is(f, absent) // as it was when it was written
