@@ -78,10 +78,10 @@ const (
 // that were named, and the PIN, which only the user of the workers can read; and, where
 // polkit guards the readers, a rule for that user.
 func (j *job) serverFiles(ctx context.Context, etc, user string) ([]entry, error) {
-	switch {
-	case os.Geteuid() != 0 && j.Root == "" && j.Action != Print:
-		return nil, problem.New(problem.Refused, "only root sets up %s", j.target.name).Advise(printInstead())
-	case j.key.certificate == nil:
+	if err := j.asRoot(); err != nil {
+		return nil, err
+	}
+	if j.key.certificate == nil {
 		return nil, problem.New(problem.NotFound, "there is no certificate for %s", j.key.Ref).
 			Because("A server needs one.").Advise(importCertificate(j.key.Ref))
 	}
@@ -107,6 +107,14 @@ func (j *job) serverFiles(ctx context.Context, etc, user string) ([]entry, error
 		entries = append(entries, j.polkitRule(j.target.name, "subject.user == "+inJSON(user)))
 	}
 	return entries, nil
+}
+
+// asRoot refuses anybody else, who could not write the files of the system.
+func (j *job) asRoot() error {
+	if os.Geteuid() == 0 || j.Root != "" || j.Action == Print {
+		return nil
+	}
+	return problem.New(problem.Refused, "only root sets up %s", j.target.name).Advise(printInstead())
 }
 
 // throughP11Kit refuses a module that p11-kit does not load.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -66,10 +65,10 @@ func (j *job) planWPA(w *wpaConfiguration) plan {
 
 // mayWPA refuses what is wrong with the options, before the key is asked.
 func (j *job) mayWPA() error {
-	switch {
-	case os.Geteuid() != 0 && j.Root == "" && j.Action != Print:
-		return problem.New(problem.Refused, "only root sets up %s", j.target.name).Advise(printInstead())
-	case len(j.CA) == 0:
+	if err := j.asRoot(); err != nil {
+		return err
+	}
+	if len(j.CA) == 0 {
 		return problem.New(problem.Usage, "no CA of the network is named").
 			Because("wpa_supplicant would log in to any network that uses the name.").Advise(advice.Repeat(advice.Fill(advice.CA)))
 	}

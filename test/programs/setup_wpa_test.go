@@ -185,14 +185,14 @@ func TestSetupWPASupplicantWireless(t *testing.T) {
 	c := openPGP
 	d := c.desk(t)
 	s := newServed(t, d, "/etc")
-	setup := []string{"setup", "wpa-supplicant", "--key", c.key, "--ca", d.Path("ca.pem"), "--url", `"Snake ""Oil"" #1"`, "--url", "Öl"}
+	setup := []string{"setup", "wpa-supplicant", "--key", c.key, "--ca", d.Path("ca.pem"), "--url", `"Snake ""Oil"" #1"`, "--url", "Öl", "--url", `"Oil, Ltd"`}
 	for _, args := range [][]string{setup, append(setup, "--check")} {
 		if r := s.try("cardctl", args...); r.Exit != 0 {
 			t.Errorf("%v", r)
 		}
 	}
 	r := s.try("eapol_test", "-c", wpaDir+"cardctl.conf", "-p", "1", "-t", "1")
-	for _, name := range []string{`ssid='Snake \"Oil\" #1'`, `ssid='\xc3\x96l'`} {
+	for _, name := range []string{`ssid='Snake \"Oil\" #1'`, `ssid='\xc3\x96l'`, `ssid='Oil, Ltd'`} {
 		if !strings.Contains(r.Stdout, name) {
 			t.Errorf("wpa_supplicant does not read %s:\n%s", name, r.Stdout)
 		}
