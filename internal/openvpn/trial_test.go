@@ -18,6 +18,17 @@ import (
 // try has a client and a server do what their lines say.
 func try(t *testing.T, client, server []string) (*stage, error) {
 	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	st, err := tryUntil(ctx, t, client, server)
+	if ctx.Err() != nil {
+		t.Fatalf("no end: %v\n%s", err, st.got())
+	}
+	return st, err
+}
+
+func tryUntil(ctx context.Context, t *testing.T, client, server []string) (*stage, error) {
+	t.Helper()
 	st := newStage(t, client...)
 	dir := filepath.Dir(st.play)
 	if err := os.Symlink(st.setting.program, filepath.Join(dir, "openvpn")); err != nil {
@@ -32,12 +43,7 @@ func try(t *testing.T, client, server []string) (*stage, error) {
 		Key: st.wanted.Key, Token: st.wanted.token, Config: "key.conf", PIN: secret.New([]byte(rightPIN)),
 		Client: []string{"--dev", "null"}, ClientEnv: st.setting.desk.ChildEnv, ServerEnv: append(os.Environ(), playsVariable+"="+play),
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
-	defer stop()
 	err := trial.Run(ctx)
-	if ctx.Err() != nil {
-		t.Fatalf("no end: %v\n%s", err, st.got())
-	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "cardctl-openvpn-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
@@ -83,6 +89,17 @@ func TestATrialThatFails(t *testing.T) {
 				t.Errorf("%+v\n%s", err, st.got())
 			}
 		})
+	}
+}
+
+// TestATrialThatIsInterrupted leaves no OpenVPN behind.
+func TestATrialThatIsInterrupted(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	time.AfterFunc(500*time.Millisecond, stop)
+	begun := time.Now()
+	st, err := tryUntil(ctx, t, slices.Concat(begins, []string{"wait never"}), waits)
+	if err != context.Canceled || !strings.HasSuffix(st.got(), "signal \"SIGTERM\"\nended\n") || time.Since(begun) > 5*time.Second {
+		t.Errorf("%v after %s\n%s", err, time.Since(begun), st.got())
 	}
 }
 

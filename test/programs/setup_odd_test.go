@@ -92,16 +92,17 @@ func TestSetupForAnotherUser(t *testing.T) {
 	secret := d.Write("root.cnf", "", 0o600)
 	d.Setenv("OPENSSL_CONF", secret)
 	d.Setenv("XDG_CONFIG_HOME", d.Path("config"))
-	for _, target := range []string{"ssh", "git", "openssl"} {
+	for _, target := range []string{"ssh", "git", "openssl", "openvpn"} {
 		d.Run("cardctl", "setup", target, "--user", name, "--key", openPGP.key)
 	}
+	d.Run("cardctl", "setup", "openvpn", "--user", name, "--key", openPGP.key, "--check")
 	if got := d.Run("find", home, "!", "-user", name); got != "" {
 		t.Errorf("of another user: %s", got)
 	}
 	if got := d.Run("cat", home+"/.config/cardctl/openssl.cnf"); strings.Contains(got, secret) {
 		t.Errorf("names a file of root: %s", got)
 	}
-	for _, target := range []string{"ssh", "git", "openssl"} {
+	for _, target := range []string{"ssh", "git", "openssl", "openvpn"} {
 		d.Run("cardctl", "setup", target, "--user", name, "--undo")
 	}
 	if got := d.Run("find", home, "-type", "f"); got != "" {
