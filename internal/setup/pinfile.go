@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -20,6 +22,10 @@ type pinFile struct {
 	User string `json:"user"`
 	// Key is the URI of the key: the PIN of another one is another PIN.
 	Key string `json:"key"`
+	// Before and After are around the PIN if the file is a configuration. The PIN is between
+	// quotes there, so in it quotes and backslashes follow a backslash.
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
 
 	// send gives the PIN, which the token accepted.
 	send func(ctx context.Context, use func(context.Context, *secret.Bytes) error) error
@@ -47,6 +53,9 @@ func (p *pinFile) look(context.Context) (state, string, error) {
 	if info.Mode() != alone || !owns(info, uid) {
 		return foreign, fmt.Sprintf("- mode %s, of %s\n+ mode %s, or of another user\n", alone, p.User, info.Mode()), nil
 	}
+	if _, err := p.value(); err != nil {
+		return foreign, "+ other settings than " + p.Before + "the PIN" + p.After, nil
+	}
 	return present, "", nil
 }
 
@@ -71,7 +80,12 @@ func (p *pinFile) write(ctx context.Context) error {
 		if err := os.Remove(p.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return unwritable(p.Path, err)
 		}
-		err := output.NewPrivateFile(p.Path, value.Reveal())
+		content, err := p.content(value)
+		if err != nil {
+			return err
+		}
+		defer content.Wipe()
+		err = output.NewPrivateFile(p.Path, content.Reveal())
 		if err == nil {
 			err = os.Lchown(p.Path, uid, gid)
 		}
@@ -82,6 +96,27 @@ func (p *pinFile) write(ctx context.Context) error {
 	})
 }
 
+// content is what is in the file with a PIN.
+func (p *pinFile) content(value *secret.Bytes) (*secret.Bytes, error) {
+	if p.Before == "" {
+		return value.Clone(), nil
+	}
+	content := make([]byte, 0, len(p.Before)+2*value.Len()+len(p.After)) // no copies are left
+	content = append(content, p.Before...)
+	for _, b := range value.Reveal() {
+		switch {
+		case b < ' ' || b > '~':
+			return nil, problem.New(problem.NotSupported, "the PIN cannot be written to %s", p.Path).
+				Because("A program that reads such a file accepts PINs only of ASCII letters, digits and signs.").
+				Advise(advice.Do(advice.SetPIN).On("user"))
+		case b == '"' || b == '\\':
+			content = append(content, '\\')
+		}
+		content = append(content, b)
+	}
+	return secret.New(append(content, p.After...)), nil
+}
+
 // value is the PIN in the file; nil for none.
 func (p *pinFile) value() (*secret.Bytes, error) {
 	const most = 4096 // bytes
@@ -89,7 +124,24 @@ func (p *pinFile) value() (*secret.Bytes, error) {
 	if content == nil || err != nil {
 		return nil, err
 	}
-	return secret.New(content), nil
+	if p.Before == "" {
+		return secret.New(content), nil
+	}
+	defer secret.Wipe(content)
+	quoted, is := bytes.CutPrefix(content, []byte(p.Before))
+	quoted, ends := bytes.CutSuffix(quoted, []byte(p.After))
+	if !is || !ends {
+		return nil, problem.New(problem.Mismatch, "%s is not as cardctl writes it", p.Path).
+			Because("It has other settings around the PIN.").Advise(printInstead())
+	}
+	plain := make([]byte, 0, len(quoted))
+	for i := 0; i < len(quoted); i++ {
+		if quoted[i] == '\\' && i+1 < len(quoted) {
+			i++
+		}
+		plain = append(plain, quoted[i])
+	}
+	return secret.New(plain), nil
 }
 
 func (p *pinFile) remove(context.Context) error {

@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -47,6 +49,38 @@ func TestPINFile(t *testing.T) {
 	check(t, p.write(t.Context()))
 	if get(t, target) != "theirs" {
 		t.Error("written through a link")
+	}
+}
+
+// TestPINsInConfigurations are values between quotes, which nothing in them ends.
+func TestPINsInConfigurations(t *testing.T) {
+	me, err := user.Current()
+	check(t, err)
+	typed := ""
+	p := &pinFile{Path: filepath.Join(t.TempDir(), "pin"), User: me.Username, Key: "pkcs11:id=%01", Before: "pin = \"", After: "\"\n", send: func(ctx context.Context, use func(context.Context, *secret.Bytes) error) error {
+		return use(ctx, secret.New([]byte(typed)))
+	}}
+	if value, err := p.value(); value != nil || err != nil {
+		t.Errorf("the PIN of no file: %v", err)
+	}
+	for pin, want := range map[string]string{"648219": "648219", `a"}\b`: `a\"}\\b`} {
+		typed = pin
+		written(t, p)
+		value, err := p.value()
+		if err != nil || string(value.Reveal()) != pin || get(t, p.Path) != "pin = \""+want+"\"\n" || look(t, p) != present {
+			t.Errorf("%q is %q in %q, %v", pin, value.Reveal(), get(t, p.Path), err)
+		}
+	}
+	check(t, os.WriteFile(p.Path, []byte("pin = \"648219\"\nslot = 1\n"), 0o600))
+	if look(t, p) != foreign {
+		t.Error("another setting is taken for ours")
+	}
+	_, err = p.value()
+	refused(t, err, problem.Mismatch, advice.Repeat())
+	typed = "6482ä"
+	refused(t, p.write(t.Context()), problem.NotSupported, advice.Do(advice.SetPIN))
+	if look(t, p) != absent {
+		t.Error("a PIN that cannot be written is in the file")
 	}
 }
 

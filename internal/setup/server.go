@@ -9,7 +9,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -157,16 +156,16 @@ const patience = 20 * time.Second
 //go:embed trial
 var trials embed.FS
 
-// tryPINFile sends the PIN in the file once, by the policy. A server would send a wrong
-// one with each start of each worker.
-func (j *job) tryPINFile(ctx context.Context, etc string) error {
-	value, err := (&pinFile{Path: etc + "/" + serverPIN}).value()
+// tryPINFile sends the PIN in a file once, by the policy. A server would send a wrong one
+// with each start of each worker.
+func (j *job) tryPINFile(ctx context.Context, p *pinFile) error {
+	value, err := p.value()
 	if value == nil || err != nil {
 		return err
 	}
 	defer value.Wipe()
 	if err := j.key.Accepts(ctx, value); err != nil {
-		failed := problem.Wrap(problem.Failed, err, "the PIN in "+etc+"/"+serverPIN)
+		failed := problem.Wrap(problem.Failed, err, "the PIN in "+p.Path)
 		if problem.Is(err, problem.PINIncorrect) {
 			failed = failed.Advise(setUp(j.target.name, advice.Switch(advice.Undo)))
 		}
@@ -178,7 +177,7 @@ func (j *job) tryPINFile(ctx context.Context, etc string) error {
 // checkServer starts a server, and compares the key that it shows. The last argument is
 // its configuration, which follows args.
 func (j *job) checkServer(ctx context.Context, etc, trial, name string, args ...string) (saw string, err error) {
-	if err := j.tryPINFile(ctx, etc); err != nil {
+	if err := j.tryPINFile(ctx, &pinFile{Path: etc + "/" + serverPIN}); err != nil {
 		return "", err
 	}
 	configuration, err := trials.ReadFile("trial/" + trial)
@@ -213,30 +212,18 @@ func (j *job) checkServer(ctx context.Context, etc, trial, name string, args ...
 func (j *job) proves(whole context.Context, address, name string, args ...string) (saw string, err error) {
 	ctx, stop := context.WithTimeout(whole, patience)
 	defer stop()
-	var words bytes.Buffer
-	server := exec.CommandContext(ctx, find(name), args...)
-	server.Env, server.Stderr, server.Stdout = append(j.Environ, "LC_ALL=C"), &words, &words
-	server.Cancel = func() error { return server.Process.Signal(syscall.SIGTERM) }
-	server.WaitDelay = 2 * time.Second
-	lead(server)
-	if err := server.Start(); err != nil {
-		return "", problem.Wrap(problem.Failed, err, name+" could not be started")
+	server, err := j.start(ctx, nil, name, args...)
+	if err != nil {
+		return "", err
 	}
-	ended := make(chan error, 1)
-	go func() {
-		err := server.Wait()
-		endGroup(server) // of workers that did not end with it
-		ended <- err
-	}()
-	err = j.connect(ctx, address, ended)
-	stop()
-	<-ended
+	err = j.connect(ctx, address, server.ended)
+	words := server.end()
 	if whole.Err() != nil {
 		return "", whole.Err()
 	}
 	if err != nil {
 		why := problem.Sentence(err.Error())
-		if said := lastLine(words.Bytes()); said != "" {
+		if said := lastLine(words); said != "" {
 			why = problem.Sentences(why, "It reports: "+problem.Sentence(said))
 		}
 		return "", problem.New(problem.Failed, "%s does not use the key", name).Because("%s", why)
@@ -245,7 +232,7 @@ func (j *job) proves(whole context.Context, address, name string, args ...string
 }
 
 // connect makes a handshake with a server that is starting.
-func (j *job) connect(ctx context.Context, address string, ended chan error) error {
+func (j *job) connect(ctx context.Context, address string, ended <-chan struct{}) error {
 	dialer := tls.Dialer{Config: &tls.Config{
 		InsecureSkipVerify: true, // the certificate is compared
 		VerifyPeerCertificate: func(shown [][]byte, _ [][]*x509.Certificate) error {
@@ -267,7 +254,6 @@ func (j *job) connect(ctx context.Context, address string, ended chan error) err
 		}
 		select {
 		case <-ended:
-			ended <- nil
 			return errors.New("it ended")
 		case <-ctx.Done():
 			return err

@@ -31,6 +31,13 @@ func TestServersAreNotLeftBehind(t *testing.T) {
 	if _, err := j.checkServer(ctx, dir, "nginx.conf", "nginx"); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
 	}
+	nothingStays(t, dir)
+}
+
+// nothingStays fails if files of a check are left, or programs with the directory in their
+// command line run.
+func nothingStays(t *testing.T, dir string) {
+	t.Helper()
 	if left, _ := os.ReadDir(filepath.Join(dir, "tmp")); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
