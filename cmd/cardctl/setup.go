@@ -46,6 +46,7 @@ reports what it saw. --undo takes back what cardctl wrote, without the card.
   nginx        prove the server with the key.
   apache       prove the server with the key.
   stunnel      prove the server with the key.
+  strongswan   prove this end of a VPN (IPsec) with the key.
   wpa-supplicant
                log in to the wired network with the key, or with --url to the
                wireless networks of these names (SSID).

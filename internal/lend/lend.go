@@ -349,3 +349,23 @@ func (k *Key) Alone(ctx context.Context) error {
 	}
 	return nil
 }
+
+// OnlyOne refuses a program that finds the key by its public half, if another card or
+// token has that too: it might get the PIN.
+func (k *Key) OnlyOne(ctx context.Context, public crypto.PublicKey) error {
+	driver := "" // the program sees cards of every kind, if it does not need to be told one
+	if needs, err := k.NeedsDriver(ctx); err != nil {
+		return err
+	} else if needs {
+		driver = k.Holder.Driver
+	}
+	m, err := k.desk.Modules.Load(ctx, k.Module, driver)
+	if err != nil {
+		return err
+	}
+	found, err := m.Find(ctx, p11.Wanted{Public: public})
+	if err != nil {
+		return errors.Join(err, m.Close())
+	}
+	return errors.Join(found.Close(), m.Close())
+}

@@ -83,6 +83,25 @@ func TestAccepts(t *testing.T) {
 	}
 }
 
+// TestOnlyOne refuses a program that finds the key on another token too.
+func TestOnlyOne(t *testing.T) {
+	err := lent(t, "", func(ctx context.Context, _ softhsm.Token, k *lend.Key) error {
+		var public crypto.PublicKey
+		if err := k.Through(ctx, func(_ *p11.Module, s *p11.Session) error { public = s.Found().Public; return nil }); err != nil {
+			return err
+		}
+		softhsm.New(t, "other").Generate(t, "EC:prime256v1", 0x45, "vpn")
+		if err := k.OnlyOne(ctx, public); err != nil {
+			t.Errorf("another key on another token: %v", err)
+		}
+		softhsm.New(t, "copy").WritePublic(t, public, 0x45, "vpn")
+		return k.OnlyOne(ctx, public)
+	})
+	if !problem.Is(err, problem.NotFound) {
+		t.Errorf("with a copy of the key: %v", err)
+	}
+}
+
 // TestAFailureOfTheProgramIsItsOwn is no wrong PIN.
 func TestAFailureOfTheProgramIsItsOwn(t *testing.T) {
 	failure := errors.New("no such host")

@@ -3,14 +3,10 @@ package setup
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -117,7 +113,7 @@ func checkOpenVPN(ctx context.Context, j *job) (saw string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	port, err := freePort()
+	ports, err := freePorts(1)
 	if err != nil {
 		return "", err
 	}
@@ -125,16 +121,17 @@ func checkOpenVPN(ctx context.Context, j *job) (saw string, err error) {
 	if err != nil {
 		return "", err
 	}
-	fingerprint, err := serverIdentity(dir)
+	certificate, key := filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key")
+	server, err := serverIdentity(certificate, key)
 	if err != nil {
 		return "", err
 	}
 	t := &openvpn.Trial{Key: j.key.Key, Config: j.openvpnConf(), Token: j.key.token, ServerEnv: j.Environ, ClientEnv: j.unitEnvironment(lower)}
 	t.Server = []string{
-		"--dev", "null", "--tls-server", "--dh", "none", "--local", "127.0.0.1", "--port", port, "--proto", "udp",
-		"--cert", filepath.Join(dir, "server.pem"), "--key", filepath.Join(dir, "server.key"), "--peer-fingerprint", fingerprintOf(j.key.certificate.Raw),
+		"--dev", "null", "--tls-server", "--dh", "none", "--local", "127.0.0.1", "--port", ports[0], "--proto", "udp",
+		"--cert", certificate, "--key", key, "--peer-fingerprint", fingerprintOf(j.key.certificate.Raw),
 	}
-	t.Client = []string{"--dev", "null", "--tls-client", "--nobind", "--remote", "127.0.0.1", port, "udp", "--peer-fingerprint", fingerprint, "--tls-exit"}
+	t.Client = []string{"--dev", "null", "--tls-client", "--nobind", "--remote", "127.0.0.1", ports[0], "udp", "--peer-fingerprint", fingerprintOf(server), "--tls-exit"}
 	err = j.key.SendPIN(ctx, func(ctx context.Context, value *secret.Bytes) error {
 		if err := j.key.Leave(); err != nil {
 			return err
@@ -145,35 +142,8 @@ func checkOpenVPN(ctx context.Context, j *job) (saw string, err error) {
 	return "openvpn connects with the certificate of the key", err
 }
 
-// serverIdentity writes the certificate and the key of a server into a directory, and
-// returns how others know it.
-func serverIdentity(dir string) (fingerprint string, err error) {
-	own, _, err := certify()
-	if err != nil {
-		return "", err
-	}
-	key, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
-	if err != nil {
-		return "", err
-	}
-	der := own.Certificate[0]
-	return fingerprintOf(der), errors.Join(
-		putFile(filepath.Join(dir, "server.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		putFile(filepath.Join(dir, "server.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
-	)
-}
-
 // fingerprintOf is that of a certificate, as --peer-fingerprint takes it.
 func fingerprintOf(der []byte) string {
 	sum := sha256.Sum256(der)
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
-}
-
-// freePort is one on which nobody listens now.
-func freePort() (string, error) {
-	free, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return strconv.Itoa(free.LocalAddr().(*net.UDPAddr).Port), free.Close()
 }

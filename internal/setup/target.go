@@ -50,7 +50,7 @@ type plan struct {
 
 // targets are all of them, in the order of the help.
 func targets() []target {
-	return []target{firefox(), chromium(), thunderbird(), openVPN(), sshClient(), git(), gpg(), gpgsm(), gnupgPKCS11(), openssl(), nginx().target(), apache().target(), stunnel().target(), wpaSupplicant(), java(), p11Kit(), polkit()}
+	return []target{firefox(), chromium(), thunderbird(), openVPN(), sshClient(), git(), gpg(), gpgsm(), gnupgPKCS11(), openssl(), nginx().target(), apache().target(), stunnel().target(), strongSwan(), wpaSupplicant(), java(), p11Kit(), polkit()}
 }
 
 // Names are the names of all targets.

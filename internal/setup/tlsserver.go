@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"html"
@@ -16,6 +17,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -136,6 +138,37 @@ func certify() (own tls.Certificate, authority []byte, err error) {
 	leaf.DNSNames, leaf.KeyUsage, leaf.ExtKeyUsage = []string{"localhost"}, x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	der, err := x509.CreateCertificate(rand.Reader, leaf, issuer, key.Public(), authorityKey)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, authority, err
+}
+
+// serverIdentity writes such a certificate and its key to files, and returns the
+// certificate, in DER.
+func serverIdentity(certificate, key string) ([]byte, error) {
+	own, _, err := certify()
+	if err != nil {
+		return nil, err
+	}
+	plain, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	der := own.Certificate[0]
+	return der, errors.Join(
+		putFile(certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		putFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain})),
+	)
+}
+
+// freePorts are UDP ports of loopback on which nobody listens now.
+func freePorts(n int) (ports []string, err error) {
+	for range n {
+		free, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = free.Close() }() // all at once, so that no two are one
+		ports = append(ports, strconv.Itoa(free.LocalAddr().(*net.UDPAddr).Port))
+	}
+	return ports, nil
 }
 
 // until waits for a condition, a look each 50 milliseconds.

@@ -66,6 +66,10 @@ programs|systemd, to read its units|have systemd-analyze|systemd
 programs|Apache, as Debian configures it|have_file /etc/apache2/envvars|apache2
 programs|JDK (jarsigner)|have jarsigner|default-jdk-headless
 programs|stunnel|have stunnel|stunnel4
+programs|strongSwan (charon-systemd)|have charon-systemd|charon-systemd
+programs|control of strongSwan (swanctl)|have swanctl|strongswan-swanctl
+programs|PKCS#11 for strongSwan|have_file ipsec/plugins/libstrongswan-pkcs11.so|libstrongswan-extra-plugins
+programs|OpenSSL for strongSwan|have_file ipsec/plugins/libstrongswan-openssl.so|libstrongswan-standard-plugins
 programs|git|have git|git
 programs|OpenSSH client|have ssh|openssh-client
 programs|engine of OpenSSL for PKCS#11|have_file engines-3/pkcs11.so|libengine-pkcs11-openssl
