@@ -63,10 +63,11 @@ func (p *pinFile) whole() bool { return filepath.IsAbs(p.Path) && p.User != "" &
 
 // question is asked before the PIN is written.
 func (p *pinFile) question() advice.Question {
-	return advice.Question{
-		Deed: "Write", Subject: "the PIN to " + p.Path,
-		Lost: "Whoever works as " + p.User + ", and root, can read it there and use the key.",
+	who := "Root"
+	if p.User != "root" {
+		who = "Whoever works as " + p.User + ", and root,"
 	}
+	return advice.Question{Deed: "Write", Subject: "the PIN to " + p.Path, Lost: who + " can read it there and use the key."}
 }
 
 func (p *pinFile) remember(context.Context) error { return nil }

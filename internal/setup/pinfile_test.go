@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -23,6 +24,11 @@ func TestPINFile(t *testing.T) {
 	}}
 	if look(t, p) != absent {
 		t.Error("there before it is written")
+	}
+	for user, want := range map[string]string{"root": "Root can read", "www-data": "Whoever works as www-data, and root, can read"} {
+		if q := (&pinFile{User: user}).question(); !strings.HasPrefix(q.Lost, want) {
+			t.Errorf("%s: %s", user, q.Lost)
+		}
 	}
 	written(t, p)
 	if look(t, p) != present || get(t, p.Path) != "648219" {
