@@ -35,6 +35,11 @@ func openVPN() target {
 const openvpnUnit = "openvpn-client@.service"
 
 func planOpenVPN(ctx context.Context, j *job) (plan, error) {
+	if j.System {
+		if err := j.asRoot(); err != nil {
+			return plan{}, err
+		}
+	}
 	lines, err := j.openvpnLines()
 	if err == nil {
 		err = j.key.AskedOnce(ctx, "OpenVPN")
