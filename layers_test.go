@@ -25,6 +25,7 @@ var (
 	workflows = []string{
 		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/applet",
 		"internal/inventory", "internal/doctor", "internal/simulate", "internal/attest", "internal/holder", "internal/setup", "internal/openvpn",
+		"internal/ca",
 	}
 	anyCard  = []string{"internal/desk", "internal/family", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
 	contract = []string{"internal/desk", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
@@ -47,6 +48,7 @@ var layers = map[string][]string{
 	"internal/setup":     append(slices.Clone(anyCard), "internal/p11", "internal/smoke", "internal/openvpn", "internal/lend", "internal/marionette"),
 	"internal/openvpn":   append(slices.Clone(anyCard), "internal/p11", "internal/lend"),
 	"internal/doctor":    append(slices.Clone(anyCard), "internal/p11", "internal/pcsc", "internal/gnupg"),
+	"internal/ca":        append(slices.Clone(anyCard), "internal/csr", "internal/keygen", "internal/database"),
 	"internal/applet":    append(slices.Clone(anyCard), "internal/gp", "internal/family/javacard"),
 	"internal/simulate":  {"internal/desk", "internal/cardsim", "internal/gp", "internal/iso7816"},
 
@@ -78,6 +80,7 @@ var layers = map[string][]string{
 	"internal/ber":         {},
 	"internal/curve":       {},
 	"internal/cert":        {},
+	"internal/database":    {},
 	"internal/chain":       {},
 	"internal/packaging":   {},
 	"internal/pbe":         {},
@@ -105,7 +108,10 @@ var libraries = map[string][]string{
 	"github.com/ebfe/scard":           {"internal/pcsc", "test/windows"}, // test/windows: stands in for the service of Windows
 	"github.com/miekg/pkcs11":         {"internal/p11"},
 	"github.com/manifoldco/promptui":  {"internal/terminal"},
-	"golang.org/x/crypto":             {"internal/csr", "internal/certstore", "internal/keygen", "internal/pbe", "internal/setup"},
+	"github.com/goccy/go-yaml":        {"internal/ca"},
+	"github.com/pressly/goose/v3":     {"internal/database"},
+	"modernc.org/sqlite":              {"internal/database"},
+	"golang.org/x/crypto":             {"internal/ca", "internal/cert", "internal/csr", "internal/certstore", "internal/keygen", "internal/pbe", "internal/setup"},
 	"golang.org/x/sys":                {"internal/openvpn", "internal/output", "internal/p11", "internal/pcsc", "internal/secret"},
 	"golang.org/x/term":               {"internal/terminal"},
 	"github.com/smallstep/pkcs7":      {"internal/setup"},

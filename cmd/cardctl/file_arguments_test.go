@@ -25,6 +25,12 @@ var fileArguments = map[string]string{
 	"applet script FILE":       "applet script @",
 	"applet store-data FILE":   "applet store-data @ --card-keys env:KEYS",
 	"attest --ca":              "attest --key PIV.9A --ca @",
+	"ca issue --profile":       "ca issue $W/ca $W/leaf.pem --profile @",
+	"ca release SERIAL|FILE":   "ca release $W/ca @",
+	"ca show SERIAL|FILE":      "ca show $W/ca @",
+	"ca revoke SERIAL|FILE":    "ca revoke $W/ca @ --reason superseded",
+	"ca issue --public-key":    "ca issue $W/ca --profile client --public-key @",
+	"ca issue REQUEST":         "ca issue $W/ca @ --profile client",
 	"import-cert FILE":         "import-cert --key OPENPGP.3 @",
 	"import-cert --chain":      "import-cert --key OPENPGP.3 $W/leaf.pem --chain @",
 	"import-cert --ca":         "import-cert --key OPENPGP.3 $W/leaf.pem --ca @",
@@ -58,11 +64,11 @@ func TestEveryFileArgumentIsTried(t *testing.T) {
 			}
 		})
 		for _, word := range strings.Fields(cmd.Use)[1:] {
-			if strings.HasPrefix(strings.Trim(word, "[]"), "FILE") && !strings.Contains(cmd.Use, "--keys-file") {
+			if strings.HasPrefix(strings.Trim(word, "[]"), "FILE") && !strings.Contains(cmd.Use, "--keys-file") && path != "ca backup" {
 				look(path + " FILE")
 			}
-			if word == "CONFIG" {
-				look(path + " " + word)
+			if slices.Contains([]string{"CONFIG", "REQUEST", "SERIAL|FILE"}, strings.Trim(word, "[]")) {
+				look(path + " " + strings.Trim(word, "[]"))
 			}
 		}
 	})

@@ -175,6 +175,7 @@ func commands(env *session) []*cobra.Command {
 		newSmokeTestCmd(env),
 		newSetupCmd(env),
 		newOpenVPNCmd(env),
+		newCACmd(env),
 		newAppletCmd(env),
 		newSimCmd(env),
 		newDoctorCmd(env),

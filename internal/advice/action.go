@@ -28,4 +28,7 @@ const (
 	AttachSimulated
 	RunOpenVPN
 	SetUp
+	CreateCA
+	ShowCA
+	ListIssued
 )

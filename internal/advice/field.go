@@ -72,6 +72,11 @@ const (
 	KeyUsage    Field = "key-usage"
 	ExtKeyUsage Field = "ext-key-usage"
 
+	Reason Field = "reason"
+	UPN    Field = "upn"
+	IsCA   Field = "is-ca"
+	SID    Field = "sid"
+
 	Domain        Field = "isd"
 	SecurityLevel Field = "security-level"
 	KeyVersion    Field = "key-version"

@@ -275,18 +275,38 @@ func (c *Certificate) parseRest(list []ber.Element) error {
 		if c.Version != 3 {
 			c.odd("it has extensions and is not of version 3")
 		}
-		entries, err := wrapped[0].Elements(maxExtensions)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errNone, err)
-		}
-		for _, entry := range entries {
-			if err := c.parseExtension(entry); err != nil {
-				return err
-			}
+		if err := c.parseExtensions(wrapped[0]); err != nil {
+			return err
 		}
 	}
 	c.readExtensions()
 	return nil
+}
+
+func (c *Certificate) parseExtensions(list ber.Element) error {
+	entries, err := list.Elements(maxExtensions)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNone, err)
+	}
+	for _, entry := range entries {
+		if err := c.parseExtension(entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ParseExtensions reads Extensions (RFC 5280, 4.1.2.9) of something else than a
+// certificate, and refuses what is odd.
+func ParseExtensions(list ber.Element) ([]Extension, error) {
+	c := &Certificate{}
+	if err := c.parseExtensions(list); err != nil {
+		return nil, err
+	}
+	if len(c.Odd) > 0 {
+		return nil, errors.New(c.Odd[0])
+	}
+	return c.Extensions, nil
 }
 
 func (c *Certificate) parseExtension(entry ber.Element) error {

@@ -2,8 +2,12 @@ package cert
 
 import (
 	"encoding/asn1"
+	"errors"
 	"net"
 	"unicode/utf8"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/cardctl/cardctl/internal/ber"
 )
@@ -65,6 +69,18 @@ type GeneralName struct {
 	// Value is the content: text of email, DNS and URI, 4 or 16 bytes of an IP address,
 	// the encoding of a directory name.
 	Value []byte
+}
+
+// DER is the name, encoded.
+func (n GeneralName) DER() []byte {
+	tag := cbasn1.Tag(n.Kind).ContextSpecific()
+	switch n.Kind {
+	case OtherName, X400Name, DirectoryName, EDIName:
+		tag = tag.Constructed()
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(tag, func(b *cryptobyte.Builder) { b.AddBytes(n.Value) })
+	return b.BytesOrPanic() // it is shorter than what it was read from
 }
 
 // Extension finds one by its OID.
@@ -198,6 +214,16 @@ func (c *Certificate) readAltNames(e ber.Element) bool {
 		c.AltNames = append(c.AltNames, name)
 	}
 	return true
+}
+
+// GeneralNames reads GeneralNames (RFC 5280, 4.2.1.6), and refuses what is odd.
+func GeneralNames(value []byte) ([]GeneralName, error) {
+	c := &Certificate{}
+	e, rest, err := ber.Read(value)
+	if err != nil || len(rest) > 0 || !c.readAltNames(e) || len(c.Odd) > 0 {
+		return nil, errors.New("its alternative names cannot be read")
+	}
+	return c.AltNames, nil
 }
 
 func (c *Certificate) checkAltName(name GeneralName) {

@@ -24,13 +24,19 @@ const (
 	tagIPAddress  = 7
 )
 
-// subjectAltName makes the extension from the names of o, nil where there are
-// none. It is critical where the subject is empty (RFC 5280, 4.2.1.6).
+// subjectAltName makes the extension from the names of o, nil where there are none.
 func subjectAltName(o Options, emptySubject bool) (*pkix.Extension, error) {
-	names, err := generalNames(o)
+	names, err := GeneralNames(o)
 	if err != nil || len(names) == 0 {
 		return nil, err
 	}
+	extension, err := SubjectAltName(names, emptySubject)
+	return &extension, err
+}
+
+// SubjectAltName is the extension with these GeneralNames. It is critical where the
+// subject is empty (RFC 5280, 4.2.1.6).
+func SubjectAltName(names [][]byte, emptySubject bool) (pkix.Extension, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		for _, name := range names {
@@ -38,14 +44,12 @@ func subjectAltName(o Options, emptySubject bool) (*pkix.Extension, error) {
 		}
 	})
 	value, err := b.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	return &pkix.Extension{Id: oidSubjectAltName(), Critical: emptySubject, Value: value}, nil
+	return pkix.Extension{Id: oidSubjectAltName(), Critical: emptySubject, Value: value}, err
 }
 
-// generalNames are the GeneralName structures, each in DER.
-func generalNames(o Options) ([][]byte, error) {
+// GeneralNames are the GeneralName structures (RFC 5280, 4.2.1.6) of the alternative names,
+// each in DER.
+func GeneralNames(o Options) ([][]byte, error) {
 	if err := addressesApart(o); err != nil {
 		return nil, err
 	}

@@ -70,8 +70,7 @@ func (r Request) attributes() ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		extensionRequest := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 14} // RFC 2985, 5.4.2
-		list = append(list, single(extensionRequest, func(b *cryptobyte.Builder) { b.AddBytes(extensions) }))
+		list = append(list, single(oidExtensionRequest(), func(b *cryptobyte.Builder) { b.AddBytes(extensions) }))
 	}
 	if r.Challenge != nil {
 		list = append(list, single(oidChallengePassword(), func(b *cryptobyte.Builder) {

@@ -62,6 +62,33 @@ func keyUsage(names []string) (*pkix.Extension, error) {
 	return &pkix.Extension{Id: oidKeyUsage(), Critical: true, Value: value}, nil
 }
 
+// KeyUsage is the extension of at least one usage, by its name in RFC 5280, 4.2.1.3.
+func KeyUsage(names ...string) (pkix.Extension, error) {
+	extension, err := keyUsage(names)
+	if err != nil {
+		return pkix.Extension{}, err
+	}
+	return *extension, nil
+}
+
+// ExtKeyUsage is the extension of at least one usage, by a name or an OID with dots.
+func ExtKeyUsage(names ...string) (pkix.Extension, error) {
+	extension, err := extKeyUsage(names)
+	if err != nil {
+		return pkix.Extension{}, err
+	}
+	return *extension, nil
+}
+
+// ParseOID reads an OID with dots.
+func ParseOID(text string) (asn1.ObjectIdentifier, error) {
+	oid, isOID, err := parseDotted(text)
+	if err == nil && !isOID {
+		err = problem.New(problem.Usage, "not an OID: %q", text)
+	}
+	return oid, err
+}
+
 func keyUsageBit(name string) (int, error) {
 	for bit, usage := range keyUsages() {
 		if sameUsage(usage, name) {

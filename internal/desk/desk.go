@@ -119,6 +119,9 @@ type Access struct {
 	// PublicKey is the public half of the key, for a card that does not report it; nil
 	// for none.
 	PublicKey crypto.PublicKey
+	// Expected is what the public half has to be, where everything that the key signs is
+	// verified with it: a card is not asked for it then. nil for whatever it is.
+	Expected crypto.PublicKey
 }
 
 // Question is what a person confirms.

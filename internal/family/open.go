@@ -37,7 +37,7 @@ func at(line *desk.Line, a desk.Access) At {
 	a.Ask, a.Confirm = line.Asker(a.Ask), line.Confirm(a.Confirm)
 	return At{
 		Place: line.Place(), Line: line, Access: a,
-		Keys: key.Access{Policy: Policy(a), Now: a.Now, Notify: a.Notify, PublicKey: a.PublicKey},
+		Keys: key.Access{Policy: Policy(a), Now: a.Now, Notify: a.Notify, PublicKey: a.PublicKey, Expected: a.Expected},
 	}
 }
 

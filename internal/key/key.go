@@ -187,6 +187,9 @@ type Access struct {
 	// PublicKey is what the user gives as the public half, for a card that does not
 	// report it; nil for none.
 	PublicKey crypto.PublicKey
+	// Expected is what the public half has to be, where everything that the key signs is
+	// verified with it: a card need not be asked for it. nil for whatever it is.
+	Expected crypto.PublicKey
 }
 
 // Prover is a key of a card that may not report its public half.

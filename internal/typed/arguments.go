@@ -1,6 +1,8 @@
 package typed
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -45,6 +47,24 @@ func OneArgAndMore(what string) cobra.PositionalArgs {
 		}
 		return OneArg(what)(cmd, args)
 	}
+}
+
+// Args wants from fewest to most arguments, which are what, none of them empty.
+func Args(fewest, most int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) >= fewest && len(args) <= most && !slices.Contains(args, "") {
+			return nil
+		}
+		return problem.New(problem.Usage, "expected %s, got %d", countOf(fewest, most), len(args)).
+			Because("Expected: %s.%s", what, otherDash(args))
+	}
+}
+
+func countOf(fewest, most int) string {
+	if fewest == most {
+		return fmt.Sprintf("%d arguments", most)
+	}
+	return fmt.Sprintf("%d to %d arguments", fewest, most)
 }
 
 // AtMostOneArg takes none, or one, which is what.

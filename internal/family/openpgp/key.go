@@ -69,6 +69,9 @@ func (k *slotKey) readable(ctx context.Context) bool {
 }
 
 func (k *slotKey) Public(ctx context.Context) (crypto.PublicKey, error) {
+	if k.public == nil {
+		k.public = k.access.Expected
+	}
 	if k.public != nil {
 		return k.public, nil
 	}

@@ -23,6 +23,18 @@ issue() {
 	openssl x509 -req -in floppy.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 7 -out floppy.pem
 }
 
+# order is a CA on the card, what it issued in me.pem, and another request and key.
+order() {
+	key
+	cardctl gen-key --key OPENPGP.1 --algorithm p256 --admin-pin env:ADMIN_PIN
+	cardctl ca init desk-ca --subject 'CN=Desk CA' --key OPENPGP.1 --pin env:PIN
+	cardctl gen-csr --key OPENPGP.3 --subject 'CN=Floppy Head' --pin env:PIN --out me.csr
+	cardctl ca issue desk-ca me.csr --profile client --pin env:PIN --out me.pem
+	cardctl gen-csr --key OPENPGP.3 --subject 'CN=me' --pin env:PIN --out me.csr
+	cardctl export-key --key OPENPGP.3 --out key2.pem
+	(umask 077 && echo 'snake oil' >ca.password)
+}
+
 certificate() {
 	issued
 	cardctl import-cert --key OPENPGP.3 --admin-pin env:ADMIN_PIN floppy.pem

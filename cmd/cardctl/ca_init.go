@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/ca"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/typed"
+)
+
+type caInitOptions struct {
+	ca      ca.InitOptions
+	secrets secretFlags
+}
+
+func newCAInitCmd(env *session) *cobra.Command {
+	var o caInitOptions
+	cmd := &cobra.Command{
+		Use:   "init DIR --subject DN",
+		Short: "Create a CA",
+		Long: `Create a CA in a new directory. Its key is the one on a card that --key names,
+or a new one in a file, encrypted under a password. The key signs its own
+certificate, DIR/ca.pem, which is given to those who have to trust the CA.
+
+The addresses are written into the certificates that the CA issues.`,
+		Example: `  cardctl ca init desk-ca --subject 'CN=Desk CA,O=Example' --key OPENPGP.1
+  cardctl ca init desk-ca --subject 'CN=Desk CA' --algorithm p384 \
+      --password file:ca.password --crl-url http://ca.example.com/desk-ca.crl`,
+		Args: typed.OneArg("the directory of the CA"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runCAInit(cmd.Context(), env, &o, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.ca.Subject, "subject", "", "distinguished `name` of the CA, RFC 4514 or /C=…/CN=…")
+	flags.StringVarP(&o.ca.Key, "key", "k", "", "`reference` of a key on a card, such as OPENPGP.1")
+	flags.StringVar(&o.ca.Algorithm, "algorithm", "", "`algorithm` of a key in a file (default p384)")
+	flags.IntVar(&o.ca.Days, "days", 0, "validity in `days` (default 3650)")
+	flags.BoolVar(&o.ca.PSS, "pss", false, "sign with RSASSA-PSS")
+	flags.StringArrayVar(&o.ca.CRL, "crl-url", nil, "`address` of the CRL, repeatable")
+	flags.StringArrayVar(&o.ca.OCSP, "ocsp-url", nil, "`address` of an OCSP responder, repeatable")
+	flags.StringArrayVar(&o.ca.Issuers, "issuer-url", nil, "`address` of the certificate of the CA, repeatable")
+	o.secrets.addCAKey(cmd)
+	return cmd
+}
+
+func runCAInit(ctx context.Context, env *session, o *caInitOptions, dir string) error {
+	access, err := o.secrets.access(env)
+	if err != nil {
+		return err
+	}
+	report, err := ca.Init(ctx, env.desk(), access, dir, o.ca, env.Now())
+	if err != nil {
+		return err
+	}
+	return env.result("CertificationAuthority", report, func(s *output.Sheet) {
+		s.Heading("Created the CA in " + dir)
+		caText(s, &report)
+	})
+}
+
+func caText(s *output.Sheet, r *ca.Report) {
+	s.Field("subject", r.Subject)
+	s.Field("serial", r.Serial)
+	s.Field("valid until", output.Time(r.NotAfter))
+	key := "in a file"
+	if r.Key != "" {
+		key = strings.TrimSpace(r.Key + " on the card " + r.Card)
+	}
+	s.Field("key", r.Algorithm+", "+key)
+}

@@ -1,0 +1,135 @@
+// Package ca runs a small certification authority in a directory: its certificate, its
+// key or the reference of a key on a card, and a database of what it issued. What a
+// certificate looks like is decided by profiles; names, extensions and signatures are
+// those of package csr.
+package ca
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/database"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// The files of a CA, in its directory.
+const (
+	CertificateFile = "ca.pem"
+	keyFile         = "ca.key"
+	databaseFile    = "ca.db"
+)
+
+//go:embed migrations
+var embedded embed.FS
+
+func migrations() fs.FS {
+	sub, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		panic(err) // the name is that of the folder above
+	}
+	return sub
+}
+
+// CA is an open one. Close closes it.
+type CA struct {
+	authority
+
+	dir string
+	db  *database.DB
+}
+
+// authority is a certificate of a CA, and where its key is.
+type authority struct {
+	id          int64
+	certificate *cert.Certificate
+	keyAt
+	Places
+	pss bool
+}
+
+// keyAt is where the key of a CA is.
+type keyAt struct {
+	// reference is empty for the file of the directory.
+	reference string
+	// holder is the serial of the card.
+	holder string
+}
+
+// Places are addresses that certificates name.
+type Places struct {
+	// CRL is where the CRL is (RFC 5280, 4.2.1.13), OCSP a responder, Issuers the
+	// certificate of the CA (4.2.2.1).
+	CRL, OCSP, Issuers []string
+}
+
+// Open opens the CA of a directory.
+func Open(ctx context.Context, dir string) (*CA, error) {
+	db, err := database.Open(ctx, filepath.Join(dir, databaseFile), migrations())
+	if problem.Is(err, problem.NotFound) {
+		return nil, problem.New(problem.NotFound, "there is no CA in %s", dir).
+			Because("The directory has no %s.", databaseFile).Advise(advice.Do(advice.CreateCA).On(dir))
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &CA{dir: dir, db: db}
+	if err := c.load(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return c, nil
+}
+
+// Close closes the database.
+func (c *CA) Close() error { return c.db.Close() }
+
+// load reads the authority that signs.
+func (c *CA) load(ctx context.Context) error {
+	var der []byte
+	var crl, ocsp, issuer string
+	row := c.db.QueryRowContext(ctx, "SELECT id, der, key, holder, pss, crl, ocsp, issuer FROM authorities ORDER BY id DESC LIMIT 1")
+	err := row.Scan(&c.id, &der, &c.reference, &c.holder, &c.pss, &crl, &ocsp, &issuer)
+	if errors.Is(err, sql.ErrNoRows) {
+		return problem.New(problem.NotFound, "there is no CA in %s", c.dir).
+			Because("Its database is empty.").Advise(advice.Do(advice.CreateCA).On(c.dir))
+	}
+	if err != nil {
+		return problem.Wrap(problem.Failed, err, "cannot read the CA in "+c.dir)
+	}
+	c.CRL, c.OCSP, c.Issuers = split(crl), split(ocsp), split(issuer)
+	c.certificate, err = cert.Parse(der)
+	if err != nil {
+		return problem.Wrap(problem.Mismatch, err, "the certificate of the CA in "+c.dir+" cannot be read")
+	}
+	return nil
+}
+
+func (a *authority) store(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO authorities (der, key, holder, pss, crl, ocsp, issuer) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		a.certificate.Raw, a.reference, a.holder, a.pss, joined(a.CRL), joined(a.OCSP), joined(a.Issuers))
+	return err
+}
+
+func split(lines string) []string { return strings.Fields(lines) }
+
+func joined(list []string) string { return strings.Join(list, "\n") }
+
+// valid refuses to sign with a CA whose certificate is not valid now.
+func (c *CA) valid(now time.Time) error {
+	switch {
+	case now.Before(c.certificate.NotBefore):
+		return problem.New(problem.Mismatch, "the certificate of the CA is not valid yet").
+			Because("It is valid from %s on.", c.certificate.NotBefore.UTC().Format(time.DateTime)).Advise(advice.Run("date"))
+	case now.After(c.certificate.NotAfter):
+		return problem.New(problem.Mismatch, "the certificate of the CA has expired").
+			Because("It was valid until %s.", c.certificate.NotAfter.UTC().Format(time.DateTime)).Advise(advice.Run("date"))
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package ca
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"database/sql"
+	"encoding/pem"
+	"math/big"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// CRL is a list of revoked certificates that was signed.
+type CRL struct {
+	CRLEntry
+	Revoked int `json:"revoked"`
+
+	DER []byte `json:"-"`
+}
+
+// PEM is the CRL as text, RFC 7468, 7.
+func (l *CRL) PEM() []byte { return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: l.DER}) }
+
+// SignCRL signs a list of what is revoked now (RFC 5280, 5), for a number of days. Its
+// number is greater than that of each before it, also of those that a backup does not
+// know, as long as the clock is right: it is the time, or one more than the last.
+func (c *CA) SignCRL(ctx context.Context, d *desk.Desk, a desk.Access, days int, now time.Time) (list CRL, err error) {
+	const longest = 3650
+	if days < 1 || days > longest {
+		return list, problem.New(problem.Usage, "a CRL cannot be valid for %d days", days).
+			Because("It is valid for 1 to %d days.", longest).Advise(advice.Repeat(advice.Set(advice.Days, "30")))
+	}
+	if err := c.valid(now); err != nil {
+		return list, err
+	}
+	issuer := c.certificate.Standard()
+	if issuer == nil {
+		return list, problem.New(problem.NotSupported, "no CRL can be signed for this CA").Because("Strict software rejects its certificate.")
+	}
+	last, err := c.lastCRL(ctx)
+	if err != nil {
+		return list, err
+	}
+	list.Number, list.ThisUpdate = now.Unix(), now.UTC().Truncate(time.Second)
+	list.NextUpdate = list.ThisUpdate.AddDate(0, 0, days)
+	if last != nil && last.Number >= list.Number {
+		list.Number = last.Number + 1
+	}
+	template := &x509.RevocationList{Number: big.NewInt(list.Number), ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate}
+	if c.pss {
+		template.SignatureAlgorithm = x509.SHA256WithRSAPSS
+	}
+	if template.RevokedCertificateEntries, err = c.revoked(ctx, last); err != nil {
+		return list, err
+	}
+	list.Revoked = len(template.RevokedCertificateEntries)
+	err = c.sign(ctx, d, a, func(ctx context.Context, signer crypto.Signer) error {
+		list.DER, err = x509.CreateRevocationList(rand.Reader, template, issuer, signer)
+		return err
+	})
+	if err != nil {
+		return list, err
+	}
+	return list, c.db.Change(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO crls (number, authority, this_update, next_update) VALUES (?, ?, ?, ?)",
+			list.Number, c.id, list.ThisUpdate.Unix(), list.NextUpdate.Unix())
+		return err
+	})
+}
+
+// revoked are the entries of a CRL. One stays until a CRL after its certificate has
+// expired (RFC 5280, 3.3).
+func (c *CA) revoked(ctx context.Context, last *CRLEntry) (list []x509.RevocationListEntry, err error) {
+	from := int64(0)
+	if last != nil {
+		from = last.ThisUpdate.Unix()
+	}
+	err = c.db.Rows(ctx, func(scan func(...any) error) error {
+		var serial string
+		var at int64
+		var reason int
+		if err := scan(&serial, &at, &reason); err != nil {
+			return err
+		}
+		number, ok := new(big.Int).SetString(serial, 16)
+		if !ok {
+			return problem.New(problem.Mismatch, "the database has a wrong serial number: %q", serial)
+		}
+		list = append(list, x509.RevocationListEntry{SerialNumber: number, RevocationTime: time.Unix(at, 0).UTC(), ReasonCode: reason})
+		return nil
+	}, "SELECT serial, revoked, reason FROM certificates WHERE revoked IS NOT NULL AND authority = ? AND not_after >= ? ORDER BY revoked, serial", c.id, from)
+	return list, err
+}
+
+// lastCRL is the one with the greatest number, nil for none.
+func (c *CA) lastCRL(ctx context.Context) (last *CRLEntry, err error) {
+	err = c.db.Rows(ctx, func(scan func(...any) error) error {
+		var number, this, next int64
+		if err := scan(&number, &this, &next); err != nil {
+			return err
+		}
+		last = &CRLEntry{number, time.Unix(this, 0).UTC(), time.Unix(next, 0).UTC()}
+		return nil
+	}, "SELECT number, this_update, next_update FROM crls ORDER BY number DESC LIMIT 1")
+	return last, err
+}

@@ -1,0 +1,154 @@
+package ca
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/csr"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
+)
+
+// Issued is a certificate that was issued.
+type Issued struct {
+	Serial   string    `json:"serialNumber"`
+	Subject  string    `json:"subject"`
+	NotAfter time.Time `json:"notAfter"`
+	Profile  string    `json:"profile"`
+	// Shortened says that it ends with the CA, before the days that were asked for.
+	Shortened bool `json:"shortened,omitempty"`
+	// Dropped is what the request asked for, and the profile does not let through.
+	Dropped []string `json:"dropped,omitempty"`
+
+	DER []byte `json:"-"`
+}
+
+// Issue issues a certificate, and stores it before it is returned. Nothing is signed
+// before all is known that can be wrong, and a certificate that cannot be stored is given
+// to nobody.
+func (c *CA) Issue(ctx context.Context, d *desk.Desk, a desk.Access, o Order, now time.Time) (issued Issued, err error) {
+	s, template, err := c.template(&o, now)
+	if err != nil {
+		return issued, err
+	}
+	if err := c.acceptable(ctx, a, s, now); err != nil {
+		return issued, err
+	}
+	err = c.sign(ctx, d, a, func(ctx context.Context, signer crypto.Signer) error {
+		issued.DER, err = template.Sign(ctx, signer, csr.Signature{PSS: c.pss})
+		return err
+	})
+	if err != nil {
+		return issued, err
+	}
+	made, err := cert.Parse(issued.DER)
+	if err != nil {
+		return issued, err
+	}
+	issued.Serial, issued.Subject, issued.NotAfter = made.Serial(), made.Subject.String(), made.NotAfter
+	issued.Profile, issued.Dropped = o.Profile.Name, s.dropped
+	issued.Shortened = made.NotAfter.Equal(c.certificate.NotAfter)
+	if err := c.db.Change(ctx, func(tx *sql.Tx) error { return c.record(ctx, tx, made, issued.Profile, now) }); err != nil {
+		return Issued{}, problem.Wrap(problem.Failed, err, "the certificate was signed, and could not be stored, so it is not issued")
+	}
+	return issued, nil
+}
+
+// template is the certificate that an order comes to.
+func (c *CA) template(o *Order, now time.Time) (s subject, template csr.Certificate, err error) {
+	if err := c.valid(now); err != nil {
+		return s, template, err
+	}
+	if err := o.check(); err != nil {
+		return s, template, err
+	}
+	if s, err = o.subject(); err != nil {
+		return s, template, err
+	}
+	template = csr.Certificate{Issuer: c.certificate.RawSubject, Subject: s.name, PublicKey: s.public}
+	if template.NotBefore, template.NotAfter, err = csr.Validity(now, cmp.Or(o.Days, o.Profile.Days)); err != nil {
+		return s, template, err
+	}
+	if template.NotAfter.After(c.certificate.NotAfter) {
+		template.NotAfter = c.certificate.NotAfter
+	}
+	template.Extensions, err = c.extensions(o, &s)
+	return s, template, err
+}
+
+// check refuses what the profile and the options do not allow together.
+func (o *Order) check() error {
+	switch named := len(o.Names.UPNs) > 0; {
+	case o.Profile.UPN && !named:
+		return problem.New(problem.Usage, "the profile %s needs a user principal name", o.Profile.Name).
+			Because("Windows finds the account by it, and it never comes from a request.").
+			Advise(advice.Repeat(advice.Set(advice.UPN, "user@example.com")))
+	case !o.Profile.UPN && (named || o.SID != ""):
+		return problem.New(problem.Usage, "the profile %s has no user principal name, and no security identifier", o.Profile.Name).
+			Advise(advice.Repeat(advice.Set(advice.Profile, "smartcard-logon")))
+	case o.Profile.UPN && o.isCA():
+		return problem.New(problem.Usage, "a CA has no user principal name").Advise(advice.Repeat().Without(advice.IsCA))
+	}
+	return nil
+}
+
+// acceptable refuses a key that was revoked as compromised, and asks before a name gets a
+// second certificate.
+func (c *CA) acceptable(ctx context.Context, a desk.Access, s subject, now time.Time) error {
+	var compromised, taken string
+	err := c.db.Rows(ctx, func(scan func(...any) error) error { return scan(&compromised) },
+		"SELECT serial FROM certificates WHERE public_key = ? AND reason = ? LIMIT 1", pubkey.Fingerprint(s.key), keyCompromise)
+	if err != nil {
+		return err
+	}
+	if compromised != "" {
+		return problem.New(problem.Mismatch, "the key was revoked as compromised").
+			Because("It is that of the certificate %s.", compromised).Advise(advice.Do(advice.GenerateKey, advice.Fill(advice.Key)))
+	}
+	err = c.db.Rows(ctx, func(scan func(...any) error) error { return scan(&taken) },
+		"SELECT serial FROM certificates WHERE name = ? AND revoked IS NULL AND not_after > ? LIMIT 1", comparable(s.text), now.Unix())
+	if err != nil || taken == "" || s.text == "" || a.Confirm == nil {
+		return err
+	}
+	return a.Confirm.Ask(ctx, advice.Question{
+		Deed: "Issue", Subject: "another certificate for " + s.text, Lost: fmt.Sprintf("The certificate %s has this subject, and stays valid.", taken),
+	})
+}
+
+// comparable is a subject as names are compared (RFC 5280, 7.1).
+func comparable(subject string) string {
+	return strings.ToLower(strings.Join(strings.Fields(subject), " "))
+}
+
+// record stores a certificate. A serial number that is there already fails.
+func (c *CA) record(ctx context.Context, tx *sql.Tx, made *cert.Certificate, profile string, now time.Time) error {
+	subject := made.Subject.String()
+	_, err := tx.ExecContext(ctx,
+		"INSERT INTO certificates (serial, authority, der, subject, name, public_key, not_after, issued, profile) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		made.Serial(), c.id, made.Raw, subject, comparable(subject), pubkey.Fingerprint(made.PublicKey), made.NotAfter.Unix(), now.Unix(), profile)
+	return err
+}
+
+// ParseSerial is a serial number as it is stored: upper-case hex in whole bytes. Colons,
+// blanks, 0x and zeros in front do no harm.
+func ParseSerial(text string) (string, error) {
+	digits := strings.NewReplacer(":", "", " ", "").Replace(strings.ToUpper(text))
+	digits = strings.TrimLeft(strings.TrimPrefix(digits, "0X"), "0")
+	if len(digits)%2 != 0 {
+		digits = "0" + digits
+	}
+	if _, err := hex.DecodeString(digits); err != nil || digits == "" {
+		return "", problem.New(problem.Usage, "not a serial number: %q", text).
+			Because("A serial number is in hexadecimal.").Advise(advice.Do(advice.ListIssued))
+	}
+	return digits, nil
+}

@@ -1,0 +1,88 @@
+package ca
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"math/big"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
+)
+
+// What an RSA key needs: SP 800-131A, 3, and FIPS 186-5, 5.1.
+const (
+	fewestBits     = 2048
+	mostBits       = 16384
+	leastExponent  = 1<<16 + 1
+	roundsOfFermat = 100
+)
+
+// weak refuses public keys whose private half can be found.
+func weak(public crypto.PublicKey) error {
+	if other, ok := public.(*pubkey.Other); ok && other.RSA != nil {
+		public = other.RSA
+	}
+	k, isRSA := public.(*rsa.PublicKey)
+	why := ""
+	switch {
+	case key.AlgorithmOf(public) == "p224":
+		why = "The curve P-224 is too short."
+	case !isRSA:
+	case k.N.BitLen() < fewestBits:
+		why = "An RSA key needs at least 2048 bits."
+	case k.N.BitLen() > mostBits:
+		why = "Programs do not verify signatures of RSA keys longer than 16384 bits."
+	case k.E < leastExponent || k.E%2 == 0:
+		why = "Its public exponent is not odd, or is less than 65537 (FIPS 186-5, 5.1)."
+	case k.N.Bit(0) == 0:
+		why = "Its modulus is even."
+	case isROCA(k.N):
+		why = "It was made by a chip whose keys can be computed (ROCA, CVE-2017-15361)."
+	case closePrimes(k.N):
+		why = "Its primes are close to each other, so they can be computed."
+	}
+	if why == "" {
+		return nil
+	}
+	return problem.New(problem.Mismatch, "the key is weak").Because("%s", why).Advise(advice.Do(advice.GenerateKey, advice.Fill(advice.Key)))
+}
+
+// isROCA reports whether a modulus has the form of Infineon's library: modulo each of
+// these primes it is a power of 65537 (Nemec and others, 2017, 3.2).
+func isROCA(modulus *big.Int) bool {
+	const generator = 65537
+	for _, prime := range []int64{
+		3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83,
+		89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+	} {
+		rest := new(big.Int).Mod(modulus, big.NewInt(prime)).Int64()
+		power, found := int64(1), false
+		for range prime {
+			if found = power == rest; found {
+				break
+			}
+			power = power * generator % prime
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
+
+// closePrimes does the first steps of Fermat's factorisation (CVE-2022-26320).
+func closePrimes(modulus *big.Int) bool {
+	a := new(big.Int).Sqrt(modulus)
+	one := big.NewInt(1)
+	for range roundsOfFermat {
+		a.Add(a, one)
+		rest := new(big.Int).Sub(new(big.Int).Mul(a, a), modulus)
+		root := new(big.Int).Sqrt(rest)
+		if new(big.Int).Mul(root, root).Cmp(rest) == 0 {
+			return true
+		}
+	}
+	return false
+}
