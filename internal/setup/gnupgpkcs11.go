@@ -78,6 +78,7 @@ func planGnuPGPKCS11(ctx context.Context, j *job) (plan, error) {
 		next:    endAgent(), undone: endAgent(),
 		notes: []string{
 			pkcs11Daemon + " takes the place of GnuPG's own card daemon. What setup gpg and setup gpgsm set up in " + j.gnupgHome() + " works again when this is taken back.",
+			pkcs11Daemon + " sends a wrong PIN three times if a program gives it instead of a person. That blocks most cards.",
 			"The key that gpg adopts is that of " + owner + ", as the certificate tells.",
 		},
 	}, nil

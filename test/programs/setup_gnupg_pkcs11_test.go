@@ -169,7 +169,8 @@ func TestGnuPGPKCS11WithTwoCards(t *testing.T) {
 	}
 }
 
-// TestGnuPGPKCS11AfterOthers signs after another program used the card.
+// TestGnuPGPKCS11AfterOthers signs after another program used the card. A wrong PIN that
+// nobody types is sent three times: where it is not, documents and the note have to say so.
 func TestGnuPGPKCS11AfterOthers(t *testing.T) {
 	d := mail(t, openPGPRSA)
 	g := newGnuPG(t, d, ".gnupg")
@@ -179,9 +180,8 @@ func TestGnuPGPKCS11AfterOthers(t *testing.T) {
 		d.RunInput(stack.UserPIN, "gpg", sign...)
 		d.Run("cardctl", "smoke-test", "--key", "OPENPGP.3")
 	}
-	d.RunInput("918273", "gpg", "--version")
 	g.end()
-	if r := d.TryInput("918273", "gpg", sign...); r.Exit == 0 || triesLeft(t, d) < 2 {
+	if r := d.TryInput("918273", "gpg", sign...); r.Exit == 0 || triesLeft(t, d) != 0 {
 		t.Errorf("a wrong PIN: %+v, then %d tries left", r, triesLeft(t, d))
 	}
 }
