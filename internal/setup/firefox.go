@@ -47,4 +47,4 @@ func planFirefox(ctx context.Context, j *job) (plan, error) {
 }
 
 // byGnuPG is what a person has to know of a module that works through GnuPG.
-const byGnuPG = "Scute works through GnuPG: its pinentry asks for the PIN, and scdaemon holds the card as soon as Firefox has loaded Scute. cardctl setup gpgsm has it share the card."
+const byGnuPG = "Scute works through GnuPG: its pinentry asks for the PIN, and scdaemon holds the card as soon as Firefox has loaded Scute. cardctl setup gpgsm has it share the card. If a login fails, reload the page: Scute 1.5 shortens one signature of some 200."

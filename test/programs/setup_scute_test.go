@@ -15,8 +15,29 @@ func (g gnupg) pinentry(pin string) {
 	g.d.Write(".gnupg/gpg-agent.conf", "pinentry-program "+g.d.Path(".gnupg/pinentry")+"\n", 0o600)
 }
 
-// byScute is Firefox's name in the table if it loads Scute.
-const byScute = "Firefox, Scute"
+// signatures is how often something is tried that needs one: Scute 1.5 omits a zero at the
+// beginning of a signature, which then is not valid. That is one of some 200.
+const signatures = 3
+
+// byScute runs cardctl with an agent that starts.
+func (g gnupg) byScute(t *testing.T, args ...string) string {
+	t.Helper()
+	var last stack.Result
+	for range signatures {
+		g.end()
+		if last = g.d.Try("cardctl", args...); last.Exit == 0 {
+			break
+		}
+	}
+	g.end()
+	if last.Exit != 0 {
+		t.Errorf("%+v", last)
+	}
+	return last.Stdout
+}
+
+// withScute is Firefox's name in the table if it loads Scute.
+const withScute = "Firefox, Scute"
 
 // TestFirefoxByScute logs in by GnuPG, which asks for the PIN.
 func TestFirefoxByScute(t *testing.T) {
@@ -37,7 +58,11 @@ func TestFirefoxByScute(t *testing.T) {
 	}
 	d.Run("cardctl", set...)
 	f := startFirefox(t, d, "")
-	f.open(url)
+	for range signatures {
+		if f.open(url); strings.Contains(f.shown(), welcome) {
+			break
+		}
+	}
 	f.eventuallyShows(welcome)
 	f.keepPicture("Firefox", "Scute")
 	f.quit()
@@ -45,12 +70,9 @@ func TestFirefoxByScute(t *testing.T) {
 	if r := d.Try("cardctl", append(set, "--check")...); r.Exit != 0 && !strings.Contains(r.Stderr, "Try: gpgconf --kill gpg-agent") {
 		t.Errorf("--check after Firefox: %+v", r)
 	}
-	d.Run("gpgconf", "--kill", "gpg-agent")
-	sees(t, d.Run("cardctl", append(set, "--check")...), c)
-	g.end()
-	d.Run("cardctl", "smoke-test", "--module", "scute", "--key", c.key)
-	g.end()
-	stack.Uses(t, byScute, c.name, c.with())
+	sees(t, g.byScute(t, append(set, "--check")...), c)
+	g.byScute(t, "smoke-test", "--module", "scute", "--key", c.key)
+	stack.Uses(t, withScute, c.name, c.with())
 	d.Run("cardctl", "setup", "firefox", "--undo")
 	if after := listed(d); after != before {
 		t.Errorf("after --undo:\n%s\nbefore:\n%s", after, before)
@@ -75,5 +97,5 @@ func TestKeysThatScuteDoesNotUse(t *testing.T) {
 	if told := strings.Join(strings.Fields(d.Try("cardctl", "doctor").Stdout), " "); !strings.Contains(told, "scute.so (RSA keys only)") {
 		t.Errorf("doctor: %s", told)
 	}
-	stack.Uses(t, byScute, openPGP.name, "no")
+	stack.Uses(t, withScute, openPGP.name, "no")
 }
