@@ -110,6 +110,7 @@ func TestGnuPGPKCS11AmongOthers(t *testing.T) {
 	d := mail(t, openPGPRSA)
 	g := newGnuPG(t, d, ".gnupg")
 	d.Run("cardctl", "setup", "gpgsm", "--key", "OPENPGP.1", "--ca", d.Path("ca.pem"))
+	d.Run("cardctl", "setup", "gpg", "--key", "OPENPGP.1")
 	d.Write(".gnupg/gpg-agent.conf", "scdaemon-program /usr/lib/gnupg/scdaemon\n", 0o600)
 	d.Write(".gnupg/gnupg-pkcs11-scd.conf", "providers p1\nprovider-p1-library /nonexistent.so\n", 0o600)
 	before := g.state(t)
@@ -123,7 +124,9 @@ func TestGnuPGPKCS11AmongOthers(t *testing.T) {
 	d.Run("cardctl", "setup", "gnupg-pkcs11-scd", "--undo", "--delete-adopted")
 	g.same(t, "--undo", before)
 	d.Write(".gnupg/gpg-agent.conf", "", 0o600)
-	d.Run("cardctl", "setup", "gpgsm", "--key", "OPENPGP.1", "--check")
+	for _, target := range []string{"gpgsm", "gpg"} {
+		d.Run("cardctl", "setup", target, "--key", "OPENPGP.1", "--check")
+	}
 }
 
 // decryptsMail has gpgsm encrypt to a certificate, and decrypt.
