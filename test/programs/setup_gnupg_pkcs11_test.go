@@ -72,6 +72,9 @@ func TestSetupGnuPGPKCS11(t *testing.T) {
 			d.Setenv("CARDCTL_PIN", c.pin)
 			d.Run("cardctl", append(setup, "--check")...)
 			d.Run("cardctl", setup...)
+			d.Run("cardctl", "setup", "git", "--format", "x509", "--key", c.key)
+			d.Run("cardctl", "setup", "git", "--format", "x509", "--key", c.key, "--check")
+			d.Run("cardctl", "setup", "git", "--undo")
 			if refused := d.Refused("setup", "gpgsm", "--key", c.key); refused.Exit != 7 || !strings.Contains(refused.Hint, "setup gnupg-pkcs11-scd --undo") {
 				t.Errorf("GnuPG's own daemon: %+v", refused)
 			}
