@@ -13,6 +13,8 @@ import (
 
 type caInitOptions struct {
 	ca      ca.InitOptions
+	parent  string
+	issuer  issuerFlags
 	secrets secretFlags
 }
 
@@ -24,6 +26,9 @@ func newCAInitCmd(env *session) *cobra.Command {
 		Long: `Create a CA in a new directory. Its key is the one on a card that --key names,
 or a new one in a file, encrypted under a password. The key signs its own
 certificate, DIR/ca.pem, which is given to those who have to trust the CA.
+
+With --parent, another CA issues the certificate. Flags that begin with --issuer
+are about the key of that CA.
 
 The addresses are written into the certificates that the CA issues.`,
 		Example: `  cardctl ca init desk-ca --subject 'CN=Desk CA,O=Example' --key OPENPGP.1
@@ -41,7 +46,9 @@ The addresses are written into the certificates that the CA issues.`,
 	flags.StringArrayVar(&o.ca.CRL, "crl-url", nil, "`address` of the CRL, repeatable")
 	flags.StringArrayVar(&o.ca.OCSP, "ocsp-url", nil, "`address` of an OCSP responder, repeatable")
 	flags.StringArrayVar(&o.ca.Issuers, "issuer-url", nil, "`address` of the certificate of the CA, repeatable")
+	flags.StringVar(&o.parent, "parent", "", "`directory` of the CA that issues the certificate of this one")
 	o.secrets.addCAKey(cmd)
+	o.issuer.add(cmd, &o.secrets)
 	return cmd
 }
 
@@ -49,6 +56,9 @@ func runCAInit(ctx context.Context, env *session, o *caInitOptions, dir string) 
 	access, err := o.secrets.access(env)
 	if err != nil {
 		return err
+	}
+	if o.parent != "" {
+		o.ca.Parent = &ca.Parent{Directory: o.parent, Desk: o.issuer.desk(env), Access: access}
 	}
 	report, err := ca.Init(ctx, env.desk(), access, dir, o.ca, env.Now())
 	if err != nil {

@@ -90,6 +90,7 @@ var cardCommands = map[string][]string{
 		"set-holder --name Floppy --login floppy", "set-touch -k OPENPGP.3 permanent --yes",
 		"delete-cert -k OPENPGP.3 --yes", "delete-key -k OPENPGP.3 --fingerprint $F --yes",
 		"ca init $W/new --subject CN=a -k OPENPGP.3", "ca issue $W/ca $W/a.csr --profile client --yes", "ca crl $W/ca",
+		"ca ocsp $W/ca --sign-with-ca --out $W/ocsp",
 	},
 	"openpgp, 5.7": {"attest -k OPENPGP.3 --yes"},
 	"gp": {

@@ -31,4 +31,5 @@ const (
 	CreateCA
 	ShowCA
 	ListIssued
+	IssueCertificate
 )

@@ -76,6 +76,10 @@ const (
 	UPN    Field = "upn"
 	IsCA   Field = "is-ca"
 	SID    Field = "sid"
+	Listen Field = "listen"
+
+	SignWithCA Field = "sign-with-ca"
+	SignerKey  Field = "signer-key"
 
 	Domain        Field = "isd"
 	SecurityLevel Field = "security-level"

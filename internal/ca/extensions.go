@@ -65,6 +65,9 @@ func (c *CA) extensions(o *Order, s *subject) ([]pkix.Extension, error) {
 	if len(o.Profile.Policies) > 0 {
 		add(policies(o.Profile.Policies))
 	}
+	if o.Profile.OCSPNoCheck {
+		add(pkix.Extension{Id: oidAccess(48, 1, 5), Value: asn1.NullBytes}, nil)
+	}
 	if len(c.CRL) > 0 {
 		add(crlPlaces(c.CRL))
 	}

@@ -32,6 +32,8 @@ type InitOptions struct {
 	// PSS signs with RSASSA-PSS.
 	PSS bool
 	Places
+	// Parent is the CA that issues the certificate; nil for the key of this one.
+	Parent *Parent
 }
 
 // defaultDays is how long a CA is valid: ten years.
@@ -60,7 +62,7 @@ func (c *CA) report() Report {
 }
 
 // Init makes a CA in a directory that is not there yet, or is empty, with a certificate
-// that its own key signs.
+// that its own key or its parent signs.
 func Init(ctx context.Context, d *desk.Desk, a desk.Access, dir string, o InitOptions, now time.Time) (report Report, err error) {
 	subject, algorithm, err := o.parse()
 	if err != nil {
@@ -75,9 +77,13 @@ func Init(ctx context.Context, d *desk.Desk, a desk.Access, dir string, o InitOp
 		return report, err
 	}
 	c := &CA{dir: dir, authority: authority{keyAt: keyAt{reference: o.Key}, Places: o.Places, pss: o.PSS}}
+	var public crypto.PublicKey
 	certify := func(ctx context.Context, signer crypto.Signer) error {
-		template := csr.Certificate{Issuer: subject, Subject: subject, NotBefore: notBefore, NotAfter: notAfter}
-		return c.certify(ctx, signer, template)
+		public = signer.Public()
+		if err := maySign(public); err != nil || o.Parent != nil {
+			return err
+		}
+		return c.certify(ctx, signer, csr.Certificate{Issuer: subject, Subject: subject, NotBefore: notBefore, NotAfter: notAfter})
 	}
 	if o.Key != "" {
 		err = withCard(ctx, d, a, o.Key, func(ctx context.Context, signer crypto.Signer, serial string) error {
@@ -89,6 +95,9 @@ func Init(ctx context.Context, d *desk.Desk, a desk.Access, dir string, o InitOp
 		if signer, err = newFile(ctx, filepath.Join(dir, keyFile), algorithm, a.Ask); err == nil {
 			err = certify(ctx, signer)
 		}
+	}
+	if err == nil && o.Parent != nil {
+		c.certificate, err = o.Parent.certify(ctx, public, &o, now)
 	}
 	if err == nil {
 		err = c.found(ctx)
@@ -137,19 +146,21 @@ func areAddresses(list []string) error {
 	return nil
 }
 
+// maySign refuses a key that is none for a CA.
+func maySign(public crypto.PublicKey) error {
+	if _, other := public.(*pubkey.Other); other {
+		return problem.New(problem.NotSupported, "a CA cannot have a key of this kind").
+			Because("Most programs do not verify signatures of %s.", key.AlgorithmOf(public)).
+			Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Algorithm, string(key.P384))))
+	}
+	return weak(public)
+}
+
 // certify has a key sign its own certificate.
 func (c *CA) certify(ctx context.Context, signer crypto.Signer, template csr.Certificate) error {
 	public, err := pubkey.Marshal(signer.Public())
 	if err != nil {
 		return problem.Wrap(problem.NotSupported, err, "the public key cannot be encoded")
-	}
-	if _, other := signer.Public().(*pubkey.Other); other {
-		return problem.New(problem.NotSupported, "a CA cannot have a key of this kind").
-			Because("Most programs do not verify signatures of %s.", key.AlgorithmOf(signer.Public())).
-			Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Algorithm, string(key.P384))))
-	}
-	if err := weak(signer.Public()); err != nil {
-		return err
 	}
 	template.PublicKey = public
 	root := Order{Profile: Profile{CA: true, KeyUsage: []string{"keyCertSign", "cRLSign"}}}

@@ -148,7 +148,7 @@ func ParseSerial(text string) (string, error) {
 	}
 	if _, err := hex.DecodeString(digits); err != nil || digits == "" {
 		return "", problem.New(problem.Usage, "not a serial number: %q", text).
-			Because("A serial number is in hexadecimal.").Advise(advice.Do(advice.ListIssued))
+			Because("A serial number is in hexadecimal.").Advise(advice.Do(advice.ListIssued).On("DIR"))
 	}
 	return digits, nil
 }

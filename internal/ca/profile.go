@@ -32,6 +32,8 @@ type Profile struct {
 	PathLength *int `yaml:"pathLength"`
 	// UPN says that they name a user principal.
 	UPN bool `yaml:"upn"`
+	// OCSPNoCheck says that nobody asks whether they are revoked (RFC 6960, 4.2.2.2.1).
+	OCSPNoCheck bool `yaml:"ocspNoCheck"`
 	// KeyUsage and ExtKeyUsage are by name; KeyUsageRSA and KeyUsageEC for such keys only.
 	KeyUsage    []string `yaml:"keyUsage"`
 	KeyUsageRSA []string `yaml:"keyUsageRSA"`
@@ -56,7 +58,7 @@ func copies() []string { return []string{copySubject, copyEmail, copyDNS, copyUR
 
 // ProfileNames are those that need no file.
 func ProfileNames() []string {
-	return []string{"client", "server", "mail", "sub", "code", "smartcard-logon"}
+	return []string{"client", "server", "mail", "sub", "code", "smartcard-logon", "ocsp"}
 }
 
 // maxProfile is the greatest length of a profile in bytes.

@@ -109,14 +109,20 @@ func addTime(b *cryptobyte.Builder, t time.Time) {
 // KeyIdentifier is method 1 of RFC 5280, 4.2.1.2: SHA-1 of the public key
 // without its algorithm.
 func KeyIdentifier(public []byte) ([]byte, error) {
+	bits, err := KeyBits(public)
+	sum := sha1.Sum(bits)
+	return sum[:], err
+}
+
+// KeyBits is the public key of a SubjectPublicKeyInfo, without its algorithm.
+func KeyBits(public []byte) ([]byte, error) {
 	var info cryptobyte.String
 	var bits asn1.BitString
 	input := cryptobyte.String(public)
 	if !input.ReadASN1(&info, cbasn1.SEQUENCE) || !info.SkipASN1(cbasn1.SEQUENCE) || !info.ReadASN1BitString(&bits) {
 		return nil, asn1.StructuralError{Msg: "not a SubjectPublicKeyInfo"}
 	}
-	sum := sha1.Sum(bits.RightAlign())
-	return sum[:], nil
+	return bits.RightAlign(), nil
 }
 
 // check reads the certificate as a stranger does. What crypto/x509 cannot verify was

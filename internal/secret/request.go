@@ -30,6 +30,9 @@ const (
 	NewManagementKey     Name = "new-management-key"
 
 	ChallengePassword Name = "challenge-password"
+
+	IssuerSecret Name = "issuer-secret"
+	IssuerPIN    Name = "issuer-pin"
 )
 
 // Words on the command line that stand for a secret, which the card or everybody knows.

@@ -60,6 +60,7 @@ var worlds = map[string]world{
 	"cardctl-ca-revoke":          {applications: "openpgp", prepare: "order"},
 	"cardctl-ca-release":         {applications: "openpgp", prepare: "order; cardctl ca revoke desk-ca me.pem --reason certificateHold --yes"},
 	"cardctl-ca-crl":             {applications: "openpgp", prepare: "order"},
+	"cardctl-ca-ocsp":            {applications: "openpgp", prepare: "order"},
 	"cardctl-ca-list":            {applications: "openpgp", prepare: "order"},
 	"cardctl-ca-show":            {applications: "openpgp", prepare: "order"},
 	"cardctl-ca-backup":          {applications: "openpgp", prepare: "order"},

@@ -1,0 +1,192 @@
+package ca
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/base64"
+	"math/big"
+	"path"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/ocsp"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/input"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
+)
+
+// Responder says who signs answers of OCSP (RFC 6960), and for how long they hold.
+type Responder struct {
+	// Key is the reference or the file of the key of a delegated signer, whose
+	// certificate this CA has issued (RFC 6960, 4.2.2.2); empty for the key of the CA.
+	Key string
+	// Days is how long an answer holds.
+	Days int
+}
+
+// ocspDays is how long an answer holds unless something else is asked for.
+const ocspDays = 7
+
+// Answer is an answer of OCSP that was signed.
+type Answer struct {
+	Serial string `json:"serialNumber"`
+	State  State  `json:"state"`
+	// Name is that of the request with GET (RFC 5019, 5), as a path with slashes.
+	Name       string    `json:"name"`
+	NextUpdate time.Time `json:"nextUpdate"`
+
+	DER []byte `json:"-"`
+}
+
+// responder signs answers while its key is at hand.
+type responder struct {
+	ca          *CA
+	issuer      *x509.Certificate
+	certificate *x509.Certificate // of the signer
+	signer      crypto.Signer
+	days        int
+}
+
+// respond does work with the key of a responder.
+func (c *CA) respond(ctx context.Context, d *desk.Desk, a desk.Access, o Responder, now time.Time, work func(context.Context, *responder) error) error {
+	const longest = 3650
+	r := &responder{ca: c, issuer: c.certificate.Standard(), days: cmp.Or(o.Days, ocspDays)}
+	switch {
+	case r.days < 1 || r.days > longest:
+		return problem.New(problem.Usage, "an answer cannot hold for %d days", o.Days).
+			Because("It holds for 1 to %d days.", longest).Advise(advice.Repeat(advice.Set(advice.Days, "7")))
+	case r.issuer == nil:
+		return problem.New(problem.NotSupported, "no answer can be signed for this CA").Because("Strict software rejects its certificate.")
+	}
+	if err := c.valid(now); err != nil {
+		return err
+	}
+	if o.Key == "" {
+		r.certificate = r.issuer
+		return c.sign(ctx, d, a, func(ctx context.Context, signer crypto.Signer) error {
+			r.signer = signer
+			return work(ctx, r)
+		})
+	}
+	delegated := func(ctx context.Context, signer crypto.Signer) (err error) {
+		r.signer = verified{signer}
+		if r.certificate, err = c.delegate(ctx, signer.Public(), now); err != nil {
+			return err
+		}
+		return work(ctx, r)
+	}
+	if _, _, err := family.Parse(o.Key); err != nil || input.Exists(o.Key) {
+		return withFile(ctx, o.Key, a.Ask, delegated)
+	}
+	return withCard(ctx, d, a, o.Key, func(ctx context.Context, signer crypto.Signer, _ string) error { return delegated(ctx, signer) })
+}
+
+// delegate is the certificate for OCSP that the CA has issued for a key: the one that ends
+// last.
+func (c *CA) delegate(ctx context.Context, public crypto.PublicKey, now time.Time) (found *x509.Certificate, err error) {
+	err = c.db.Rows(ctx, func(scan func(...any) error) error {
+		var der []byte
+		if err := scan(&der); err != nil {
+			return err
+		}
+		made, err := x509.ParseCertificate(der)
+		if err == nil && slices.Contains(made.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) && now.Before(made.NotAfter) && !now.Before(made.NotBefore) {
+			found = made
+		}
+		return nil // another one may be for OCSP
+	}, "SELECT der FROM certificates WHERE public_key = ? AND authority = ? AND revoked IS NULL ORDER BY not_after", pubkey.Fingerprint(public), c.id)
+	if err == nil && found == nil {
+		err = problem.New(problem.NotFound, "the CA issued no certificate for OCSP for this key").
+			Because("A signer has a certificate of the profile ocsp, which has not ended and is not revoked.").
+			Advise(advice.Do(advice.IssueCertificate, advice.Fill(advice.PublicKey), advice.Set(advice.Subject, "CN=OCSP"), advice.Set(advice.Profile, "ocsp")).On(c.dir))
+	}
+	return found, err
+}
+
+// SignOCSP signs answers about certificates, by their serial numbers; about all that have
+// not expired if none is named.
+func (c *CA) SignOCSP(ctx context.Context, d *desk.Desk, a desk.Access, o Responder, serials []string, now time.Time) (answers []Answer, err error) {
+	var about []*entry
+	if len(serials) == 0 {
+		about, err = c.unexpired(ctx, now)
+	}
+	for _, serial := range serials {
+		e, err := c.entry(ctx, serial)
+		if err != nil {
+			return nil, err
+		}
+		about = append(about, e)
+	}
+	if err != nil {
+		return nil, err
+	}
+	answers = []Answer{}
+	err = c.respond(ctx, d, a, o, now, func(ctx context.Context, r *responder) error {
+		for _, e := range about {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			answer, err := r.answer(e, crypto.SHA1, now)
+			if err != nil {
+				return err
+			}
+			answers = append(answers, answer)
+		}
+		return nil
+	})
+	return answers, err
+}
+
+func (c *CA) unexpired(ctx context.Context, now time.Time) (list []*entry, err error) {
+	err = c.db.Rows(ctx, func(scan func(...any) error) error {
+		e := &entry{}
+		list = append(list, e)
+		return scan(e.places()...)
+	}, "SELECT "+columns+" FROM certificates WHERE authority = ? AND not_after >= ? ORDER BY issued, rowid", c.id, now.Unix())
+	return list, err
+}
+
+// answer signs an answer about a certificate, which is named with a digest.
+func (r *responder) answer(e *entry, digest crypto.Hash, now time.Time) (Answer, error) {
+	serial, ok := new(big.Int).SetString(e.Serial, 16)
+	if !ok {
+		return Answer{}, problem.New(problem.Mismatch, "the database has a wrong serial number: %q", e.Serial)
+	}
+	template := ocsp.Response{SerialNumber: serial, Status: ocsp.Good, IssuerHash: digest}
+	state := e.state(now)
+	if state == Revoked || state == Held {
+		template.Status, template.RevokedAt, template.RevocationReason = ocsp.Revoked, time.Unix(e.revoked.Int64, 0), int(e.reason.Int64)
+	}
+	answer := Answer{Serial: e.Serial, State: state}
+	var err error
+	if answer.DER, answer.NextUpdate, err = r.sign(template, now); err != nil {
+		return answer, err
+	}
+	request, err := ocsp.CreateRequest(&x509.Certificate{SerialNumber: serial}, r.issuer, &ocsp.RequestOptions{Hash: crypto.SHA1})
+	// A web server takes two slashes for one, so the name has no more either.
+	answer.Name = path.Clean(base64.StdEncoding.EncodeToString(request))
+	return answer, err
+}
+
+// sign signs an answer that holds from now on, and not longer than who signs it.
+func (r *responder) sign(template ocsp.Response, now time.Time) (der []byte, nextUpdate time.Time, err error) {
+	template.ThisUpdate = now.UTC().Truncate(time.Second)
+	template.NextUpdate = template.ThisUpdate.AddDate(0, 0, r.days)
+	if template.NextUpdate.After(r.certificate.NotAfter) {
+		template.NextUpdate = r.certificate.NotAfter
+	}
+	if r.certificate != r.issuer {
+		template.Certificate = r.certificate
+	}
+	der, err = ocsp.CreateResponse(r.issuer, r.certificate, template, r.signer)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return der, template.NextUpdate, nil
+}

@@ -1,0 +1,74 @@
+package ca
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/csr"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// Parent is a CA, and how its key is reached.
+type Parent struct {
+	Directory string
+	Desk      *desk.Desk
+	Access    desk.Access
+}
+
+// certify has the parent issue the certificate of a CA with a key.
+func (p *Parent) certify(ctx context.Context, public crypto.PublicKey, o *InitOptions, now time.Time) (made *cert.Certificate, err error) {
+	profile, err := ReadProfile(ctx, "sub")
+	if err != nil {
+		return nil, err
+	}
+	parent, err := Open(ctx, p.Directory)
+	if err != nil {
+		return nil, err
+	}
+	order := Order{PublicKey: public, Names: csr.Options{Subject: o.Subject}, Profile: profile, Days: o.Days}
+	issued, err := parent.Issue(ctx, p.Desk, p.access(), order, now)
+	if err == nil {
+		made, err = cert.Parse(issued.DER)
+	}
+	return made, errors.Join(p.told(err), parent.Close())
+}
+
+// ofIssuer are the secrets of a parent, by those that its own commands ask for.
+func ofIssuer() map[secret.Name]secret.Name {
+	return map[secret.Name]secret.Name{secret.PIN: secret.IssuerPIN, secret.Password: secret.IssuerSecret}
+}
+
+// access asks for the secrets of the parent by their own names.
+func (p *Parent) access() desk.Access {
+	a := p.Access
+	a.Ask = func(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
+		if name, is := ofIssuer()[q.Name]; is {
+			q.Name, q.Label = name, "issuer's "+q.Label
+		}
+		return p.Access.Ask(ctx, q)
+	}
+	return a
+}
+
+// told has the advice of an error name the secrets of the parent.
+func (p *Parent) told(err error) error {
+	var known *problem.Error
+	if !errors.As(err, &known) {
+		return err
+	}
+	told := problem.Wrap(known.Code, err, "the parent "+p.Directory)
+	told.Next.Values = slices.Clone(told.Next.Values)
+	for i, v := range told.Next.Values {
+		if name, is := ofIssuer()[secret.Name(v.Field)]; is {
+			told.Next.Values[i].Field = advice.Field(name)
+		}
+	}
+	return told
+}
