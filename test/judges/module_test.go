@@ -71,9 +71,16 @@ func TestOpenPGPCardAsATokenOfScute(t *testing.T) {
 	if !strings.Contains(listed, "user PIN") {
 		t.Errorf("listed\n%s", listed)
 	}
-	d.Run("cardctl", "smoke-test", "--module", "scute", "--key", key)
+	// Scute 1.5 drops a zero byte at the beginning of one signature in some two hundred.
+	repeated := func(args ...string) string {
+		if first := d.Try("cardctl", args...); first.Exit == 0 {
+			return first.Stdout
+		}
+		return d.Run("cardctl", args...)
+	}
+	repeated("smoke-test", "--module", "scute", "--key", key)
 	public := d.Run("cardctl", "export-key", "--module", "scute", "--key", key)
-	if got := d.VerifyRequest(d.Run("cardctl", "gen-csr", "--module", "scute", "--key", key, "--subject", name)); got.PublicKey != public {
+	if got := d.VerifyRequest(repeated("gen-csr", "--module", "scute", "--key", key, "--subject", name)); got.PublicKey != public {
 		t.Errorf("the request is for another key:\n%s", got.PublicKey)
 	}
 }
