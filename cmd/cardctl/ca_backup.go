@@ -15,8 +15,9 @@ func newCABackupCmd(env *session) *cobra.Command {
 		Use:   "backup DIR FILE",
 		Short: "Back up the database of a CA",
 		Long: `Write the database of a CA to a new file, while others may work with the CA. To
-copy DIR/ca.db itself loses what is not in that file yet. To restore, put FILE
-into DIR as ca.db. Keep ca.pem and ca.key as well: they are not in FILE.`,
+copy DIR/ca.db itself loses what is not in that file yet. To restore, delete
+ca.db-wal and ca.db-shm in DIR, and put FILE there as ca.db. Keep ca.pem and
+ca.key as well: they are not in FILE.`,
 		Example: "  cardctl ca backup desk-ca backup.db",
 		Args:    typed.Args(2, 2, "the directory of the CA, and the new file"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -62,6 +62,9 @@ Windows: that is what --is-ca, --upn and --sid are for.`,
 	return cmd
 }
 
+// mostDropped is of how much that a request asked for in vain there is a line.
+const mostDropped = 10
+
 type issuedReport struct {
 	ca.Issued
 	exported
@@ -84,14 +87,22 @@ func runCAIssue(ctx context.Context, env *session, o *caIssueOptions, dir, file 
 	if err != nil {
 		return err
 	}
-	for _, what := range issued.Dropped {
+	for i, what := range issued.Dropped {
+		if i == mostDropped {
+			env.note("The request asked for %d more.", len(issued.Dropped)-i)
+			break
+		}
 		env.note("The request asked for this, and the profile %s does not let it through: %s", issued.Profile, what)
 	}
 	if issued.Shortened {
 		env.note("The certificate ends with the CA.")
 	}
 	report := issuedReport{issued, exported{DER: issued.DER, PEM: string(csr.PEMCertificate(issued.DER))}}
-	return o.file.write(ctx, env, "CertificateIssued", &report.exported, &report)
+	err = o.file.write(ctx, env, "CertificateIssued", &report.exported, &report)
+	if err != nil { // it is issued all the same
+		env.note("The certificate was issued: cardctl ca show %s %s", dir, issued.Serial)
+	}
+	return err
 }
 
 // read reads the files.

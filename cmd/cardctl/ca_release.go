@@ -25,11 +25,11 @@ No other revocation can be taken back.`,
 }
 
 func runCARelease(ctx context.Context, env *session, dir, which string) error {
-	serial, err := env.issuedSerial(ctx, which)
-	if err != nil {
-		return err
-	}
 	return withCA(ctx, dir, func(c *ca.CA) error {
+		serial, err := env.issuedSerial(ctx, c, which)
+		if err != nil {
+			return err
+		}
 		change, err := c.Release(ctx, serial, env.Now())
 		if err != nil {
 			return err

@@ -41,16 +41,16 @@ func runCARevoke(ctx context.Context, env *session, reason, dir, which string) e
 		return problem.New(problem.Usage, "no reason was named").
 			Because("The reasons are %s.", strings.Join(ca.Reasons(), ", ")).Advise(advice.Repeat(advice.Set(advice.Reason, "superseded")))
 	}
-	serial, err := env.issuedSerial(ctx, which)
-	if err != nil {
-		return err
-	}
 	var s secretFlags
 	access, err := s.access(env)
 	if err != nil {
 		return err
 	}
 	return withCA(ctx, dir, func(c *ca.CA) error {
+		serial, err := env.issuedSerial(ctx, c, which)
+		if err != nil {
+			return err
+		}
 		change, err := c.Revoke(ctx, access, serial, reason, env.Now())
 		if err != nil {
 			return err
@@ -60,7 +60,7 @@ func runCARevoke(ctx context.Context, env *session, reason, dir, which string) e
 }
 
 // issuedSerial is the serial number of a certificate: as it was typed, or that in a file.
-func (env *session) issuedSerial(ctx context.Context, which string) (string, error) {
+func (env *session) issuedSerial(ctx context.Context, c *ca.CA, which string) (string, error) {
 	if which != "-" && !input.Exists(which) {
 		return ca.ParseSerial(which)
 	}
@@ -72,7 +72,7 @@ func (env *session) issuedSerial(ctx context.Context, which string) (string, err
 		return "", problem.New(problem.Mismatch, "%s has %d certificates", which, len(certificates)).
 			Because("Name the serial number of one of them.").Advise(advice.Run("openssl", "x509", "-noout", "-serial", "-in", which))
 	}
-	return certificates[0].Serial(), nil
+	return c.Issued(ctx, certificates[0])
 }
 
 func changeText(s *output.Sheet, heading string, c *ca.Change) {

@@ -54,7 +54,7 @@ type shownCertificate struct {
 }
 
 func showIssued(ctx context.Context, env *session, c *ca.CA, which string) error {
-	serial, err := env.issuedSerial(ctx, which)
+	serial, err := env.issuedSerial(ctx, c, which)
 	if err != nil {
 		return err
 	}

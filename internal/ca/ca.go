@@ -5,11 +5,14 @@
 package ca
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"embed"
+	"encoding/pem"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -17,6 +20,7 @@ import (
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/database"
+	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -30,12 +34,13 @@ const (
 //go:embed migrations
 var embedded embed.FS
 
-func migrations() fs.FS {
+func records() database.Kind {
+	const id = 0x63634341 // "ccCA"
 	sub, err := fs.Sub(embedded, "migrations")
 	if err != nil {
 		panic(err) // the name is that of the folder above
 	}
-	return sub
+	return database.Kind{ID: id, Migrations: sub}
 }
 
 // CA is an open one. Close closes it.
@@ -72,10 +77,9 @@ type Places struct {
 
 // Open opens the CA of a directory.
 func Open(ctx context.Context, dir string) (*CA, error) {
-	db, err := database.Open(ctx, filepath.Join(dir, databaseFile), migrations())
+	db, err := database.Open(ctx, filepath.Join(dir, databaseFile), records())
 	if problem.Is(err, problem.NotFound) {
-		return nil, problem.New(problem.NotFound, "there is no CA in %s", dir).
-			Because("The directory has no %s.", databaseFile).Advise(advice.Do(advice.CreateCA).On(dir))
+		return nil, noCA(dir, "The directory has no "+databaseFile+", or an empty one.")
 	}
 	if err != nil {
 		return nil, err
@@ -97,8 +101,7 @@ func (c *CA) load(ctx context.Context) error {
 	row := c.db.QueryRowContext(ctx, "SELECT id, der, key, holder, pss, crl, ocsp, issuer FROM authorities ORDER BY id DESC LIMIT 1")
 	err := row.Scan(&c.id, &der, &c.reference, &c.holder, &c.pss, &crl, &ocsp, &issuer)
 	if errors.Is(err, sql.ErrNoRows) {
-		return problem.New(problem.NotFound, "there is no CA in %s", c.dir).
-			Because("Its database is empty.").Advise(advice.Do(advice.CreateCA).On(c.dir))
+		return noCA(c.dir, "Its database is empty.")
 	}
 	if err != nil {
 		return problem.Wrap(problem.Failed, err, "cannot read the CA in "+c.dir)
@@ -107,6 +110,33 @@ func (c *CA) load(ctx context.Context) error {
 	c.certificate, err = cert.Parse(der)
 	if err != nil {
 		return problem.Wrap(problem.Mismatch, err, "the certificate of the CA in "+c.dir+" cannot be read")
+	}
+	return c.isFile(ctx)
+}
+
+// noCA says that a directory has no CA, or one whose init was interrupted.
+func noCA(dir, why string) error {
+	p := problem.New(problem.NotFound, "there is no CA in %s", dir)
+	if content, err := os.ReadDir(dir); err == nil && len(content) > 0 {
+		return p.Because("%s An init that was interrupted leaves such a directory.", why).Advise(advice.Run("ls", "-l", dir))
+	}
+	return p.Because("%s", why).Advise(advice.Do(advice.CreateCA).On(dir))
+}
+
+// isFile refuses a directory whose ca.pem, which is given to everybody, is the certificate
+// of another CA. One that is missing does no harm.
+func (c *CA) isFile(ctx context.Context) error {
+	path := filepath.Join(c.dir, CertificateFile)
+	text, err := input.File(ctx, path, maxProfile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return problem.Wrap(problem.Failed, err, "cannot read "+path)
+	}
+	if block, _ := pem.Decode(text); block == nil || !bytes.Equal(block.Bytes, c.certificate.Raw) {
+		return problem.New(problem.Mismatch, "%s is not the certificate of the CA", path).
+			Because("The database %s has another one.", databaseFile).Advise(advice.Run("openssl", "x509", "-noout", "-subject", "-serial", "-in", path))
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func (c *CA) SignCRL(ctx context.Context, d *desk.Desk, a desk.Access, days int,
 	if c.pss {
 		template.SignatureAlgorithm = x509.SHA256WithRSAPSS
 	}
-	if template.RevokedCertificateEntries, err = c.revoked(ctx, last); err != nil {
+	if template.RevokedCertificateEntries, err = c.revoked(ctx, last, now); err != nil {
 		return list, err
 	}
 	list.Revoked = len(template.RevokedCertificateEntries)
@@ -67,6 +67,13 @@ func (c *CA) SignCRL(ctx context.Context, d *desk.Desk, a desk.Access, days int,
 		return list, err
 	}
 	return list, c.db.Change(ctx, func(tx *sql.Tx) error {
+		var greater int
+		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM crls WHERE number >= ?", list.Number).Scan(&greater); err != nil {
+			return err
+		}
+		if greater > 0 { // this one would take it back where it is published
+			return problem.New(problem.Refused, "another command signed a CRL meanwhile").Advise(advice.Repeat())
+		}
 		_, err := tx.ExecContext(ctx, "INSERT INTO crls (number, authority, this_update, next_update) VALUES (?, ?, ?, ?)",
 			list.Number, c.id, list.ThisUpdate.Unix(), list.NextUpdate.Unix())
 		return err
@@ -75,10 +82,10 @@ func (c *CA) SignCRL(ctx context.Context, d *desk.Desk, a desk.Access, days int,
 
 // revoked are the entries of a CRL. One stays until a CRL after its certificate has
 // expired (RFC 5280, 3.3).
-func (c *CA) revoked(ctx context.Context, last *CRLEntry) (list []x509.RevocationListEntry, err error) {
+func (c *CA) revoked(ctx context.Context, last *CRLEntry, now time.Time) (list []x509.RevocationListEntry, err error) {
 	from := int64(0)
-	if last != nil {
-		from = last.ThisUpdate.Unix()
+	if last != nil { // a clock that was wrong then must not shorten the list now
+		from = min(last.ThisUpdate.Unix(), now.Unix())
 	}
 	err = c.db.Rows(ctx, func(scan func(...any) error) error {
 		var serial string
@@ -91,7 +98,7 @@ func (c *CA) revoked(ctx context.Context, last *CRLEntry) (list []x509.Revocatio
 		if !ok {
 			return problem.New(problem.Mismatch, "the database has a wrong serial number: %q", serial)
 		}
-		list = append(list, x509.RevocationListEntry{SerialNumber: number, RevocationTime: time.Unix(at, 0).UTC(), ReasonCode: reason})
+		list = append(list, x509.RevocationListEntry{SerialNumber: number, RevocationTime: time.Unix(min(at, now.Unix()), 0).UTC(), ReasonCode: reason})
 		return nil
 	}, "SELECT serial, revoked, reason FROM certificates WHERE revoked IS NOT NULL AND authority = ? AND not_after >= ? ORDER BY revoked, serial", c.id, from)
 	return list, err

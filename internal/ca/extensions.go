@@ -116,6 +116,17 @@ func (o *Order) usages(public crypto.PublicKey) []string {
 	return usages
 }
 
+// suits refuses a key that cannot do what the certificate would be for.
+func (o *Order) suits(public crypto.PublicKey) error {
+	_, agreement := public.(*ecdh.PublicKey)
+	agrees := slices.ContainsFunc(slices.Concat(o.Profile.KeyUsage, o.Profile.KeyUsageEC), func(usage string) bool { return csr.SameUsage("keyAgreement", usage) })
+	if agreement && (o.isCA() || !agrees) {
+		return problem.New(problem.NotSupported, "the key cannot have a certificate of the profile %s", o.Profile.Name).
+			Because("It agrees on secrets, and signs nothing. The profile mail is for such keys.").Advise(advice.Repeat(advice.Set(advice.Profile, "mail")))
+	}
+	return nil
+}
+
 // nameConstraints are RFC 5280, 4.2.1.10.
 func (o *Order) nameConstraints() (pkix.Extension, error) {
 	x := pkix.Extension{Id: cert.OIDNameConstraints, Critical: true}
@@ -187,7 +198,11 @@ func constraint(text string) (n cert.GeneralName, err error) {
 
 // sid names a Windows account by its security identifier (KB5014754).
 func sid(text string) (pkix.Extension, error) {
-	if !strings.HasPrefix(text, "S-1-") || strings.Trim(text[1:], "-0123456789") != "" {
+	isNumber := func(part string) bool { return part != "" && strings.Trim(part, "0123456789") == "" }
+	authorities, ok := strings.CutPrefix(text, "S-1-")
+	const most = 1 + 15 // an authority, and those below it
+	parts := strings.Split(authorities, "-")
+	if !ok || len(parts) < 2 || len(parts) > most || slices.ContainsFunc(parts, func(part string) bool { return !isNumber(part) }) {
 		return pkix.Extension{}, problem.New(problem.Usage, "not a security identifier: %q", text).
 			Because("It begins with S-1- and has numbers after that: whoami /user shows it on Windows.").Advise(advice.Repeat(advice.Fill(advice.SID)))
 	}
@@ -206,6 +221,9 @@ func policies(list []string) (pkix.Extension, error) {
 		oid, err := csr.ParseOID(text)
 		if err != nil {
 			return pkix.Extension{}, problem.Wrap(problem.Mismatch, err, "a policy of the profile")
+		}
+		if slices.ContainsFunc(oids, oid.Equal) {
+			return pkix.Extension{}, problem.New(problem.Mismatch, "the profile has the policy %s twice", text)
 		}
 		oids = append(oids, oid)
 	}

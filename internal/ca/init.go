@@ -93,6 +93,7 @@ func Init(ctx context.Context, d *desk.Desk, a desk.Access, dir string, o InitOp
 	} else {
 		var signer crypto.Signer
 		if signer, err = newFile(ctx, filepath.Join(dir, keyFile), algorithm, a.Ask); err == nil {
+			made.wrote(keyFile)
 			err = certify(ctx, signer)
 		}
 	}
@@ -100,7 +101,7 @@ func Init(ctx context.Context, d *desk.Desk, a desk.Access, dir string, o InitOp
 		c.certificate, err = o.Parent.certify(ctx, public, &o, now)
 	}
 	if err == nil {
-		err = c.found(ctx)
+		err = c.found(ctx, made)
 	}
 	if err != nil {
 		return report, errors.Join(err, made.removed())
@@ -176,56 +177,69 @@ func (c *CA) certify(ctx context.Context, signer crypto.Signer, template csr.Cer
 	return err
 }
 
-// found writes the files of a CA that has its certificate.
-func (c *CA) found(ctx context.Context) (err error) {
-	if c.db, err = database.Create(ctx, filepath.Join(c.dir, databaseFile), migrations()); err != nil {
+// found writes the files of a CA that has its certificate. It is one with the last step,
+// when it is in its database.
+func (c *CA) found(ctx context.Context, made *directory) (err error) {
+	path := filepath.Join(c.dir, CertificateFile)
+	if err := output.NewPrivateFile(path, csr.PEMCertificate(c.certificate.Raw)); err != nil {
+		return problem.Wrap(problem.Failed, err, "cannot write "+path)
+	}
+	made.wrote(CertificateFile)
+	if err := os.Chmod(path, 0o644); err != nil { // it is for everybody
+		return problem.Wrap(problem.Failed, err, "cannot write "+path)
+	}
+	made.wrote(databaseFile, databaseFile+"-wal", databaseFile+"-shm", databaseFile+"-journal") // ca.pem was new, so is this
+	if c.db, err = database.Create(ctx, filepath.Join(c.dir, databaseFile), records()); err != nil {
 		return err
 	}
 	err = c.db.Change(ctx, func(tx *sql.Tx) error { return c.store(ctx, tx) })
-	if err == nil {
-		err = output.WriteFile(filepath.Join(c.dir, CertificateFile), csr.PEMCertificate(c.certificate.Raw), 0o644)
-	}
 	if err != nil {
 		return errors.Join(err, c.Close())
 	}
 	return nil
 }
 
-// directory is one that was made, or was empty.
+// directory is one that was made, or was empty, and what was written into it.
 type directory struct {
-	path string
-	made bool
+	path    string
+	made    bool
+	written []string
 }
 
-func newDirectory(path string) (directory, error) {
+func (d *directory) wrote(names ...string) { d.written = append(d.written, names...) }
+
+func newDirectory(path string) (*directory, error) {
 	err := os.Mkdir(path, 0o700)
 	switch {
 	case err == nil:
-		return directory{path, true}, nil
+		return &directory{path: path, made: true}, nil
 	case !errors.Is(err, fs.ErrExist):
-		return directory{}, problem.Wrap(problem.Failed, err, "cannot make the directory of the CA").Advise(advice.Run("ls", "-ld", filepath.Dir(path)))
+		return nil, problem.Wrap(problem.Failed, err, "cannot make the directory of the CA").Advise(advice.Run("ls", "-ld", filepath.Dir(path)))
 	}
 	content, err := os.ReadDir(path)
 	if err != nil {
-		return directory{}, problem.Wrap(problem.Failed, err, "cannot use "+path)
+		return nil, problem.Wrap(problem.Failed, err, "cannot use "+path)
 	}
 	if len(content) > 0 {
-		return directory{}, problem.New(problem.Refused, "the directory is not empty: %s", path).
-			Because("A CA gets a directory of its own, and one that exists is never replaced.").Advise(advice.Run("ls", path))
+		why := "A CA gets a directory of its own, and one that exists is never replaced."
+		if info, err := os.Stat(filepath.Join(path, databaseFile)); err != nil || info.Size() == 0 {
+			why += " This one has no CA: an init that was interrupted leaves such files, which can be deleted."
+		}
+		return nil, problem.New(problem.Refused, "the directory is not empty: %s", path).Because("%s", why).Advise(advice.Run("ls", path))
 	}
-	return directory{path: path}, nil
+	return &directory{path: path}, nil
 }
 
-// removed takes away what was written.
-func (d directory) removed() error {
-	if d.made {
-		return os.RemoveAll(d.path)
-	}
+// removed takes away what was written: another command may use the directory meanwhile.
+func (d *directory) removed() error {
 	var failed error
-	for _, name := range []string{keyFile, CertificateFile, databaseFile, databaseFile + "-wal", databaseFile + "-shm"} {
+	for _, name := range d.written {
 		if err := os.Remove(filepath.Join(d.path, name)); !errors.Is(err, fs.ErrNotExist) {
 			failed = errors.Join(failed, err)
 		}
+	}
+	if content, err := os.ReadDir(d.path); d.made && err == nil && len(content) == 0 {
+		failed = errors.Join(failed, os.Remove(d.path))
 	}
 	return failed
 }

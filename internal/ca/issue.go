@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -40,7 +41,8 @@ func (c *CA) Issue(ctx context.Context, d *desk.Desk, a desk.Access, o Order, no
 	if err != nil {
 		return issued, err
 	}
-	if err := c.acceptable(ctx, a, s, now); err != nil {
+	asked, err := c.acceptable(ctx, a, s, now)
+	if err != nil {
 		return issued, err
 	}
 	err = c.sign(ctx, d, a, func(ctx context.Context, signer crypto.Signer) error {
@@ -57,7 +59,20 @@ func (c *CA) Issue(ctx context.Context, d *desk.Desk, a desk.Access, o Order, no
 	issued.Serial, issued.Subject, issued.NotAfter = made.Serial(), made.Subject.String(), made.NotAfter
 	issued.Profile, issued.Dropped = o.Profile.Name, s.dropped
 	issued.Shortened = made.NotAfter.Equal(c.certificate.NotAfter)
-	if err := c.db.Change(ctx, func(tx *sql.Tx) error { return c.record(ctx, tx, made, issued.Profile, now) }); err != nil {
+	err = c.db.Change(ctx, func(tx *sql.Tx) error {
+		taken, err := c.taken(ctx, tx, s.text, now)
+		if err == nil && taken != "" && !asked { // the question would have been asked
+			err = problem.New(problem.Refused, "another command issued a certificate for this subject meanwhile").Advise(advice.Repeat())
+		}
+		if err != nil {
+			return err
+		}
+		return c.record(ctx, tx, made, issued.Profile, now)
+	})
+	if problem.Is(err, problem.Refused) {
+		return Issued{}, err
+	}
+	if err != nil {
 		return Issued{}, problem.Wrap(problem.Failed, err, "the certificate was signed, and could not be stored, so it is not issued")
 	}
 	return issued, nil
@@ -74,6 +89,9 @@ func (c *CA) template(o *Order, now time.Time) (s subject, template csr.Certific
 	if s, err = o.subject(); err != nil {
 		return s, template, err
 	}
+	if err := c.another(&s); err != nil {
+		return s, template, err
+	}
 	template = csr.Certificate{Issuer: c.certificate.RawSubject, Subject: s.name, PublicKey: s.public}
 	if template.NotBefore, template.NotAfter, err = csr.Validity(now, cmp.Or(o.Days, o.Profile.Days)); err != nil {
 		return s, template, err
@@ -83,6 +101,20 @@ func (c *CA) template(o *Order, now time.Time) (s subject, template csr.Certific
 	}
 	template.Extensions, err = c.extensions(o, &s)
 	return s, template, err
+}
+
+// another refuses the name and the key of the CA itself: who has its name can sign what
+// passes for its CRL.
+func (c *CA) another(s *subject) error {
+	switch {
+	case comparable(s.text) == comparable(c.certificate.Subject.String()):
+		return problem.New(problem.Mismatch, "the subject is that of the CA").
+			Because("A certificate with it would pass for that of the CA.").Advise(advice.Repeat(advice.Set(advice.Subject, "CN=Floppy Head")))
+	case pubkey.Same(s.key, c.certificate.PublicKey):
+		return problem.New(problem.Mismatch, "the key is that of the CA").
+			Because("It signs certificates, and nothing else.").Advise(advice.Do(advice.GenerateKey, advice.Fill(advice.Key)))
+	}
+	return nil
 }
 
 // check refuses what the profile and the options do not allow together.
@@ -103,25 +135,40 @@ func (o *Order) check() error {
 
 // acceptable refuses a key that was revoked as compromised, and asks before a name gets a
 // second certificate.
-func (c *CA) acceptable(ctx context.Context, a desk.Access, s subject, now time.Time) error {
-	var compromised, taken string
-	err := c.db.Rows(ctx, func(scan func(...any) error) error { return scan(&compromised) },
-		"SELECT serial FROM certificates WHERE public_key = ? AND reason = ? LIMIT 1", pubkey.Fingerprint(s.key), keyCompromise)
+func (c *CA) acceptable(ctx context.Context, a desk.Access, s subject, now time.Time) (asked bool, err error) {
+	var compromised string
+	err = c.db.Rows(ctx, func(scan func(...any) error) error { return scan(&compromised) },
+		"SELECT serial FROM certificates WHERE public_key = ? AND reason IN (?, ?, ?) LIMIT 1",
+		pubkey.Fingerprint(s.key), keyCompromise, caCompromise, aaCompromise)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if compromised != "" {
-		return problem.New(problem.Mismatch, "the key was revoked as compromised").
+		return false, problem.New(problem.Mismatch, "the key was revoked as compromised").
 			Because("It is that of the certificate %s.", compromised).Advise(advice.Do(advice.GenerateKey, advice.Fill(advice.Key)))
 	}
-	err = c.db.Rows(ctx, func(scan func(...any) error) error { return scan(&taken) },
-		"SELECT serial FROM certificates WHERE name = ? AND revoked IS NULL AND not_after > ? LIMIT 1", comparable(s.text), now.Unix())
-	if err != nil || taken == "" || s.text == "" || a.Confirm == nil {
-		return err
+	taken, err := c.taken(ctx, c.db, s.text, now)
+	if err != nil || taken == "" || a.Confirm == nil {
+		return false, err
 	}
-	return a.Confirm.Ask(ctx, advice.Question{
+	return true, a.Confirm.Ask(ctx, advice.Question{
 		Deed: "Issue", Subject: "another certificate for " + s.text, Lost: fmt.Sprintf("The certificate %s has this subject, and stays valid.", taken),
 	})
+}
+
+// taken is the serial number of a valid certificate with a subject, empty for none.
+func (c *CA) taken(ctx context.Context, in interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}, subject string, now time.Time) (serial string, err error) {
+	if subject == "" {
+		return "", nil
+	}
+	err = in.QueryRowContext(ctx, "SELECT serial FROM certificates WHERE name = ? AND revoked IS NULL AND not_after > ? LIMIT 1",
+		comparable(subject), now.Unix()).Scan(&serial)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return serial, err
 }
 
 // comparable is a subject as names are compared (RFC 5280, 7.1).

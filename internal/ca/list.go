@@ -1,11 +1,13 @@
 package ca
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -108,6 +110,17 @@ func (c *CA) entry(ctx context.Context, serial string) (*entry, error) {
 		err = problem.New(problem.NotFound, "the CA did not issue a certificate %s", serial).Advise(advice.Do(advice.ListIssued).On(c.dir))
 	}
 	return e, err
+}
+
+// Issued is the serial number of a certificate, which the CA has to have issued: that of
+// another CA may have the same number.
+func (c *CA) Issued(ctx context.Context, certificate *cert.Certificate) (serial string, err error) {
+	e, err := c.entry(ctx, certificate.Serial())
+	if err == nil && !bytes.Equal(e.der, certificate.Raw) {
+		err = problem.New(problem.Mismatch, "the certificate is not of this CA").
+			Because("The CA issued another one with the same serial number, %s.", e.Serial).Advise(c.look())
+	}
+	return certificate.Serial(), err
 }
 
 // Certificate is one that the CA issued, in DER, and what became of it.

@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -89,7 +90,8 @@ func parseProfile(text []byte) (p Profile, err error) {
 	if len(text) > maxProfile {
 		return p, errors.New("it is too long")
 	}
-	err = yaml.NewDecoder(bytes.NewReader(text), yaml.DisallowUnknownField()).Decode(&p)
+	decoder := yaml.NewDecoder(bytes.NewReader(text), yaml.DisallowUnknownField())
+	err = decoder.Decode(&p)
 	switch {
 	case errors.Is(err, io.EOF):
 		return p, errors.New("it is empty")
@@ -101,6 +103,11 @@ func parseProfile(text []byte) (p Profile, err error) {
 		return p, errors.New("pathLength is for CAs, and not negative")
 	case len(p.KeyUsage) == 0:
 		return p, errors.New("keyUsage is missing")
+	case decoder.Decode(&Profile{}) != io.EOF:
+		return p, errors.New("it has more than one document")
+	}
+	if err := p.usagesAgree(); err != nil {
+		return p, err
 	}
 	for _, word := range p.Copy {
 		if !slices.Contains(copies(), word) {
@@ -108,6 +115,30 @@ func parseProfile(text []byte) (p Profile, err error) {
 		}
 	}
 	return p, nil
+}
+
+// usagesAgree refuses usages that RFC 5280, 4.2.1.3 and 4.2.1.9, does not allow together.
+func (p *Profile) usagesAgree() error {
+	all := slices.Concat(p.KeyUsage, p.KeyUsageRSA, p.KeyUsageEC)
+	if _, err := csr.KeyUsage(all...); err != nil {
+		return err
+	}
+	if len(p.ExtKeyUsage) > 0 {
+		if _, err := csr.ExtKeyUsage(p.ExtKeyUsage...); err != nil {
+			return err
+		}
+	}
+	has := func(list []string, name string) bool {
+		return slices.ContainsFunc(list, func(usage string) bool { return csr.SameUsage(name, usage) })
+	}
+	switch {
+	case p.CA != has(p.KeyUsage, "keyCertSign"), !p.CA && has(all, "keyCertSign"):
+		return errors.New("keyCertSign and ca: true go together")
+	case has(p.KeyUsage, "keyEncipherment"), has(p.KeyUsage, "dataEncipherment"):
+		return errors.New("only RSA keys encipher: write keyUsageRSA for that")
+	}
+	_, err := policies(p.Policies)
+	return err
 }
 
 // copies reports whether something comes from a request.

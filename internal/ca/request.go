@@ -51,16 +51,29 @@ func (o *Order) subject() (s subject, err error) {
 	if s.name, err = given.DER(); err != nil {
 		return s, err
 	}
-	s.text, s.key = given.String(), o.PublicKey
+	s.key = o.PublicKey
 	if o.Request != nil {
 		s.key, s.public = o.Request.PublicKey, o.Request.RawPublicKey
-	} else if s.public, err = pubkey.Marshal(o.PublicKey); err != nil {
+	}
+	if _, other := s.key.(*pubkey.Other); other && o.Request != nil {
+		// a key for PSS alone, or on a curve that the standard library does not know
+	} else if s.public, err = pubkey.Marshal(s.key); err != nil { // without compressed points
 		return s, problem.Wrap(problem.NotSupported, err, "the public key cannot be encoded")
 	}
-	if given.Empty() && o.Request != nil && o.Profile.copies(copySubject) {
-		s.name, s.text = o.Request.RawSubject, o.Request.Subject.String()
-	}
 	if s.altNames, err = csr.GeneralNames(o.Names); err != nil {
+		return s, err
+	}
+	if given.Empty() && o.Request != nil && o.Profile.copies(copySubject) {
+		if err := s.takeSubject(o); err != nil {
+			return s, err
+		}
+	}
+	read, _, err := cert.ParseName(s.name)
+	if err != nil {
+		return s, err
+	}
+	s.text = read.String()
+	if err := s.mailOf(read); err != nil {
 		return s, err
 	}
 	if err := s.takeExtensions(o); err != nil {
@@ -71,7 +84,79 @@ func (o *Order) subject() (s subject, err error) {
 			Because("It has neither a subject nor an alternative name that the profile %s lets through.", o.Profile.Name).
 			Advise(advice.Repeat(advice.Set(advice.Subject, "CN=Floppy Head")))
 	}
+	if s.text == "" && o.isCA() {
+		return s, problem.New(problem.Usage, "a CA needs a subject").
+			Because("It is the issuer of its certificates, and an issuer must have a name (RFC 5280, 4.1.2.4).").
+			Advise(advice.Repeat(advice.Set(advice.Subject, "CN=Desk CA")))
+	}
+	if err := o.suits(s.key); err != nil {
+		return s, err
+	}
 	return s, weak(s.key)
+}
+
+// mailOf makes mail addresses in a subject alternative names as well (RFC 5280, 4.1.2.6).
+func (s *subject) mailOf(name cert.Name) error {
+	for _, rdn := range name {
+		for _, a := range rdn {
+			if !a.Type.Equal(csr.OIDEmailAddress) {
+				continue
+			}
+			address := cert.GeneralName{Kind: cert.EmailName, Value: []byte(a.Value)}
+			if err := isSound(address); err != nil {
+				return unsound(err)
+			}
+			s.add(address.DER())
+		}
+	}
+	return nil
+}
+
+// takeSubject takes that of the request, with mail addresses if the profile has them.
+func (s *subject) takeSubject(o *Order) error {
+	mail := o.Profile.copies(copyEmail)
+	name, addresses, err := o.Request.Name(mail)
+	if err != nil {
+		return err
+	}
+	for _, address := range addresses {
+		if !mail {
+			s.dropped = append(s.dropped, fmt.Sprintf("the mail address %q in the subject", address))
+		}
+	}
+	s.name, err = name.DER()
+	return err
+}
+
+func unsound(err error) error {
+	return problem.New(problem.Mismatch, "the request cannot be used").Because("%s", problem.Sentence(err.Error())).Advise(advice.Do(advice.Help))
+}
+
+// add adds an alternative name that is not there yet.
+func (s *subject) add(name []byte) {
+	if !s.has(name) {
+		s.altNames = append(s.altNames, name)
+	}
+}
+
+func (s *subject) has(name []byte) bool {
+	return slices.ContainsFunc(s.altNames, func(own []byte) bool { return string(own) == string(name) })
+}
+
+// isSound has a name of a request read as if it was typed: what programs could take for
+// another one, such as one with a NUL in it, goes into no certificate.
+func isSound(name cert.GeneralName) error {
+	var o csr.Options
+	switch text := []string{string(name.Value)}; name.Kind {
+	case cert.EmailName:
+		o.Emails = text
+	case cert.DNSName:
+		o.DNS = text
+	case cert.URIName:
+		o.URIs = text
+	}
+	_, err := csr.GeneralNames(o)
+	return err
 }
 
 // kinds are the words of profiles for alternative names.
@@ -97,12 +182,15 @@ func (s *subject) takeExtensions(o *Order) error {
 		for _, name := range names {
 			word, known := kinds()[name.Kind]
 			encoded := name.DER()
+			if known && o.Profile.copies(word) {
+				if err := isSound(name); err != nil {
+					return unsound(err)
+				}
+			}
 			switch {
 			case known && o.Profile.copies(word):
-				if !slices.ContainsFunc(s.altNames, func(own []byte) bool { return string(own) == string(encoded) }) {
-					s.altNames = append(s.altNames, encoded)
-				}
-			case slices.ContainsFunc(s.altNames, func(own []byte) bool { return string(own) == string(encoded) }):
+				s.add(encoded)
+			case s.has(encoded):
 				// a flag says the same
 			case known:
 				s.dropped = append(s.dropped, fmt.Sprintf("the alternative name %s:%q", word, name.Value))

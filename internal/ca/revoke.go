@@ -25,7 +25,9 @@ func reasons() []string {
 // Numbers of reasons.
 const (
 	keyCompromise   = 1
+	caCompromise    = 2
 	certificateHold = 6
+	aaCompromise    = 10
 )
 
 // Reasons are the names of reasons for which a certificate is revoked.

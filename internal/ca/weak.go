@@ -2,6 +2,8 @@ package ca
 
 import (
 	"crypto"
+	"crypto/ecdh"
+	"crypto/rand"
 	"crypto/rsa"
 	"math/big"
 
@@ -26,9 +28,12 @@ func weak(public crypto.PublicKey) error {
 	}
 	k, isRSA := public.(*rsa.PublicKey)
 	why := ""
+	agreement, _ := public.(*ecdh.PublicKey)
 	switch {
 	case key.AlgorithmOf(public) == "p224":
 		why = "The curve P-224 is too short."
+	case agreement != nil && smallOrder(agreement):
+		why = "What is agreed on with it is known to everybody (RFC 7748, 6.1)."
 	case !isRSA:
 	case k.N.BitLen() < fewestBits:
 		why = "An RSA key needs at least 2048 bits."
@@ -38,6 +43,8 @@ func weak(public crypto.PublicKey) error {
 		why = "Its public exponent is not odd, or is less than 65537 (FIPS 186-5, 5.1)."
 	case k.N.Bit(0) == 0:
 		why = "Its modulus is even."
+	case hasSmallFactor(k.N):
+		why = "Its modulus has a small factor."
 	case isROCA(k.N):
 		why = "It was made by a chip whose keys can be computed (ROCA, CVE-2017-15361)."
 	case closePrimes(k.N):
@@ -47,6 +54,17 @@ func weak(public crypto.PublicKey) error {
 		return nil
 	}
 	return problem.New(problem.Mismatch, "the key is weak").Because("%s", why).Advise(advice.Do(advice.GenerateKey, advice.Fill(advice.Key)))
+}
+
+// hasSmallFactor reports whether a modulus can be divided by a number below a thousand.
+func hasSmallFactor(modulus *big.Int) bool {
+	const below = 1000
+	for n := int64(3); n < below; n += 2 {
+		if new(big.Int).Mod(modulus, big.NewInt(n)).Sign() == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // isROCA reports whether a modulus has the form of Infineon's library: modulo each of
@@ -77,12 +95,24 @@ func closePrimes(modulus *big.Int) bool {
 	a := new(big.Int).Sqrt(modulus)
 	one := big.NewInt(1)
 	for range roundsOfFermat {
-		a.Add(a, one)
 		rest := new(big.Int).Sub(new(big.Int).Mul(a, a), modulus)
-		root := new(big.Int).Sqrt(rest)
-		if new(big.Int).Mul(root, root).Cmp(rest) == 0 {
-			return true
+		if rest.Sign() >= 0 {
+			root := new(big.Int).Sqrt(rest)
+			if new(big.Int).Mul(root, root).Cmp(rest) == 0 {
+				return true
+			}
 		}
+		a.Add(a, one)
 	}
 	return false
+}
+
+// smallOrder reports whether a key agrees on zeros with every other one.
+func smallOrder(public *ecdh.PublicKey) bool {
+	other, err := public.Curve().GenerateKey(rand.Reader)
+	if err != nil {
+		return false
+	}
+	_, err = other.ECDH(public)
+	return err != nil
 }

@@ -3,8 +3,14 @@ package csr
 import (
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
+	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/cardctl/cardctl/internal/ber"
 	"github.com/cardctl/cardctl/internal/cert"
@@ -83,8 +89,15 @@ func readRequest(der []byte) (*Received, error) {
 		return nil, damagedRequest
 	}
 	r := &Received{RawSubject: info[1].Raw, RawPublicKey: info[2].Raw}
-	if r.Subject, _, err = cert.ParseName(r.RawSubject); err != nil {
+	var odd []string
+	if r.Subject, odd, err = cert.ParseName(r.RawSubject); err != nil {
 		return nil, damagedRequest
+	}
+	if len(odd) > 0 {
+		return nil, asn1Error("its subject has " + odd[0])
+	}
+	if err := r.nameIsSound(); err != nil {
+		return nil, err
 	}
 	if r.PublicKey, err = pubkey.Parse(r.RawPublicKey); err != nil {
 		return nil, asn1Error("its public key cannot be read")
@@ -97,6 +110,70 @@ func readRequest(der []byte) (*Received, error) {
 	}
 	return r, err
 }
+
+// nameIsSound refuses a subject that RFC 5280, appendix A.1, does not allow, or that
+// looks like another one where it is shown.
+func (r *Received) nameIsSound() error {
+	var strict pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(r.RawSubject, &strict); err != nil || len(rest) > 0 {
+		return damagedRequest
+	}
+	for _, rdn := range r.Subject {
+		if len(rdn) == 0 {
+			return damagedRequest
+		}
+		for _, a := range rdn {
+			t := attributeTypeOf(a.Type)
+			length := utf8.RuneCountInString(a.Value)
+			switch {
+			case len(t.names) == 0 && !a.IsText:
+			case !a.IsText:
+				return asn1Error("the " + t.String() + " of its subject is not a character string")
+			case strings.ContainsFunc(a.Value, func(c rune) bool { return unicode.Is(unicode.Cc, c) || unicode.Is(unicode.Bidi_Control, c) }):
+				return asn1Error("the " + t.String() + " of its subject has a control character")
+			case length == 0, length < t.min, t.max > 0 && length > t.max:
+				return asn1Error(fmt.Sprintf("the %s of its subject has %d characters (RFC 5280, A.1)", t, length))
+			}
+		}
+	}
+	return nil
+}
+
+// Name is the subject with its strings as RFC 5280, 4.1.2.4 and A.1, wants them in new
+// certificates. Without mail, it lacks the mail addresses, which are returned in any case.
+func (r *Received) Name(mail bool) (name Name, addresses []string, err error) {
+	for _, list := range r.Subject {
+		var own rdn
+		for _, a := range list {
+			t := attributeTypeOf(a.Type)
+			if a.Type.Equal(OIDEmailAddress) {
+				if addresses = append(addresses, a.Value); !mail {
+					continue
+				}
+			}
+			value := a.Raw
+			if len(t.names) > 0 && !t.isFit(value[0]) {
+				if value, err = t.encode(a.Value); err != nil {
+					return name, nil, notARequest("%s", problem.Sentence("the "+t.String()+" of its subject: "+err.Error()))
+				}
+			}
+			own = append(own, attribute{oid: a.Type, value: value})
+		}
+		if len(own) > 0 {
+			own.sort()
+			name.rdns = append(name.rdns, own)
+		}
+	}
+	return name, addresses, nil
+}
+
+// isFit reports whether a value of the type may have a tag.
+func (t attributeType) isFit(tag byte) bool {
+	return tag == byte(t.tag) || t.tag == cbasn1.UTF8String && tag == byte(cbasn1.PrintableString)
+}
+
+// OIDEmailAddress is the mail address in a name, RFC 2985, 5.2.1.
+var OIDEmailAddress = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}
 
 // verify verifies that the key of the request has signed it.
 func (r *Received) verify(der, info []byte, algorithm, signature ber.Element) error {

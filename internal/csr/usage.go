@@ -91,7 +91,7 @@ func ParseOID(text string) (asn1.ObjectIdentifier, error) {
 
 func keyUsageBit(name string) (int, error) {
 	for bit, usage := range keyUsages() {
-		if sameUsage(usage, name) {
+		if SameUsage(usage, name) {
 			return bit, nil
 		}
 	}
@@ -112,9 +112,9 @@ func shown() map[string]string {
 	}
 }
 
-// sameUsage compares a usage with what was typed, in either case and with blanks or
+// SameUsage compares a usage with what was typed, in either case and with blanks or
 // hyphens between its words: Digital Signature, E-mail Protection.
-func sameUsage(usage, typed string) bool {
+func SameUsage(usage, typed string) bool {
 	typed = strings.NewReplacer(" ", "", "-", "", "_", "").Replace(typed)
 	if name, ok := shown()[strings.ToLower(typed)]; ok {
 		return name == usage
@@ -205,7 +205,7 @@ func purposeOID(name string) (asn1.ObjectIdentifier, error) {
 	}
 	var names []string
 	for _, p := range purposes() {
-		if sameUsage(p.name, name) {
+		if SameUsage(p.name, name) {
 			return p.oid, nil
 		}
 		names = append(names, p.name)
