@@ -47,6 +47,12 @@ type pull struct {
 
 var initialised = []string{"init --yes"}
 
+// onCACard is a CA with its key on the card, and a request.
+var onCACard = slices.Concat(initialised, []string{
+	"gen-key -k OPENPGP.1", "gen-key -k OPENPGP.3",
+	"gen-csr -k OPENPGP.3 --subject CN=a --out $W/a.csr", "ca init $W/ca --subject CN=CA --key OPENPGP.1",
+})
+
 var pulls = map[string]pull{
 	"init of a blank card": {
 		command: "init --yes", erases: true, done: initialisedCard,
@@ -54,6 +60,12 @@ var pulls = map[string]pull{
 	"init of a used card": {
 		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3", "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out $W/a.pem", "import-cert -k OPENPGP.3 $W/a.pem"}),
 		command: "init --yes", erases: true, done: initialisedCard,
+	},
+	"ca issue": {
+		before: onCACard, command: "ca issue $W/ca $W/a.csr --profile client --yes --out $W/a.pem", done: oneSerialEach,
+	},
+	"ca crl": {
+		before: onCACard, command: "ca crl $W/ca --out $W/ca.crl",
 	},
 	"init with the current admin PIN": {
 		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3"}),
@@ -132,6 +144,12 @@ var pulls = map[string]pull{
 		}),
 		command: "import-cert -k OPENPGP.3 --yes $W/b.pem", replaces: []string{"certificate OPENPGP.3"}, done: certificateOf("CN=b"),
 	},
+}
+
+// oneSerialEach wants the certificate that was written last among those that were issued.
+func oneSerialEach(t *testing.T, d *testDesk, _ cardInfo) {
+	d.must(d.words("ca show $W/ca $W/a.pem")...)
+	d.must(d.words("ca list $W/ca")...)
 }
 
 func initialisedCard(t *testing.T, d *testDesk, info cardInfo) {

@@ -186,9 +186,9 @@ func (c *CA) record(ctx context.Context, tx *sql.Tx, made *cert.Certificate, pro
 }
 
 // ParseSerial is a serial number as it is stored: upper-case hex in whole bytes. Colons,
-// blanks, 0x and zeros in front do no harm.
+// blanks, 0x, zeros and OpenSSL's serial= in front do no harm.
 func ParseSerial(text string) (string, error) {
-	digits := strings.NewReplacer(":", "", " ", "").Replace(strings.ToUpper(text))
+	digits := strings.NewReplacer(":", "", " ", "", "SERIAL=", "").Replace(strings.ToUpper(text))
 	digits = strings.TrimLeft(strings.TrimPrefix(digits, "0X"), "0")
 	if len(digits)%2 != 0 {
 		digits = "0" + digits

@@ -348,7 +348,7 @@ func TestProfilesThatCannotBeUsed(t *testing.T) {
 }
 
 func TestSerialNumbers(t *testing.T) {
-	for text, want := range map[string]string{"5d:3a": "5D3A", "0x05D3A": "5D3A", "1": "01", "00a1": "A1"} {
+	for text, want := range map[string]string{"5d:3a": "5D3A", "0x05D3A": "5D3A", "1": "01", "00a1": "A1", "serial=5D3A": "5D3A"} {
 		if got, err := ParseSerial(text); err != nil || got != want {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}

@@ -62,8 +62,9 @@ func ProfileNames() []string {
 	return []string{"client", "server", "mail", "sub", "code", "smartcard-logon", "ocsp"}
 }
 
-// maxProfile is the greatest length of a profile in bytes.
-const maxProfile = 1 << 16
+// maxProfile is the greatest length of a profile in bytes. The parser needs memory by the
+// square of how deep a text is.
+const maxProfile = 1 << 12
 
 // ReadProfile is the profile of a name, or of a file in YAML.
 func ReadProfile(ctx context.Context, name string) (Profile, error) {

@@ -3,7 +3,6 @@ package database
 import (
 	"bytes"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,7 +60,10 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(t.TempDir())
-	for _, name := range []string{"backup.db", "file:x?mode=memory", url.PathEscape("a b")} {
+	if err := os.Mkdir("file:d", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"backup.db", "file:x?mode=memory", "file:d/x"} {
 		if err := db.Backup(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
