@@ -68,14 +68,6 @@ func runCAOCSP(ctx context.Context, env *session, o *caOCSPOptions, dir string, 
 	case o.listen != "" && len(about) > 0:
 		return problem.New(problem.Usage, "a responder answers about all certificates").Advise(advice.Do(advice.Help))
 	}
-	var serials []string
-	for _, which := range about {
-		serial, err := env.issuedSerial(ctx, which)
-		if err != nil {
-			return err
-		}
-		serials = append(serials, serial)
-	}
 	access, err := o.secrets.access(env)
 	if err != nil {
 		return err
@@ -83,6 +75,14 @@ func runCAOCSP(ctx context.Context, env *session, o *caOCSPOptions, dir string, 
 	return withCA(ctx, dir, func(c *ca.CA) error {
 		if o.listen != "" {
 			return listenForOCSP(ctx, env, c, access, o)
+		}
+		var serials []string
+		for _, which := range about {
+			serial, err := env.issuedSerial(ctx, c, which)
+			if err != nil {
+				return err
+			}
+			serials = append(serials, serial)
 		}
 		answers, err := c.SignOCSP(ctx, env.desk(), access, o.responder, serials, env.Now())
 		if err != nil {

@@ -19,7 +19,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
-	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/database"
 	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -128,7 +128,7 @@ func noCA(dir, why string) error {
 // of another CA. One that is missing does no harm.
 func (c *CA) isFile(ctx context.Context) error {
 	path := filepath.Join(c.dir, CertificateFile)
-	text, err := input.File(ctx, path, certstore.MaxFile)
+	text, err := input.File(ctx, path, csr.MaxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
