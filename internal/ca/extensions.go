@@ -168,6 +168,9 @@ func constraint(text string) (n cert.GeneralName, err error) {
 	wrong := problem.New(problem.Usage, "not a name for a constraint: %q", text).
 		Because("It is a domain, a mail address, addresses such as 192.0.2.0/24, or a distinguished name.").Advise(advice.Do(advice.Help))
 	prefix, err := netip.ParsePrefix(text)
+	if single, no := netip.ParseAddr(text); no == nil && single.Zone() == "" {
+		prefix, err = netip.PrefixFrom(single, single.BitLen()), nil
+	}
 	switch {
 	case err == nil:
 		n.Kind, n.Value = cert.IPName, prefix.Masked().Addr().AsSlice()
@@ -186,12 +189,19 @@ func constraint(text string) (n cert.GeneralName, err error) {
 		n.Value, err = name.DER()
 		return n, err
 	case strings.Contains(text, "@"):
-		n.Kind, n.Value = cert.EmailName, []byte(strings.TrimPrefix(text, "@"))
+		host, isHost := strings.CutPrefix(text, "@")
+		n.Kind, n.Value = cert.EmailName, []byte(host)
+		if _, err := csr.GeneralNames(csr.Options{DNS: []string{strings.TrimPrefix(host, ".")}}); isHost && err != nil || strings.Contains(text, "*") {
+			return n, wrong
+		}
+		if _, err := csr.GeneralNames(csr.Options{Emails: []string{text}}); !isHost && err != nil {
+			return n, wrong
+		}
 	default:
 		n.Kind, n.Value = cert.DNSName, []byte(text)
-	}
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7F || r == '/' || r == ':' }) {
-		return n, wrong
+		if _, err := csr.GeneralNames(csr.Options{DNS: []string{text}}); err != nil || strings.Contains(text, "*") {
+			return n, wrong
+		}
 	}
 	return n, nil
 }

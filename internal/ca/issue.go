@@ -92,6 +92,10 @@ func (c *CA) template(o *Order, now time.Time) (s subject, template csr.Certific
 	if err := c.another(&s); err != nil {
 		return s, template, err
 	}
+	if o.isCA() && c.certificate.BasicConstraintsValid && c.certificate.MaxPathLen == 0 {
+		return s, template, problem.New(problem.NotSupported, "this CA cannot certify another one").
+			Because("Its own certificate says that no CA is below it: pathLength is 0.").Advise(c.look())
+	}
 	template = csr.Certificate{Issuer: c.certificate.RawSubject, Subject: s.name, PublicKey: s.public}
 	if template.NotBefore, template.NotAfter, err = csr.Validity(now, cmp.Or(o.Days, o.Profile.Days)); err != nil {
 		return s, template, err

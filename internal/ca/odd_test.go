@@ -172,6 +172,18 @@ func TestCAsThatCannotBe(t *testing.T) {
 	}
 }
 
+// Below a CA whose certificate says that there is none below it, there is none.
+func TestNoCABelowTheLast(t *testing.T) {
+	root := newCA(t, InitOptions{})
+	c := newCA(t, InitOptions{Subject: "CN=Sub", Parent: &Parent{Directory: root.dir, Access: atDesk()}})
+	o := Order{Request: request(t, csr.Options{Subject: "CN=a"}), Profile: profile(t, "sub")}
+	if _, err := c.Issue(t.Context(), nil, atDesk(), o, time.Now()); !problem.Is(err, problem.NotSupported) {
+		t.Error(err)
+	}
+	o.Profile = profile(t, "client")
+	issue(t, c, o)
+}
+
 func TestMoreWeakKeys(t *testing.T) {
 	good, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

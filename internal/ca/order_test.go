@@ -133,14 +133,14 @@ func TestNameConstraints(t *testing.T) {
 	c := newCA(t, InitOptions{})
 	o := Order{
 		Request: request(t, csr.Options{Subject: "CN=Sub"}), Profile: profile(t, "sub"),
-		Permit: []string{"example.com", "@example.com", "192.0.2.0/24", "O=Example"}, Exclude: []string{"secret.example.com"},
+		Permit: []string{"example.com", "@example.com", "192.0.2.0/24", "O=Example", "a@example.com", "@.example.com"}, Exclude: []string{"secret.example.com", "192.0.2.7"},
 	}
 	_, parsed := issue(t, c, o)
 	if !parsed.IsCA || parsed.MaxPathLen != 0 || !slices.Equal(parsed.PermittedDNSDomains, []string{"example.com"}) ||
-		!slices.Equal(parsed.ExcludedDNSDomains, []string{"secret.example.com"}) || len(parsed.PermittedIPRanges) != 1 || parsed.PermittedIPRanges[0].String() != "192.0.2.0/24" {
+		!slices.Equal(parsed.ExcludedDNSDomains, []string{"secret.example.com"}) || len(parsed.PermittedIPRanges) != 1 || parsed.PermittedIPRanges[0].String() != "192.0.2.0/24" || len(parsed.ExcludedIPRanges) != 1 || parsed.ExcludedIPRanges[0].String() != "192.0.2.7/32" {
 		t.Errorf("%+v", parsed)
 	}
-	for _, odd := range []string{"", "two words", "http://example.com/"} {
+	for _, odd := range []string{"", "two words", "http://example.com/", "*.example.com", ".example.com", "example.com.", "@", "a@", "a@b@c", "@*.b", "192.0.2.0/33", "-a"} {
 		o.Permit = []string{odd}
 		if _, err := c.Issue(t.Context(), nil, atDesk(), o, time.Now()); !problem.Is(err, problem.Usage) {
 			t.Errorf("%q: %v", odd, err)

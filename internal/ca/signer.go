@@ -113,7 +113,7 @@ func withFile(ctx context.Context, path string, ask secret.Asker, work func(cont
 	data, err := input.File(ctx, path, keygen.MaxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return problem.New(problem.NotFound, "the key of the CA is missing").
+		return problem.New(problem.NotFound, "the file of the key is missing").
 			Because("There is no file %s.", path).Advise(advice.Run("ls", filepath.Dir(path)))
 	case err != nil:
 		return problem.Wrap(problem.Failed, err, "cannot read "+path)
