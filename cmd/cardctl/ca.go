@@ -32,6 +32,7 @@ that card.`,
 	cmd.AddCommand(
 		newCAInitCmd(env), newCAIssueCmd(env), newCARevokeCmd(env), newCAReleaseCmd(env),
 		newCACRLCmd(env), newCAOCSPCmd(env), newCAListCmd(env), newCAShowCmd(env), newCABackupCmd(env),
+		newCAImportCmd(env), newCAExportCmd(env),
 	)
 	return cmd
 }

@@ -28,6 +28,7 @@ var fileArguments = map[string]string{
 	"ca issue --profile":       "ca issue $W/ca $W/leaf.pem --profile @",
 	"ca release SERIAL|FILE":   "ca release $W/ca @",
 	"ca show SERIAL|FILE":      "ca show $W/ca @",
+	"ca import FROM|FILE...":   "ca import $W/ca @",
 	"ca ocsp SERIAL|FILE...":   "ca ocsp $W/ca @ --sign-with-ca --out $W/ocsp",
 	"ca revoke SERIAL|FILE":    "ca revoke $W/ca @ --reason superseded",
 	"ca issue --public-key":    "ca issue $W/ca --profile client --public-key @",
@@ -68,7 +69,7 @@ func TestEveryFileArgumentIsTried(t *testing.T) {
 			if strings.HasPrefix(strings.Trim(word, "[]"), "FILE") && !strings.Contains(cmd.Use, "--keys-file") && path != "ca backup" {
 				look(path + " FILE")
 			}
-			if slices.Contains([]string{"CONFIG", "REQUEST", "SERIAL|FILE", "SERIAL|FILE..."}, strings.Trim(word, "[]")) {
+			if slices.Contains([]string{"CONFIG", "REQUEST", "SERIAL|FILE", "SERIAL|FILE...", "FROM|FILE..."}, strings.Trim(word, "[]")) {
 				look(path + " " + strings.Trim(word, "[]"))
 			}
 		}

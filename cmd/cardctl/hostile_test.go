@@ -89,7 +89,7 @@ var cardCommands = map[string][]string{
 		"import-cert -k OPENPGP.3 --yes $W/a.pem", "export-cert -k OPENPGP.3", "export-key -k OPENPGP.3", "export-key -k OPENPGP.1 --format ssh",
 		"set-holder --name Floppy --login floppy", "set-touch -k OPENPGP.3 permanent --yes",
 		"delete-cert -k OPENPGP.3 --yes", "delete-key -k OPENPGP.3 --fingerprint $F --yes",
-		"ca init $W/new --subject CN=a -k OPENPGP.3", "ca issue $W/ca $W/a.csr --profile client --yes", "ca crl $W/ca",
+		"ca init $W/new --subject CN=a -k OPENPGP.3", "ca issue $W/ca $W/a.csr --profile client --yes", "ca crl $W/ca", "ca import $W/ca $W/issued.pem",
 		"ca ocsp $W/ca --sign-with-ca --out $W/ocsp",
 	},
 	"openpgp, 5.7": {"attest -k OPENPGP.3 --yes"},
@@ -230,6 +230,7 @@ func hostileDesk(t *testing.T, kind string) javaDesk {
 		"init --yes", "gen-key -k OPENPGP.1 -a ed25519", "gen-key -k OPENPGP.2 -a x25519", "gen-key -k OPENPGP.3",
 		"gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out $W/a.pem", "import-cert -k OPENPGP.3 $W/a.pem",
 		"set-pin reset-code --new-pin env:NEW8", "gen-csr -k OPENPGP.3 --subject CN=a --out $W/a.csr", "ca init $W/ca --subject CN=CA -k OPENPGP.3",
+		"ca issue $W/ca $W/a.csr --profile client --out $W/issued.pem",
 	} {
 		d.must(d.words(line)...)
 	}

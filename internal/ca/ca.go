@@ -143,8 +143,11 @@ func (c *CA) isFile(ctx context.Context) error {
 }
 
 func (a *authority) store(ctx context.Context, tx *sql.Tx) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO authorities (der, key, holder, pss, crl, ocsp, issuer) VALUES (?, ?, ?, ?, ?, ?, ?)",
+	result, err := tx.ExecContext(ctx, "INSERT INTO authorities (der, key, holder, pss, crl, ocsp, issuer) VALUES (?, ?, ?, ?, ?, ?, ?)",
 		a.certificate.Raw, a.reference, a.holder, a.pss, joined(a.CRL), joined(a.OCSP), joined(a.Issuers))
+	if err == nil {
+		a.id, err = result.LastInsertId()
+	}
 	return err
 }
 

@@ -101,7 +101,7 @@ func Init(ctx context.Context, d *desk.Desk, a desk.Access, dir string, o InitOp
 		c.certificate, err = o.Parent.certify(ctx, public, &o, now)
 	}
 	if err == nil {
-		err = c.found(ctx, made)
+		err = c.found(ctx, made, nil)
 	}
 	if err != nil {
 		return report, errors.Join(err, made.removed())
@@ -178,8 +178,8 @@ func (c *CA) certify(ctx context.Context, signer crypto.Signer, template csr.Cer
 }
 
 // found writes the files of a CA that has its certificate. It is one with the last step,
-// when it is in its database.
-func (c *CA) found(ctx context.Context, made *directory) (err error) {
+// when it is in its database, with what else is stored there; nil for nothing.
+func (c *CA) found(ctx context.Context, made *directory, also func(*sql.Tx) error) (err error) {
 	path := filepath.Join(c.dir, CertificateFile)
 	if err := output.NewPrivateFile(path, csr.PEMCertificate(c.certificate.Raw)); err != nil {
 		return problem.Wrap(problem.Failed, err, "cannot write "+path)
@@ -192,7 +192,12 @@ func (c *CA) found(ctx context.Context, made *directory) (err error) {
 	if c.db, err = database.Create(ctx, filepath.Join(c.dir, databaseFile), records()); err != nil {
 		return err
 	}
-	err = c.db.Change(ctx, func(tx *sql.Tx) error { return c.store(ctx, tx) })
+	err = c.db.Change(ctx, func(tx *sql.Tx) error {
+		if err := c.store(ctx, tx); err != nil || also == nil {
+			return err
+		}
+		return also(tx)
+	})
 	if err != nil {
 		return errors.Join(err, c.Close())
 	}

@@ -182,10 +182,29 @@ func comparable(subject string) string {
 
 // record stores a certificate. A serial number that is there already fails.
 func (c *CA) record(ctx context.Context, tx *sql.Tx, made *cert.Certificate, profile string, now time.Time) error {
-	subject := made.Subject.String()
+	return c.insert(ctx, tx, rowOf(made, profile, now))
+}
+
+// row is a certificate as the database has it.
+type row struct {
+	serial, subject, profile string
+	der                      []byte // empty where it is not known
+	publicKey                string
+	notAfter, issued         int64
+	revoked, reason          sql.NullInt64
+}
+
+func rowOf(made *cert.Certificate, profile string, issued time.Time) row {
+	return row{
+		serial: made.Serial(), subject: made.Subject.String(), profile: profile, der: made.Raw,
+		publicKey: pubkey.Fingerprint(made.PublicKey), notAfter: made.NotAfter.Unix(), issued: issued.Unix(),
+	}
+}
+
+func (c *CA) insert(ctx context.Context, tx *sql.Tx, r row) error {
 	_, err := tx.ExecContext(ctx,
-		"INSERT INTO certificates (serial, authority, der, subject, name, public_key, not_after, issued, profile) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		made.Serial(), c.id, made.Raw, subject, comparable(subject), pubkey.Fingerprint(made.PublicKey), made.NotAfter.Unix(), now.Unix(), profile)
+		"INSERT INTO certificates (serial, authority, der, subject, name, public_key, not_after, issued, profile, revoked, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		r.serial, c.id, append([]byte{}, r.der...), r.subject, comparable(r.subject), r.publicKey, r.notAfter, r.issued, r.profile, r.revoked, r.reason)
 	return err
 }
 

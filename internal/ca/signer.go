@@ -142,16 +142,21 @@ func newFile(ctx context.Context, path string, algorithm key.Algorithm, ask secr
 		return nil, err
 	}
 	defer typed.Wipe()
-	plain, err := x509.MarshalPKCS8PrivateKey(signer)
+	return signer, writeKey(ctx, path, signer, typed)
+}
+
+// writeKey writes a key to a file that exists not yet, encrypted under a password.
+func writeKey(ctx context.Context, path string, private crypto.PrivateKey, typed *secret.Bytes) error {
+	plain, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer secret.Wipe(plain)
 	password := pbe.NewPassword(typed.Reveal())
 	defer password.Wipe()
 	scheme, ciphertext, err := pbe.Seal(ctx, password, plain)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { // EncryptedPrivateKeyInfo, RFC 5958, 3
@@ -160,9 +165,9 @@ func newFile(ctx context.Context, path string, algorithm key.Algorithm, ask secr
 	})
 	text := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: b.BytesOrPanic()})
 	if err := output.NewPrivateFile(path, text); err != nil {
-		return nil, problem.Wrap(problem.Failed, err, "cannot write "+path)
+		return problem.Wrap(problem.Failed, err, "cannot write "+path)
 	}
-	return signer, nil
+	return nil
 }
 
 // generate makes a key in this program.

@@ -35,6 +35,16 @@ order() {
 	(umask 077 && echo 'snake oil' >ca.password)
 }
 
+# office is a directory of easy-rsa, whose key is not encrypted.
+office() {
+	EASYRSA_PKI=$PWD/easy-rsa/pki EASYRSA_BATCH=1 EASYRSA_ALGO=ec
+	export EASYRSA_PKI EASYRSA_BATCH EASYRSA_ALGO
+	mkdir easy-rsa
+	/usr/share/easy-rsa/easyrsa init-pki
+	/usr/share/easy-rsa/easyrsa build-ca nopass
+	/usr/share/easy-rsa/easyrsa build-client-full floppy nopass
+}
+
 certificate() {
 	issued
 	cardctl import-cert --key OPENPGP.3 --admin-pin env:ADMIN_PIN floppy.pem
