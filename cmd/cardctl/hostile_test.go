@@ -229,7 +229,7 @@ func hostileDesk(t *testing.T, kind string) javaDesk {
 	for _, line := range []string{
 		"init --yes", "gen-key -k OPENPGP.1 -a ed25519", "gen-key -k OPENPGP.2 -a x25519", "gen-key -k OPENPGP.3",
 		"gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out $W/a.pem", "import-cert -k OPENPGP.3 $W/a.pem",
-		"set-pin reset-code --new-pin env:NEW8", "gen-csr -k OPENPGP.3 --subject CN=a --out $W/a.csr", "ca init $W/ca --subject CN=CA -k OPENPGP.3",
+		"set-pin reset-code --new-pin env:NEW8", "gen-csr -k OPENPGP.1 --subject CN=a --out $W/a.csr", "ca init $W/ca --subject CN=CA -k OPENPGP.3",
 		"ca issue $W/ca $W/a.csr --profile client --out $W/issued.pem",
 	} {
 		d.must(d.words(line)...)
