@@ -21,6 +21,8 @@ const Engine = "pkcs11"
 type Additions struct {
 	// Module is the PKCS#11 module that the engine of libp11 loads; empty for no engine.
 	Module string
+	// Started has OpenSSL itself start the engine, for programs that use it without.
+	Started bool
 	// TLS12 limits TLS to version 1.2, and to signatures that cards make of RSA keys
 	// without RSA-PSS.
 	TLS12 bool
@@ -45,7 +47,11 @@ func Text(environ []string, a Additions) string {
 		text.WriteString("ssl_conf = cardctl_ssl\n")
 	}
 	if a.Module != "" {
-		text.WriteString("[cardctl_engines]\npkcs11 = cardctl_pkcs11\n[cardctl_pkcs11]\nengine_id = pkcs11\nMODULE_PATH = " + quoted(a.Module) + "\ninit = 0\n")
+		start := "0"
+		if a.Started {
+			start = "1"
+		}
+		text.WriteString("[cardctl_engines]\npkcs11 = cardctl_pkcs11\n[cardctl_pkcs11]\nengine_id = pkcs11\nMODULE_PATH = " + quoted(a.Module) + "\ninit = " + start + "\n")
 	}
 	if a.TLS12 {
 		text.WriteString(`[cardctl_ssl]

@@ -12,7 +12,7 @@ func apache() server {
 	return server{
 		name:    "apache",
 		program: program{names: []string{"apache2"}, pack: "apache2"},
-		etc:     "/etc/apache2", user: webUser, kit: true,
+		etc:     "/etc/apache2", user: webUser, unit: "apache2.service",
 		args:     []string{"-D", "FOREGROUND", "-f"},
 		settings: apacheSettings,
 	}
@@ -21,13 +21,13 @@ func apache() server {
 func apacheSettings(j *job, etc string) plan {
 	const heading = "# Written by cardctl setup apache.\n"
 	host := fmt.Sprintf("SSLEngine on\nSSLCertificateFile %s/%s\nSSLCertificateKeyFile \"%s\"\n", etc, serverCertificate, j.uriWithPIN(etc))
-	restart := []string{"apache2ctl configtest", "systemctl restart apache2"}
 	return plan{
 		entries: []entry{
 			&file{Path: etc + "/conf-enabled/cardctl.conf", Mode: 0o644, Whole: &whole{heading + "<IfModule ssl_module>\nSSLCryptoDevice " + opensslconf.Engine + "\n</IfModule>\n"}},
 			&file{Path: etc + "/cardctl-host.conf", Mode: 0o644, Whole: &whole{heading + host}},
 		},
-		notes: []string{"Write \"Include cardctl-host.conf\" into the virtual host."},
-		next:  append([]string{"a2enmod ssl"}, restart...), undone: restart,
+		notes:  []string{"Write \"Include cardctl-host.conf\" into the virtual host."},
+		next:   []string{"a2enmod ssl", j.withConfiguration("apache2ctl configtest"), "systemctl restart apache2"},
+		undone: []string{"apache2ctl configtest", "systemctl restart apache2"},
 	}
 }

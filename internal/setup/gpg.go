@@ -32,6 +32,9 @@ func planGPG(ctx context.Context, j *job) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
+	if slices.Contains(found.report, "S APPTYPE piv") { // from GnuPG 2.3 on
+		return plan{}, noOpenPGPCard(j.key.Ref)
+	}
 	places := found.places()
 	if len(places) == 0 || places[0].number != signaturePlace {
 		return plan{}, noKeyForSignatures()
@@ -244,6 +247,12 @@ func checkGPG(ctx context.Context, j *job) (string, error) {
 // filesOfGPG are those that it needs to sign with a key, besides stubs.
 func filesOfGPG() []string {
 	return []string{"gpg.conf", "pubring.kbx", "pubring.gpg", "trustdb.gpg", "common.conf", "public-keys.d/pubring.db"}
+}
+
+// noOpenPGPCard refuses a card without the fingerprints and times of OpenPGP keys.
+func noOpenPGPCard(ref string) error {
+	return problem.New(problem.NotSupported, "gpg cannot adopt %s", ref).
+		Because("Only OpenPGP cards keep what an OpenPGP key is made of. gpgsm uses this key.").Advise(setUp("gpgsm", advice.Set(advice.Key, ref)))
 }
 
 func noKeyForSignatures() error {

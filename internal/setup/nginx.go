@@ -12,7 +12,7 @@ func nginx() server {
 	return server{
 		name:    "nginx",
 		program: program{names: []string{"nginx"}, pack: "nginx-light"},
-		etc:     "/etc/nginx", user: webUser, kit: true,
+		etc:     "/etc/nginx", user: webUser, unit: "nginx.service",
 		args:     []string{"-e", "stderr", "-c"},
 		settings: nginxSettings,
 	}
@@ -25,13 +25,13 @@ func nginxSettings(j *job, etc string) plan {
 	for _, entry := range j.passedOn() {
 		variables += "env \"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(entry) + "\";\n"
 	}
-	restart := []string{"nginx -t", "systemctl restart nginx"}
 	return plan{
 		entries: []entry{
 			&file{Path: etc + "/modules-enabled/90-cardctl.conf", Mode: 0o644, Whole: &whole{heading + "ssl_engine " + opensslconf.Engine + ";\n" + variables}},
 			&file{Path: etc + "/snippets/cardctl.conf", Mode: 0o644, Whole: &whole{heading + snippet}},
 		},
-		notes: []string{"Write \"include snippets/cardctl.conf;\" into the server block."},
-		next:  restart, undone: restart,
+		notes:  []string{"Write \"include snippets/cardctl.conf;\" into the server block."},
+		next:   []string{j.withConfiguration("nginx -t"), "systemctl restart nginx"},
+		undone: []string{"nginx -t", "systemctl restart nginx"},
 	}
 }

@@ -90,7 +90,7 @@ func (j *job) openvpnConf() string {
 // a person on the command line.
 func (j *job) openvpnRuns(lower bool) plan {
 	if j.System {
-		p := j.opensslForUnit(openvpnUnit, lower)
+		p := j.opensslForUnit(openvpnUnit, opensslconf.Additions{TLS12: lower})
 		restart := "systemctl restart openvpn-client@NAME"
 		p.next, p.undone = append(p.next, restart), append(p.undone, restart)
 		p.notes = append(p.notes, "The service asks for the PIN through systemd. Answer with: systemd-tty-ask-password-agent")
@@ -104,7 +104,7 @@ func (j *job) openvpnRuns(lower bool) plan {
 	if lower {
 		p.entries = []entry{j.opensslFile(opensslconf.Additions{TLS12: true})}
 		p.notes = []string{"An OpenVPN with this OPENSSL_CONF is limited to TLS 1.2."}
-		command = opensslconf.Variable + "=" + typed.Quoted(j.opensslConf()) + " " + command
+		command = j.withConfiguration(command)
 	}
 	p.next = []string{command}
 	return p

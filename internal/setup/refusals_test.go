@@ -82,11 +82,10 @@ func TestKeysThatAProgramCannotUse(t *testing.T) {
 		code problem.Code
 		next advice.Advice
 	}{
-		"ssh, a curve of others":         {withKey(t, &pubkey.Other{}, nil, nil), planSSH, problem.NotSupported, generate},
-		"java, no certificate":           {withKey(t, key.Public(), nil, nil), planJava, problem.NotFound, advice.Do(advice.ImportCertificate)},
-		"java, no label":                 {withKey(t, key.Public(), certificate, &empty), planJava, problem.NotSupported, advice.Do(advice.ImportCertificate)},
-		"a server, no certificate":       {asRoot(withKey(t, key.Public(), nil, nil)), stunnel().plan, problem.NotFound, advice.Do(advice.ImportCertificate)},
-		"a server, no module of p11-kit": {asRoot(withKey(t, key.Public(), certificate, &label)), nginx().plan, problem.NotFound, advice.Do(advice.SetUp)},
+		"ssh, a curve of others":   {withKey(t, &pubkey.Other{}, nil, nil), planSSH, problem.NotSupported, generate},
+		"java, no certificate":     {withKey(t, key.Public(), nil, nil), planJava, problem.NotFound, advice.Do(advice.ImportCertificate)},
+		"java, no label":           {withKey(t, key.Public(), certificate, &empty), planJava, problem.NotSupported, advice.Do(advice.ImportCertificate)},
+		"a server, no certificate": {asRoot(withKey(t, key.Public(), nil, nil)), stunnel().plan, problem.NotFound, advice.Do(advice.ImportCertificate)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := c.plan(t.Context(), c.job)
@@ -157,6 +156,7 @@ func TestAGroupWithoutMembers(t *testing.T) {
 // TestWaysOut are those of refusals that need a card.
 func TestWaysOut(t *testing.T) {
 	refused(t, needsPolicy(), problem.Usage, advice.Repeat())
+	refused(t, noOpenPGPCard("PIV.9A"), problem.NotSupported, advice.Do(advice.SetUp))
 	refused(t, noKeyForSignatures(), problem.NotFound, advice.Do(advice.GenerateKey))
 	if next := useGnuPGCard(); len(next.Program) != 2 {
 		t.Errorf("%+v", next)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/opensslconf"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/smoke"
@@ -29,8 +30,9 @@ type server struct {
 	program program
 	// etc is the directory of its configuration, and user whom its workers are, in Debian.
 	etc, user string
-	// kit says that it gets its modules from p11-kit: it cannot name one to the engine.
-	kit bool
+	// unit is that of systemd, if the program can neither name a module to the engine nor
+	// start it, which its service then does.
+	unit string
 	// args come before the file with a configuration.
 	args []string
 	// settings are what it needs besides the certificate and the PIN.
@@ -48,22 +50,25 @@ func (s server) target() target {
 }
 
 func (s server) plan(ctx context.Context, j *job) (plan, error) {
-	if s.kit {
-		if err := j.throughP11Kit(); err != nil {
-			return plan{}, err
-		}
-	}
 	etc := j.Root + s.etc
 	entries, err := j.serverFiles(ctx, etc, s.user)
 	if err != nil {
 		return plan{}, err
 	}
 	p := s.settings(j, etc)
+	if s.unit != "" {
+		service := j.opensslForUnit(s.unit, opensslconf.Additions{Module: j.key.module, Started: true})
+		entries = append(entries, service.entries...)
+		p.next, p.undone = append(service.next, p.next...), append(service.undone, p.undone...)
+	}
 	p.entries = append(entries, p.entries...)
 	return p, nil
 }
 
 func (s server) check(ctx context.Context, j *job) (string, error) {
+	if s.unit != "" {
+		j.Environ = append(slices.Clone(j.Environ), opensslconf.Variable+"="+j.opensslConf())
+	}
 	return j.checkServer(ctx, j.Root+s.etc, s.name+".conf", s.program.names[0], s.args...)
 }
 
@@ -114,16 +119,6 @@ func (j *job) asRoot() error {
 		return nil
 	}
 	return problem.New(problem.Refused, "only root sets up %s", j.target.name).Advise(printInstead())
-}
-
-// throughP11Kit refuses a module that p11-kit does not load.
-func (j *job) throughP11Kit() error {
-	if len(p11.DefaultPlaces().RegisteredAs(j.key.module)) > 0 {
-		return nil
-	}
-	return problem.New(problem.NotFound, "p11-kit does not load %s", j.key.module).
-		Because("%s finds modules through p11-kit.", j.target.name).
-		Advise(setUp("p11-kit", advice.Switch(advice.System)))
 }
 
 func (j *job) pinFile(etc, user string) *pinFile {

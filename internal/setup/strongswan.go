@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/opensslconf"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -103,7 +104,7 @@ func (j *job) strongSwanFiles(module string) plan {
 		"\t\tmodule = cardctl\n" +
 		"\t\t" + include(pin.Path) + "\n" +
 		"\t}\n}\n"
-	p := j.opensslForUnit(charonUnit, false)
+	p := j.opensslForUnit(charonUnit, opensslconf.Additions{})
 	p.entries = append([]entry{
 		pin, // one that cannot be written leaves nothing else
 		j.forRoot(charonSettings, heading+settings),

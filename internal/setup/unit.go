@@ -8,6 +8,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/opensslconf"
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/typed"
 )
 
 // opensslConf is the configuration of OpenSSL for the programs of this target.
@@ -34,15 +35,17 @@ func (j *job) opensslFile(a opensslconf.Additions) *file {
 }
 
 // opensslForUnit has a service of systemd find what whoever runs cardctl finds: the
-// configuration of the modules; and, if TLS is lowered, limits the OpenSSL in it to TLS
-// 1.2. That is for all that the service does.
-func (j *job) opensslForUnit(unit string, lower bool) plan {
+// configuration of the modules; and the OpenSSL in it the additions. These are for all that
+// the service does.
+func (j *job) opensslForUnit(unit string, a opensslconf.Additions) plan {
 	var p plan
 	variables := j.passedOn()
-	if lower {
-		conf := j.opensslFile(opensslconf.Additions{TLS12: true})
+	if a != (opensslconf.Additions{}) {
+		conf := j.opensslFile(a)
 		variables = append(variables, opensslconf.Variable+"="+conf.Path)
 		p.entries = append(p.entries, conf)
+	}
+	if a.TLS12 {
 		p.notes = append(p.notes, "Every connection of "+unit+" is limited to TLS 1.2.")
 	}
 	if len(variables) == 0 {
@@ -56,6 +59,11 @@ func (j *job) opensslForUnit(unit string, lower bool) plan {
 	p.next = []string{"systemctl daemon-reload"}
 	p.undone = p.next
 	return p
+}
+
+// withConfiguration is a command that finds the configuration of OpenSSL.
+func (j *job) withConfiguration(command string) string {
+	return opensslconf.Variable + "=" + typed.Quoted(j.opensslConf()) + " " + command
 }
 
 // tellDriver has the program be told the driver of the card, if OpenSC does not find the

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cardctl/cardctl/internal/opensslconf"
 )
 
 // TestAServiceGetsItsOwnOpenSSL, and what whoever sets it up has named, in the quotes of
@@ -11,7 +13,7 @@ import (
 func TestAServiceGetsItsOwnOpenSSL(t *testing.T) {
 	root := t.TempDir()
 	j := &job{Options: Options{Root: root, System: true, Environ: []string{`OPENSC_CONF=/etc/50%/"opensc".conf`, "OPENSSL_CONF=/home/me/openssl.cnf"}}, target: target{name: "vpn"}}
-	p := j.opensslForUnit("vpn@.service", true)
+	p := j.opensslForUnit("vpn@.service", opensslconf.Additions{TLS12: true})
 	places := []string{root + "/etc/cardctl/vpn.cnf", root + "/etc/systemd/system/vpn@.service.d/cardctl.conf"}
 	if len(p.entries) != 2 || p.entries[0].place() != places[0] || p.entries[1].place() != places[1] {
 		t.Fatalf("%+v", p.entries)
@@ -26,8 +28,12 @@ func TestAServiceGetsItsOwnOpenSSL(t *testing.T) {
 	if reload := []string{"systemctl daemon-reload"}; !slices.Equal(p.next, reload) || !slices.Equal(p.undone, reload) || len(p.notes) != 1 {
 		t.Errorf("%+v", p)
 	}
+	p = j.opensslForUnit("vpn@.service", opensslconf.Additions{Module: "/lib/module.so", Started: true})
+	if text := p.entries[0].text(); !strings.Contains(text, "MODULE_PATH = /lib/module.so\ninit = 1\n") || strings.Contains(text, "TLSv1.2") || len(p.notes) > 0 {
+		t.Errorf("%s %v", text, p.notes)
+	}
 	j.Environ = nil
-	if p := j.opensslForUnit("vpn@.service", false); len(p.entries) > 0 || len(p.next) > 0 || len(p.notes) > 0 {
+	if p := j.opensslForUnit("vpn@.service", opensslconf.Additions{}); len(p.entries) > 0 || len(p.next) > 0 || len(p.notes) > 0 {
 		t.Errorf("nothing is needed: %+v", p)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/opensslconf"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/smoke"
 )
@@ -47,7 +48,7 @@ func (j *job) planWPA(w *wpaConfiguration) plan {
 	if len(w.ssids) > 0 {
 		service = "wpa_supplicant"
 	}
-	p := j.opensslForUnit(service+"@.service", w.lower)
+	p := j.opensslForUnit(service+"@.service", opensslconf.Additions{TLS12: w.lower})
 	p.entries = append([]entry{
 		&file{Path: dir + "/cardctl.conf", Mode: 0o600, Whole: &whole{w.text(nil)}},
 		&file{Path: w.authorities, Mode: 0o644, Public: true, Whole: &whole{authorities}},

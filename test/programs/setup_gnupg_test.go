@@ -17,13 +17,14 @@ import (
 type gnupg struct {
 	d    *stack.Desk
 	home string
+	pin  string // that is typed
 }
 
 // newGnuPG makes the directory with a certificate of somebody else, whom the person
 // trusts, and ends the daemons of the test.
 func newGnuPG(t *testing.T, d *stack.Desk, name string) gnupg {
 	t.Helper()
-	g := gnupg{d, d.Path(name)}
+	g := gnupg{d, d.Path(name), stack.UserPIN}
 	if name != ".gnupg" {
 		d.Setenv("GNUPGHOME", g.home)
 	}
@@ -73,6 +74,12 @@ func (g gnupg) state(t *testing.T) map[string]string {
 	return all
 }
 
+// before24 says that GnuPG is older than 2.4, which looks for a key on the cards in all
+// readers, and knows PIV cards. It reaches the PC/SC daemon only if it is told to.
+func before24(d *stack.Desk) bool {
+	return strings.Contains(d.Run("gpg", "--version"), "(GnuPG) 2.2")
+}
+
 func (g gnupg) same(t *testing.T, when string, before map[string]string) {
 	t.Helper()
 	if after := g.state(t); !maps.Equal(before, after) {
@@ -87,7 +94,7 @@ func (g gnupg) sign(program string, args ...string) stack.Result {
 	_ = os.Remove(signature)
 	g.d.Write("message", "a message\n", 0o600)
 	args = append([]string{"--batch", "--pinentry-mode", "loopback", "--passphrase-fd", "0"}, args...)
-	if r := g.d.TryInput(stack.UserPIN, program, append(args, "--output", signature, "--detach-sign", g.d.Path("message"))...); r.Exit != 0 {
+	if r := g.d.TryInput(g.pin, program, append(args, "--output", signature, "--detach-sign", g.d.Path("message"))...); r.Exit != 0 {
 		return r
 	}
 	return g.d.Try(program, "--batch", "--verify", signature, g.d.Path("message"))
@@ -220,6 +227,9 @@ func TestSetupGpg(t *testing.T) {
 				if settings := string(d.Read(".gnupg/scdaemon.conf")); settings != before[d.Path(".gnupg/scdaemon.conf")] {
 					t.Errorf("after --undo: %s", settings)
 				}
+				if !before24(d) {
+					d.Write(".gnupg/scdaemon.conf", "disable-ccid\n", 0o600)
+				}
 				if r := g.sign("gpg"); r.Exit != 0 {
 					t.Errorf("the adopted key does not work after --undo: %+v", r)
 				}
@@ -304,7 +314,7 @@ func TestGpgsmWithTwoReaders(t *testing.T) {
 	setup := []string{"setup", "gpgsm", "--key", "OPENPGP.1", "--ca", d.Path("self.pem")}
 	d.Run("cardctl", setup...)
 	d.Run("cardctl", append(setup, "--check")...)
-	if settings := string(d.Read(".gnupg/scdaemon.conf")); !strings.Contains(settings, "reader-port "+stack.ReaderName(1)) {
+	if settings := string(d.Read(".gnupg/scdaemon.conf")); before24(d) && !strings.Contains(settings, "reader-port "+stack.ReaderName(1)) {
 		t.Errorf("written: %s", settings)
 	}
 }
@@ -316,7 +326,16 @@ func TestKeysThatGnuPGDoesNotKnow(t *testing.T) {
 			d := c.desk(t)
 			g := newGnuPG(t, d, ".gnupg")
 			before := g.state(t)
-			if refused := d.Refused("setup", "gpgsm", "--key", c.key, "--ca", d.Path("ca.pem")); refused.Exit != 7 {
+			setup := []string{"setup", "gpgsm", "--key", c.key, "--ca", d.Path("ca.pem")}
+			if c.name == piv.name && !before24(d) {
+				d.Run("cardctl", setup...)
+				d.Run("cardctl", append(setup, "--check")...)
+				g.pin = c.pin
+				if r := g.sign("gpgsm", "--local-user", names(t, d, c.key)[0]); r.Exit != 0 {
+					t.Errorf("it does not work after it was set up: %+v", r)
+				}
+				d.Run("cardctl", "setup", "gpgsm", "--undo")
+			} else if refused := d.Refused(setup...); refused.Exit != 7 {
 				t.Errorf("gpgsm: %+v", refused)
 			}
 			if refused := d.Refused("setup", "gpg", "--key", c.key); refused.Exit != 7 {

@@ -159,7 +159,7 @@ func TestSetupOpenVPNForAService(t *testing.T) {
 			}
 			n.serve("config /etc/openvpn/cardctl/key.conf")
 			d.Run("cp", configuration, "ca.pem", filepath.Join(s.copy, "openvpn/client"))
-			service := append([]string{"sh", "-c", `cd /etc/openvpn/client && exec env -i "$@"`, "sh"}, s.environment(t)...)
+			service := append([]string{"sh", "-c", `cd /etc/openvpn/client && exec env -i "$@"`, "sh"}, s.environment(t, "openvpn-client@x.service")...)
 			service = append(service, "/usr/sbin/openvpn", "--suppress-timestamps", "--nobind", "--config", configuration)
 			r = n.alone(pin, "unshare", s.command(service[0], service[1:]...)...)
 			if !strings.Contains(r.Stdout, established) || !n.knowsTheClient() {
@@ -177,15 +177,14 @@ func TestSetupOpenVPNForAService(t *testing.T) {
 	}
 }
 
-// environment is what systemd gives to the service.
-func (s *served) environment(t *testing.T) []string {
+// environment is what the drop-in has systemd give to a service.
+func (s *served) environment(t *testing.T, unit string) []string {
 	t.Helper()
-	const unit = "openvpn-client@x.service"
-	r := s.try("systemd-analyze", "verify", unit)
+	r := s.try("systemd-analyze", "verify", "--man=no", unit)
 	if r.Exit != 0 || strings.Contains(r.Stderr, "cardctl.conf") {
 		t.Errorf("systemd reads the drop-in: %v", r)
 	}
-	dropIn, err := os.ReadFile(filepath.Join(s.copy, "systemd/system/openvpn-client@.service.d/cardctl.conf"))
+	dropIn, err := os.ReadFile(filepath.Join(s.copy, "systemd/system", strings.Replace(unit, "@x.", "@.", 1)+".d/cardctl.conf"))
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}

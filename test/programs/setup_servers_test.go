@@ -115,6 +115,9 @@ func testServer(t *testing.T, c card, target, etc, site, configuration string, s
 	testWrongPINFile(t, s, c, filepath.Join(etc, "cardctl.pin"), append(keyed, "--check"))
 	port := stack.FreePort(t)
 	write(t, site, strings.ReplaceAll(configuration, "PORT", port))
+	if unit := units[target]; unit != "" { // as its service starts it
+		start = slices.Concat([]string{"env", "-i", "PATH=" + os.Getenv("PATH")}, s.environment(t, unit), start)
+	}
 	stop := d.Start(target+".log", "unshare", s.command(start[0], start[1:]...)...)
 	shown := ""
 	d.Eventually(target+" answers with the card's certificate", func() bool {
@@ -163,6 +166,9 @@ func subjectOf(address string) string {
 	defer conn.Close()
 	return conn.ConnectionState().PeerCertificates[0].Subject.String()
 }
+
+// units are those of systemd that servers get their environment from, in Debian.
+var units = map[string]string{"nginx": "nginx.service", "apache": "apache2.service"}
 
 // serverNames are the names of the servers in the table, by their targets.
 var serverNames = map[string]string{
