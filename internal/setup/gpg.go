@@ -32,8 +32,8 @@ func planGPG(ctx context.Context, j *job) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	if slices.Contains(found.report, "S APPTYPE piv") { // from GnuPG 2.3 on
-		return plan{}, noOpenPGPCard(j.key.Ref)
+	if len(found.status("KEY-FPR")) == 0 {
+		return plan{}, noFingerprints(j.key.Ref)
 	}
 	places := found.places()
 	if len(places) == 0 || places[0].number != signaturePlace {
@@ -249,10 +249,10 @@ func filesOfGPG() []string {
 	return []string{"gpg.conf", "pubring.kbx", "pubring.gpg", "trustdb.gpg", "common.conf", "public-keys.d/pubring.db"}
 }
 
-// noOpenPGPCard refuses a card without the fingerprints and times of OpenPGP keys.
-func noOpenPGPCard(ref string) error {
+// noFingerprints refuses a card that keeps none, which GnuPG shows from 2.3 on.
+func noFingerprints(ref string) error {
 	return problem.New(problem.NotSupported, "gpg cannot adopt %s", ref).
-		Because("Only OpenPGP cards keep what an OpenPGP key is made of. gpgsm uses this key.").Advise(setUp("gpgsm", advice.Set(advice.Key, ref)))
+		Because("The card does not keep what the fingerprints of gpg are made of. gpgsm uses this key.").Advise(setUp("gpgsm", advice.Set(advice.Key, ref)))
 }
 
 func noKeyForSignatures() error {

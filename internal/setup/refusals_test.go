@@ -156,7 +156,7 @@ func TestAGroupWithoutMembers(t *testing.T) {
 // TestWaysOut are those of refusals that need a card.
 func TestWaysOut(t *testing.T) {
 	refused(t, needsPolicy(), problem.Usage, advice.Repeat())
-	refused(t, noOpenPGPCard("PIV.9A"), problem.NotSupported, advice.Do(advice.SetUp))
+	refused(t, noFingerprints("PIV.9A"), problem.NotSupported, advice.Do(advice.SetUp))
 	refused(t, noKeyForSignatures(), problem.NotFound, advice.Do(advice.GenerateKey))
 	if next := useGnuPGCard(); len(next.Program) != 2 {
 		t.Errorf("%+v", next)
