@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/base64"
 	"math/big"
@@ -61,6 +62,8 @@ func (c *CA) respond(ctx context.Context, d *desk.Desk, a desk.Access, o Respond
 	case r.days < 1 || r.days > longest:
 		return problem.New(problem.Usage, "an answer cannot hold for %d days", o.Days).
 			Because("It holds for 1 to %d days.", longest).Advise(advice.Repeat(advice.Set(advice.Days, "7")))
+	case o.Key == "" && !answers(c.certificate.PublicKey):
+		return cannotAnswer()
 	case r.issuer == nil:
 		return problem.New(problem.NotSupported, "no answer can be signed for this CA").Because("Strict software rejects its certificate.")
 	}
@@ -76,6 +79,9 @@ func (c *CA) respond(ctx context.Context, d *desk.Desk, a desk.Access, o Respond
 	}
 	delegated := func(ctx context.Context, signer crypto.Signer) (err error) {
 		r.signer = verified{signer}
+		if !answers(signer.Public()) {
+			return cannotAnswer()
+		}
 		if r.certificate, err = c.delegate(ctx, signer.Public(), now); err != nil {
 			return err
 		}
@@ -85,6 +91,18 @@ func (c *CA) respond(ctx context.Context, d *desk.Desk, a desk.Access, o Respond
 		return withFile(ctx, o.Key, a.Ask, delegated)
 	}
 	return withCard(ctx, d, a, o.Key, func(ctx context.Context, signer crypto.Signer, _ string) error { return delegated(ctx, signer) })
+}
+
+// answers reports whether a key can sign answers, for programs read those of others rarely.
+func answers(public crypto.PublicKey) bool {
+	_, isEC := public.(*ecdsa.PublicKey)
+	return isEC || pubkey.IsRSA(public)
+}
+
+func cannotAnswer() error {
+	return problem.New(problem.NotSupported, "the key cannot sign answers of OCSP").
+		Because("RSA and ECDSA keys sign them. One with a certificate of the profile ocsp can do that for the CA.").
+		Advise(advice.Repeat(advice.Fill(advice.SignerKey)).Without(advice.SignWithCA))
 }
 
 // delegate is the certificate for OCSP that the CA has issued for a key: the one that ends

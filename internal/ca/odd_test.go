@@ -1,15 +1,19 @@
 package ca
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"math/big"
 	"os"
@@ -23,6 +27,7 @@ import (
 	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -202,6 +207,75 @@ func TestMoreWeakKeys(t *testing.T) {
 	}
 	if err := weak(zeros); !problem.Is(err, problem.Mismatch) {
 		t.Errorf("zeros: %v", err)
+	}
+}
+
+func TestKeysThatAreNone(t *testing.T) {
+	brainpool := []byte("\x2b\x24\x03\x03\x02\x08\x01\x01\x07")
+	for what, info := range map[string][]byte{
+		"not on the curve": tlv(t, 0x30, tlv(t, 0x30, tlv(t, 6, []byte("\x2a\x86\x48\xce\x3d\x02\x01")), tlv(t, 6, brainpool)), tlv(t, 3, []byte{0, 4}, bytes.Repeat([]byte{0x11}, 64))),
+		"DSA":              tlv(t, 0x30, tlv(t, 0x30, tlv(t, 6, []byte("\x2a\x86\x48\xce\x38\x04\x01"))), tlv(t, 3, []byte{0, 2, 1, 2})),
+	} {
+		public, err := pubkey.Parse(info)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if err := weak(public); !problem.Is(err, problem.Mismatch) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// Answers of OCSP are of keys whose answers are read.
+func TestKeysThatAnswerNothing(t *testing.T) {
+	c := newCA(t, InitOptions{Algorithm: "ed25519"})
+	no := atDesk()
+	no.Ask = func(context.Context, secret.Request) (*secret.Bytes, error) {
+		return nil, problem.New(problem.Usage, "asked for the password")
+	}
+	if _, err := c.SignOCSP(t.Context(), nil, no, Responder{}, nil, time.Now()); !problem.Is(err, problem.NotSupported) {
+		t.Error(err)
+	}
+	_, signer, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	delegated := Responder{Key: file(t, "ocsp.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))}
+	if _, err := c.SignOCSP(t.Context(), nil, atDesk(), delegated, nil, time.Now()); !problem.Is(err, problem.NotSupported) {
+		t.Error(err)
+	}
+}
+
+// Everybody signs for a point of small order: with zeros, one message in eight or so.
+func TestForgeableKeys(t *testing.T) {
+	forged := slices.Concat([]byte{1}, make([]byte, ed25519.SignatureSize-1))
+	for _, text := range smallPoints() {
+		point, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		holds := false
+		for i := range 256 {
+			holds = holds || ed25519.Verify(point, []byte{byte(i)}, forged)
+		}
+		if !holds {
+			t.Errorf("%s is not forged", text)
+		}
+		negative := slices.Clone(point)
+		negative[len(negative)-1] |= 0x80
+		for _, p := range [][]byte{point, negative} {
+			if err := weak(ed25519.PublicKey(p)); !problem.Is(err, problem.Mismatch) {
+				t.Errorf("%X: %v", p, err)
+			}
+		}
+	}
+	good, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil || weak(good) != nil {
+		t.Error(err, weak(good))
 	}
 }
 

@@ -3,9 +3,12 @@ package ca
 import (
 	"crypto"
 	"crypto/ecdh"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/hex"
 	"math/big"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/key"
@@ -29,9 +32,16 @@ func weak(public crypto.PublicKey) error {
 	k, isRSA := public.(*rsa.PublicKey)
 	why := ""
 	agreement, _ := public.(*ecdh.PublicKey)
+	other, _ := public.(*pubkey.Other)
 	switch {
+	case other != nil && !other.Curve.Has(other.Key):
+		why = "Its point is not on the curve."
+	case other != nil && other.Name() == "DSA":
+		why = "DSA makes no new signatures (FIPS 186-5)."
 	case key.AlgorithmOf(public) == "p224":
 		why = "The curve P-224 is too short."
+	case isForgeable(public):
+		why = "Everybody can sign for it (RFC 8032, 8.6): the point has a small order."
 	case agreement != nil && smallOrder(agreement):
 		why = "What is agreed on with it is known to everybody (RFC 7748, 6.1)."
 	case !isRSA:
@@ -115,4 +125,28 @@ func smallOrder(public *ecdh.PublicKey) bool {
 	}
 	_, err = other.ECDH(public)
 	return err != nil
+}
+
+// isForgeable reports whether an Ed25519 key is one of the points of small order, in
+// either sign: eight times such a point is zero, and so is what a signature has to match.
+func isForgeable(public crypto.PublicKey) bool {
+	point, is := public.(ed25519.PublicKey)
+	if !is || len(point) != ed25519.PublicKeySize {
+		return false
+	}
+	point = slices.Clone(point)
+	point[len(point)-1] &= 0x7F // the sign
+	return slices.Contains(smallPoints(), hex.EncodeToString(point))
+}
+
+func smallPoints() []string {
+	return []string{
+		"0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	}
 }

@@ -89,6 +89,15 @@ func (c Curve) Verify(point, message, signature []byte) bool {
 	return ok && ecdsa.VerifyASN1(&ecdsa.PublicKey{Curve: c.arithmetic(), X: x, Y: y}, message, signature)
 }
 
+// Has reports whether a point is on the curve, true for a curve without arithmetic here.
+func (c Curve) Has(point []byte) bool {
+	if c.arithmetic == nil {
+		return true
+	}
+	_, _, ok := c.coordinates(point)
+	return ok
+}
+
 // coordinates are those of a point, if it is on the curve.
 func (c Curve) coordinates(point []byte) (x, y *big.Int, ok bool) {
 	on := c.arithmetic()
