@@ -116,6 +116,9 @@ func (c *CA) entry(ctx context.Context, serial string) (*entry, error) {
 // another CA may have the same number.
 func (c *CA) Issued(ctx context.Context, certificate *cert.Certificate) (serial string, err error) {
 	e, err := c.entry(ctx, certificate.Serial())
+	if err == nil && len(e.der) == 0 { // of a line of index.txt without its certificate
+		return e.Serial, c.hasIssued(certificate)
+	}
 	if err == nil && !bytes.Equal(e.der, certificate.Raw) {
 		err = problem.New(problem.Mismatch, "the certificate is not of this CA").
 			Because("The CA issued another one with the same serial number, %s.", e.Serial).Advise(c.look())

@@ -295,6 +295,20 @@ func TestTheSerialNumberOfAnother(t *testing.T) {
 	if _, err := c.Issued(t.Context(), &other); !problem.Is(err, problem.Mismatch) {
 		t.Error(err)
 	}
+	// A line of index.txt that was taken over may have no certificate.
+	if _, err := c.db.ExecContext(t.Context(), "UPDATE certificates SET der = x''"); err != nil {
+		t.Fatal(err)
+	}
+	if serial, err := c.Issued(t.Context(), own); err != nil || serial != issued.Serial {
+		t.Errorf("%q, %v", serial, err)
+	}
+	stranger := newCA(t, InitOptions{})
+	if _, err := stranger.db.ExecContext(t.Context(), "INSERT INTO certificates (serial, authority, der, subject, name, public_key, not_after, issued, profile) VALUES (?, 1, x'', '', '', '', 0, 0, '')", issued.Serial); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stranger.Issued(t.Context(), own); !problem.Is(err, problem.Mismatch) {
+		t.Error(err)
+	}
 }
 
 // A clock that was wrong takes nothing out of the list that is right.
