@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -38,9 +40,9 @@ func (c *CA) SignCRL(ctx context.Context, d *desk.Desk, a desk.Access, days int,
 	if err := c.valid(now); err != nil {
 		return list, err
 	}
-	issuer := c.certificate.Standard()
-	if issuer == nil {
-		return list, problem.New(problem.NotSupported, "no CRL can be signed for this CA").Because("Strict software rejects its certificate.")
+	issuer, err := c.crlIssuer()
+	if err != nil {
+		return list, err
 	}
 	last, err := c.lastCRL(ctx)
 	if err != nil {
@@ -78,6 +80,30 @@ func (c *CA) SignCRL(ctx context.Context, d *desk.Desk, a desk.Access, days int,
 			list.Number, c.id, list.ThisUpdate.Unix(), list.NextUpdate.Unix())
 		return err
 	})
+}
+
+// crlIssuer is the certificate of the CA with what crypto/x509 wants in it. One that was
+// taken over may have no keyUsage, which allows everything, and no key identifier.
+func (c *CA) crlIssuer() (*x509.Certificate, error) {
+	read := c.certificate.Standard()
+	if read == nil {
+		return nil, problem.New(problem.NotSupported, "no CRL can be signed for this CA").Because("Strict software rejects its certificate.").Advise(c.look())
+	}
+	issuer := *read
+	if _, there := c.certificate.Extension(cert.OIDKeyUsage); !there {
+		issuer.KeyUsage = x509.KeyUsageCRLSign
+	}
+	if issuer.KeyUsage&x509.KeyUsageCRLSign == 0 {
+		return nil, problem.New(problem.NotSupported, "this CA cannot sign a CRL").Because("Its certificate has key usages without cRLSign.").Advise(c.look())
+	}
+	if len(issuer.SubjectKeyId) == 0 {
+		id, err := csr.KeyIdentifier(issuer.RawSubjectPublicKeyInfo)
+		if err != nil {
+			return nil, err
+		}
+		issuer.SubjectKeyId = id
+	}
+	return &issuer, nil
 }
 
 // revoked are the entries of a CRL. One stays until a CRL after its certificate has

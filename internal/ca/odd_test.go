@@ -3,6 +3,7 @@ package ca
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -11,6 +12,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
@@ -427,6 +429,36 @@ func TestAnotherCertificateInTheDirectory(t *testing.T) {
 	}
 	if err := again.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A CA that was taken over may have an old certificate: without extensions it signs all,
+// with key usages what they say.
+func TestOldCertificatesSignLists(t *testing.T) {
+	c := newCA(t, InitOptions{})
+	for what, test := range map[string]struct {
+		usage x509.KeyUsage
+		works bool
+	}{"no key usage": {0, true}, "for certificates alone": {x509.KeyUsageCertSign, false}} {
+		err := c.sign(t.Context(), nil, atDesk(), func(_ context.Context, signer crypto.Signer) error {
+			old := x509.Certificate{
+				SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Old"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+				BasicConstraintsValid: true, KeyUsage: test.usage,
+			}
+			der, err := x509.CreateCertificate(rand.Reader, &old, &old, signer.Public(), signer)
+			if err != nil {
+				return err
+			}
+			c.certificate, err = cert.Parse(der)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := c.SignCRL(t.Context(), nil, atDesk(), 7, time.Now())
+		if test.works != (err == nil) || !test.works && !problem.Is(err, problem.NotSupported) || test.works && len(list.DER) == 0 {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 
