@@ -18,7 +18,7 @@ func newCAImportCmd(env *session) *cobra.Command {
 	var secrets secretFlags
 	cmd := &cobra.Command{
 		Use:   "import DIR FROM|FILE...",
-		Short: "Take over a CA of openssl ca or easy-rsa, or certificates",
+		Short: "Take over a CA of openssl ca or easy-rsa",
 		Long: `Create a CA in DIR out of a directory of openssl ca or easy-rsa: its
 certificate, index.txt, certificates and the number of the next CRL. With
 --password, the key is taken too, and encrypted under that password; if it is
