@@ -147,6 +147,7 @@ func TestKeysWithTheSamePIN(t *testing.T) {
 
 // TestAnotherCardDaemon is foreign, and what needs GnuPG's own is refused beside this one.
 func TestAnotherCardDaemon(t *testing.T) {
+	fakePrograms(t, map[string]string{pkcs11Daemon: ""})
 	j := onToken(t)
 	settings := j.pkcs11Daemon()
 	is := func(f *file, want state) {
