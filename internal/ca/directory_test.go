@@ -143,14 +143,15 @@ func TestTakeOverRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, change := range map[string]map[string]string{
-		"ine 1":           {"index.txt": "V\n"},
-		"status":          {"index.txt": "X\t300101000000Z\t\t01\tunknown\t/CN=a\n"},
-		"not a time":      {"index.txt": "V\tsoon\t\t01\tunknown\t/CN=a\n"},
-		"is not a reason": {"index.txt": "R\t300101000000Z\t290101000000Z,boredom\t01\tunknown\t/CN=a\n"},
-		"number of a":     {"crlnumber": "x"},
-		"not of this":     {"index.txt": "V\t300101000000Z\t\t05\tunknown\t/CN=a\n", "certs_by_serial/05.pem": string(csr.PEMCertificate(foreign.Raw))},
-		"UNIQUE":          {"index.txt": strings.Repeat("V\t300101000000Z\t\t01\tunknown\t/CN=a\n", 2)},
-		"not the key":     {"private/ca.key": readText(t, filepath.Join(other.dir, keyFile))},
+		"ine 1":              {"index.txt": "V\n"},
+		"status":             {"index.txt": "X\t300101000000Z\t\t01\tunknown\t/CN=a\n"},
+		"not a time":         {"index.txt": "V\tsoon\t\t01\tunknown\t/CN=a\n"},
+		"is not a reason":    {"index.txt": "R\t300101000000Z\t290101000000Z,boredom\t01\tunknown\t/CN=a\n"},
+		"number of a":        {"crlnumber": "x"},
+		"not of this":        {"index.txt": "V\t300101000000Z\t\t05\tunknown\t/CN=a\n", "certs_by_serial/05.pem": string(csr.PEMCertificate(foreign.Raw))},
+		"UNIQUE":             {"index.txt": strings.Repeat("V\t300101000000Z\t\t01\tunknown\t/CN=a\n", 2)},
+		"has no certificate": {"index.txt": "V\t300101000000Z\t\t05\tunknown\t/CN=a\n", "certs_by_serial/05.pem": "none"},
+		"not the key":        {"private/ca.key": readText(t, filepath.Join(other.dir, keyFile))},
 	} {
 		copied := filepath.Join(t.TempDir(), "pki")
 		if err := os.CopyFS(copied, os.DirFS(pki)); err != nil {
@@ -170,6 +171,10 @@ func TestTakeOverRefuses(t *testing.T) {
 		}
 	}
 	if _, err := TakeOver(t.Context(), atDesk().Ask, filepath.Join(t.TempDir(), "ca"), t.TempDir()); !problem.Is(err, problem.NotFound) {
+		t.Error(err)
+	}
+	check(t, os.Remove(filepath.Join(pki, "index.txt")))
+	if _, err := TakeOver(t.Context(), atDesk().Ask, filepath.Join(t.TempDir(), "ca"), pki); !problem.Is(err, problem.NotFound) {
 		t.Error(err)
 	}
 }
@@ -214,6 +219,11 @@ func TestAdd(t *testing.T) {
 	}
 	if _, err := other.Add(t.Context(), []*cert.Certificate{made}); !problem.Is(err, problem.Mismatch) {
 		t.Errorf("of another CA: %v", err)
+	}
+	_, err = restored.db.ExecContext(t.Context(), "UPDATE certificates SET der = x'3000'")
+	check(t, err)
+	if _, err := restored.Add(t.Context(), []*cert.Certificate{made}); !problem.Is(err, problem.Mismatch) || !strings.Contains(err.Error(), "another certificate") {
+		t.Errorf("another one with the serial number: %v", err)
 	}
 }
 

@@ -147,7 +147,7 @@ func (e *entry) indexed(now time.Time) (line indexed, err error) {
 	}
 	if line.name, err = oneLine(made.Subject); err != nil {
 		return line, problem.New(problem.NotSupported, "the certificate %s has no line in index.txt", e.Serial).
-			Because("%s", problem.Sentence(err.Error())).Advise(advice.Do(advice.ShowCA))
+			Because("%s", problem.Sentence(err.Error())).Advise(advice.Do(advice.ShowCA).On("DIR"))
 	}
 	return line, nil
 }
