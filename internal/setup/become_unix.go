@@ -44,5 +44,5 @@ func become(name string) (home string, err error) {
 			return "", problem.Wrap(problem.Failed, err, "cardctl cannot work as this user")
 		}
 	}
-	return u.HomeDir, nil
+	return u.HomeDir, os.Unsetenv("TMPDIR") // that of whoever ran this may be closed to them
 }
