@@ -21,7 +21,6 @@ import (
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/database"
-	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -128,12 +127,9 @@ func noCA(dir, why string) error {
 // of another CA. One that is missing does no harm.
 func (c *CA) isFile(ctx context.Context) error {
 	path := filepath.Join(c.dir, CertificateFile)
-	text, err := input.File(ctx, path, csr.MaxFile)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return problem.Wrap(problem.Failed, err, "cannot read "+path)
+	text, err := ifThere(ctx, path, csr.MaxFile)
+	if text == nil || err != nil {
+		return err
 	}
 	if block, _ := pem.Decode(text); block == nil || !bytes.Equal(block.Bytes, c.certificate.Raw) {
 		return problem.New(problem.Mismatch, "%s is not the certificate of the CA", path).

@@ -48,11 +48,8 @@ func (c *CA) SignCRL(ctx context.Context, d *desk.Desk, a desk.Access, days int,
 	if err != nil {
 		return list, err
 	}
-	list.Number, list.ThisUpdate = now.Unix(), now.UTC().Truncate(time.Second)
+	list.Number, list.ThisUpdate = last.next(now), now.UTC().Truncate(time.Second)
 	list.NextUpdate = list.ThisUpdate.AddDate(0, 0, days)
-	if last != nil && last.Number >= list.Number {
-		list.Number = last.Number + 1
-	}
 	template := &x509.RevocationList{Number: big.NewInt(list.Number), ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate}
 	if c.pss {
 		template.SignatureAlgorithm = x509.SHA256WithRSAPSS
@@ -80,6 +77,14 @@ func (c *CA) SignCRL(ctx context.Context, d *desk.Desk, a desk.Access, days int,
 			list.Number, c.id, list.ThisUpdate.Unix(), list.NextUpdate.Unix())
 		return err
 	})
+}
+
+// next is the number of the CRL after this one, which is nil for the first.
+func (last *CRLEntry) next(now time.Time) int64 {
+	if last != nil && last.Number >= now.Unix() {
+		return last.Number + 1
+	}
+	return now.Unix()
 }
 
 // crlIssuer is the certificate of the CA with what crypto/x509 wants in it. One that was

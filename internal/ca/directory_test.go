@@ -206,7 +206,7 @@ func TestAdd(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(c.dir, databaseFile), []byte(readText(t, backup)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_ = os.Remove(filepath.Join(c.dir, databaseFile+"-wal"))
+	_ = os.Remove(filepath.Join(c.dir, databaseFile+"-wal")) // closing may have removed it
 	restored, err := Open(t.Context(), c.dir)
 	if err != nil {
 		t.Fatal(err)

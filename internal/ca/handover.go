@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,13 +86,9 @@ func (c *CA) handOver(ctx context.Context, to string, exported *Exported, now ti
 	if err != nil {
 		return err
 	}
-	number := now.Unix()
-	if last != nil {
-		number = max(number, last.Number+1)
-	}
 	for name, content := range map[string]string{
 		"ca.crt": string(csr.PEMCertificate(c.certificate.Raw)), "index.txt": index.String(), "index.txt.attr": "unique_subject = no\n",
-		"serial": fmt.Sprintf("%X\n", csr.NewSerial()), "crlnumber": evenHex(number) + "\n",
+		"serial": fmt.Sprintf("%X\n", csr.NewSerial()), "crlnumber": cert.Hex(big.NewInt(last.next(now))) + "\n",
 	} {
 		if err := output.WriteFile(filepath.Join(to, name), []byte(content), 0o644); err != nil {
 			return err
@@ -121,12 +118,6 @@ func (c *CA) handOverKey(ctx context.Context, to string) (bool, error) {
 	}
 	defer secret.Wipe(data)
 	return true, output.NewPrivateFile(filepath.Join(to, "private", "ca.key"), data)
-}
-
-// evenHex is a number in whole bytes, as OpenSSL reads it.
-func evenHex(number int64) string {
-	text := fmt.Sprintf("%X", number)
-	return strings.Repeat("0", len(text)%2) + text
 }
 
 // indexed is the line of index.txt for a certificate.

@@ -71,16 +71,14 @@ type ocspHandler struct {
 
 func (h *ocspHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/ocsp-response")
-	data, err := requestIn(r)
-	if err != nil {
-		_, _ = w.Write(ocsp.MalformedRequestErrorResponse) // who asked may be gone
-		return
+	answer, nextUpdate := ocsp.MalformedRequestErrorResponse, time.Time{}
+	if data, err := requestIn(r); err == nil {
+		answer, nextUpdate = h.answer(data)
 	}
-	answer, nextUpdate := h.answer(data)
 	if r.Method == http.MethodGet && !nextUpdate.IsZero() { // RFC 5019, 6.2
 		w.Header().Set("Cache-Control", fmt.Sprintf("max-age=%d, public, no-transform, must-revalidate", int(nextUpdate.Sub(h.now()).Seconds())))
 	}
-	_, _ = w.Write(answer)
+	_, _ = w.Write(answer) // who asked may be gone
 }
 
 // requestIn is the request, of the path or of the body.

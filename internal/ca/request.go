@@ -182,13 +182,11 @@ func (s *subject) takeExtensions(o *Order) error {
 		for _, name := range names {
 			word, known := kinds()[name.Kind]
 			encoded := name.DER()
-			if known && o.Profile.copies(word) {
+			switch {
+			case known && o.Profile.copies(word):
 				if err := isSound(name); err != nil {
 					return unsound(err)
 				}
-			}
-			switch {
-			case known && o.Profile.copies(word):
 				s.add(encoded)
 			case s.has(encoded):
 				// a flag says the same

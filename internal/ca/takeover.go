@@ -6,7 +6,6 @@ import (
 	"crypto"
 	"database/sql"
 	"errors"
-
 	"io/fs"
 	"math/big"
 	"os"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/chain"
 	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/packaging"
@@ -87,12 +87,12 @@ func TakeOver(ctx context.Context, ask secret.Asker, dir, from string) (imported
 func foundCA(ctx context.Context, from string) (root string, der []byte, err error) {
 	for _, name := range places().certificate {
 		path := filepath.Join(from, name)
-		data, err := input.File(ctx, path, longestCertificate)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		data, err := ifThere(ctx, path, longestCertificate)
 		if err != nil {
-			return "", nil, problem.Wrap(problem.Failed, err, "cannot read "+path)
+			return "", nil, err
+		}
+		if data == nil {
+			continue
 		}
 		for _, block := range packaging.Open(data).Blocks {
 			if block.Label == "CERTIFICATE" || block.Label == "" {
@@ -104,17 +104,29 @@ func foundCA(ctx context.Context, from string) (root string, der []byte, err err
 		Because("It has no certificate of a CA: %s.", strings.Join(places().certificate, ", ")).Advise(advice.Run("ls", from))
 }
 
+// ifThere reads a file; nil for one that does not exist.
+func ifThere(ctx context.Context, path string, limit int64) ([]byte, error) {
+	data, err := input.File(ctx, path, limit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, problem.Wrap(problem.Failed, err, "cannot read "+path)
+	}
+	return data, nil
+}
+
 // takeKey encrypts the key that is there, if a password is given. It returns the file of a
 // key that stays.
 func (c *CA) takeKey(ctx context.Context, ask secret.Asker, root string, made *directory) (stays string, err error) {
 	for _, name := range places().key {
 		path := filepath.Join(root, filepath.FromSlash(name))
-		data, err := input.File(ctx, path, keygen.MaxFile)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		data, err := ifThere(ctx, path, keygen.MaxFile)
 		if err != nil {
-			return "", problem.Wrap(problem.Failed, err, "cannot read "+path)
+			return "", err
+		}
+		if data == nil {
+			continue
 		}
 		defer secret.Wipe(data)
 		password, err := ask(ctx, secret.Request{Name: secret.Password, Label: "password of the CA's key", New: true, Optional: true})
@@ -197,12 +209,12 @@ func (c *CA) issuedFile(ctx context.Context, root string, line indexed) (*cert.C
 	for _, folder := range places().issued {
 		for _, name := range names {
 			path := filepath.Join(root, filepath.FromSlash(folder), name)
-			data, err := input.File(ctx, path, longestCertificate)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
+			data, err := ifThere(ctx, path, longestCertificate)
 			if err != nil {
-				return nil, problem.Wrap(problem.Failed, err, "cannot read "+path)
+				return nil, err
+			}
+			if data == nil {
+				continue
 			}
 			for _, block := range packaging.Open(data).Blocks {
 				if made, err := cert.Parse(bytes.Clone(block.Bytes)); err == nil {
@@ -217,8 +229,7 @@ func (c *CA) issuedFile(ctx context.Context, root string, line indexed) (*cert.C
 
 // hasIssued refuses a certificate of another CA.
 func (c *CA) hasIssued(made *cert.Certificate) error {
-	child, own := made.Standard(), c.certificate.Standard()
-	if !made.Issuer.Matches(c.certificate.Subject) || child != nil && own != nil && own.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature) != nil {
+	if !made.Issuer.Matches(c.certificate.Subject) || chain.CheckSignature(made, c.certificate) != nil {
 		return problem.New(problem.Mismatch, "the certificate %s is not of this CA", made.Serial()).
 			Because("Its issuer is %s, or its signature does not verify.", made.Issuer).Advise(advice.Do(advice.ShowCA).On(c.dir))
 	}

@@ -341,12 +341,15 @@ func (c *Certificate) parseExtension(entry ber.Element) error {
 
 // Serial is the serial number in hex, upper case, in whole bytes, a negative one with
 // its sign.
-func (c *Certificate) Serial() string {
-	digits := fmt.Sprintf("%X", new(big.Int).Abs(c.SerialNumber))
+func (c *Certificate) Serial() string { return Hex(c.SerialNumber) }
+
+// Hex is a number in hex, upper case, in whole bytes, a negative one with its sign.
+func Hex(number *big.Int) string {
+	digits := fmt.Sprintf("%X", new(big.Int).Abs(number))
 	if len(digits)%2 != 0 {
 		digits = "0" + digits
 	}
-	if c.SerialNumber.Sign() < 0 {
+	if number.Sign() < 0 {
 		return "-" + digits
 	}
 	return digits
