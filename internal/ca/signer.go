@@ -71,20 +71,7 @@ func (v verified) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) 
 	if err != nil {
 		return nil, err
 	}
-	holds := false
-	switch public := v.Public().(type) {
-	case *rsa.PublicKey:
-		if pss, is := opts.(*rsa.PSSOptions); is {
-			holds = rsa.VerifyPSS(public, opts.HashFunc(), digest, signature, pss) == nil
-		} else {
-			holds = rsa.VerifyPKCS1v15(public, opts.HashFunc(), digest, signature) == nil
-		}
-	case *ecdsa.PublicKey:
-		holds = ecdsa.VerifyASN1(public, digest, signature)
-	case ed25519.PublicKey:
-		holds = ed25519.Verify(public, digest, signature)
-	}
-	if !holds {
+	if !pubkey.Verify(v.Public(), digest, signature, opts) {
 		return nil, notItsKey()
 	}
 	return signature, nil

@@ -145,24 +145,14 @@ func (s Scheme) Verify(public crypto.PublicKey, message, signature []byte) error
 		h.Write(message)
 		hashed = h.Sum(nil)
 	}
-	ok := false
-	switch key := public.(type) {
-	case *rsa.PublicKey:
-		if s.PSS {
-			ok = rsa.VerifyPSS(key, s.Hash, hashed, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
-		} else {
-			ok = rsa.VerifyPKCS1v15(key, s.Hash, hashed, signature) == nil
-		}
-	case *ecdsa.PublicKey:
-		ok = ecdsa.VerifyASN1(key, hashed, signature)
-	case ed25519.PublicKey:
-		ok = len(key) == ed25519.PublicKeySize && ed25519.Verify(key, message, signature)
-	case *pubkey.Other:
-		ok = key.Curve.Verify(key.Key, hashed, signature)
-	case *ecdh.PublicKey:
+	if _, agrees := public.(*ecdh.PublicKey); agrees {
 		return errors.New("a key of this kind cannot sign")
 	}
-	if !ok {
+	opts := crypto.SignerOpts(s.Hash)
+	if s.PSS {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: s.Hash}
+	}
+	if !pubkey.Verify(public, hashed, signature, opts) {
 		return errSignature
 	}
 	return nil

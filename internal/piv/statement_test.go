@@ -1,33 +1,16 @@
 package piv
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
 	"slices"
 	"testing"
+
+	"github.com/cardctl/cardctl/test/certs"
 )
 
-// statement is a certificate with Yubico's extensions of these values, by their last arcs.
+// statement is one of this application, by the last arcs of Yubico's extensions.
 func statement(t testing.TB, subject string, values map[int]string) []byte {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: subject}}
-	for arc, value := range values {
-		id := []int{1, 3, 6, 1, 4, 1, 41482, 3, arc}
-		template.ExtraExtensions = append(template.ExtraExtensions, pkix.Extension{Id: id, Value: []byte(value)})
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der
+	return certs.Statement(t, subject, 3, values)
 }
 
 func TestParseStatement(t *testing.T) {

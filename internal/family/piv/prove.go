@@ -85,15 +85,7 @@ func (k *slotKey) signsFor(ctx context.Context, public crypto.PublicKey) (bool, 
 	if err != nil {
 		return false, err
 	}
-	switch public := public.(type) {
-	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(public, hash, signed, signature) == nil, nil
-	case *ecdsa.PublicKey:
-		return ecdsa.VerifyASN1(public, pubkey.FitDigest(signed, public.Params().BitSize/8), signature), nil
-	case ed25519.PublicKey:
-		return ed25519.Verify(public, signed, signature), nil
-	}
-	return false, errCannot
+	return pubkey.Verify(public, signed, signature, hash), nil
 }
 
 const touchToProve = "touch the card to allow the key to prove that it belongs to the certificate"
