@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/runner"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // adoptedKey is an OpenPGP key of the keys on a card, among those that gpg knows.
@@ -20,6 +21,19 @@ type adoptedKey struct {
 	run tools
 	// adopt makes the public key.
 	adopt func(context.Context) (string, error)
+}
+
+// adopting is a key that is made with the keys of the card, in a trial that has the PIN.
+func (j *job) adopting(public func(context.Context, *gnupgTrial, *secret.Bytes) (string, error)) *adoptedKey {
+	k := &adoptedKey{Home: j.gnupgHome(), run: j.runProgram}
+	k.adopt = func(ctx context.Context) (made string, err error) {
+		err = j.withTrial(ctx, nil, func(ctx context.Context, g *gnupgTrial, pin *secret.Bytes) error {
+			made, err = public(ctx, g, pin)
+			return err
+		})
+		return made, err
+	}
+	return k
 }
 
 // runBy gives an entry of a record the tools.

@@ -3,9 +3,9 @@ package setup
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -35,7 +35,7 @@ func (g *gnupgTrial) adoptToken(ctx context.Context, owner string, found *cardKe
 			return "", err
 		}
 	}
-	return g.job.run(ctx, nil, "gpg", "--homedir", g.dir, "--batch", "--armor", "--export", fingerprint)
+	return g.exported(ctx, fingerprint)
 }
 
 // samePIN are the keygrips of the other keys that are used with the PIN of the key.
@@ -53,8 +53,8 @@ const byKeygrip = "13"
 
 // makeKey makes an OpenPGP key of the key with a keygrip.
 func (g *gnupgTrial) makeKey(ctx context.Context, owner, keygrip, usage string, pin *secret.Bytes) (fingerprint string, err error) {
-	name, mail, _ := strings.Cut(strings.TrimSuffix(owner, ">"), " <")
-	made, err := g.talk(ctx, pin, []string{byKeygrip, keygrip, usage, "0", name, mail, "", "O"}, append(g.dated(), "--full-generate-key")...)
+	name, mail := nameAndMail(owner)
+	made, err := g.talk(ctx, pin, []string{byKeygrip, keygrip, usage, "0", name, mail, "", "O"}, append(dated(g.made()), "--full-generate-key")...)
 	if err != nil {
 		return "", err
 	}
@@ -66,14 +66,12 @@ func (g *gnupgTrial) makeKey(ctx context.Context, owner, keygrip, usage string, 
 	return "", problem.New(problem.Failed, "gpg does not adopt %s", g.job.key.Ref)
 }
 
-// dated has gpg work at the time from which the certificate is valid.
-func (g *gnupgTrial) dated() []string {
-	return []string{"--faked-system-time", fmt.Sprintf("%d!", g.job.key.certificate.NotBefore.Unix())}
-}
+// made is the time of the key that gpg makes: that from which the certificate is valid.
+func (g *gnupgTrial) made() time.Time { return g.job.key.certificate.NotBefore }
 
 // addDecryption adds the first of some keys that decrypts, if there is one.
 func (g *gnupgTrial) addDecryption(ctx context.Context, fingerprint string, keygrips []string, pin *secret.Bytes) error {
-	edit := append(g.dated(), "--edit-key", fingerprint)
+	edit := append(dated(g.made()), "--edit-key", fingerprint)
 	for _, keygrip := range keygrips {
 		if _, err := g.talk(ctx, pin, []string{"addkey", byKeygrip, keygrip, "=e", "0", "save"}, edit...); err != nil {
 			return err

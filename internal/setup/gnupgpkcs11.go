@@ -63,14 +63,10 @@ func planGnuPGPKCS11(ctx context.Context, j *job) (plan, error) {
 		return plan{}, err
 	}
 	owner := cmp.Or(ownerOf(j.key.certificate), plain(j.key.certificate.Subject.String()), j.key.Ref)
-	adopted := &adoptedKey{Home: j.gnupgHome(), Keygrip: key.Keygrip(j.key.public), run: j.runProgram}
-	adopted.adopt = func(ctx context.Context) (public string, err error) {
-		err = j.withTrial(ctx, nil, func(ctx context.Context, g *gnupgTrial, pin *secret.Bytes) error {
-			public, err = g.adoptToken(ctx, owner, found, pin)
-			return err
-		})
-		return public, err
-	}
+	adopted := j.adopting(func(ctx context.Context, g *gnupgTrial, pin *secret.Bytes) (string, error) {
+		return g.adoptToken(ctx, owner, found, pin)
+	})
+	adopted.Keygrip = key.Keygrip(j.key.public)
 	_, stubs := found.entries(j.gnupgHome())
 	certificates = append([]*cert.Certificate{j.key.certificate}, certificates...)
 	return plan{

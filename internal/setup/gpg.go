@@ -47,16 +47,11 @@ func planGPG(ctx context.Context, j *job) (plan, error) {
 	for _, e := range stubs {
 		e.(*file).Adopted = true
 	}
-	adopted := &adoptedKey{Home: j.gnupgHome(), run: j.runProgram}
+	adopted := j.adopting(func(ctx context.Context, g *gnupgTrial, pin *secret.Bytes) (string, error) {
+		return g.adopt(ctx, owner, places, pin)
+	})
 	for _, p := range places {
 		adopted.Fingerprints = append(adopted.Fingerprints, p.fingerprint)
-	}
-	adopted.adopt = func(ctx context.Context) (public string, err error) {
-		err = j.withTrial(ctx, nil, func(ctx context.Context, g *gnupgTrial, pin *secret.Bytes) error {
-			public, err = g.adopt(ctx, owner, places, pin)
-			return err
-		})
-		return public, err
 	}
 	return plan{
 		entries: append([]entry{settings, adopted}, stubs...),
@@ -165,6 +160,12 @@ func userID(name, mail string) string {
 	return name + " <" + mail + ">"
 }
 
+// nameAndMail are the parts of a user ID, as gpg asks for them.
+func nameAndMail(userID string) (name, mail string) {
+	name, mail, _ = strings.Cut(strings.TrimSuffix(userID, ">"), " <")
+	return name, mail
+}
+
 // plain is a text in one line without what has a meaning in a user ID.
 func plain(text string) string {
 	text = strings.Map(func(r rune) rune {
@@ -188,13 +189,13 @@ func (g *gnupgTrial) adopt(ctx context.Context, owner string, places []place, pi
 		dialogue := []string{existing, strconv.Itoa(i + 1), "=" + p.usage(), "0"}
 		command := []string{"--full-generate-key"}
 		if i == 0 {
-			name, mail, _ := strings.Cut(strings.TrimSuffix(owner, ">"), " <")
+			name, mail := nameAndMail(owner)
 			dialogue = append(dialogue, name, mail, "", "O")
 		} else {
 			dialogue = slices.Concat([]string{"addkey"}, dialogue, []string{"save"})
 			command = []string{"--edit-key", first.fingerprint}
 		}
-		made, err := g.talk(ctx, pin, dialogue, append([]string{"--faked-system-time", fmt.Sprintf("%d!", p.created.Unix())}, command...)...)
+		made, err := g.talk(ctx, pin, dialogue, append(dated(p.created), command...)...)
 		if err != nil {
 			return "", err
 		}
@@ -212,7 +213,17 @@ func (g *gnupgTrial) adopt(ctx context.Context, owner string, places []place, pi
 			return "", err
 		}
 	}
-	return g.job.run(ctx, nil, "gpg", "--homedir", g.dir, "--batch", "--armor", "--export", first.fingerprint)
+	return g.exported(ctx, first.fingerprint)
+}
+
+// dated has gpg work as at another time.
+func dated(at time.Time) []string {
+	return []string{"--faked-system-time", fmt.Sprintf("%d!", at.Unix())}
+}
+
+// exported is the public key of an OpenPGP key, as text.
+func (g *gnupgTrial) exported(ctx context.Context, fingerprint string) (string, error) {
+	return g.job.run(ctx, nil, "gpg", "--homedir", g.dir, "--batch", "--armor", "--export", fingerprint)
 }
 
 // talk has gpg ask for each step, and answers it.
