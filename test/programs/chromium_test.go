@@ -79,11 +79,7 @@ const chromiumUser = "nobody"
 // newChromium is one that was never started.
 func newChromium(t *testing.T, d *stack.Desk) *chromium {
 	t.Helper()
-	home, err := os.MkdirTemp("/tmp", "chromium-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	home := stack.Shared(t, "chromium-")
 	giveTo(t, chromiumUser, home)
 	return &chromium{t: t, d: d, home: home, etc: copyOfEtc(t, d)}
 }

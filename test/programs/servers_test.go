@@ -98,14 +98,7 @@ const apachePage = `<title>Apache: Welcome, <!--#echo var="SSL_CLIENT_S_DN" --><
 // its workers can read.
 func serve(t *testing.T, d *stack.Desk, configuration, program string, args ...string) string {
 	t.Helper()
-	directory, err := os.MkdirTemp("/tmp", program+"-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(directory) })
-	if err := os.Chmod(directory, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	directory := stack.Shared(t, program+"-")
 	write(t, filepath.Join(directory, "index.shtml"), apachePage)
 	port := stack.FreePort(t)
 	certificate, key := d.Authority().Server()

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cardctl/cardctl/test/stack"
 )
 
 // TestSetupInOddPlaces has programs read the configurations of a home directory, and of
@@ -79,11 +81,7 @@ func TestSetupKeepsWhatGitWrites(t *testing.T) {
 func TestSetupForAnotherUser(t *testing.T) {
 	d := openPGP.desk(t)
 	const name = "cardctl-test"
-	home, err := os.MkdirTemp("/tmp", name) // TMPDIR may be closed to them
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	home := stack.Shared(t, name)
 	d.Try("userdel", name)
 	d.Run("useradd", "--no-create-home", "--home-dir", home, name)
 	t.Cleanup(func() { d.Try("userdel", name) })

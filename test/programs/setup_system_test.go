@@ -66,10 +66,8 @@ func TestSetupP11KitForAUser(t *testing.T) {
 	d := openPGP.desk(t)
 	s := newServed(t, d, "/etc")
 	s.more = [][2]string{{"/usr/share/p11-kit/modules", t.TempDir()}}
-	home := filepath.Join(t.TempDir(), "home")
-	d.Run("mkdir", home)
+	home := stack.Shared(t, "home-")
 	d.Run("chown", "nobody", home)
-	d.Run("chmod", "a+x", filepath.Dir(home), filepath.Dir(filepath.Dir(home)))
 	for _, variable := range []string{"XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "CARDCTL_STATE_DIR"} {
 		d.Setenv(variable, "")
 	}
@@ -126,7 +124,8 @@ func TestSetupPolkit(t *testing.T) {
 	d := openPGP.desk(t)
 	s := newServed(t, d, "/etc")
 	const policies = "/usr/share/polkit-1/actions"
-	copied := filepath.Join(t.TempDir(), "actions")
+	directory := stack.Shared(t, "polkit-")
+	copied := filepath.Join(directory, "actions")
 	d.Run("cp", "-a", policies, copied)
 	write(t, filepath.Join(copied, "org.debian.pcsc-lite.policy"), actions)
 	d.Run("chmod", "644", filepath.Join(copied, "org.debian.pcsc-lite.policy"))
@@ -134,8 +133,7 @@ func TestSetupPolkit(t *testing.T) {
 	d.Run("sh", "-c", `echo "cardctl-test:x:64321:$1" >>"$2"`, "sh", one, filepath.Join(s.copy, "group"))
 	before := tree(t, s.copy)
 
-	address := filepath.Join(t.TempDir(), "bus")
-	d.Run("chmod", "a+x", filepath.Dir(address), filepath.Dir(filepath.Dir(address)))
+	address := filepath.Join(directory, "bus")
 	d.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+address)
 	d.Start("bus.log", "dbus-daemon", "--nofork", "--nopidfile", "--config-file="+d.Write("bus.conf", strings.ReplaceAll(bus, "ADDRESS", address), 0o600))
 	d.Eventually("the bus is there", func() bool { _, err := os.Stat(address); return err == nil })

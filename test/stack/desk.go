@@ -24,7 +24,7 @@ const commandTimeout = time.Minute
 // Main builds the program, puts it on the path, runs the tests and returns
 // their exit status.
 func Main(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "cardctl-bin-")
+	dir, err := shared("cardctl-bin-") // other users run it too
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -33,10 +33,6 @@ func Main(m *testing.M) int {
 	build := exec.Command("go", "build", "-o", filepath.Join(dir, "cardctl"), "github.com/cardctl/cardctl/cmd/cardctl")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v: %v\n%s", build.Args, err, out)
-		return 1
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // other users run it too
-		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	if err := os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
