@@ -124,7 +124,7 @@ func TestStackReleasedCardIsTakenOut(t *testing.T) {
 }
 
 func TestStackReleasedCardIsBusy(t *testing.T) {
-	_, _, c := withReleased(t, Options{BusyTimeout: 500 * time.Millisecond})
+	_, _, c := withReleased(t, Options{BusyTimeout: 2 * time.Second})
 	pid, end := program(t, "transaction")
 	err := c.Resume(t.Context())
 	var busy *BusyError
