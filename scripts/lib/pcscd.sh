@@ -3,6 +3,7 @@
 # stopped if it was started here. Needs say.sh.
 
 pcscd_job=     # the job that runs the daemon, if it was started here
+pcscd_log=     # the file with its output
 pcscd_readers= # the directory of its readers, if it is not the system's
 
 readonly PCSCD_PID_FILE=/run/pcscd/pcscd.pid
@@ -19,7 +20,7 @@ pcscd_runs() { [[ -e $PCSCD_PID_FILE && $(cat "/proc/$(pid_in_file)/comm" 2>/dev
 # two more virtual readers.
 # shellcheck disable=SC2120 # usually called without an argument
 start_pcscd() {
-	local options=(--foreground) log
+	local options=(--foreground)
 	[[ -z $pcscd_job ]] || return 0
 	if has_virtual_readers; then
 		say "Using the PC/SC daemon that is already running"
@@ -36,19 +37,22 @@ start_pcscd() {
 		more_readers
 		options+=(--config "$pcscd_readers")
 	fi
-	log=$(mktemp)
+	pcscd_log=$(mktemp)
 	say "Starting pcscd ${options[*]}"
-	as_root pcscd "${options[@]}" >"$log" 2>&1 &
+	as_root pcscd "${options[@]}" >"$pcscd_log" 2>&1 &
 	pcscd_job=$!
 	for _ in {1..100}; do
-		if has_virtual_readers; then
-			rm -f "$log"
-			return 0
-		fi
+		! has_virtual_readers || return 0
 		sleep 0.1
 	done
+	pcscd_says
 	stop_pcscd
-	die "pcscd did not start within ten seconds:" "$(<"$log")"
+	die "pcscd did not start within ten seconds."
+}
+
+# pcscd_says prints the end of its output.
+pcscd_says() {
+	[[ ! -s $pcscd_log ]] || say "The end of what pcscd printed:"$'\n'"$(tail -n 30 "$pcscd_log")"
 }
 
 # more_readers makes a configuration with the existing readers and two more. The driver
@@ -78,6 +82,7 @@ stop_pcscd() {
 	fi
 	wait "$pcscd_job" || true
 	pcscd_job=
+	rm -f "$pcscd_log"
 	[[ -z $pcscd_readers ]] || rm -r "$pcscd_readers"
 	pcscd_readers=
 }

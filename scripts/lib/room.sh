@@ -33,5 +33,6 @@ ip link set lo up
 start_pcscd "${more[@]}"
 status=0
 "$@" || status=$?
+((status == 0)) || pcscd_says
 stop_pcscd
 exit "$status"

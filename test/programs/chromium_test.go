@@ -136,7 +136,6 @@ func (c *chromium) start(url string) (end func()) {
 	c.t.Cleanup(func() {
 		if c.t.Failed() {
 			c.keepPicture("Chromium", c.t.Name())
-			c.t.Logf("%s", c.d.Read("chromium.log"))
 		}
 	})
 	return end

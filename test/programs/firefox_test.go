@@ -89,11 +89,6 @@ func startFirefox(t *testing.T, d *stack.Desk, pin string) *firefox {
 	f := &firefox{t: t, d: d}
 	d.Write(profile+"/user.js", string(d.Read(profile+"/user.js"))+"user_pref(\"marionette.port\", 0);\n", 0o600)
 	f.end = d.Start("firefox.log", "firefox-esr", "--headless", "--marionette", "--remote-allow-system-access", "--profile", d.Path(profile))
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("%s", d.Read("firefox.log"))
-		}
-	})
 	var address string
 	d.Eventually("Firefox listens", func() (listens bool) {
 		var err error

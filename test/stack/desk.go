@@ -48,6 +48,7 @@ type Desk struct {
 	dir       string
 	env       map[string]string
 	authority *Authority
+	logs      []string // of what Start started
 }
 
 // NewDesk makes an empty home. Its path is short, for GnuPG puts sockets there.
@@ -68,6 +69,7 @@ func NewDesk(tb testing.TB) *Desk {
 		"TZ":                "UTC",
 	}}
 	tb.Cleanup(func() {
+		d.explain()
 		if err := os.RemoveAll(dir); err != nil {
 			tb.Error(err)
 		}
@@ -166,7 +168,8 @@ func (d *Desk) RunInput(input, name string, args ...string) string {
 }
 
 // Start runs a command in the background until the test ends, or until the
-// function it returns is called. Output goes to the test's log file name.
+// function it returns is called. Output goes to the test's log file name, whose end is
+// shown if the test fails.
 func (d *Desk) Start(log, name string, args ...string) (stop func()) {
 	d.tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -177,6 +180,7 @@ func (d *Desk) Start(log, name string, args ...string) (stop func()) {
 	if err != nil {
 		d.tb.Fatal(err)
 	}
+	d.keepsLog(log)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		d.tb.Fatalf("%s: %v", name, err)
