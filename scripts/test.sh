@@ -215,11 +215,11 @@ on_daemon() {
 	name=$*
 	((${#name} <= 100)) || name=${name::100}...
 	if [[ $rooms == yes ]]; then
-		job "$name" covered_test -tags stack -count=1 -timeout 20m -exec "'$room' ${more[*]}" "${@:2}" "$1"
+		job --second-try "$name" covered_test -tags stack -count=1 -timeout 20m -exec "'$room' ${more[*]}" "${@:2}" "$1"
 	else
 		((${#more[@]} == 0)) || daemon_ends # it is started with its readers
 		start_pcscd "${more[@]#--}"
-		job "$name" covered_test -tags stack -count=1 -timeout 20m "${@:2}" "$1"
+		job --second-try "$name" covered_test -tags stack -count=1 -timeout 20m "${@:2}" "$1"
 	fi
 }
 
@@ -369,6 +369,7 @@ at_end() {
 	leave_memory
 	[[ -z $part ]] || part_ends failed
 	[[ -z $pictures ]] || heading "Pictures of browsers: $pictures"
+	((${#jobs_by_chance[@]} == 0)) || heading "Failed once, and passed when run again:$(printf '\n%s' "${jobs_by_chance[@]}")"
 	[[ -n $times ]] || return 0
 	heading "Times, in minutes"
 	printf '%s%-14s %6s\n' "$times" "all" "$(minutes $SECONDS)"

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Runs jobs in parallel: $JOBS at once, or as many as there are processors. The output of
 # a job is shown as a whole when it ends. If it failed, it is shown again at the end.
+# A job that may fail by chance, because of what runs next to it, gets a second try.
 # Needs say.sh.
 
 jobs_at_once=${JOBS:-$(nproc)}
@@ -9,10 +10,17 @@ declare -A jobs_running=() # names, by process
 declare -A jobs_began=()   # in seconds, by process
 declare -A jobs_logs=()    # files with their output, by process
 declare -A jobs_failed=()
+declare -A jobs_commands=() # of jobs with a second try, quoted, by process
+jobs_by_chance=()           # names of jobs whose second try passed
 
-# job NAME COMMAND... starts a command as soon as a processor is free.
+# job [--second-try] NAME COMMAND... starts a command as soon as a processor is free.
 job() {
-	local name=$1 log
+	local name log second_try=
+	if [[ $1 == --second-try ]]; then
+		second_try=yes
+		shift
+	fi
+	name=$1
 	shift
 	[[ -n $jobs_dir ]] || jobs_dir=$(mktemp -d)
 	((${#jobs_running[@]} < jobs_at_once)) || job_ends
@@ -24,6 +32,7 @@ job() {
 	jobs_began[$!]=$SECONDS
 	jobs_logs[$!]=$log
 	jobs_running[$!]=$name
+	[[ -z $second_try ]] || jobs_commands[$!]=${*@Q}
 }
 
 # job_ends waits until one job ends.
@@ -43,10 +52,36 @@ jobs_end() {
 		job_ends
 	done
 	for process in "${!jobs_failed[@]}"; do
+		[[ -z ${jobs_commands[$process]-} ]] || job_again "$process"
+	done
+	for process in "${!jobs_failed[@]}"; do
 		heading "Failed: ${jobs_failed[$process]}"
 		cat "${jobs_logs[$process]}"
 	done
 	((${#jobs_failed[@]} == 0)) || die "failed: ${jobs_failed[*]}"
+}
+
+# job_again runs a failed job a second time, alone.
+job_again() {
+	local name=${jobs_failed[$1]} second both
+	unset "jobs_failed[$1]"
+	heading "Failed, and runs again, alone: $name"
+	eval "job ${name@Q} ${jobs_commands[$1]}"
+	second=$!
+	job_ends
+	if [[ -z ${jobs_failed[$second]-} ]]; then
+		heading "Failed once, and passed when run again: $name"
+		jobs_by_chance+=("$name")
+	else
+		jobs_failed[$second]="$name, twice"
+		both=$(mktemp "$jobs_dir/log.XXXXXX")
+		{
+			cat "${jobs_logs[$1]}"
+			say "The second time:"
+			cat "${jobs_logs[$second]}"
+		} >"$both"
+		jobs_logs[$second]=$both
+	fi
 }
 
 # jobs_stop ends the running jobs and everything that they started.
