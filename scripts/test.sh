@@ -112,12 +112,12 @@ part_build() {
 	rm -r "$bin"
 }
 
-readonly REMOVES_CHECKS=./test/mutation # compiles each time
+readonly REMOVES_CHECKS=./test/mutation # takes minutes
 
 part_tests() {
 	local others
 	others=$(go list ./test/... | grep -v "/${REMOVES_CHECKS##*/}\$")
-	go test -count=1 -run '^TestEveryCheckIsThere$' "$REMOVES_CHECKS"
+	go test -count=1 -skip '^TestEveryCheckIsMissed$' "$REMOVES_CHECKS"
 	# shellcheck disable=SC2086 # names of packages have no blanks
 	covered_test -count=1 -timeout 30m . $others # they run go, which the test cache does not see
 	covered_test ./cmd/... ./internal/...
