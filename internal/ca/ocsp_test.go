@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"io"
+	"math/big"
 	"net/http"
 	"net/url"
 	"os"
@@ -89,6 +90,22 @@ func TestOpenSSLAsks(t *testing.T) {
 					t.Errorf("%s, %s, %s: %v\n%s", name, serial, digest, err, out)
 				}
 			}
+		}
+	}
+}
+
+// TestAnswersAreFiles: a web server finds no file by a name that ends with a slash, which
+// one in 64 certificates would have.
+func TestAnswersAreFiles(t *testing.T) {
+	issuer := newCA(t, InitOptions{}).certificate.Standard()
+	for range 1000 {
+		serial := new(big.Int).SetBytes(csr.NewSerial())
+		request, err := ocsp.CreateRequest(&x509.Certificate{SerialNumber: serial}, issuer, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name := base64.StdEncoding.EncodeToString(request); strings.HasSuffix(name, "/") {
+			t.Fatalf("%X: %s", serial, name)
 		}
 	}
 }

@@ -40,11 +40,14 @@ type Signature struct {
 // serialBytes is the length of a serial number, the most of RFC 5280, 4.1.2.2.
 const serialBytes = 20
 
-// NewSerial is a random serial number: positive, of 159 bits, of the same length always.
+// NewSerial is a random serial number: positive, of 159 bits, of the same length always,
+// and even. The name of an answer of OCSP is base64 that ends with it (RFC 5019, 5): with
+// six ones at the end it would end with a slash, and no file can have that name.
 func NewSerial() []byte {
 	serial := make([]byte, serialBytes)
 	_, _ = rand.Read(serial) // never fails
 	serial[0] = serial[0]&0x7F | 0x40
+	serial[serialBytes-1] &^= 1
 	return serial
 }
 
