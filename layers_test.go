@@ -25,7 +25,7 @@ var (
 	workflows = []string{
 		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/applet",
 		"internal/inventory", "internal/doctor", "internal/simulate", "internal/attest", "internal/holder", "internal/setup", "internal/openvpn",
-		"internal/ca",
+		"internal/ca", "internal/enroll",
 	}
 	anyCard  = []string{"internal/desk", "internal/family", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
 	contract = []string{"internal/desk", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
@@ -49,6 +49,7 @@ var layers = map[string][]string{
 	"internal/openvpn":   append(slices.Clone(anyCard), "internal/p11", "internal/lend"),
 	"internal/doctor":    append(slices.Clone(anyCard), "internal/p11", "internal/pcsc", "internal/gnupg"),
 	"internal/ca":        append(slices.Clone(anyCard), "internal/csr", "internal/keygen", "internal/database"),
+	"internal/enroll":    append(slices.Clone(anyCard), "internal/ca", "internal/csr", "internal/certstore", "internal/keygen", "internal/attest"),
 	"internal/applet":    append(slices.Clone(anyCard), "internal/gp", "internal/family/javacard"),
 	"internal/simulate":  {"internal/desk", "internal/cardsim", "internal/gp", "internal/iso7816"},
 

@@ -20,7 +20,7 @@ var actions = map[advice.Action]string{
 	advice.CreateRequest: "gen-csr", advice.ExportKey: "export-key", advice.ImportCertificate: "import-cert", advice.DeleteCertificate: "delete-cert",
 	advice.ListApplets: "applet list", advice.SetCardKeys: "applet set-keys", advice.UnlockCard: "applet state unlock-card",
 	advice.ListSimulated: "sim list", advice.AttachSimulated: "sim attach", advice.SetUp: "setup", advice.RunOpenVPN: "openvpn",
-	advice.CreateCA: "ca init", advice.ShowCA: "ca show", advice.ListIssued: "ca list", advice.IssueCertificate: "ca issue",
+	advice.CreateCA: "ca init", advice.ShowCA: "ca show", advice.ListIssued: "ca list", advice.IssueCertificate: "ca issue", advice.Enroll: "enroll",
 }
 
 // language is what this program calls things.

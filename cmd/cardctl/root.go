@@ -165,6 +165,8 @@ func commands(env *session) []*cobra.Command {
 		newImportKeyCmd(env),
 		newGenCSRCmd(env),
 		newImportCertCmd(env),
+		newEnrollCmd(env),
+		newRenewCmd(env),
 		newExportCertCmd(env),
 		newExportKeyCmd(env),
 		newDeleteCertCmd(env),

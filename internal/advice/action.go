@@ -32,4 +32,5 @@ const (
 	ShowCA
 	ListIssued
 	IssueCertificate
+	Enroll
 )

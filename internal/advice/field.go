@@ -81,6 +81,13 @@ const (
 	SignWithCA Field = "sign-with-ca"
 	SignerKey  Field = "signer-key"
 
+	Issuer      Field = "issuer"
+	IssuerCA    Field = "issuer-ca"
+	AcceptNames Field = "accept-names"
+	AskAnew     Field = "ask-anew"
+	Before      Field = "before"
+	AuthKey     Field = "auth-key"
+
 	Domain        Field = "isd"
 	SecurityLevel Field = "security-level"
 	KeyVersion    Field = "key-version"

@@ -62,6 +62,13 @@ func (c *CA) extensions(o *Order, s *subject) ([]pkix.Extension, error) {
 	if o.SID != "" {
 		add(sid(o.SID))
 	}
+	if o.Again != nil {
+		for _, x := range o.Again.Extensions {
+			if x.ID.Equal(oidSID()) {
+				add(pkix.Extension{Id: x.ID, Critical: x.Critical, Value: x.Value}, nil)
+			}
+		}
+	}
 	if len(o.Profile.Policies) > 0 {
 		add(policies(o.Profile.Policies))
 	}

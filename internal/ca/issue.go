@@ -37,11 +37,16 @@ type Issued struct {
 // before all is known that can be wrong, and a certificate that cannot be stored is given
 // to nobody.
 func (c *CA) Issue(ctx context.Context, d *desk.Desk, a desk.Access, o Order, now time.Time) (issued Issued, err error) {
+	if o.Again != nil {
+		if err := c.again(ctx, &o, now); err != nil {
+			return issued, err
+		}
+	}
 	s, template, err := c.template(&o, now)
 	if err != nil {
 		return issued, err
 	}
-	asked, err := c.acceptable(ctx, a, s, now)
+	asked, err := c.acceptable(ctx, a, s, o.Again != nil, now)
 	if err != nil {
 		return issued, err
 	}
@@ -124,6 +129,8 @@ func (c *CA) another(s *subject) error {
 // check refuses what the profile and the options do not allow together.
 func (o *Order) check() error {
 	switch named := len(o.Names.UPNs) > 0; {
+	case o.Again != nil:
+		return nil // it was checked then
 	case o.Profile.UPN && !named:
 		return problem.New(problem.Usage, "the profile %s needs a user principal name", o.Profile.Name).
 			Because("Windows finds the account by it, and it never comes from a request.").
@@ -138,8 +145,8 @@ func (o *Order) check() error {
 }
 
 // acceptable refuses a key that was revoked as compromised, and asks before a name gets a
-// second certificate.
-func (c *CA) acceptable(ctx context.Context, a desk.Access, s subject, now time.Time) (asked bool, err error) {
+// second certificate, unless that is what is wanted.
+func (c *CA) acceptable(ctx context.Context, a desk.Access, s subject, again bool, now time.Time) (asked bool, err error) {
 	var compromised string
 	err = c.db.Rows(ctx, func(scan func(...any) error) error { return scan(&compromised) },
 		"SELECT serial FROM certificates WHERE public_key = ? AND reason IN (?, ?, ?) LIMIT 1",
@@ -150,6 +157,9 @@ func (c *CA) acceptable(ctx context.Context, a desk.Access, s subject, now time.
 	if compromised != "" {
 		return false, problem.New(problem.Mismatch, "the key was revoked as compromised").
 			Because("It is that of the certificate %s.", compromised).Advise(advice.Do(advice.GenerateKey, advice.Fill(advice.Key)))
+	}
+	if again {
+		return true, nil
 	}
 	taken, err := c.taken(ctx, c.db, s.text, now)
 	if err != nil || taken == "" || a.Confirm == nil {

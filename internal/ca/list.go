@@ -167,3 +167,19 @@ func (c *CA) Summary(ctx context.Context, now time.Time) (Summary, error) {
 // Backup writes the database to a new file: everything but the certificate of the CA and
 // its key.
 func (c *CA) Backup(ctx context.Context, path string) error { return c.db.Backup(ctx, path) }
+
+// Known is what is known of a CA without its key.
+type Known struct {
+	Certificate *cert.Certificate
+	// OnCard says that the key is on a card, and not in a file.
+	OnCard bool
+}
+
+// About opens the CA of a directory to look at it.
+func About(ctx context.Context, dir string) (Known, error) {
+	c, err := Open(ctx, dir)
+	if err != nil {
+		return Known{}, err
+	}
+	return Known{Certificate: c.certificate, OnCard: c.reference != ""}, c.Close()
+}

@@ -23,21 +23,27 @@ type Parent struct {
 }
 
 // certify has the parent issue the certificate of a CA with a key.
-func (p *Parent) certify(ctx context.Context, public crypto.PublicKey, o *InitOptions, now time.Time) (made *cert.Certificate, err error) {
+func (p *Parent) certify(ctx context.Context, public crypto.PublicKey, o *InitOptions, now time.Time) (*cert.Certificate, error) {
 	profile, err := ReadProfile(ctx, "sub")
 	if err != nil {
 		return nil, err
 	}
-	parent, err := Open(ctx, p.Directory)
+	order := Order{PublicKey: public, Names: csr.Options{Subject: o.Subject}, Profile: profile, Days: o.Days}
+	issued, err := p.Issue(ctx, order, now)
 	if err != nil {
 		return nil, err
 	}
-	order := Order{PublicKey: public, Names: csr.Options{Subject: o.Subject}, Profile: profile, Days: o.Days}
-	issued, err := parent.Issue(ctx, p.Desk, p.access(), order, now)
-	if err == nil {
-		made, err = cert.Parse(issued.DER)
+	return cert.Parse(issued.DER)
+}
+
+// Issue has the CA issue a certificate, as the issuer of somebody who has other secrets.
+func (p *Parent) Issue(ctx context.Context, o Order, now time.Time) (issued Issued, err error) {
+	c, err := Open(ctx, p.Directory)
+	if err != nil {
+		return issued, err
 	}
-	return made, errors.Join(p.told(err), parent.Close())
+	issued, err = c.Issue(ctx, p.Desk, p.access(), o, now)
+	return issued, errors.Join(p.told(err), c.Close())
 }
 
 // ofIssuer are the secrets of a parent, by those that its own commands ask for.

@@ -17,6 +17,8 @@ type Order struct {
 	// Request is a request; nil where PublicKey and Names say it all.
 	Request   *csr.Received
 	PublicKey crypto.PublicKey
+	// Again is a certificate of this CA whose names and key get another one; nil for none.
+	Again *cert.Certificate
 	// Names are those that are given beside the request: a subject takes the place of
 	// that of the request.
 	Names   csr.Options
@@ -44,6 +46,9 @@ type subject struct {
 
 // subject takes from the request what the profile lists, and no more.
 func (o *Order) subject() (s subject, err error) {
+	if o.Again != nil {
+		return o.subjectAgain()
+	}
 	given, err := csr.ParseName(o.Names.Subject)
 	if err != nil {
 		return s, err

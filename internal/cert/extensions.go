@@ -83,6 +83,21 @@ func (n GeneralName) DER() []byte {
 	return b.BytesOrPanic() // it is shorter than what it was read from
 }
 
+// String is the name for people.
+func (n GeneralName) String() string {
+	switch n.Kind {
+	case DirectoryName:
+		if name, _, err := ParseName(n.Value); err == nil {
+			return name.String()
+		}
+	case IPName:
+		return net.IP(n.Value).String()
+	case EmailName, DNSName, URIName:
+		return string(n.Value)
+	}
+	return "a name of this kind"
+}
+
 // Extension finds one by its OID.
 func (c *Certificate) Extension(oid asn1.ObjectIdentifier) (Extension, bool) {
 	for _, x := range c.Extensions {

@@ -69,3 +69,15 @@ func nameKey(pub crypto.PublicKey) string {
 	sum := sha256.Sum256(der)
 	return fmt.Sprintf("%s with the SHA-256 %X…", key.AlgorithmOf(pub), sum[:8])
 }
+
+// InWords names a stored certificate in a question or an error.
+func (c Certificate) InWords() string {
+	if c.Unreadable != "" {
+		return c.Unreadable
+	}
+	words := fmt.Sprintf("%s, expires on %s", c.Subject, date(c.NotAfter))
+	if !c.MatchesKey {
+		words += ", not for this key"
+	}
+	return words
+}

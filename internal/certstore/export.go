@@ -84,7 +84,7 @@ func DeleteOn(ctx context.Context, k key.Key, ask desk.Confirm) (Certificate, er
 	if pub, err := k.Public(ctx); err == nil {
 		deleted = Describe(stored, pub)
 	}
-	question := advice.Question{Deed: "Delete", Subject: "the certificate of " + k.Reference().String(), Lost: problem.Sentences("It is for "+inWords(deleted)+".", key.LostForGood(k))}
+	question := advice.Question{Deed: "Delete", Subject: "the certificate of " + k.Reference().String(), Lost: problem.Sentences("It is for "+deleted.InWords()+".", key.LostForGood(k))}
 	if err := confirm(ctx, ask, question); err != nil {
 		return deleted, err
 	}

@@ -30,8 +30,10 @@ type Options struct {
 	// Identifier is what becomes of the identifier of a card.
 	Identifier key.Renewal
 
-	// Confirm is asked before another certificate is overwritten.
-	Confirm desk.Confirm
+	// Confirm is asked before another certificate is overwritten than Confirmed, in DER;
+	// nil for none.
+	Confirm   desk.Confirm
+	Confirmed []byte
 }
 
 // Report is what Import did.
@@ -114,8 +116,10 @@ func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, 
 	if len(stored) > 0 {
 		old := Describe(stored, pub)
 		report.Replaced = &old
-		if err := confirm(ctx, o.Confirm, questionReplace(k, report)); err != nil {
-			return report, err
+		if !bytes.Equal(stored, o.Confirmed) {
+			if err := confirm(ctx, o.Confirm, questionReplace(k, report)); err != nil {
+				return report, err
+			}
 		}
 	}
 	err = write(ctx, k, stored, leaf.Raw, raw(issuers))
@@ -241,18 +245,6 @@ func confirm(ctx context.Context, ask desk.Confirm, question advice.Question) er
 
 func questionReplace(k key.Key, r Report) advice.Question {
 	words := fmt.Sprintf("The current one is for %s. The new one is for %s and expires on %s.",
-		inWords(*r.Replaced), r.Certificate.Subject, date(r.Certificate.NotAfter))
+		r.Replaced.InWords(), r.Certificate.Subject, date(r.Certificate.NotAfter))
 	return advice.Question{Deed: "Replace", Subject: "the certificate of " + r.Ref, Lost: problem.Sentences(words, key.LostForGood(k))}
-}
-
-// inWords names a stored certificate in a question or an error.
-func inWords(c Certificate) string {
-	if c.Unreadable != "" {
-		return c.Unreadable
-	}
-	words := fmt.Sprintf("%s, expires on %s", c.Subject, date(c.NotAfter))
-	if !c.MatchesKey {
-		words += ", not for this key"
-	}
-	return words
 }

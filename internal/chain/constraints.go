@@ -36,7 +36,7 @@ func constraints(path []*cert.Certificate) *Failure {
 		}
 		for _, name := range namesOf(c) {
 			if why := allowed.allows(name); why != "" {
-				return &Failure{Of: c, Why: fmt.Sprintf("the name constraints of %s %s %s", last.Subject, why, shown(name))}
+				return &Failure{Of: c, Why: fmt.Sprintf("the name constraints of %s %s %s", last.Subject, why, name)}
 			}
 		}
 	}
@@ -62,20 +62,6 @@ func namesOf(c *cert.Certificate) []cert.GeneralName {
 		}
 	}
 	return names
-}
-
-func shown(name cert.GeneralName) string {
-	switch name.Kind {
-	case cert.DirectoryName:
-		if dn, _, err := cert.ParseName(name.Value); err == nil {
-			return dn.String()
-		}
-	case cert.IPName:
-		return net.IP(name.Value).String()
-	case cert.EmailName, cert.DNSName, cert.URIName:
-		return string(name.Value)
-	}
-	return "a name of this kind"
 }
 
 func parseConstraint(der []byte) (c constraint, err error) {

@@ -18,7 +18,16 @@ const stopped = 2 * time.Second
 
 // Child runs a program as a child process without a terminal. Path is its file.
 func Child(ctx context.Context, path string, p Program) (Result, error) {
-	cmd := exec.CommandContext(ctx, path, p.Args...)
+	return run(exec.CommandContext(ctx, path, p.Args...), p)
+}
+
+// Line runs a line of the shell as a child process without a terminal; the arguments of
+// the program are not used.
+func Line(ctx context.Context, line string, p Program) (Result, error) {
+	return run(ShellCommand(ctx, line), p)
+}
+
+func run(cmd *exec.Cmd, p Program) (Result, error) {
 	cmd.Env = p.Env
 	cmd.WaitDelay = stopped
 	cmd.Stdin = bytes.NewReader(p.Stdin)

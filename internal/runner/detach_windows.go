@@ -9,5 +9,8 @@ import (
 // was not given.
 func detach(cmd *exec.Cmd) {
 	const createNoWindow = 0x08000000
-	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: createNoWindow}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.CreationFlags |= createNoWindow
 }

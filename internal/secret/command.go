@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 )
 
 // killDelay is how long a child process has to end after it was told to.
@@ -19,7 +20,10 @@ const killDelay = time.Second
 // child prepares a child process: it sees no secret in its environment, and is
 // told to end when ctx does.
 func (r *Resolver) child(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, name, args...)
+	return r.prepared(exec.CommandContext(ctx, name, args...))
+}
+
+func (r *Resolver) prepared(cmd *exec.Cmd) *exec.Cmd {
 	cmd.Env = r.ChildEnv()
 	cmd.Stderr = r.Stderr
 	cmd.WaitDelay = killDelay
@@ -36,8 +40,7 @@ func (r *Resolver) runCommand(ctx context.Context, line string) ([]byte, error) 
 			return nil, problem.New(problem.Usage, "no such program")
 		}
 	}
-	cmd := r.child(ctx, shell)
-	commandLine(cmd, line)
+	cmd := r.prepared(runner.ShellCommand(ctx, line))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

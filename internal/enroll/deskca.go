@@ -1,0 +1,64 @@
+package enroll
+
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/ca"
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/csr"
+)
+
+// deskCA is a CA in a directory of this machine.
+type deskCA struct {
+	directory, profile string
+	onCard             bool
+	order              ca.Order
+	own                *cert.Certificate
+}
+
+func openDesk(a Address) (Issuer, error) {
+	return &deskCA{directory: a.Path, profile: a.Query.Get("profile")}, nil
+}
+
+func (i *deskCA) Traits() Traits {
+	return Traits{PublicKeys: true, Away: i.onCard, Reissues: true}
+}
+
+func (i *deskCA) Prepare(ctx context.Context, o *Order) (err error) {
+	about, err := ca.About(ctx, i.directory)
+	if err != nil {
+		return err
+	}
+	i.onCard, i.own = about.OnCard, about.Certificate
+	i.order = ca.Order{Names: csr.Options{UPNs: o.Names.UPNs}, SID: o.SID, Days: o.Days}
+	if i.profile == "" && o.Renewal {
+		return nil // that of the certificate
+	}
+	i.order.Profile, err = ca.ReadProfile(ctx, i.profile)
+	return err
+}
+
+func (i *deskCA) Issue(ctx context.Context, o *Order) (answer Answer, err error) {
+	switch {
+	case o.Renewal && o.PKCS10 == nil:
+		if i.order.Again, err = cert.ParseStored(o.Current); err != nil {
+			return answer, err
+		}
+	case o.PKCS10 == nil:
+		i.order.PublicKey, i.order.Names = o.PublicKey, o.Names
+	default:
+		if i.order.Request, err = csr.Read(o.PKCS10); err != nil {
+			return answer, err
+		}
+	}
+	issuer := ca.Parent{Directory: i.directory, Desk: o.IssuerDesk, Access: o.Access}
+	issued, err := issuer.Issue(ctx, i.order, o.Now())
+	if err != nil {
+		return answer, err
+	}
+	made, err := cert.Parse(issued.DER)
+	if err != nil {
+		return answer, err
+	}
+	return Answer{Certificates: []*cert.Certificate{made, i.own}, Roots: []*cert.Certificate{i.own}, Dropped: issued.Dropped}, nil
+}

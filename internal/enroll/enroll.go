@@ -1,0 +1,215 @@
+// Package enroll gets a certificate for a key on a card, and renews it: the card signs a
+// request, an issuer certifies it, and what is checked is written to the card. Each issuer
+// has a file of its own. What came, or has to be waited for, is remembered until it is on
+// the card, so that no second certificate is asked for.
+package enroll
+
+import (
+	"context"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/csr"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// Options are what the caller knows and decides.
+type Options struct {
+	// Issuer is its address; in a renewal it may be empty, for the one that certified the
+	// key from here.
+	Issuer string
+	// Names are what is asked for; a renewal asks for those of the certificate.
+	Names csr.Options
+	SID   string
+	Days  int
+
+	// AcceptNames takes a certificate whose subject is not the one that was asked for.
+	AcceptNames bool
+	// AskAnew forgets an earlier request that is not answered.
+	AskAnew bool
+	// DryRun tells what would be asked for.
+	DryRun bool
+
+	// Renew has the certificate of the key renewed, Before only where it ends within that
+	// time; 0 for always. AuthKey is another key of the card that authenticates it.
+	Renew   bool
+	Before  time.Duration
+	AuthKey string
+
+	// Roots are the CAs that the issuer has to be one of, IssuerDesk and IssuerKey the
+	// card that the issuer is reached with.
+	Roots      []*cert.Certificate
+	IssuerDesk *desk.Desk
+	IssuerKey  string
+
+	Identifier certstore.Renewal
+	Now        time.Time
+}
+
+// Report is what was done.
+type Report struct {
+	certstore.Report
+
+	// Issuer is its address.
+	Issuer string `json:"issuer"`
+	// Dropped is what was asked for in vain, in the words of the issuer.
+	Dropped []string `json:"dropped,omitempty"`
+	// Differences say how the names differ from those that were asked for.
+	Differences []string `json:"differences,omitempty"`
+	// NotDue says that the certificate is valid for longer than Before, and was left.
+	NotDue bool `json:"notDue,omitempty"`
+	// Plan is what would be asked for.
+	Plan *Plan `json:"plan,omitempty"`
+}
+
+// Plan is what would be asked for.
+type Plan struct {
+	Subject   string   `json:"subject"`
+	Names     []string `json:"names,omitempty"` // alternative names
+	Algorithm string   `json:"algorithm"`
+	// Signed says that the card signs a request.
+	Signed bool `json:"signed"`
+}
+
+// Enroll has the key of the card that is meant certified, and writes the certificate to
+// the card.
+func Enroll(ctx context.Context, d *desk.Desk, a desk.Access, reference string, o Options) (report Report, err error) {
+	issuerAccess := a
+	ask, wipe := secret.Again(a.Ask)
+	defer wipe()
+	a.Ask = ask
+	r := &run{o: &o, order: o.order(issuerAccess, d)}
+	if !o.Renew { // before a card is touched
+		if r.order.Request, err = csr.Parse(o.Names); err != nil {
+			return report, err
+		}
+		if err := r.prepare(ctx, o.Issuer); err != nil {
+			return report, err
+		}
+	}
+	err = family.WithKey(ctx, d, reference, a, func(ctx context.Context, here family.At, k key.Key) error {
+		r.here, r.key = here, k
+		r.order.Access = here.Access
+		return r.do(ctx)
+	})
+	return r.report, err
+}
+
+// order is that before the card is reached.
+func (o *Options) order(a desk.Access, d *desk.Desk) *Order {
+	return &Order{
+		Names: o.Names, SID: o.SID, Days: o.Days, Renewal: o.Renew, Roots: o.Roots,
+		Access: a, IssuerDesk: o.IssuerDesk, IssuerKey: o.IssuerKey, StateDir: d.StateDir, Now: func() time.Time { return o.Now },
+	}
+}
+
+// run is one enrolment.
+type run struct {
+	o      *Options
+	here   family.At
+	key    key.Key
+	issuer Issuer
+	order  *Order
+	record *record
+	report Report
+}
+
+func (r *run) prepare(ctx context.Context, address string) (err error) {
+	if r.issuer, err = Open(address); err != nil {
+		return err
+	}
+	r.report.Issuer = address
+	if r.here.Line != nil && r.issuer.Traits().Away {
+		if err := r.here.Line.Pause(ctx); err != nil {
+			return err
+		}
+	}
+	return r.issuer.Prepare(ctx, r.order)
+}
+
+// do is everything that is done with the card.
+func (r *run) do(ctx context.Context) error {
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	if r.o.Renew {
+		due, err := r.due(ctx)
+		if err != nil || !due {
+			return err
+		}
+		if err := r.prepare(ctx, r.renewedBy()); err != nil {
+			return err
+		}
+	}
+	if r.o.DryRun {
+		return r.plan(ctx)
+	}
+	if err := r.mayReplace(ctx); err != nil {
+		return err
+	}
+	answer, err := r.answer(ctx)
+	if err != nil {
+		return err
+	}
+	leaf, err := r.check(ctx, answer)
+	if err == nil {
+		err = r.store(ctx, answer)
+	}
+	if settler, ok := r.issuer.(Settler); ok && leaf != nil {
+		err = settle(ctx, settler, r.order, leaf, err)
+	}
+	if err != nil {
+		return err
+	}
+	return r.record.done()
+}
+
+// look reads what there is: the key, its certificate, and what is remembered of it.
+func (r *run) look(ctx context.Context) (err error) {
+	o := r.order
+	o.Ref = r.key.Reference().String()
+	card := &onCard{Key: r.key, here: r.here, o: r.o}
+	o.Card, o.Auth = card, Auth{Card: card}
+	if o.PublicKey, err = r.key.Public(ctx); err != nil {
+		return err
+	}
+	if o.Current, err = r.key.Certificate(ctx); err != nil {
+		return err
+	}
+	o.Auth.Certificate = o.Current
+	holder, err := r.key.Holder(ctx)
+	if err != nil {
+		return err
+	}
+	o.Serial = holder.Serial
+	r.report.Report.Reader, r.report.Ref = r.here.Place, o.Ref
+	r.record, err = remembered(ctx, o)
+	return err
+}
+
+// store writes the certificate to the card.
+func (r *run) store(ctx context.Context, answer Answer) error {
+	stored, err := certstore.ImportOn(ctx, r.key, answer.Certificates, certstore.Options{
+		Now: r.o.Now, Identifier: r.o.Identifier, Confirm: r.here.Access.Confirm, Confirmed: r.order.Current,
+	})
+	stored.Reader = r.here.Place
+	r.report.Report = stored
+	return err
+}
+
+// mayReplace asks before a request is made for a certificate that another one has to give
+// way to.
+func (r *run) mayReplace(ctx context.Context) error {
+	if len(r.order.Current) == 0 || r.o.Renew || r.record.Certificates != nil {
+		return nil
+	}
+	old := certstore.Describe(r.order.Current, r.order.PublicKey)
+	return r.here.Access.Confirm.Ask(ctx, advice.Question{
+		Deed: "Replace", Subject: "the certificate of " + r.order.Ref, Lost: "The current one is for " + old.InWords() + ".",
+	})
+}

@@ -1,0 +1,152 @@
+package enroll
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/csr"
+)
+
+// oidSID is the extension with the security identifier of a Windows account, MS-WCCE,
+// 2.2.2.7.7.4.
+const oidSID = "1.3.6.1.4.1.311.25.2"
+
+// compareNames says how the names of a certificate differ from those that were asked for.
+// One that was not asked for, of whatever kind, is an error: it lets the holder pass for
+// somebody else.
+func (r *run) compareNames(leaf *cert.Certificate) (differences []string, err error) {
+	der, err := r.order.Request.Subject.DER()
+	if err != nil {
+		return nil, err
+	}
+	subject, _, err := cert.ParseName(der)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := r.wantedNames(subject)
+	if err != nil {
+		return nil, err
+	}
+	var got [][]byte
+	for _, x := range leaf.Extensions {
+		switch {
+		case x.ID.Equal(cert.OIDSubjectAltName):
+			names, err := cert.GeneralNames(x.Value)
+			if err != nil {
+				return nil, unfit("Its alternative names cannot be read.")
+			}
+			for _, name := range names {
+				if got = append(got, name.DER()); !sameBytes(wanted, name.DER()) {
+					return nil, unfit("It has the alternative name %s, which was not asked for.", told(name))
+				}
+			}
+		case x.ID.String() == oidSID && !r.wantsSID(x):
+			return nil, unfit("It has the security identifier of a Windows account, which was not asked for.")
+		}
+	}
+	if !leaf.Subject.Matches(subject) {
+		differences = compareSubjects(subject, leaf.Subject)
+	}
+	for _, x := range r.order.Request.Extensions {
+		if !x.Id.Equal(cert.OIDSubjectAltName) {
+			continue
+		}
+		names, err := cert.GeneralNames(x.Value)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if !sameBytes(got, name.DER()) {
+				differences = append(differences, "It lacks the alternative name "+told(name)+".")
+			}
+		}
+	}
+	return differences, nil
+}
+
+// wantedNames are the alternative names that were asked for: those of the request, what
+// the way of asking implies, and mail addresses of the subject (RFC 5280, 4.1.2.6).
+func (r *run) wantedNames(subject cert.Name) (wanted [][]byte, err error) {
+	wanted = slices.Clone(r.order.Implied)
+	for _, x := range r.order.Request.Extensions {
+		if !x.Id.Equal(cert.OIDSubjectAltName) {
+			continue
+		}
+		names, err := cert.GeneralNames(x.Value)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			wanted = append(wanted, name.DER())
+		}
+	}
+	for _, rdn := range subject {
+		for _, a := range rdn {
+			if a.IsText && a.Type.Equal(csr.OIDEmailAddress) {
+				wanted = append(wanted, cert.GeneralName{Kind: cert.EmailName, Value: []byte(a.Value)}.DER())
+			}
+		}
+	}
+	return wanted, nil
+}
+
+// wantsSID reports whether the security identifier was asked for, or is that of the
+// certificate that is renewed.
+func (r *run) wantsSID(x cert.Extension) bool {
+	if r.order.SID != "" {
+		return bytes.Contains(x.Value, []byte(r.order.SID))
+	}
+	current, err := cert.ParseStored(r.order.Current)
+	if !r.order.Renewal || err != nil {
+		return false
+	}
+	own, has := current.Extension(x.ID)
+	return has && bytes.Equal(own.Value, x.Value)
+}
+
+// compareSubjects says which attributes were dropped, and which were set.
+func compareSubjects(wanted, got cert.Name) (differences []string) {
+	lacks, has := minus(wanted, got), minus(got, wanted)
+	for _, a := range lacks {
+		differences = append(differences, fmt.Sprintf("Its subject lacks %s.", a))
+	}
+	for _, a := range has {
+		differences = append(differences, fmt.Sprintf("Its subject has %s.", a))
+	}
+	if len(differences) == 0 {
+		differences = append(differences, "Its subject is "+got.String()+".")
+	}
+	return differences
+}
+
+// minus are the attributes of a name that another one lacks.
+func minus(name, other cert.Name) (list []string) {
+	var others []string
+	for _, rdn := range other {
+		for _, a := range rdn {
+			others = append(others, a.String())
+		}
+	}
+	for _, rdn := range name {
+		for _, a := range rdn {
+			if i := slices.Index(others, a.String()); i >= 0 {
+				others = slices.Delete(others, i, i+1)
+				continue
+			}
+			list = append(list, a.String())
+		}
+	}
+	return list
+}
+
+// told names an alternative name.
+func told(name cert.GeneralName) string {
+	switch name.Kind {
+	case cert.EmailName, cert.DNSName, cert.URIName, cert.IPName, cert.DirectoryName:
+		return fmt.Sprintf("%q", name.String())
+	}
+	const most = 48
+	return fmt.Sprintf("of type %d with the content %X", name.Kind, name.Value[:min(most, len(name.Value))])
+}

@@ -1,0 +1,141 @@
+package enroll
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/input"
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
+)
+
+// record is what is remembered of a key, in a file of its own below the state directory.
+// It has no secret.
+type record struct {
+	// Issuer is who was asked last, Wanted a digest of what for.
+	Issuer string    `json:"issuer"`
+	Wanted string    `json:"wanted,omitempty"`
+	Asked  time.Time `json:"asked"`
+	// Request is what was sent; nil where there is a secret in it.
+	Request []byte `json:"request,omitempty"`
+	// Waiting is what the issuer goes on with.
+	Waiting json.RawMessage `json:"waiting,omitempty"`
+	// Certificates came, Roots with them, and are not on the card yet.
+	Certificates [][]byte `json:"certificates,omitempty"`
+	Roots        [][]byte `json:"roots,omitempty"`
+
+	path string
+}
+
+const maxRecord = 4 << 20 // bytes
+
+// remembered reads the record of a key, which is empty at first.
+func remembered(ctx context.Context, o *Order) (*record, error) {
+	directory, err := o.StateDir()
+	if err != nil {
+		return nil, err
+	}
+	name := sha256.Sum256([]byte(o.Serial + "\n" + o.Ref + "\n" + pubkey.Fingerprint(o.PublicKey)))
+	r := &record{path: filepath.Join(directory, "enrolment", fmt.Sprintf("%x.json", name[:16]))}
+	text, err := input.File(ctx, r.path, maxRecord)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, r)
+	}
+	if err != nil {
+		return nil, problem.Wrap(problem.Failed, err, "cannot read what is remembered of "+o.Ref).
+			Because("The file is %s.", r.path).Advise(advice.Run("rm", r.path))
+	}
+	return r, nil
+}
+
+// is reports whether the record is of this request.
+func (r *record) is(issuer, wanted string) bool { return r.Issuer == issuer && r.Wanted == wanted }
+
+// forget is a record of nothing.
+func (r *record) forget() { *r = record{Issuer: r.Issuer, path: r.path} }
+
+// asks remembers a request before it is sent.
+func (r *record) asks(issuer, wanted string, o *Order, now time.Time) error {
+	if r.Waiting != nil {
+		return nil
+	}
+	r.Issuer, r.Wanted, r.Asked = issuer, wanted, now
+	if o.Request.Challenge == nil {
+		r.Request = o.PKCS10
+	}
+	return r.write()
+}
+
+func (r *record) waits(on json.RawMessage) error {
+	r.Waiting = on
+	return r.write()
+}
+
+// came remembers what came, until it is on the card.
+func (r *record) came(a Answer) error {
+	r.Waiting = nil
+	r.Certificates, r.Roots = encoded(a.Certificates), encoded(a.Roots)
+	return r.write()
+}
+
+// answer is what came before.
+func (r *record) answer() (a Answer, err error) {
+	if a.Certificates, err = decoded(r.Certificates); err == nil {
+		a.Roots, err = decoded(r.Roots)
+	}
+	if err != nil {
+		return a, problem.Wrap(problem.Failed, err, "what is remembered cannot be read").Advise(advice.Run("rm", r.path))
+	}
+	return a, nil
+}
+
+// done keeps who certified the key, for its renewal.
+func (r *record) done() error {
+	r.forget()
+	return r.write()
+}
+
+func (r *record) write() error {
+	text, err := json.Marshal(r)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(r.path), 0o700)
+	}
+	if err == nil {
+		err = output.WriteFile(r.path, text, 0o600)
+	}
+	if err != nil {
+		return problem.Wrap(problem.Failed, err, "cannot remember the request")
+	}
+	return nil
+}
+
+func encoded(list []*cert.Certificate) (all [][]byte) {
+	for _, c := range list {
+		all = append(all, c.Raw)
+	}
+	return all
+}
+
+func decoded(list [][]byte) (all []*cert.Certificate, err error) {
+	for _, der := range list {
+		c, err := cert.Parse(der)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}

@@ -1,0 +1,97 @@
+package enroll
+
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/csr"
+	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
+)
+
+// due reports whether the certificate of the key is to be renewed now, and asks for one
+// with its names.
+func (r *run) due(ctx context.Context) (bool, error) {
+	o := r.order
+	if len(o.Current) == 0 {
+		return false, problem.New(problem.NotFound, "%s has no certificate that could be renewed", o.Ref).
+			Advise(advice.Do(advice.Enroll, advice.Set(advice.Key, o.Ref), advice.Fill(advice.Subject), advice.Fill(advice.Issuer)))
+	}
+	current, err := cert.ParseStored(o.Current)
+	if err != nil || !pubkey.Same(current.PublicKey, o.PublicKey) {
+		return false, problem.New(problem.Mismatch, "the certificate of %s is not for this key", o.Ref).
+			Advise(advice.Do(advice.ShowCard))
+	}
+	if until := current.NotAfter; r.o.Before > 0 && r.o.Now.Add(r.o.Before).Before(until) {
+		r.report.NotDue, r.report.Certificate = true, certstore.Describe(o.Current, o.PublicKey)
+		return false, nil
+	}
+	o.Request = csr.Again(current)
+	return true, r.authenticateWith(ctx)
+}
+
+// renewedBy is the address of the issuer.
+func (r *run) renewedBy() string {
+	if r.o.Issuer != "" {
+		return r.o.Issuer
+	}
+	return r.record.Issuer
+}
+
+// authenticateWith finds the other key that authenticates a renewal.
+func (r *run) authenticateWith(ctx context.Context) error {
+	if r.o.AuthKey == "" {
+		return nil
+	}
+	ref, kind, err := family.Parse(r.o.AuthKey)
+	if err != nil {
+		return err
+	}
+	if _, own, err := family.Parse(r.order.Ref); err != nil || own.Kind != kind.Kind {
+		return problem.New(problem.Usage, "%s is not a key of the same application", ref).Advise(advice.Repeat().Without(advice.AuthKey))
+	}
+	other, err := r.here.Card.Key(ctx, ref)
+	if err != nil {
+		return err
+	}
+	certificate, err := other.Certificate(ctx)
+	switch {
+	case err != nil:
+		return err
+	case len(certificate) == 0:
+		return problem.New(problem.NotFound, "%s has no certificate that could authenticate", ref).Advise(advice.Do(advice.ShowCard))
+	}
+	r.order.Auth = Auth{Card: &onCard{Key: other, here: r.here, o: r.o}, Certificate: certificate}
+	return nil
+}
+
+// plan tells what would be asked for.
+func (r *run) plan(ctx context.Context) error {
+	der, err := r.order.Request.Subject.DER()
+	if err != nil {
+		return err
+	}
+	subject, _, err := cert.ParseName(der)
+	if err != nil {
+		return err
+	}
+	p := &Plan{Subject: subject.String(), Algorithm: string(key.AlgorithmOf(r.order.PublicKey))}
+	for _, x := range r.order.Request.Extensions {
+		if x.Id.Equal(cert.OIDSubjectAltName) {
+			names, err := cert.GeneralNames(x.Value)
+			if err != nil {
+				return err
+			}
+			for _, name := range names {
+				p.Names = append(p.Names, told(name))
+			}
+		}
+	}
+	p.Signed = !(r.o.Renew && r.issuer.Traits().Reissues)
+	r.report.Plan = p
+	return nil
+}
