@@ -40,8 +40,10 @@ Issuers are ` + strings.Join(enroll.Schemes(), ":, ") + `:.
 A certificate with an alternative name that was not asked for is refused; with
 another subject it needs --accept-names. If the issuer takes its time, the
 request is remembered: type the same command again later.`,
-		Example: `  cardctl enroll --key OPENPGP.3 --subject CN=me --issuer 'ca:desk-ca?profile=client'
-  cardctl enroll --key OPENPGP.3 --subject CN=me --issuer 'command:sign-request'`,
+		Example: `  cardctl enroll --key OPENPGP.3 --subject CN=me \
+      --issuer 'ca:desk-ca?profile=client'
+  cardctl enroll --key OPENPGP.3 --subject CN=me --dry-run \
+      --issuer 'command:sign-request'`,
 		Args: typed.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
@@ -58,7 +60,7 @@ func (o *enrolmentFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	keyFlag(flags, &o.key)
 	flags.StringVar(&o.ca, "issuer-ca", "", "`file` with the CA that the issuer has to be, or be certified by")
-	flags.StringVar(&o.options.IssuerKey, "issuer-key", "", "`reference` of the officer's key, where the issuer wants one")
+	flags.StringVar(&o.options.IssuerKey, "issuer-key", "", "`reference` of the officer's key, where the issuer asks for one")
 	flags.BoolVar(&o.options.AcceptNames, "accept-names", false, "take a certificate with another subject than asked for")
 	flags.BoolVar(&o.options.AskAnew, "ask-anew", false, "forget an earlier request that was not answered")
 	flags.BoolVar(&o.options.DryRun, "dry-run", false, "show what would be asked for, and from whom")

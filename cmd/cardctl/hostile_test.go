@@ -91,6 +91,8 @@ var cardCommands = map[string][]string{
 		"delete-cert -k OPENPGP.3 --yes", "delete-key -k OPENPGP.3 --fingerprint $F --yes",
 		"ca init $W/new --subject CN=a -k OPENPGP.3", "ca issue $W/ca $W/a.csr --profile client --yes", "ca crl $W/ca", "ca import $W/ca $W/issued.pem",
 		"ca ocsp $W/ca --sign-with-ca --out $W/ocsp",
+		"enroll -k OPENPGP.1 --subject CN=a --issuer ca:$W/ca?profile=client --issuer-reader sim:desk --issuer-pin env:CARDCTL_PIN --yes", "enroll -k OPENPGP.3 --subject CN=a --issuer command:cat<$W/a.pem --yes",
+		"renew -k OPENPGP.3 --issuer command:cat<$W/a.pem",
 	},
 	"openpgp, 5.7": {"attest -k OPENPGP.3 --yes"},
 	"gp": {
@@ -120,6 +122,7 @@ var cardCommands = map[string][]string{
 		"set-management-key --protect-management-key", "set-pin puk --new-pin env:NEW8", "unblock-pin --new-pin env:NEW",
 		"gen-key -k PIV.9A --replace $PIV", "gen-csr -k PIV.9A --subject CN=a", "import-cert -k PIV.9A --yes $W/a.pem",
 		"export-cert -k PIV.9A", "delete-cert -k PIV.9A --yes",
+		"enroll -k PIV.9A --subject CN=a --issuer command:cat<$W/a.pem --yes", "renew -k PIV.9A --issuer command:cat<$W/a.pem",
 	},
 	"muscle": {"list-readers", "info", "init --app muscle --yes"},
 	"pkcs15": {"list-readers", "info", "export-cert -k PKCS15.45", "export-key -k PKCS15.45", "gen-csr -k PKCS15.45 --subject CN=a", "init --app pkcs15 --yes"},

@@ -149,7 +149,7 @@ func (k kind) check(a *Address) (err error) {
 		case !slices.Contains(known, name):
 			return unusable("not a parameter of such an issuer: " + name)
 		case len(values) != 1 || values[0] == "":
-			return unusable("the parameter " + name + " of the issuer wants one value")
+			return unusable("the parameter " + name + " of the issuer needs one value")
 		}
 	}
 	if text := a.Query.Get(fingerprint); text != "" {

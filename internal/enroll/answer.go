@@ -70,7 +70,7 @@ func (r *run) wanted() string {
 func (r *run) later(retry time.Duration) error {
 	when := "The issuer did not say when it will."
 	if retry > 0 {
-		when = fmt.Sprintf("The issuer wants to be asked again in %s.", retry.Round(time.Second))
+		when = fmt.Sprintf("The issuer asks for the same again in %s.", retry.Round(time.Second))
 	}
 	return problem.New(problem.Failed, "the issuer has the request, and has not decided yet").
 		Because("%s", problem.Sentences(when, "The request is remembered, and no second one is sent.")).Advise(advice.Repeat())

@@ -102,6 +102,7 @@ func (k *slotKey) unlockWith(ctx context.Context, admin *secret.Bytes) error {
 
 // Attest has the card write its statement, and reads it.
 func (k *slotKey) Attest(ctx context.Context) (*key.Attestation, error) {
+	k.stored.on = nil
 	selected, data, err := k.data(ctx)
 	if err != nil {
 		return nil, explain(err, k.attest(), "")

@@ -1,6 +1,7 @@
 package openpgp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,21 @@ type onCard struct {
 	app *app.Card
 	// seen is what the card is known by.
 	seen seen
+	// stored are the certificates that were read since the card was taken last.
+	stored stored
+}
+
+// stored are certificates on a card, as long as it is not let go.
+type stored struct {
+	on *app.Card
+	of map[app.Slot][]byte
+}
+
+func (s *stored) keep(on *app.Card, slot app.Slot, der []byte) {
+	if s.on != on {
+		s.on, s.of = on, map[app.Slot][]byte{}
+	}
+	s.of[slot] = bytes.Clone(der)
 }
 
 // seen is what was read of a card, for the comparison with the one that is in the

@@ -137,10 +137,16 @@ func (k *slotKey) Certificate(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if stored, read := k.stored.of[k.slot]; read && k.stored.on == selected {
+		return bytes.Clone(stored), nil
+	}
 	value, err := selected.Certificate(ctx, k.slot)
 	what := k.ref.String() + ": reading the certificate"
 	var refused *iso7816.StatusError
 	switch {
+	case err == nil:
+		k.stored.keep(selected, k.slot, value)
+		return value, nil
 	case !errors.As(err, &refused):
 		return value, explain(err, what, "")
 	case refused.INS == iso7816.InsSelectData && slices.Contains(noPlace, refused.Status):
@@ -157,6 +163,7 @@ func withoutPlace(ref key.Reference) *problem.Error {
 }
 
 func (k *slotKey) ReadBackCertificate(ctx context.Context) ([]byte, error) {
+	k.stored.on = nil
 	return k.Certificate(ctx)
 }
 
@@ -208,6 +215,7 @@ func (k *slotKey) writeCertificate(ctx context.Context, value []byte) error {
 	if err != nil {
 		return err
 	}
+	k.stored.on = nil
 	return selected.PutCertificate(ctx, k.slot, value)
 }
 
