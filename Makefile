@@ -1,6 +1,6 @@
 # Each target runs the script of its name or the part of ./scripts/test.sh of its name.
 
-.PHONY: list test quick lint build tests judged mutation races nocgo stack windows programs debian13 coverage bench demo dependencies package versions fuzz pull pictures generate
+.PHONY: list test quick lint build tests judged mutation races nocgo stack windows programs enrolment debian13 coverage bench demo dependencies package versions fuzz pull pictures generate
 
 # The parts of the test run.
 list:
@@ -44,6 +44,9 @@ windows:
 
 programs:
 	./scripts/test.sh programs
+
+enrolment:
+	./scripts/test.sh enrolment
 
 # The shell in Debian 13 is ./scripts/debian13.sh.
 debian13:

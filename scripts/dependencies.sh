@@ -24,4 +24,5 @@ vulnerabilities() {
 
 need_go
 go mod verify
+go -C test/servers mod verify
 vulnerabilities

@@ -24,6 +24,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/jobs.sh
 . scripts/lib/versions.sh
 . scripts/lib/programs.sh
+. scripts/lib/servers.sh
 . scripts/lib/measures.sh
 . scripts/lib/memory.sh
 
@@ -38,6 +39,7 @@ races|the tests of concurrent code, with the race detector
 nocgo|the tests of what PC/SC and PKCS#11 are part of, without cgo
 windows|the Windows program in Wine, on the PC/SC daemon, next to stack
 programs|browsers and other programs log in with cards, next to stack
+enrolment|certificates from servers: step-ca, pebble; next to stack
 stack|the tests on the PC/SC daemon, with GnuPG, OpenSC, SoftHSM2, OpenSSL and others
 bench|APDUs, memory and start-up time compared with other programs, with nothing else running
 coverage|how much of internal/ the parts before it run: at least 85 %
@@ -163,6 +165,7 @@ part_nocgo() {
 readonly MEASURES=./test/bench # runs alone
 readonly WINDOWS=./test/windows # the same on every Debian
 readonly PROGRAMS=./test/programs
+readonly ENROLMENT=./test/enrolment # with servers that are built for it
 readonly LONGEST=./test/pkcs15 # begins first
 readonly WITH_MORE_READERS=(./test/judges)
 readonly LONG=(./test/judges ./test/provision ./test/docs) # begin next
@@ -265,6 +268,14 @@ part_programs() {
 	in_pieces "$PROGRAMS" 2
 }
 
+# part_enrolment builds the servers next to windows and programs.
+part_enrolment() {
+	result=started
+	need_servers
+	look_for_rooms
+	on_daemon "$ENROLMENT"
+}
+
 part_stack() {
 	local packages package found=
 	packages=$(stack_packages)
@@ -274,7 +285,7 @@ part_stack() {
 	look_for_rooms
 	if [[ -z $test_name ]]; then
 		in_pieces "$LONGEST" 3
-		packages=$(grep -vxF -e "$LONGEST" -e "$MEASURES" -e "$WINDOWS" -e "$PROGRAMS" <<<"$packages")
+		packages=$(grep -vxF -e "$LONGEST" -e "$MEASURES" -e "$WINDOWS" -e "$PROGRAMS" -e "$ENROLMENT" <<<"$packages")
 	fi
 	for package in $packages; do
 		if [[ -z $test_name ]]; then
