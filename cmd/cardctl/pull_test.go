@@ -53,6 +53,14 @@ var onCACard = slices.Concat(initialised, []string{
 	"gen-csr -k OPENPGP.3 --subject CN=a --out $W/a.csr", "ca init $W/ca --subject CN=CA --key OPENPGP.1",
 })
 
+// fileCA is a CA with its key in a file.
+var (
+	fileCA = slices.Concat(initialised, []string{
+		"gen-key -k OPENPGP.3", "ca init $W/ca --subject CN=CA --algorithm p256 --password env:CARDCTL_PIN",
+	})
+	issuerSecret = []string{"CARDCTL_ISSUER_SECRET=" + userPIN}
+)
+
 var pulls = map[string]pull{
 	"init of a blank card": {
 		command: "init --yes", erases: true, done: initialisedCard,
@@ -66,6 +74,17 @@ var pulls = map[string]pull{
 	},
 	"ca crl": {
 		before: onCACard, command: "ca crl $W/ca --out $W/ca.crl",
+	},
+	"enroll": {
+		before: fileCA, command: "enroll -k OPENPGP.3 --subject CN=a --issuer ca:$W/ca?profile=client --yes", vars: issuerSecret, done: certificateOf("CN=a"),
+	},
+	"enroll, from a card": {
+		before: onCACard, command: "enroll -k OPENPGP.3 --subject CN=a --issuer ca:$W/ca?profile=client --issuer-reader sim:desk --issuer-pin env:CARDCTL_PIN --yes",
+		done: certificateOf("CN=a"),
+	},
+	"renew": {
+		before:  slices.Concat(fileCA, []string{"enroll -k OPENPGP.3 --subject CN=a --issuer ca:$W/ca?profile=client --issuer-secret env:CARDCTL_PIN"}),
+		command: "renew -k OPENPGP.3", vars: issuerSecret, replaces: []string{"certificate OPENPGP.3"}, done: certificateOf("CN=a"),
 	},
 	"init with the current admin PIN": {
 		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3"}),

@@ -350,6 +350,7 @@ func TestSwappedOpenPGPCard(t *testing.T) {
 		"gen-csr, the key is chosen": {before: append(slices.Clone(initialised), "gen-key -k OPENPGP.1"), command: "gen-csr --subject CN=a", secrets: []string{"pin"}},
 		"import-cert":                {before: withCert[:len(withCert)-1], command: "import-cert -k OPENPGP.3 $W/a.pem", secrets: []string{"admin-pin"}},
 		"import-cert, replacing":     {before: another, command: "import-cert -k OPENPGP.3 $W/b.pem", secrets: []string{"admin-pin"}},
+		"enroll":                     {before: withCert, command: "enroll -k OPENPGP.3 --subject CN=a --issuer command:cat<$W/a.pem --yes", secrets: []string{"pin", "admin-pin"}},
 		"delete-cert":                {before: withCert, command: "delete-cert -k OPENPGP.3", secrets: []string{"admin-pin"}},
 		"gen-csr, self-signed":       {before: withKey, command: "gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2", secrets: []string{"pin"}},
 	})

@@ -85,6 +85,7 @@ const (
 	IssuerCA    Field = "issuer-ca"
 	AcceptNames Field = "accept-names"
 	AskAnew     Field = "ask-anew"
+	DryRun      Field = "dry-run"
 	Before      Field = "before"
 	AuthKey     Field = "auth-key"
 

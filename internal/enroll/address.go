@@ -75,13 +75,13 @@ func Schemes() []string {
 // Open makes the issuer of an address. Nobody is asked yet; what is wrong with the
 // address is a problem.Usage.
 func Open(text string) (Issuer, error) {
-	scheme, rest, found := strings.Cut(text, ":")
-	if text == "" || !found {
+	if text == "" {
 		return nil, unusable("no issuer was named")
 	}
+	scheme, rest, _ := strings.Cut(text, ":")
 	i := slices.IndexFunc(kinds(), func(k kind) bool { return slices.Contains(k.schemes(), strings.ToLower(scheme)) })
 	if i < 0 {
-		return nil, unusable("not an issuer: " + shown(text))
+		return nil, unusable("that is not the address of an issuer")
 	}
 	k := kinds()[i]
 	a, err := k.parse(text, strings.ToLower(scheme), rest)
@@ -89,12 +89,6 @@ func Open(text string) (Issuer, error) {
 		return nil, err
 	}
 	return k.open(a)
-}
-
-// shown is an address without what may be a secret.
-func shown(text string) string {
-	scheme, _, _ := strings.Cut(text, ":")
-	return scheme + ":…"
 }
 
 func unusable(what string) *problem.Error {
@@ -118,7 +112,7 @@ func (k kind) parse(text, scheme, rest string) (a Address, err error) {
 		_, transport, _ := strings.Cut(scheme, "+")
 		u, err := url.Parse(transport + ":" + rest)
 		if err != nil || u.Host == "" || u.Opaque != "" || u.Fragment != "" {
-			return a, unusable("not the address of an issuer: " + shown(text))
+			return a, unusable("that is not the address of an issuer")
 		}
 		if _, has := u.User.Password(); has {
 			return a, problem.New(problem.Usage, "the address of the issuer has a password in it").

@@ -73,7 +73,8 @@ func (r *run) later(retry time.Duration) error {
 		when = fmt.Sprintf("The issuer asks for the same again in %s.", retry.Round(time.Second))
 	}
 	return problem.New(problem.Failed, "the issuer has the request, and has not decided yet").
-		Because("%s", problem.Sentences(when, "The request is remembered, and no second one is sent.")).Advise(advice.Repeat())
+		Because("%s", problem.Sentences(when, "The request is remembered, and no second one is sent.")).
+		Advise(advice.Say("Run the same command again later."))
 }
 
 // sign has the card sign the request, unless there is one from before, or none is needed.

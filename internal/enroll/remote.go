@@ -128,11 +128,11 @@ func (r *remote) failed(ctx context.Context, err error) error {
 		return p
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.Failed, "%s did not answer", r.base.Host).
-			Because("There was no whole answer within %s.", answerLimit).Advise(advice.Repeat())
+			Because("There was no whole answer within %s.", answerLimit).Advise(advice.Say("Run the same command again when the server answers."))
 	case errors.As(err, &where):
 		err = where.Err // without the address, which may have a user in it
 	}
-	p := problem.New(problem.Failed, "%s could not be reached", r.base.Host).Because("%s", problem.Sentence(err.Error())).Advise(advice.Repeat())
+	p := problem.New(problem.Failed, "%s could not be reached", r.base.Host).Because("%s", problem.Sentence(err.Error())).Advise(advice.Say("Run the same command again when the server can be reached."))
 	p.Cause = err
 	return p
 }

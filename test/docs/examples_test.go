@@ -45,6 +45,8 @@ var worlds = map[string]world{
 	"cardctl-import-key":         {applications: "openpgp", prepare: "pins; files"},
 	"cardctl-gen-csr":            {applications: "openpgp", prepare: "key"},
 	"cardctl-import-cert":        {applications: "openpgp", prepare: "issued"},
+	"cardctl-enroll":             {applications: "openpgp", prepare: "desk_ca"},
+	"cardctl-renew":              {applications: "openpgp", prepare: "desk_ca; enrolled"},
 	"cardctl-export-cert":        {applications: "openpgp", prepare: "certificate"},
 	"cardctl-export-key":         {applications: "openpgp", prepare: "key; mkdir ~/.ssh"},
 	"cardctl-delete-cert":        {applications: "openpgp", prepare: "certificate"},

@@ -35,6 +35,17 @@ order() {
 	(umask 077 && echo 'snake oil' >ca.password)
 }
 
+# desk_ca is a CA with its key in a file, and a key without a certificate.
+desk_ca() {
+	key
+	export CARDCTL_ISSUER_SECRET='snake oil'
+	cardctl ca init desk-ca --subject 'CN=Desk CA' --password env:CARDCTL_ISSUER_SECRET
+}
+
+enrolled() {
+	cardctl enroll --key OPENPGP.3 --subject CN=me --issuer 'ca:desk-ca?profile=client' --days 20 --pin env:PIN --admin-pin env:ADMIN_PIN
+}
+
 # office is a directory of easy-rsa, whose key is not encrypted.
 office() {
 	EASYRSA_PKI=$PWD/easy-rsa/pki EASYRSA_BATCH=1 EASYRSA_ALGO=ec
