@@ -44,7 +44,7 @@ func (r *run) check(ctx context.Context, answer Answer) (leaf *cert.Certificate,
 // unfit is the error of a certificate that is not what was asked for.
 func unfit(why string, args ...any) *problem.Error {
 	return problem.New(problem.Mismatch, "the certificate is not the one that was asked for").Because(why, args...).
-		Advise(advice.Say("Ask those who run the CA for a certificate as it was requested."))
+		Advise(advice.Repeat(advice.Switch(advice.DryRun)))
 }
 
 func (r *run) isUsable(ctx context.Context, leaf *cert.Certificate, answer Answer) error {

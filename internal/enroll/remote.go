@@ -128,13 +128,18 @@ func (r *remote) failed(ctx context.Context, err error) error {
 		return p
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.Failed, "%s did not answer", r.base.Host).
-			Because("There was no whole answer within %s.", answerLimit).Advise(advice.Say("Run the same command again when the server answers."))
+			Because("There was no whole answer within %s.", answerLimit).Advise(r.reach())
 	case errors.As(err, &where):
 		err = where.Err // without the address, which may have a user in it
 	}
-	p := problem.New(problem.Failed, "%s could not be reached", r.base.Host).Because("%s", problem.Sentence(err.Error())).Advise(advice.Say("Run the same command again when the server can be reached."))
+	p := problem.New(problem.Failed, "%s could not be reached", r.base.Host).Because("%s", problem.Sentence(err.Error())).Advise(r.reach())
 	p.Cause = err
 	return p
+}
+
+// reach is a look at the server with another program.
+func (r *remote) reach() advice.Advice {
+	return advice.Run("curl", "-v", r.base.Scheme+"://"+r.base.Host)
 }
 
 // refusal is the error of a status that is none of those that were expected; what the
