@@ -42,8 +42,8 @@ func (p *Parent) Issue(ctx context.Context, o Order, now time.Time) (issued Issu
 	if err != nil {
 		return issued, err
 	}
-	issued, err = c.Issue(ctx, p.Desk, p.access(), o, now)
-	return issued, errors.Join(p.told(err), c.Close())
+	issued, err = c.Issue(ctx, p.Desk, IssuersAccess(p.Access), o, now)
+	return issued, errors.Join(IssuersAdvice(err, "the parent "+p.Directory), c.Close())
 }
 
 // ofIssuer are the secrets of a parent, by those that its own commands ask for.
@@ -51,25 +51,26 @@ func ofIssuer() map[secret.Name]secret.Name {
 	return map[secret.Name]secret.Name{secret.PIN: secret.IssuerPIN, secret.Password: secret.IssuerSecret}
 }
 
-// access asks for the secrets of the parent by their own names.
-func (p *Parent) access() desk.Access {
-	a := p.Access
+// IssuersAccess asks for the secrets of an issuer by their own names: the caller's are
+// those of the card that gets the certificate.
+func IssuersAccess(a desk.Access) desk.Access {
+	ask := a.Ask
 	a.Ask = func(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
 		if name, is := ofIssuer()[q.Name]; is {
 			q.Name, q.Label = name, "issuer's "+q.Label
 		}
-		return p.Access.Ask(ctx, q)
+		return ask(ctx, q)
 	}
 	return a
 }
 
-// told has the advice of an error name the secrets of the parent.
-func (p *Parent) told(err error) error {
+// IssuersAdvice has the advice of an error name the secrets of the issuer.
+func IssuersAdvice(err error, issuer string) error {
 	var known *problem.Error
 	if !errors.As(err, &known) {
 		return err
 	}
-	told := problem.Wrap(known.Code, err, "the parent "+p.Directory)
+	told := problem.Wrap(known.Code, err, issuer)
 	told.Next.Values = slices.Clone(told.Next.Values)
 	for i, v := range told.Next.Values {
 		if name, is := ofIssuer()[secret.Name(v.Field)]; is {

@@ -86,20 +86,26 @@ func schemes() map[string]scheme {
 // CheckSignature checks that the key of parent signed c: nil, ErrWrong, Unchecked or
 // Weak. A Weak signature by SHA-1 verifies; of older digests that is not known.
 func CheckSignature(c, parent *cert.Certificate) error {
-	s, known := schemes()[c.SignatureAlgorithm.String()]
+	return CheckMessage(parent.PublicKey, c.SignatureAlgorithm, c.SignatureParameters, c.RawTBSCertificate, c.Signature)
+}
+
+// CheckMessage is CheckSignature for a message that a key signed. The algorithm is one of
+// signatures, with its parameters in DER.
+func CheckMessage(public crypto.PublicKey, algorithm asn1.ObjectIdentifier, parameters, message, signature []byte) error {
+	s, known := schemes()[algorithm.String()]
 	var salt int
 	switch {
 	case !known:
-		return Unchecked{algorithmName(c.SignatureAlgorithm, parent)}
+		return Unchecked{algorithmName(algorithm, public)}
 	case s.name != "":
 		return Weak{s.name}
 	case s.kind == pss:
 		var err error
-		if s.hash, salt, err = parsePSS(c.SignatureParameters); err != nil {
+		if s.hash, salt, err = parsePSS(parameters); err != nil {
 			return err
 		}
 	}
-	if err := s.verify(parent.PublicKey, salt, c.RawTBSCertificate, c.Signature); err != nil {
+	if err := s.verify(public, salt, message, signature); err != nil {
 		return err
 	}
 	if s.hash == crypto.SHA1 {
@@ -108,9 +114,19 @@ func CheckSignature(c, parent *cert.Certificate) error {
 	return nil
 }
 
+// DigestOf is the digest that the signature of a certificate names, 0 if it names none
+// that is known.
+func DigestOf(c *cert.Certificate) crypto.Hash {
+	s := schemes()[c.SignatureAlgorithm.String()]
+	if s.kind == pss {
+		s.hash, _, _ = parsePSS(c.SignatureParameters)
+	}
+	return s.hash
+}
+
 // algorithmName names a signature by what it is made with.
-func algorithmName(oid asn1.ObjectIdentifier, parent *cert.Certificate) string {
-	if other, ok := parent.PublicKey.(*pubkey.Other); ok {
+func algorithmName(oid asn1.ObjectIdentifier, public crypto.PublicKey) string {
+	if other, ok := public.(*pubkey.Other); ok {
 		return other.Name()
 	}
 	return "the signature algorithm " + oid.String()

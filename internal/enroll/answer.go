@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
-	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -103,8 +102,13 @@ func (r *run) sign(ctx context.Context) error {
 }
 
 // settle tells the issuer in the end whether its certificate was taken.
-func settle(ctx context.Context, s Settler, o *Order, leaf *cert.Certificate, refused error) error {
-	if err := s.Settle(ctx, o, leaf, refused); err != nil && refused == nil {
+// What is remembered may still be taken.
+func (r *run) settle(ctx context.Context, answer Answer, refused error) error {
+	settler, tells := r.issuer.(Settler)
+	if !tells || refused != nil && r.record.Certificates != nil {
+		return refused
+	}
+	if err := settler.Settle(ctx, r.order, answer, refused); err != nil && refused == nil {
 		return problem.Wrap(problem.Failed, err, "the certificate is on the card, and the issuer does not know it")
 	}
 	return refused

@@ -17,28 +17,28 @@ import (
 
 // check is everything that can be wrong with what came: the key, the chain, the dates, the
 // purpose, the names. What a person may still accept is remembered, anything else is not.
-func (r *run) check(ctx context.Context, answer Answer) (leaf *cert.Certificate, err error) {
-	leaf, _, err = certstore.Pick(answer.Certificates, r.order.PublicKey)
+func (r *run) check(ctx context.Context, answer Answer) error {
+	leaf, _, err := certstore.Pick(answer.Certificates, r.order.PublicKey)
 	if err == nil {
 		err = r.isUsable(ctx, leaf, answer)
 	}
 	if err != nil {
-		return leaf, errors.Join(err, r.record.done())
+		return errors.Join(err, r.record.done())
 	}
 	differences, err := r.compareNames(leaf)
 	if err != nil {
-		return leaf, errors.Join(err, r.record.done())
+		return errors.Join(err, r.record.done())
 	}
 	if err := r.record.came(answer); err != nil {
-		return leaf, err
+		return err
 	}
 	r.report.Differences = differences
 	if len(differences) > 0 && !r.o.AcceptNames {
-		return leaf, problem.New(problem.Mismatch, "the certificate has other names than were asked for").
+		return problem.New(problem.Mismatch, "the certificate has other names than were asked for").
 			Because("%s The certificate is remembered.", problem.Sentences(differences...)).
 			Advise(advice.Repeat(advice.Switch(advice.AcceptNames)))
 	}
-	return leaf, nil
+	return nil
 }
 
 // unfit is the error of a certificate that is not what was asked for.

@@ -156,14 +156,10 @@ func (r *run) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	leaf, err := r.check(ctx, answer)
-	if err == nil {
+	if err = r.check(ctx, answer); err == nil {
 		err = r.store(ctx, answer)
 	}
-	if settler, ok := r.issuer.(Settler); ok && leaf != nil {
-		err = settle(ctx, settler, r.order, leaf, err)
-	}
-	if err != nil {
+	if err := r.settle(ctx, answer, err); err != nil {
 		return err
 	}
 	return r.record.done()

@@ -42,8 +42,9 @@ type Traits struct {
 
 // Settler is an issuer that is told in the end whether its certificate was taken.
 type Settler interface {
-	// Settle tells it; refused is nil where the certificate is on the card.
-	Settle(ctx context.Context, o *Order, leaf *cert.Certificate, refused error) error
+	// Settle tells it; refused is nil where the certificate is on the card. It is called
+	// once the certificate was refused for good, or is on the card, maybe by a later run.
+	Settle(ctx context.Context, o *Order, a Answer, refused error) error
 }
 
 // Order is what an issuer is to certify.
@@ -130,4 +131,6 @@ type Answer struct {
 	// Retry is when to ask again, 0 where the issuer did not say.
 	Waiting json.RawMessage
 	Retry   time.Duration
+	// Unsettled is what Settle goes on with, as JSON without a secret.
+	Unsettled json.RawMessage
 }

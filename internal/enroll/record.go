@@ -33,6 +33,8 @@ type record struct {
 	// Certificates came, Roots with them, and are not on the card yet.
 	Certificates [][]byte `json:"certificates,omitempty"`
 	Roots        [][]byte `json:"roots,omitempty"`
+	// Unsettled is what the issuer is told the end with.
+	Unsettled json.RawMessage `json:"unsettled,omitempty"`
 
 	path string
 }
@@ -86,13 +88,14 @@ func (r *record) waits(on json.RawMessage) error {
 
 // came remembers what came, until it is on the card.
 func (r *record) came(a Answer) error {
-	r.Waiting = nil
+	r.Waiting, r.Unsettled = nil, a.Unsettled
 	r.Certificates, r.Roots = encoded(a.Certificates), encoded(a.Roots)
 	return r.write()
 }
 
 // answer is what came before.
 func (r *record) answer() (a Answer, err error) {
+	a.Unsettled = r.Unsettled
 	if a.Certificates, err = decoded(r.Certificates); err == nil {
 		a.Roots, err = decoded(r.Roots)
 	}

@@ -26,7 +26,7 @@ func (r *run) due(ctx context.Context) (bool, error) {
 		return false, problem.New(problem.Mismatch, "the certificate of %s is not for this key", o.Ref).
 			Advise(advice.Do(advice.ShowCard))
 	}
-	if until := current.NotAfter; r.o.Before > 0 && r.o.Now.Add(r.o.Before).Before(until) {
+	if until := current.NotAfter; r.o.Before > 0 && r.record.Certificates == nil && r.o.Now.Add(r.o.Before).Before(until) {
 		r.report.NotDue, r.report.Certificate = true, certstore.Describe(o.Current, o.PublicKey)
 		return false, nil
 	}
