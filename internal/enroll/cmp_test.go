@@ -162,19 +162,21 @@ func TestCMPAnswers(t *testing.T) {
 		code problem.Code
 		why  string
 	}{
-		"another secret":         {first(func(a *cmpReply) { a.secret = "other" }), problem.Mismatch, "does not verify"},
-		"no protection":          {first(func(a *cmpReply) { a.secret = "" }), problem.Mismatch, "not protected"},
-		"another transaction":    {first(func(a *cmpReply) { a.header.TransactionID = random() }), problem.Mismatch, "another transaction"},
-		"no transaction":         {first(func(a *cmpReply) { a.header.TransactionID = nil }), problem.Mismatch, "another transaction"},
-		"another nonce":          {first(func(a *cmpReply) { a.header.RecipNonce = random() }), problem.Mismatch, "another message"},
-		"no nonce":               {first(func(a *cmpReply) { a.header.SenderNonce = nil }), problem.Mismatch, "no nonce"},
-		"another version":        {first(func(a *cmpReply) { a.header.PVNO = 9 }), problem.Mismatch, "another version"},
-		"much work":              {first(func(a *cmpReply) { a.iterations = 1 << 30 }), problem.Mismatch, "too much work"},
-		"another kind":           {first(func(a *cmpReply) { a.kind = bodyPKIConf }), problem.Mismatch, "another kind"},
-		"another request":        {first(func(a *cmpReply) { b := a.body.(certRep); b.Response[0].ID = 7 }), problem.Mismatch, "another request"},
-		"no certificate":         {first(func(a *cmpReply) { b := a.body.(certRep); b.Response[0].Pair = certifiedKeyPair{} }), problem.Mismatch, "no certificate"},
-		"an encrypted one":       {first(encrypted), problem.Mismatch, "encrypted"},
-		"rejected":               {first(func(a *cmpReply) { a.body = certRep{Response: []certResponse{{ID: -1, Status: status(2, "Not\x1b[31m today", 0x40)}}} }), problem.Failed, "It said: Not [31m today [badMessageCheck]"},
+		"another secret":      {first(func(a *cmpReply) { a.secret = "other" }), problem.Mismatch, "does not verify"},
+		"no protection":       {first(func(a *cmpReply) { a.secret = "" }), problem.Mismatch, "not protected"},
+		"another transaction": {first(func(a *cmpReply) { a.header.TransactionID = random() }), problem.Mismatch, "another transaction"},
+		"no transaction":      {first(func(a *cmpReply) { a.header.TransactionID = nil }), problem.Mismatch, "another transaction"},
+		"another nonce":       {first(func(a *cmpReply) { a.header.RecipNonce = random() }), problem.Mismatch, "another message"},
+		"no nonce":            {first(func(a *cmpReply) { a.header.SenderNonce = nil }), problem.Mismatch, "no nonce"},
+		"another version":     {first(func(a *cmpReply) { a.header.PVNO = 9 }), problem.Mismatch, "another version"},
+		"much work":           {first(func(a *cmpReply) { a.iterations = 100_001 }), problem.Mismatch, "too much work"},
+		"another kind":        {first(func(a *cmpReply) { a.kind = bodyPKIConf }), problem.Mismatch, "another kind"},
+		"another request":     {first(func(a *cmpReply) { b := a.body.(certRep); b.Response[0].ID = 7 }), problem.Mismatch, "another request"},
+		"no certificate":      {first(func(a *cmpReply) { b := a.body.(certRep); b.Response[0].Pair = certifiedKeyPair{} }), problem.Mismatch, "no certificate"},
+		"an encrypted one":    {first(encrypted), problem.Mismatch, "encrypted"},
+		"rejected": {first(func(a *cmpReply) {
+			a.body = certRep{Response: []certResponse{{ID: -1, Status: status(2, "Not\x1b[31m today", 0x40)}}}
+		}), problem.Failed, "It said: Not [31m today [badMessageCheck]"},
 		"an error":               {first(func(a *cmpReply) { a.kind, a.body = bodyError, []any{status(2, "no", 0x80)} }), problem.Failed, "It said: no [badAlg]"},
 		"an unproven error":      {first(func(a *cmpReply) { a.kind, a.body, a.secret = bodyError, []any{status(2, "no", 0x80)}, "" }), problem.Failed, "Nothing proves"},
 		"an unproven wait":       {first(func(a *cmpReply) { a.kind, a.body, a.secret = bodyError, []any{status(3, "later", 0)}, "" }), problem.Failed, "Nothing proves"},
@@ -235,9 +237,13 @@ func TestCMPSigners(t *testing.T) {
 		pins func(*testing.T, *cmpServer) []*cert.Certificate // nil for the CA
 		why  string                                           // empty if it is believed
 	}{
-		"the CA":     {set: func(_ *testing.T, s *cmpServer) { s.by, s.signs = s.ca, s.ca.key }},
-		"its RA":     {set: func(_ *testing.T, s *cmpServer) { s.registrar(s.ca, x509.Certificate{UnknownExtKeyUsage: ra}) }},
-		"another CA": {set: func(t *testing.T, s *cmpServer) { s.registrar(newAuthority(t, "CA"), x509.Certificate{UnknownExtKeyUsage: ra}) }, why: "does not chain"},
+		"the CA": {set: func(_ *testing.T, s *cmpServer) { s.by, s.signs = s.ca, s.ca.key }},
+		"its RA": {set: func(_ *testing.T, s *cmpServer) { s.registrar(s.ca, x509.Certificate{UnknownExtKeyUsage: ra}) }},
+		"another CA": {set: func(t *testing.T, s *cmpServer) {
+			other := newAuthority(t, "CA")
+			s.registrar(other, x509.Certificate{UnknownExtKeyUsage: ra})
+			s.edit = func(a *cmpReply) { a.extra = append(a.extra, other.Certificate) }
+		}, why: "does not chain"},
 		"anybody whom the CA certified": {
 			set: func(_ *testing.T, s *cmpServer) { s.registrar(s.ca, x509.Certificate{}) }, why: "not certified to answer for it",
 		},
@@ -247,13 +253,17 @@ func TestCMPSigners(t *testing.T) {
 			}, why: "expired",
 		},
 		"one that was named": {
-			set:  func(_ *testing.T, s *cmpServer) { s.registrar(s.ca, x509.Certificate{}) },
-			pins: func(t *testing.T, s *cmpServer) []*cert.Certificate { return certs.All(t, s.by.Certificate, s.ca.Certificate) },
+			set: func(_ *testing.T, s *cmpServer) { s.registrar(s.ca, x509.Certificate{}) },
+			pins: func(t *testing.T, s *cmpServer) []*cert.Certificate {
+				return certs.All(t, s.by.Certificate, s.ca.Certificate)
+			},
 		},
 		"another name": {
 			set: func(_ *testing.T, s *cmpServer) {
 				s.by, s.signs = s.ca, s.ca.key
-				s.edit = func(a *cmpReply) { a.header.Sender = nameOf(must(asn1.Marshal(pkix.Name{CommonName: "Other"}.ToRDNSequence()))) }
+				s.edit = func(a *cmpReply) {
+					a.header.Sender = nameOf(must(asn1.Marshal(pkix.Name{CommonName: "Other"}.ToRDNSequence())))
+				}
 			}, why: "does not verify",
 		},
 	} {
@@ -432,8 +442,10 @@ func TestCMPServers(t *testing.T) {
 		code   problem.Code
 		why    string
 	}{
-		"another address": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://example.com/", http.StatusFound) }, problem.Mismatch, "another address"},
-		"not there":       {http.NotFound, problem.Failed, "404"},
+		"another address": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://example.com/", http.StatusFound)
+		}, problem.Mismatch, "another address"},
+		"not there": {http.NotFound, problem.Failed, "404"},
 		"endless": {func(w http.ResponseWriter, _ *http.Request) {
 			for {
 				if _, err := w.Write(make([]byte, 1<<16)); err != nil {

@@ -21,7 +21,7 @@ func needsPin(why string) error {
 // safely refuses an address of plain HTTP without a CA.
 func (a *Address) safely(o *Order) error {
 	if a.URL.Scheme == "http" && !a.pins(o) {
-		return needsPin("Over HTTP, anybody on the way can answer: the CA has to be named, or its fingerprint.")
+		return needsPin("Over HTTP, anybody in between can answer. The CA has to be named, or its fingerprint given.")
 	}
 	return nil
 }
