@@ -16,7 +16,7 @@ const module = "github.com/cardctl/cardctl/"
 var leaves = []string{
 	"internal/problem", "internal/secret", "internal/pubkey", "internal/input", "internal/output", "internal/terminal", "internal/pkcs12",
 	"internal/runner", "internal/advice", "internal/ber", "internal/curve", "internal/cert", "internal/chain",
-	"internal/packaging", "internal/pbe", "internal/cmp", "internal/typed", "internal/release", "internal/opensslconf", "internal/marionette",
+	"internal/packaging", "internal/pbe", "internal/cmp", "internal/cms", "internal/scep", "internal/typed", "internal/release", "internal/opensslconf", "internal/marionette",
 }
 
 // What the layers share: a command may import workflows and the desk, a workflow the
@@ -84,6 +84,8 @@ var layers = map[string][]string{
 	"internal/database":    {},
 	"internal/chain":       {},
 	"internal/cmp":         {},
+	"internal/cms":         {},
+	"internal/scep":        {},
 	"internal/packaging":   {},
 	"internal/pbe":         {},
 	"internal/gnupg":       {},
@@ -113,7 +115,7 @@ var libraries = map[string][]string{
 	"github.com/goccy/go-yaml":        {"internal/ca"},
 	"github.com/pressly/goose/v3":     {"internal/database"},
 	"modernc.org/sqlite":              {"internal/database"},
-	"golang.org/x/crypto":             {"internal/ca", "internal/cert", "internal/csr", "internal/certstore", "internal/cmp", "internal/keygen", "internal/pbe", "internal/setup"},
+	"golang.org/x/crypto":             {"internal/ca", "internal/cert", "internal/csr", "internal/certstore", "internal/cmp", "internal/cms", "internal/keygen", "internal/pbe", "internal/scep", "internal/setup"},
 	"golang.org/x/sys":                {"internal/openvpn", "internal/output", "internal/p11", "internal/pcsc", "internal/secret"},
 	"golang.org/x/term":               {"internal/terminal"},
 	"github.com/smallstep/pkcs7":      {"internal/setup"},

@@ -29,6 +29,7 @@ type KeyUsage int
 // The usages that are asked for.
 const (
 	DigitalSignature KeyUsage = 1 << 0
+	KeyEncipherment  KeyUsage = 1 << 2
 	KeyCertSign      KeyUsage = 1 << 5
 )
 

@@ -26,7 +26,12 @@ func oidChallengePassword() asn1.ObjectIdentifier {
 // AskChallenge returns the challenge password of a request, nil if no source of it is
 // named. One that is too long is a problem.Usage. The caller wipes it.
 func AskChallenge(ctx context.Context, ask secret.Asker) (*secret.Bytes, error) {
-	password, err := ask(ctx, secret.Request{Name: secret.ChallengePassword, Label: "challenge password", Optional: true})
+	return AskChallengeAs(ctx, ask, secret.Request{Name: secret.ChallengePassword, Label: "challenge password", Optional: true})
+}
+
+// AskChallengeAs is AskChallenge for a secret with another name.
+func AskChallengeAs(ctx context.Context, ask secret.Asker, q secret.Request) (*secret.Bytes, error) {
+	password, err := ask(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +39,7 @@ func AskChallenge(ctx context.Context, ask secret.Asker) (*secret.Bytes, error) 
 		password.Wipe()
 		return nil, problem.New(problem.Usage, "the challenge password is too long").
 			Because("It can have at most %d characters (RFC 2985, 5.4.1), and this one has %d.", maxChallenge, length).
-			Advise(advice.Repeat(advice.Ask(secret.ChallengePassword)))
+			Advise(advice.Repeat(advice.Ask(q.Name)))
 	}
 	return password, nil
 }

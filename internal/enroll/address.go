@@ -49,6 +49,7 @@ func kinds() []kind {
 	return []kind{
 		{scheme: "ca", local: true, parameters: []string{"profile"}, open: openDesk},
 		{scheme: "command", local: true, open: openCommand},
+		{scheme: "scep", plain: true, parameters: []string{scepIdentifier}, open: openSCEP},
 		{scheme: "cmp", plain: true, open: openCMP},
 	}
 }

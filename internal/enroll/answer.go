@@ -42,14 +42,15 @@ func (r *run) answer(ctx context.Context) (answer Answer, err error) {
 			return answer, err
 		}
 	}
-	if answer, err = r.issuer.Issue(ctx, r.order); err != nil {
-		return answer, err
-	}
+	answer, err = r.issuer.Issue(ctx, r.order)
 	r.report.Dropped = answer.Dropped
 	if answer.Waiting != nil {
-		return answer, errors.Join(r.record.waits(answer.Waiting), r.later(answer.Retry))
+		if err == nil {
+			err = r.later(answer)
+		}
+		return answer, errors.Join(r.record.waits(answer.Waiting), err)
 	}
-	return answer, nil
+	return answer, err
 }
 
 // wanted is a digest of what is asked for, without secrets.
@@ -66,13 +67,13 @@ func (r *run) wanted() string {
 }
 
 // later is the error of an issuer that wants to be asked again.
-func (r *run) later(retry time.Duration) error {
+func (r *run) later(a Answer) error {
 	when := "The issuer did not say when it will."
-	if retry > 0 {
-		when = fmt.Sprintf("The issuer asks for the same again in %s.", retry.Round(time.Second))
+	if a.Retry > 0 {
+		when = fmt.Sprintf("The issuer asks for the same again in %s.", a.Retry.Round(time.Second))
 	}
 	return problem.New(problem.Failed, "the issuer has the request, and has not decided yet").
-		Because("%s", problem.Sentences(when, "The request is remembered, and no second one is sent.")).
+		Because("%s", problem.Sentences(when, "The request is remembered, and no second one is sent.", a.Note)).
 		Advise(advice.Say("Run the same command again later."))
 }
 

@@ -10,12 +10,14 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/base64"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +93,11 @@ func (d *simulated) keepsNo(canary string) {
 			return err
 		}
 		text, err := os.ReadFile(path)
+		for _, encoded := range regexp.MustCompile(`[A-Za-z0-9+/=]{16,}`).FindAllString(string(text), -1) {
+			if plain, err := base64.StdEncoding.DecodeString(encoded); err == nil {
+				text = append(text, plain...)
+			}
+		}
 		if strings.Contains(string(text), canary) {
 			d.t.Errorf("%s has the secret", path)
 		}
@@ -331,7 +338,7 @@ func TestCMPWaits(t *testing.T) {
 	o := d.orders(s.url, "CN=x", s.ca.roots(t))
 	for range 2 {
 		_, err := d.enroll("OPENPGP.3", o)
-		if !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "asked again in 1m30s") {
+		if !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "again in 1m30s") {
 			t.Fatal(err)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/cardctl/cardctl/internal/cert"
-	"github.com/cardctl/cardctl/internal/chain"
 	"github.com/cardctl/cardctl/internal/cmp"
 )
 
@@ -45,20 +44,12 @@ func (t *cmpTransaction) verifySignature(ctx context.Context, m *cmp.Message) er
 // mayAnswer reports why a certificate may not sign answers of the CA: everybody whom the
 // CA has certified chains to it.
 func (t *cmpTransaction) mayAnswer(ctx context.Context, c *cert.Certificate, roots, known []*cert.Certificate) error {
-	now := t.o.Now()
-	if slices.ContainsFunc(roots, c.Equal) {
-		if now.Before(c.NotBefore.Add(-clockSkew)) || now.After(c.NotAfter) {
-			return errors.New("the certificate of who signed it is not valid now")
-		}
-		return nil
-	}
-	err := chain.Verify(ctx, c, chain.Options{Roots: roots, Others: known, At: now})
-	var failure *chain.Failure
+	err := chainsTo(ctx, c, roots, known, t.o.Now())
 	switch {
-	case errors.As(err, &failure):
-		return errors.New("the certificate of who signed it does not chain to the CA: " + failure.Why)
 	case err != nil:
 		return err
+	case slices.ContainsFunc(roots, c.Equal):
+		return nil
 	case !c.IsCA && !slices.ContainsFunc(c.ExtKeyUsage, isForCMP):
 		return errors.New("who signed it is not the CA, and not certified to answer for it")
 	}

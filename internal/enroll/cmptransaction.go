@@ -125,7 +125,7 @@ func (t *cmpTransaction) issued(m *cmp.Message, r cmp.Response) (answer Answer, 
 	}
 	t.state.ID, t.state.Confirmed = r.ID, m.ImplicitConfirm
 	if said := plain(r.Status.String()); r.Status.Code == cmp.GrantedWithMods {
-		answer.Dropped = []string{cmpSaid(said)}
+		answer.Dropped = []string{itSaid(said)}
 	}
 	if answer.Unsettled, err = t.state.json(); err != nil {
 		return answer, err
@@ -221,17 +221,10 @@ func (t *cmpTransaction) damaged(err error) error {
 	return t.server.wrong("%s", problem.Sentence(err.Error()))
 }
 
-func cmpSaid(said string) string {
-	if said == "" {
-		return "It gave no reason."
-	}
-	return "It said: " + said
-}
-
 // refused is the error of a server that says no.
 func (t *cmpTransaction) refused(s cmp.Status) *problem.Error {
 	return problem.New(problem.Failed, "%s did not issue a certificate", t.address.URL.Host).
-		Because("%s", problem.Sentence(cmpSaid(plain(s.String()))))
+		Because("%s", problem.Sentence(itSaid(plain(s.String()))))
 }
 
 // verify verifies what protects the answer. One that nothing protects is shown where it

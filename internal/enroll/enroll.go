@@ -84,6 +84,7 @@ func Enroll(ctx context.Context, d *desk.Desk, a desk.Access, reference string, 
 	defer wipe()
 	a.Ask = ask
 	r := &run{o: &o, order: o.order(issuerAccess, d)}
+	defer func() { r.order.Request.Challenge.Wipe() }()
 	if !o.Renew { // before a card is touched
 		if r.order.Request, err = csr.Parse(o.Names); err != nil {
 			return report, err

@@ -129,8 +129,11 @@ type Answer struct {
 
 	// Waiting is what goes on with an answer that takes time, as JSON without a secret;
 	// Retry is when to ask again, 0 where the issuer did not say.
+	// It may come with an error: what is remembered is what came until then.
 	Waiting json.RawMessage
 	Retry   time.Duration
+	// Note is what else is to be known of such an answer, as sentences.
+	Note string
 	// Unsettled is what Settle goes on with, as JSON without a secret.
 	Unsettled json.RawMessage
 }

@@ -2,10 +2,15 @@ package enroll
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"errors"
+	"slices"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/chain"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -36,4 +41,21 @@ func (a *Address) pinned(o *Order, came []*cert.Certificate) []*cert.Certificate
 		}
 	}
 	return roots
+}
+
+// chainsTo reports why a certificate of the issuer is none of the roots, and does not chain
+// to them.
+func chainsTo(ctx context.Context, c *cert.Certificate, roots, others []*cert.Certificate, now time.Time) error {
+	if slices.ContainsFunc(roots, c.Equal) {
+		if now.Before(c.NotBefore.Add(-clockSkew)) || now.After(c.NotAfter) {
+			return errors.New("the certificate of the issuer is not valid now")
+		}
+		return nil
+	}
+	err := chain.Verify(ctx, c, chain.Options{Roots: roots, Others: others, At: now})
+	var failure *chain.Failure
+	if errors.As(err, &failure) {
+		return errors.New("the certificate of the issuer does not chain to the CA: " + failure.Why)
+	}
+	return err
 }

@@ -25,3 +25,11 @@ func plain(words string) string {
 	}
 	return words
 }
+
+// itSaid is a clause with the plain words of an issuer.
+func itSaid(words string) string {
+	if words == "" {
+		return "It gave no reason"
+	}
+	return "It said: " + words
+}
