@@ -40,12 +40,8 @@ func TestCMPDamagedState(t *testing.T) {
 	if _, err := d.enroll("OPENPGP.3", o); !problem.Is(err, problem.Failed) {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(d.state, "enrolment", "*.json"))
-	check(t, err)
-	text, err := os.ReadFile(files[0])
-	check(t, err)
-	check(t, os.WriteFile(files[0], []byte(strings.Replace(string(text), `"transaction":"`, `"transaction":7,"x":"`, 1)), 0o600))
-	_, err = d.enroll("OPENPGP.3", o)
+	d.damage(`"transaction":"`, `"transaction":7,"x":"`)
+	_, err := d.enroll("OPENPGP.3", o)
 	if told := adviceOf(err); len(told.Values) == 0 || told.Values[0].Field != advice.AskAnew {
 		t.Errorf("%v, %+v", err, told)
 	}
@@ -94,4 +90,14 @@ func cmpAuthenticated(t *testing.T, transaction *cmpTransaction, certificate []b
 		}
 		return nil
 	}
+}
+
+// damage changes what is remembered of the one key.
+func (d *simulated) damage(from, to string) {
+	d.t.Helper()
+	files, err := filepath.Glob(filepath.Join(d.state, "enrolment", "*.json"))
+	check(d.t, err)
+	text, err := os.ReadFile(files[0])
+	check(d.t, err)
+	check(d.t, os.WriteFile(files[0], []byte(strings.Replace(string(text), from, to, 1)), 0o600))
 }

@@ -374,3 +374,30 @@ func announcing(rest http.HandlerFunc) func(http.ResponseWriter, *http.Request) 
 		_, _ = w.Write([]byte("SCEPStandard"))
 	}
 }
+
+// TestSCEPAdvice tells what to do after what can be mended.
+func TestSCEPAdvice(t *testing.T) {
+	s, d := newSCEPServer(t), newCard(t, "piv-yubikey-5", "PIV.9A", "rsa2048")
+	old := d.certify("PIV.9A", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "Floppy Head"}})
+	s.edit = func(a *scepReply) { a.attributes[scepStatus], a.attributes[scepFailInfo], a.content = "2", "3", nil }
+	_, err := d.enroll("PIV.9A", Options{Issuer: s.url, Renew: true, Roots: s.ca.roots(t), Now: time.Now()})
+	if !strings.Contains(err.Error(), "badTime") || adviceOf(err).Action != advice.Again || !bytes.Equal(d.stored("PIV.9A"), old.Raw) {
+		t.Errorf("%v, %+v", err, adviceOf(err))
+	}
+
+	s.edit, s.broken = nil, true
+	o := d.orders(s.url, "CN=x", s.ca.roots(t))
+	d.secrets[secret.IssuerSecret] = s.challenge
+	if _, err := d.enroll("PIV.9A", o); !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "500") || adviceOf(err).Action != advice.Again {
+		t.Errorf("%v, %+v", err, adviceOf(err))
+	}
+
+	s.broken, s.waits = false, 9
+	if _, err := d.enroll("PIV.9A", o); !problem.Is(err, problem.Failed) {
+		t.Fatal(err)
+	}
+	d.damage(`"certificate":"`, `"certificate":7,"x":"`)
+	if _, err := d.enroll("PIV.9A", o); len(adviceOf(err).Values) != 1 || adviceOf(err).Values[0].Field != advice.AskAnew {
+		t.Errorf("%v, %+v", err, adviceOf(err))
+	}
+}

@@ -56,6 +56,7 @@ type scepServer struct {
 	template  *x509.Certificate   // instead of the names of the request
 	public    any
 	waits     int
+	broken    bool // it answers requests with an error of HTTP
 	edit      func(*scepReply)
 
 	operations []string // what came: GetCACaps, GetCACert, and types of messages
@@ -85,6 +86,10 @@ func (s *scepServer) register(template x509.Certificate) {
 }
 
 func (s *scepServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.broken && r.Method == http.MethodPost {
+		http.Error(w, "broken", http.StatusInternalServerError)
+		return
+	}
 	answer, err := s.answer(r)
 	if err != nil {
 		s.t.Error(err)
