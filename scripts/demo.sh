@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # From a blank card to a certificate that works:
 #
-#   ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|piv|softhsm|javacard]
+#   ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|piv|softhsm|javacard|ca]
 #   ./scripts/demo.sh [--installed] --program firefox
 #
 # --program goes on until Firefox has logged in with the card, and keeps a picture of it
-# in the directory CARDCTL_PICTURES, or else ~/.cache/cardctl/pictures.
+# in the directory CARDCTL_PICTURES, or else ~/.cache/cardctl/pictures. The family ca is
+# a CA with its key on a card, and three other cards, one of which is revoked.
 #
 # The cards are simulated, in a virtual reader of the real PC/SC daemon; softhsm is a
 # token of SoftHSM2. The script installs missing programs (on Debian), builds cardctl
@@ -44,16 +45,22 @@ if [[ ${1-} == --family && -n ${2-} ]]; then
 	shift 2
 fi
 [[ $# -eq 0 && $family != */* && -f scripts/demo/$family.sh ]] ||
-	die "usage: ./scripts/demo.sh [--installed] [--program firefox | --family openpgp|pkcs15|piv|softhsm|javacard]"
+	die "usage: ./scripts/demo.sh [--installed] [--program firefox | --family openpgp|pkcs15|piv|softhsm|javacard|ca]"
 
 [[ -n $work ]] || work=$(mktemp -d)
-card_pid=
+started=() # process ids of what runs in the background
+
+# stop PID... ends what was started, and waits for it.
+stop() {
+	local pid
+	for pid in "$@"; do
+		kill -INT "$pid" 2>/dev/null || true
+		wait "$pid" || true
+	done
+}
 
 clean_up() {
-	if [[ -n $card_pid ]]; then
-		kill -INT "$card_pid" 2>/dev/null || true
-		wait "$card_pid" || true
-	fi
+	stop "${started[@]}"
 	stop_pcscd
 	[[ -n $in_room ]] || rm -rf "$work"
 }
@@ -67,21 +74,46 @@ step() {
 
 proof=--tls # what smoke-test adds
 
+# story is what a family shows: a card, from blank to a certificate that works.
+story() {
+	heading "A blank card"
+	blank
+
+	heading "PINs, a key and a request"
+	first_pins
+	step "cardctl gen-key --key $key $who_writes"
+	subject='CN=Floppy Head,OU="Webserver Team",O="Snake Oil, Ltd",L="Snake Town",ST="Snake Desert",C=XY'
+	step "cardctl gen-csr --key $key --pin env:DEMO_PIN --email floppy.head@example.com \\
+    --subject '$subject' > floppy.csr"
+	step 'openssl req -verify -in floppy.csr -noout -subject'
+
+	heading "The Snake Oil CA signs the request"
+	step "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 30 -subj '/CN=Snake Oil CA' 2> openssl.log"
+	step 'openssl x509 -req -in floppy.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 7 -copy_extensions copy -out floppy.pem'
+
+	heading "Import the certificate and use it"
+	step "cardctl import-cert --key $key $who_writes floppy.pem"
+	show
+	step "cardctl smoke-test --key $key --pin env:DEMO_PIN --module $module $proof"
+}
+
 # The script of a family sets needs, key, who_writes and module, which differ in its
-# commands, and defines prepare, blank, first_pins and show, which come before and after.
+# commands, and defines prepare, blank, first_pins and show, which come before and after;
+# or needs, prepare and a story of its own.
 # shellcheck source=scripts/demo/openpgp.sh
 . "scripts/demo/$family.sh"
 
 if [[ -z $in_room ]]; then
 	heading "Tools"
-	need "$needs"
+	# shellcheck disable=SC2086 # groups of packages have no blanks
+	need $needs
 	[[ -z $program ]] || need programs
 	if [[ -z $installed ]]; then
 		need build
 		need_go
 		go build -o "$work/bin/cardctl" ./cmd/cardctl
 	fi
-	if [[ $needs == card ]] && ((EUID == 0)) && can_make_rooms; then
+	if [[ " $needs " == *" card "* ]] && ((EUID == 0)) && can_make_rooms; then
 		"$room" "$self" --in-room "$work" "${arguments[@]}"
 		exit
 	fi
@@ -91,25 +123,7 @@ export CARDCTL_STATE_DIR=$work/state DEMO_PIN=648219 DEMO_ADMIN_PIN=73915824
 PATH=$work/bin:$PATH
 cd "$work"
 
-heading "A blank card"
-blank
-
-heading "PINs, a key and a request"
-first_pins
-step "cardctl gen-key --key $key $who_writes"
-subject='CN=Floppy Head,OU="Webserver Team",O="Snake Oil, Ltd",L="Snake Town",ST="Snake Desert",C=XY'
-step "cardctl gen-csr --key $key --pin env:DEMO_PIN --email floppy.head@example.com \\
-    --subject '$subject' > floppy.csr"
-step 'openssl req -verify -in floppy.csr -noout -subject'
-
-heading "The Snake Oil CA signs the request"
-step "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 30 -subj '/CN=Snake Oil CA' 2> openssl.log"
-step 'openssl x509 -req -in floppy.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 7 -copy_extensions copy -out floppy.pem'
-
-heading "Import the certificate and use it"
-step "cardctl import-cert --key $key $who_writes floppy.pem"
-show
-step "cardctl smoke-test --key $key --pin env:DEMO_PIN --module $module $proof"
+story
 
 if [[ $program == firefox ]]; then
 	heading "Firefox logs in with the card"

@@ -15,7 +15,7 @@ applet() {
 blank() {
 	step 'cardctl sim create floppy --applications gp --secure-channel scp03-70'
 	step 'cardctl sim attach floppy &'
-	card_pid=$!
+	started+=($!)
 	step 'cardctl list-readers --wait'
 	step 'cardctl applet set-keys --generate --keys-file card.keys --card-keys default --yes'
 

@@ -14,7 +14,7 @@ prepare() {
 blank() {
 	step 'cardctl sim create floppy'
 	step 'cardctl sim attach floppy &'
-	card_pid=$!
+	started+=($!)
 	step 'cardctl list-readers --wait'
 }
 

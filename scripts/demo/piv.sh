@@ -14,7 +14,7 @@ prepare() {
 blank() {
 	step 'cardctl sim create floppy --applications piv --profile piv-yubikey-5'
 	step 'cardctl sim attach floppy &'
-	card_pid=$!
+	started+=($!)
 	step 'cardctl list-readers --wait'
 }
 

@@ -15,7 +15,7 @@ prepare() {
 blank() {
 	step 'cardctl sim create floppy --applications pkcs15'
 	step 'cardctl sim attach floppy &'
-	card_pid=$!
+	started+=($!)
 	step 'cardctl list-readers --wait'
 }
 

@@ -23,6 +23,9 @@ test|GnuPG (gpgsm)|have gpgsm|gpgsm
 test|GnuPG (scdaemon)|have_file gnupg/scdaemon scdaemon|scdaemon
 token|OpenSSL|have openssl|openssl
 token|SoftHSM|have softhsm2-util|softhsm2
+web|nginx|have nginx|nginx
+web|curl|have curl|curl
+web|engine of OpenSSL for PKCS#11|have_file engines-3/pkcs11.so|libengine-pkcs11-openssl
 test|TPM in software (swtpm)|have swtpm|swtpm
 test|TPM resource manager|have tpm2-abrmd|tpm2-abrmd
 test|TPM tools (tpm2_getcap)|have tpm2_getcap|tpm2-tools

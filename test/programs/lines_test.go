@@ -35,15 +35,14 @@ func TestCurlAndWgetLogIn(t *testing.T) {
 	for _, c := range []card{openPGP, openPGPRSA, piv, isoApplet, token} {
 		t.Run(c.name, func(t *testing.T) {
 			d := c.desk(t)
-			d.Run("cardctl", "export-cert", "--key", c.key, "--out", "client.pem")
-			d.Setenv("PKCS11_MODULE_PATH", c.module)
-			url, key := nginx(t, d), c.uri+"?pin-value="+c.pin
+			url := nginx(t, d)
+			line := c.curl(d, url)
 			for _, program := range []struct{ line, tls12 []string }{
 				{
-					[]string{"curl", "--silent", "--cacert", "ca.pem", "--cert", "client.pem", "--engine", "pkcs11", "--key-type", "ENG", "--key", key, url},
+					line,
 					[]string{"--tls-max", "1.2"}, // MaxProtocol in the configuration has no effect on curl
 				}, {
-					[]string{"wget", "--quiet", "--output-document=-", "--ca-certificate=ca.pem", "--certificate=client.pem", "--private-key=" + key, url},
+					[]string{"wget", "--quiet", "--output-document=-", "--ca-certificate=ca.pem", "--certificate=client.pem", "--private-key=" + c.uriWithPIN(), url},
 					[]string{"--ciphers=NORMAL:-VERS-TLS1.3"},
 				},
 			} {
@@ -63,6 +62,15 @@ func TestCurlAndWgetLogIn(t *testing.T) {
 		})
 	}
 }
+
+// curl is the command line with which curl logs in with the card.
+func (c card) curl(d *stack.Desk, url string) []string {
+	d.Run("cardctl", "export-cert", "--key", c.key, "--out", "client.pem")
+	d.Setenv("PKCS11_MODULE_PATH", c.module)
+	return []string{"curl", "--silent", "--cacert", "ca.pem", "--cert", "client.pem", "--engine", "pkcs11", "--key-type", "ENG", "--key", c.uriWithPIN(), url}
+}
+
+func (c card) uriWithPIN() string { return c.uri + "?pin-value=" + c.pin }
 
 // withoutPSS is a configuration of OpenSSL. By default it signs with RSA-PSS in TLS 1.2 too.
 const withoutPSS = `openssl_conf = openssl

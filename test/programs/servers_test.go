@@ -22,7 +22,16 @@ var servers = map[string]func(*testing.T, *stack.Desk) string{"nginx": nginx, "A
 
 func nginx(t *testing.T, d *stack.Desk) string {
 	t.Helper()
-	return serve(t, d, nginxConfiguration, "nginx", "-e", "stderr", "-c")
+	return startNginx(t, d, admission{authority: "ca.pem"})
+}
+
+// admission is whom a server lets in: who has a certificate of the authority that is not
+// in its CRL. They are files of the desk; without a CRL nothing is revoked.
+type admission struct{ authority, crl string }
+
+func startNginx(t *testing.T, d *stack.Desk, a admission) string {
+	t.Helper()
+	return serve(t, d, a, nginxConfiguration, "ssl_crl CRL;", "nginx", "-e", "stderr", "-c")
 }
 
 // The words in capitals are replaced.
@@ -45,6 +54,7 @@ http {
 		ssl_certificate CERTIFICATE;
 		ssl_certificate_key KEY;
 		ssl_client_certificate AUTHORITY;
+		REVOCATION
 		ssl_verify_client on;
 		location / {
 			return 200 "<title>nginx: Welcome, $ssl_client_s_dn</title><h1>Welcome, $ssl_client_s_dn</h1>";
@@ -55,7 +65,12 @@ http {
 
 func apache(t *testing.T, d *stack.Desk) string {
 	t.Helper()
-	return serve(t, d, apacheConfiguration, "apache2", "-D", "FOREGROUND", "-f")
+	return startApache(t, d, admission{authority: "ca.pem"})
+}
+
+func startApache(t *testing.T, d *stack.Desk, a admission) string {
+	t.Helper()
+	return serve(t, d, a, apacheConfiguration, "SSLCARevocationCheck chain\nSSLCARevocationFile CRL", "apache2", "-D", "FOREGROUND", "-f")
 }
 
 // User and Group are those of the workers, if Apache is started by root.
@@ -88,6 +103,7 @@ SSLEngine on
 SSLCertificateFile CERTIFICATE
 SSLCertificateKeyFile KEY
 SSLCACertificateFile AUTHORITY
+REVOCATION
 SSLVerifyClient require
 SSLOptions +StdEnvVars
 `
@@ -95,16 +111,20 @@ SSLOptions +StdEnvVars
 const apachePage = `<title>Apache: Welcome, <!--#echo var="SSL_CLIENT_S_DN" --></title><h1>Welcome, <!--#echo var="SSL_CLIENT_S_DN" --></h1>`
 
 // serve starts a server, whose last argument is its configuration, in a directory that
-// its workers can read.
-func serve(t *testing.T, d *stack.Desk, configuration, program string, args ...string) string {
+// its workers can read. The configuration has the line revocation if there is a CRL.
+func serve(t *testing.T, d *stack.Desk, a admission, configuration, revocation, program string, args ...string) string {
 	t.Helper()
 	directory := stack.Shared(t, program+"-")
 	write(t, filepath.Join(directory, "index.shtml"), apachePage)
 	port := stack.FreePort(t)
 	certificate, key := d.Authority().Server()
+	if a.crl == "" {
+		revocation = ""
+	}
+	configuration = strings.ReplaceAll(configuration, "REVOCATION", revocation)
 	file := filepath.Join(directory, "configuration")
 	write(t, file, strings.NewReplacer("DIRECTORY", directory, "PORT", port, "CERTIFICATE", certificate, "KEY", key,
-		"AUTHORITY", d.Path("ca.pem")).Replace(configuration))
+		"AUTHORITY", d.Path(a.authority), "CRL", d.Path(a.crl)).Replace(configuration))
 	d.Start(program+".log", program, append(args, file)...)
 	d.Eventually(program+" answers", func() bool { return answers("localhost:" + port) })
 	return "https://localhost:" + port + "/"
