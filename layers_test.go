@@ -16,7 +16,7 @@ const module = "github.com/cardctl/cardctl/"
 var leaves = []string{
 	"internal/problem", "internal/secret", "internal/pubkey", "internal/input", "internal/output", "internal/terminal", "internal/pkcs12",
 	"internal/runner", "internal/advice", "internal/ber", "internal/curve", "internal/cert", "internal/chain",
-	"internal/packaging", "internal/pbe", "internal/cmp", "internal/cms", "internal/scep", "internal/typed", "internal/release", "internal/opensslconf", "internal/marionette",
+	"internal/packaging", "internal/tlskey", "internal/pbe", "internal/cmp", "internal/cms", "internal/scep", "internal/typed", "internal/release", "internal/opensslconf", "internal/marionette",
 }
 
 // What the layers share: a command may import workflows and the desk, a workflow the

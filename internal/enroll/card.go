@@ -40,8 +40,20 @@ type lettingGo struct {
 	letGo func() error
 }
 
+// Makes is that of the signer.
+func (s *lettingGo) Makes(opts crypto.SignerOpts) error { return key.Makes(s.Signer, opts) }
+
 func (s *lettingGo) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	signature, err := s.Signer.Sign(random, digest, opts)
+	if err != nil {
+		return nil, err
+	}
+	return signature, s.letGo()
+}
+
+// SignMessage is for tokens that hash themselves.
+func (s *lettingGo) SignMessage(random io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	signature, err := crypto.SignMessage(s.Signer, random, message, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/tlskey"
 )
 
 // Limits of what a server may ask of this machine.
@@ -27,9 +28,14 @@ const (
 // an answer is bounded in size and time.
 type remote struct {
 	base url.URL
-	// config is that of TLS.
+	// config is that of TLS for the connections that are made after close.
 	config *tls.Config
 	client *http.Client
+	// identity is that of the TLS client; nil for none.
+	identity *tlskey.Client
+	// limit is how long an answer may take, without the time in which a card signs.
+	limit time.Duration
+	wait  *time.Timer
 }
 
 // newRemote reaches a server whose certificate chains to one of the roots; without any,
@@ -46,15 +52,31 @@ func newRemote(base url.URL, roots []*cert.Certificate) (*remote, error) {
 		}
 		config.RootCAs.AddCert(c)
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true}
-	return &remote{base: base, config: config, client: &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	return &remote{base: base, config: config, limit: answerLimit}, nil
 }
 
-// close ends the connections.
-func (r *remote) close() { r.client.CloseIdleConnections() }
+// connected is the client of HTTP, which keeps a connection for the next message. It is
+// HTTP/1.1: its errors tell how a connection ended.
+func (r *remote) connected() *http.Client {
+	const maxHeader = 64 << 10
+	if r.client == nil {
+		r.client = &http.Client{
+			Transport: &http.Transport{
+				Proxy: http.ProxyFromEnvironment, TLSClientConfig: r.config.Clone(), MaxResponseHeaderBytes: maxHeader,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+	return r.client
+}
+
+// close ends the connections. The next message makes another one.
+func (r *remote) close() {
+	if r.client != nil {
+		r.client.CloseIdleConnections()
+		r.client = nil
+	}
+}
 
 // message is a request of HTTP.
 type message struct {
@@ -76,8 +98,14 @@ type reply struct {
 
 // do sends a message once. The status of the reply is left to the caller, but for redirects.
 func (r *remote) do(ctx context.Context, m message) (reply, error) {
-	limited, cancel := context.WithTimeout(ctx, answerLimit)
-	defer cancel()
+	limited, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r.wait = time.AfterFunc(r.limit, func() { cancel(context.DeadlineExceeded) })
+	defer r.wait.Stop()
+	if r.identity != nil {
+		r.identity.Open()
+		defer r.identity.Shut()
+	}
 	at := r.base
 	if at.Path += m.path; m.at != nil {
 		at = *m.at
@@ -89,21 +117,27 @@ func (r *remote) do(ctx context.Context, m message) (reply, error) {
 	for name, values := range m.header {
 		request.Header[name] = values
 	}
-	response, err := r.client.Do(request)
+	response, err := r.connected().Do(request)
 	if err != nil {
-		return reply{}, r.failed(ctx, err)
+		return reply{}, r.failed(ctx, errors.Join(err, context.Cause(limited)))
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return reply{}, r.failed(ctx, err)
+		return reply{}, r.failed(ctx, errors.Join(err, context.Cause(limited)))
 	case len(body) > maxAnswer:
 		return reply{}, r.wrong("It is longer than %d bytes.", maxAnswer)
 	case response.StatusCode >= 300 && response.StatusCode < 400:
 		return reply{}, r.wrong("It refers to another address, which is not followed.")
 	}
 	return reply{status: response.StatusCode, header: response.Header, body: body}, nil
+}
+
+// pause has the time stand still until the function that it returns is called.
+func (r *remote) pause() (goOn func()) {
+	r.wait.Stop()
+	return func() { r.wait.Reset(r.limit) }
 }
 
 // wrong is the error of an answer that cannot be used.
@@ -116,9 +150,12 @@ func (r *remote) failed(ctx context.Context, err error) error {
 	var untrusted *tls.CertificateVerificationError
 	var known *problem.Error
 	var where *url.Error
+	refused := r.refusedIdentity(err)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case refused != nil:
+		return refused
 	case errors.As(err, &known):
 		return err
 	case errors.As(err, &untrusted):
@@ -128,7 +165,7 @@ func (r *remote) failed(ctx context.Context, err error) error {
 		return p
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.Failed, "%s did not answer", r.base.Host).
-			Because("There was no whole answer within %s.", answerLimit).Advise(r.reach())
+			Because("There was no whole answer within %s.", r.limit).Advise(r.reach())
 	case errors.As(err, &where):
 		err = where.Err // without the address, which may have a user in it
 	}

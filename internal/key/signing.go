@@ -1,6 +1,7 @@
 package key
 
 import (
+	"crypto"
 	"errors"
 
 	"github.com/cardctl/cardctl/internal/problem"
@@ -15,4 +16,20 @@ func CannotSign(subject, why string) *problem.Error {
 	p := problem.New(problem.NotSupported, "%s cannot sign", subject).Because("%s", why)
 	p.Cause = ErrCannotSign
 	return p
+}
+
+// Choosy is a signer that tells which signatures it makes.
+type Choosy interface {
+	crypto.Signer
+	// Makes is nil for a signature that it makes, as far as this is known before the card
+	// is asked for one, else the problem of it.
+	Makes(opts crypto.SignerOpts) error
+}
+
+// Makes is Choosy.Makes of a signer; one that tells nothing makes all.
+func Makes(signer crypto.Signer, opts crypto.SignerOpts) error {
+	if choosy, ok := signer.(Choosy); ok {
+		return choosy.Makes(opts)
+	}
+	return nil
 }

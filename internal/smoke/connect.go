@@ -15,6 +15,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/tlskey"
 )
 
 // objection is how long a server of TLS 1.3 is given to refuse the client
@@ -46,7 +47,7 @@ func (r *run) checkServer(ctx context.Context) {
 		}
 		detail := fmt.Sprintf("%s, %s, server certificate %q verified", tls.VersionName(state.Version),
 			tls.CipherSuiteName(state.CipherSuite), state.PeerCertificates[0].Subject)
-		if c.asked == nil {
+		if c.Asked() == nil {
 			return "", problem.New(problem.Failed, "%s did not ask for a client certificate", r.o.TLSConnect).
 				Because("The handshake succeeded without the card (%s). In nginx, ssl_verify_client requires a certificate.", detail).
 				Advise(advice.Repeat(advice.Fill(advice.TLSPeer)))
@@ -68,7 +69,7 @@ func (r *run) connect(ctx context.Context, highest uint16, c *client) (tls.Conne
 	dialer := tls.Dialer{Config: &tls.Config{
 		RootCAs:              roots,
 		ServerName:           host,
-		GetClientCertificate: c.choose,
+		GetClientCertificate: c.Choose,
 		MinVersion:           tls.VersionTLS12,
 		MaxVersion:           highest,
 		Time:                 r.o.Now,
@@ -104,10 +105,11 @@ func refusesVersion(err error) bool {
 // otherCAs is a remark for a server that names the CAs it accepts, and names
 // another than the certificate's.
 func (r *run) otherCAs(c *client) string {
-	if len(c.asked.AcceptableCAs) == 0 {
+	accepted := c.Asked().AcceptableCAs
+	if len(accepted) == 0 {
 		return ""
 	}
-	for _, name := range c.asked.AcceptableCAs {
+	for _, name := range accepted {
 		if bytes.Equal(name, r.certificate.RawIssuer) {
 			return ""
 		}
@@ -161,7 +163,7 @@ func (r *run) offered(ctx context.Context, version uint16) ([]tls.SignatureSchem
 	case c.reason != "":
 		return nil, skip("%s. Use a p256 key", c.reason)
 	case as == Go: // it is told all
-		return r.prospect().possible(ctx, as, schemesOf(tls.VersionTLS12, r.key.Public())), nil // crypto/tls leaves out what 1.3 does not have
+		return r.prospect().possible(ctx, as, tlskey.Schemes(tls.VersionTLS12, r.key.Public())), nil // crypto/tls leaves out what 1.3 does not have
 	}
 	return []tls.SignatureScheme{c.scheme}, nil
 }

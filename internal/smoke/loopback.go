@@ -154,7 +154,7 @@ func (r *run) loopback(ctx context.Context, version uint16, chosen choice) (stri
 	state, err := greet(ctx, listener.Addr().String(), &tls.Config{
 		RootCAs:              roots,
 		ServerName:           loopbackName,
-		GetClientCertificate: c.choose,
+		GetClientCertificate: c.Choose,
 		MinVersion:           version,
 		MaxVersion:           version,
 		Time:                 r.o.Now,
@@ -169,7 +169,7 @@ func (r *run) loopback(ctx context.Context, version uint16, chosen choice) (stri
 			tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite), chosen.scheme, named(chosen.by)), nil
 	case err == nil:
 		err = serverErr
-	case c.failed == nil && errors.As(serverErr, &invalid):
+	case c.failed() == nil && errors.As(serverErr, &invalid):
 		err = serverErr // the client only hears "bad certificate"
 	}
 	return "", c.explain(ctx, what, err)

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/tlskey"
 )
 
 // prospect is a key of which is asked what libraries do with it.
@@ -37,14 +38,14 @@ func Able(ctx context.Context, s *p11.Session, public crypto.PublicKey, wholeDig
 }
 
 // chooses is what a library does where the server has the defaults of OpenSSL, and
-// accepts every signature, in the order of schemesOf.
+// accepts every signature, in the order of tlskey.Schemes.
 func (p prospect) chooses(ctx context.Context, library Library, version uint16) choice {
 	const none = "this module, card and key make no signature that it asks for"
-	c, does, schemes := choice{by: []Library{library}}, habitsOf[library], schemesOf(version, p.key.Public())
+	c, does, schemes := choice{by: []Library{library}}, habitsOf[library], tlskey.Schemes(version, p.key.Public())
 	able := p.possible(ctx, library, schemes)
 	switch p.key.Public().(type) {
 	case *rsa.PublicKey:
-		pss := p.key.ListsPSS() || does.pads && len(p.possible(ctx, library, rsaPSS)) > 0
+		pss := p.key.ListsPSS() || does.pads && len(p.possible(ctx, library, tlskey.RSAPSS())) > 0
 		switch {
 		case version == tls.VersionTLS13 && !pss:
 			c.reason = "it needs RSA-PSS signatures, and this module, card and key do not make them"
@@ -56,11 +57,11 @@ func (p prospect) chooses(ctx context.Context, library Library, version uint16) 
 			c.reason = "RSA-PSS is chosen where the server accepts it, and this module, card and key do not make it"
 			return c
 		case !pss:
-			able = p.possible(ctx, library, rsaPKCS1)
+			able = p.possible(ctx, library, tlskey.RSAPKCS1())
 		}
 	case *ecdsa.PublicKey:
 		if !does.told && len(schemes) > 0 && len(p.possible(ctx, library, schemes[:1])) == 0 && len(able) > 0 {
-			c.reason = schemes[0].opts.HashFunc().String() + " is chosen where the server accepts it, and this module, card and key do not sign that with a longer curve"
+			c.reason = schemes[0].Opts.HashFunc().String() + " is chosen where the server accepts it, and this module, card and key do not sign that with a longer curve"
 			return c
 		}
 	case ed25519.PublicKey:
@@ -79,15 +80,15 @@ func (p prospect) chooses(ctx context.Context, library Library, version uint16) 
 
 // possible are those of some schemes that module, token and key can really make, in
 // the way in which a library asks for them.
-func (p prospect) possible(ctx context.Context, library Library, schemes []signatureScheme) []tls.SignatureScheme {
+func (p prospect) possible(ctx context.Context, library Library, schemes []tlskey.Scheme) []tls.SignatureScheme {
 	supports := p.key.SupportsDigest
 	if habitsOf[library].told {
 		supports = p.key.Supports
 	}
 	var ids []tls.SignatureScheme
 	for _, s := range schemes {
-		if supports(ctx, s.opts) && !p.refused[s.opts.HashFunc()] {
-			ids = append(ids, s.id)
+		if supports(ctx, s.Opts) && !p.refused[s.Opts.HashFunc()] {
+			ids = append(ids, s.ID)
 		}
 	}
 	return ids

@@ -14,6 +14,7 @@ import (
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/internal/tlskey"
 )
 
 // made is a signature that verified.
@@ -109,8 +110,8 @@ func (r *run) unusual(s p11.Scheme) bool {
 	case *rsa.PublicKey:
 		return s.Hash == crypto.SHA1 || s.Hash == crypto.SHA224 || s.PadsItself()
 	case *ecdsa.PublicKey:
-		usual := schemesOf(tls.VersionTLS13, public)
-		return len(usual) == 1 && usual[0].opts.HashFunc() != s.Hash
+		usual := tlskey.Schemes(tls.VersionTLS13, public)
+		return len(usual) == 1 && usual[0].Opts.HashFunc() != s.Hash
 	case *pubkey.Other:
 		return public.IsEC() && s.Hash.Size() != public.Curve.Size()
 	}

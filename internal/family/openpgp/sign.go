@@ -102,16 +102,29 @@ func (s *signer) explain(err error, what string, length int) error {
 	return explain(err, what, "")
 }
 
+// Makes refuses what OpenPGP cards do not sign.
+func (s *signer) Makes(opts crypto.SignerOpts) error {
+	_, pss := opts.(*rsa.PSSOptions)
+	_, whole := s.public.(ed25519.PublicKey)
+	switch {
+	case pss:
+		return problem.New(problem.NotSupported, "%s: an OpenPGP card does not support RSA-PSS", s.key.ref).
+			Because("OpenPGP cards make only PKCS#1 v1.5 signatures with RSA keys.").
+			Advise(advice.Repeat().Without(advice.PSS))
+	case whole && opts.HashFunc() != 0:
+		return problem.New(problem.NotSupported, "%s: Ed25519 signs the message, not a digest of it", s.key.ref)
+	}
+	return nil
+}
+
 // input is what the card signs: it adds the padding, not the DigestInfo.
 func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if err := s.Makes(opts); err != nil {
+		return nil, err
+	}
 	hash := opts.HashFunc()
 	switch public := s.public.(type) {
 	case *rsa.PublicKey:
-		if _, pss := opts.(*rsa.PSSOptions); pss {
-			return nil, problem.New(problem.NotSupported, "%s: an OpenPGP card does not support RSA-PSS", s.key.ref).
-				Because("OpenPGP cards make only PKCS#1 v1.5 signatures with RSA keys.").
-				Advise(advice.Repeat().Without(advice.PSS))
-		}
 		if len(digest) != hash.Size() {
 			return nil, fmt.Errorf("a digest of %d bytes for %s", len(digest), hash)
 		}
@@ -122,10 +135,6 @@ func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 		return input, err
 	case *ecdsa.PublicKey:
 		return pubkey.FitDigest(digest, min(public.Params().BitSize, 512)/8), nil
-	case ed25519.PublicKey:
-		if hash != 0 {
-			return nil, problem.New(problem.NotSupported, "%s: Ed25519 signs the message, not a digest of it", s.key.ref)
-		}
 	}
 	return digest, nil
 }

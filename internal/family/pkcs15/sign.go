@@ -37,12 +37,17 @@ type signer struct {
 
 func (s *signer) Public() crypto.PublicKey { return s.public }
 
+// Makes refuses what the card does not sign.
+func (s *signer) Makes(opts crypto.SignerOpts) error {
+	return key.Explain(s.key.card.app.CanSignWith(s.private, opts), "signing with "+s.key.ref.String(), "")
+}
+
 // Sign makes an RSA or an ECDSA (ASN.1) signature.
 func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
-	private, card := s.private, s.key.card.app
-	if err := card.CanSignWith(private, opts); err != nil {
-		return nil, key.Explain(err, "signing with "+s.key.ref.String(), "")
+	if err := s.Makes(opts); err != nil {
+		return nil, err
 	}
+	private, card := s.private, s.key.card.app
 	sign := func(p app.PIN, pin *secret.Bytes) (err error) {
 		signature, err = card.Sign(s.ctx, private, p, pin, digest, opts)
 		return err

@@ -51,6 +51,19 @@ func (s *signer) SignMessage(r io.Reader, message []byte, opts crypto.SignerOpts
 	return s.sign(func() ([]byte, error) { return s.signer.SignMessage(r, message, opts) })
 }
 
+// Makes refuses what module, token and key do not sign, as far as it is known before a
+// login.
+func (s *signer) Makes(opts crypto.SignerOpts) error {
+	prospect, err := s.key.session.Prospect(s.ctx, s.public)
+	if err != nil {
+		return key.Explain(s.key.session.Explain(s.ctx, err), "signing with "+s.key.ref.String(), "")
+	}
+	if !prospect.Supports(s.ctx, opts) {
+		return problem.New(problem.NotSupported, "%s: module, token and key make no such signature", s.key.ref)
+	}
+	return nil
+}
+
 // sign refuses for a key whose CKA_SIGN is false.
 func (s *signer) sign(with func() ([]byte, error)) ([]byte, error) {
 	if err := s.unlock(); err != nil {
