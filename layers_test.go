@@ -87,6 +87,7 @@ var layers = map[string][]string{
 	"internal/cms":         {},
 	"internal/scep":        {},
 	"internal/packaging":   {},
+	"internal/tlskey":      {},
 	"internal/pbe":         {},
 	"internal/gnupg":       {},
 	"internal/opensslconf": {},
