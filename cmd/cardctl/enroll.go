@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -106,7 +107,7 @@ func (o *enrolmentFlags) run(ctx context.Context, env *session) error {
 	for _, what := range report.Dropped {
 		env.note("The request asked for this in vain: %s", what)
 	}
-	for _, what := range report.Differences {
+	for _, what := range slices.Concat(report.Notes, report.Differences) {
 		env.note("%s", what)
 	}
 	return env.result("CertificateEnrolled", report, func(s *output.Sheet) { enrolledText(s, &report, env.Now()) })

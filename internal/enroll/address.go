@@ -51,6 +51,7 @@ func kinds() []kind {
 		{scheme: "command", local: true, open: openCommand},
 		{scheme: "scep", plain: true, parameters: []string{scepIdentifier}, open: openSCEP},
 		{scheme: "cmp", plain: true, open: openCMP},
+		{scheme: "est", open: openEST},
 	}
 }
 

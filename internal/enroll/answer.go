@@ -43,7 +43,7 @@ func (r *run) answer(ctx context.Context) (answer Answer, err error) {
 		}
 	}
 	answer, err = r.issuer.Issue(ctx, r.order)
-	r.report.Dropped = answer.Dropped
+	r.report.Dropped, r.report.Notes = answer.Dropped, answer.Notes
 	if answer.Waiting != nil {
 		if err == nil {
 			err = r.later(answer)

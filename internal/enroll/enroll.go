@@ -59,6 +59,8 @@ type Report struct {
 	Issuer string `json:"issuer"`
 	// Dropped is what was asked for in vain, in the words of the issuer.
 	Dropped []string `json:"dropped,omitempty"`
+	// Notes are sentences about what else the issuer said.
+	Notes []string `json:"notes,omitempty"`
 	// Differences say how the names differ from those that were asked for.
 	Differences []string `json:"differences,omitempty"`
 	// NotDue says that the certificate is valid for longer than Before, and was left.

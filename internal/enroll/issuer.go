@@ -126,6 +126,8 @@ type Answer struct {
 	Roots []*cert.Certificate
 	// Dropped is what was asked for in vain, in the words of the issuer.
 	Dropped []string
+	// Notes are sentences about what else the issuer said.
+	Notes []string
 
 	// Waiting is what goes on with an answer that takes time, as JSON without a secret;
 	// Retry is when to ask again, 0 where the issuer did not say.

@@ -5,16 +5,22 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/internal/tlskey"
 )
 
@@ -36,6 +42,9 @@ type remote struct {
 	// limit is how long an answer may take, without the time in which a card signs.
 	limit time.Duration
 	wait  *time.Timer
+	// used is the connection of the last message, held the one that every further message
+	// has to be sent on; nil for any.
+	used, held net.Conn
 }
 
 // newRemote reaches a server whose certificate chains to one of the roots; without any,
@@ -85,8 +94,10 @@ type message struct {
 	path string
 	at   *url.URL
 	body []byte
-	// header may hold secrets.
-	header http.Header
+	// header may hold secrets, and so may the body. They are blanked in an answer that
+	// refuses the message.
+	header  http.Header
+	secrets []*secret.Bytes
 }
 
 // reply is an answer that came whole.
@@ -94,12 +105,15 @@ type reply struct {
 	status int
 	header http.Header
 	body   []byte
+	// unique is tls-unique of the connection (RFC 5929, 3), nil if it has none.
+	unique []byte
 }
 
 // do sends a message once. The status of the reply is left to the caller, but for redirects.
 func (r *remote) do(ctx context.Context, m message) (reply, error) {
 	limited, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	limited = httptrace.WithClientTrace(limited, r.watch(cancel))
 	r.wait = time.AfterFunc(r.limit, func() { cancel(context.DeadlineExceeded) })
 	defer r.wait.Stop()
 	if r.identity != nil {
@@ -131,7 +145,80 @@ func (r *remote) do(ctx context.Context, m message) (reply, error) {
 	case response.StatusCode >= 300 && response.StatusCode < 400:
 		return reply{}, r.wrong("It refers to another address, which is not followed.")
 	}
-	return reply{status: response.StatusCode, header: response.Header, body: body}, nil
+	if response.StatusCode >= http.StatusBadRequest {
+		for _, s := range m.secrets {
+			if s.Len() > 0 {
+				body = bytes.ReplaceAll(body, s.Reveal(), []byte("…"))
+			}
+		}
+	}
+	answer := reply{status: response.StatusCode, header: response.Header, body: body}
+	if response.TLS != nil && !response.TLS.DidResume {
+		answer.unique = response.TLS.TLSUnique
+	}
+	return answer, nil
+}
+
+// watch notes the connection of a message, and ends the message if it would be another one
+// than the one that is held.
+func (r *remote) watch(end context.CancelCauseFunc) *httptrace.ClientTrace {
+	another := func() {
+		end(problem.New(problem.Failed, "the connection to %s ended before the request was sent", r.base.Host).
+			Because("The request is linked to that connection.").Advise(advice.Repeat()))
+	}
+	return &httptrace.ClientTrace{
+		ConnectStart: func(string, string) {
+			if r.held != nil {
+				another()
+			}
+		},
+		GotConn: func(got httptrace.GotConnInfo) {
+			if r.used = got.Conn; r.held != nil && got.Conn != r.held {
+				another()
+			}
+		},
+	}
+}
+
+// hold has every further message sent on the connection of the last one.
+func (r *remote) hold() { r.held = r.used }
+
+// limitTo12 limits TLS to version 1.2.
+func (r *remote) limitTo12() {
+	r.config.MaxVersion = tls.VersionTLS12
+	r.close()
+}
+
+// basic sends a message again that was refused without a password, with the one of a user
+// (RFC 7617).
+func (r *remote) basic(ctx context.Context, o *Order, m message, refused reply, user string) (reply, error) {
+	asks := slices.ContainsFunc(refused.header.Values("Www-Authenticate"), func(challenge string) bool {
+		scheme, _, _ := strings.Cut(challenge, " ")
+		return strings.EqualFold(scheme, "Basic")
+	})
+	switch {
+	case !asks:
+		return reply{}, problem.New(problem.NotSupported, "%s asks for an authentication that cardctl does not know", r.base.Host).
+			Because("cardctl knows user name and password (Basic, RFC 7617), and the certificate on the card in a renewal.")
+	case user == "" || strings.Contains(user, ":"):
+		return reply{}, problem.New(problem.Usage, "%s asks for a user name and password", r.base.Host).
+			Because("The user name is the user part of the address: est+https://USER@HOST.").Advise(advice.Repeat(advice.Fill(advice.Issuer)))
+	}
+	password, err := o.Access.Ask(ctx, secret.Request{Name: secret.IssuerSecret, Label: "password of " + user + " at " + r.base.Host})
+	if err != nil {
+		return reply{}, err
+	}
+	defer password.Wipe()
+	both := secret.New(slices.Concat([]byte(user), []byte{':'}, password.Reveal()))
+	defer both.Wipe()
+	encoded := secret.New(base64.StdEncoding.AppendEncode(nil, both.Reveal()))
+	defer encoded.Wipe()
+	if m.header = m.header.Clone(); m.header == nil {
+		m.header = http.Header{}
+	}
+	m.header.Set("Authorization", "Basic "+string(encoded.Reveal()))
+	m.secrets = []*secret.Bytes{encoded, password}
+	return r.do(ctx, m)
 }
 
 // pause has the time stand still until the function that it returns is called.

@@ -148,16 +148,15 @@ func (r *remote) refusedIdentity(err error) error {
 	if failed, _ := r.identity.Failed(); failed != nil {
 		return problem.Wrap(problem.Failed, failed, "authenticating to "+r.base.Host)
 	}
-	const protocolVersion, noCertificate = 70, 116
 	var broken *net.OpError
 	code, alert := alertOf(err)
 	what, why := "", ""
 	switch {
-	case alert && code == protocolVersion && r.highest() < tls.VersionTLS13:
+	case alert && code == alertProtocolVersion && r.highest() < tls.VersionTLS13:
 		return problem.New(problem.NotSupported, "%s does not speak TLS 1.2", r.base.Host).
 			Because("TLS 1.3 needs RSASSA-PSS signatures of an RSA key, and this card does not make them.").
 			Advise(advice.Say("Use a p256 key, or allow TLS 1.2 on the server."))
-	case alert && (code >= 42 && code <= 49 || code == noCertificate): // RFC 8446, 6.2
+	case alert && (code >= 42 && code <= 49 || code == alertNoCertificate): // RFC 8446, 6.2
 		what, why = "refused the certificate on the card", "Its alert is "+strings.TrimPrefix(code.Error(), "tls: ")
 	case !alert && r.identity.Asked() != nil && (errors.Is(err, io.EOF) || errors.As(err, &broken) && broken.Op != "dial"):
 		what, why = "ended the connection", "It had asked for the certificate on the card, and may not accept it"
@@ -167,6 +166,12 @@ func (r *remote) refusedIdentity(err error) error {
 	return problem.New(problem.Failed, "%s %s", r.base.Host, what).Because("%s", problem.Sentence(why)).
 		Advise(advice.Say("Ask whoever runs the issuer whether it accepts the CA of this certificate."))
 }
+
+// Alerts of RFC 8446, 6.2.
+const (
+	alertProtocolVersion = tls.AlertError(70)
+	alertNoCertificate   = tls.AlertError(116)
+)
 
 // alertOf is the alert of TLS by which the other side ended a connection.
 func alertOf(err error) (code tls.AlertError, is bool) {

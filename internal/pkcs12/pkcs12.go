@@ -48,7 +48,7 @@ func Is(data []byte) bool {
 }
 
 // Open reads a file. Files with the empty password are common, so it is tried
-// before one is asked for: a file counts no tries. A password that does not
+// before one is asked for, of ask, unless it is nil: a file counts no tries. A password that does not
 // open the file, and a file that is damaged, is a problem.Mismatch; one that is
 // made in a way unknown here, or that asks for too much work, a
 // problem.NotSupported.
@@ -62,6 +62,9 @@ func Open(ctx context.Context, data []byte, ask secret.Asker) (Contents, error) 
 		if !errors.Is(err, pbe.ErrPassword) {
 			return contents, explain(ctx, err)
 		}
+	}
+	if ask == nil {
+		return Contents{}, explain(ctx, pbe.ErrPassword)
 	}
 	typed, err := ask(ctx, secret.Request{Name: secret.Password, Label: "password of the PKCS#12 file"})
 	if err != nil {

@@ -1,0 +1,605 @@
+package enroll
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/smallstep/pkcs7"
+
+	"github.com/cardctl/cardctl/internal/csr"
+	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// estServer is a server of RFC 7030. It has one label, and its CA is below its root.
+type estServer struct {
+	t          testing.TB
+	root, ca   *authority
+	at         url.URL
+	attributes []byte // CsrAttrs in DER; nil for 204
+	user       string // USER:PASSWORD that it asks for; empty for nobody
+	wait       int    // how often it answers 202
+	issue      func(template *x509.Certificate)
+	answer     func(w http.ResponseWriter, r *http.Request) bool // instead of its own
+
+	mu       sync.Mutex
+	requests [][]byte // that came to an enrolment
+	paths    []string
+	last     tls.ConnectionState
+	password string // challenge password of the last request
+}
+
+func newESTServer(t testing.TB, config *tls.Config) *estServer {
+	root := newAuthority(t, "EST root")
+	s := &estServer{t: t, root: root, ca: root.below(t, "EST CA")}
+	config.ClientCAs = x509.NewCertPool()
+	config.ClientCAs.AddCert(root.Certificate)
+	s.at = listen(t, s.ca.server(t, x509.Certificate{}), config, s)
+	return s
+}
+
+func (s *estServer) address(user string) string {
+	if user != "" {
+		user += "@"
+	}
+	return "est+https://" + user + s.at.Host + "/label"
+}
+
+func (s *estServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paths, s.last = append(s.paths, r.Method+" "+r.URL.Path), *r.TLS
+	if s.answer != nil && s.answer(w, r) {
+		return
+	}
+	operation, found := strings.CutPrefix(r.URL.Path, "/.well-known/est/label/")
+	switch {
+	case !found:
+		http.NotFound(w, r)
+	case r.Method == http.MethodGet && operation == "cacerts":
+		s.certificates(w, s.root.Raw, s.ca.Raw)
+	case r.Method == http.MethodGet && operation == "csrattrs" && s.attributes == nil:
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodGet && operation == "csrattrs":
+		w.Header().Set("Content-Type", "application/csrattrs")
+		_, _ = io.WriteString(w, base64.StdEncoding.EncodeToString(s.attributes))
+	case r.Method == http.MethodPost && (operation == "simpleenroll" || operation == "simplereenroll"):
+		s.enroll(w, r, operation == "simplereenroll")
+	default:
+		http.Error(w, "no such operation", http.StatusMethodNotAllowed)
+	}
+}
+
+// certificates is a certs-only message, in lines with white space around them.
+func (s *estServer) certificates(w http.ResponseWriter, list ...[]byte) {
+	message, err := pkcs7.DegenerateCertificate(bytes.Join(list, nil))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/pkcs7-mime; smime-type=certs-only")
+	text := base64.StdEncoding.EncodeToString(message)
+	for i := 0; i < len(text); i += 60 {
+		_, _ = fmt.Fprintf(w, " \t%s\r\n", text[i:min(i+60, len(text))])
+	}
+	_, _ = io.WriteString(w, "\n\n")
+}
+
+func (s *estServer) enroll(w http.ResponseWriter, r *http.Request, again bool) {
+	if user, password, _ := r.BasicAuth(); s.user != "" && user+":"+password != s.user {
+		w.Header().Set("WWW-Authenticate", `Basic realm="est"`)
+		http.Error(w, "you are not "+r.Header.Get("Authorization")+" "+password, http.StatusUnauthorized)
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<16))
+	if err != nil || r.Header.Get("Content-Type") != "application/pkcs10" {
+		http.Error(w, "not a request", http.StatusBadRequest)
+		return
+	}
+	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(body)), ""))
+	if err != nil {
+		http.Error(w, "not base64", http.StatusBadRequest)
+		return
+	}
+	request, err := x509.ParseCertificateRequest(der)
+	if err != nil || request.CheckSignature() != nil {
+		http.Error(w, "not signed", http.StatusBadRequest)
+		return
+	}
+	s.requests, s.password = append(s.requests, der), challengeOf(request)
+	if again && !sameNames(r.TLS.PeerCertificates, request) {
+		http.Error(w, "not the one who renews", http.StatusForbidden)
+		return
+	}
+	if s.wait--; s.wait >= 0 {
+		w.Header().Set("Retry-After", "120")
+		w.WriteHeader(http.StatusAccepted)
+		return
+	}
+	template := x509.Certificate{RawSubject: request.RawSubject, ExtraExtensions: request.Extensions}
+	if s.issue != nil {
+		s.issue(&template)
+	}
+	s.certificates(w, s.ca.issue(s.t, template, request.PublicKey).Raw)
+}
+
+// challengeOf is the challenge password of a request.
+func challengeOf(request *x509.CertificateRequest) (password string) {
+	var info struct {
+		Raw        asn1.RawContent
+		Version    int
+		Subject    asn1.RawValue
+		PublicKey  asn1.RawValue
+		Attributes []struct {
+			Type   asn1.ObjectIdentifier
+			Values []asn1.RawValue `asn1:"set"`
+		} `asn1:"tag:0,set"`
+	}
+	if _, err := asn1.Unmarshal(request.RawTBSCertificateRequest, &info); err != nil {
+		return err.Error()
+	}
+	for _, a := range info.Attributes {
+		if a.Type.String() == "1.2.840.113549.1.9.7" {
+			password = string(a.Values[0].Bytes)
+		}
+	}
+	return password
+}
+
+// sameNames compares the names of a client with those that it asks for (RFC 7030, 4.2.2).
+func sameNames(client []*x509.Certificate, request *x509.CertificateRequest) bool {
+	san := func(list []pkix.Extension) (value []byte) {
+		for _, x := range list {
+			if x.Id.String() == "2.5.29.17" {
+				value = x.Value
+			}
+		}
+		return value
+	}
+	return len(client) > 0 && bytes.Equal(client[0].RawSubject, request.RawSubject) && bytes.Equal(san(client[0].Extensions), san(request.Extensions))
+}
+
+// options are those of an enrolment with a server.
+func (d *simulated) options(issuer string, root *authority) Options {
+	o := Options{
+		Issuer: issuer, Names: csr.Options{Subject: "CN=me,O=Snake Oil", Emails: []string{"me@example.org"}, ExtKeyUsage: []string{"clientAuth"}},
+		IssuerDesk: d.desk(), Now: time.Now(),
+	}
+	if root != nil {
+		o.Roots = root.roots(d.t)
+	}
+	return o
+}
+
+func (d *simulated) enroll(ref string, o Options) (Report, error) {
+	d.t.Helper()
+	return Enroll(d.t.Context(), d.desk(), d.access(), ref, o)
+}
+
+// stored is the certificate on the card.
+func (d *simulated) stored(ref string) (stored *x509.Certificate) {
+	d.t.Helper()
+	d.with(ref, func(ctx context.Context, _ family.At, k key.Key) error {
+		der, err := k.Certificate(ctx)
+		if err == nil && len(der) > 0 {
+			stored, err = x509.ParseCertificate(der)
+		}
+		return err
+	})
+	return stored
+}
+
+// TestESTEnrolsAndRenews gets certificates for cards and keys of every kind, and renews
+// them: the card is the TLS client then.
+func TestESTEnrolsAndRenews(t *testing.T) {
+	s := newESTServer(t, &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven})
+	for _, test := range []struct{ profile, ref, algorithm string }{
+		{"", "OPENPGP.3", "p256"}, {"", "OPENPGP.1", "rsa2048"},
+		{"piv-yubikey-5.7", "PIV.9A", "p256"}, {"piv-yubikey-5.7", "PIV.9C", "p384"}, {"piv-yubikey-5.7", "PIV.9A", "rsa2048"},
+	} {
+		t.Run(test.ref+" "+test.algorithm, func(t *testing.T) {
+			d := newCard(t, test.profile, test.ref, test.algorithm)
+			o := d.options(s.address(""), s.root)
+			if _, err := d.enroll(test.ref, o); err != nil {
+				t.Fatal(err)
+			}
+			first := d.stored(test.ref)
+			if first.Subject.CommonName != "me" || len(first.EmailAddresses) != 1 || len(s.last.PeerCertificates) != 0 {
+				t.Errorf("%s %s", first.Subject, first.EmailAddresses)
+			}
+			o.Renew, o.Names, o.Issuer = true, csr.Options{}, ""
+			if _, err := d.enroll(test.ref, o); err != nil {
+				t.Fatal(err)
+			}
+			second := d.stored(test.ref)
+			if second.SerialNumber.Cmp(first.SerialNumber) == 0 || !bytes.Equal(second.RawSubject, first.RawSubject) {
+				t.Errorf("%s %s", second.SerialNumber, second.Subject)
+			}
+			if len(s.last.PeerCertificates) == 0 || !s.last.PeerCertificates[0].Equal(first) {
+				t.Error("the card was not the TLS client")
+			}
+		})
+	}
+}
+
+// csrAttrs encodes CsrAttrs.
+func csrAttrs(t testing.TB, list ...any) []byte {
+	t.Helper()
+	var content []byte
+	for _, one := range list {
+		der, err := asn1.Marshal(one)
+		check(t, err)
+		content = append(content, der...)
+	}
+	der, err := asn1.Marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: content})
+	check(t, err)
+	return der
+}
+
+type attributeWithValues struct {
+	Type   asn1.ObjectIdentifier
+	Values []any `asn1:"set"`
+}
+
+var (
+	ecPublicKey       = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
+	secp256r1         = asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7}
+	secp384r1         = asn1.ObjectIdentifier{1, 3, 132, 0, 34}
+	rsaEncryption     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
+	rsassaPSS         = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
+	ecdsaWithSHA384   = asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 3}
+	sha1OID           = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}
+	sha512OID         = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3}
+	challengePassword = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 7}
+	extensionReq      = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 14}
+	macAddress        = asn1.ObjectIdentifier{1, 3, 6, 1, 1, 1, 1, 22}
+)
+
+// TestCSRAttributes has servers ask for what RFC 7030, 4.5.2, and RFC 9908 name.
+func TestCSRAttributes(t *testing.T) {
+	usage, err := asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 4}})
+	check(t, err)
+	san, err := asn1.Marshal([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 1, Bytes: []byte("admin@example.org")}})
+	check(t, err)
+	extensions := attributeWithValues{extensionReq, []any{[]pkix.Extension{
+		{Id: asn1.ObjectIdentifier{2, 5, 29, 32}, Value: []byte{0x30, 0x06, 0x30, 0x04, 0x06, 0x02, 0x2A, 0x03}}, {Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: san},
+		{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Value: usage},
+	}}}
+	curve := func(oid asn1.ObjectIdentifier) any { return attributeWithValues{ecPublicKey, []any{oid}} }
+	for _, test := range []struct {
+		what, ref, algorithm, digest string
+		attributes                   []byte
+		code                         problem.Code
+		signed                       x509.SignatureAlgorithm
+		notes                        []string
+	}{
+		{what: "nothing", ref: "PIV.9A", algorithm: "p256", signed: x509.ECDSAWithSHA256},
+		{what: "empty", ref: "PIV.9A", algorithm: "p256", attributes: csrAttrs(t), signed: x509.ECDSAWithSHA256},
+		{what: "the curve and the digest", ref: "PIV.9A", algorithm: "p384", attributes: csrAttrs(t, curve(secp384r1), ecdsaWithSHA384), signed: x509.ECDSAWithSHA384},
+		{what: "one of two curves", ref: "PIV.9A", algorithm: "p256", attributes: csrAttrs(t, curve(secp384r1), curve(secp256r1)), signed: x509.ECDSAWithSHA256},
+		{what: "another curve", ref: "PIV.9A", algorithm: "p256", attributes: csrAttrs(t, curve(secp384r1)), code: problem.NotSupported},
+		{what: "a curve alone", ref: "PIV.9A", algorithm: "p256", attributes: csrAttrs(t, secp384r1), code: problem.NotSupported},
+		{what: "another kind", ref: "PIV.9A", algorithm: "p256", attributes: csrAttrs(t, rsaEncryption), code: problem.NotSupported},
+		{what: "this length", ref: "PIV.9A", algorithm: "rsa2048", attributes: csrAttrs(t, attributeWithValues{rsaEncryption, []any{2048}}), signed: x509.SHA256WithRSA},
+		{what: "another length", ref: "PIV.9A", algorithm: "rsa2048", attributes: csrAttrs(t, attributeWithValues{rsaEncryption, []any{4096}}), code: problem.NotSupported},
+		{what: "a digest", ref: "PIV.9A", algorithm: "p256", attributes: csrAttrs(t, sha512OID), signed: x509.ECDSAWithSHA512},
+		{what: "an old digest", ref: "PIV.9A", algorithm: "p256", attributes: csrAttrs(t, sha1OID), code: problem.NotSupported},
+		{what: "not this digest", ref: "PIV.9A", algorithm: "p256", digest: "sha256", attributes: csrAttrs(t, sha512OID), code: problem.NotSupported},
+		{what: "PSS", ref: "PIV.9A", algorithm: "rsa2048", attributes: csrAttrs(t, rsassaPSS), signed: x509.SHA256WithRSAPSS},
+		{what: "PSS of a card without", ref: "OPENPGP.3", algorithm: "rsa2048", attributes: csrAttrs(t, rsassaPSS), code: problem.NotSupported},
+		{what: "a digest of an Ed25519 key", ref: "OPENPGP.3", algorithm: "ed25519", attributes: csrAttrs(t, sha512OID), code: problem.NotSupported},
+		{
+			what: "extensions, names among them", ref: "PIV.9A", algorithm: "p256", attributes: csrAttrs(t, extensions), signed: x509.ECDSAWithSHA256,
+			notes: []string{"2.5.29.17", "2.5.29.37"},
+		},
+		{
+			what: "what nobody knows", ref: "PIV.9A", algorithm: "p256", attributes: csrAttrs(t, attributeWithValues{extensionReq, []any{macAddress}}, macAddress),
+			signed: x509.ECDSAWithSHA256, notes: []string{"1.3.6.1.1.1.1.22", "1.3.6.1.1.1.1.22"},
+		},
+		{what: "garbage", ref: "PIV.9A", algorithm: "p256", attributes: []byte{0x30, 0x80, 0x01}, code: problem.Mismatch},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			s := newESTServer(t, &tls.Config{})
+			s.attributes = test.attributes
+			profile := "piv-yubikey-5.7"
+			if strings.HasPrefix(test.ref, "OPENPGP") {
+				profile = ""
+			}
+			d := newCard(t, profile, test.ref, test.algorithm)
+			o := d.options(s.address(""), s.root)
+			o.Names.Digest = test.digest
+			report, err := d.enroll(test.ref, o)
+			if test.code != "" {
+				if !problem.Is(err, test.code) || len(s.requests) > 0 {
+					t.Errorf("%v, %d requests", err, len(s.requests))
+				}
+				return
+			}
+			check(t, err)
+			request, err := x509.ParseCertificateRequest(s.requests[0])
+			check(t, err)
+			if request.SignatureAlgorithm != test.signed || len(report.Notes) != len(test.notes) {
+				t.Errorf("%s, %q", request.SignatureAlgorithm, report.Notes)
+			}
+			for i, note := range test.notes {
+				if !strings.Contains(report.Notes[i], note) {
+					t.Errorf("%q", report.Notes)
+				}
+			}
+			if len(request.EmailAddresses) != 1 || request.EmailAddresses[0] != "me@example.org" {
+				t.Errorf("%s", request.EmailAddresses)
+			}
+			wantsPolicy := bytes.Contains(test.attributes, []byte{0x2A, 0x03})
+			if has := bytes.Contains(s.requests[0], []byte{0x06, 0x03, 0x55, 0x1D, 0x20}); has != wantsPolicy {
+				t.Errorf("the policy is there: %t", has)
+			}
+		})
+	}
+}
+
+// TestTheRequestIsLinkedToTheConnection has a server ask for tls-unique (RFC 7030, 3.5).
+func TestTheRequestIsLinkedToTheConnection(t *testing.T) {
+	for _, renew := range []bool{false, true} {
+		s := newESTServer(t, &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven})
+		s.attributes = csrAttrs(t, challengePassword)
+		d := newCard(t, "", "OPENPGP.3", "p256")
+		o := d.options(s.address(""), s.root)
+		if o.Renew = renew; renew {
+			d.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "me"}})
+		}
+		if _, err := d.enroll("OPENPGP.3", o); err != nil {
+			t.Fatal(err)
+		}
+		if unique := base64.StdEncoding.EncodeToString(s.last.TLSUnique); s.password != unique || s.last.Version != tls.VersionTLS12 || unique == "" {
+			t.Errorf("%q is not %q", s.password, unique)
+		}
+		if renew != (len(s.last.PeerCertificates) > 0) {
+			t.Error("the card was not the client")
+		}
+	}
+}
+
+// TestAServerWithoutTLS12CannotHaveALink is refused before a card signs.
+func TestAServerWithoutTLS12CannotHaveALink(t *testing.T) {
+	s := newESTServer(t, &tls.Config{MinVersion: tls.VersionTLS13})
+	s.attributes = csrAttrs(t, challengePassword)
+	d := newCard(t, "", "OPENPGP.3", "p256")
+	before := d.count
+	if _, err := d.enroll("OPENPGP.3", d.options(s.address(""), s.root)); !problem.Is(err, problem.NotSupported) || d.count != before {
+		t.Errorf("%v, %d commands", err, d.count-before)
+	}
+}
+
+// TestTheLinkedConnectionEnds while the card signs: the request is not sent on another one.
+func TestTheLinkedConnectionEnds(t *testing.T) {
+	s := newESTServer(t, &tls.Config{})
+	s.attributes = csrAttrs(t, challengePassword)
+	asked := 0
+	s.answer = func(w http.ResponseWriter, r *http.Request) bool {
+		if asked += strings.Count(r.URL.Path, "csrattrs"); asked == 2 {
+			w.Header().Set("Connection", "close")
+		}
+		return false
+	}
+	d := newCard(t, "", "OPENPGP.3", "p256")
+	_, err := d.enroll("OPENPGP.3", d.options(s.address(""), s.root))
+	if !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "ended before the request was sent") || len(s.requests) > 0 {
+		t.Errorf("%v, %d requests", err, len(s.requests))
+	}
+}
+
+// TestAPasswordForTheServer is asked for if the server asks, and once.
+func TestAPasswordForTheServer(t *testing.T) {
+	s := newESTServer(t, &tls.Config{})
+	s.user = "alice:correct-736451"
+	for _, test := range []struct {
+		user, password string
+		code           problem.Code
+	}{{"alice", "correct-736451", ""}, {"alice", "wrong-736452", problem.Failed}, {"", "", problem.Usage}} {
+		d := newCard(t, "", "OPENPGP.3", "p256")
+		d.secrets[secret.IssuerSecret] = test.password
+		s.paths = nil
+		_, err := d.enroll("OPENPGP.3", d.options(s.address(test.user), s.root))
+		if test.code == "" && err != nil || test.code != "" && !problem.Is(err, test.code) {
+			t.Errorf("%s: %v", test.user, err)
+		}
+		if err != nil && strings.Contains(fmt.Sprintf("%+v", err), "73645") {
+			t.Errorf("the error has the password: %v", err)
+		}
+		posts := strings.Count(strings.Join(s.paths, "\n"), "POST")
+		if want := map[bool]int{true: 2, false: 1}[test.user != ""]; posts != want {
+			t.Errorf("%d requests, not %d", posts, want)
+		}
+	}
+}
+
+// TestTheCATakesItsTime has the same request sent again, not before it is time, and no other.
+func TestTheCATakesItsTime(t *testing.T) {
+	for _, linked := range []bool{false, true} {
+		s := newESTServer(t, &tls.Config{})
+		if s.wait = 2; linked {
+			s.attributes = csrAttrs(t, challengePassword)
+		}
+		d := newCard(t, "", "OPENPGP.3", "p256")
+		o := d.options(s.address(""), s.root)
+		for i, step := range []struct {
+			after    time.Duration
+			requests int
+		}{{0, 1}, {time.Minute, 1}, {3 * time.Minute, 2}, {6 * time.Minute, 3}} {
+			now := o
+			now.Now = o.Now.Add(step.after)
+			_, err := d.enroll("OPENPGP.3", now)
+			if done := i == 3; done != (err == nil) || err != nil && !strings.Contains(err.Error(), "has not decided yet") {
+				t.Errorf("after %s: %v", step.after, err)
+			}
+			if len(s.requests) != step.requests {
+				t.Errorf("after %s: %d requests, not %d", step.after, len(s.requests), step.requests)
+			}
+		}
+		if same := bytes.Equal(s.requests[0], s.requests[2]); same == linked {
+			t.Errorf("linked %t: the same request %t", linked, same)
+		}
+	}
+}
+
+// TestTheServerIsPinned by the fingerprint of a certificate in its chain, or of its root,
+// which it does not send.
+func TestTheServerIsPinned(t *testing.T) {
+	s := newESTServer(t, &tls.Config{})
+	other := newAuthority(t, "other")
+	for what, test := range map[string]struct {
+		of    *authority
+		known *authority
+		code  problem.Code
+	}{
+		"the CA in the chain": {s.ca, nil, ""}, "the root": {s.root, nil, ""}, "both": {s.ca, s.root, ""},
+		"another one": {other, nil, problem.Mismatch}, "the CA, and another root": {s.ca, other, problem.Mismatch},
+	} {
+		d := newCard(t, "", "OPENPGP.3", "p256")
+		sum := crypto.SHA256.New()
+		sum.Write(test.of.Raw)
+		address := fmt.Sprintf("%s?fingerprint=%X", s.address(""), sum.Sum(nil))
+		_, err := d.enroll("OPENPGP.3", d.options(address, test.known))
+		if test.code == "" && err != nil || test.code != "" && !problem.Is(err, test.code) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestAnswersOfAnESTServerThatAreWrong never get to the card.
+func TestAnswersOfAnESTServerThatAreWrong(t *testing.T) {
+	other := newAuthority(t, "other")
+	on := func(path string, with http.HandlerFunc) func(*estServer) {
+		return func(s *estServer) {
+			s.answer = func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.HasSuffix(r.URL.Path, path) {
+					return false
+				}
+				with(w, r)
+				return true
+			}
+		}
+	}
+	text := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
+	}
+	endless := func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := w.Write(bytes.Repeat([]byte("A"), 1<<16)); err != nil {
+				return
+			}
+		}
+	}
+	status := func(code int, header, value string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set(header, value)
+			w.WriteHeader(code)
+			_, _ = io.WriteString(w, "no, \x1b[31mnever\u202e!")
+		}
+	}
+	enrolled := func(s *estServer, issue func(*x509.Certificate)) { s.issue = issue }
+	for what, test := range map[string]struct {
+		set  func(*estServer)
+		code problem.Code
+	}{
+		"no CA certificates":          {on("cacerts", http.NotFound), problem.Failed},
+		"garbage for CA certificates": {on("cacerts", text("garbage!")), problem.Mismatch},
+		"base64 of garbage":           {on("cacerts", text("Z2FyYmFnZQ==")), problem.Mismatch},
+		"nothing":                     {on("cacerts", text("")), problem.Mismatch},
+		"endless CA certificates":     {on("cacerts", endless), problem.Mismatch},
+		"endless attributes":          {on("csrattrs", endless), problem.Mismatch},
+		"attributes that fail":        {on("csrattrs", status(500, "Content-Type", "text/plain")), problem.Failed},
+		"an endless certificate":      {on("simpleenroll", endless), problem.Mismatch},
+		"garbage":                     {on("simpleenroll", text("garbage")), problem.Mismatch},
+		"a refusal":                   {on("simpleenroll", status(403, "Content-Type", "text/plain")), problem.Failed},
+		"a redirect":                  {on("simpleenroll", status(302, "Location", "https://127.0.0.1:1/")), problem.Mismatch},
+		"a digest authentication":     {on("simpleenroll", status(401, "WWW-Authenticate", `Digest realm="x"`)), problem.NotSupported},
+		"the certificate of another": {on("simpleenroll", func(w http.ResponseWriter, _ *http.Request) {
+			(&estServer{}).certificates(w, other.Raw)
+		}), problem.Mismatch},
+		"another name": {func(s *estServer) {
+			enrolled(s, func(c *x509.Certificate) { c.RawSubject, c.Subject = nil, pkix.Name{CommonName: "root"} })
+		}, problem.Mismatch},
+		"another address": {func(s *estServer) {
+			enrolled(s, func(c *x509.Certificate) { c.ExtraExtensions, c.DNSNames = nil, []string{"www.example.org"} })
+		}, problem.Mismatch},
+		"a longer life": {func(s *estServer) {
+			enrolled(s, func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(9, 0, 0) })
+		}, problem.Mismatch},
+		"another issuer": {func(s *estServer) { s.ca = other }, problem.Mismatch},
+		"an expired one": {func(s *estServer) {
+			enrolled(s, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+		}, problem.Mismatch},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newESTServer(t, &tls.Config{})
+			test.set(s)
+			d := newCard(t, "", "OPENPGP.3", "p256")
+			o := d.options(s.address("alice"), s.root)
+			o.Days = 40
+			_, err := d.enroll("OPENPGP.3", o)
+			if !problem.Is(err, test.code) {
+				t.Errorf("%v", err)
+			}
+			if err != nil && strings.ContainsAny(err.Error(), "\x1b\u202e") {
+				t.Errorf("%q", err)
+			}
+			if d.stored("OPENPGP.3") != nil {
+				t.Error("a certificate is on the card")
+			}
+		})
+	}
+}
+
+// TestAServerThatIsNotTrusted gets nothing.
+func TestAServerThatIsNotTrusted(t *testing.T) {
+	s := newESTServer(t, &tls.Config{})
+	other := newAuthority(t, "other")
+	for what, template := range map[string]x509.Certificate{
+		"expired": {NotBefore: time.Now().AddDate(-1, 0, 0), NotAfter: time.Now().Add(-time.Hour)}, "for another host": {DNSNames: []string{"other.example"}}, "of another CA": {},
+	} {
+		by := s.ca
+		if what == "of another CA" {
+			by = other
+		}
+		wrong := &estServer{t: t, root: s.root, ca: s.ca, user: "alice:736451"}
+		wrong.at = listen(t, by.server(t, template), &tls.Config{}, wrong)
+		d := newCard(t, "", "OPENPGP.3", "p256")
+		_, err := d.enroll("OPENPGP.3", d.options(wrong.address("alice"), s.root))
+		if !problem.Is(err, problem.Mismatch) || len(wrong.paths) > 0 {
+			t.Errorf("%s: %v, %q", what, err, wrong.paths)
+		}
+	}
+}
+
+// TestTheAnswerOfARenewalIsOfTheClient refuses a server that does not know the card.
+func TestTheAnswerOfARenewalIsOfTheClient(t *testing.T) {
+	s := newESTServer(t, &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven})
+	other := newAuthority(t, "other")
+	d := newCard(t, "", "OPENPGP.3", "p256")
+	d.certify("OPENPGP.3", other, x509.Certificate{Subject: pkix.Name{CommonName: "me"}})
+	o := d.options(s.address(""), s.root)
+	o.Renew = true
+	if _, err := d.enroll("OPENPGP.3", o); !problem.Is(err, problem.Failed) || len(s.requests) > 0 {
+		t.Errorf("%v", err)
+	}
+	if now := d.stored("OPENPGP.3"); now.Issuer.CommonName != "other" {
+		t.Errorf("the certificate is of %s", now.Issuer)
+	}
+}
