@@ -83,6 +83,7 @@ const (
 
 	Issuer      Field = "issuer"
 	IssuerCA    Field = "issuer-ca"
+	IssuerKey   Field = "issuer-key"
 	AcceptNames Field = "accept-names"
 	AskAnew     Field = "ask-anew"
 	DryRun      Field = "dry-run"

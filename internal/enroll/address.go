@@ -52,6 +52,8 @@ func kinds() []kind {
 		{scheme: "scep", plain: true, parameters: []string{scepIdentifier}, open: openSCEP},
 		{scheme: "cmp", plain: true, open: openCMP},
 		{scheme: "est", open: openEST},
+		{scheme: "vault", parameters: []string{"namespace", "role_id"}, open: openVault},
+		{scheme: "ejbca", parameters: []string{"profile", "entity", "ca"}, open: openEJBCA},
 	}
 }
 

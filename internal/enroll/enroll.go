@@ -15,6 +15,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -125,6 +126,10 @@ type run struct {
 func (r *run) prepare(ctx context.Context, address string) (err error) {
 	if r.issuer, err = Open(address); err != nil {
 		return err
+	}
+	if r.o.IssuerKey != "" && !r.issuer.Traits().Officer {
+		return problem.New(problem.Usage, "the issuer is not reached with the card of an officer").
+			Advise(advice.Repeat().Without(advice.IssuerKey))
 	}
 	r.report.Issuer = address
 	if r.here.Line != nil && r.issuer.Traits().Away {

@@ -2,7 +2,6 @@ package enroll
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
@@ -21,8 +20,6 @@ import (
 	"github.com/smallstep/pkcs7"
 
 	"github.com/cardctl/cardctl/internal/csr"
-	"github.com/cardctl/cardctl/internal/family"
-	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -187,21 +184,15 @@ func (d *simulated) options(issuer string, root *authority) Options {
 	return o
 }
 
-func (d *simulated) enroll(ref string, o Options) (Report, error) {
+// leaf is the certificate on the card, nil for none.
+func (d *simulated) leaf(ref string) *x509.Certificate {
 	d.t.Helper()
-	return Enroll(d.t.Context(), d.desk(), d.access(), ref, o)
-}
-
-// stored is the certificate on the card.
-func (d *simulated) stored(ref string) (stored *x509.Certificate) {
-	d.t.Helper()
-	d.with(ref, func(ctx context.Context, _ family.At, k key.Key) error {
-		der, err := k.Certificate(ctx)
-		if err == nil && len(der) > 0 {
-			stored, err = x509.ParseCertificate(der)
-		}
-		return err
-	})
+	der := d.stored(ref)
+	if len(der) == 0 {
+		return nil
+	}
+	stored, err := x509.ParseCertificate(der)
+	check(d.t, err)
 	return stored
 }
 
@@ -219,7 +210,7 @@ func TestESTEnrolsAndRenews(t *testing.T) {
 			if _, err := d.enroll(test.ref, o); err != nil {
 				t.Fatal(err)
 			}
-			first := d.stored(test.ref)
+			first := d.leaf(test.ref)
 			if first.Subject.CommonName != "me" || len(first.EmailAddresses) != 1 || len(s.last.PeerCertificates) != 0 {
 				t.Errorf("%s %s", first.Subject, first.EmailAddresses)
 			}
@@ -227,7 +218,7 @@ func TestESTEnrolsAndRenews(t *testing.T) {
 			if _, err := d.enroll(test.ref, o); err != nil {
 				t.Fatal(err)
 			}
-			second := d.stored(test.ref)
+			second := d.leaf(test.ref)
 			if second.SerialNumber.Cmp(first.SerialNumber) == 0 || !bytes.Equal(second.RawSubject, first.RawSubject) {
 				t.Errorf("%s %s", second.SerialNumber, second.Subject)
 			}
@@ -560,7 +551,7 @@ func TestAnswersOfAnESTServerThatAreWrong(t *testing.T) {
 			if err != nil && strings.ContainsAny(err.Error(), "\x1b\u202e") {
 				t.Errorf("%q", err)
 			}
-			if d.stored("OPENPGP.3") != nil {
+			if d.leaf("OPENPGP.3") != nil {
 				t.Error("a certificate is on the card")
 			}
 		})
@@ -599,7 +590,7 @@ func TestTheAnswerOfARenewalIsOfTheClient(t *testing.T) {
 	if _, err := d.enroll("OPENPGP.3", o); !problem.Is(err, problem.Failed) || len(s.requests) > 0 {
 		t.Errorf("%v", err)
 	}
-	if now := d.stored("OPENPGP.3"); now.Issuer.CommonName != "other" {
+	if now := d.leaf("OPENPGP.3"); now.Issuer.CommonName != "other" {
 		t.Errorf("the certificate is of %s", now.Issuer)
 	}
 }

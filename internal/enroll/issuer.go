@@ -35,6 +35,8 @@ type Traits struct {
 	Away bool
 	// Reissues says that it renews a certificate without a request.
 	Reissues bool
+	// Officer says that it is reached with the card of an officer.
+	Officer bool
 	// Renews says that the certificate on the card authenticates its renewal. Where it is
 	// false, a renewal is an enrolment with the same names.
 	Renews bool

@@ -30,13 +30,18 @@ const mostIssuers = 8
 // the certificate; an RSA key that makes no RSASSA-PSS signatures limits TLS to version 1.2
 // (RFC 8446, 4.2.3).
 func (r *remote) authenticate(ctx context.Context, a Auth, known []*cert.Certificate) error {
-	certificate, err := cert.ParseStored(a.Certificate)
-	if err != nil {
-		return problem.Wrap(problem.Mismatch, err, "the certificate that authenticates cannot be read")
-	}
 	signer, err := a.Card.Signer(ctx)
 	if err != nil {
 		return err
+	}
+	return r.identify(signer, a.Certificate, known)
+}
+
+// identify is authenticate with a signer and its certificate in DER.
+func (r *remote) identify(signer crypto.Signer, der []byte, known []*cert.Certificate) error {
+	certificate, err := cert.ParseStored(der)
+	if err != nil {
+		return problem.Wrap(problem.Mismatch, err, "the certificate that authenticates cannot be read")
 	}
 	schemes, highest, err := tlsSchemes(signer)
 	if err != nil {

@@ -1,0 +1,134 @@
+package enroll
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/ca"
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/csr"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// ejbca is the REST interface of EJBCA, version 1.
+type ejbca struct {
+	address Address
+	server  *remote
+}
+
+// ejbcaNames are the parameters of the address, and the members of the request.
+func ejbcaNames() map[string]string {
+	return map[string]string{"profile": "certificate_profile_name", "entity": "end_entity_profile_name", "ca": "certificate_authority_name"}
+}
+
+func openEJBCA(a Address) (Issuer, error) {
+	wrong := func(what string) error {
+		return problem.New(problem.Usage, "the address of EJBCA names no %s", what).
+			Because("Example: ejbca+https://USER@HOST?profile=PROFILE&entity=PROFILE&ca=NAME.").Advise(advice.Repeat(advice.Fill(advice.Issuer)))
+	}
+	for _, name := range []string{"profile", "entity", "ca"} {
+		if a.Query.Get(name) == "" {
+			return nil, wrong("parameter " + name)
+		}
+	}
+	if a.User == "" {
+		return nil, wrong("user")
+	}
+	if a.URL.Path == "" {
+		a.URL.Path = "/ejbca"
+	}
+	a.URL.Path += "/ejbca-rest-api/v1"
+	return &ejbca{address: a}, nil
+}
+
+func (i *ejbca) Traits() Traits { return Traits{Away: true, Officer: true} }
+
+// Prepare asks for the officer's card: EJBCA lets nobody else ask.
+func (i *ejbca) Prepare(_ context.Context, o *Order) (err error) {
+	if o.IssuerKey == "" {
+		return problem.New(problem.Usage, "EJBCA is reached with the card of an officer").
+			Because("Its REST interface asks for the TLS certificate of a registration authority's officer.").
+			Advise(advice.Repeat(advice.Fill(advice.IssuerKey)))
+	}
+	if i.server, err = newRemote(i.address.URL, o.Roots); err == nil && i.address.Fingerprint != nil {
+		i.server.pin(i.address.Fingerprint)
+	}
+	return err
+}
+
+// ejbcaAnswer is a CertificateRestResponse, or the error of one. Certificates are DER in
+// base64.
+type ejbcaAnswer struct {
+	Certificate  string   `json:"certificate"`
+	Chain        []string `json:"certificate_chain"`
+	ErrorMessage string   `json:"error_message"`
+}
+
+// Issue has the request certified: POST /certificate/pkcs10enroll.
+func (i *ejbca) Issue(ctx context.Context, o *Order) (answer Answer, err error) {
+	defer i.server.close()
+	password, err := o.Access.Ask(ctx, secret.Request{Name: secret.IssuerSecret, Label: "enrolment code of " + i.address.User + " at " + i.address.URL.Host})
+	if err != nil {
+		return answer, err
+	}
+	defer password.Wipe()
+	b := &jsonBody{}
+	b.add("certificate_request", string(csr.PEMRequest(o.PKCS10)))
+	for parameter, member := range ejbcaNames() {
+		b.add(member, i.address.Query.Get(parameter))
+	}
+	b.add("username", i.address.User)
+	b.add("include_chain", true)
+	b.addSecret("password", password)
+	defer b.wipe()
+	var made ejbcaAnswer
+	var got reply
+	var failed error // of the server, or of the card while it authenticated
+	err = withOfficer(ctx, o, func(ctx context.Context, k key.Key, certificate []byte) error {
+		signer, err := k.Signer(ctx)
+		if err == nil {
+			err = i.server.identify(signer, certificate, o.Roots)
+		}
+		if err != nil {
+			return err
+		}
+		got, failed = i.server.postJSON(ctx, message{path: "/certificate/pkcs10enroll", secrets: []*secret.Bytes{password}}, b, &made)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return answer, err
+	case failed != nil:
+		return answer, ca.IssuersAdvice(failed, "")
+	case got.status == http.StatusAccepted:
+		return answer, problem.New(problem.Failed, "%s has the request, and somebody has to approve it", i.address.URL.Host).
+			Because("%s", problem.Sentence(plain(made.ErrorMessage))).
+			Advise(advice.Say("Get the certificate from EJBCA when it is approved, and import it with import-cert."))
+	case got.status != http.StatusOK && got.status != http.StatusCreated:
+		return answer, i.server.refusal(got, made.ErrorMessage)
+	}
+	return i.answer(made)
+}
+
+// answer are the certificates that came. The CA is the last of the chain.
+func (i *ejbca) answer(made ejbcaAnswer) (answer Answer, err error) {
+	for _, text := range append([]string{made.Certificate}, made.Chain...) {
+		der, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return Answer{}, i.server.wrong("It has no certificate that can be read.")
+		}
+		c, err := cert.Parse(der)
+		if err != nil {
+			return Answer{}, i.server.wrong("It has no certificate that can be read.")
+		}
+		answer.Certificates = append(answer.Certificates, c)
+	}
+	if last := len(made.Chain); last > 0 {
+		answer.Roots = answer.Certificates[last:]
+	}
+	return answer, nil
+}

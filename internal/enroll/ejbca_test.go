@@ -1,0 +1,222 @@
+package enroll
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/iso7816"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// ejbcaServer has the resource certificate/pkcs10enroll of EJBCA's REST interface, for
+// officers that its CA certified.
+type ejbcaServer struct {
+	t      testing.TB
+	ca     *authority
+	at     url.URL
+	status int    // instead of 201
+	text   string // instead of its answer
+	issue  func(*x509.Certificate)
+
+	officers []string
+}
+
+func newEJBCAServer(t testing.TB, version uint16) *ejbcaServer {
+	ca := newAuthority(t, "ManagementCA")
+	s := &ejbcaServer{t: t, ca: ca}
+	config := &tls.Config{MinVersion: version, MaxVersion: version, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}
+	config.ClientCAs.AddCert(ca.Certificate)
+	s.at = listen(t, ca.server(t, x509.Certificate{}), config, s)
+	return s
+}
+
+func (s *ejbcaServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.officers = append(s.officers, r.TLS.PeerCertificates[0].Subject.CommonName)
+	answer := func(status int, document any) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(document)
+	}
+	var sent map[string]any
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = json.Unmarshal(body, &sent)
+	}
+	if err != nil || r.URL.Path != "/ejbca/ejbca-rest-api/v1/certificate/pkcs10enroll" || r.Method != http.MethodPost {
+		answer(http.StatusNotFound, map[string]any{"error_code": 404, "error_message": "RESTEASY003210"})
+		return
+	}
+	switch {
+	case s.text != "":
+		w.WriteHeader(s.status)
+		_, _ = io.WriteString(w, s.text)
+		return
+	case sent["certificate_profile_name"] != "ENDUSER" || sent["end_entity_profile_name"] != "Staff" || sent["certificate_authority_name"] != "Staff CA":
+		answer(http.StatusBadRequest, map[string]any{"error_code": 400, "error_message": "Profile not found"})
+		return
+	case sent["username"] != "alice" || sent["password"] != "736451":
+		answer(http.StatusForbidden, map[string]any{"error_code": 403, "error_message": fmt.Sprintf("Wrong password %s", sent["password"])})
+		return
+	}
+	block, _ := pem.Decode([]byte(sent["certificate_request"].(string)))
+	request, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil || request.CheckSignature() != nil {
+		answer(http.StatusBadRequest, map[string]any{"error_code": 400, "error_message": "no valid request"})
+		return
+	}
+	template := x509.Certificate{RawSubject: request.RawSubject, ExtraExtensions: request.Extensions}
+	if s.issue != nil {
+		s.issue(&template)
+	}
+	made := s.ca.issue(s.t, template, request.PublicKey)
+	document := map[string]any{"certificate": base64.StdEncoding.EncodeToString(made.Raw), "serial_number": fmt.Sprintf("%X", made.SerialNumber), "response_format": "DER"}
+	if sent["include_chain"] == true {
+		document["certificate_chain"] = []string{base64.StdEncoding.EncodeToString(s.ca.Raw)}
+	}
+	answer(http.StatusCreated, document)
+}
+
+// officer has the card of an officer be the one that --issuer-reader names.
+func (d *simulated) officer(s *ejbcaServer, ref string, card *simulated) Options {
+	o := d.options("ejbca+https://alice@"+s.at.Host+"?profile=ENDUSER&entity=Staff&ca=Staff+CA", s.ca)
+	o.IssuerKey, o.IssuerDesk = ref, card.desk()
+	d.secrets[secret.IssuerSecret] = "736451"
+	return o
+}
+
+// TestEJBCAIsReachedWithTheOfficersCard of every kind.
+func TestEJBCAIsReachedWithTheOfficersCard(t *testing.T) {
+	for _, test := range []struct {
+		profile, ref, algorithm string
+		version                 uint16
+	}{
+		{"", "OPENPGP.3", "p256", tls.VersionTLS13}, {"", "OPENPGP.3", "rsa2048", tls.VersionTLS12},
+		{"piv-yubikey-5.7", "PIV.9A", "p384", tls.VersionTLS13}, {"piv-yubikey-5.7", "PIV.9C", "rsa2048", tls.VersionTLS13},
+	} {
+		s := newEJBCAServer(t, test.version)
+		officer := newCard(t, test.profile, test.ref, test.algorithm)
+		officer.certify(test.ref, s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
+		d := newCard(t, "piv-yubikey-5.7", "PIV.9A", "p256")
+		if _, err := d.enroll("PIV.9A", d.officer(s, test.ref, officer)); err != nil {
+			t.Fatal(err)
+		}
+		if made := d.leaf("PIV.9A"); made.Subject.CommonName != "me" || strings.Join(s.officers, ",") != "RA officer" {
+			t.Errorf("%s, %q", made.Subject, s.officers)
+		}
+	}
+}
+
+// TestTheOfficersCardCannot is what goes wrong with it, before anything is sent.
+func TestTheOfficersCardCannot(t *testing.T) {
+	const verify, internalAuthenticate = 0x20, 0x88
+	for what, test := range map[string]struct {
+		set  func(s *ejbcaServer, officer *simulated, o *Options)
+		code problem.Code
+	}{
+		"no card named":  {func(_ *ejbcaServer, _ *simulated, o *Options) { o.IssuerKey = "" }, problem.Usage},
+		"no certificate": {func(_ *ejbcaServer, _ *simulated, o *Options) { o.IssuerKey = "OPENPGP.1" }, problem.NotFound},
+		"a wrong PIN": {func(_ *ejbcaServer, _ *simulated, o *Options) {
+			o.IssuerDesk.Simulated.(*simulated).before = func(cmd iso7816.Command) error {
+				if cmd.INS == verify {
+					cmd.Data[0] ^= 1 // on its way
+				}
+				return nil
+			}
+		}, problem.PINIncorrect},
+		"pulled out": {func(_ *ejbcaServer, officer *simulated, _ *Options) {
+			officer.before = func(cmd iso7816.Command) error {
+				if cmd.INS == internalAuthenticate {
+					return iso7816.ErrCardRemoved
+				}
+				return nil
+			}
+		}, problem.CardRemoved},
+		"no such reader": {func(_ *ejbcaServer, _ *simulated, o *Options) {
+			o.IssuerDesk = &desk.Desk{Simulated: &desk.SimulatedStore{Dir: func() (string, error) { return t.TempDir(), nil }}, Meant: desk.Selection{Reader: "sim:none"}}
+		}, problem.NotFound},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newEJBCAServer(t, tls.VersionTLS13)
+			officer := newCard(t, "", "OPENPGP.3", "p256")
+			officer.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
+			d := newCard(t, "piv-yubikey-5.7", "PIV.9A", "p256")
+			o := d.officer(s, "OPENPGP.3", officer)
+			test.set(s, officer, &o)
+			if _, err := d.enroll("PIV.9A", o); !problem.Is(err, test.code) || len(s.officers) > 0 {
+				t.Errorf("%v, %q", err, s.officers)
+			}
+		})
+	}
+	t.Run("RSA without PSS", func(t *testing.T) {
+		s := newEJBCAServer(t, tls.VersionTLS13)
+		officer := newCard(t, "", "OPENPGP.3", "rsa2048")
+		officer.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
+		d := newCard(t, "piv-yubikey-5.7", "PIV.9A", "p256")
+		if _, err := d.enroll("PIV.9A", d.officer(s, "OPENPGP.3", officer)); !problem.Is(err, problem.NotSupported) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// TestEJBCARefuses with what is wrong, and without the password.
+func TestEJBCARefuses(t *testing.T) {
+	for what, test := range map[string]struct {
+		query, password string
+		status          int
+		text            string
+		issue           func(*x509.Certificate)
+		code            problem.Code
+		says            string
+	}{
+		"a wrong password":    {password: "736452", code: problem.Failed, says: "Wrong password …"},
+		"another profile":     {query: "?profile=x&entity=Staff&ca=Staff+CA", code: problem.Failed, says: "Profile not found"},
+		"no profile":          {query: "?entity=Staff&ca=Staff+CA", code: problem.Usage, says: "names no parameter profile"},
+		"an approval":         {status: 202, text: `{"error_code":202,"error_message":"Request 17 is waiting"}`, code: problem.Failed, says: "Request 17 is waiting"},
+		"garbage":             {status: 201, text: "garbage", code: problem.Mismatch, says: "not the JSON"},
+		"nothing":             {status: 201, text: " ", code: problem.Mismatch, says: "JSON"},
+		"no certificate":      {status: 201, text: `{"certificate":""}`, code: problem.Mismatch, says: "no certificate"},
+		"no base64":           {status: 201, text: `{"certificate":"!"}`, code: problem.Mismatch, says: "no certificate"},
+		"a page of a proxy":   {status: 502, text: "<html>", code: problem.Failed, says: "502"},
+		"another name":        {issue: func(c *x509.Certificate) { c.ExtraExtensions, c.EmailAddresses = nil, []string{"root@example.org"} }, code: problem.Mismatch, says: "not asked for"},
+		"a life that is over": {issue: func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }, code: problem.Mismatch, says: "expired"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newEJBCAServer(t, tls.VersionTLS13)
+			s.status, s.text, s.issue = test.status, test.text, test.issue
+			officer := newCard(t, "", "OPENPGP.3", "p256")
+			officer.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
+			d := newCard(t, "piv-yubikey-5.7", "PIV.9A", "p256")
+			o := d.officer(s, "OPENPGP.3", officer)
+			if test.query != "" {
+				o.Issuer, _, _ = strings.Cut(o.Issuer, "?")
+				o.Issuer += test.query
+			}
+			if test.password != "" {
+				d.secrets[secret.IssuerSecret] = test.password
+			}
+			_, err := d.enroll("PIV.9A", o)
+			if !problem.Is(err, test.code) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%v", err)
+			}
+			if strings.Contains(fmt.Sprintf("%+v", err), "73645") {
+				t.Errorf("the error has the password: %v", err)
+			}
+			if d.leaf("PIV.9A") != nil {
+				t.Error("a certificate is on the card")
+			}
+		})
+	}
+}
