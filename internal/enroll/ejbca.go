@@ -107,7 +107,7 @@ func (i *ejbca) Issue(ctx context.Context, o *Order) (answer Answer, err error) 
 	case got.status == http.StatusAccepted:
 		return answer, problem.New(problem.Failed, "%s has the request, and somebody has to approve it", i.address.URL.Host).
 			Because("%s", problem.Sentence(plain(made.ErrorMessage))).
-			Advise(advice.Say("Get the certificate from EJBCA when it is approved, and import it with import-cert."))
+			Advise(advice.Do(advice.ImportCertificate, advice.Set(advice.Key, o.Ref)).On("FILE"))
 	case got.status != http.StatusOK && got.status != http.StatusCreated:
 		return answer, i.server.refusal(got, made.ErrorMessage)
 	}

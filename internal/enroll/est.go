@@ -168,8 +168,7 @@ func (i *est) bind(ctx context.Context, o *Order) error {
 	switch code, alert := alertOf(err); {
 	case alert && code == alertProtocolVersion, err == nil && len(answer.unique) == 0:
 		return problem.New(problem.NotSupported, "%s asks for a request that is linked to the connection", i.address.URL.Host).
-			Because("The link is tls-unique of TLS 1.2, and the server does not speak TLS 1.2.").
-			Advise(advice.Say("Ask whoever runs the issuer to allow TLS 1.2, or not to ask for a challenge password."))
+			Because("The link is tls-unique of TLS 1.2 (RFC 7030, 3.5), and the server does not speak TLS 1.2.")
 	case err != nil:
 		return err
 	}

@@ -90,9 +90,14 @@ func tlsSchemes(signer crypto.Signer) (ids []tls.SignatureScheme, highest uint16
 	if len(ids) == 0 {
 		return nil, 0, problem.New(problem.NotSupported, "the key cannot authenticate a TLS client").
 			Because("TLS has no signature that a %s key of this card makes.", key.AlgorithmOf(signer.Public())).
-			Advise(advice.Say("Use a p256 key."))
+			Advise(generateOther())
 	}
 	return ids, highest, nil
+}
+
+// generateOther is the way out for keys that TLS, or this version of it, does not use.
+func generateOther() advice.Advice {
+	return advice.Do(advice.GenerateKey, advice.Fill(advice.Key), advice.Set(advice.Algorithm, string(key.P256)))
 }
 
 // sameFingerprint reports whether a certificate in DER has this SHA-256.
@@ -159,8 +164,8 @@ func (r *remote) refusedIdentity(err error) error {
 	switch {
 	case alert && code == alertProtocolVersion && r.highest() < tls.VersionTLS13:
 		return problem.New(problem.NotSupported, "%s does not speak TLS 1.2", r.base.Host).
-			Because("TLS 1.3 needs RSASSA-PSS signatures of an RSA key, and this card does not make them.").
-			Advise(advice.Say("Use a p256 key, or allow TLS 1.2 on the server."))
+			Because("TLS 1.3 needs RSASSA-PSS signatures of an RSA key, and this card does not make them. A p256 key has no limit.").
+			Advise(generateOther())
 	case alert && (code >= 42 && code <= 49 || code == alertNoCertificate): // RFC 8446, 6.2
 		what, why = "refused the certificate on the card", "Its alert is "+strings.TrimPrefix(code.Error(), "tls: ")
 	case !alert && r.identity.Asked() != nil && (errors.Is(err, io.EOF) || errors.As(err, &broken) && broken.Op != "dial"):
@@ -168,8 +173,8 @@ func (r *remote) refusedIdentity(err error) error {
 	default:
 		return nil
 	}
-	return problem.New(problem.Failed, "%s %s", r.base.Host, what).Because("%s", problem.Sentence(why)).
-		Advise(advice.Say("Ask whoever runs the issuer whether it accepts the CA of this certificate."))
+	return problem.New(problem.Failed, "%s %s", r.base.Host, what).
+		Because("%s", problem.Sentences(problem.Sentence(why), "The issuer has to accept the CA of this certificate.")).Advise(advice.Repeat())
 }
 
 // Alerts of RFC 8446, 6.2.
