@@ -37,7 +37,9 @@ func openCMP(a Address) (Issuer, error) {
 	return &cmpCA{address: a}, nil
 }
 
-func (i *cmpCA) Traits() Traits { return Traits{Away: true, Officer: true, Reissues: true, Renews: true} }
+func (i *cmpCA) Traits() Traits {
+	return Traits{Away: true, Officer: true, Reissues: true, Renews: true}
+}
 
 func (i *cmpCA) Prepare(_ context.Context, o *Order) error {
 	if (o.Renewal || o.IssuerKey != "") && !i.address.pins(o) {
