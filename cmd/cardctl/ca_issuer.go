@@ -14,7 +14,7 @@ type issuerFlags struct{ reader, serial string }
 func (f *issuerFlags) add(cmd *cobra.Command, s *secretFlags) {
 	cmd.Flags().StringVar(&f.reader, "issuer-reader", "", "`reader` with the card of the issuer")
 	cmd.Flags().StringVar(&f.serial, "issuer-serial", "", "`serial` of the card of the issuer")
-	s.add(cmd.Flags(), secret.IssuerSecret, "password of the issuer's key in a file")
+	s.add(cmd.Flags(), secret.IssuerSecret, "password, token or key that the issuer asks for")
 	s.add(cmd.Flags(), secret.IssuerPIN, "user PIN of the card of the issuer")
 }
 

@@ -36,7 +36,7 @@ func newEnrollCmd(env *session) *cobra.Command {
 		Long: `Create a request, which the card signs, have an issuer certify it, check what
 comes back, and write it to the card.
 
-Issuers are ` + strings.Join(enroll.Schemes(), ":, ") + `:.
+` + output.Wrapped("Issuers are "+strings.Join(enroll.Schemes(), ":, ")+":.") + `
 
 A certificate with an alternative name that was not asked for is refused; with
 another subject it needs --accept-names. If the issuer takes its time, the

@@ -66,6 +66,7 @@ const (
 	Subject     Field = "subject"
 	Days        Field = "days"
 	DNS         Field = "dns"
+	Email       Field = "email"
 	IP          Field = "ip"
 	Digest      Field = "digest"
 	PSS         Field = "pss"

@@ -54,6 +54,8 @@ func kinds() []kind {
 		{scheme: "est", open: openEST},
 		{scheme: "vault", parameters: []string{"namespace", "role_id"}, open: openVault},
 		{scheme: "ejbca", parameters: []string{"profile", "entity", "ca"}, open: openEJBCA},
+		{scheme: "step", open: openStep},
+		{scheme: "acme", open: openACME},
 	}
 }
 

@@ -29,6 +29,7 @@ func (r *run) answer(ctx context.Context) (answer Answer, err error) {
 		r.record.forget()
 	}
 	if r.record.Certificates != nil { // and it is not on the card yet
+		r.order.Implied = r.record.Implied
 		return r.record.answer()
 	}
 	if err := r.sign(ctx); err != nil {
@@ -44,6 +45,7 @@ func (r *run) answer(ctx context.Context) (answer Answer, err error) {
 	}
 	answer, err = r.issuer.Issue(ctx, r.order)
 	r.report.Dropped, r.report.Notes = answer.Dropped, answer.Notes
+	r.record.Implied = r.order.Implied
 	if answer.Waiting != nil {
 		if err == nil {
 			err = r.later(answer)

@@ -83,3 +83,11 @@ func (r *remote) postJSON(ctx context.Context, m message, body *jsonBody, answer
 	}
 	return got, nil
 }
+
+// readJSON reads an answer that has to be JSON.
+func (r *remote) readJSON(a reply, into any) error {
+	if err := json.Unmarshal(a.body, into); err != nil {
+		return r.wrong("It is not the JSON that was expected.")
+	}
+	return nil
+}

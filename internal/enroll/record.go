@@ -35,6 +35,8 @@ type record struct {
 	Roots        [][]byte `json:"roots,omitempty"`
 	// Unsettled is what the issuer is told the end with.
 	Unsettled json.RawMessage `json:"unsettled,omitempty"`
+	// Implied are those of the order.
+	Implied [][]byte `json:"implied,omitempty"`
 
 	path string
 }

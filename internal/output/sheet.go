@@ -126,6 +126,15 @@ func pad(s string, width int) string {
 	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
 }
 
+// Wrapped is text in lines that are no longer than Width where that is possible.
+func Wrapped(text string) string {
+	lines := wrap(text, Width)
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
 // wrap breaks text after a space, a comma or a semicolon, so that no line is longer than
 // width where that is possible.
 func wrap(text string, width int) []string {

@@ -1,0 +1,212 @@
+package enroll
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// stepServer is a CA with the interface of step-ca, with the provisioners desk (JWK) and
+// cards (X5C), written from its documentation alone.
+type stepServer struct {
+	t    testing.TB
+	mu   sync.Mutex
+	root *authority
+	ca   *authority
+	host string
+
+	key       *ecdsa.PrivateKey
+	encrypted string
+	used      map[string]bool
+	// fault is asked before each answer, and gives another one.
+	fault func(path string, w http.ResponseWriter) bool
+	// makes makes the certificate, if it is another than what was asked for.
+	makes func(public any) *x509.Certificate
+	asked []string
+}
+
+const stepPassword = "open sesame"
+
+func newStepServer(t testing.TB) *stepServer {
+	t.Helper()
+	root := newAuthority(t, "root")
+	s := &stepServer{t: t, root: root, ca: root.below(t, "issuer"), used: map[string]bool{}}
+	var err error
+	s.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	plain, err := json.Marshal(jose.JSONWebKey{Key: s.key, KeyID: "desk1"})
+	check(t, err)
+	encrypter, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.PBES2_HS256_A128KW, Key: []byte(stepPassword), PBES2Count: 1000}, nil)
+	check(t, err)
+	jwe, err := encrypter.Encrypt(plain)
+	check(t, err)
+	s.encrypted, err = jwe.CompactSerialize()
+	check(t, err)
+	at := listen(t, s.ca.server(t, x509.Certificate{}), &tls.Config{ClientAuth: tls.RequestClientCert}, s)
+	s.host = at.Host
+	return s
+}
+
+// address is that of a provisioner, by the fingerprint of the root.
+func (s *stepServer) address(provisioner string) string {
+	sum := sha256.Sum256(s.root.Raw)
+	u := url.URL{Scheme: "step+https", Host: s.host, RawQuery: "fingerprint=" + hex.EncodeToString(sum[:])}
+	if provisioner != "" {
+		u.User = url.User(provisioner)
+	}
+	return u.String()
+}
+
+func inPEM(c *x509.Certificate) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
+}
+
+func (s *stepServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, r.URL.Path)
+	if s.fault != nil && s.fault(r.URL.Path, w) {
+		return
+	}
+	sum := sha256.Sum256(s.root.Raw)
+	switch r.URL.Path {
+	case "/root/" + hex.EncodeToString(sum[:]):
+		s.answer(w, http.StatusOK, map[string]string{"ca": inPEM(s.root.Certificate)})
+	case "/1.0/roots":
+		s.answer(w, http.StatusCreated, map[string][]string{"crts": {inPEM(s.root.Certificate)}})
+	case "/1.0/intermediates":
+		s.answer(w, http.StatusCreated, map[string][]string{"crts": {inPEM(s.ca.Certificate)}})
+	case "/1.0/provisioners":
+		page := map[string]any{"provisioners": []map[string]string{{"type": "ACME", "name": "acme"}}, "nextCursor": "2"}
+		if r.URL.Query().Get("cursor") == "2" {
+			page = map[string]any{"provisioners": []map[string]string{
+				{"type": "JWK", "name": "desk", "encryptedKey": s.encrypted}, {"type": "JWK", "name": "away"}, {"type": "X5C", "name": "cards"},
+			}}
+		}
+		s.answer(w, http.StatusOK, page)
+	case "/1.0/sign":
+		s.sign(w, r)
+	case "/1.0/renew":
+		if len(r.TLS.PeerCertificates) == 0 {
+			s.refuse(w, "missing client certificate")
+			return
+		}
+		old := r.TLS.PeerCertificates[0]
+		s.issue(w, x509.Certificate{Subject: old.Subject, EmailAddresses: old.EmailAddresses}, old.PublicKey)
+	default:
+		s.refuse(w, "no such path")
+	}
+}
+
+func (s *stepServer) answer(w http.ResponseWriter, status int, body any) {
+	w.WriteHeader(status)
+	check(s.t, json.NewEncoder(w).Encode(body))
+}
+
+func (s *stepServer) refuse(w http.ResponseWriter, message string) {
+	s.answer(w, http.StatusUnauthorized, map[string]any{"status": http.StatusUnauthorized, "message": message})
+}
+
+func (s *stepServer) sign(w http.ResponseWriter, r *http.Request) {
+	var body struct{ CSR, OTT string }
+	check(s.t, json.NewDecoder(r.Body).Decode(&body))
+	block, _ := pem.Decode([]byte(body.CSR))
+	request, err := x509.ParseCertificateRequest(block.Bytes)
+	check(s.t, err)
+	check(s.t, request.CheckSignature())
+	jws, err := jose.ParseSignedCompact(body.OTT, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
+	if err != nil {
+		s.refuse(w, "not a token")
+		return
+	}
+	header := jws.Signatures[0].Protected
+	key, issuer, fragment := any(s.key.Public()), "desk", ""
+	if header.KeyID != "desk1" {
+		roots, between := x509.NewCertPool(), x509.NewCertPool()
+		roots.AddCert(s.root.Certificate)
+		between.AddCert(s.ca.Certificate)
+		chains, err := header.Certificates(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+		if err != nil {
+			s.refuse(w, "no certificate")
+			return
+		}
+		key, issuer, fragment = chains[0][0].PublicKey, "cards", "#x5c/cards"
+	}
+	payload, err := jws.Verify(key)
+	var claims struct {
+		Aud, Iss, Sub, Jti string
+		SANs               []string
+		Nbf, Exp           int64
+		Cnf                map[string]string
+	}
+	if err == nil {
+		err = json.Unmarshal(payload, &claims)
+	}
+	digest := sha256.Sum256(request.Raw)
+	now := time.Now().Unix()
+	switch {
+	case err != nil || claims.Iss != issuer || claims.Aud != "https://"+s.host+"/1.0/sign"+fragment || now < claims.Nbf || now > claims.Exp:
+		s.refuse(w, "a wrong token")
+	case s.used[claims.Jti]:
+		s.refuse(w, "token already used")
+	case claims.Cnf != nil && claims.Cnf["x5rt#S256"] != base64.RawURLEncoding.EncodeToString(digest[:]):
+		s.refuse(w, "for another request")
+	case request.Subject.CommonName != claims.Sub || !slices.Equal(claims.SANs, request.EmailAddresses):
+		s.refuse(w, "for other names")
+	default:
+		s.used[claims.Jti] = true
+		s.issue(w, x509.Certificate{Subject: request.Subject, EmailAddresses: claims.SANs}, request.PublicKey)
+	}
+}
+
+func (s *stepServer) issue(w http.ResponseWriter, template x509.Certificate, public any) {
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	made := s.ca.issue(s.t, template, public)
+	if s.makes != nil {
+		made = s.makes(public)
+	}
+	s.answer(w, http.StatusCreated, map[string]any{"crt": inPEM(made), "ca": inPEM(s.ca.Certificate), "certChain": []string{inPEM(made), inPEM(s.ca.Certificate)}})
+}
+
+// token is one of the provisioner desk, for a mail address.
+func (s *stepServer) token(name string) string {
+	s.t.Helper()
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: s.key, KeyID: "desk1"}}, nil)
+	check(s.t, err)
+	claims, err := json.Marshal(map[string]any{
+		"aud": "https://" + s.host + "/1.0/sign", "iss": "desk", "sub": name, "sans": []string{name}, "jti": strings.Repeat("1", 8), "exp": time.Now().Add(time.Hour).Unix(),
+	})
+	check(s.t, err)
+	jws, err := signer.Sign(claims)
+	check(s.t, err)
+	text, err := jws.CompactSerialize()
+	check(s.t, err)
+	return text
+}
+
+// count is how often a path was asked for.
+func (s *stepServer) count(path string) (n int) {
+	for _, asked := range s.asked {
+		if asked == path {
+			n++
+		}
+	}
+	return n
+}
