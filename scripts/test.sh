@@ -215,6 +215,7 @@ on_daemon() {
 	[[ " ${WITH_MORE_READERS[*]} " != *" $1 "* ]] || more=(--more-readers)
 	[[ $1 != "$WINDOWS" ]] || need windows
 	[[ $1 != "$PROGRAMS" ]] || need programs
+	[[ $1 != "$ENROLMENT" ]] || need_servers
 	name=$*
 	((${#name} <= 100)) || name=${name::100}...
 	if [[ $rooms == yes ]]; then
@@ -271,7 +272,6 @@ part_programs() {
 # part_enrolment builds the servers next to windows and programs.
 part_enrolment() {
 	result=started
-	need_servers
 	look_for_rooms
 	on_daemon "$ENROLMENT"
 }

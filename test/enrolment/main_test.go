@@ -6,7 +6,6 @@ package enrolment
 
 import (
 	"crypto/tls"
-	"fmt"
 	"os"
 	"testing"
 
@@ -29,7 +28,7 @@ func serve(t *testing.T, d *stack.Desk, port, name string, args ...string) {
 	})
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(fmt.Sprintf("%s:\n%s", name, d.Read(name+".log")))
+			t.Logf("%s:\n%s", name, d.Read(name+".log"))
 		}
 	})
 }
