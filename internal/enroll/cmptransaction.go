@@ -223,8 +223,12 @@ func (t *cmpTransaction) damaged(err error) error {
 
 // refused is the error of a server that says no.
 func (t *cmpTransaction) refused(s cmp.Status) *problem.Error {
-	return problem.New(problem.Failed, "%s did not issue a certificate", t.address.URL.Host).
+	p := problem.New(problem.Failed, "%s did not issue a certificate", t.address.URL.Host).
 		Because("%s", problem.Sentence(itSaid(plain(s.String()))))
+	if t.o.Waiting != nil {
+		return p.Advise(advice.Repeat(advice.Switch(advice.AskAnew)))
+	}
+	return p.Advise(advice.Repeat())
 }
 
 // verify verifies what protects the answer. One that nothing protects is shown where it
@@ -256,5 +260,5 @@ func (t *cmpTransaction) unprotected(m *cmp.Message) error {
 	}
 	p := t.refused(said)
 	p.Why += " Nothing proves that the CA said so."
-	return p.Advise(advice.Repeat())
+	return p
 }

@@ -101,3 +101,18 @@ func (d *simulated) damage(from, to string) {
 	check(d.t, err)
 	check(d.t, os.WriteFile(files[0], []byte(strings.Replace(string(text), from, to, 1)), 0o600))
 }
+
+// TestCMPRefusedLater tells how to begin again.
+func TestCMPRefusedLater(t *testing.T) {
+	s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
+	d.secrets[secret.IssuerSecret], s.waits = s.secret, 2
+	o := d.orders(s.url, "CN=x", s.ca.roots(t))
+	if _, err := d.enroll("OPENPGP.3", o); !problem.Is(err, problem.Failed) {
+		t.Fatal(err)
+	}
+	s.edit = func(a *cmpReply) { a.kind, a.body = bodyError, []any{pkiStatus{Status: 2}} }
+	_, err := d.enroll("OPENPGP.3", o)
+	if told := adviceOf(err); len(told.Values) != 1 || told.Values[0].Field != advice.AskAnew || !strings.Contains(err.Error(), "gave no reason") {
+		t.Errorf("%v, %+v", err, told)
+	}
+}
