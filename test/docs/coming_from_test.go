@@ -22,6 +22,7 @@ var sections = map[string]world{
 	"gp.jar":      {applications: "gp", prepare: "loaded"},
 	"openssl ":    {prepare: "softhsm"},
 	"pkitool":     {prepare: "softhsm"},
+	"CA: ":        {applications: "openpgp", prepare: "small_ca"},
 }
 
 var codeSpan = regexp.MustCompile("`(cardctl [^`]+)`")
