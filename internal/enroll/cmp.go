@@ -123,7 +123,7 @@ func (i *cmpCA) begin(ctx context.Context, o *Order, state cmpState, work func(c
 	}
 	t.others = others
 	if i.server == nil {
-		if i.server, err = newRemote(i.address.URL, o.Roots); err != nil {
+		if i.server, err = i.address.reach(o); err != nil {
 			return err
 		}
 	}

@@ -1,9 +1,9 @@
 package enroll
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"slices"
 	"time"
@@ -36,7 +36,7 @@ func (a *Address) safely(o *Order) error {
 func (a *Address) pinned(o *Order, came []*cert.Certificate) []*cert.Certificate {
 	roots := o.Roots
 	for _, c := range came {
-		if sum := sha256.Sum256(c.Raw); a.Fingerprint != nil && bytes.Equal(sum[:], a.Fingerprint) {
+		if a.Fingerprint != nil && sameFingerprint(c.Raw, a.Fingerprint) {
 			roots = append(roots[:len(roots):len(roots)], c)
 		}
 	}
@@ -58,4 +58,31 @@ func chainsTo(ctx context.Context, c *cert.Certificate, roots, others []*cert.Ce
 		return errors.New("the certificate of the issuer does not chain to the CA: " + failure.Why)
 	}
 	return err
+}
+
+// reach is the server of the address. Over TLS, its certificate chains to the CA with the
+// fingerprint, if that is in its chain, or to those that count without one: the messages
+// themselves are verified again.
+func (a *Address) reach(o *Order) (*remote, error) {
+	r, err := newRemote(a.URL, o.Roots)
+	if err != nil || a.Fingerprint == nil {
+		return r, err
+	}
+	roots := r.config.RootCAs
+	r.config.InsecureSkipVerify = true // for VerifyConnection, which follows
+	r.config.VerifyConnection = func(state tls.ConnectionState) error {
+		err := verifyPinned(state, a.URL.Hostname(), a.Fingerprint, nil)
+		if !errors.Is(err, errNotPinned) {
+			return err
+		}
+		others := x509.NewCertPool()
+		for _, c := range state.PeerCertificates[1:] {
+			others.AddCert(c)
+		}
+		if _, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: a.URL.Hostname(), Roots: roots, Intermediates: others}); err != nil {
+			return unverified(state, err)
+		}
+		return nil
+	}
+	return r, nil
 }

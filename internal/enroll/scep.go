@@ -49,7 +49,7 @@ func (i *scepCA) Prepare(ctx context.Context, o *Order) (err error) {
 	if o.Renewal && !pubkey.IsRSA(scepRenewedWith(o)) {
 		return noSCEPRenewal(o)
 	}
-	if i.server, err = newRemote(i.address.URL, o.Roots); err != nil {
+	if i.server, err = i.address.reach(o); err != nil {
 		return err
 	}
 	if err := i.capabilities(ctx, o); err != nil {

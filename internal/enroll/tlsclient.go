@@ -112,7 +112,7 @@ func (r *remote) pin(fingerprint []byte) {
 	roots := r.config.RootCAs
 	r.config.InsecureSkipVerify = true // for VerifyConnection, which follows
 	r.config.VerifyConnection = func(state tls.ConnectionState) error {
-		return verifyPinned(state, fingerprint, roots)
+		return verifyPinned(state, r.base.Hostname(), fingerprint, roots)
 	}
 }
 
@@ -124,8 +124,8 @@ func unverified(state tls.ConnectionState, err error) error {
 var errNotPinned = errors.New("no certificate with the fingerprint is in its chain")
 
 // verifyPinned verifies a chain from the certificate with the fingerprint, and, if there
-// are other roots, from these.
-func verifyPinned(state tls.ConnectionState, fingerprint []byte, roots *x509.CertPool) error {
+// are other roots, from these. The host is given, because state lacks an IP address.
+func verifyPinned(state tls.ConnectionState, host string, fingerprint []byte, roots *x509.CertPool) error {
 	pinned, others := x509.NewCertPool(), x509.NewCertPool()
 	found := false
 	for _, c := range state.PeerCertificates[1:] {
@@ -141,7 +141,7 @@ func verifyPinned(state tls.ConnectionState, fingerprint []byte, roots *x509.Cer
 		if anchors == nil {
 			continue
 		}
-		o := x509.VerifyOptions{DNSName: state.ServerName, Roots: anchors, Intermediates: others}
+		o := x509.VerifyOptions{DNSName: host, Roots: anchors, Intermediates: others}
 		if _, err := state.PeerCertificates[0].Verify(o); err != nil {
 			return unverified(state, err)
 		}
