@@ -221,6 +221,25 @@ func TestACMEServersThatWantAnotherName(t *testing.T) {
 	}
 }
 
+// TestACMEAcceptedNames has a certificate with another subject wait for a person, who takes
+// it with the alternative name that the statement brings.
+func TestACMEAcceptedNames(t *testing.T) {
+	s := newACMEServer(t)
+	s.makes = func(public any) []byte {
+		identifiers, _ := s.order["identifiers"].([]map[string]string)
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.ca.issue(t, x509.Certificate{
+			Subject:         pkix.Name{CommonName: "another"},
+			ExtraExtensions: []pkix.Extension{{Id: []int{2, 5, 29, 17}, Value: identified(t, identifiers[0]["value"])}},
+		}, public).Raw})
+	}
+	d := newCard(t, attestingProfile, "PIV.9A", "p256")
+	is(t, d.enrolls("PIV.9A", s.address(""), "any", s.ca), problem.Mismatch, "other names")
+	check(t, d.enrolls("PIV.9A", s.address(""), "any", s.ca, func(o *Options) { o.AcceptNames = true }))
+	if n := len(slices.DeleteFunc(slices.Clone(s.asked), func(path string) bool { return path != "/orders" })); n != 1 {
+		t.Errorf("ordered %d times", n)
+	}
+}
+
 // TestACMEOrdersThatNeverEnd are given up.
 func TestACMEOrdersThatNeverEnd(t *testing.T) {
 	for _, status := range []string{"pending", "processing"} {

@@ -53,7 +53,7 @@ func (i *stepCA) Prepare(ctx context.Context, o *Order) (err error) {
 		}
 	}
 	if i.renews = o.Renewal && o.ownAuth(); i.renews {
-		return nil
+		return i.withoutOfficer(o)
 	}
 	if len(stepNames(o.Request)) == 0 {
 		return problem.New(problem.Usage, "step-ca certifies alternative names only, and none was asked for").
@@ -61,9 +61,20 @@ func (i *stepCA) Prepare(ctx context.Context, o *Order) (err error) {
 			Advise(advice.Repeat(advice.Fill(advice.Email)))
 	}
 	if i.address.User != "" {
-		i.by, err = i.provisioner(ctx, i.address.User)
+		if i.by, err = i.provisioner(ctx, i.address.User); err != nil {
+			return err
+		}
 	}
-	return err
+	return i.withoutOfficer(o)
+}
+
+// withoutOfficer refuses the card of an officer where it would not be used.
+func (i *stepCA) withoutOfficer(o *Order) error {
+	if o.IssuerKey == "" || i.by.is(stepX5C) {
+		return nil
+	}
+	return problem.New(problem.Usage, "the issuer is not reached with the card of an officer").
+		Because("Only a provisioner of the type X5C takes its certificate.").Advise(advice.Repeat().Without(advice.IssuerKey))
 }
 
 // ownAuth reports whether the key itself authenticates, with its certificate.
@@ -138,6 +149,12 @@ type stepProvisioner struct {
 	// does not keep it.
 	EncryptedKey string `json:"encryptedKey"`
 }
+
+// Types of provisioners.
+const (
+	stepJWK = "JWK"
+	stepX5C = "X5C"
+)
 
 // is compares the type.
 func (p *stepProvisioner) is(kind string) bool { return p != nil && strings.EqualFold(p.Type, kind) }

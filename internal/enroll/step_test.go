@@ -54,6 +54,8 @@ func TestStepOfficer(t *testing.T) {
 		Subject: pkix.Name{CommonName: "officer"}, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	check(t, d.enrolls("PIV.9A", s.address("cards"), mail, nil, forMail, byOfficer))
+	is(t, d.enrolls("PIV.9A", s.address("desk"), mail, nil, forMail, byOfficer), problem.Usage, "not reached with the card of an officer")
+	is(t, d.enrolls("PIV.9A", "", "", nil, byOfficer, func(o *Options) { o.Renew = true }), problem.Usage, "not reached with the card of an officer")
 }
 
 func TestStepRefusesBeforeItAsks(t *testing.T) {

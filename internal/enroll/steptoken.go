@@ -44,11 +44,11 @@ const tokenLife = 5 * time.Minute
 // token is the one that permits the order: signed by the card for a provisioner that takes
 // certificates (X5C), otherwise the issuer's secret, or made with the key that it opens.
 func (i *stepCA) token(ctx context.Context, o *Order) (*secret.Bytes, error) {
-	if i.by.is("X5C") {
+	if i.by.is(stepX5C) {
 		return i.cardToken(ctx, o)
 	}
 	what := "one-time token of the issuer"
-	if i.by.is("JWK") && i.by.EncryptedKey != "" {
+	if i.by.is(stepJWK) && i.by.EncryptedKey != "" {
 		what = "password of the provisioner " + plain(i.by.Name) + ", or a one-time token"
 	}
 	given, err := o.Access.Ask(ctx, secret.Request{Name: secret.IssuerSecret, Label: what})
@@ -67,7 +67,7 @@ func (i *stepCA) token(ctx context.Context, o *Order) (*secret.Bytes, error) {
 		return given, nil
 	}
 	defer given.Wipe()
-	if !i.by.is("JWK") || i.by.EncryptedKey == "" {
+	if !i.by.is(stepJWK) || i.by.EncryptedKey == "" {
 		return nil, problem.New(problem.Usage, "the issuer's secret is not a one-time token").
 			Because("Only a provisioner of the type JWK whose key the CA keeps has a password.").
 			Advise(advice.Repeat(advice.Ask(advice.Field(secret.IssuerSecret))))
