@@ -31,7 +31,7 @@ that card.`,
 	}
 	cmd.AddCommand(
 		newCAInitCmd(env), newCAIssueCmd(env), newCARevokeCmd(env), newCAReleaseCmd(env),
-		newCACRLCmd(env), newCAOCSPCmd(env), newCAListCmd(env), newCAShowCmd(env), newCABackupCmd(env),
+		newCACRLCmd(env), newCAOCSPCmd(env), newCAListCmd(env), newCAShowCmd(env), newCARenewCmd(env), newCABackupCmd(env),
 		newCAImportCmd(env), newCAExportCmd(env),
 	)
 	return cmd

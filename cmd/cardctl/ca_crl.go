@@ -12,6 +12,7 @@ import (
 type caCRLOptions struct {
 	days    int
 	file    exportFlags
+	former  formerFlags
 	secrets secretFlags
 }
 
@@ -21,7 +22,11 @@ func newCACRLCmd(env *session) *cobra.Command {
 		Use:   "crl DIR",
 		Short: "Sign a list of revoked certificates",
 		Long: `Sign a CRL: the list of what is revoked now. Programs that check certificates
-fetch it, and need a new one before its days are over.`,
+fetch it, and need a new one before its days are over.
+
+If the CA had another key before, the list in PEM is followed by that of the
+former key, as long as certificates of it have not expired. Flags that begin
+with --issuer are about that key.`,
 		Example: `  cardctl ca crl desk-ca --days 30 --out desk-ca.crl
   cardctl ca crl desk-ca --days 7 --format der --out desk-ca.crl`,
 		Args: typed.OneArg("the directory of the CA"),
@@ -29,6 +34,7 @@ fetch it, and need a new one before its days are over.`,
 	}
 	cmd.Flags().IntVar(&o.days, "days", 30, "validity in `days`")
 	o.file.add(cmd.Flags(), "pem", "der")
+	o.former.add(cmd, &o.secrets)
 	o.secrets.addCAKey(cmd)
 	return cmd
 }
@@ -48,11 +54,14 @@ func runCACRL(ctx context.Context, env *session, o *caCRLOptions, dir string) er
 	}
 	var list ca.CRL
 	err = withCA(ctx, dir, func(c *ca.CA) error {
-		list, err = c.SignCRL(ctx, env.desk(), access, o.days, env.Now())
+		list, err = c.SignCRLs(ctx, env.desk(), access, o.former.of(env, access, dir), o.days, env.Now())
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	if len(list.Former) > 0 && o.file.format == "der" {
+		env.note("The list of the former key is not in the file: DER has room for one.")
 	}
 	report := crlReport{list, exported{DER: list.DER, PEM: string(list.PEM())}}
 	return o.file.write(ctx, env, "CertificateRevocationList", &report.exported, &report)

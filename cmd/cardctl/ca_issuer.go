@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/ca"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -23,4 +24,24 @@ func (f *issuerFlags) desk(env *session) *desk.Desk {
 	d := env.desk()
 	d.Meant.Reader, d.Meant.Serial, d.Meant.ReaderTyped = f.reader, f.serial, f.reader != ""
 	return d
+}
+
+// formerFlags are about former keys of a CA.
+type formerFlags struct {
+	issuerFlags
+
+	currentKey bool
+}
+
+func (f *formerFlags) add(cmd *cobra.Command, s *secretFlags) {
+	f.issuerFlags.add(cmd, s)
+	cmd.Flags().BoolVar(&f.currentKey, "current-key", false, "sign nothing with former keys of the CA")
+}
+
+// of is how the former keys of the CA in a directory are reached; nil for not at all.
+func (f *formerFlags) of(env *session, access desk.Access, dir string) *ca.Parent {
+	if f.currentKey {
+		return nil
+	}
+	return &ca.Parent{Directory: dir, Desk: f.desk(env), Access: access}
 }

@@ -20,6 +20,7 @@ type caOCSPOptions struct {
 	out, listen string
 	responder   ca.Responder
 	signWithCA  bool
+	former      formerFlags
 	secrets     secretFlags
 }
 
@@ -50,6 +51,7 @@ safe: --signer-key. It has a certificate of the profile ocsp. With
 	flags.StringVar(&o.responder.Key, "signer-key", "", "`reference` or file of the key that signs the answers")
 	flags.BoolVar(&o.signWithCA, "sign-with-ca", false, "sign the answers with the key of the CA")
 	flags.IntVar(&o.responder.Days, "days", 0, "how many `days` an answer holds (default 7)")
+	o.former.add(cmd, &o.secrets)
 	o.secrets.addCAKey(cmd)
 	return cmd
 }
@@ -84,6 +86,7 @@ func runCAOCSP(ctx context.Context, env *session, o *caOCSPOptions, dir string, 
 			}
 			serials = append(serials, serial)
 		}
+		o.responder.Former = o.former.of(env, access, dir)
 		answers, err := c.SignOCSP(ctx, env.desk(), access, o.responder, serials, env.Now())
 		if err != nil {
 			return err

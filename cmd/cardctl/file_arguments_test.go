@@ -29,6 +29,8 @@ var fileArguments = map[string]string{
 	"ca release SERIAL|FILE":   "ca release $W/ca @",
 	"ca show SERIAL|FILE":      "ca show $W/ca @",
 	"ca import FROM|FILE...":   "ca import $W/ca @",
+	"ca init --certificate":    "ca init $W/new-ca --certificate @",
+	"ca renew --certificate":   "ca renew $W/ca --certificate @",
 	"ca ocsp SERIAL|FILE...":   "ca ocsp $W/ca @ --sign-with-ca --out $W/ocsp",
 	"ca revoke SERIAL|FILE":    "ca revoke $W/ca @ --reason superseded",
 	"ca issue --public-key":    "ca issue $W/ca --profile client --public-key @",
@@ -50,7 +52,7 @@ var fileArguments = map[string]string{
 }
 
 // writtenFiles are the flags that name a file to write.
-var writtenFiles = []string{"keys-file", "out", "trace", "attestation-ca", "generate-management-key", "picture"}
+var writtenFiles = []string{"keys-file", "request", "out", "trace", "attestation-ca", "generate-management-key", "picture"}
 
 // TestEveryFileArgumentIsTried fails for a place that names a file and is in none of the
 // lists.

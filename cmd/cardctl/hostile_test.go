@@ -90,7 +90,7 @@ var cardCommands = map[string][]string{
 		"set-holder --name Floppy --login floppy", "set-touch -k OPENPGP.3 permanent --yes",
 		"delete-cert -k OPENPGP.3 --yes", "delete-key -k OPENPGP.3 --fingerprint $F --yes",
 		"ca init $W/new --subject CN=a -k OPENPGP.3", "ca issue $W/ca $W/a.csr --profile client --yes", "ca crl $W/ca", "ca import $W/ca $W/issued.pem",
-		"ca ocsp $W/ca --sign-with-ca --out $W/ocsp",
+		"ca ocsp $W/ca --sign-with-ca --out $W/ocsp", "ca renew $W/ca --days 5",
 		"enroll -k OPENPGP.1 --subject CN=a --issuer ca:$W/ca?profile=client --issuer-reader sim:desk --issuer-pin env:CARDCTL_PIN --yes", "enroll -k OPENPGP.3 --subject CN=a --issuer command:cat<$W/a.pem --yes",
 		"renew -k OPENPGP.3 --issuer command:cat<$W/a.pem",
 	},

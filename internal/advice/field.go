@@ -79,6 +79,9 @@ const (
 	SID    Field = "sid"
 	Listen Field = "listen"
 
+	Parent     Field = "parent"
+	NewKey     Field = "new-key"
+	CurrentKey Field = "current-key"
 	SignWithCA Field = "sign-with-ca"
 	SignerKey  Field = "signer-key"
 

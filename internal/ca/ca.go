@@ -6,6 +6,7 @@ package ca
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -66,6 +67,8 @@ type keyAt struct {
 	reference string
 	// holder is the serial of the card.
 	holder string
+	// file is its name in the directory, if it is not on a card.
+	file string
 }
 
 // Places are addresses that certificates name.
@@ -96,22 +99,32 @@ func (c *CA) Close() error { return c.db.Close() }
 
 // load reads the authority that signs.
 func (c *CA) load(ctx context.Context) error {
-	var der []byte
-	var crl, ocsp, issuer string
-	row := c.db.QueryRowContext(ctx, "SELECT id, der, key, holder, pss, crl, ocsp, issuer FROM authorities ORDER BY id DESC LIMIT 1")
-	err := row.Scan(&c.id, &der, &c.reference, &c.holder, &c.pss, &crl, &ocsp, &issuer)
+	err := c.read(c.db.QueryRowContext(ctx, "SELECT "+authorityColumns+" FROM authorities ORDER BY id DESC LIMIT 1").Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return noCA(c.dir, "Its database is empty.")
 	}
 	if err != nil {
 		return problem.Wrap(problem.Failed, err, "cannot read the CA in "+c.dir)
 	}
-	c.CRL, c.OCSP, c.Issuers = split(crl), split(ocsp), split(issuer)
-	c.certificate, err = cert.Parse(der)
-	if err != nil {
-		return problem.Wrap(problem.Mismatch, err, "the certificate of the CA in "+c.dir+" cannot be read")
-	}
 	return c.isFile(ctx)
+}
+
+const authorityColumns = "id, der, key, holder, file, pss, crl, ocsp, issuer"
+
+// read reads a row of these columns.
+func (a *authority) read(scan func(...any) error) error {
+	var der []byte
+	var crl, ocsp, issuer string
+	err := scan(&a.id, &der, &a.reference, &a.holder, &a.file, &a.pss, &crl, &ocsp, &issuer)
+	if err != nil {
+		return err
+	}
+	a.CRL, a.OCSP, a.Issuers = split(crl), split(ocsp), split(issuer)
+	a.certificate, err = cert.Parse(der)
+	if err != nil {
+		return problem.Wrap(problem.Mismatch, err, "the certificate of the CA cannot be read")
+	}
+	return nil
 }
 
 // noCA says that a directory has no CA, or one whose init was interrupted.
@@ -124,23 +137,34 @@ func noCA(dir, why string) error {
 }
 
 // isFile refuses a directory whose ca.pem, which is given to everybody, is the certificate
-// of another CA. One that is missing does no harm.
+// of another CA. One that is missing does no harm, and a renewal that was interrupted is
+// finished.
 func (c *CA) isFile(ctx context.Context) error {
 	path := filepath.Join(c.dir, CertificateFile)
 	text, err := ifThere(ctx, path, csr.MaxFile)
 	if text == nil || err != nil {
 		return err
 	}
-	if block, _ := pem.Decode(text); block == nil || !bytes.Equal(block.Bytes, c.certificate.Raw) {
+	block, _ := pem.Decode(text)
+	if block != nil && bytes.Equal(block.Bytes, c.certificate.Raw) {
+		return nil
+	}
+	former := false
+	if block != nil {
+		if former, err = c.isFormer(ctx, block.Bytes); err != nil {
+			return err
+		}
+	}
+	if !former {
 		return problem.New(problem.Mismatch, "%s is not the certificate of the CA", path).
 			Because("The database %s has another one.", databaseFile).Advise(advice.Run("openssl", "x509", "-noout", "-subject", "-serial", "-in", path))
 	}
-	return nil
+	return c.publish()
 }
 
 func (a *authority) store(ctx context.Context, tx *sql.Tx) error {
-	result, err := tx.ExecContext(ctx, "INSERT INTO authorities (der, key, holder, pss, crl, ocsp, issuer) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		a.certificate.Raw, a.reference, a.holder, a.pss, joined(a.CRL), joined(a.OCSP), joined(a.Issuers))
+	result, err := tx.ExecContext(ctx, "INSERT INTO authorities (der, key, holder, file, pss, crl, ocsp, issuer) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		a.certificate.Raw, a.reference, a.holder, cmp.Or(a.file, keyFile), a.pss, joined(a.CRL), joined(a.OCSP), joined(a.Issuers))
 	if err == nil {
 		a.id, err = result.LastInsertId()
 	}

@@ -21,12 +21,33 @@ import (
 type CRL struct {
 	CRLEntry
 	Revoked int `json:"revoked"`
+	// Former are the lists that former keys of the CA signed, about what they issued.
+	Former []CRL `json:"former,omitempty"`
 
 	DER []byte `json:"-"`
 }
 
-// PEM is the CRL as text, RFC 7468, 7.
-func (l *CRL) PEM() []byte { return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: l.DER}) }
+// PEM is the CRL as text, RFC 7468, 7, with those of former keys after it.
+func (l *CRL) PEM() []byte {
+	text := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: l.DER})
+	for i := range l.Former {
+		text = append(text, l.Former[i].PEM()...)
+	}
+	return text
+}
+
+// SignCRLs is SignCRL with the key of the CA, and with each former key whose certificates
+// have not all expired; former says how those are reached, nil for not at all.
+func (c *CA) SignCRLs(ctx context.Context, d *desk.Desk, a desk.Access, former *Parent, days int, now time.Time) (list CRL, err error) {
+	if list, err = c.SignCRL(ctx, d, a, days, now); err != nil || former == nil {
+		return list, err
+	}
+	return list, c.eachFormer(ctx, former, now, func(c *CA) error {
+		one, err := c.SignCRL(ctx, former.Desk, former.access(), days, now)
+		list.Former = append(list.Former, one)
+		return err
+	})
+}
 
 // SignCRL signs a list of what is revoked now (RFC 5280, 5), for a number of days. Its
 // number is greater than that of each before it, also of those that a backup does not
@@ -44,7 +65,7 @@ func (c *CA) SignCRL(ctx context.Context, d *desk.Desk, a desk.Access, days int,
 	if err != nil {
 		return list, err
 	}
-	last, err := c.lastCRL(ctx)
+	last, err := c.lastCRL(ctx, anyAuthority)
 	if err != nil {
 		return list, err
 	}
@@ -54,7 +75,11 @@ func (c *CA) SignCRL(ctx context.Context, d *desk.Desk, a desk.Access, days int,
 	if c.pss {
 		template.SignatureAlgorithm = x509.SHA256WithRSAPSS
 	}
-	if template.RevokedCertificateEntries, err = c.revoked(ctx, last, now); err != nil {
+	own, err := c.lastCRL(ctx, c.id)
+	if err != nil {
+		return list, err
+	}
+	if template.RevokedCertificateEntries, err = c.revoked(ctx, own, now); err != nil {
 		return list, err
 	}
 	list.Revoked = len(template.RevokedCertificateEntries)
@@ -135,8 +160,11 @@ func (c *CA) revoked(ctx context.Context, last *CRLEntry, now time.Time) (list [
 	return list, err
 }
 
-// lastCRL is the one with the greatest number, nil for none.
-func (c *CA) lastCRL(ctx context.Context) (last *CRLEntry, err error) {
+// anyAuthority is none of the authorities.
+const anyAuthority = 0
+
+// lastCRL is the one with the greatest number, of one key of the CA or of any, nil for none.
+func (c *CA) lastCRL(ctx context.Context, authority int64) (last *CRLEntry, err error) {
 	err = c.db.Rows(ctx, func(scan func(...any) error) error {
 		var number, this, next int64
 		if err := scan(&number, &this, &next); err != nil {
@@ -144,6 +172,6 @@ func (c *CA) lastCRL(ctx context.Context) (last *CRLEntry, err error) {
 		}
 		last = &CRLEntry{number, time.Unix(this, 0).UTC(), time.Unix(next, 0).UTC()}
 		return nil
-	}, "SELECT number, this_update, next_update FROM crls ORDER BY number DESC LIMIT 1")
+	}, "SELECT number, this_update, next_update FROM crls WHERE ? IN (authority, ?) ORDER BY number DESC LIMIT 1", authority, anyAuthority)
 	return last, err
 }

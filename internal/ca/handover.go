@@ -78,11 +78,11 @@ func (c *CA) handOver(ctx context.Context, to string, exported *Exported, now ti
 			return nil
 		}
 		return output.WriteFile(filepath.Join(to, "certs_by_serial", e.Serial+".pem"), csr.PEMCertificate(e.der), 0o644)
-	}, "SELECT "+columns+", der FROM certificates WHERE authority = ? ORDER BY issued, rowid", c.id)
+	}, "SELECT "+columns+", der FROM certificates ORDER BY issued, rowid")
 	if err != nil {
 		return err
 	}
-	last, err := c.lastCRL(ctx)
+	last, err := c.lastCRL(ctx, anyAuthority)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (c *CA) handOver(ctx context.Context, to string, exported *Exported, now ti
 
 // handOverKey copies the key of a file, encrypted as it is.
 func (c *CA) handOverKey(ctx context.Context, to string) (bool, error) {
-	data, err := input.File(ctx, filepath.Join(c.dir, keyFile), keygen.MaxFile)
+	data, err := input.File(ctx, filepath.Join(c.dir, c.file), keygen.MaxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -34,6 +34,10 @@ type InitOptions struct {
 	Places
 	// Parent is the CA that issues the certificate; nil for the key of this one.
 	Parent *Parent
+	// Request makes the key and a request for a CA elsewhere, and no CA yet; Certificate is
+	// what that issued, and makes it one.
+	Request     bool
+	Certificate *cert.Certificate
 }
 
 // defaultDays is how long a CA is valid: ten years.
@@ -51,6 +55,8 @@ type Report struct {
 	Card string `json:"card,omitempty"`
 	// Certificate is in PEM.
 	Certificate string `json:"certificate"`
+	// Request is in PEM, for a CA that waits for its certificate.
+	Request string `json:"request,omitempty"`
 }
 
 func (c *CA) report() Report {
@@ -64,6 +70,9 @@ func (c *CA) report() Report {
 // Init makes a CA in a directory that is not there yet, or is empty, with a certificate
 // that its own key or its parent signs.
 func Init(ctx context.Context, d *desk.Desk, a desk.Access, dir string, o InitOptions, now time.Time) (report Report, err error) {
+	if o.Certificate != nil {
+		return adopt(ctx, d, a, dir, &o, now)
+	}
 	subject, algorithm, err := o.parse()
 	if err != nil {
 		return report, err
@@ -83,6 +92,9 @@ func Init(ctx context.Context, d *desk.Desk, a desk.Access, dir string, o InitOp
 		if err := maySign(public); err != nil || o.Parent != nil {
 			return err
 		}
+		if o.Request {
+			return report.request(ctx, signer, dir, &o)
+		}
 		return c.certify(ctx, signer, csr.Certificate{Issuer: subject, Subject: subject, NotBefore: notBefore, NotAfter: notAfter})
 	}
 	if o.Key != "" {
@@ -100,11 +112,15 @@ func Init(ctx context.Context, d *desk.Desk, a desk.Access, dir string, o InitOp
 	if err == nil && o.Parent != nil {
 		c.certificate, err = o.Parent.certify(ctx, public, &o, now)
 	}
-	if err == nil {
+	if err == nil && !o.Request {
 		err = c.found(ctx, made, nil)
 	}
-	if err != nil {
-		return report, errors.Join(err, made.removed())
+	switch {
+	case err != nil:
+		return Report{}, errors.Join(err, made.removed())
+	case o.Request:
+		report.Key, report.Card = c.reference, c.holder
+		return report, nil
 	}
 	return c.report(), c.Close()
 }

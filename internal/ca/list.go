@@ -159,7 +159,7 @@ func (c *CA) Summary(ctx context.Context, now time.Time) (Summary, error) {
 		s.Certificates[e.State]++
 	}
 	if err == nil {
-		s.CRL, err = c.lastCRL(ctx)
+		s.CRL, err = c.lastCRL(ctx, anyAuthority)
 	}
 	return s, err
 }

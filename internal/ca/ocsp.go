@@ -29,6 +29,8 @@ type Responder struct {
 	Key string
 	// Days is how long an answer holds.
 	Days int
+	// Former is how the former keys of the CA are reached, nil for not at all.
+	Former *Parent
 }
 
 // ocspDays is how long an answer holds unless something else is asked for.
@@ -128,23 +130,38 @@ func (c *CA) delegate(ctx context.Context, public crypto.PublicKey, now time.Tim
 }
 
 // SignOCSP signs answers about certificates, by their serial numbers; about all that have
-// not expired if none is named.
+// not expired if none is named. About what a former key of the CA issued, that key signs, or
+// the signer that it delegated to.
 func (c *CA) SignOCSP(ctx context.Context, d *desk.Desk, a desk.Access, o Responder, serials []string, now time.Time) (answers []Answer, err error) {
-	var about []*entry
-	if len(serials) == 0 {
-		about, err = c.unexpired(ctx, now)
-	}
 	for _, serial := range serials {
-		e, err := c.entry(ctx, serial)
-		if err != nil {
+		if _, err := c.entry(ctx, serial); err != nil {
 			return nil, err
 		}
-		about = append(about, e)
 	}
+	answers, err = c.signOCSP(ctx, d, a, o, serials, now)
+	if err != nil || o.Former == nil {
+		return answers, err
+	}
+	if o.Key == "" {
+		d, a = o.Former.Desk, o.Former.access()
+	}
+	return answers, c.eachFormer(ctx, o.Former, now, func(c *CA) error {
+		more, err := c.signOCSP(ctx, d, a, o, serials, now)
+		answers = append(answers, more...)
+		return err
+	})
+}
+
+// signOCSP is SignOCSP about what one key of the CA issued.
+func (c *CA) signOCSP(ctx context.Context, d *desk.Desk, a desk.Access, o Responder, serials []string, now time.Time) (answers []Answer, err error) {
+	about, err := c.issuedByKey(ctx, serials, now)
 	if err != nil {
 		return nil, err
 	}
 	answers = []Answer{}
+	if len(about) == 0 && len(serials) > 0 {
+		return answers, nil
+	}
 	err = c.respond(ctx, d, a, o, now, func(ctx context.Context, r *responder) error {
 		for _, e := range about {
 			if err := ctx.Err(); err != nil {
@@ -159,6 +176,25 @@ func (c *CA) SignOCSP(ctx context.Context, d *desk.Desk, a desk.Access, o Respon
 		return nil
 	})
 	return answers, err
+}
+
+// issuedByKey are the certificates with these serial numbers that the key issued, or all
+// that have not expired.
+func (c *CA) issuedByKey(ctx context.Context, serials []string, now time.Time) (list []*entry, err error) {
+	if len(serials) == 0 {
+		return c.unexpired(ctx, now)
+	}
+	for _, serial := range serials {
+		err := c.db.Rows(ctx, func(scan func(...any) error) error {
+			e := &entry{}
+			list = append(list, e)
+			return scan(e.places()...)
+		}, "SELECT "+columns+" FROM certificates WHERE authority = ? AND serial = ?", c.id, serial)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 func (c *CA) unexpired(ctx context.Context, now time.Time) (list []*entry, err error) {

@@ -40,7 +40,7 @@ func (c *CA) sign(ctx context.Context, d *desk.Desk, a desk.Access, work func(co
 		return work(ctx, verified{signer})
 	}
 	if c.reference == "" {
-		return withFile(ctx, filepath.Join(c.dir, keyFile), a.Ask, checked)
+		return withFile(ctx, filepath.Join(c.dir, c.file), a.Ask, checked)
 	}
 	a.Expected = c.certificate.PublicKey // that with which the signature is verified
 	meant := *d
