@@ -42,8 +42,8 @@ func (c *CA) SignCRLs(ctx context.Context, d *desk.Desk, a desk.Access, former *
 	if list, err = c.SignCRL(ctx, d, a, days, now); err != nil || former == nil {
 		return list, err
 	}
-	return list, c.eachFormer(ctx, former, now, func(c *CA) error {
-		one, err := c.SignCRL(ctx, former.Desk, former.access(), days, now)
+	return list, c.eachFormer(ctx, now, func(c *CA) error {
+		one, err := c.SignCRL(ctx, former.Desk, IssuersAccess(former.Access), days, now)
 		list.Former = append(list.Former, one)
 		return err
 	})

@@ -92,7 +92,7 @@ func TestOthersGoOn(t *testing.T) {
 	if states[good.Serial] != Valid || states[bad.Serial] != Revoked || states[held.Serial] != Held || len(states) != 4 {
 		t.Errorf("%v", states)
 	}
-	before, err := c.lastCRL(t.Context())
+	before, err := c.lastCRL(t.Context(), anyAuthority)
 	if err != nil || before != nil {
 		t.Fatalf("%+v, %v", before, err)
 	}

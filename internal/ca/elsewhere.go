@@ -25,12 +25,12 @@ func (r *Report) request(ctx context.Context, signer crypto.Signer, dir string, 
 		return err
 	}
 	r.Directory, r.Subject, r.Algorithm = dir, name.String(), string(key.AlgorithmOf(signer.Public()))
-	r.Request, err = requestOf(ctx, signer, csr.Request{Subject: name, PSS: o.PSS})
+	r.Request, err = caRequest(ctx, signer, csr.Request{Subject: name, PSS: o.PSS})
 	return err
 }
 
-// requestOf is a request for the certificate of a CA, in PEM.
-func requestOf(ctx context.Context, signer crypto.Signer, r csr.Request) (string, error) {
+// caRequest is a request for the certificate of a CA, in PEM.
+func caRequest(ctx context.Context, signer crypto.Signer, r csr.Request) (string, error) {
 	order := Order{IsCA: true}
 	constraints, err := order.basicConstraints()
 	if err != nil {
@@ -116,7 +116,7 @@ func (c *CA) Request(ctx context.Context, d *desk.Desk, a desk.Access) (text str
 	err = c.sign(ctx, d, a, func(ctx context.Context, signer crypto.Signer) error {
 		again := csr.Again(c.certificate)
 		again.Extensions, again.PSS = nil, c.pss
-		text, err = requestOf(ctx, signer, again)
+		text, err = caRequest(ctx, signer, again)
 		return err
 	})
 	return text, err

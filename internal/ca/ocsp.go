@@ -143,9 +143,9 @@ func (c *CA) SignOCSP(ctx context.Context, d *desk.Desk, a desk.Access, o Respon
 		return answers, err
 	}
 	if o.Key == "" {
-		d, a = o.Former.Desk, o.Former.access()
+		d, a = o.Former.Desk, IssuersAccess(o.Former.Access)
 	}
-	return answers, c.eachFormer(ctx, o.Former, now, func(c *CA) error {
+	return answers, c.eachFormer(ctx, now, func(c *CA) error {
 		more, err := c.signOCSP(ctx, d, a, o, serials, now)
 		answers = append(answers, more...)
 		return err

@@ -160,7 +160,7 @@ func (r *renewal) changeKey(ctx context.Context, next *authority) error {
 		return err
 	}
 	former := *r.ca
-	err := former.sign(ctx, r.o.Former.Desk, r.o.Former.access(), func(ctx context.Context, signer crypto.Signer) error {
+	err := former.sign(ctx, r.o.Former.Desk, IssuersAccess(r.o.Former.Access), func(ctx context.Context, signer crypto.Signer) error {
 		crossed, err := r.certificate(ctx, signer, public, r.from, old.NotAfter)
 		if err == nil {
 			r.newWithOld = crossed.Raw
@@ -168,7 +168,7 @@ func (r *renewal) changeKey(ctx context.Context, next *authority) error {
 		return err
 	})
 	if err != nil {
-		return r.o.Former.told(err)
+		return IssuersAdvice(err, theFormer)
 	}
 	if r.o.Parent != nil {
 		next.certificate, err = r.byParent(ctx, public)
@@ -235,6 +235,9 @@ func (r *renewal) certificate(ctx context.Context, signer crypto.Signer, public 
 	}
 	return cert.Parse(der)
 }
+
+// theFormer names the key before in errors.
+const theFormer = "the former key of the CA"
 
 // octetString is an OCTET STRING in DER.
 func octetString(content []byte) []byte {
@@ -321,7 +324,7 @@ func (c *CA) formers(ctx context.Context, now time.Time) (list []*CA, err error)
 
 // eachFormer does work with the CA with each of its former keys. One whose certificate has
 // expired signs nothing that anybody believes.
-func (c *CA) eachFormer(ctx context.Context, how *Parent, now time.Time, work func(*CA) error) error {
+func (c *CA) eachFormer(ctx context.Context, now time.Time, work func(*CA) error) error {
 	list, err := c.formers(ctx, now)
 	if err != nil {
 		return err
@@ -331,7 +334,7 @@ func (c *CA) eachFormer(ctx context.Context, how *Parent, now time.Time, work fu
 			continue
 		}
 		if err := work(former); err != nil {
-			return how.told(err)
+			return IssuersAdvice(err, theFormer)
 		}
 	}
 	return nil

@@ -65,7 +65,7 @@ var worlds = map[string]world{
 	"cardctl-ca-ocsp":            {applications: "openpgp", prepare: "order"},
 	"cardctl-ca-list":            {applications: "openpgp", prepare: "order"},
 	"cardctl-ca-show":            {applications: "openpgp", prepare: "order"},
-	"cardctl-ca-renew":           {applications: "openpgp", prepare: "order"},
+	"cardctl-ca-renew":           {applications: "openpgp", attached: true, prepare: "order"},
 	"cardctl-ca-import":          {applications: "openpgp", prepare: "order; office"},
 	"cardctl-ca-export":          {applications: "openpgp", prepare: "order"},
 	"cardctl-ca-backup":          {applications: "openpgp", prepare: "order"},
