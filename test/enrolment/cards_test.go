@@ -48,7 +48,7 @@ func fails(t *testing.T, d *stack.Desk, code string, words []string, args ...str
 	if err := json.Unmarshal([]byte(result.Stderr), &failure); err != nil || result.Exit == 0 {
 		t.Fatalf("%v: %v", result, err)
 	}
-	if said := result.Stdout + result.Stderr; strings.Contains(said, pebbleMACKey) || strings.Contains(said, "eyJ") { // a token begins so
+	if said := result.Stdout + result.Stderr; strings.Contains(said, pebbleMACKey) || strings.Contains(said, scepChallenge) || strings.Contains(said, "eyJ") { // a token begins so
 		t.Errorf("%v: with a secret", result)
 	}
 	if failure.Code != code {
