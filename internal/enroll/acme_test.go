@@ -221,6 +221,33 @@ func TestACMEServersThatWantAnotherName(t *testing.T) {
 	}
 }
 
+// TestACMEAnswersThatAreLost are asked for again, but for those to what makes something.
+func TestACMEAnswersThatAreLost(t *testing.T) {
+	for path, times := range map[string]int{"/order": 2, "/certificate": 2, "/orders": 1, "/finalize": 1} {
+		t.Run(path, func(t *testing.T) {
+			s := newACMEServer(t)
+			left := 2
+			s.fault = func(asked string, _ http.ResponseWriter) bool {
+				if asked == path && left > 0 {
+					left--
+					panic(http.ErrAbortHandler)
+				}
+				return false
+			}
+			d := newCard(t, attestingProfile, "PIV.9A", "p256")
+			err := d.enrolls("PIV.9A", s.address(""), "any", s.ca)
+			if lost := 2 - left; lost != times {
+				t.Errorf("%d answers were lost, %v", lost, err)
+			}
+			if times == 1 {
+				is(t, err, problem.Failed, "could not be reached")
+			} else {
+				check(t, err)
+			}
+		})
+	}
+}
+
 // TestACMEAcceptedNames has a certificate with another subject wait for a person, who takes
 // it with the alternative name that the statement brings.
 func TestACMEAcceptedNames(t *testing.T) {

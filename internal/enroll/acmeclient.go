@@ -167,7 +167,8 @@ func (c *acmeClient) get(ctx context.Context, at *url.URL) (reply, error) {
 }
 
 // post sends a signed request (6.2); body is nil for one that only reads (6.3). What a
-// server refuses because of its nonce is sent again, as it did nothing (6.5).
+// server refuses because of its nonce is sent again, as it did nothing (6.5), and what only
+// reads if there is no answer: a certificate that was made would be lost.
 func (c *acmeClient) post(ctx context.Context, at string, body any) (reply, error) {
 	const tries = 5
 	target, err := c.here(at)
@@ -181,7 +182,11 @@ func (c *acmeClient) post(ctx context.Context, at string, body any) (reply, erro
 		}
 	}
 	for range tries {
-		a, err := c.send(ctx, target, payload)
+		var a reply
+		a, err = c.send(ctx, target, payload)
+		if body == nil && problem.Is(err, problem.Failed) && c.pause(ctx, reply{}) == nil {
+			continue
+		}
 		if err != nil {
 			return reply{}, err
 		}
@@ -189,6 +194,9 @@ func (c *acmeClient) post(ctx context.Context, at string, body any) (reply, erro
 		if a.status < http.StatusBadRequest || json.Unmarshal(a.body, &said) != nil || !said.is("badNonce") {
 			return a, nil
 		}
+	}
+	if err != nil {
+		return reply{}, err
 	}
 	return reply{}, problem.New(problem.Failed, "%s did not take the request", c.remote.base.Host).
 		Because("It refused %d nonces, all of which it had given.", tries).Advise(advice.Repeat())

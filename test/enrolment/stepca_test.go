@@ -92,6 +92,29 @@ func TestStepCAPassword(t *testing.T) {
 	}
 }
 
+// An OpenPGP card makes no signatures with RSASSA-PSS: its RSA key renews over TLS 1.2.
+func TestStepCAOpenPGP(t *testing.T) {
+	for _, algorithm := range []string{"p256", "rsa2048"} {
+		t.Run(algorithm, func(t *testing.T) {
+			d := stack.NewDesk(t)
+			port := stepCA(t, d, jwk())
+			d.Run("cardctl", "sim", "create", "card")
+			d.Setenv("CARDCTL_READER", "sim:card")
+			d.Setenv("CARDCTL_PIN", stack.UserPIN)
+			d.Setenv("CARDCTL_ADMIN_PIN", stack.AdminPIN)
+			d.Setenv("CARDCTL_ISSUER_SECRET", joePassword)
+			d.Run("cardctl", "init", "--yes")
+			d.Run("cardctl", "gen-key", "--key", "OPENPGP.3", "--algorithm", algorithm)
+			d.Run("cardctl", "enroll", "--key", "OPENPGP.3", "--subject", "CN="+mail, "--email", mail, "--issuer", joeAddress(t, d, port))
+			first := stored(t, d, "OPENPGP.3")
+			d.Run("cardctl", "renew", "--key", "OPENPGP.3")
+			if again := stored(t, d, "OPENPGP.3"); again.SerialNumber.Cmp(first.SerialNumber) == 0 {
+				t.Error("it was not renewed")
+			}
+		})
+	}
+}
+
 // A card with a certificate of the desk's authority gets one of step-ca.
 func TestStepCACertificate(t *testing.T) {
 	d := stack.NewDesk(t)
