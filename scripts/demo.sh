@@ -50,12 +50,12 @@ fi
 [[ -n $work ]] || work=$(mktemp -d)
 started=() # process ids of what runs in the background
 
-# stop PID... ends what was started, and waits for it.
+# stop PID... ends what was started, if it still runs, and waits for it.
 stop() {
 	local pid
 	for pid in "$@"; do
-		kill -INT "$pid" 2>/dev/null || true
-		wait "$pid" || true
+		! jobs -rp | grep -qx "$pid" || kill -INT "$pid" || true
+		wait "$pid" 2>/dev/null || true
 	done
 }
 
