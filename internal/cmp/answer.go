@@ -20,6 +20,17 @@ const (
 	Waiting         PKIStatus = 3
 )
 
+// String is the name of those that grant a certificate.
+func (s PKIStatus) String() string {
+	switch s {
+	case Accepted:
+		return "accepted"
+	case GrantedWithMods:
+		return "grantedWithMods"
+	}
+	return fmt.Sprintf("status %d", int(s))
+}
+
 // Status is PKIStatusInfo (RFC 9810, 5.2.3). The words are those of somebody else.
 type Status struct {
 	Code PKIStatus

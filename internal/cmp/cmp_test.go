@@ -137,7 +137,7 @@ func TestBodies(t *testing.T) {
 			t.Fatal(err)
 		}
 		m, _ := message(t, body, p)
-		if m.Version != version || m.Sender != nil && len(m.Sender) > 0 || m.KeyID != nil {
+		if m.Version != version || len(m.Sender) > 0 || m.KeyID != nil {
 			t.Errorf("%+v", m)
 		}
 		sum := sha512.Sum512([]byte("x"))

@@ -45,6 +45,7 @@ func Envelope(content []byte, recipient *cert.Certificate) ([]byte, error) {
 	defer secret.Wipe(key)
 	_, _ = rand.Read(key) // never fails
 	_, _ = rand.Read(iv)
+	//lint:ignore SA1019 SCEP has no other padding
 	sealed, err := rsa.EncryptPKCS1v15(rand.Reader, public, key)
 	if err != nil {
 		return nil, err

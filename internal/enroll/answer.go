@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -75,7 +76,7 @@ func (r *run) later(a Answer) error {
 		when = fmt.Sprintf("The issuer asks for the same again in %s.", a.Retry.Round(time.Second))
 	}
 	return problem.New(problem.Failed, "the issuer has the request, and has not decided yet").
-		Because("%s", problem.Sentences(when, "The request is remembered, and no second one is sent.", a.Note)).
+		Because("%s", problem.Sentences(slices.Concat([]string{when, "The request is remembered, and no second one is sent."}, a.Notes)...)).
 		Advise(advice.Say("Run the same command again later."))
 }
 

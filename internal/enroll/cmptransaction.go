@@ -75,18 +75,17 @@ func (t *cmpTransaction) ask(ctx context.Context, body cmp.Body) (answer Answer,
 	for range 2 {
 		m, err := t.exchange(ctx, body)
 		if err != nil {
-			return answer, err
+			return answer, err // the first message may have come
 		}
 		switch m.Kind {
 		case cmp.CP, cmp.KUP:
 			response, err := m.Response()
-			if err != nil {
-				return answer, t.damaged(err)
-			}
-			if response.ID > 0 {
-				return answer, t.server.wrong("It answers another request.")
-			}
-			if response.Status.Code != cmp.Waiting {
+			switch {
+			case err != nil:
+				return Answer{}, t.damaged(err)
+			case response.ID > 0:
+				return Answer{}, t.server.wrong("It answers another request.")
+			case response.Status.Code != cmp.Waiting:
 				return t.issued(m, response)
 			}
 			t.state.ID = response.ID
@@ -102,17 +101,19 @@ func (t *cmpTransaction) ask(ctx context.Context, body cmp.Body) (answer Answer,
 			said, err := m.Problem()
 			switch {
 			case err != nil:
-				return answer, t.damaged(err)
+				return Answer{}, t.damaged(err)
 			case said.Code != cmp.Waiting:
-				return answer, t.refused(said)
+				return Answer{}, t.refused(said)
 			}
 		default:
-			return answer, t.server.wrong("It is a message of another kind (%d).", m.Kind)
+			return Answer{}, t.server.wrong("It is a message of another kind (%d).", m.Kind)
+		}
+		if answer.Waiting, err = t.state.json(); err != nil {
+			return answer, err
 		}
 		body = cmp.NewPoll(t.state.ID)
 	}
-	answer.Waiting, err = t.state.json()
-	return answer, err
+	return answer, nil
 }
 
 // issued is the answer that has the certificate.
@@ -124,8 +125,11 @@ func (t *cmpTransaction) issued(m *cmp.Message, r cmp.Response) (answer Answer, 
 		return answer, t.server.wrong("It has no certificate.")
 	}
 	t.state.ID, t.state.Confirmed = r.ID, m.ImplicitConfirm
-	if said := plain(r.Status.String()); r.Status.Code == cmp.GrantedWithMods {
-		answer.Dropped = []string{itSaid(said)}
+	if r.Status.Code == cmp.GrantedWithMods {
+		answer.Dropped = []string{cmp.GrantedWithMods.String()}
+		if said := plain(r.Status.String()); said != "" {
+			answer.Dropped = []string{said}
+		}
 	}
 	if answer.Unsettled, err = t.state.json(); err != nil {
 		return answer, err
@@ -184,7 +188,7 @@ func (t *cmpTransaction) exchange(ctx context.Context, body cmp.Body) (*cmp.Mess
 	m, err := cmp.Parse(a.body)
 	switch {
 	case err != nil && a.status != http.StatusOK:
-		return nil, t.server.refusal(a, "").Advise(advice.Repeat())
+		return nil, t.server.refusal(a, saidIn(a)).Advise(advice.Repeat())
 	case err != nil:
 		return nil, t.damaged(err)
 	}

@@ -7,8 +7,10 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,5 +116,49 @@ func TestCMPRefusedLater(t *testing.T) {
 	_, err := d.enroll("OPENPGP.3", o)
 	if told := adviceOf(err); len(told.Values) != 1 || told.Values[0].Field != advice.AskAnew || !strings.Contains(err.Error(), "gave no reason") {
 		t.Errorf("%v, %+v", err, told)
+	}
+}
+
+// TestCMPGrantedWithMods tells what the CA says of a certificate that is not quite what was
+// asked for.
+func TestCMPGrantedWithMods(t *testing.T) {
+	for text, want := range map[string]string{"": "grantedWithMods", "one year only": "one year only"} {
+		s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
+		d.secrets[secret.IssuerSecret] = s.secret
+		s.edit = func(a *cmpReply) {
+			if response, is := a.body.(certRep); is {
+				response.Response[0].Status.Status = 1
+				if text != "" {
+					response.Response[0].Status.Text = []asn1.RawValue{{Tag: asn1.TagUTF8String, Bytes: []byte(text)}}
+				}
+			}
+		}
+		report, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=x", s.ca.roots(t)))
+		check(t, err)
+		if len(report.Dropped) != 1 || report.Dropped[0] != want {
+			t.Errorf("%q", report.Dropped)
+		}
+	}
+}
+
+// TestCMPWaitsAfterAFault goes on with a request of which the server said that it waits,
+// whatever came afterwards.
+func TestCMPWaitsAfterAFault(t *testing.T) {
+	s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
+	d.secrets[secret.IssuerSecret], s.waits = s.secret, 2
+	s.edit = func(a *cmpReply) {
+		if a.kind == bodyPollRep {
+			a.raw = []byte("?")
+		}
+	}
+	o := d.orders(s.url, "CN=x", s.ca.roots(t))
+	if _, err := d.enroll("OPENPGP.3", o); !problem.Is(err, problem.Mismatch) {
+		t.Fatal(err)
+	}
+	s.edit = nil
+	_, err := d.enroll("OPENPGP.3", o)
+	check(t, err)
+	if len(s.issued) != 1 || !slices.Equal(s.messages, []int{bodyP10CR, bodyPollReq, bodyPollReq, bodyCertConf}) {
+		t.Errorf("%d certificates, %v", len(s.issued), s.messages)
 	}
 }

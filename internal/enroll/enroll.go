@@ -87,7 +87,7 @@ func Enroll(ctx context.Context, d *desk.Desk, a desk.Access, reference string, 
 	defer wipe()
 	a.Ask = ask
 	r := &run{o: &o, order: o.order(issuerAccess, d)}
-	defer func() { r.order.Request.Challenge.Wipe() }()
+	defer r.wipeChallenge()
 	if !o.Renew { // before a card is touched
 		if r.order.Request, err = csr.Parse(o.Names); err != nil {
 			return report, err
@@ -102,6 +102,14 @@ func Enroll(ctx context.Context, d *desk.Desk, a desk.Access, reference string, 
 		return r.do(ctx)
 	})
 	return r.report, err
+}
+
+// wipeChallenge overwrites the challenge password of the request.
+func (r *run) wipeChallenge() {
+	if r.order.Request.Challenge != nil {
+		secret.Wipe(r.order.PKCS10)
+		r.order.Request.Challenge.Wipe()
+	}
 }
 
 // order is that before the card is reached.

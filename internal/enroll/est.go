@@ -294,13 +294,7 @@ func (i *est) send(ctx context.Context, o *Order, m message) (reply, error) {
 }
 
 // refusal is the error of an answer without a certificate.
-func (i *est) refusal(a reply) error {
-	said := ""
-	if kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";"); kind == "text/plain" || kind == "" {
-		said = string(a.body)
-	}
-	return i.server.refusal(a, said)
-}
+func (i *est) refusal(a reply) error { return i.server.refusal(a, saidIn(a)) }
 
 // certificates are those of a certs-only message (RFC 7030, 4.1.3 and 4.2.3).
 func (i *est) certificates(body []byte) ([]*cert.Certificate, error) {

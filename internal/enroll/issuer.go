@@ -128,7 +128,7 @@ type Answer struct {
 	Roots []*cert.Certificate
 	// Dropped is what was asked for in vain, in the words of the issuer.
 	Dropped []string
-	// Notes are sentences about what else the issuer said.
+	// Notes are sentences about what else the issuer said, or what comes of its answer.
 	Notes []string
 
 	// Waiting is what goes on with an answer that takes time, as JSON without a secret;
@@ -136,8 +136,6 @@ type Answer struct {
 	// It may come with an error: what is remembered is what came until then.
 	Waiting json.RawMessage
 	Retry   time.Duration
-	// Note is what else is to be known of such an answer, as sentences.
-	Note string
 	// Unsettled is what Settle goes on with, as JSON without a secret.
 	Unsettled json.RawMessage
 }

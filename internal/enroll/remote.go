@@ -266,6 +266,14 @@ func (r *remote) reach() advice.Advice {
 	return advice.Run("curl", "-v", r.base.Scheme+"://"+r.base.Host)
 }
 
+// saidIn is an answer that is plain text, empty for another one.
+func saidIn(a reply) string {
+	if kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";"); kind == "text/plain" || kind == "" {
+		return string(a.body)
+	}
+	return ""
+}
+
 // refusal is the error of a status that is none of those that were expected; what the
 // server wrote is shown as far as it is plain text.
 func (r *remote) refusal(a reply, said string) *problem.Error {

@@ -388,7 +388,7 @@ func TestSCEPAdvice(t *testing.T) {
 	s.edit, s.broken = nil, true
 	o := d.orders(s.url, "CN=x", s.ca.roots(t))
 	d.secrets[secret.IssuerSecret] = s.challenge
-	if _, err := d.enroll("PIV.9A", o); !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "500") || adviceOf(err).Action != advice.Again {
+	if _, err := d.enroll("PIV.9A", o); !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "500 Internal Server Error: broken") || adviceOf(err).Action != advice.Again {
 		t.Errorf("%v, %+v", err, adviceOf(err))
 	}
 

@@ -23,7 +23,7 @@ func (i *scepCA) authenticate(ctx context.Context, o *Order) error {
 		return err
 	}
 	if a.status != http.StatusOK {
-		return i.server.refusal(a, "").Advise(advice.Repeat(advice.Fill(advice.Issuer)))
+		return i.server.refusal(a, saidIn(a)).Advise(advice.Repeat(advice.Fill(advice.Issuer)))
 	}
 	came, err := scep.Authorities(a.body)
 	if err != nil {

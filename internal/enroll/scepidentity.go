@@ -82,6 +82,7 @@ func decrypts(ctx context.Context, card Card, public crypto.PublicKey) (bool, er
 	const length = 16
 	text := make([]byte, length)
 	_, _ = rand.Read(text) // never fails
+	//lint:ignore SA1019 SCEP has no other padding
 	sealed, err := rsa.EncryptPKCS1v15(rand.Reader, key, text)
 	if err != nil {
 		return false, nil // it is too short
@@ -142,6 +143,7 @@ func (t *scepTransaction) throwAway(ctx context.Context) (id scepIdentity, err e
 	}
 	id, err = scepIdentityOf(private, certificate)
 	id.decrypt = func(_ context.Context, ciphertext []byte) ([]byte, error) {
+		//lint:ignore SA1019 SCEP has no other padding
 		return rsa.DecryptPKCS1v15(nil, private, ciphertext)
 	}
 	return id, err

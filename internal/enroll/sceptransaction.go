@@ -57,7 +57,7 @@ func (t *scepTransaction) run(ctx context.Context) (answer Answer, err error) {
 			return answer, err
 		}
 		if time.Now().Add(pause).After(until) {
-			answer.Note = "The key that reads the answer was one of this run. A server that accepts no other one does not give the certificate to a later run."
+			answer.Notes = []string{"The key that reads the answer was one of this run. A server that accepts no other one does not give the certificate to a later run."}
 			return answer, nil
 		}
 		if !sent {
@@ -98,7 +98,7 @@ func (t *scepTransaction) send(ctx context.Context, sent bool) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case a.status != http.StatusOK:
-		return nil, t.server.refusal(a, "").Advise(advice.Repeat())
+		return nil, t.server.refusal(a, saidIn(a)).Advise(advice.Repeat())
 	}
 	return a.body, nil
 }
@@ -195,6 +195,9 @@ func (t *scepTransaction) issued(ctx context.Context, a *scep.Answer, data []byt
 	}
 	if len(t.o.Roots) == 0 {
 		answer.Roots = slices.DeleteFunc(slices.Clone(t.authorities), func(c *cert.Certificate) bool { return !c.IsCA })
+		if len(answer.Roots) == 0 {
+			answer.Roots = t.authorities // none of which certifies anybody
+		}
 	}
 	answer.Certificates = slices.Concat(answer.Certificates, t.authorities)
 	return answer, nil
