@@ -198,6 +198,7 @@ rooms= # yes or no, once it is known whether rooms can be made
 look_for_rooms() {
 	[[ -z $rooms ]] || return 0
 	rooms=yes
+	go mod download # a room has no network
 	can_make_rooms && return 0
 	say "So the tests do not run in parallel."
 	rooms=no
