@@ -86,6 +86,10 @@ var pulls = map[string]pull{
 		before:  slices.Concat(fileCA, []string{"enroll -k OPENPGP.3 --subject CN=a --issuer ca:$W/ca?profile=client --issuer-secret env:CARDCTL_PIN"}),
 		command: "renew -k OPENPGP.3", vars: issuerSecret, replaces: []string{"certificate OPENPGP.3"}, done: certificateOf("CN=a"),
 	},
+	"renew with a new key": {
+		before:  slices.Concat(fileCA, []string{"enroll -k OPENPGP.3 --subject CN=a --issuer ca:$W/ca?profile=client --issuer-secret env:CARDCTL_PIN --yes"}),
+		command: "renew -k OPENPGP.3 --new-key --yes --issuer ca:$W/ca", vars: issuerSecret, replaces: []string{"OPENPGP.3", "certificate OPENPGP.3"}, done: certificateOf("CN=a"),
+	},
 	"init with the current admin PIN": {
 		before:  slices.Concat(initialised, []string{"gen-key -k OPENPGP.3"}),
 		command: "init --yes", vars: []string{"CARDCTL_CURRENT_ADMIN_PIN=" + adminPIN}, erases: true, done: initialisedCard,

@@ -8,6 +8,7 @@ import (
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // again refuses to issue a certificate again that is not a valid one of this CA, and takes
@@ -39,6 +40,12 @@ func (c *CA) again(ctx context.Context, o *Order, now time.Time) error {
 // subjectAgain is that of the certificate that is issued again.
 func (o *Order) subjectAgain() (s subject, err error) {
 	s = subject{name: o.Again.RawSubject, public: o.Again.RawSubjectPublicKeyInfo, key: o.Again.PublicKey, text: o.Again.Subject.String()}
+	if o.PublicKey != nil && !pubkey.Same(o.PublicKey, s.key) {
+		s.key = o.PublicKey
+		if s.public, err = pubkey.Marshal(s.key); err != nil {
+			return s, problem.Wrap(problem.NotSupported, err, "the public key cannot be encoded")
+		}
+	}
 	for _, x := range o.Again.Extensions {
 		if !x.ID.Equal(cert.OIDSubjectAltName) {
 			continue

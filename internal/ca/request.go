@@ -17,7 +17,8 @@ type Order struct {
 	// Request is a request; nil where PublicKey and Names say it all.
 	Request   *csr.Received
 	PublicKey crypto.PublicKey
-	// Again is a certificate of this CA whose names and key get another one; nil for none.
+	// Again is a certificate of this CA whose names get another one, for its key or
+	// PublicKey; nil for none.
 	Again *cert.Certificate
 	// Names are those that are given beside the request: a subject takes the place of
 	// that of the request.

@@ -44,6 +44,7 @@ func (i *deskCA) Issue(ctx context.Context, o *Order) (answer Answer, err error)
 		if i.order.Again, err = cert.ParseStored(o.Current); err != nil {
 			return answer, err
 		}
+		i.order.PublicKey = o.PublicKey
 	case o.PKCS10 == nil:
 		i.order.PublicKey, i.order.Names = o.PublicKey, o.Names
 	default:

@@ -37,10 +37,11 @@ type Options struct {
 	DryRun bool
 
 	// Renew has the certificate of the key renewed, Before only where it ends within that
-	// time; 0 for always. AuthKey is another key of the card that authenticates it.
+	// time; 0 for always. NewKey has a new key generated in the place of the one it has. AuthKey is another key of the card that authenticates it.
 	Renew   bool
 	Before  time.Duration
 	AuthKey string
+	NewKey  bool
 
 	// Roots are the CAs that the issuer has to be one of, IssuerDesk and IssuerKey the
 	// card that the issuer is reached with.
@@ -139,6 +140,9 @@ func (r *run) prepare(ctx context.Context, address string) (err error) {
 		return problem.New(problem.Usage, "the issuer is not reached with the card of an officer").
 			Advise(advice.Repeat().Without(advice.IssuerKey))
 	}
+	if traits := r.issuer.Traits(); r.o.NewKey { // without a key that authenticates it, it is an enrolment
+		r.order.Renewal = traits.PublicKeys && traits.Reissues || r.o.AuthKey != ""
+	}
 	r.report.Issuer = address
 	if r.here.Line != nil && r.issuer.Traits().Away {
 		if err := r.here.Line.Pause(ctx); err != nil {
@@ -153,9 +157,10 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.look(ctx); err != nil {
 		return err
 	}
+	var before *cert.Certificate
 	if r.o.Renew {
-		due, err := r.due(ctx)
-		if err != nil || !due {
+		var err error
+		if before, err = r.due(ctx); err != nil || before == nil {
 			return err
 		}
 		if err := r.prepare(ctx, r.renewedBy()); err != nil {
@@ -167,6 +172,11 @@ func (r *run) do(ctx context.Context) error {
 	}
 	if err := r.mayReplace(ctx); err != nil {
 		return err
+	}
+	if r.o.NewKey {
+		if err := r.newKey(ctx, before); err != nil {
+			return err
+		}
 	}
 	answer, err := r.answer(ctx)
 	if err != nil {

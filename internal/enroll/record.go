@@ -35,6 +35,10 @@ type record struct {
 	Roots        [][]byte `json:"roots,omitempty"`
 	// Unsettled is what the issuer is told the end with.
 	Unsettled json.RawMessage `json:"unsettled,omitempty"`
+	// Replacing says that a new key takes the place of this one; Of is the certificate of the
+	// key whose place this one took.
+	Replacing bool   `json:"replacing,omitempty"`
+	Of        []byte `json:"of,omitempty"`
 	// Implied are those of the order.
 	Implied [][]byte `json:"implied,omitempty"`
 
@@ -68,8 +72,10 @@ func remembered(ctx context.Context, o *Order) (*record, error) {
 // is reports whether the record is of this request.
 func (r *record) is(issuer, wanted string) bool { return r.Issuer == issuer && r.Wanted == wanted }
 
-// forget is a record of nothing.
-func (r *record) forget() { *r = record{Issuer: r.Issuer, path: r.path} }
+// forget is a record of nothing that was asked for.
+func (r *record) forget() {
+	*r = record{Issuer: r.Issuer, Replacing: r.Replacing, Of: r.Of, path: r.path}
+}
 
 // asks remembers a request before it is sent.
 func (r *record) asks(issuer, wanted string, o *Order, now time.Time) error {
@@ -110,6 +116,7 @@ func (r *record) answer() (a Answer, err error) {
 // done keeps who certified the key, for its renewal.
 func (r *record) done() error {
 	r.forget()
+	r.Replacing, r.Of = false, nil
 	return r.write()
 }
 

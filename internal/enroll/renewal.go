@@ -13,25 +13,42 @@ import (
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
-// due reports whether the certificate of the key is to be renewed now, and asks for one
-// with its names.
-func (r *run) due(ctx context.Context) (bool, error) {
+// due is the certificate of the key, if it is to be renewed now; nil if it is not. Another
+// one with its names is asked for.
+func (r *run) due(ctx context.Context) (*cert.Certificate, error) {
+	current, err := r.renewable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if until := current.NotAfter; r.o.Before > 0 && r.record.Certificates == nil && r.record.Of == nil && r.o.Now.Add(r.o.Before).Before(until) {
+		r.report.NotDue, r.report.Certificate = true, certstore.Describe(r.order.Current, r.order.PublicKey)
+		return nil, nil
+	}
+	r.order.Request = csr.Again(current)
+	return current, r.authenticateWith(ctx)
+}
+
+// renewable is the certificate of the key, or of the one that a new key has replaced.
+func (r *run) renewable(ctx context.Context) (*cert.Certificate, error) {
 	o := r.order
+	if r.o.NewKey {
+		if err := r.fixedPlace(); err != nil {
+			return nil, err
+		}
+		if before, err := r.replaced(ctx); err != nil || before != nil {
+			return before, err
+		}
+	}
 	if len(o.Current) == 0 {
-		return false, problem.New(problem.NotFound, "%s has no certificate that could be renewed", o.Ref).
+		return nil, problem.New(problem.NotFound, "%s has no certificate that could be renewed", o.Ref).
 			Advise(advice.Do(advice.Enroll, advice.Set(advice.Key, o.Ref), advice.Fill(advice.Subject), advice.Fill(advice.Issuer)))
 	}
 	current, err := cert.ParseStored(o.Current)
 	if err != nil || !pubkey.Same(current.PublicKey, o.PublicKey) {
-		return false, problem.New(problem.Mismatch, "the certificate of %s is not for this key", o.Ref).
+		return nil, problem.New(problem.Mismatch, "the certificate of %s is not for this key", o.Ref).
 			Advise(advice.Do(advice.ShowCard))
 	}
-	if until := current.NotAfter; r.o.Before > 0 && r.record.Certificates == nil && r.o.Now.Add(r.o.Before).Before(until) {
-		r.report.NotDue, r.report.Certificate = true, certstore.Describe(o.Current, o.PublicKey)
-		return false, nil
-	}
-	o.Request = csr.Again(current)
-	return true, r.authenticateWith(ctx)
+	return current, nil
 }
 
 // renewedBy is the address of the issuer.
@@ -45,6 +62,9 @@ func (r *run) renewedBy() string {
 // authenticateWith finds the other key that authenticates a renewal.
 func (r *run) authenticateWith(ctx context.Context) error {
 	if r.o.AuthKey == "" {
+		if r.o.NewKey { // the key that could is lost by then
+			r.order.Auth = Auth{}
+		}
 		return nil
 	}
 	ref, kind, err := family.Parse(r.o.AuthKey)
