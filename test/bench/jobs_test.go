@@ -79,6 +79,16 @@ func (b *bench) jobs() []job {
 			},
 		},
 		{
+			name:    "enroll, from a CA in a file",
+			limit:   10,
+			prepare: b.withDeskCA,
+			do: [programs]func(){
+				cardctl: func() {
+					b.traced("enroll", "--key", key, "--subject", subject, "--issuer", "ca:desk-ca?profile=client")
+				},
+			},
+		},
+		{
 			name:    "import-cert",
 			limit:   10,
 			prepare: b.withCertificate,
@@ -142,4 +152,11 @@ func (b *bench) full() {
 		b.certify(key)
 		b.Run("cardctl", "import-cert", "--key", key, "certificate.pem")
 	}
+}
+
+// withDeskCA is a card with a key, and a new CA.
+func (b *bench) withDeskCA() {
+	b.withKey()
+	b.Setenv("CARDCTL_ISSUER_SECRET", "4815162342")
+	b.Run("cardctl", "ca", "init", "desk-ca", "--subject", "CN=Desk CA", "--password", "env:CARDCTL_ISSUER_SECRET")
 }
