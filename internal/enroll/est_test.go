@@ -463,10 +463,7 @@ func TestTheServerIsPinned(t *testing.T) {
 		"another one": {other, nil, problem.Mismatch}, "the CA, and another root": {s.ca, other, problem.Mismatch},
 	} {
 		d := newCard(t, "", "OPENPGP.3", "p256")
-		sum := crypto.SHA256.New()
-		sum.Write(test.of.Raw)
-		address := fmt.Sprintf("%s?fingerprint=%X", s.address(""), sum.Sum(nil))
-		_, err := d.enroll("OPENPGP.3", d.options(address, test.known))
+		_, err := d.enroll("OPENPGP.3", d.options(pinnedTo(s.address(""), test.of), test.known))
 		if test.code == "" && err != nil || test.code != "" && !problem.Is(err, test.code) {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -558,7 +555,31 @@ func TestAnswersOfAnESTServerThatAreWrong(t *testing.T) {
 	}
 }
 
-// TestAServerThatIsNotTrusted gets nothing.
+// TestAPinnedServerNamesItsCAs and what it issues has to chain to them.
+func TestAPinnedServerNamesItsCAs(t *testing.T) {
+	s := newESTServer(t, &tls.Config{})
+	address := pinnedTo(s.address(""), s.ca)
+	s.ca = newAuthority(t, "other")
+	s.answer = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "cacerts") {
+			s.certificates(w, s.root.Raw)
+		}
+		return strings.HasSuffix(r.URL.Path, "cacerts")
+	}
+	d := newCard(t, "", "OPENPGP.3", "p256")
+	if _, err := d.enroll("OPENPGP.3", d.options(address, nil)); !problem.Is(err, problem.Mismatch) || len(s.requests) != 1 {
+		t.Errorf("%v", err)
+	}
+}
+
+// pinnedTo is an address with the fingerprint of a CA.
+func pinnedTo(address string, ca *authority) string {
+	sum := crypto.SHA256.New()
+	sum.Write(ca.Raw)
+	return fmt.Sprintf("%s?fingerprint=%X", address, sum.Sum(nil))
+}
+
+// TestAServerThatIsNotTrusted gets nothing, also if its CA is pinned.
 func TestAServerThatIsNotTrusted(t *testing.T) {
 	s := newESTServer(t, &tls.Config{})
 	other := newAuthority(t, "other")
@@ -572,9 +593,18 @@ func TestAServerThatIsNotTrusted(t *testing.T) {
 		wrong := &estServer{t: t, root: s.root, ca: s.ca, user: "alice:736451"}
 		wrong.at = listen(t, by.server(t, template), &tls.Config{}, wrong)
 		d := newCard(t, "", "OPENPGP.3", "p256")
-		_, err := d.enroll("OPENPGP.3", d.options(wrong.address("alice"), s.root))
-		if !problem.Is(err, problem.Mismatch) || len(wrong.paths) > 0 {
-			t.Errorf("%s: %v, %q", what, err, wrong.paths)
+		for _, o := range []Options{
+			d.options(wrong.address("alice"), s.root), d.options(pinnedTo(wrong.address("alice"), s.ca), s.root), d.options(pinnedTo(wrong.address("alice"), s.ca), nil),
+		} {
+			wrong.paths = nil
+			_, err := d.enroll("OPENPGP.3", o)
+			trusted := strings.Join(wrong.paths, " ")
+			if what == "of another CA" && o.Roots == nil { // asked for its CAs, on a connection of their own
+				trusted = strings.TrimPrefix(trusted, "GET /.well-known/est/label/cacerts")
+			}
+			if !problem.Is(err, problem.Mismatch) || trusted != "" {
+				t.Errorf("%s, %s: %v, %q", what, o.Issuer, err, wrong.paths)
+			}
 		}
 	}
 }

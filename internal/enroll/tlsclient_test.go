@@ -125,6 +125,22 @@ func TestAKeyThatCannotBeTheTLSClient(t *testing.T) {
 	}
 }
 
+// silent is a signer that makes no signature.
+type silent struct{ crypto.Signer }
+
+func (silent) Makes(crypto.SignerOpts) error { return problem.New(problem.NotSupported, "none") }
+
+// TestASignerWithoutSignaturesOfTLS is told from one whose card cannot be asked.
+func TestASignerWithoutSignaturesOfTLS(t *testing.T) {
+	signer := newAuthority(t, "root").key
+	if _, highest, err := tlsSchemes(signer); err != nil || highest != tls.VersionTLS13 {
+		t.Errorf("%x, %v", highest, err)
+	}
+	if _, _, err := tlsSchemes(silent{signer}); !problem.Is(err, problem.NotSupported) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestTheCardIsPulledOutInTheHandshake ends as any other command then does, and nothing is
 // taken for an answer.
 func TestTheCardIsPulledOutInTheHandshake(t *testing.T) {
