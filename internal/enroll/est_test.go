@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -622,5 +623,56 @@ func TestTheAnswerOfARenewalIsOfTheClient(t *testing.T) {
 	}
 	if now := d.leaf("OPENPGP.3"); now.Issuer.CommonName != "other" {
 		t.Errorf("the certificate is of %s", now.Issuer)
+	}
+}
+
+// TestWhatESTCannotRead of an address, and of what was remembered.
+func TestWhatESTCannotRead(t *testing.T) {
+	if _, err := Open("est+https://ca.example/one/two"); !problem.Is(err, problem.Usage) {
+		t.Errorf("%v", err)
+	}
+	for _, address := range []string{"est+https://ca.example", "est+https://ca.example/.well-known/est", "est+https://ca.example/.well-known/est/label"} {
+		issuer, err := Open(address)
+		check(t, err)
+		if path := issuer.(*est).address.URL.Path; path != "/.well-known/est" && path != "/.well-known/est/label" {
+			t.Errorf("%s is %s", address, path)
+		}
+	}
+	i := &est{server: &remote{}}
+	if _, err := i.Issue(t.Context(), &Order{Waiting: json.RawMessage("7"), Now: time.Now}); !problem.Is(err, problem.Failed) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestSignaturesThatServersName are those of RFC 4055, 5, and RFC 5758, 3.2.
+func TestSignaturesThatServersName(t *testing.T) {
+	rsa := func(arc int) asn1.ObjectIdentifier { return asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, arc} }
+	ecdsa := func(arc int) asn1.ObjectIdentifier { return asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, arc} }
+	for _, test := range []struct {
+		oid    asn1.ObjectIdentifier
+		digest crypto.Hash
+		words  string
+	}{
+		{rsa(11), crypto.SHA256, "RSA"}, {rsa(12), crypto.SHA384, "RSA"}, {rsa(13), crypto.SHA512, "RSA"},
+		{ecdsa(2), crypto.SHA256, "elliptic curves"}, {ecdsa(3), crypto.SHA384, "elliptic curves"}, {ecdsa(4), crypto.SHA512, "elliptic curves"},
+		{asn1.ObjectIdentifier{1, 3, 101, 112}, 0, "Ed25519"}, {asn1.ObjectIdentifier{1, 3, 132, 0, 35}, 0, "p521"},
+		{asn1.ObjectIdentifier{1, 3, 36, 3, 3, 2, 8, 1, 1, 7}, 0, "brainpoolP256r1"}, {asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 5}, 0, ""},
+	} {
+		a, err := parseCSRAttributes(csrAttrs(t, test.oid))
+		check(t, err)
+		if a.keysInWords() != test.words || (len(a.digests) > 0) != (test.digest != 0) || test.digest != 0 && a.digests[0] != test.digest {
+			t.Errorf("%s is %+v, %q", test.oid, a, a.keysInWords())
+		}
+		if known := test.words != ""; known == (len(a.unknown) > 0) {
+			t.Errorf("%s is %+v", test.oid, a)
+		}
+	}
+	for _, wrong := range [][]byte{
+		nil, {0x30}, csrAttrs(t, 7), csrAttrs(t, attributeWithValues{ecPublicKey, []any{7}}), csrAttrs(t, attributeWithValues{rsaEncryption, []any{-1}}),
+		csrAttrs(t, attributeWithValues{extensionReq, []any{7}}), append(csrAttrs(t), 0),
+	} {
+		if a, err := parseCSRAttributes(wrong); err == nil {
+			t.Errorf("%x is %+v", wrong, a)
+		}
 	}
 }
