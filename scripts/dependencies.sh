@@ -25,4 +25,5 @@ vulnerabilities() {
 need_go
 go mod verify
 go -C test/servers mod verify
+go -C test/servers/est mod verify
 vulnerabilities

@@ -39,7 +39,7 @@ races|the tests of concurrent code, with the race detector
 nocgo|the tests of what PC/SC and PKCS#11 are part of, without cgo
 windows|the Windows program in Wine, on the PC/SC daemon, next to stack
 programs|browsers and other programs log in with cards, next to stack
-enrolment|certificates from servers: step-ca, pebble, scepserver; next to stack
+enrolment|certificates from servers: step-ca, pebble, scepserver, estserver; next to stack
 stack|the tests on the PC/SC daemon, with GnuPG, OpenSC, SoftHSM2, OpenSSL and others
 bench|APDUs, memory and start-up time compared with other programs, with nothing else running
 coverage|how much of internal/ the parts before it run: at least 85 %
