@@ -84,6 +84,11 @@ func (i *est) connect(ctx context.Context, o *Order) (err error) {
 	if errors.Is(err, errNotPinned) && len(o.Roots) == 0 {
 		answer, err = i.bootstrap(ctx, o)
 	}
+	if alert, is := alertOf(err); is && alert == alertNoCertificate && o.Renewal { // not even for this
+		if err = i.identify(ctx, o); err == nil {
+			answer, err = i.get(ctx, o, "/cacerts")
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -611,6 +611,21 @@ func TestAServerThatIsNotTrusted(t *testing.T) {
 	}
 }
 
+// TestAServerThatAsksForACertificateInAnyCase renews, and does not enrol.
+func TestAServerThatAsksForACertificateInAnyCase(t *testing.T) {
+	s := newESTServer(t, &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert})
+	d := newCard(t, "", "OPENPGP.3", "p256")
+	o := d.options(s.address(""), s.root)
+	if _, err := d.enroll("OPENPGP.3", o); !problem.Is(err, problem.Failed) || len(s.paths) > 0 {
+		t.Errorf("%v", err)
+	}
+	first := d.certify("OPENPGP.3", s.root, x509.Certificate{Subject: pkix.Name{CommonName: "me"}})
+	o.Renew = true
+	if _, err := d.enroll("OPENPGP.3", o); err != nil || first.Equal(d.leaf("OPENPGP.3")) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestTheAnswerOfARenewalIsOfTheClient refuses a server that does not know the card.
 func TestTheAnswerOfARenewalIsOfTheClient(t *testing.T) {
 	s := newESTServer(t, &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven})

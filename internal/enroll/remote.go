@@ -71,12 +71,23 @@ func (r *remote) connected() *http.Client {
 	if r.client == nil {
 		r.client = &http.Client{
 			Transport: &http.Transport{
-				Proxy: http.ProxyFromEnvironment, TLSClientConfig: r.config.Clone(), MaxResponseHeaderBytes: maxHeader,
+				Proxy: proxy, TLSClientConfig: r.config.Clone(), MaxResponseHeaderBytes: maxHeader,
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
 	return r.client
+}
+
+// proxy is that of the environment. An address that cannot be read is not shown: it may
+// have a password in it.
+func proxy(request *http.Request) (*url.URL, error) {
+	at, err := http.ProxyFromEnvironment(request)
+	if err != nil {
+		return nil, problem.New(problem.Failed, "the address of the proxy cannot be read").
+			Because("It comes from the environment variable HTTPS_PROXY or HTTP_PROXY.")
+	}
+	return at, nil
 }
 
 // close ends the connections. The next message makes another one.
@@ -238,11 +249,17 @@ func (r *remote) failed(ctx context.Context, err error) error {
 	var known *problem.Error
 	var where *url.Error
 	refused := r.refusedIdentity(err)
+	alert, is := alertOf(err)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case refused != nil:
 		return refused
+	case is && alert == alertNoCertificate:
+		p := problem.New(problem.Failed, "%s asks for the certificate of a TLS client", r.base.Host).
+			Because("The certificate on the card is used where it is renewed.").Advise(advice.Repeat(advice.Fill(advice.Issuer)))
+		p.Cause = err
+		return p
 	case errors.As(err, &known):
 		return err
 	case errors.As(err, &untrusted):

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -148,14 +149,31 @@ func TestSecretsInAnswersAreBlanked(t *testing.T) {
 // TestTheProxyOfTheEnvironment is asked for a tunnel, in which TLS is that of the server.
 func TestTheProxyOfTheEnvironment(t *testing.T) {
 	const child = "CARDCTL_TEST_PROXY_CHILD"
-	if os.Getenv(child) != "" { // net/http reads the environment once
+	switch os.Getenv(child) { // net/http reads the environment once
+	case "works":
 		askThroughProxy(t)
 		return
+	case "garbage":
+		askThroughGarbage(t)
+		return
 	}
-	program := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTheProxyOfTheEnvironment$", "-test.count=1")
-	program.Env = append(os.Environ(), child+"=1")
-	if out, err := program.CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
+	for _, kind := range []string{"works", "garbage"} {
+		program := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTheProxyOfTheEnvironment$", "-test.count=1")
+		program.Env = append(os.Environ(), child+"="+kind)
+		if out, err := program.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", kind, err, out)
+		}
+	}
+}
+
+// askThroughGarbage has a proxy whose address cannot be read, and does not show it.
+func askThroughGarbage(t *testing.T) {
+	t.Setenv("HTTPS_PROXY", "http://floppy:73645%1@proxy.example")
+	t.Setenv("NO_PROXY", "")
+	r, err := newRemote(url.URL{Scheme: "https", Host: "ca.example"}, nil)
+	check(t, err)
+	if _, err := r.do(t.Context(), message{method: http.MethodGet}); !problem.Is(err, problem.Failed) || strings.Contains(fmt.Sprintf("%+v", err), "73645") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -155,7 +155,7 @@ func (r *remote) refusedIdentity(err error) error {
 	if r.identity == nil {
 		return nil
 	}
-	if failed, _ := r.identity.Failed(); failed != nil {
+	if _, failed := r.identity.Failed(); failed != nil {
 		return problem.Wrap(problem.Failed, failed, "authenticating to "+r.base.Host)
 	}
 	var broken *net.OpError

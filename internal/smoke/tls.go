@@ -44,7 +44,7 @@ func (r *run) newClient(ctx context.Context, schemes []tls.SignatureScheme) *cli
 // one that fails: in TLS 1.2 a client signs all of the handshake, and Ed25519 needs it
 // whole.
 func (c *client) failed() error {
-	err, length := c.Failed()
+	length, err := c.Failed()
 	_, whole := c.Public().(ed25519.PublicKey)
 	if asked := c.Asked(); !whole || asked == nil || asked.Version != tls.VersionTLS12 || !problem.Is(err, problem.Failed) {
 		return err

@@ -59,11 +59,11 @@ func (c *Client) Asked() *tls.CertificateRequestInfo {
 	return c.asked
 }
 
-// Failed is why the key made no signature, and of how many bytes; nil if it made all.
-func (c *Client) Failed() (err error, length int) {
+// Failed is of how many bytes the key made no signature, and why; nil if it made all.
+func (c *Client) Failed() (length int, err error) {
 	c.signing.Lock()
 	defer c.signing.Unlock()
-	return c.failed, c.length
+	return c.length, c.failed
 }
 
 // Shut has no further signature made. It waits for one that is being made: a handshake
