@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/ca"
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/csr"
 )
@@ -107,6 +108,17 @@ func (a *answering) certificate(t *testing.T, request []byte, change func(*x509.
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
+// withSID names a Windows account.
+func withSID(sid string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		x, err := ca.SecurityIdentifier(sid)
+		if err != nil {
+			panic(err)
+		}
+		c.ExtraExtensions = append(c.ExtraExtensions, x)
+	}
+}
+
 // TestAnswersOfIssuers has an issuer answer what was not asked for: nothing of it comes to
 // the card.
 func TestAnswersOfIssuers(t *testing.T) {
@@ -145,7 +157,13 @@ func TestAnswersOfIssuers(t *testing.T) {
 				c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 25, 2}, Value: []byte{0x30, 0}}}
 			}, exit: 8, says: "the security identifier of a Windows account, which was not asked for",
 		},
-		"a CA": {change: func(c *x509.Certificate) { c.IsCA = true }, exit: 8, says: "It is that of a CA."},
+		"the security identifier": {change: withSID("S-1-5-21-500"), more: " --sid S-1-5-21-500"},
+		"the security identifier of another": {
+			change: withSID("S-1-5-21-5001"), more: " --sid S-1-5-21-500", exit: 8, says: "the security identifier of a Windows account, which was not asked for",
+		},
+		"no security identifier": {more: " --sid S-1-5-21-500", exit: 8, says: "It lacks the security identifier of the Windows account."},
+		"of a clock ahead":       {change: func(c *x509.Certificate) { c.NotBefore = time.Now().Add(2 * time.Minute) }},
+		"a CA":                   {change: func(c *x509.Certificate) { c.IsCA = true }, exit: 8, says: "It is that of a CA."},
 		"expired": {change: func(c *x509.Certificate) {
 			c.NotAfter = time.Now().Add(-time.Second)
 			c.NotBefore = c.NotAfter.AddDate(0, 0, -1)
@@ -221,5 +239,73 @@ func TestRefusedAnswerIsNotKept(t *testing.T) {
 	}
 	if info := d.info(); len(info.Certificates) != 1 {
 		t.Errorf("%+v", info.Certificates)
+	}
+}
+
+// remembering is a desk whose card has a certificate, and an issuer of a test that answers
+// another name.
+func remembering(t *testing.T) (d *testDesk, ask []string) {
+	t.Helper()
+	d = newEnrolDesk(t)
+	request := d.must(d.words("gen-csr -k OPENPGP.3 --subject CN=a")...).stdout
+	d.writeFile("answer", newAnswering(t).certificate(t, []byte(request), func(c *x509.Certificate) {
+		c.RawSubject, c.Subject, c.EmailAddresses = nil, pkix.Name{CommonName: "b"}, nil
+	}, newAnswering(t)))
+	d.must(d.words(enrol)...)
+	return d, []string{"enroll", "-k", "OPENPGP.3", "--subject", "CN=a", "--issuer", "command:cat<" + filepath.Join(d.state, "answer")}
+}
+
+// TestEachRequestIsAsked answers the question for one request, which says nothing about
+// another one.
+func TestEachRequestIsAsked(t *testing.T) {
+	d, ask := remembering(t)
+	before := d.info().Certificates
+	if r := d.run(t.Context(), append(ask, "--yes")); r.exit != 8 || !strings.Contains(r.stderr, "remembered") {
+		t.Fatalf("%+v", r)
+	}
+	for name, args := range map[string][]string{
+		"the same request":  append(ask, "--accept-names"),
+		"of another issuer": d.words(enrol + "&"),
+	} {
+		if r := d.run(t.Context(), args); r.exit != 9 {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if after := d.info().Certificates; after[0].SHA256 != before[0].SHA256 {
+		t.Error("the certificate was replaced")
+	}
+}
+
+// TestWhoRenews asks another issuer in vain: the certificate on the card is still of the one
+// before.
+func TestWhoRenews(t *testing.T) {
+	d, ask := remembering(t)
+	for _, issuer := range []string{"command:false", ask[len(ask)-1]} {
+		if r := d.run(t.Context(), append(ask[:len(ask)-1:len(ask)-1], issuer, "--yes")); r.exit == 0 {
+			t.Fatalf("%+v", r)
+		}
+		if r := d.must("renew", "-k", "OPENPGP.3", "--ask-anew", "--dry-run"); !strings.Contains(r.stdout, "?profile=client") {
+			t.Errorf("after %s: %s", issuer, r.stdout)
+		}
+	}
+}
+
+// TestNothingCanBeRemembered takes the directory away while the issuer is asked.
+func TestNothingCanBeRemembered(t *testing.T) {
+	d, ask := remembering(t)
+	ask[len(ask)-1] += fmt.Sprintf("; cd %s && rm -r enrolment && touch enrolment", d.state)
+	r := d.run(t.Context(), append(ask, "--yes"))
+	if r.exit != 8 || !strings.Contains(r.stderr, "The certificate is lost") {
+		t.Errorf("%+v", r)
+	}
+	if err := os.Remove(filepath.Join(d.state, "enrolment")); err != nil {
+		t.Fatal(err)
+	}
+	r = d.run(t.Context(), append(ask, "--yes", "--accept-names"))
+	if r.exit != 1 || !strings.Contains(r.stderr, "the certificate is on the card") {
+		t.Errorf("%+v", r)
+	}
+	if now := d.info().Certificates; now[0].Subject != "CN=b" {
+		t.Errorf("%+v", now)
 	}
 }

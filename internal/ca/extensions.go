@@ -60,7 +60,7 @@ func (c *CA) extensions(o *Order, s *subject) ([]pkix.Extension, error) {
 		add(o.nameConstraints())
 	}
 	if o.SID != "" {
-		add(sid(o.SID))
+		add(SecurityIdentifier(o.SID))
 	}
 	if o.Again != nil {
 		for _, x := range o.Again.Extensions {
@@ -213,8 +213,8 @@ func constraint(text string) (n cert.GeneralName, err error) {
 	return n, nil
 }
 
-// sid names a Windows account by its security identifier (KB5014754).
-func sid(text string) (pkix.Extension, error) {
+// SecurityIdentifier names a Windows account by its security identifier (KB5014754).
+func SecurityIdentifier(text string) (pkix.Extension, error) {
 	isNumber := func(part string) bool { return part != "" && strings.Trim(part, "0123456789") == "" }
 	authorities, ok := strings.CutPrefix(text, "S-1-")
 	const most = 1 + 15 // an authority, and those below it

@@ -488,7 +488,7 @@ func TestOddProfiles(t *testing.T) {
 
 func TestSecurityIdentifiers(t *testing.T) {
 	for _, odd := range []string{"S-1-", "S-1-5", "S-1--5", "S-1-5-x", "S-1-5-21\x00", "S-1-5" + strings.Repeat("-1", 16)} {
-		if _, err := sid(odd); !problem.Is(err, problem.Usage) {
+		if _, err := SecurityIdentifier(odd); !problem.Is(err, problem.Usage) {
 			t.Errorf("%q: %v", odd, err)
 		}
 	}

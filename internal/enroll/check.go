@@ -29,16 +29,22 @@ func (r *run) check(ctx context.Context, answer Answer) error {
 	if err != nil {
 		return errors.Join(err, r.record.done())
 	}
-	if err := r.record.came(answer); err != nil {
-		return err
-	}
+	r.unkept = r.record.came(answer) // which does no harm once it is on the card
 	r.report.Differences = differences
 	if len(differences) > 0 && !r.o.AcceptNames {
 		return problem.New(problem.Mismatch, "the certificate has other names than were asked for").
-			Because("%s The certificate is remembered.", problem.Sentences(differences...)).
+			Because("%s", problem.Sentences(append(slices.Clone(differences), r.kept())...)).
 			Advise(advice.Repeat(advice.Switch(advice.AcceptNames)))
 	}
 	return nil
+}
+
+// kept says whether what came is there for the next run.
+func (r *run) kept() string {
+	if r.unkept != nil {
+		return "The certificate is lost, because it cannot be remembered."
+	}
+	return "The certificate is remembered."
 }
 
 // unfit is the error of a certificate that is not what was asked for.

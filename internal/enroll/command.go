@@ -28,7 +28,7 @@ func (i *command) Issue(ctx context.Context, o *Order) (answer Answer, err error
 		return answer, err
 	case result.Exit != 0:
 		return answer, problem.New(problem.Failed, "the command did not issue a certificate").
-			Because("%s", problem.Sentence(fmt.Sprintf("It ended with status %d: %s", result.Exit, plain(string(result.Stderr))))).Advise(advice.Repeat(advice.Switch(advice.DryRun)))
+			Because("%s", problem.Sentence(fmt.Sprintf("It ended with status %d. %s", result.Exit, itSaid(plain(string(result.Stderr)))))).Advise(advice.Repeat(advice.Switch(advice.DryRun)))
 	case len(result.Stdout) >= runner.OutputLimit:
 		return answer, problem.New(problem.Mismatch, "the answer of the command is too long")
 	}

@@ -6,6 +6,7 @@ package enroll
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -89,6 +90,11 @@ func Enroll(ctx context.Context, d *desk.Desk, a desk.Access, reference string, 
 	a.Ask = ask
 	r := &run{o: &o, order: o.order(issuerAccess, d)}
 	defer r.wipeChallenge()
+	if o.Days != 0 {
+		if _, _, err := csr.Validity(o.Now, o.Days); err != nil {
+			return report, err
+		}
+	}
 	if !o.Renew { // before a card is touched
 		if r.order.Request, err = csr.Parse(o.Names); err != nil {
 			return report, err
@@ -129,6 +135,10 @@ type run struct {
 	issuer Issuer
 	order  *Order
 	record *record
+	// before is the certificate that is renewed.
+	before *cert.Certificate
+	// unkept is why what came is not remembered.
+	unkept error
 	report Report
 }
 
@@ -157,10 +167,9 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.look(ctx); err != nil {
 		return err
 	}
-	var before *cert.Certificate
 	if r.o.Renew {
 		var err error
-		if before, err = r.due(ctx); err != nil || before == nil {
+		if r.before, err = r.due(ctx); err != nil || r.before == nil {
 			return err
 		}
 		if err := r.prepare(ctx, r.renewedBy()); err != nil {
@@ -174,7 +183,7 @@ func (r *run) do(ctx context.Context) error {
 		return err
 	}
 	if r.o.NewKey {
-		if err := r.newKey(ctx, before); err != nil {
+		if err := r.newKey(ctx, r.before); err != nil {
 			return err
 		}
 	}
@@ -185,10 +194,13 @@ func (r *run) do(ctx context.Context) error {
 	if err = r.check(ctx, answer); err == nil {
 		err = r.store(ctx, answer)
 	}
+	if err != nil {
+		err = errors.Join(err, r.unkept)
+	}
 	if err := r.settle(ctx, answer, err); err != nil {
 		return err
 	}
-	return r.record.done()
+	return r.record.stored()
 }
 
 // look reads what there is: the key, its certificate, and what is remembered of it.
@@ -217,7 +229,8 @@ func (r *run) look(ctx context.Context) (err error) {
 // store writes the certificate to the card.
 func (r *run) store(ctx context.Context, answer Answer) error {
 	stored, err := certstore.ImportOn(ctx, r.key, answer.Certificates, certstore.Options{
-		Now: r.o.Now, Identifier: r.o.Identifier, Confirm: r.here.Access.Confirm, Confirmed: r.order.Current,
+		Now: r.o.Now, AllowExpired: true, // its dates were checked
+		Identifier: r.o.Identifier, Confirm: r.here.Access.Confirm, Confirmed: r.order.Current,
 	})
 	stored.Reader = r.here.Place
 	r.report.Report = stored
@@ -227,7 +240,7 @@ func (r *run) store(ctx context.Context, answer Answer) error {
 // mayReplace asks before a request is made for a certificate that another one has to give
 // way to.
 func (r *run) mayReplace(ctx context.Context) error {
-	if len(r.order.Current) == 0 || r.o.Renew || r.record.Certificates != nil {
+	if len(r.order.Current) == 0 || r.o.Renew || sameBytes(r.record.Certificates, r.order.Current) {
 		return nil
 	}
 	old := certstore.Describe(r.order.Current, r.order.PublicKey)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/cardctl/cardctl/internal/ca"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/csr"
 )
@@ -29,6 +30,10 @@ func (r *run) compareNames(leaf *cert.Certificate) (differences []string, err er
 	if err != nil {
 		return nil, err
 	}
+	sid, err := r.wantedSID()
+	if err != nil {
+		return nil, err
+	}
 	var got [][]byte
 	for _, x := range leaf.Extensions {
 		switch {
@@ -42,12 +47,17 @@ func (r *run) compareNames(leaf *cert.Certificate) (differences []string, err er
 					return nil, unfit("It has the alternative name %s, which was not asked for.", told(name))
 				}
 			}
-		case x.ID.String() == oidSID && !r.wantsSID(x):
+		case x.ID.String() == oidSID && !bytes.Equal(x.Value, sid):
 			return nil, unfit("It has the security identifier of a Windows account, which was not asked for.")
+		case x.ID.String() == oidSID:
+			sid = nil
 		}
 	}
 	if !leaf.Subject.Matches(subject) {
 		differences = compareSubjects(subject, leaf.Subject)
+	}
+	if sid != nil {
+		differences = append(differences, "It lacks the security identifier of the Windows account.")
 	}
 	for _, x := range r.order.Request.Extensions {
 		if !x.Id.Equal(cert.OIDSubjectAltName) {
@@ -92,18 +102,22 @@ func (r *run) wantedNames(subject cert.Name) (wanted [][]byte, err error) {
 	return wanted, nil
 }
 
-// wantsSID reports whether the security identifier was asked for, or is that of the
-// certificate that is renewed.
-func (r *run) wantsSID(x cert.Extension) bool {
+// wantedSID is the extension with the security identifier that was asked for, or that of the
+// certificate that is renewed; nil for none.
+func (r *run) wantedSID() ([]byte, error) {
 	if r.order.SID != "" {
-		return bytes.Contains(x.Value, []byte(r.order.SID))
+		wanted, err := ca.SecurityIdentifier(r.order.SID)
+		return wanted.Value, err
 	}
-	current, err := cert.ParseStored(r.order.Current)
-	if !r.order.Renewal || err != nil {
-		return false
+	if r.before == nil {
+		return nil, nil
 	}
-	own, has := current.Extension(x.ID)
-	return has && bytes.Equal(own.Value, x.Value)
+	for _, x := range r.before.Extensions {
+		if x.ID.String() == oidSID {
+			return x.Value, nil
+		}
+	}
+	return nil, nil
 }
 
 // compareSubjects says which attributes were dropped, and which were set.

@@ -32,6 +32,7 @@ func (r *run) replaced(ctx context.Context) (*cert.Certificate, error) {
 	if err != nil || !record.Replacing {
 		return nil, err
 	}
+	r.record.Certifier = record.Certifier
 	return old, nil
 }
 
@@ -73,14 +74,14 @@ func (r *run) newKey(ctx context.Context, of *cert.Certificate) error {
 
 // newKeyIs goes on with the key that is in the place now.
 func (r *run) newKeyIs(ctx context.Context, of *cert.Certificate) (err error) {
-	before := r.record.path
+	before, certifier := r.record.path, r.record.Certifier
 	if r.order.PublicKey, err = r.key.Public(ctx); err != nil {
 		return err
 	}
 	if r.record, err = remembered(ctx, r.order); err != nil {
 		return err
 	}
-	r.record.Of = of.Raw
+	r.record.Of, r.record.Certifier = of.Raw, certifier
 	if err := r.record.write(); err != nil {
 		return err
 	}

@@ -22,8 +22,10 @@ import (
 // record is what is remembered of a key, in a file of its own below the state directory.
 // It has no secret.
 type record struct {
+	// Certifier is the issuer of what is on the card.
+	Certifier string `json:"certifier,omitempty"`
 	// Issuer is who was asked last, Wanted a digest of what for.
-	Issuer string    `json:"issuer"`
+	Issuer string    `json:"issuer,omitempty"`
 	Wanted string    `json:"wanted,omitempty"`
 	Asked  time.Time `json:"asked"`
 	// Request is what was sent; nil where there is a secret in it.
@@ -74,7 +76,7 @@ func (r *record) is(issuer, wanted string) bool { return r.Issuer == issuer && r
 
 // forget is a record of nothing that was asked for.
 func (r *record) forget() {
-	*r = record{Issuer: r.Issuer, Replacing: r.Replacing, Of: r.Of, path: r.path}
+	*r = record{Certifier: r.Certifier, Replacing: r.Replacing, Of: r.Of, path: r.path}
 }
 
 // asks remembers a request before it is sent.
@@ -113,11 +115,19 @@ func (r *record) answer() (a Answer, err error) {
 	return a, nil
 }
 
-// done keeps who certified the key, for its renewal.
+// done forgets a request that has its end.
 func (r *record) done() error {
 	r.forget()
-	r.Replacing, r.Of = false, nil
 	return r.write()
+}
+
+// stored keeps who certified the key, for its renewal.
+func (r *record) stored() error {
+	r.Certifier, r.Replacing, r.Of = r.Issuer, false, nil
+	if err := r.done(); err != nil {
+		return problem.Wrap(problem.Failed, err, "the certificate is on the card, and its issuer is not remembered")
+	}
+	return nil
 }
 
 func (r *record) write() error {

@@ -56,7 +56,7 @@ func (r *run) renewedBy() string {
 	if r.o.Issuer != "" {
 		return r.o.Issuer
 	}
-	return r.record.Issuer
+	return r.record.Certifier
 }
 
 // authenticateWith finds the other key that authenticates a renewal.
