@@ -86,10 +86,13 @@ func runCARenew(ctx context.Context, env *session, o *caRenewOptions, dir string
 	if err != nil {
 		return err
 	}
+	if renewed.Astray > 0 {
+		env.note("Certificates that name the one before as their issuer: %d. OpenSSL verifies them only where that one is trusted, too.", renewed.Astray)
+	}
 	return env.result("CertificationAuthority", renewed, func(s *output.Sheet) {
 		s.Heading("Renewed the CA in " + dir)
 		caText(s, &renewed.Report)
-		s.Field("before", renewed.Former)
+		s.Field("before", renewed.Former+", in "+renewed.FormerFile)
 		s.Field("new with old", renewed.NewWithOld)
 		s.Field("old with new", renewed.OldWithNew)
 	})

@@ -159,7 +159,7 @@ func (c *CA) isFile(ctx context.Context) error {
 		return problem.New(problem.Mismatch, "%s is not the certificate of the CA", path).
 			Because("The database %s has another one.", databaseFile).Advise(advice.Run("openssl", "x509", "-noout", "-subject", "-serial", "-in", path))
 	}
-	return c.publish()
+	return c.publish(ctx)
 }
 
 func (a *authority) store(ctx context.Context, tx *sql.Tx) error {

@@ -133,6 +133,23 @@ func TestTakeOverOfEasyRSA(t *testing.T) {
 	if err != nil || len(list) != 4 {
 		t.Errorf("%+v, %v", list, err)
 	}
+	// Two that are valid name the serial number of the certificate of the CA.
+	renewed, err := c.Renew(t.Context(), nil, atDesk(), RenewOptions{}, time.Now())
+	if err != nil || renewed.Astray != 2 {
+		t.Fatalf("%+v, %v", renewed, err)
+	}
+	made, both := filepath.Join(pki, "issued/b.crt"), readText(t, filepath.Join(dir, CertificateFile))+readText(t, renewed.FormerFile)
+	program(t, dir, nil, "openssl", "verify", "-CAfile", file(t, "both.pem", []byte(both)), made)
+}
+
+// TestAnEndedCAIsRenewed gives a CA another key after its certificate has ended: nobody
+// trusts what the former key signs, so it is not asked for.
+func TestAnEndedCAIsRenewed(t *testing.T) {
+	c := newCA(t, InitOptions{Days: 1})
+	renewed, err := c.Renew(t.Context(), nil, atDesk(), RenewOptions{NewKey: true}, time.Now().AddDate(0, 0, 2))
+	if err != nil || renewed.NewWithOld+renewed.OldWithNew != "" {
+		t.Errorf("%+v, %v", renewed, err)
+	}
 }
 
 func TestTakeOverRefuses(t *testing.T) {

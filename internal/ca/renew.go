@@ -19,7 +19,6 @@ import (
 	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
@@ -42,19 +41,16 @@ type RenewOptions struct {
 // Renewed is what was made.
 type Renewed struct {
 	Report
-	// Former is the serial number of the certificate before.
-	Former string `json:"former"`
+	// Former is the serial number of the certificate before, FormerFile the file that has it.
+	Former     string `json:"former"`
+	FormerFile string `json:"formerFile"`
+	// Astray is how many valid certificates name that one as their issuer.
+	Astray int `json:"astray,omitempty"`
 	// NewWithOld and OldWithNew are the files with what the keys signed for each other
 	// (RFC 4210, 4.4.1), empty for the same key.
 	NewWithOld string `json:"newWithOld,omitempty"`
 	OldWithNew string `json:"oldWithNew,omitempty"`
 }
-
-// The files with the certificates that the keys of a CA signed for each other.
-const (
-	newWithOldFile = "new-with-old.pem"
-	oldWithNewFile = "old-with-new.pem"
-)
 
 // Renew gives the CA another certificate with the same name, and on demand another key.
 // What it issued stays valid.
@@ -137,6 +133,7 @@ func (r *renewal) byParent(ctx context.Context, public crypto.PublicKey) (*cert.
 func (r *renewal) changeKey(ctx context.Context, next *authority) error {
 	next.reference, next.holder = r.o.Key, ""
 	old := r.ca.certificate
+	ended := r.now.After(old.NotAfter) // nobody trusts the key then
 	var public crypto.PublicKey
 	certify := func(ctx context.Context, signer crypto.Signer) (err error) {
 		public = signer.Public()
@@ -146,11 +143,13 @@ func (r *renewal) changeKey(ctx context.Context, next *authority) error {
 		if err := maySign(public); err != nil {
 			return err
 		}
-		crossed, err := r.certificate(ctx, signer, old.PublicKey, old.NotBefore, old.NotAfter)
-		if err != nil {
-			return err
+		if !ended {
+			crossed, err := r.certificate(ctx, signer, old.PublicKey, old.NotBefore, old.NotAfter)
+			if err != nil {
+				return err
+			}
+			r.oldWithNew = crossed.Raw
 		}
-		r.oldWithNew = crossed.Raw
 		if r.o.Parent == nil {
 			next.certificate, err = r.certificate(ctx, signer, public, r.from, r.until)
 		}
@@ -159,21 +158,30 @@ func (r *renewal) changeKey(ctx context.Context, next *authority) error {
 	if err := r.withNewKey(ctx, next, certify); err != nil {
 		return err
 	}
+	if !ended {
+		if err := r.byFormer(ctx, public); err != nil {
+			return err
+		}
+	}
+	if r.o.Parent != nil {
+		made, err := r.byParent(ctx, public)
+		next.certificate = made
+		return err
+	}
+	return nil
+}
+
+// byFormer has the key so far sign a certificate for the new one.
+func (r *renewal) byFormer(ctx context.Context, public crypto.PublicKey) error {
 	former := *r.ca
 	err := former.sign(ctx, r.o.Former.Desk, IssuersAccess(r.o.Former.Access), func(ctx context.Context, signer crypto.Signer) error {
-		crossed, err := r.certificate(ctx, signer, public, r.from, old.NotAfter)
+		crossed, err := r.certificate(ctx, signer, public, r.from, r.ca.certificate.NotAfter)
 		if err == nil {
 			r.newWithOld = crossed.Raw
 		}
 		return err
 	})
-	if err != nil {
-		return IssuersAdvice(err, theFormer)
-	}
-	if r.o.Parent != nil {
-		next.certificate, err = r.byParent(ctx, public)
-	}
-	return err
+	return IssuersAdvice(err, theFormer)
 }
 
 // withNewKey does work with the new key.
@@ -246,24 +254,20 @@ func octetString(content []byte) []byte {
 	return b.BytesOrPanic() // it is shorter than the certificate that has it
 }
 
-// store writes what the keys signed for each other, then the database, which decides, and
-// then the file that is for everybody.
-func (r *renewal) store(ctx context.Context, next *authority, renewed *Renewed) error {
+// store writes everything to the database, which decides, and then to the files that are
+// for everybody.
+func (r *renewal) store(ctx context.Context, next *authority, renewed *Renewed) (err error) {
 	c := r.ca
-	for _, crossed := range []struct {
-		name string
-		der  []byte
-		told *string
-	}{{newWithOldFile, r.newWithOld, &renewed.NewWithOld}, {oldWithNewFile, r.oldWithNew, &renewed.OldWithNew}} {
-		if crossed.der == nil {
-			continue
-		}
-		*crossed.told = filepath.Join(c.dir, crossed.name)
-		if err := output.WriteFile(*crossed.told, csr.PEMCertificate(crossed.der), 0o644); err != nil {
-			return problem.Wrap(problem.Failed, err, "cannot write "+*crossed.told)
+	if !r.o.NewKey {
+		if renewed.Astray, err = c.astray(ctx, next.certificate, r.now); err != nil {
+			return err
 		}
 	}
-	err := c.db.Change(ctx, func(tx *sql.Tx) error {
+	renewed.FormerFile = filepath.Join(c.dir, formerFile)
+	if r.newWithOld != nil {
+		renewed.NewWithOld, renewed.OldWithNew = filepath.Join(c.dir, newWithOldFile), filepath.Join(c.dir, oldWithNewFile)
+	}
+	err = c.db.Change(ctx, func(tx *sql.Tx) error {
 		var der []byte
 		if err := tx.QueryRowContext(ctx, "SELECT der FROM authorities ORDER BY id DESC LIMIT 1").Scan(&der); err != nil {
 			return err
@@ -271,11 +275,11 @@ func (r *renewal) store(ctx context.Context, next *authority, renewed *Renewed) 
 		if !bytes.Equal(der, c.certificate.Raw) {
 			return problem.New(problem.Refused, "another command renewed the CA meanwhile").Advise(c.look())
 		}
-		for _, kept := range [][]byte{c.certificate.Raw, r.newWithOld, r.oldWithNew} {
+		for file, kept := range map[string][]byte{formerFile: c.certificate.Raw, newWithOldFile: r.newWithOld, oldWithNewFile: r.oldWithNew} {
 			if kept == nil {
 				continue
 			}
-			if _, err := tx.ExecContext(ctx, "INSERT INTO former (authority, der) VALUES (?, ?)", c.id, kept); err != nil {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO former (authority, file, der) VALUES (?, ?, ?)", c.id, file, kept); err != nil {
 				return err
 			}
 		}
@@ -290,52 +294,5 @@ func (r *renewal) store(ctx context.Context, next *authority, renewed *Renewed) 
 	}
 	r.keyFile = "" // it is that of the CA now
 	c.authority = *next
-	return c.publish()
-}
-
-// publish writes the certificate of the CA to the file that is for everybody.
-func (c *CA) publish() error {
-	path := filepath.Join(c.dir, CertificateFile)
-	if err := output.WriteFile(path, csr.PEMCertificate(c.certificate.Raw), 0o644); err != nil {
-		return problem.Wrap(problem.Failed, err, "cannot write "+path)
-	}
-	return nil
-}
-
-// isFormer reports whether a certificate is one that another took the place of.
-func (c *CA) isFormer(ctx context.Context, der []byte) (is bool, err error) {
-	err = c.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM former WHERE der = ?)", der).Scan(&is)
-	return is, err
-}
-
-// formers are the CA with each of its former keys whose certificates have not all expired,
-// the last first.
-func (c *CA) formers(ctx context.Context, now time.Time) (list []*CA, err error) {
-	err = c.db.Rows(ctx, func(scan func(...any) error) error {
-		former := &CA{dir: c.dir, db: c.db}
-		if err := former.read(scan); err != nil {
-			return err
-		}
-		list = append(list, former)
-		return nil
-	}, "SELECT "+authorityColumns+" FROM authorities WHERE id < ? AND EXISTS (SELECT 1 FROM certificates WHERE authority = authorities.id AND not_after >= ?) ORDER BY id DESC", c.id, now.Unix())
-	return list, err
-}
-
-// eachFormer does work with the CA with each of its former keys. One whose certificate has
-// expired signs nothing that anybody believes.
-func (c *CA) eachFormer(ctx context.Context, now time.Time, work func(*CA) error) error {
-	list, err := c.formers(ctx, now)
-	if err != nil {
-		return err
-	}
-	for _, former := range list {
-		if former.valid(now) != nil {
-			continue
-		}
-		if err := work(former); err != nil {
-			return IssuersAdvice(err, theFormer)
-		}
-	}
-	return nil
+	return c.publish(ctx)
 }

@@ -3,6 +3,7 @@ package cert
 import (
 	"encoding/asn1"
 	"errors"
+	"math/big"
 	"net"
 	"unicode/utf8"
 
@@ -44,6 +45,9 @@ type Extended struct {
 	ExtKeyUsage []asn1.ObjectIdentifier
 	// SubjectKeyId and AuthorityKeyId are nil without the extension.
 	SubjectKeyId, AuthorityKeyId []byte
+	// AuthoritySerial is the serial number of the issuer's certificate as Serial tells it,
+	// empty where the extension does not name it.
+	AuthoritySerial string
 	// AltNames are those of the subject.
 	AltNames []GeneralName
 }
@@ -207,10 +211,14 @@ func (c *Certificate) readAuthorityKeyID(e ber.Element) bool {
 		return false
 	}
 	for _, part := range list {
-		if part.IsContext(0) {
-			if c.AuthorityKeyId, err = part.Octets(); err != nil {
-				return false
-			}
+		switch {
+		case part.IsContext(0):
+			c.AuthorityKeyId, err = part.Octets()
+		case part.IsContext(2):
+			c.AuthoritySerial = Hex(new(big.Int).SetBytes(part.Content))
+		}
+		if err != nil {
+			return false
 		}
 	}
 	return true

@@ -5,6 +5,7 @@ ALTER TABLE authorities ADD COLUMN file TEXT NOT NULL DEFAULT 'ca.key'; -- with 
 -- each other.
 CREATE TABLE former (
     authority INTEGER NOT NULL REFERENCES authorities (id),
+    file      TEXT    NOT NULL, -- that it is published in
     der       BLOB    NOT NULL
 ) STRICT;
 
