@@ -309,3 +309,20 @@ func TestNothingCanBeRemembered(t *testing.T) {
 		t.Errorf("%+v", now)
 	}
 }
+
+// TestRefusedForANewKey goes on with the new key after an answer that is refused: the one
+// before is gone.
+func TestRefusedForANewKey(t *testing.T) {
+	d := newEnrolDesk(t)
+	d.must(d.words(enrol)...)
+	again := []string{"renew", "-k", "OPENPGP.3", "--new-key", "--yes"}
+	if r := d.run(t.Context(), append(again, d.words("--issuer command:cat<$W/ca/ca.pem")...)); r.exit != 8 {
+		t.Fatalf("%+v", r)
+	}
+	d.must(again...)
+	info := d.info()
+	if len(info.Certificates) != 1 || !info.Certificates[0].MatchesKey {
+		t.Errorf("%+v", info.Certificates)
+	}
+	d.must("renew", "-k", "OPENPGP.3")
+}
