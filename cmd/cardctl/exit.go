@@ -125,7 +125,7 @@ func (env *session) fail(err error) int {
 	p := env.diagnose(err)
 	status := exitStatus(p.Code)
 	if env.flags.output == formatJSON {
-		report := errorReport{p.Code, status, output.Line(p.Message()), output.Line(p.Try), p.TriesLeft}
+		report := errorReport{p.Code, status, output.Line(p.Message()), output.Command(p.Try), p.TriesLeft}
 		_ = output.WriteDocument(env.Err, "Error", report)
 		return status
 	}
@@ -133,6 +133,6 @@ func (env *session) fail(err error) int {
 	if p.Why != "" {
 		fmt.Fprintln(env.Err, output.Line(p.Why))
 	}
-	fmt.Fprintf(env.Err, "Try: %s\n", output.Line(p.Try))
+	fmt.Fprintf(env.Err, "Try: %s\n", output.Command(p.Try))
 	return status
 }

@@ -106,7 +106,11 @@ func withFile(ctx context.Context, path string, ask secret.Asker, work func(cont
 		return problem.Wrap(problem.Failed, err, "cannot read "+path)
 	}
 	defer secret.Wipe(data)
-	private, _, err := keygen.ParsePrivateKey(ctx, data, "", ask)
+	named := func(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
+		q.Label = "password of " + path // a CA has several after a change of its key
+		return ask(ctx, q)
+	}
+	private, _, err := keygen.ParsePrivateKey(ctx, data, "", named)
 	if err != nil {
 		return problem.Wrap(problem.Failed, err, path)
 	}

@@ -41,7 +41,7 @@ type Report struct {
 	// Reader is where the card is.
 	Reader      string      `json:"reader"`
 	Ref         string      `json:"ref"`
-	Certificate Certificate `json:"certificate"`
+	Certificate Certificate `json:"certificate,omitzero"`
 
 	// Unchanged says that this very certificate was there already.
 	Unchanged bool `json:"unchanged"`

@@ -21,7 +21,7 @@ func (r *run) answer(ctx context.Context) (answer Answer, err error) {
 	switch {
 	case r.o.AskAnew:
 		r.record.forget()
-	case r.record.is(r.report.Issuer, wanted):
+	case r.record.is(r.lasting, wanted):
 	case r.record.Waiting != nil:
 		return answer, problem.New(problem.Refused, "another request for %s is waiting for its answer", r.order.Ref).
 			Because("It was sent to %s on %s.", r.record.Issuer, r.record.Asked.UTC().Format(time.DateTime)).
@@ -36,7 +36,7 @@ func (r *run) answer(ctx context.Context) (answer Answer, err error) {
 	if err := r.sign(ctx); err != nil {
 		return answer, err
 	}
-	if err := r.record.asks(r.report.Issuer, wanted, r.order, r.o.Now); err != nil {
+	if err := r.record.asks(r.lasting, wanted, r.order, r.o.Now); err != nil {
 		return answer, err
 	}
 	if r.issuer.Traits().Away {

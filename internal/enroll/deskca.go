@@ -2,6 +2,9 @@ package enroll
 
 import (
 	"context"
+	"net/url"
+	"path/filepath"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/ca"
 	"github.com/cardctl/cardctl/internal/cert"
@@ -18,6 +21,19 @@ type deskCA struct {
 
 func openDesk(a Address) (Issuer, error) {
 	return &deskCA{directory: a.Path, profile: a.Query.Get("profile")}, nil
+}
+
+// Lasting has the directory, and the file of a profile, from the root on.
+func (i *deskCA) Lasting() (string, error) {
+	directory, err := filepath.Abs(i.directory)
+	if err != nil || i.profile == "" {
+		return "ca:" + directory, err
+	}
+	profile := i.profile
+	if !slices.Contains(ca.ProfileNames(), profile) {
+		profile, err = filepath.Abs(profile)
+	}
+	return "ca:" + directory + "?profile=" + url.QueryEscape(profile), err
 }
 
 func (i *deskCA) Traits() Traits {

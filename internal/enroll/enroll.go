@@ -133,8 +133,10 @@ type run struct {
 	here   family.At
 	key    key.Key
 	issuer Issuer
-	order  *Order
-	record *record
+	// lasting is its address as it is remembered.
+	lasting string
+	order   *Order
+	record  *record
 	// before is the certificate that is renewed.
 	before *cert.Certificate
 	// unkept is why what came is not remembered.
@@ -153,7 +155,12 @@ func (r *run) prepare(ctx context.Context, address string) (err error) {
 	if traits := r.issuer.Traits(); r.o.NewKey { // without a key that authenticates it, it is an enrolment
 		r.order.Renewal = traits.PublicKeys && traits.Reissues || r.o.AuthKey != ""
 	}
-	r.report.Issuer = address
+	r.report.Issuer, r.lasting = address, address
+	if local, is := r.issuer.(Local); is {
+		if r.lasting, err = local.Lasting(); err != nil {
+			return err
+		}
+	}
 	if r.here.Line != nil && r.issuer.Traits().Away {
 		if err := r.here.Line.Pause(ctx); err != nil {
 			return err

@@ -26,6 +26,12 @@ type Issuer interface {
 	Issue(ctx context.Context, o *Order) (Answer, error)
 }
 
+// Local is an issuer whose address depends on the working directory.
+type Local interface {
+	// Lasting is its address for any other, too.
+	Lasting() (string, error)
+}
+
 // Traits are what an issuer can do and needs.
 type Traits struct {
 	// PublicKeys says that it certifies a key that cannot sign.

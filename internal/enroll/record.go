@@ -27,7 +27,7 @@ type record struct {
 	// Issuer is who was asked last, Wanted a digest of what for.
 	Issuer string    `json:"issuer,omitempty"`
 	Wanted string    `json:"wanted,omitempty"`
-	Asked  time.Time `json:"asked"`
+	Asked  time.Time `json:"asked,omitzero"`
 	// Request is what was sent; nil where there is a secret in it.
 	Request []byte `json:"request,omitempty"`
 	// Waiting is what the issuer goes on with.

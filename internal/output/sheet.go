@@ -196,6 +196,9 @@ func Line(text string) string {
 	return printable(strings.Join(strings.Fields(text), " "))
 }
 
+// Command makes one printable line of what is to be typed, in which blanks count.
+func Command(text string) string { return printable(strings.ReplaceAll(text, "\n", " ")) }
+
 // Time is how times are shown: RFC 3339 in UTC, empty for the zero time.
 func Time(t time.Time) string {
 	if t.IsZero() {
