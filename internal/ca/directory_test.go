@@ -152,6 +152,31 @@ func TestAnEndedCAIsRenewed(t *testing.T) {
 	}
 }
 
+// TestRSAPSSIsOfRSAKeys changes the key of a CA that pads with PSS.
+func TestRSAPSSIsOfRSAKeys(t *testing.T) {
+	c := newCA(t, InitOptions{Algorithm: "rsa2048", PSS: true})
+	o := RenewOptions{NewKey: true, Algorithm: "p256", Former: &Parent{Access: atDesk()}}
+	if _, err := c.Renew(t.Context(), nil, atDesk(), o, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	issue(t, c, Order{Request: request(t, csr.Options{Subject: "CN=new"}), Profile: profile(t, "client")})
+	if _, err := c.SignCRLs(t.Context(), nil, atDesk(), o.Former, 1, time.Now()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAsLongAsBefore renews a CA below another one.
+func TestAsLongAsBefore(t *testing.T) {
+	above := newCA(t, InitOptions{})
+	parent := &Parent{Directory: above.dir, Access: atDesk()}
+	c := newCA(t, InitOptions{Subject: "CN=Below", Days: 99, Parent: parent})
+	now := time.Now()
+	renewed, err := c.Renew(t.Context(), nil, atDesk(), RenewOptions{Parent: parent}, now)
+	if days := renewed.NotAfter.Sub(now).Hours() / 24; err != nil || days < 98 || days > 100 {
+		t.Errorf("%v days, %v", days, err)
+	}
+}
+
 func TestTakeOverRefuses(t *testing.T) {
 	c, other := newCA(t, InitOptions{}), newCA(t, InitOptions{})
 	_, foreign := issue(t, other, Order{Request: request(t, csr.Options{Subject: "CN=a"}), Profile: profile(t, "client")})

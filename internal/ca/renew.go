@@ -61,8 +61,8 @@ func (c *CA) Renew(ctx context.Context, d *desk.Desk, a desk.Access, o RenewOpti
 	}
 	lifetime := c.certificate.NotAfter.Sub(c.certificate.NotBefore)
 	const day = 24 * time.Hour
-	r := &renewal{ca: c, d: d, a: a, o: &o, now: now}
-	if r.from, r.until, err = csr.Validity(now, cmp.Or(o.Days, int(lifetime/day))); err != nil {
+	r := &renewal{ca: c, d: d, a: a, o: &o, now: now, days: cmp.Or(o.Days, int(lifetime/day))}
+	if r.from, r.until, err = csr.Validity(now, r.days); err != nil {
 		return renewed, err
 	}
 	renewed.Former = c.certificate.Serial()
@@ -92,6 +92,7 @@ type renewal struct {
 	a           desk.Access
 	o           *RenewOptions
 	now         time.Time
+	days        int
 	from, until time.Time
 	// keyFile is a new file with a key; empty for none.
 	keyFile string
@@ -120,7 +121,7 @@ func (r *renewal) sameKey(ctx context.Context, next *authority) (err error) {
 
 // byParent is a certificate with the name of this CA.
 func (r *renewal) byParent(ctx context.Context, public crypto.PublicKey) (*cert.Certificate, error) {
-	made, err := r.o.Parent.certify(ctx, public, &InitOptions{Subject: r.ca.certificate.Subject.String(), Days: r.o.Days}, r.now)
+	made, err := r.o.Parent.certify(ctx, public, &InitOptions{Subject: r.ca.certificate.Subject.String(), Days: r.days}, r.now)
 	if err == nil && !bytes.Equal(made.RawSubject, r.ca.certificate.RawSubject) {
 		err = problem.New(problem.Mismatch, "the parent issued a certificate with another subject").
 			Because("It is %s. What this CA issued names it otherwise.", made.Subject).Advise(advice.Do(advice.ListIssued).On(r.o.Parent.Directory))
@@ -143,6 +144,7 @@ func (r *renewal) changeKey(ctx context.Context, next *authority) error {
 		if err := maySign(public); err != nil {
 			return err
 		}
+		next.pss = next.pss && pubkey.IsRSA(public)
 		if !ended {
 			crossed, err := r.certificate(ctx, signer, old.PublicKey, old.NotBefore, old.NotAfter)
 			if err != nil {
@@ -237,7 +239,7 @@ func (r *renewal) certificate(ctx context.Context, signer crypto.Signer, public 
 		}
 	}
 	template.Extensions = append(template.Extensions, subjectKey, authorityKey)
-	der, err := template.Sign(ctx, signer, csr.Signature{PSS: r.ca.pss})
+	der, err := template.Sign(ctx, signer, csr.Signature{PSS: r.ca.pss && pubkey.IsRSA(signer.Public())})
 	if err != nil {
 		return nil, err
 	}

@@ -139,7 +139,7 @@ func (r *record) write() error {
 		err = output.WriteFile(r.path, text, 0o600)
 	}
 	if err != nil {
-		return problem.Wrap(problem.Failed, err, "cannot remember the request")
+		return problem.Wrap(problem.Failed, err, "cannot remember the request").Advise(advice.Run("df", filepath.Dir(r.path)))
 	}
 	return nil
 }
