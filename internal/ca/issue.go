@@ -88,7 +88,7 @@ func (c *CA) template(o *Order, now time.Time) (s subject, template csr.Certific
 	if err := c.valid(now); err != nil {
 		return s, template, err
 	}
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return s, template, err
 	}
 	if s, err = o.subject(); err != nil {
@@ -126,8 +126,8 @@ func (c *CA) another(s *subject) error {
 	return nil
 }
 
-// check refuses what the profile and the options do not allow together.
-func (o *Order) check() error {
+// Check refuses what the profile and the options do not allow together.
+func (o *Order) Check() error {
 	switch named := len(o.Names.UPNs) > 0; {
 	case o.Again != nil:
 		return nil // it was checked then

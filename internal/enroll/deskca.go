@@ -51,7 +51,10 @@ func (i *deskCA) Prepare(ctx context.Context, o *Order) (err error) {
 		return nil // that of the certificate
 	}
 	i.order.Profile, err = ca.ReadProfile(ctx, i.profile)
-	return err
+	if err != nil || o.Renewal {
+		return err
+	}
+	return i.order.Check()
 }
 
 func (i *deskCA) Issue(ctx context.Context, o *Order) (answer Answer, err error) {
