@@ -188,7 +188,7 @@ func (t *cmpTransaction) exchange(ctx context.Context, body cmp.Body) (*cmp.Mess
 	m, err := cmp.Parse(a.body)
 	switch {
 	case err != nil && a.status != http.StatusOK:
-		return nil, t.server.refusal(a, saidIn(a)).Advise(advice.Repeat())
+		return nil, t.server.refusal(a, saidIn(a))
 	case err != nil:
 		return nil, t.damaged(err)
 	}

@@ -298,5 +298,6 @@ func (r *remote) refusal(a reply, said string) *problem.Error {
 	if said = plain(said); said != "" {
 		why += ": " + said
 	}
-	return problem.New(problem.Failed, "%s did not issue a certificate", r.base.Host).Because("%s", problem.Sentence(why))
+	return problem.New(problem.Failed, "%s did not issue a certificate", r.base.Host).Because("%s", problem.Sentence(why)).
+		Advise(advice.Repeat(advice.Switch(advice.DryRun)))
 }

@@ -98,7 +98,7 @@ func (t *scepTransaction) send(ctx context.Context, sent bool) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case a.status != http.StatusOK:
-		return nil, t.server.refusal(a, saidIn(a)).Advise(advice.Repeat())
+		return nil, t.server.refusal(a, saidIn(a))
 	}
 	return a.body, nil
 }
