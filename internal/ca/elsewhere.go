@@ -126,6 +126,8 @@ func (c *CA) Request(ctx context.Context, d *desk.Desk, a desk.Access) (text str
 func (r *renewal) issuedElsewhere(next *authority) error {
 	c := &CA{authority: authority{certificate: r.o.Certificate}}
 	switch {
+	case r.o.Certificate.Equal(r.ca.certificate):
+		return problem.New(problem.Usage, "this is the certificate that the CA has").Advise(r.ca.look())
 	case !bytes.Equal(r.o.Certificate.RawSubject, r.ca.certificate.RawSubject):
 		return problem.New(problem.Mismatch, "the certificate has another subject than the CA").
 			Because("It is %s, and the CA is %s.", r.o.Certificate.Subject, r.ca.certificate.Subject).Advise(r.ca.look())
