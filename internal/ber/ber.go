@@ -248,6 +248,23 @@ func (e Element) ObjectIdentifier() (asn1.ObjectIdentifier, error) {
 	return oid, nil
 }
 
+// Algorithm is an AlgorithmIdentifier (RFC 5280, 4.1.1.2). Parameters is the zero Element
+// where there are none.
+func (e Element) Algorithm() (oid asn1.ObjectIdentifier, parameters Element, err error) {
+	list, err := e.Elements(2)
+	if err != nil {
+		return nil, parameters, err
+	}
+	if len(list) == 0 {
+		return nil, parameters, ErrMalformed
+	}
+	if len(list) == 2 {
+		parameters = list[1]
+	}
+	oid, err = list[0].ObjectIdentifier()
+	return oid, parameters, err
+}
+
 // Int is the value of an INTEGER, negative ones too, and also one with more octets than
 // needed.
 func (e Element) Int() (*big.Int, error) {

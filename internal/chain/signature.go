@@ -246,11 +246,7 @@ func parsePSS(der []byte) (hash crypto.Hash, salt int, err error) {
 }
 
 func digestOf(algorithm ber.Element) crypto.Hash {
-	list, err := algorithm.Elements(2)
-	if err != nil || len(list) == 0 {
-		return 0
-	}
-	oid, err := list[0].ObjectIdentifier()
+	oid, _, err := algorithm.Algorithm()
 	if err != nil {
 		return 0
 	}

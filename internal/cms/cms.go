@@ -95,15 +95,8 @@ func open(data []byte, oid asn1.ObjectIdentifier, most int) ([]ber.Element, erro
 
 // algorithmOf reads an AlgorithmIdentifier.
 func algorithmOf(e ber.Element) (oid asn1.ObjectIdentifier, parameters ber.Element, err error) {
-	list, err := e.Elements(2)
-	if err != nil || len(list) == 0 {
+	if oid, parameters, err = e.Algorithm(); err != nil {
 		return nil, parameters, ErrDamaged
-	}
-	if oid, err = list[0].ObjectIdentifier(); err != nil {
-		return nil, parameters, ErrDamaged
-	}
-	if len(list) == 2 {
-		parameters = list[1]
 	}
 	return oid, parameters, nil
 }

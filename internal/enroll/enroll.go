@@ -38,7 +38,8 @@ type Options struct {
 	DryRun bool
 
 	// Renew has the certificate of the key renewed, Before only where it ends within that
-	// time; 0 for always. NewKey has a new key generated in the place of the one it has. AuthKey is another key of the card that authenticates it.
+	// time; 0 for always. NewKey has a new key generated in the place of the one it has.
+	// AuthKey is another key of the card that authenticates it.
 	Renew   bool
 	Before  time.Duration
 	AuthKey string

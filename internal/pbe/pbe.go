@@ -88,15 +88,8 @@ func Parse(algorithm ber.Element) (Scheme, error) {
 
 // split reads an AlgorithmIdentifier (RFC 5280, 4.1.1.2).
 func split(algorithm ber.Element) (oid asn1.ObjectIdentifier, parameters ber.Element, err error) {
-	list, err := algorithm.Elements(2)
-	if err != nil || len(list) == 0 {
+	if oid, parameters, err = algorithm.Algorithm(); err != nil {
 		return nil, ber.Element{}, fmt.Errorf("%w: it is damaged", ErrUnsupported)
-	}
-	if oid, err = list[0].ObjectIdentifier(); err != nil {
-		return nil, ber.Element{}, fmt.Errorf("%w: it is damaged", ErrUnsupported)
-	}
-	if len(list) == 2 {
-		parameters = list[1]
 	}
 	return oid, parameters, nil
 }
