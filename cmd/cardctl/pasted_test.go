@@ -36,7 +36,7 @@ var (
 )
 
 // programs are the other ones that an error may say to run.
-var programs = []string{"apt", "chmod", "export", "gpgconf", "ldd", "ls", "file", "openssl", "pkcs11-tool", "pkcs15-tool", "ssh-keygen", "keytool", "puttygen", "gunzip", "systemctl", "unzip", "modprobe", "grep", "openvpn"}
+var programs = []string{"apt", "chmod", "curl", "df", "rm", "export", "gpgconf", "ldd", "ls", "file", "openssl", "pkcs11-tool", "pkcs15-tool", "ssh-keygen", "keytool", "puttygen", "gunzip", "systemctl", "unzip", "modprobe", "grep", "openvpn"}
 
 // complaint is an error as a script sees it.
 type complaint struct{ what, try string }

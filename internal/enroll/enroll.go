@@ -96,6 +96,11 @@ func Enroll(ctx context.Context, d *desk.Desk, a desk.Access, reference string, 
 			return report, err
 		}
 	}
+	if o.NewKey {
+		if err := fixedPlace(reference); err != nil {
+			return report, err
+		}
+	}
 	if !o.Renew { // before a card is touched
 		if r.order.Request, err = csr.Parse(o.Names); err != nil {
 			return report, err

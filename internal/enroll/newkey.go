@@ -44,11 +44,11 @@ func (r *run) newKey(ctx context.Context, of *cert.Certificate) error {
 		return r.newKeyIs(ctx, of) // it was generated before
 	}
 	occupant, err := r.key.Occupant(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case occupant == nil || occupant.Fingerprint == "":
-		return problem.New(problem.NotSupported, "the card does not report the key in %s", r.order.Ref).Advise(advice.Do(advice.ShowCard))
+	}
+	if occupant == nil { // what it is replaced by is refused then
+		occupant = &key.Occupant{}
 	}
 	question := advice.Question{
 		Deed: "Replace", Subject: fmt.Sprintf("the key %s in %s", occupant.Fingerprint, r.order.Ref),
@@ -94,12 +94,12 @@ func (r *run) newKeyIs(ctx context.Context, of *cert.Certificate) (err error) {
 }
 
 // fixedPlace refuses a new key where keys have no places of their own.
-func (r *run) fixedPlace() error {
-	_, f, err := family.Parse(r.order.Ref)
+func fixedPlace(reference string) error {
+	_, f, err := family.Parse(reference)
 	if err != nil || f.Name == nil {
 		return err
 	}
-	return problem.New(problem.NotSupported, "a new key does not take the place of %s", r.order.Ref).
+	return problem.New(problem.NotSupported, "a new key does not take the place of %s", reference).
 		Because("Keys of tokens have their own names.").
-		Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Key, r.order.Ref), advice.Fill(advice.KeyID)))
+		Advise(advice.Do(advice.GenerateKey, advice.Set(advice.Key, reference), advice.Fill(advice.KeyID)))
 }

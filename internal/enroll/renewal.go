@@ -32,9 +32,6 @@ func (r *run) due(ctx context.Context) (*cert.Certificate, error) {
 func (r *run) renewable(ctx context.Context) (*cert.Certificate, error) {
 	o := r.order
 	if r.o.NewKey {
-		if err := r.fixedPlace(); err != nil {
-			return nil, err
-		}
 		if before, err := r.replaced(ctx); err != nil || before != nil {
 			return before, err
 		}
