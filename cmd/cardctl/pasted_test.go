@@ -247,7 +247,7 @@ func TestWhatIsOffered(t *testing.T) {
 		"ls -ld none":                                        true,
 		"Close the programs that use the card.":              true,
 		"":                                                   false,
-		"rm -rf none":                                        false,
+		"dd if=none":                                         false,
 		"cardctl gen-key --nonsense":                         false,
 		"cardctl nonsense":                                   false,
 		"cardctl gen-key --key OPENPGP.3 --replace 0123": false,
