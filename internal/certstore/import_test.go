@@ -330,6 +330,14 @@ func TestHostileFiles(t *testing.T) {
 		start := time.Now()
 		list, _ := Parse(t.Context(), data, nobody)
 		took := time.Since(start)
+		for range 2 { // of which something else may have taken a part
+			if took <= most {
+				break
+			}
+			start = time.Now()
+			_, _ = Parse(t.Context(), data, nobody)
+			took = min(took, time.Since(start))
+		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		if took > most {
