@@ -46,10 +46,7 @@ func (o *Order) subjectAgain() (s subject, err error) {
 			return s, problem.Wrap(problem.NotSupported, err, "the public key cannot be encoded")
 		}
 	}
-	for _, x := range o.Again.Extensions {
-		if !x.ID.Equal(cert.OIDSubjectAltName) {
-			continue
-		}
+	if x, has := o.Again.Extension(cert.OIDSubjectAltName); has {
 		names, err := cert.GeneralNames(x.Value)
 		if err != nil {
 			return s, err

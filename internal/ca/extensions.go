@@ -26,9 +26,6 @@ func oidPolicies() asn1.ObjectIdentifier  { return asn1.ObjectIdentifier{2, 5, 2
 func oidAccess(arc ...int) asn1.ObjectIdentifier {
 	return append(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7}, arc...)
 }
-func oidSID(arc ...int) asn1.ObjectIdentifier {
-	return append(asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 25, 2}, arc...)
-}
 
 // extensions are all those of a certificate.
 func (c *CA) extensions(o *Order, s *subject) ([]pkix.Extension, error) {
@@ -64,7 +61,7 @@ func (c *CA) extensions(o *Order, s *subject) ([]pkix.Extension, error) {
 	}
 	if o.Again != nil {
 		for _, x := range o.Again.Extensions {
-			if x.ID.Equal(oidSID()) {
+			if x.ID.Equal(cert.OIDSecurityID) {
 				add(pkix.Extension{Id: x.ID, Critical: x.Critical, Value: x.Value}, nil)
 			}
 		}
@@ -224,9 +221,9 @@ func SecurityIdentifier(text string) (pkix.Extension, error) {
 			Because("It begins with S-1- and has numbers after that: whoami /user shows it on Windows.").Advise(advice.Repeat(advice.Fill(advice.SID)))
 	}
 	explicit := cbasn1.Tag(0).ContextSpecific().Constructed()
-	return built(pkix.Extension{Id: oidSID()}, func(b *cryptobyte.Builder) {
+	return built(pkix.Extension{Id: cert.OIDSecurityID}, func(b *cryptobyte.Builder) {
 		b.AddASN1(explicit, func(b *cryptobyte.Builder) {
-			b.AddASN1ObjectIdentifier(oidSID(1))
+			b.AddASN1ObjectIdentifier(append(slices.Clone(cert.OIDSecurityID), 1))
 			b.AddASN1(explicit, func(b *cryptobyte.Builder) { b.AddASN1OctetString([]byte(text)) })
 		})
 	})

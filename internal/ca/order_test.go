@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -46,7 +47,7 @@ func TestOnlyWhatTheProfileLists(t *testing.T) {
 	case strings.Contains(string(parsed.Raw), "corp.example"):
 		t.Error("it has the UPN")
 	}
-	for _, oid := range []asn1.ObjectIdentifier{oidSID(), {2, 5, 29, 30}} {
+	for _, oid := range []asn1.ObjectIdentifier{cert.OIDSecurityID, {2, 5, 29, 30}} {
 		if slices.ContainsFunc(parsed.Extensions, func(x pkix.Extension) bool { return x.Id.Equal(oid) }) {
 			t.Errorf("it has %s", oid)
 		}

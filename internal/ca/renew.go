@@ -175,8 +175,7 @@ func (r *renewal) changeKey(ctx context.Context, next *authority) error {
 
 // byFormer has the key so far sign a certificate for the new one.
 func (r *renewal) byFormer(ctx context.Context, public crypto.PublicKey) error {
-	former := *r.ca
-	err := former.sign(ctx, r.o.Former.Desk, IssuersAccess(r.o.Former.Access), func(ctx context.Context, signer crypto.Signer) error {
+	err := r.ca.sign(ctx, r.o.Former.Desk, IssuersAccess(r.o.Former.Access), func(ctx context.Context, signer crypto.Signer) error {
 		crossed, err := r.certificate(ctx, signer, public, r.from, r.ca.certificate.NotAfter)
 		if err == nil {
 			r.newWithOld = crossed.Raw

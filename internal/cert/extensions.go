@@ -22,6 +22,10 @@ var (
 	OIDNameConstraints  = asn1.ObjectIdentifier{2, 5, 29, 30}
 	OIDAuthorityKeyID   = asn1.ObjectIdentifier{2, 5, 29, 35}
 	OIDExtKeyUsage      = asn1.ObjectIdentifier{2, 5, 29, 37}
+
+	// OIDSecurityID is that with the security identifier of a Windows account, MS-WCCE,
+	// 2.2.2.7.7.4.
+	OIDSecurityID = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 25, 2}
 )
 
 // KeyUsage are the bits of RFC 5280, 4.2.1.3, the first one being 1.
@@ -178,6 +182,16 @@ func (c *Certificate) readKeyUsage(e ber.Element) bool {
 		}
 	}
 	return true
+}
+
+// ExtKeyUsages reads an ExtKeyUsageSyntax (RFC 5280, 4.2.1.12).
+func ExtKeyUsages(value []byte) ([]asn1.ObjectIdentifier, error) {
+	c := &Certificate{}
+	e, rest, err := ber.Read(value)
+	if err != nil || len(rest) > 0 || !c.readExtKeyUsage(e) {
+		return nil, errors.New("its extended key usages cannot be read")
+	}
+	return c.ExtKeyUsage, nil
 }
 
 func (c *Certificate) readExtKeyUsage(e ber.Element) bool {

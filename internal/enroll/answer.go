@@ -1,7 +1,6 @@
 package enroll
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -116,13 +115,4 @@ func (r *run) settle(ctx context.Context, answer Answer, refused error) error {
 		return problem.Wrap(problem.Failed, err, "the certificate is on the card, and the issuer does not know it")
 	}
 	return refused
-}
-
-func sameBytes(list [][]byte, one []byte) bool {
-	for _, other := range list {
-		if bytes.Equal(one, other) {
-			return true
-		}
-	}
-	return false
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
-	"github.com/cardctl/cardctl/internal/ber"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/chain"
@@ -102,23 +101,13 @@ func (r *run) hasPurpose(leaf *cert.Certificate) error {
 	if _, has := leaf.Extension(cert.OIDExtKeyUsage); !has || contains(anyPurpose) {
 		return nil
 	}
-	for _, x := range r.order.Request.Extensions {
-		if !x.Id.Equal(cert.OIDExtKeyUsage) {
-			continue
-		}
-		list, _, err := ber.Read(x.Value)
-		if err != nil {
-			return err
-		}
-		const most = 64
-		usages, err := list.Elements(most)
-		if err != nil {
-			return err
-		}
-		for _, usage := range usages {
-			if oid, err := usage.ObjectIdentifier(); err == nil && !contains(oid) {
-				return unfit("It lacks the extended key usage %s.", oid)
-			}
+	wanted, err := r.order.purposes()
+	if err != nil {
+		return err
+	}
+	for _, oid := range wanted {
+		if !contains(oid) {
+			return unfit("It lacks the extended key usage %s.", oid)
 		}
 	}
 	return nil

@@ -10,26 +10,19 @@ import (
 	"github.com/cardctl/cardctl/internal/csr"
 )
 
-// oidSID is the extension with the security identifier of a Windows account, MS-WCCE,
-// 2.2.2.7.7.4.
-const oidSID = "1.3.6.1.4.1.311.25.2"
-
 // compareNames says how the names of a certificate differ from those that were asked for.
 // One that was not asked for, of whatever kind, is an error: it lets the holder pass for
 // somebody else.
 func (r *run) compareNames(leaf *cert.Certificate) (differences []string, err error) {
-	der, err := r.order.Request.Subject.DER()
+	subject, err := r.order.subject()
 	if err != nil {
 		return nil, err
 	}
-	subject, _, err := cert.ParseName(der)
+	asked, err := r.order.altNames()
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := r.wantedNames(subject)
-	if err != nil {
-		return nil, err
-	}
+	wanted := r.wantedNames(subject, asked)
 	sid, err := r.wantedSID()
 	if err != nil {
 		return nil, err
@@ -47,9 +40,9 @@ func (r *run) compareNames(leaf *cert.Certificate) (differences []string, err er
 					return nil, unfit("It has the alternative name %s, which was not asked for.", told(name))
 				}
 			}
-		case x.ID.String() == oidSID && !bytes.Equal(x.Value, sid):
+		case x.ID.Equal(cert.OIDSecurityID) && !bytes.Equal(x.Value, sid):
 			return nil, unfit("It has the security identifier of a Windows account, which was not asked for.")
-		case x.ID.String() == oidSID:
+		case x.ID.Equal(cert.OIDSecurityID):
 			sid = nil
 		}
 	}
@@ -59,18 +52,9 @@ func (r *run) compareNames(leaf *cert.Certificate) (differences []string, err er
 	if sid != nil {
 		differences = append(differences, "It lacks the security identifier of the Windows account.")
 	}
-	for _, x := range r.order.Request.Extensions {
-		if !x.Id.Equal(cert.OIDSubjectAltName) {
-			continue
-		}
-		names, err := cert.GeneralNames(x.Value)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range names {
-			if !sameBytes(got, name.DER()) {
-				differences = append(differences, "It lacks the alternative name "+told(name)+".")
-			}
+	for _, name := range asked {
+		if !sameBytes(got, name.DER()) {
+			differences = append(differences, "It lacks the alternative name "+told(name)+".")
 		}
 	}
 	return differences, nil
@@ -78,19 +62,10 @@ func (r *run) compareNames(leaf *cert.Certificate) (differences []string, err er
 
 // wantedNames are the alternative names that were asked for: those of the request, what
 // the way of asking implies, and mail addresses of the subject (RFC 5280, 4.1.2.6).
-func (r *run) wantedNames(subject cert.Name) (wanted [][]byte, err error) {
-	wanted = slices.Clone(r.order.Implied)
-	for _, x := range r.order.Request.Extensions {
-		if !x.Id.Equal(cert.OIDSubjectAltName) {
-			continue
-		}
-		names, err := cert.GeneralNames(x.Value)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range names {
-			wanted = append(wanted, name.DER())
-		}
+func (r *run) wantedNames(subject cert.Name, asked []cert.GeneralName) [][]byte {
+	wanted := slices.Clone(r.order.Implied)
+	for _, name := range asked {
+		wanted = append(wanted, name.DER())
 	}
 	for _, rdn := range subject {
 		for _, a := range rdn {
@@ -99,7 +74,7 @@ func (r *run) wantedNames(subject cert.Name) (wanted [][]byte, err error) {
 			}
 		}
 	}
-	return wanted, nil
+	return wanted
 }
 
 // wantedSID is the extension with the security identifier that was asked for, or that of the
@@ -112,12 +87,8 @@ func (r *run) wantedSID() ([]byte, error) {
 	if r.before == nil {
 		return nil, nil
 	}
-	for _, x := range r.before.Extensions {
-		if x.ID.String() == oidSID {
-			return x.Value, nil
-		}
-	}
-	return nil, nil
+	x, _ := r.before.Extension(cert.OIDSecurityID)
+	return x.Value, nil
 }
 
 // compareSubjects says which attributes were dropped, and which were set.
@@ -133,6 +104,10 @@ func compareSubjects(wanted, got cert.Name) (differences []string) {
 		differences = append(differences, "Its subject is "+got.String()+".")
 	}
 	return differences
+}
+
+func sameBytes(list [][]byte, one []byte) bool {
+	return slices.ContainsFunc(list, func(other []byte) bool { return bytes.Equal(one, other) })
 }
 
 // minus are the attributes of a name that another one lacks.

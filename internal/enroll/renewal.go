@@ -75,12 +75,9 @@ func (r *run) authenticateWith(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	certificate, err := other.Certificate(ctx)
-	switch {
-	case err != nil:
+	certificate, err := authenticating(ctx, other)
+	if err != nil {
 		return err
-	case len(certificate) == 0:
-		return problem.New(problem.NotFound, "%s has no certificate that could authenticate", ref).Advise(advice.Do(advice.ShowCard))
 	}
 	r.order.Auth = Auth{Card: &onCard{Key: other, here: r.here, o: r.o}, Certificate: certificate}
 	return nil
@@ -88,25 +85,17 @@ func (r *run) authenticateWith(ctx context.Context) error {
 
 // plan tells what would be asked for.
 func (r *run) plan(ctx context.Context) error {
-	der, err := r.order.Request.Subject.DER()
+	subject, err := r.order.subject()
 	if err != nil {
 		return err
 	}
-	subject, _, err := cert.ParseName(der)
+	names, err := r.order.altNames()
 	if err != nil {
 		return err
 	}
 	p := &Plan{Subject: subject.String(), Algorithm: string(key.AlgorithmOf(r.order.PublicKey))}
-	for _, x := range r.order.Request.Extensions {
-		if x.Id.Equal(cert.OIDSubjectAltName) {
-			names, err := cert.GeneralNames(x.Value)
-			if err != nil {
-				return err
-			}
-			for _, name := range names {
-				p.Names = append(p.Names, told(name))
-			}
-		}
+	for _, name := range names {
+		p.Names = append(p.Names, told(name))
 	}
 	p.Signed = !(r.o.Renew && r.issuer.Traits().Reissues)
 	r.report.Plan = p
