@@ -55,7 +55,7 @@ func (i *stepCA) Prepare(ctx context.Context, o *Order) (err error) {
 	if i.renews = o.Renewal && o.ownAuth(); i.renews {
 		return i.withoutOfficer(o)
 	}
-	if len(stepNames(o.Request)) == 0 {
+	if len(stepNames(o)) == 0 {
 		return problem.New(problem.Usage, "step-ca certifies alternative names only, and none was asked for").
 			Because("Without one, it makes one out of the subject.").
 			Advise(advice.Repeat(advice.Fill(advice.Email)))
@@ -271,20 +271,15 @@ func (i *stepCA) refusal(a reply) *problem.Error {
 
 // stepNames are the alternative names of a request that a token of step-ca can name, as
 // text: hosts, mail addresses, IP addresses and URIs.
-func stepNames(r csr.Request) (names []string) {
-	for _, x := range r.Extensions {
-		if !x.Id.Equal(cert.OIDSubjectAltName) {
-			continue
-		}
-		list, err := cert.GeneralNames(x.Value)
-		if err != nil {
-			return nil
-		}
-		for _, name := range list {
-			switch name.Kind {
-			case cert.DNSName, cert.EmailName, cert.IPName, cert.URIName:
-				names = append(names, name.String())
-			}
+func stepNames(o *Order) (names []string) {
+	list, err := o.altNames()
+	if err != nil {
+		return nil
+	}
+	for _, name := range list {
+		switch name.Kind {
+		case cert.DNSName, cert.EmailName, cert.IPName, cert.URIName:
+			names = append(names, name.String())
 		}
 	}
 	return names

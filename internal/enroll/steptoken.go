@@ -89,7 +89,7 @@ func fits(subject string, names []string, o *Order) error {
 	if len(names) == 0 {
 		names = []string{subject}
 	}
-	wanted := stepNames(o.Request)
+	wanted := stepNames(o)
 	if !slices.Equal(slices.Sorted(slices.Values(names)), slices.Sorted(slices.Values(wanted))) {
 		return problem.New(problem.Mismatch, "the one-time token is for other names than the request").
 			Because("It is for %s, and the request for %s.", plain(strings.Join(names, ", ")), strings.Join(wanted, ", ")).
@@ -105,11 +105,7 @@ func fits(subject string, names []string, o *Order) error {
 
 // commonName is that of the request.
 func commonName(o *Order) string {
-	der, err := o.Request.Subject.DER()
-	if err != nil {
-		return ""
-	}
-	subject, _, err := cert.ParseName(der)
+	subject, err := o.subject()
 	if err != nil {
 		return ""
 	}
@@ -171,7 +167,7 @@ func (i *stepCA) sign(signer crypto.Signer, header jose.Header, fragment string,
 	at.Path += "/1.0/sign"
 	now := i.now()
 	claims := stepClaims{
-		Audience: at.String() + fragment, Issuer: i.by.Name, Subject: commonName(o), Names: stepNames(o.Request),
+		Audience: at.String() + fragment, Issuer: i.by.Name, Subject: commonName(o), Names: stepNames(o),
 		ID: hex.EncodeToString(id), IssuedAt: now.Unix(), From: now.Unix(), Until: now.Add(tokenLife).Unix(),
 	}
 	if claims.Subject == "" {

@@ -138,27 +138,18 @@ func (i *vault) answer(ctx context.Context, made vaultAnswer) (answer Answer, er
 // request is what is asked for, once in PKCS#10 and once in parameters: the role says which
 // of the two counts.
 func (i *vault) request(o *Order) (*jsonBody, error) {
-	der, err := o.Request.Subject.DER()
+	subject, err := o.subject()
 	if err != nil {
 		return nil, err
 	}
-	subject, _, err := cert.ParseName(der)
+	list, err := o.altNames()
 	if err != nil {
 		return nil, err
 	}
 	names := map[string][]string{}
-	for _, x := range o.Request.Extensions {
-		if !x.Id.Equal(cert.OIDSubjectAltName) {
-			continue
-		}
-		list, err := cert.GeneralNames(x.Value)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range list {
-			if parameter, value := vaultName(name); parameter != "" {
-				names[parameter] = append(names[parameter], value)
-			}
+	for _, name := range list {
+		if parameter, value := vaultName(name); parameter != "" {
+			names[parameter] = append(names[parameter], value)
 		}
 	}
 	b := &jsonBody{}
