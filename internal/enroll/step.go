@@ -14,6 +14,7 @@ import (
 	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // stepCA is the interface of step-ca, /1.0 (github.com/smallstep/certificates, api/api.go).
@@ -242,7 +243,7 @@ func (i *stepCA) order(ctx context.Context, o *Order, said *stepAnswer) (reply, 
 		body.add("notAfter", o.Now().AddDate(0, 0, o.Days).UTC().Format(time.RFC3339))
 	}
 	body.addSecret("ott", token)
-	return i.remote.postJSON(ctx, message{path: "/1.0/sign"}, body, said)
+	return i.remote.postJSON(ctx, message{path: "/1.0/sign", secrets: []*secret.Bytes{token}}, body, said)
 }
 
 // renewal renews the certificate by which the card authenticates the client of TLS, for the

@@ -58,6 +58,21 @@ func TestStepOfficer(t *testing.T) {
 	is(t, d.enrolls("PIV.9A", "", "", nil, byOfficer, func(o *Options) { o.Renew = true }), problem.Usage, "not reached with the card of an officer")
 }
 
+// TestStepTokenIsNotShown has the server repeat the token in what it says.
+func TestStepTokenIsNotShown(t *testing.T) {
+	s := newStepServer(t)
+	d := newCard(t, "piv-yubikey-5", "PIV.9A", "p256")
+	token := s.token(mail)
+	d.secrets[secret.IssuerSecret] = token
+	check(t, d.enrolls("PIV.9A", s.address("desk"), mail, nil, forMail))
+	d.secrets[secret.IssuerSecret] = token
+	err := d.enrolls("PIV.9A", s.address("desk"), mail, nil, forMail)
+	is(t, err, problem.Failed, "token already used: …")
+	if strings.Contains(err.Error(), token[:16]) {
+		t.Errorf("the error has the token in it: %v", err)
+	}
+}
+
 func TestStepRefusesBeforeItAsks(t *testing.T) {
 	s := newStepServer(t)
 	d := newCard(t, "piv-yubikey-5", "PIV.9A", "p256")

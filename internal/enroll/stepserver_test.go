@@ -164,7 +164,7 @@ func (s *stepServer) sign(w http.ResponseWriter, r *http.Request) {
 	case err != nil || claims.Iss != issuer || claims.Aud != "https://"+s.host+"/1.0/sign"+fragment || now < claims.Nbf || now > claims.Exp:
 		s.refuse(w, "a wrong token")
 	case s.used[claims.Jti]:
-		s.refuse(w, "token already used")
+		s.refuse(w, "token already used: "+body.OTT)
 	case claims.Cnf != nil && claims.Cnf["x5rt#S256"] != base64.RawURLEncoding.EncodeToString(digest[:]):
 		s.refuse(w, "for another request")
 	case request.Subject.CommonName != claims.Sub || !slices.Equal(claims.SANs, request.EmailAddresses):
