@@ -25,7 +25,7 @@ var (
 	workflows = []string{
 		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/applet",
 		"internal/inventory", "internal/doctor", "internal/simulate", "internal/attest", "internal/holder", "internal/setup", "internal/openvpn",
-		"internal/ca", "internal/enroll",
+		"internal/ca", "internal/enroll", "internal/plan",
 	}
 	anyCard  = []string{"internal/desk", "internal/family", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
 	contract = []string{"internal/desk", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
@@ -52,6 +52,8 @@ var layers = map[string][]string{
 	"internal/enroll":    append(slices.Clone(anyCard), "internal/ca", "internal/csr", "internal/certstore", "internal/keygen", "internal/attest", "internal/jose"),
 	"internal/applet":    append(slices.Clone(anyCard), "internal/gp", "internal/family/javacard"),
 	"internal/simulate":  {"internal/desk", "internal/cardsim", "internal/gp", "internal/iso7816"},
+
+	"internal/plan": {"internal/csr", "internal/key"},
 
 	"internal/lend": append(slices.Clone(anyCard), "internal/p11"),
 
@@ -114,7 +116,7 @@ var libraries = map[string][]string{
 	"github.com/ebfe/scard":           {"internal/pcsc", "test/windows"}, // test/windows: stands in for the service of Windows
 	"github.com/miekg/pkcs11":         {"internal/p11"},
 	"github.com/manifoldco/promptui":  {"internal/terminal"},
-	"github.com/goccy/go-yaml":        {"internal/ca"},
+	"github.com/goccy/go-yaml":        {"internal/ca", "internal/plan"},
 	"github.com/go-jose/go-jose/v4":   {"internal/jose"},
 	"github.com/fxamacker/cbor/v2":    {"internal/enroll"},
 	"github.com/pressly/goose/v3":     {"internal/database"},

@@ -52,6 +52,9 @@ func Kinds() []string {
 	return words
 }
 
+// Forms are what sources look like: env:NAME.
+func Forms() []string { return slices.Clone(forms[kindEnv:]) }
+
 // listed are the forms of these kinds and all before, in words.
 func listed(last kind) string { return strings.Join(forms[kindEnv:last+1], ", ") }
 

@@ -1,0 +1,114 @@
+package plan
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// readCSV reads a table with a header (RFC 4180). Values are separated by commas,
+// semicolons or tabs, whichever the header has most of.
+func readCSV(data []byte) (t table, err error) {
+	separator, rest, skipped := separatorOf(data)
+	r := csv.NewReader(bytes.NewReader(rest))
+	r.Comma, r.ReuseRecord = separator, true
+	for {
+		fields, err := r.Read()
+		switch {
+		case errors.Is(err, io.EOF):
+			return t, nil
+		case err != nil:
+			return t, notCSV(err, skipped, len(t.header))
+		}
+		line, _ := r.FieldPos(0)
+		line += skipped
+		if t.header == nil {
+			if t.header, err = headerOf(fields, line); err != nil {
+				return t, err
+			}
+			continue
+		}
+		if strings.Join(fields, "") == "" {
+			continue // as spreadsheets write rows that were emptied
+		}
+		if len(t.records) == MaxRows {
+			return t, tooManyRows()
+		}
+		values := make(map[string]string, len(fields))
+		for i, value := range fields {
+			values[t.header[i]] = strings.Clone(value)
+		}
+		t.records = append(t.records, record{line: line, values: values})
+	}
+}
+
+func tooManyRows() error {
+	return problem.New(problem.Usage, "the table is too long").Because("It can have %d rows.", MaxRows)
+}
+
+// separatorOf finds what separates the values. A first line sep=; says it, as Excel
+// understands it: skipped is how many lines that are.
+func separatorOf(data []byte) (separator rune, rest []byte, skipped int) {
+	first, after, _ := bytes.Cut(data, []byte("\n"))
+	if said, ok := strings.CutPrefix(strings.TrimRight(string(first), "\r"), "sep="); ok && len(said) == 1 && strings.Contains(",;\t", said) {
+		return rune(said[0]), after, 1
+	}
+	counts := map[rune]int{}
+	quoted := false
+	for _, c := range string(first) {
+		if c == '"' {
+			quoted = !quoted
+		}
+		if !quoted {
+			counts[c]++
+		}
+	}
+	separator = ','
+	for _, c := range ";\t" {
+		if counts[c] > counts[separator] {
+			separator = c
+		}
+	}
+	return separator, data, 0
+}
+
+// headerOf are the names of the columns.
+func headerOf(fields []string, line int) ([]string, error) {
+	header := make([]string, len(fields))
+	for i, name := range fields {
+		header[i] = strings.TrimSpace(strings.Clone(name))
+		switch {
+		case header[i] == "":
+			return nil, problem.New(problem.Usage, "line %d: column %d has no name", line, i+1).Because("The first line of a table names its columns.")
+		case slices.Contains(header[:i], header[i]):
+			return nil, problem.New(problem.Usage, "line %d: there are two columns %q", line, shortened(header[i]))
+		case i == maxColumns:
+			return nil, problem.New(problem.Usage, "line %d: too many columns", line).Because("A table can have %d.", maxColumns)
+		}
+	}
+	return header, nil
+}
+
+// notCSV puts what the reader reports into words. The line itself is not repeated.
+func notCSV(err error, skipped, columns int) error {
+	var at *csv.ParseError
+	if !errors.As(err, &at) {
+		return err
+	}
+	p := problem.New(problem.Usage, "line %d: not CSV", at.Line+skipped)
+	switch {
+	case errors.Is(err, csv.ErrFieldCount):
+		return problem.New(problem.Usage, "line %d: more or fewer values than the header has columns", at.Line+skipped).
+			Because("The header has %d. A value with a separator in it stands in quotes.", columns)
+	case errors.Is(err, csv.ErrBareQuote):
+		return p.Because("A value with a quotation mark in it stands in quotes, and the mark twice.")
+	case errors.Is(err, csv.ErrQuote):
+		return p.Because("A value that begins with a quotation mark does not end with one.")
+	}
+	return p
+}
