@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -42,15 +43,17 @@ func (c *CA) sign(ctx context.Context, d *desk.Desk, a desk.Access, work func(co
 	if c.reference == "" {
 		return withFile(ctx, filepath.Join(c.dir, c.file), a.Ask, checked)
 	}
-	a.Expected = c.certificate.PublicKey // that with which the signature is verified
+	if c.holder != "" { // else what is on the card tells whether it is the one of the CA
+		a.Expected = c.certificate.PublicKey // that with which the signature is verified
+	}
 	meant := *d
 	if meant.Meant.Reader == "" && meant.Meant.Serial == "" {
 		meant.Meant.Serial = c.holder
 	}
 	return withCard(ctx, &meant, a, c.reference, func(ctx context.Context, signer crypto.Signer, serial string) error {
-		if c.holder != "" && serial != "" && serial != c.holder {
+		if c.holder != "" && serial != c.holder {
 			return problem.New(problem.Mismatch, "this is not the card of the CA").
-				Because("Its serial is %s. The key of the CA is on the card with the serial %s.", serial, c.holder).
+				Because("Its serial is %s. The key of the CA is on the card with the serial %s.", cmp.Or(serial, "not known"), c.holder).
 				Advise(advice.Do(advice.ListReaders))
 		}
 		return checked(ctx, signer)
@@ -77,21 +80,26 @@ func (v verified) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) 
 	return signature, nil
 }
 
-// withCard does work with a key on a card.
+// withCard does work with a key on a card. The serial is what the card is known by for
+// good; empty for none.
 func withCard(
 	ctx context.Context, d *desk.Desk, a desk.Access, reference string,
 	work func(ctx context.Context, signer crypto.Signer, serial string) error,
 ) error {
-	return family.WithKey(ctx, d, reference, a, func(ctx context.Context, _ family.At, k key.Key) error {
-		signer, err := k.Signer(ctx)
-		if err != nil {
-			return err
-		}
+	return family.WithKey(ctx, d, reference, a, func(ctx context.Context, here family.At, k key.Key) error {
 		holder, err := k.Holder(ctx)
 		if err != nil {
 			return err
 		}
-		return work(ctx, signer, holder.Serial)
+		signer, err := k.Signer(ctx)
+		if err != nil {
+			return err
+		}
+		serial := holder.Serial
+		if known := here.Card.Identity(); serial == "" && known.Permanent {
+			serial = known.Serial
+		}
+		return work(ctx, signer, serial)
 	})
 }
 

@@ -136,6 +136,9 @@ type Identity struct {
 	Unread []Unread `json:"-"`
 	// Thorough asks for the serial also where that takes more commands.
 	Thorough bool `json:"-"`
+	// Permanent says that the serial is the maker's: nothing that is written to the card
+	// changes it.
+	Permanent bool `json:"-"`
 }
 
 // Unread is something on a card that was not read, and why.

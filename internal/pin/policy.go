@@ -98,6 +98,21 @@ func (p *Policy) With(ask secret.Asker) *Policy {
 	return &with
 }
 
+// Before returns a policy that goes on from this one, and has a function called before a
+// person is asked; its error ends the asking.
+func (p *Policy) Before(called func() error) *Policy {
+	return p.With(func(ctx context.Context, r secret.Request) (*secret.Bytes, error) {
+		after := r.Waiting
+		r.Waiting = func() error {
+			if err := called(); err != nil || after == nil {
+				return err
+			}
+			return after()
+		}
+		return p.ask(ctx, r)
+	})
+}
+
 // Renewed says that a PIN got another value in another way than by Change, as on
 // a card that was erased: what was not accepted before says nothing of it.
 func (p *Policy) Renewed(what PIN) { delete(p.unaccepted, what.key()) }

@@ -222,7 +222,7 @@ func (c *onCard) holder() string {
 // Identity is what opening the card told.
 func (c *onCard) Identity() card.Identity {
 	return card.Identity{
-		Type: kind, Serial: c.seen.serial,
+		Type: kind, Serial: c.seen.serial, Permanent: c.seen.numbered,
 		Applications: []card.Application{{Name: name, AID: fmt.Sprintf("%X", app.AID())}},
 	}
 }

@@ -265,8 +265,12 @@ func policy[P interface {
 }
 
 // Public is what the card reports. Where it does not, it is what the user gave, or the key
-// in the certificate; another one than the card's is refused.
+// in the certificate; another one than the card's is refused. A card is not asked where the
+// key is expected to be a certain one.
 func (k *slotKey) Public(ctx context.Context) (crypto.PublicKey, error) {
+	if k.access.Expected != nil {
+		return k.access.Expected, nil
+	}
 	now, err := k.look(ctx)
 	k.shown = now
 	given := k.access.PublicKey

@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"io"
 
@@ -122,13 +123,19 @@ func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 // the card does not tell the policy, it is that of the slot (part 1, table 4b), and a card
 // that refuses for the PIN has it verified.
 func (k *slotKey) use(ctx context.Context, public crypto.PublicKey, touch string, work func(*app.Card, app.Algorithm) ([]byte, error)) ([]byte, error) {
-	now, err := k.look(ctx)
-	if err != nil {
-		return nil, err
-	}
 	algorithm, ok := app.AlgorithmNamed(string(key.AlgorithmOf(public)))
 	if !ok {
 		return nil, problem.New(problem.NotSupported, "PIV cards have no keys of this kind").Because("The key is %s.", key.AlgorithmOf(public))
+	}
+	if k.access.Expected != nil && (k.found == nil || k.on != k.app) {
+		answer, err := k.useUnseen(ctx, touch, func(selected *app.Card) ([]byte, error) { return work(selected, algorithm) })
+		if !errors.Is(err, errLook) {
+			return answer, err
+		}
+	}
+	now, err := k.look(ctx)
+	if err != nil {
+		return nil, err
 	}
 	policy := k.pinPolicy(now)
 	verified := policy != app.PINNever
@@ -184,12 +191,17 @@ func (c *onCard) unlockIf(ctx context.Context, again bool, unchanged func(contex
 	if c.verified == selected && !again {
 		return unchanged(ctx)
 	}
+	return c.sendPIN(ctx, c.access.Policy, unchanged)
+}
+
+// sendPIN has a policy send the PIN, if the card is still as it was.
+func (c *onCard) sendPIN(ctx context.Context, policy *pin.Policy, unchanged func(context.Context) error) error {
 	p, ref, err := c.userPINOf(ctx)
 	if err != nil {
 		return err
 	}
 	verify := c.verify(ref)
-	return c.access.Policy.Send(ctx, p, func(ctx context.Context, value *secret.Bytes) error {
+	return policy.Send(ctx, p, func(ctx context.Context, value *secret.Bytes) error {
 		if err := unchanged(ctx); err != nil {
 			return err
 		}
