@@ -25,8 +25,8 @@ type caIssueOptions struct {
 func newCAIssueCmd(env *session) *cobra.Command {
 	var o caIssueOptions
 	cmd := &cobra.Command{
-		Use:   "issue DIR REQUEST --profile NAME",
-		Short: "Issue a certificate",
+		Use:   "issue DIR REQUEST... --profile NAME",
+		Short: "Issue certificates",
 		Long: `Issue a certificate for a request (PKCS#10), whose signature is checked. For a
 key that cannot sign, name its public key with --public-key instead of a
 request, and its owner with --subject.
@@ -34,13 +34,21 @@ request, and its owner with --subject.
 The profile decides what the certificate is like: ` + strings.Join(ca.ProfileNames()[:3], ", ") + `,
 ` + strings.Join(ca.ProfileNames()[3:], ", ") + `, or a file. From a request comes only what the
 profile lists. A request never makes a CA, and never names an account of
-Windows: that is what --is-ca, --upn and --sid are for.`,
+Windows: that is what --is-ca, --upn and --sid are for.
+
+Several requests are all checked first, and then issued with one PIN entry.
+Their certificates are written to the directory --out, with the names of the
+requests.`,
 		Example: `  cardctl ca issue desk-ca me.csr --profile client --out me.pem
   cardctl ca issue desk-ca me.csr --profile smartcard-logon \
       --upn me@corp.example.com --out me.pem
+  cardctl ca issue desk-ca a.csr b.csr --profile client --out certificates
   cardctl ca issue desk-ca --public-key key2.pem --subject CN=me --profile mail`,
-		Args: typed.Args(1, 2, "the directory of the CA, and the request, or - for stdin"),
+		Args: typed.Args(1, mostRequests+1, "the directory of the CA, and requests, or - for stdin"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 2 {
+				return runCAIssueEach(cmd.Context(), env, &o, args[0], args[1:])
+			}
 			return runCAIssue(cmd.Context(), env, &o, args[0], strings.Join(args[1:], ""))
 		},
 	}
@@ -87,6 +95,16 @@ func runCAIssue(ctx context.Context, env *session, o *caIssueOptions, dir, file 
 	if err != nil {
 		return err
 	}
+	report := reportIssued(env, issued)
+	err = o.file.write(ctx, env, "CertificateIssued", &report.exported, &report)
+	if err != nil { // it is issued all the same
+		env.note("The certificate was issued: cardctl ca show %s %s", dir, issued.Serial)
+	}
+	return err
+}
+
+// reportIssued says what is different from what was asked for.
+func reportIssued(env *session, issued ca.Issued) issuedReport {
 	for i, what := range issued.Dropped {
 		if i == mostDropped {
 			env.note("The request asked for %d more.", len(issued.Dropped)-i)
@@ -97,12 +115,7 @@ func runCAIssue(ctx context.Context, env *session, o *caIssueOptions, dir, file 
 	if issued.Shortened {
 		env.note("The certificate ends with the CA.")
 	}
-	report := issuedReport{issued, exported{DER: issued.DER, PEM: string(csr.PEMCertificate(issued.DER))}}
-	err = o.file.write(ctx, env, "CertificateIssued", &report.exported, &report)
-	if err != nil { // it is issued all the same
-		env.note("The certificate was issued: cardctl ca show %s %s", dir, issued.Serial)
-	}
-	return err
+	return issuedReport{issued, exported{DER: issued.DER, PEM: string(csr.PEMCertificate(issued.DER))}}
 }
 
 // read reads the files.

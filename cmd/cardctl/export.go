@@ -59,11 +59,9 @@ func (e *exported) in(format string) []byte {
 // which holds it as well, goes to stdout.
 func (f *exportFlags) write(ctx context.Context, env *session, kind string, e *exported, document any) error {
 	if f.out != "" && f.out != "-" {
-		if err := env.writeFile(ctx, f.out, e.in(f.format)); err != nil {
-			return problem.Wrap(problem.Failed, err, "cannot write "+f.out)
+		if err := f.save(ctx, env, e); err != nil {
+			return err
 		}
-		e.File = f.out
-		env.note("written to %s", f.out)
 	}
 	if env.flags.output == formatJSON {
 		return env.result(kind, document, nil)
@@ -74,4 +72,14 @@ func (f *exportFlags) write(ctx context.Context, env *session, kind string, e *e
 	env.progress.Done()
 	_, err := env.Out.Write(e.in(f.format))
 	return notWritten(err)
+}
+
+// save writes the result to the file.
+func (f *exportFlags) save(ctx context.Context, env *session, e *exported) error {
+	if err := env.writeFile(ctx, f.out, e.in(f.format)); err != nil {
+		return problem.Wrap(problem.Failed, err, "cannot write "+f.out)
+	}
+	e.File = f.out
+	env.note("written to %s", f.out)
+	return nil
 }

@@ -34,7 +34,7 @@ var fileArguments = map[string]string{
 	"ca ocsp SERIAL|FILE...":   "ca ocsp $W/ca @ --sign-with-ca --out $W/ocsp",
 	"ca revoke SERIAL|FILE":    "ca revoke $W/ca @ --reason superseded",
 	"ca issue --public-key":    "ca issue $W/ca --profile client --public-key @",
-	"ca issue REQUEST":         "ca issue $W/ca @ --profile client",
+	"ca issue REQUEST...":      "ca issue $W/ca @ --profile client",
 	"enroll --issuer-ca":       "enroll --key OPENPGP.3 --subject CN=a --issuer command:false --issuer-ca @",
 	"enroll --public-key":      "enroll --key OPENPGP.3 --subject CN=a --issuer command:false --public-key @",
 	"renew --issuer-ca":        "renew --key OPENPGP.3 --issuer-ca @",
@@ -75,7 +75,7 @@ func TestEveryFileArgumentIsTried(t *testing.T) {
 			if strings.HasPrefix(strings.Trim(word, "[]"), "FILE") && !strings.Contains(cmd.Use, "--keys-file") && path != "ca backup" {
 				look(path + " FILE")
 			}
-			if slices.Contains([]string{"CONFIG", "REQUEST", "SERIAL|FILE", "SERIAL|FILE...", "FROM|FILE..."}, strings.Trim(word, "[]")) {
+			if slices.Contains([]string{"CONFIG", "REQUEST...", "SERIAL|FILE", "SERIAL|FILE...", "FROM|FILE..."}, strings.Trim(word, "[]")) {
 				look(path + " " + strings.Trim(word, "[]"))
 			}
 		}

@@ -78,6 +78,7 @@ const (
 	IsCA   Field = "is-ca"
 	SID    Field = "sid"
 	Listen Field = "listen"
+	Out    Field = "out"
 
 	Parent     Field = "parent"
 	NewKey     Field = "new-key"

@@ -17,6 +17,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // Issued is a certificate that was issued.
@@ -37,24 +38,73 @@ type Issued struct {
 // before all is known that can be wrong, and a certificate that cannot be stored is given
 // to nobody.
 func (c *CA) Issue(ctx context.Context, d *desk.Desk, a desk.Access, o Order, now time.Time) (issued Issued, err error) {
-	if o.Again != nil {
-		if err := c.again(ctx, &o, now); err != nil {
-			return issued, err
+	err = c.IssueEach(ctx, d, a, []Order{o}, now, func(one Issued) error {
+		issued = one
+		return nil
+	})
+	return issued, err
+}
+
+// IssueEach is Issue for several orders in one session of the key: all of them are checked
+// before the first signature. each is told of every certificate once it is stored; an error
+// of it ends the work.
+func (c *CA) IssueEach(ctx context.Context, d *desk.Desk, a desk.Access, orders []Order, now time.Time, each func(Issued) error) error {
+	drafts := make([]draft, len(orders))
+	before := map[string]bool{} // subjects of this session
+	for i := range orders {
+		var err error
+		if drafts[i], err = c.draft(ctx, a, &orders[i], before, now); err != nil {
+			return orders[i].named(err)
 		}
 	}
-	s, template, err := c.template(&o, now)
-	if err != nil {
-		return issued, err
+	if len(orders) > 1 { // the PIN may be verified for each signature
+		again, wipe := secret.Again(a.Ask)
+		defer wipe()
+		a.Ask = again
 	}
-	asked, err := c.acceptable(ctx, a, s, o.Again != nil, now)
-	if err != nil {
-		return issued, err
-	}
-	err = c.sign(ctx, d, a, func(ctx context.Context, signer crypto.Signer) error {
-		issued.DER, err = template.Sign(ctx, signer, csr.Signature{PSS: c.pss})
-		return err
+	return c.sign(ctx, d, a, func(ctx context.Context, signer crypto.Signer) error {
+		for i := range drafts {
+			issued, err := c.finish(ctx, signer, &drafts[i], now)
+			if err == nil {
+				err = each(issued)
+			}
+			if err != nil {
+				return orders[i].named(err)
+			}
+		}
+		return nil
 	})
-	if err != nil {
+}
+
+// draft is an order that was checked.
+type draft struct {
+	subject  subject
+	template csr.Certificate
+	profile  string
+	// asked says that it may be the second certificate for its subject.
+	asked bool
+}
+
+// draft checks an order. The subjects before are those of the same session.
+func (c *CA) draft(ctx context.Context, a desk.Access, o *Order, before map[string]bool, now time.Time) (d draft, err error) {
+	if o.Again != nil {
+		if err := c.again(ctx, o, now); err != nil {
+			return d, err
+		}
+	}
+	if d.subject, d.template, err = c.template(o, now); err != nil {
+		return d, err
+	}
+	d.profile = o.Profile.Name
+	name := comparable(d.subject.text)
+	d.asked, err = c.acceptable(ctx, a, d.subject, o.Again != nil, before[name], now)
+	before[name] = name != ""
+	return d, err
+}
+
+// finish signs and stores a certificate.
+func (c *CA) finish(ctx context.Context, signer crypto.Signer, d *draft, now time.Time) (issued Issued, err error) {
+	if issued.DER, err = d.template.Sign(ctx, signer, csr.Signature{PSS: c.pss}); err != nil {
 		return issued, err
 	}
 	made, err := cert.Parse(issued.DER)
@@ -62,11 +112,11 @@ func (c *CA) Issue(ctx context.Context, d *desk.Desk, a desk.Access, o Order, no
 		return issued, err
 	}
 	issued.Serial, issued.Subject, issued.NotAfter = made.Serial(), made.Subject.String(), made.NotAfter
-	issued.Profile, issued.Dropped = o.Profile.Name, s.dropped
+	issued.Profile, issued.Dropped = d.profile, d.subject.dropped
 	issued.Shortened = made.NotAfter.Equal(c.certificate.NotAfter)
 	err = c.db.Change(ctx, func(tx *sql.Tx) error {
-		taken, err := c.taken(ctx, tx, s.text, now)
-		if err == nil && taken != "" && !asked { // the question would have been asked
+		taken, err := c.taken(ctx, tx, d.subject.text, now)
+		if err == nil && taken != "" && !d.asked { // the question would have been asked
 			err = problem.New(problem.Refused, "another command issued a certificate for this subject meanwhile").Advise(advice.Repeat())
 		}
 		if err != nil {
@@ -145,8 +195,9 @@ func (o *Order) Check() error {
 }
 
 // acceptable refuses a key that was revoked as compromised, and asks before a name gets a
-// second certificate, unless that is what is wanted.
-func (c *CA) acceptable(ctx context.Context, a desk.Access, s subject, again bool, now time.Time) (asked bool, err error) {
+// second certificate, unless that is what is wanted. before says that an order of the same
+// session has the name.
+func (c *CA) acceptable(ctx context.Context, a desk.Access, s subject, again, before bool, now time.Time) (asked bool, err error) {
 	var compromised string
 	err = c.db.Rows(ctx, func(scan func(...any) error) error { return scan(&compromised) },
 		"SELECT serial FROM certificates WHERE public_key = ? AND reason IN (?, ?, ?) LIMIT 1",
@@ -162,12 +213,14 @@ func (c *CA) acceptable(ctx context.Context, a desk.Access, s subject, again boo
 		return true, nil
 	}
 	taken, err := c.taken(ctx, c.db, s.text, now)
-	if err != nil || taken == "" || a.Confirm == nil {
-		return false, err
+	if err != nil || taken == "" && !before || a.Confirm == nil {
+		return before, err
 	}
-	return true, a.Confirm.Ask(ctx, advice.Question{
-		Deed: "Issue", Subject: "another certificate for " + s.text, Lost: fmt.Sprintf("The certificate %s has this subject, and stays valid.", taken),
-	})
+	lost := fmt.Sprintf("The certificate %s has this subject, and stays valid.", taken)
+	if taken == "" {
+		lost = "Another one of these requests has this subject, too."
+	}
+	return true, a.Confirm.Ask(ctx, advice.Question{Deed: "Issue", Subject: "another certificate for " + s.text, Lost: lost})
 }
 
 // taken is the serial number of a valid certificate with a subject, empty for none.

@@ -14,6 +14,8 @@ import (
 
 // Order is what is to be issued.
 type Order struct {
+	// Source is what errors call it, where there are others; empty otherwise.
+	Source string
 	// Request is a request; nil where PublicKey and Names say it all.
 	Request   *csr.Received
 	PublicKey crypto.PublicKey
@@ -32,6 +34,14 @@ type Order struct {
 	IsCA bool
 	// Permit and Exclude are the name constraints of a CA (RFC 5280, 4.2.1.10).
 	Permit, Exclude []string
+}
+
+// named is an error of the order.
+func (o *Order) named(err error) error {
+	if o.Source == "" {
+		return err
+	}
+	return problem.Wrap(problem.Failed, err, o.Source)
 }
 
 // subject is who the certificate is for.

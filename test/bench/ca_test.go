@@ -5,6 +5,7 @@ package bench
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,53 @@ func TestBigCA(t *testing.T) {
 		words := strings.Fields(line)
 		table.row("`cardctl "+strings.Join(words[:2], " ")+"`", fmt.Sprintf("%.2f", usage.Time.Seconds()), fmt.Sprintf("%.0f", slowestOfCA.Seconds()),
 			fmt.Sprintf("%.0f", mebibytes(usage.PeakMemory)), fmt.Sprintf("%.0f", mebibytes(mostMemoryCA)))
+	}
+	table.publish(t)
+}
+
+// What certificates from a CA with its key on a card may cost, in APDUs.
+const (
+	oneCertificate     = 5
+	furtherCertificate = 2
+)
+
+// TestCertificatesOfACard counts what one certificate costs, and each further one.
+func TestCertificatesOfACard(t *testing.T) {
+	var table table
+	table.row("CA on a card, P-256", "one certificate", "at most", "each further one", "at most")
+	for _, card := range []struct {
+		name, key, admin string
+		create           []string
+	}{
+		{"OpenPGP", "OPENPGP.1", "--admin-pin=env:CARDCTL_ADMIN_PIN", nil},
+		{"PIV, YubiKey 5", "PIV.9C", "--management-key=default", []string{"--applications", "piv", "--profile", "piv-yubikey-5"}},
+	} {
+		t.Run(card.name, func(t *testing.T) {
+			d := stack.NewDesk(t)
+			_, wire := d.WiredCard("ca", 0, card.create...)
+			if card.create == nil {
+				d.Run("cardctl", "init", "--yes")
+			} else {
+				d.Setenv("CARDCTL_PIN", pivPIN)
+			}
+			d.Run("cardctl", "gen-key", "--key", card.key, "--algorithm", "p256", card.admin)
+			d.Run("cardctl", "ca", "init", "ca", "--subject", "CN=CA", "--key", card.key)
+			requests := []string{"a.csr", "b.csr", "c.csr"}
+			for _, request := range requests {
+				d.Run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-subj", "/CN="+request, "-out", request)
+			}
+			issue := func(some ...string) int {
+				before := wire.Count()
+				d.Run("cardctl", slices.Concat([]string{"ca", "issue", "ca", "--profile", "client", "--yes", "--out", fmt.Sprintf("issued%d", len(some))}, some)...)
+				return wire.Count().Sub(before).APDUs
+			}
+			one := issue(requests[0])
+			further := float64(issue(requests...)-one) / float64(len(requests)-1)
+			if one > oneCertificate || further > furtherCertificate {
+				t.Errorf("%s: %d APDUs, %.1f for each further certificate", card.name, one, further)
+			}
+			table.row(card.name, fmt.Sprint(one), fmt.Sprint(oneCertificate), fmt.Sprint(further), fmt.Sprint(furtherCertificate))
+		})
 	}
 	table.publish(t)
 }

@@ -58,7 +58,7 @@ var worlds = map[string]world{
 	"cardctl-openvpn":            {applications: "openpgp", attached: true, prepare: "certificate; network"},
 	"cardctl-ca":                 {applications: "openpgp", prepare: "order"},
 	"cardctl-ca-init":            {applications: "openpgp", prepare: "order; rm -r desk-ca"},
-	"cardctl-ca-issue":           {applications: "openpgp", prepare: "order"},
+	"cardctl-ca-issue":           {applications: "openpgp", prepare: "order; openssl req -newkey rsa:2048 -nodes -keyout a.key -subj /CN=a -out a.csr; openssl req -newkey rsa:2048 -nodes -keyout b.key -subj /CN=b -out b.csr"},
 	"cardctl-ca-revoke":          {applications: "openpgp", prepare: "order"},
 	"cardctl-ca-release":         {applications: "openpgp", prepare: "order; cardctl ca revoke desk-ca me.pem --reason certificateHold --yes"},
 	"cardctl-ca-crl":             {applications: "openpgp", prepare: "order"},
