@@ -95,10 +95,29 @@ func (c *card) prepare(ctx context.Context) error {
 	if err := c.guard.Permit(ctx, c.domain); err != nil {
 		return err
 	}
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
 	if err := c.getKeys(ctx); err != nil {
 		return err
 	}
 	return c.take(ctx)
+}
+
+// begin begins the record of what is done to the card, if one is kept: it needs the
+// serial.
+func (c *card) begin(ctx context.Context) error {
+	if !c.at.Recording.Kept() {
+		return nil
+	}
+	if err := c.discover(ctx); err != nil {
+		return err
+	}
+	if err := c.guard.Identify(ctx, c.domain); err != nil {
+		return err
+	}
+	c.at.Recording.Opened("gp")
+	return c.at.Begin(ctx, "", c.guard.Serial)
 }
 
 // discover selects the security domain, unless that was done before.

@@ -76,6 +76,9 @@ func (r *scriptRun) runAll(ctx context.Context) error {
 	if err := r.confirm(ctx, r.look); err != nil {
 		return explain(err, what, unchanged)
 	}
+	if err := r.begin(ctx); err != nil {
+		return explain(err, what, unchanged)
+	}
 	for i := range o.Script.commands {
 		c := &o.Script.commands[i]
 		if c.name == "exit" {

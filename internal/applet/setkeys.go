@@ -171,6 +171,7 @@ func (w *keyChange) run(ctx context.Context) (_ *KeyReport, err error) {
 		return nil, err
 	}
 	w.state = ""
+	w.at.Recording.Changed(desk.Change{Secret: secret.CardKeys})
 	return &KeyReport{
 		Reader: w.at.Place, Version: w.version, Cipher: w.cipher.String(), Bits: w.fresh.Length() * 8, File: w.o.File,
 		CheckValues: [3]string{values[0].String(), values[1].String(), values[2].String()},

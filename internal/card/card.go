@@ -153,6 +153,13 @@ type Borrower interface {
 	Through() string
 }
 
+// Numbered is a card whose serial opening does not tell.
+type Numbered interface {
+	// Number reads what Identity needs for the serial. A card that has none yet is no
+	// error.
+	Number(ctx context.Context) error
+}
+
 // Application is one application on a card. AID is upper-case hex.
 type Application struct {
 	Name    string `json:"name"`

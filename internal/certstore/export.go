@@ -88,7 +88,11 @@ func DeleteOn(ctx context.Context, k key.Key, ask desk.Confirm) (Certificate, er
 	if err := confirm(ctx, ask, question); err != nil {
 		return deleted, err
 	}
-	return deleted, remove(ctx, k)
+	if err := remove(ctx, k); err != nil {
+		return deleted, err
+	}
+	desk.RecordingOf(ctx).Changed(desk.Change{Ref: k.Reference().String(), Gone: desk.CertificateGone})
+	return deleted, nil
 }
 
 // remove removes and reads back, whatever the card answered.

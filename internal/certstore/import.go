@@ -102,6 +102,7 @@ func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, 
 	shelf, shelves := k.(key.Shelf)
 	if bytes.Equal(stored, leaf.Raw) {
 		report.Unchanged, report.ChainStored = true, false
+		desk.RecordingOf(ctx).Changed(desk.Change{Ref: report.Ref, Certificate: leaf.Raw})
 		adds, ok := k.(completer)
 		if !ok {
 			return report, nil
@@ -129,6 +130,7 @@ func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, 
 	if err != nil {
 		return report, err
 	}
+	desk.RecordingOf(ctx).Changed(desk.Change{Ref: report.Ref, Certificate: leaf.Raw})
 	report.Identifier, err = renew(ctx, k, o.Identifier, "The new certificate is on the card.")
 	return report, err
 }

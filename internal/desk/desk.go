@@ -76,6 +76,9 @@ type Desk struct {
 	Seen *Names
 	// Detail is told what those want to know who asked for more; nil tells nobody.
 	Detail func(format string, args ...any)
+	// Recorder keeps what is done to the card; nil for a command that changes none, or
+	// where nothing is kept.
+	Recorder Recorder
 	// NotLetGo is told why a card was not let go after the work on it was done;
 	// where it is nil, that is an error of the work.
 	NotLetGo func(error)

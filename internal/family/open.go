@@ -21,8 +21,10 @@ type At struct {
 	Access desk.Access
 	// Keys is the same for a key, with the one policy for PINs.
 	Keys key.Access
-	// Card is the card with the key that WithKey found.
+	// Card is the one that is open.
 	Card card.Card
+	// Recording keeps what is done to the card.
+	Recording *desk.Recording
 }
 
 // Kind is card or token, as reports call it.
@@ -48,6 +50,7 @@ func Policy(a desk.Access) *pin.Policy {
 
 // open opens an application of a family; named says that the user means it.
 func (h At) open(ctx context.Context, f card.Family, app string, named bool) (card.Card, error) {
+	h.Recording.Opened(app)
 	return f.Open(ctx, h.Line, card.Opening{App: app, Named: named, Access: h.Keys})
 }
 
@@ -69,7 +72,8 @@ func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access,
 		return err
 	}
 	here := at(line, a)
-	return line.Done(func() error {
+	here.Recording = d.Recording()
+	return here.Recording.End(ctx, line.Done(func() error {
 		c, err := here.holder(ctx, f)
 		if err != nil {
 			return key.Explain(err, ref.String(), "")
@@ -79,8 +83,8 @@ func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access,
 			return err
 		}
 		here.Card = c
-		return work(ctx, here, k)
-	}())
+		return here.recorded(ctx, ref.String(), func(ctx context.Context) error { return work(ctx, here, k) })
+	}()))
 }
 
 // WithCard finds the card or token that is meant, opens what a command can work
@@ -92,7 +96,11 @@ func WithCard(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work f
 				return err
 			}
 		}
-		return work(ctx, here, c)
+		here.Card = c
+		if w.Records {
+			return work(ctx, here, c)
+		}
+		return here.recorded(ctx, "", func(ctx context.Context) error { return work(ctx, here, c) })
 	})
 }
 
@@ -104,7 +112,9 @@ func WithLine(ctx context.Context, d *desk.Desk, a desk.Access, work func(contex
 		return err
 	}
 	d.Tell("using the card in %s", line.Place())
-	return line.Done(work(ctx, at(line, a)))
+	here := at(line, a)
+	here.Recording = d.Recording()
+	return here.Recording.End(ctx, line.Done(work(desk.WithRecording(ctx, here.Recording), here)))
 }
 
 // withMeant opens the line to what is meant: a card, or a token, which is opened
@@ -133,7 +143,9 @@ func withMeant(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work 
 		return err
 	}
 	d.Tell("using the card in %s", line.Place())
-	return line.Done(work(ctx, at(line, a), nil))
+	here := at(line, a)
+	here.Recording = d.Recording()
+	return here.Recording.End(ctx, line.Done(work(ctx, here, nil)))
 }
 
 func withToken(ctx context.Context, d *desk.Desk, a desk.Access, work func(context.Context, At, card.Card) error) error {
@@ -146,14 +158,15 @@ func withToken(ctx context.Context, d *desk.Desk, a desk.Access, work func(conte
 		return err
 	}
 	here := at(line, a)
+	here.Recording = d.Recording()
 	f := tokens()
-	return line.Done(func() error {
+	return here.Recording.End(ctx, line.Done(func() error {
 		c, err := here.open(ctx, f, f.Apps[0], true)
 		if err != nil {
 			return err
 		}
 		return work(ctx, here, c)
-	}())
+	}()))
 }
 
 // TokenPIN is the user PIN of the token of a session.

@@ -26,6 +26,8 @@ type Wanted struct {
 	// Reads says that the command changes nothing, and may look at a token if
 	// there is no card.
 	Reads bool
+	// Records says that the work begins the record of what is done, after its questions.
+	Records bool
 }
 
 // check refuses applications that the command would not find: it would work on

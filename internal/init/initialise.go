@@ -41,7 +41,7 @@ func Apps() []string {
 // card is let go while somebody is asked, and is the same afterwards, or
 // nothing is done to it.
 func Initialise(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (report Report, err error) {
-	w := family.Wanted{Takes: Apps(), Given: o.Named}
+	w := family.Wanted{Takes: Apps(), Given: o.Named, Records: true}
 	err = family.WithCard(ctx, d, w, a, func(ctx context.Context, here family.At, c card.Card) error {
 		able, ok := c.(card.Initialiser)
 		if !ok {
@@ -75,7 +75,14 @@ func initialise(ctx context.Context, here family.At, able card.Initialiser, o Op
 	if err != nil {
 		return survey.Report, untouched(here, err)
 	}
-	return able.Initialise(ctx, survey, given)
+	if err := here.Record(ctx, ""); err != nil {
+		return survey.Report, untouched(here, err)
+	}
+	report, err := able.Initialise(ctx, survey, given)
+	if err == nil {
+		here.Recording.Changed(desk.Change{Gone: desk.AllGone})
+	}
+	return report, err
 }
 
 // untouched says that nothing was changed yet.

@@ -7,6 +7,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // NewManagementKey is what a user decides about the new management key of a card.
@@ -33,7 +34,9 @@ func SetManagementKey(ctx context.Context, d *desk.Desk, a desk.Access, n NewMan
 			return problem.New(problem.NotSupported, "this card has no management key")
 		}
 		report.Reader, report.Kind, report.Serial = here.Place, here.Kind(), c.Identity().Serial
-		report.ManagementKey, err = able.SetManagementKey(ctx, n)
+		if report.ManagementKey, err = able.SetManagementKey(ctx, n); err == nil {
+			here.Recording.Changed(desk.Change{Secret: secret.ManagementKey})
+		}
 		return err
 	})
 	return report, err

@@ -113,6 +113,9 @@ func change(ctx context.Context, d *desk.Desk, a desk.Access, which string, give
 		if errors.As(err, &told) {
 			return key.Explain(told.Unwrap(), what, told.State)
 		}
+		if err == nil {
+			here.Recording.Changed(desk.Change{Secret: role.Secret()})
+		}
 		return key.Explain(err, what, "")
 	})
 	return report, err

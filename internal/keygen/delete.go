@@ -42,6 +42,7 @@ func DeleteOn(ctx context.Context, k key.Key, fingerprint string, confirm desk.C
 	if err := k.Delete(ctx); err != nil {
 		return r, err
 	}
+	desk.RecordingOf(ctx).Changed(desk.Change{Ref: r.Ref, Gone: desk.KeyGone})
 	r.StaleCertificate = leftCertificate(ctx, k)
 	return r, nil
 }

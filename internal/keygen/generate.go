@@ -158,6 +158,11 @@ func unchanged(k key.Key, occupant *key.Occupant, public crypto.PublicKey) (Repo
 // usages that were asked for, if any were.
 func report(ctx context.Context, k key.Key, made *key.Generated, occupant *key.Occupant, asked []key.Usage) (Report, error) {
 	r, err := describe(k, &made.Occupant, made.Public)
+	noted := desk.Change{Ref: r.Ref, Public: made.Public}
+	if occupant != nil && made.StaleCertificate != nil {
+		noted.Gone = desk.CertificateGone
+	}
+	desk.RecordingOf(ctx).Changed(noted)
 	for _, usage := range made.Usage {
 		if len(asked) > 0 && !slices.Contains(asked, usage) {
 			r.UnaskedUsage = append(r.UnaskedUsage, string(usage))

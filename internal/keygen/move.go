@@ -69,6 +69,9 @@ func MoveOn(ctx context.Context, k key.Key, to key.Reference) (MoveReport, error
 		return MoveReport{}, err
 	}
 	r := MoveReport{From: from.String()}
+	record := desk.RecordingOf(ctx)
+	record.Changed(desk.Change{Ref: r.From, Gone: desk.AllGone})
+	record.Changed(desk.Change{Ref: moved.Key.Reference().String(), Public: public, Certificate: moved.Certificate})
 	if moved.Certificate != nil {
 		r.Certificate = subjectOf(moved.Certificate)
 	}

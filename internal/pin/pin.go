@@ -8,6 +8,7 @@ package pin
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -59,6 +60,15 @@ func RoleOf(name secret.Name) (Role, bool) {
 		return ResetCode, true
 	}
 	return "", false
+}
+
+// Secret is what a user gives the PIN by.
+func (r Role) Secret() secret.Name {
+	names := secret.Names()
+	return names[slices.IndexFunc(names, func(name secret.Name) bool {
+		role, gives := RoleOf(name)
+		return gives && role == r
+	})]
 }
 
 // Name is the role in a sentence: "user PIN", "resetting code".

@@ -129,11 +129,15 @@ func isMuscle(ctx context.Context, ch *iso7816.Channel) (bool, error) {
 	return is, err
 }
 
+// Number reads the serial of the chip.
+func (c *muscleCard) Number(ctx context.Context) error { return c.note(ctx) }
+
 // note reads the serial of the chip before the card is let go.
 func (c *muscleCard) note(ctx context.Context) error {
 	ch, err := c.line.Channel(ctx)
 	if err == nil {
 		c.serial, err = chipSerial(ctx, ch)
+		c.identity.Serial = c.serial
 	}
 	c.known = err == nil
 	return err

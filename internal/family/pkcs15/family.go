@@ -163,6 +163,12 @@ func lacks() error {
 // Identity is what reading the card told.
 func (c *Card) Identity() card.Identity { return c.identity }
 
+// Number reads the directory, which has the serial.
+func (c *Card) Number(ctx context.Context) error {
+	_, err := c.read(ctx)
+	return err
+}
+
 // read reads the directory, nil where the card is not initialised, and notes what
 // it tells of the card.
 func (c *Card) read(ctx context.Context) (*app.Directory, error) {

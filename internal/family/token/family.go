@@ -106,6 +106,15 @@ func (t *Token) Identity() card.Identity {
 	return card.Identity{Type: kind, Serial: t.seen.Serial, Label: t.seen.Label, Applications: []card.Application{}}
 }
 
+// Number finds the token. Which one is meant may be known only to the work: then it
+// tells the serial.
+func (t *Token) Number(ctx context.Context) error {
+	if of, err := t.module.FindToken(ctx, t.uri); err == nil && t.seen.Serial == "" {
+		t.seen = of
+	}
+	return ctx.Err()
+}
+
 // open opens the session on the token that a URI names.
 func (t *Token) open(ctx context.Context, uri p11.URI) (*p11.Session, error) {
 	if t.session != nil {
