@@ -1,0 +1,152 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"modernc.org/sqlite" // the driver
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// Create makes a database that only its owner can read. A file that is there is a
+// problem.Refused.
+func Create(ctx context.Context, path string, kind Kind) (*DB, error) {
+	if err := empty(path); err != nil {
+		return nil, err
+	}
+	db, err := connect(ctx, path, kind, readWrite, fmt.Sprintf("application_id(%d)", kind.ID))
+	if err != nil {
+		return nil, err
+	}
+	return upToDate(ctx, db)
+}
+
+// Open opens a database, and brings it up to date. One that is not there is a
+// problem.NotFound, one of a newer program or of something else a problem.Mismatch: then
+// nothing is written to it.
+func Open(ctx context.Context, path string, kind Kind) (*DB, error) {
+	db, err := OpenFile(ctx, path, kind, false)
+	if err != nil {
+		return nil, err
+	}
+	return upToDate(ctx, db)
+}
+
+func upToDate(ctx context.Context, db *DB) (*DB, error) {
+	if err := db.migrate(ctx); err != nil {
+		return nil, errors.Join(db.explain(err), db.Close())
+	}
+	return db, nil
+}
+
+// OpenFile is Open, but leaves the tables as they are: Check and Migrate are up to the
+// caller.
+func OpenFile(ctx context.Context, path string, kind Kind, readOnly bool) (*DB, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, problem.New(problem.NotFound, "there is no database %s", path)
+	case err != nil:
+		return nil, problem.Wrap(problem.Failed, err, "cannot open "+path)
+	case !info.Mode().IsRegular():
+		return nil, problem.New(problem.Mismatch, "%s is not a regular file", path).Advise(advice.Run("ls", "-ld", path))
+	case info.Size() == 0: // what made it was interrupted
+		return nil, problem.New(problem.NotFound, "the database %s is empty", path)
+	}
+	if readOnly {
+		return connect(ctx, path, kind, "ro")
+	}
+	return connect(ctx, path, kind, readWrite)
+}
+
+const readWrite = "rw"
+
+func connect(ctx context.Context, path string, kind Kind, mode string, first ...string) (*DB, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	// A change is on the disk when it is done, and waits for that of another process.
+	parameters := url.Values{
+		"_pragma": slices.Concat(first, []string{"busy_timeout(10000)", "synchronous(FULL)", "foreign_keys(ON)", "trusted_schema(OFF)"}),
+		"_txlock": {"immediate"},
+		"mode":    {mode},
+	}
+	if mode != readWrite {
+		parameters.Set("_txlock", "deferred")
+	}
+	name := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(absolute), RawQuery: parameters.Encode()}
+	pool, err := sql.Open("sqlite", name.String())
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(1) // a transaction and a query beside it would wait for each other
+	db := &DB{DB: pool, name: path, kind: kind, readOnly: mode != readWrite}
+	if err := db.prepare(ctx); err != nil {
+		return nil, errors.Join(db.explain(err), pool.Close())
+	}
+	return db, nil
+}
+
+// prepare refuses a database of something else before it writes to it.
+func (db *DB) prepare(ctx context.Context) error {
+	var id uint32
+	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+		return err
+	}
+	if id != db.kind.ID {
+		return problem.New(problem.Mismatch, "%s is the database of another program", db.name).Advise(advice.Run("ls", "-l", db.name))
+	}
+	return nil
+}
+
+// writable is for a database of this program alone: the way of writing is in the file.
+func (db *DB) writable(ctx context.Context) error {
+	if db.server || db.readOnly {
+		return nil
+	}
+	_, err := db.ExecContext(ctx, "PRAGMA journal_mode = WAL")
+	return err
+}
+
+// The result codes of SQLite that a person can do something about.
+const (
+	sqliteBusy         = 5
+	sqliteReadOnly     = 8
+	sqliteCorrupt      = 11
+	sqliteFull         = 13
+	sqliteCannotOpen   = 14
+	sqliteNotADatabase = 26
+)
+
+// explainFile says what is wrong with the file.
+func (db *DB) explainFile(err error) error {
+	look := advice.Run("ls", "-l", db.name)
+	var failed *sqlite.Error
+	if !errors.As(err, &failed) {
+		return problem.Wrap(problem.Failed, err, "the database "+db.name+" failed").Advise(look)
+	}
+	switch failed.Code() & 0xFF {
+	case sqliteCorrupt, sqliteNotADatabase:
+		return problem.Wrap(problem.Mismatch, err, db.name+" is damaged, or is no database").Advise(look)
+	case sqliteBusy:
+		return problem.Wrap(problem.Failed, err, "the database "+db.name+" is locked").
+			Because("Another program has been writing to it for 10 seconds.").Advise(advice.Run("fuser", "-v", db.name))
+	case sqliteReadOnly, sqliteCannotOpen:
+		return problem.Wrap(problem.Failed, err, "the database "+db.name+" cannot be written").
+			Because("The file, its directory or its file system is read-only.").Advise(look)
+	case sqliteFull:
+		return problem.Wrap(problem.Failed, err, "the database "+db.name+" cannot be written").
+			Because("Its file system is full.").Advise(advice.Run("df", filepath.Dir(db.name)))
+	}
+	return problem.Wrap(problem.Failed, err, "the database "+db.name+" failed").Advise(look)
+}

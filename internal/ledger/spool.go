@@ -1,0 +1,107 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+const spooled = ".json" // the ending of a record in the spool
+
+// spool keeps a record that could not be written, one file of one line. The answer says
+// so; why is what the ledger said.
+func (l *Ledger) spool(f fact, why error) error {
+	p := problem.Wrap(problem.Failed, why, "what was done could not be recorded in the ledger")
+	if l.o.Spool == "" {
+		return p
+	}
+	line, err := json.Marshal(f)
+	if err == nil {
+		err = os.MkdirAll(l.o.Spool, 0o700)
+	}
+	// Nobody reads a file of the spool before it is whole.
+	name := filepath.Join(l.o.Spool, f.Token)
+	if err == nil {
+		err = output.NewPrivateFile(name, append(line, '\n'))
+	}
+	if err == nil {
+		err = os.Rename(name, name+spooled)
+	}
+	if err != nil {
+		return errors.Join(p, err)
+	}
+	return p.Because("%s The record is kept in %s. The next command sends it.", problem.Sentence(reason(why)), l.o.Spool)
+}
+
+func reason(err error) string {
+	var known *problem.Error
+	if errors.As(err, &known) {
+		return problem.Joined(known.What, known.Reason())
+	}
+	return err.Error()
+}
+
+// sendSpool writes the records of this ledger that could not be written before. A record
+// that is there already is not written again.
+func (l *Ledger) sendSpool(ctx context.Context) error {
+	if l.o.Spool == "" {
+		return nil
+	}
+	files, err := os.ReadDir(l.o.Spool)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var waiting []fact
+	for _, file := range files {
+		if !strings.HasSuffix(file.Name(), spooled) {
+			continue
+		}
+		line, readErr := os.ReadFile(filepath.Join(l.o.Spool, file.Name()))
+		if errors.Is(readErr, fs.ErrNotExist) {
+			continue // another program has sent it
+		}
+		var f fact
+		if err := errors.Join(readErr, json.Unmarshal(line, &f)); err != nil || f.Token+spooled != file.Name() {
+			return problem.New(problem.Mismatch, "%s is not a record of the ledger", filepath.Join(l.o.Spool, file.Name()))
+		}
+		if f.Ledger == l.id {
+			waiting = append(waiting, f)
+		}
+	}
+	if err != nil {
+		return problem.Wrap(problem.Failed, err, "cannot read "+l.o.Spool)
+	}
+	sortByTime(waiting)
+	for _, f := range waiting {
+		f.late = true
+		if err := l.apply(ctx, f); err != nil {
+			return err
+		}
+		if err := os.Remove(filepath.Join(l.o.Spool, f.Token+spooled)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return problem.Wrap(problem.Failed, err, "cannot empty "+l.o.Spool)
+		}
+	}
+	return nil
+}
+
+// Waiting is how many records of this ledger are in the spool.
+func (l *Ledger) Waiting() int {
+	files, _ := filepath.Glob(filepath.Join(l.o.Spool, "*"+spooled)) // the pattern is well-formed
+	return len(files)
+}
+
+// sortByTime puts facts into the order in which they were so.
+func sortByTime(facts []fact) {
+	slices.SortStableFunc(facts, func(a, b fact) int {
+		return cmp.Or(cmp.Compare(a.Entry, b.Entry), a.At.Compare(b.At))
+	})
+}
