@@ -86,7 +86,24 @@ func (i *ejbca) Issue(ctx context.Context, o *Order) (answer Answer, err error) 
 	b.addSecret("password", password)
 	defer b.wipe()
 	var made ejbcaAnswer
-	var got reply
+	got, err := i.asOfficer(ctx, o, func(ctx context.Context) (reply, error) {
+		return i.server.postJSON(ctx, message{path: "/certificate/pkcs10enroll", secrets: []*secret.Bytes{password}}, b, &made)
+	})
+	switch {
+	case err != nil:
+		return answer, err
+	case got.status == http.StatusAccepted:
+		return answer, problem.New(problem.Failed, "%s has the request, and somebody has to approve it", i.address.URL.Host).
+			Because("%s", problem.Sentence(plain(made.ErrorMessage))).
+			Advise(advice.Do(advice.ImportCertificate, advice.Set(advice.Key, o.Ref)).On("FILE"))
+	case got.status != http.StatusOK && got.status != http.StatusCreated:
+		return answer, i.server.refusal(got, made.ErrorMessage)
+	}
+	return i.answer(made)
+}
+
+// asOfficer sends something while the officer's card is the TLS client.
+func (i *ejbca) asOfficer(ctx context.Context, o *Order, send func(context.Context) (reply, error)) (got reply, err error) {
 	var failed error // of the server, or of the card while it authenticated
 	err = withOfficer(ctx, o, func(ctx context.Context, k key.Key, certificate []byte) error {
 		signer, err := k.Signer(ctx)
@@ -96,22 +113,13 @@ func (i *ejbca) Issue(ctx context.Context, o *Order) (answer Answer, err error) 
 		if err != nil {
 			return err
 		}
-		got, failed = i.server.postJSON(ctx, message{path: "/certificate/pkcs10enroll", secrets: []*secret.Bytes{password}}, b, &made)
+		got, failed = send(ctx)
 		return nil
 	})
-	switch {
-	case err != nil:
-		return answer, err
-	case failed != nil:
-		return answer, ca.IssuersAdvice(failed, "")
-	case got.status == http.StatusAccepted:
-		return answer, problem.New(problem.Failed, "%s has the request, and somebody has to approve it", i.address.URL.Host).
-			Because("%s", problem.Sentence(plain(made.ErrorMessage))).
-			Advise(advice.Do(advice.ImportCertificate, advice.Set(advice.Key, o.Ref)).On("FILE"))
-	case got.status != http.StatusOK && got.status != http.StatusCreated:
-		return answer, i.server.refusal(got, made.ErrorMessage)
+	if err == nil && failed != nil {
+		err = ca.IssuersAdvice(failed, "")
 	}
-	return i.answer(made)
+	return got, err
 }
 
 // answer are the certificates that came. The CA is the last of the chain.

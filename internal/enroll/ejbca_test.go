@@ -32,6 +32,7 @@ type ejbcaServer struct {
 	issue  func(*x509.Certificate)
 
 	officers []string
+	revoked  []string
 }
 
 func newEJBCAServer(t testing.TB, version uint16) *ejbcaServer {
@@ -49,6 +50,17 @@ func (s *ejbcaServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(document)
+	}
+	if issuer, rest, is := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/ejbca/ejbca-rest-api/v1/certificate/"), "/"); is && r.Method == http.MethodPut {
+		serial, _, _ := strings.Cut(rest, "/")
+		s.revoked = append(s.revoked, fmt.Sprint(issuer, " ", serial, " ", r.URL.Query().Get("reason")))
+		if s.text != "" {
+			w.WriteHeader(s.status)
+			_, _ = io.WriteString(w, s.text)
+			return
+		}
+		answer(http.StatusOK, map[string]any{"issuer_dn": issuer, "serial_number": serial, "revoked": r.URL.Query().Get("reason") != "REMOVE_FROM_CRL"})
+		return
 	}
 	var sent map[string]any
 	body, err := io.ReadAll(r.Body)

@@ -38,8 +38,16 @@ func (i *stepCA) Traits() Traits {
 	return Traits{Away: true, Officer: true, Reissues: i.renews, Renews: true}
 }
 
-// Prepare authenticates the CA, and finds the provisioner.
-func (i *stepCA) Prepare(ctx context.Context, o *Order) (err error) {
+// Paths of step-ca.
+const (
+	stepSign   = "/1.0/sign"
+	stepRenew  = "/1.0/renew"
+	stepRekey  = "/1.0/rekey"
+	stepRevoke = "/1.0/revoke"
+)
+
+// reach authenticates the CA.
+func (i *stepCA) reach(ctx context.Context, o *Order) (err error) {
 	if i.roots = o.Roots; i.address.Fingerprint != nil {
 		if i.roots, err = i.pinned(ctx); err != nil {
 			return err
@@ -49,9 +57,15 @@ func (i *stepCA) Prepare(ctx context.Context, o *Order) (err error) {
 		return err
 	}
 	if len(i.roots) == 0 {
-		if i.roots, err = i.certificates(ctx, "/1.0/roots"); err != nil {
-			return err
-		}
+		i.roots, err = i.certificates(ctx, "/1.0/roots")
+	}
+	return err
+}
+
+// Prepare authenticates the CA, and finds the provisioner.
+func (i *stepCA) Prepare(ctx context.Context, o *Order) (err error) {
+	if err := i.reach(ctx, o); err != nil {
+		return err
 	}
 	if i.renews = o.Renewal && o.ownAuth(); i.renews {
 		return i.withoutOfficer(o)
@@ -243,7 +257,7 @@ func (i *stepCA) order(ctx context.Context, o *Order, said *stepAnswer) (reply, 
 		body.add("notAfter", o.Now().AddDate(0, 0, o.Days).UTC().Format(time.RFC3339))
 	}
 	body.addSecret("ott", token)
-	return i.remote.postJSON(ctx, message{path: "/1.0/sign", secrets: []*secret.Bytes{token}}, body, said)
+	return i.remote.postJSON(ctx, message{path: stepSign, secrets: []*secret.Bytes{token}}, body, said)
 }
 
 // renewal renews the certificate by which the card authenticates the client of TLS, for the
@@ -256,7 +270,7 @@ func (i *stepCA) renewal(ctx context.Context, o *Order, said *stepAnswer) (reply
 	if err := i.remote.authenticate(ctx, o.Auth, above); err != nil {
 		return reply{}, err
 	}
-	got, err := i.remote.do(ctx, message{method: http.MethodPost, path: "/1.0/renew"})
+	got, err := i.remote.do(ctx, message{method: http.MethodPost, path: stepRenew})
 	if err == nil {
 		_ = i.remote.readJSON(got, said) // an answer without a certificate is refused
 	}

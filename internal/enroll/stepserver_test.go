@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"math/big"
 	"net/http"
 	"net/url"
 	"slices"
@@ -39,6 +40,8 @@ type stepServer struct {
 	// makes makes the certificate, if it is another than what was asked for.
 	makes func(public any) *x509.Certificate
 	asked []string
+	// revoked are serial numbers in decimal, with the number of the reason.
+	revoked map[string]int
 }
 
 const stepPassword = "open sesame"
@@ -46,7 +49,7 @@ const stepPassword = "open sesame"
 func newStepServer(t testing.TB) *stepServer {
 	t.Helper()
 	root := newAuthority(t, "root")
-	s := &stepServer{t: t, root: root, ca: root.below(t, "issuer"), used: map[string]bool{}}
+	s := &stepServer{t: t, root: root, ca: root.below(t, "issuer"), used: map[string]bool{}, revoked: map[string]int{}}
 	var err error
 	s.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
@@ -102,6 +105,8 @@ func (s *stepServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, http.StatusOK, page)
 	case "/1.0/sign":
 		s.sign(w, r)
+	case "/1.0/revoke":
+		s.revoke(w, r)
 	case "/1.0/renew":
 		if len(r.TLS.PeerCertificates) == 0 {
 			s.refuse(w, "missing client certificate")
@@ -130,38 +135,13 @@ func (s *stepServer) sign(w http.ResponseWriter, r *http.Request) {
 	request, err := x509.ParseCertificateRequest(block.Bytes)
 	check(s.t, err)
 	check(s.t, request.CheckSignature())
-	jws, err := jose.ParseSignedCompact(body.OTT, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
-	if err != nil {
-		s.refuse(w, "not a token")
+	claims, issuer, ok := s.claimsOf(w, body.OTT, "/1.0/sign")
+	if !ok {
 		return
 	}
-	header := jws.Signatures[0].Protected
-	key, issuer, fragment := any(s.key.Public()), "desk", ""
-	if header.KeyID != "desk1" {
-		roots, between := x509.NewCertPool(), x509.NewCertPool()
-		roots.AddCert(s.root.Certificate)
-		between.AddCert(s.ca.Certificate)
-		chains, err := header.Certificates(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-		if err != nil {
-			s.refuse(w, "no certificate")
-			return
-		}
-		key, issuer, fragment = chains[0][0].PublicKey, "cards", "#x5c/cards"
-	}
-	payload, err := jws.Verify(key)
-	var claims struct {
-		Aud, Iss, Sub, Jti string
-		SANs               []string
-		Nbf, Exp           int64
-		Cnf                map[string]string
-	}
-	if err == nil {
-		err = json.Unmarshal(payload, &claims)
-	}
 	digest := sha256.Sum256(request.Raw)
-	now := time.Now().Unix()
 	switch {
-	case err != nil || claims.Iss != issuer || claims.Aud != "https://"+s.host+"/1.0/sign"+fragment || now < claims.Nbf || now > claims.Exp:
+	case claims.Iss != issuer:
 		s.refuse(w, "a wrong token")
 	case s.used[claims.Jti]:
 		s.refuse(w, "token already used: "+body.OTT)
@@ -173,6 +153,78 @@ func (s *stepServer) sign(w http.ResponseWriter, r *http.Request) {
 		s.used[claims.Jti] = true
 		s.issue(w, x509.Certificate{Subject: request.Subject, EmailAddresses: claims.SANs}, request.PublicKey)
 	}
+}
+
+// stepToken is what a token claims.
+type stepToken struct {
+	Aud, Iss, Sub, Jti string
+	SANs               []string
+	Nbf, Exp           int64
+	Cnf                map[string]string
+}
+
+// claimsOf are those of a token for a path that is valid now, and the provisioner whose key
+// signed it.
+func (s *stepServer) claimsOf(w http.ResponseWriter, token, path string) (claims stepToken, issuer string, ok bool) {
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
+	if err != nil {
+		s.refuse(w, "not a token")
+		return claims, "", false
+	}
+	header := jws.Signatures[0].Protected
+	key, issuer, fragment := any(s.key.Public()), "desk", ""
+	if header.KeyID != "desk1" {
+		roots := x509.NewCertPool()
+		roots.AddCert(s.root.Certificate)
+		chains, err := header.Certificates(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+		if err != nil {
+			s.refuse(w, "no certificate")
+			return claims, "", false
+		}
+		key, issuer, fragment = chains[0][0].PublicKey, "cards", "#x5c/cards"
+	}
+	payload, err := jws.Verify(key)
+	if err == nil {
+		err = json.Unmarshal(payload, &claims)
+	}
+	if now := time.Now().Unix(); err != nil || claims.Aud != "https://"+s.host+path+fragment || now < claims.Nbf || now > claims.Exp {
+		s.refuse(w, "a wrong token")
+		return claims, "", false
+	}
+	return claims, issuer, true
+}
+
+func (s *stepServer) revoke(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Serial, OTT, Reason string
+		ReasonCode          int
+		Passive             bool
+	}
+	check(s.t, json.NewDecoder(r.Body).Decode(&body))
+	serial, decimal := new(big.Int).SetString(body.Serial, 10)
+	_, twice := s.revoked[body.Serial]
+	switch {
+	case !decimal || !body.Passive || body.Reason == "":
+		s.refuse(w, "a wrong revocation")
+		return
+	case twice:
+		s.refuse(w, "already revoked")
+		return
+	case body.OTT != "":
+		claims, _, ok := s.claimsOf(w, body.OTT, "/1.0/revoke")
+		if !ok {
+			return
+		}
+		if claims.Sub != body.Serial {
+			s.refuse(w, "for another certificate: "+body.OTT)
+			return
+		}
+	case len(r.TLS.PeerCertificates) == 0 || r.TLS.PeerCertificates[0].SerialNumber.Cmp(serial) != 0:
+		s.refuse(w, "missing ott or client certificate")
+		return
+	}
+	s.revoked[body.Serial] = body.ReasonCode
+	s.answer(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
 func (s *stepServer) issue(w http.ResponseWriter, template x509.Certificate, public any) {

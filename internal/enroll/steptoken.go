@@ -27,15 +27,18 @@ type stepClaims struct {
 	Audience string   `json:"aud"`
 	Issuer   string   `json:"iss"`
 	Subject  string   `json:"sub"`
-	Names    []string `json:"sans"`
+	Names    []string `json:"sans,omitempty"`
 	ID       string   `json:"jti"`
 	IssuedAt int64    `json:"iat"`
 	From     int64    `json:"nbf"`
 	Until    int64    `json:"exp"`
-	// Request binds the token to one request, by its SHA-256.
-	Request struct {
-		Fingerprint string `json:"x5rt#S256"`
-	} `json:"cnf"`
+	// Request binds the token to one request; nil for none.
+	Request *stepRequest `json:"cnf,omitempty"`
+}
+
+// stepRequest is a request by its SHA-256.
+type stepRequest struct {
+	Fingerprint string `json:"x5rt#S256"`
 }
 
 // tokenLife is how long a token of ours is good for.
@@ -47,6 +50,12 @@ func (i *stepCA) token(ctx context.Context, o *Order) (*secret.Bytes, error) {
 	if i.by.is(stepX5C) {
 		return i.cardToken(ctx, o)
 	}
+	return i.givenToken(ctx, o, stepSign, i.claims(o), func(subject string, names []string) error { return fits(subject, names, o) })
+}
+
+// givenToken is the issuer's secret, if it is a token that fits; otherwise one with the
+// claims, which the key of the provisioner signs that the secret opens.
+func (i *stepCA) givenToken(ctx context.Context, o *Order, path string, claims stepClaims, fits func(subject string, names []string) error) (*secret.Bytes, error) {
 	what := "one-time token of the issuer"
 	if i.by.is(stepJWK) && i.by.EncryptedKey != "" {
 		what = "password of the provisioner " + plain(i.by.Name) + ", or a one-time token"
@@ -55,12 +64,12 @@ func (i *stepCA) token(ctx context.Context, o *Order) (*secret.Bytes, error) {
 	if err != nil {
 		return nil, err
 	}
-	var claims struct {
+	var its struct {
 		Subject string   `json:"sub"`
 		Names   []string `json:"sans"`
 	}
-	if jose.Claims(string(given.Reveal()), &claims) == nil {
-		if err := fits(claims.Subject, claims.Names, o); err != nil {
+	if jose.Claims(string(given.Reveal()), &its) == nil {
+		if err := fits(its.Subject, its.Names); err != nil {
 			given.Wipe()
 			return nil, err
 		}
@@ -80,7 +89,7 @@ func (i *stepCA) token(ctx context.Context, o *Order) (*secret.Bytes, error) {
 	case err != nil:
 		return nil, i.remote.wrong("The key of the provisioner cannot be used: %s.", err)
 	}
-	return i.sign(signer, jose.Header{"kid": kid, "typ": "JWT"}, "", o)
+	return i.sign(signer, jose.Header{"kid": kid, "typ": "JWT"}, path, claims)
 }
 
 // fits refuses a token for other names than those of the request: the CA would put them
@@ -118,7 +127,7 @@ func commonName(o *Order) string {
 func (i *stepCA) cardToken(ctx context.Context, o *Order) (token *secret.Bytes, err error) {
 	if o.IssuerKey != "" {
 		err = withOfficer(ctx, o, func(ctx context.Context, k key.Key, certificate []byte) (err error) {
-			token, err = i.certifiedToken(ctx, k, certificate, o)
+			token, err = i.certifiedToken(ctx, k, certificate, stepSign, i.claims(o))
 			return err
 		})
 		return token, err
@@ -128,7 +137,7 @@ func (i *stepCA) cardToken(ctx context.Context, o *Order) (token *secret.Bytes, 
 			Because("The provisioner %s certifies for those who have a certificate already.", plain(i.by.Name)).
 			Advise(advice.Repeat(advice.Fill(advice.IssuerKey)))
 	}
-	return i.certifiedToken(ctx, o.Auth.Card, o.Auth.Certificate, o)
+	return i.certifiedToken(ctx, o.Auth.Card, o.Auth.Certificate, stepSign, i.claims(o))
 }
 
 // signing is a key that signs.
@@ -138,7 +147,7 @@ type signing interface {
 
 // certifiedToken is a token with the certificate of the key that signs it, and with those
 // of the CA that issued this.
-func (i *stepCA) certifiedToken(ctx context.Context, by signing, certificate []byte, o *Order) (*secret.Bytes, error) {
+func (i *stepCA) certifiedToken(ctx context.Context, by signing, certificate []byte, at string, claims stepClaims) (*secret.Bytes, error) {
 	own, err := cert.ParseStored(certificate)
 	if err != nil {
 		return nil, problem.Wrap(problem.Mismatch, err, "the certificate that authenticates cannot be read")
@@ -155,26 +164,34 @@ func (i *stepCA) certifiedToken(ctx context.Context, by signing, certificate []b
 	for _, c := range chain.Issuers(own, above, mostIssuers) {
 		path = append(path, base64.StdEncoding.EncodeToString(c.Raw))
 	}
-	return i.sign(signer, jose.Header{"x5c": path, "typ": "JWT"}, "#x5c/"+i.by.Name, o)
+	return i.sign(signer, jose.Header{"x5c": path, "typ": "JWT"}, at+"#x5c/"+i.by.Name, claims)
 }
 
-// sign makes a token for the order, which is good for this request alone.
-func (i *stepCA) sign(signer crypto.Signer, header jose.Header, fragment string, o *Order) (*secret.Bytes, error) {
+// claims are those of a token for the order, which is good for this request alone.
+func (i *stepCA) claims(o *Order) stepClaims {
+	c := stepClaims{Subject: commonName(o), Names: stepNames(o)}
+	if c.Subject == "" && len(c.Names) > 0 {
+		c.Subject = c.Names[0]
+	}
+	sum := sha256.Sum256(o.PKCS10)
+	c.Request = &stepRequest{base64.RawURLEncoding.EncodeToString(sum[:])}
+	return c
+}
+
+// sign makes a token with these claims, for a path of the CA.
+func (i *stepCA) sign(signer crypto.Signer, header jose.Header, path string, claims stepClaims) (*secret.Bytes, error) {
 	const idLength = 16 // bytes
 	id := make([]byte, idLength)
 	_, _ = rand.Read(id) // it never fails
 	at := i.address.URL
-	at.Path += "/1.0/sign"
+	target, fragment, _ := strings.Cut(path, "#")
+	at.Path += target
+	if claims.Audience = at.String(); fragment != "" {
+		claims.Audience += "#" + fragment
+	}
 	now := i.now()
-	claims := stepClaims{
-		Audience: at.String() + fragment, Issuer: i.by.Name, Subject: commonName(o), Names: stepNames(o),
-		ID: hex.EncodeToString(id), IssuedAt: now.Unix(), From: now.Unix(), Until: now.Add(tokenLife).Unix(),
-	}
-	if claims.Subject == "" {
-		claims.Subject = claims.Names[0]
-	}
-	sum := sha256.Sum256(o.PKCS10)
-	claims.Request.Fingerprint = base64.RawURLEncoding.EncodeToString(sum[:])
+	claims.Issuer, claims.ID = i.by.Name, hex.EncodeToString(id)
+	claims.IssuedAt, claims.From, claims.Until = now.Unix(), now.Unix(), now.Add(tokenLife).Unix()
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return nil, err

@@ -45,6 +45,8 @@ type vaultAnswer struct {
 		Certificate string   `json:"certificate"`
 		IssuingCA   string   `json:"issuing_ca"`
 		CAChain     []string `json:"ca_chain"`
+		// RevocationTime is in seconds since 1970.
+		RevocationTime int64 `json:"revocation_time"`
 	} `json:"data"`
 	Auth struct {
 		ClientToken string `json:"client_token"`

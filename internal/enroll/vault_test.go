@@ -33,6 +33,8 @@ type vaultServer struct {
 
 	paths []string
 	sent  map[string]any
+	// revoked is how many revocations it was asked for.
+	revoked int
 }
 
 func newVaultServer(t testing.TB) *vaultServer {
@@ -79,6 +81,13 @@ func (s *vaultServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "auth/token/revoke-self":
 		s.token = "revoked"
 		w.WriteHeader(http.StatusNoContent)
+	case path == s.mount+"/revoke":
+		s.sent = sent
+		if s.revoked++; sent["serial_number"] == "de:ad" {
+			refuse(http.StatusBadRequest, "certificate with serial de:ad not found")
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"data": map[string]any{"revocation_time": 1700000000, "state": "revoked"}})
 	case path == s.mount+"/sign/client":
 		s.sent = sent
 		block, _ := pem.Decode([]byte(sent["csr"].(string)))
