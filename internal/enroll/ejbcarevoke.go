@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/ca"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -22,7 +21,7 @@ func (i *ejbca) Revoke(ctx context.Context, o *Order, r Revocation) error {
 	if r.Certificate == nil {
 		return problem.New(problem.NotSupported, "EJBCA revokes certificates by their issuer and serial number").
 			Because("Without the certificate, its issuer is not known.").
-			Advise(advice.Say("Revoke the certificate in the web interface of EJBCA."))
+			Advise(byTheOperator())
 	}
 	certificate, err := cert.ParseStored(r.Certificate)
 	if err == nil {
@@ -56,7 +55,7 @@ func (i *ejbca) Revoke(ctx context.Context, o *Order, r Revocation) error {
 		return err
 	case got.status == http.StatusAccepted:
 		return problem.New(problem.Failed, "%s has the revocation, and somebody has to approve it", i.address.URL.Host).
-			Because("%s", problem.Sentence(plain(said.ErrorMessage))).Advise(advice.Say("Have the revocation approved in EJBCA."))
+			Because("%s", problem.Sentence(plain(said.ErrorMessage))).Advise(byTheOperator())
 	case got.status != http.StatusOK:
 		return ca.IssuersAdvice(notRevoked(i.server, got, said.ErrorMessage), "")
 	case said.Revoked == nil || *said.Revoked == (r.Reason == removeFromCRL):

@@ -104,7 +104,7 @@ func Revoke(ctx context.Context, d *desk.Desk, a desk.Access, issuer string, r R
 		scheme, _, _ := strings.Cut(issuer, ":")
 		return problem.New(problem.NotSupported, "cardctl cannot revoke certificates of issuers with %s:", scheme).
 			Because("The serial number is %s, and the reason %s.", r.SerialNumber, r.Reason).
-			Advise(advice.Say("Have the operator of the CA revoke the certificate."))
+			Advise(byTheOperator())
 	}
 	if o.Now.IsZero() && a.Now != nil {
 		o.Now = a.Now()
@@ -125,4 +125,9 @@ func Revoke(ctx context.Context, d *desk.Desk, a desk.Access, issuer string, r R
 		order.Auth = Auth{Card: &onCard{Key: k, here: here, o: &o}, Certificate: certificate}
 		return revoker.Revoke(ctx, order, r)
 	})
+}
+
+// byTheOperator is the way that is left.
+func byTheOperator() advice.Advice {
+	return advice.Say("Have the operator of the CA revoke the certificate.")
 }

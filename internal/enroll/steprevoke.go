@@ -106,5 +106,5 @@ func (i *stepCA) revocationToken(ctx context.Context, o *Order, serial string) (
 func notRevoked(server *remote, a reply, said string) error {
 	p := server.refusal(a, said)
 	p.What = server.base.Host + " did not revoke the certificate"
-	return p.Advise(advice.Say("Have the operator of the CA revoke the certificate."))
+	return p.Advise(byTheOperator())
 }
