@@ -1,10 +1,8 @@
 package plan
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"reflect"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,7 +12,9 @@ import (
 
 // check is what the schema does not say.
 func (p *Plan) check() error {
-	for _, check := range []func() error{p.checkColumns, p.checkTemplates, p.checkPerson, p.checkSecrets, p.checkCard, p.checkIssuers, p.checkKeys, p.checkSmokeTest} {
+	for _, check := range []func() error{
+		p.checkColumns, p.checkTemplates, p.checkPerson, p.checkSecrets, p.checkSeal, p.checkCard, p.checkApplet, p.checkIssuers, p.checkKeys, p.checkSmokeTest,
+	} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -29,122 +29,137 @@ func (p *Plan) at(path, format string, args ...any) *problem.Error {
 
 func certificateOf(i int) string { return fmt.Sprintf("keys[%d].certificate", i) }
 
-// checkColumns refuses names that lead to one another.
-func (p *Plan) checkColumns() error {
-	for name, header := range p.Columns {
-		seen := []string{name}
-		for next, ok := header, true; ok; next, ok = p.Columns[next] {
-			if slices.Contains(seen, next) {
-				return p.at("columns."+name, "a cycle of names: %s", strings.Join(append(seen, next), " is "))
-			}
-			seen = append(seen, next)
-		}
-	}
-	for name, header := range p.Columns {
-		for other, same := range p.Columns {
-			if other != name && same == header {
-				return p.at("columns."+max(name, other), "%s and %s are the same column", min(name, other), max(name, other))
-			}
-		}
+func (p *Plan) checkCard() error {
+	if p.Card.FactoryPINs && (p.PINs != PINs{}) {
+		return p.at("card.factoryPins", "factoryPins and new PINs contradict each other")
 	}
 	return nil
 }
 
-// checkTemplates finds the columns that are used, and refuses what is in other braces.
-func (p *Plan) checkTemplates() error {
-	p.templates = map[string]template{}
-	if err := p.eachText(reflect.ValueOf(p).Elem(), "", "", p.checkTemplate); err != nil {
-		return err
-	}
-	for _, t := range p.templates {
-		p.used = append(p.used, t.columns()...)
-	}
-	slices.Sort(p.used)
-	p.used = slices.Compact(p.used)
-	return nil
-}
-
-// eachText calls f for each text of the plan.
-func (p *Plan) eachText(v reflect.Value, kind, path string, f func(path, kind, text string) error) error {
-	if v.Type() == typeSource() {
-		if strings.Contains(p.sources[path], opening) {
-			return misplaced(p.Place(path), path).Because("A command gets the columns as variables, such as $%sMAIL; or give the secret a file.", environment)
-		}
-		return nil
-	}
-	switch v.Kind() {
-	case reflect.String:
-		return f(path, kind, v.String())
-	case reflect.Pointer:
-		if !v.IsNil() {
-			return p.eachText(v.Elem(), kind, path, f)
-		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			if err := p.eachText(v.Index(i), kind, fmt.Sprintf("%s[%d]", path, i), f); err != nil {
-				return err
-			}
-		}
-	case reflect.Map:
-		for _, name := range v.MapKeys() {
-			if err := p.eachText(v.MapIndex(name), kind, join(path, name.String()), f); err != nil {
-				return err
-			}
-		}
-	case reflect.Struct:
-		t := v.Type()
-		for i := range t.NumField() {
-			tag := t.Field(i).Tag
-			if name := tag.Get("yaml"); name != "" {
-				if err := p.eachText(v.Field(i), tag.Get("row"), join(path, name), f); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-func (p *Plan) checkTemplate(path, kind, text string) error {
-	if !strings.Contains(text, opening) {
-		if kind == rowName {
-			if _, err := csr.ParseName(text); err != nil {
-				return p.at(path, "%s is not a distinguished name", path).Because("%s", reason(err))
-			}
-		}
-		return nil
-	}
-	if kind == "" {
-		return misplaced(p.Place(path), path)
-	}
-	t, err := parseTemplate(text)
-	if err != nil {
-		return p.at(path, "%s cannot be filled from a row", path).Because("%s", reason(err))
-	}
-	if kind == rowName {
-		if _, err := nameShape(t); err != nil {
-			return p.at(path, "%s is not a distinguished name with columns in its values", path).Because("%s", reason(err))
-		}
-	}
-	p.templates[text] = t
-	return nil
-}
-
-func (p *Plan) checkPerson() error {
+func (p *Plan) checkApplet() error {
+	a := p.Applet
 	switch {
-	case p.Person.ID == "" && p.Person.Name != "":
-		return p.at("person", "person has no field id")
-	case len(p.used) > 0 && len(p.templates[p.Person.ID].columns()) == 0:
-		return p.at("person.id", "person.id has no column").Because("The plan uses columns of a row, so it has to name a person for each row.")
+	case a == nil:
+	case a.File == "" && a.Package == "":
+		return p.at("applet", "applet has no field file")
+	case a.File != "" && a.Package != "":
+		return p.at("applet.package", "a file and a package contradict each other").Because("An applet comes from a file, or from a package on the card.")
+	case a.Parameters != "" && a.RawParameters != "":
+		return p.at("applet.rawParameters", "parameters and rawParameters contradict each other")
 	}
 	return nil
 }
 
-func (p *Plan) checkSecrets() error   { return nil }
-func (p *Plan) checkCard() error      { return nil }
-func (p *Plan) checkIssuers() error   { return nil }
-func (p *Plan) checkKeys() error      { return nil }
-func (p *Plan) checkSmokeTest() error { return nil }
+// checkIssuers refuses addresses that would show a secret, or that a column would make
+// another address of.
+func (p *Plan) checkIssuers() error {
+	for _, name := range slices.Sorted(maps.Keys(p.Issuers)) {
+		path := "issuers." + name + ".url"
+		address := p.Issuers[name].URL
+		before, parameters, _ := strings.Cut(address, "?")
+		scheme, rest, _ := strings.Cut(before, ":")
+		switch local := !strings.HasPrefix(rest, "//"); {
+		case local && strings.Contains(address, opening):
+			return misplaced(p.Place(path), path).Because("A command gets the columns as variables, such as $%sMAIL; a directory has none.", environment)
+		case strings.Contains(before, opening):
+			return misplaced(p.Place(path), path).Because("It can stand in the value of a parameter, behind a question mark.")
+		case scheme == "" || rest == "":
+			return p.at(path, "%s is not the address of an issuer", path)
+		case !local && hasPassword(rest):
+			return p.at(path, "the address of the issuer has a password in it").Because("Give its source in the field secret of the issuer.")
+		case !local && !columnsInValues(parameters):
+			return misplaced(p.Place(path), path).Because("It can stand in the value of a parameter, not in its name.")
+		}
+	}
+	return nil
+}
+
+// hasPassword reports whether the user part of an address has one.
+func hasPassword(rest string) bool {
+	authority, _, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "/")
+	at := strings.LastIndex(authority, "@")
+	return at >= 0 && strings.Contains(authority[:at], ":")
+}
+
+// columnsInValues reports whether no column stands in the name of a parameter.
+func columnsInValues(parameters string) bool {
+	for _, parameter := range strings.Split(parameters, "&") {
+		if name, _, _ := strings.Cut(parameter, "="); strings.Contains(name, opening) {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *Plan) checkKeys() error {
+	for i, k := range p.Keys {
+		for j := range i {
+			if strings.EqualFold(p.Keys[j].Ref, k.Ref) {
+				return p.at(fmt.Sprintf("keys[%d].ref", i), "%s stands in keys twice", k.Ref)
+			}
+		}
+		if err := p.checkCertificate(certificateOf(i), k.Certificate); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Plan) checkCertificate(path string, c *Certificate) error {
+	if c == nil {
+		return nil
+	}
+	switch _, defined := p.Issuers[c.Issuer]; {
+	case c.Issuer == "" && !c.SelfSigned:
+		return p.at(path, "%s has no field issuer", path)
+	case c.Issuer != "" && c.SelfSigned:
+		return p.at(path+".selfSigned", "selfSigned and issuer contradict each other")
+	case c.Issuer != "" && !defined:
+		undefined := p.at(path+".issuer", "the issuer %q is not defined", c.Issuer)
+		if near := nearest(c.Issuer, slices.Sorted(maps.Keys(p.Issuers))); near != "" {
+			return undefined.Because("Is it %s?", near)
+		}
+		return undefined.Because("The field issuers has the address of each issuer.")
+	case c.SelfSigned && c.Days == 0:
+		return p.at(path, "selfSigned needs the field days")
+	case c.SelfSigned && !c.ChallengePassword.IsZero():
+		return p.at(path+".challengePassword", "a self-signed certificate has no challenge password")
+	case c.KeepCHUID && c.NewCHUID:
+		return p.at(path+".newChuid", "newChuid and keepChuid contradict each other")
+	case c.RenewBefore == 0 && (c.NewKey || c.AuthKey != ""):
+		return p.at(path, "%s has no field renewBefore", path).Because("newKey and authKey are about renewals.")
+	}
+	fixed := *c
+	if !p.constant(c) {
+		fixed = Certificate{Subject: "CN=" + sample, KeyUsage: c.KeyUsage, ExtKeyUsage: c.ExtKeyUsage, Extensions: c.Extensions, Digest: c.Digest, PSS: c.PSS}
+	}
+	if err := fixed.check(); err != nil {
+		return p.at(path, "%s cannot be asked for", path).Because("%s", reason(err))
+	}
+	return nil
+}
+
+// constant reports whether no column stands in what a certificate is for.
+func (p *Plan) constant(c *Certificate) bool {
+	for _, text := range slices.Concat([]string{c.Subject}, c.Emails, c.DNS, c.IPs, c.URIs, c.UPNs) {
+		if _, has := p.templates[text]; has {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *Plan) checkSmokeTest() error {
+	if p.SmokeTest == nil {
+		return nil
+	}
+	for i, ref := range p.SmokeTest.Keys {
+		if !slices.ContainsFunc(p.Keys, func(k Key) bool { return strings.EqualFold(k.Ref, ref) }) {
+			return p.at(fmt.Sprintf("smokeTest.key[%d]", i), "%s is not a key of the plan", ref)
+		}
+	}
+	return nil
+}
 
 // Names are what is asked for of an issuer.
 func (c *Certificate) Names() csr.Options {
@@ -154,12 +169,21 @@ func (c *Certificate) Names() csr.Options {
 	}
 }
 
-// check is what can be known of names without a key.
+// check is what can be known of it without a key.
 func (c *Certificate) check() error {
+	_, err := csr.Parse(c.Names())
+	return err
+}
+
+// checkNames is what columns can change of it. A subject with columns is a name.
+func (c *Certificate) checkNames() error {
 	if c == nil {
 		return nil
 	}
-	_, err := csr.Parse(c.Names())
+	names, err := csr.GeneralNames(c.Names())
+	if err == nil && len(names) == 0 && c.Subject == "" {
+		err = problem.New(problem.Usage, "it would name nobody")
+	}
 	return err
 }
 
@@ -186,10 +210,3 @@ func (p *Plan) References() []string {
 
 // Used are the columns that the plan uses, in alphabetical order.
 func (p *Plan) Used() []string { return slices.Clone(p.used) }
-
-// Hash names the plan: the SHA-256, in upper-case hex, of what it says. Comments, the order
-// of fields and the way values are written do not count.
-func (p *Plan) Hash() string {
-	sum := sha256.Sum256(p.content)
-	return strings.ToUpper(hex.EncodeToString(sum[:]))
-}

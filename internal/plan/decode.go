@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -198,6 +199,9 @@ func (d *decoder) text(n ast.Node, to reflect.Value, f field) (any, error) {
 	if len(words) > 0 && !slices.Contains(words, text) {
 		return nil, f.notAWord(at, text, words)
 	}
+	if pattern := f.tag.Get("pattern"); pattern != "" && !regexp.MustCompile(pattern).MatchString(text) {
+		return nil, f.wrong(at, "a recipient").Because("A recipient begins with age1. What it stands for, a secret, never stands in a plan.")
+	}
 	to.SetString(text)
 	return text, nil
 }
@@ -287,7 +291,9 @@ func (d *decoder) structure(n ast.Node, to reflect.Value, f field) (any, error) 
 	names, indexes := fieldsOf(t)
 	if _, isScalar := n.(ast.ScalarNode); isScalar && abbreviated(t) {
 		of := t.Field(indexes[slices.Index(names, "source")])
-		return d.leaf(n, to.FieldByIndex(of.Index), field{path: f.path, tag: of.Tag})
+		content, err := d.leaf(n, to.FieldByIndex(of.Index), field{path: f.path, tag: of.Tag})
+		d.sources[join(f.path, "source")] = d.sources[f.path]
+		return map[string]any{"source": content}, err
 	}
 	keys, values, err := d.entries(n, f)
 	if err != nil {
@@ -300,12 +306,9 @@ func (d *decoder) structure(n ast.Node, to reflect.Value, f field) (any, error) 
 			return nil, f.unknown(placeOf(values[i].Key.GetToken()), key, names, abbreviated(t))
 		}
 		of := t.Field(indexes[known])
-		inner := field{path: strings.TrimPrefix(f.path+"."+key, "."), tag: of.Tag, hidden: abbreviated(t)}
+		inner := field{path: join(f.path, key), tag: of.Tag, hidden: abbreviated(t)}
 		if content[key], err = d.value(values[i].Value, to.Field(indexes[known]), inner); err != nil {
 			return nil, err
-		}
-		if inner.path != "" && d.places[inner.path].Line == 0 {
-			d.places[inner.path] = placeOf(values[i].Key.GetToken())
 		}
 	}
 	for i, name := range names {
@@ -341,7 +344,7 @@ func (d *decoder) names(n ast.Node, to reflect.Value, f field) (any, error) {
 			return nil, mistake(placeOf(values[i].Key.GetToken()), "a name in %s has other characters than letters, digits and _", f.words())
 		}
 		element := reflect.New(to.Type().Elem()).Elem()
-		if content[key], err = d.value(values[i].Value, element, field{path: f.path + "." + key}); err != nil {
+		if content[key], err = d.value(values[i].Value, element, field{path: join(f.path, key)}); err != nil {
 			return nil, err
 		}
 		to.SetMapIndex(reflect.ValueOf(key), element)

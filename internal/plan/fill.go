@@ -22,7 +22,7 @@ func (p *Plan) For(r Row) (*Plan, error) {
 		return nil, err
 	}
 	for i := range filled.Keys {
-		if err := filled.Keys[i].Certificate.check(); err != nil {
+		if err := filled.Keys[i].Certificate.checkNames(); err != nil {
 			return nil, r.mistake("%s cannot be asked for", certificateOf(i)).Because("%s", reason(err))
 		}
 	}
@@ -137,7 +137,7 @@ func (f *filler) text(text string, to reflect.Value, kind, path string) error {
 	var err error
 	switch kind {
 	case rowName:
-		filled, err = fillName(t, f.row.Values)
+		filled, err = fillName(t, f.plan.shapes[text], f.row.Values)
 	case rowHex:
 		if filled = t.fill(f.row.Values, nil); strings.Trim(filled, "0123456789abcdefABCDEF") != "" {
 			return f.row.mistake("%s is not hexadecimal", path)

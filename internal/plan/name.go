@@ -17,12 +17,8 @@ import (
 // attribute, after a number sign or a backslash it is a mistake.
 const sample = "XY"
 
-// fillName puts the columns of a row into a distinguished name.
-func fillName(t template, values map[string]string) (string, error) {
-	shaped, err := nameShape(t)
-	if err != nil {
-		return "", err
-	}
+// fillName puts the columns of a row into a distinguished name, whose nameShape is shaped.
+func fillName(t template, shaped []string, values map[string]string) (string, error) {
 	name, err := csr.ParseName(t.fill(values, nameEscape(t)))
 	if err != nil {
 		return "", err

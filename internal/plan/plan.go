@@ -5,6 +5,7 @@
 package plan
 
 import (
+	"strings"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/secret"
@@ -37,13 +38,14 @@ type Plan struct {
 	Issuers map[string]Issuer `yaml:"issuers" about:"issuers of certificates, by the names that keys refer to"`
 	// Seal are the recipients that can read generated secrets: age keys, or those of a
 	// plugin.
-	Seal      []string   `yaml:"seal" about:"who can read the generated secrets in the ledger: age keys, or recipients of a plugin"`
+	Seal      []string   `yaml:"seal" pattern:"^age1[a-z0-9]+$" about:"who can read the generated secrets in the ledger: age keys, or recipients of a plugin"`
 	SmokeTest *SmokeTest `yaml:"smokeTest" about:"the test at the end of a card"`
 
 	content   []byte // as JSON, with fields in alphabetical order
 	places    map[string]Place
 	sources   map[string]string   // texts of sources, by their fields
 	templates map[string]template // of values with columns
+	shapes    map[string][]string // of distinguished names with columns
 	used      []string            // columns
 }
 
@@ -307,5 +309,11 @@ type SmokeTest struct {
 // Place is where something stands in the text of a plan, both from 1; 0 if it does not.
 type Place struct{ Line, Column int }
 
-// Place is where a field stands in the text of the plan: keys[0].certificate.subject.
-func (p *Plan) Place(field string) Place { return p.places[field] }
+// Place is where a field stands in the text of the plan: keys[0].certificate.subject. If
+// it is not written, that is where the one around it stands.
+func (p *Plan) Place(field string) Place {
+	for field != "" && p.places[field].Line == 0 {
+		field = field[:max(0, strings.LastIndexAny(field, ".["))]
+	}
+	return p.places[field]
+}

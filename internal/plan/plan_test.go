@@ -39,3 +39,20 @@ func TestParse(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+const javaCard = `schema: cardctl/v1
+kind: Plan
+person: {id: "{{.id}}"}
+columns: {id: Personal number}
+card: {application: openpgp, init: always, serial: "{{.card}}", kdf: false, pinTries: 5}
+applet:
+  file: SmartPGP.cap
+  instance: ["D276000124010304AFAF{{.aid}}0000"]
+  cardKeys: default
+  newCardKeys: {generate: card-keys, keep: ledger, newKeyVersion: 1}
+managementKey: {protect: true, current: default}
+holder: {name: "{{.id}}", sex: ""}
+seal: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]
+issuers:
+  web: {url: "ejbca+https://ra.example.com/ejbca?entity={{.id}}", secret: "command:pass ra"}
+`

@@ -141,13 +141,16 @@ func checkTokens(tokens token.Tokens) error {
 		case token.MappingEndType, token.SequenceEndType:
 			flow = max(0, flow-1)
 		case token.SequenceEntryType, token.MappingValueType:
+			if flow > 0 {
+				continue
+			}
 			column := t.Position.Column
 			if t.Type == token.MappingValueType && t.Prev != nil && t.Prev.Position.Line == t.Position.Line {
 				column = t.Prev.Position.Column
 			}
 			columns = append(slices.DeleteFunc(columns, func(c int) bool { return c >= column }), column)
 		}
-		if flow+len(columns) > 2*maxDepth || flow > maxDepth {
+		if flow+len(columns) > maxDepth {
 			return mistake(placeOf(t), "the plan is nested too deeply").Because("No field lies that deep.")
 		}
 	}
