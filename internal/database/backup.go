@@ -31,9 +31,10 @@ func (db *DB) copied(ctx context.Context, path string) error {
 	if err != nil {
 		return problem.Wrap(problem.Failed, err, "cannot write "+path)
 	}
-	absolute, err := filepath.Abs(f.Name()) // SQLite takes file:… for a URI
-	if err == nil {
-		_, err = db.ExecContext(ctx, "VACUUM INTO ?", absolute)
+	if db.server {
+		err = db.copyServer(ctx, f.Name())
+	} else {
+		err = db.vacuum(ctx, f.Name())
 	}
 	err = errors.Join(db.explain(err), f.Sync(), f.Close())
 	if err == nil {
@@ -43,6 +44,15 @@ func (db *DB) copied(ctx context.Context, path string) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
+}
+
+func (db *DB) vacuum(ctx context.Context, path string) error {
+	absolute, err := filepath.Abs(path) // SQLite takes file:… for a URI
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "VACUUM INTO ?", absolute)
+	return err
 }
 
 // empty makes a new file for its owner alone, which SQLite takes for an empty database.

@@ -71,6 +71,12 @@ func (db *DB) change(ctx context.Context, work func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
+// Exec runs one statement.
+func (db *DB) Exec(ctx context.Context, statement string, args ...any) error {
+	_, err := db.ExecContext(ctx, statement, args...)
+	return db.explain(err)
+}
+
 // Rows calls each with every row of a query.
 func (db *DB) Rows(ctx context.Context, each func(scan func(...any) error) error, query string, args ...any) error {
 	rows, err := db.QueryContext(ctx, query, args...)

@@ -143,3 +143,13 @@ func (db *DB) Migrate(ctx context.Context) error { return db.explain(db.migrate(
 
 // Check refuses tables of an older or a newer program, and writes nothing.
 func (db *DB) Check(ctx context.Context) error { return db.explain(db.current(ctx)) }
+
+// Versions are that of the tables, 0 if there are none, and the one that this program
+// needs.
+func (db *DB) Versions(ctx context.Context) (has, needs int64, err error) {
+	if has, err = db.version(ctx); err != nil {
+		return 0, 0, db.explain(err)
+	}
+	needs, err = db.kind.latest()
+	return has, needs, err
+}

@@ -23,11 +23,16 @@ func Create(ctx context.Context, path string, kind Kind) (*DB, error) {
 	if err := empty(path); err != nil {
 		return nil, err
 	}
-	db, err := connect(ctx, path, kind, readWrite, fmt.Sprintf("application_id(%d)", kind.ID))
+	db, err := fresh(ctx, path, kind)
 	if err != nil {
 		return nil, err
 	}
 	return upToDate(ctx, db)
+}
+
+// fresh makes a database of an empty file.
+func fresh(ctx context.Context, path string, kind Kind) (*DB, error) {
+	return connect(ctx, path, kind, readWrite, fmt.Sprintf("application_id(%d)", kind.ID))
 }
 
 // Open opens a database, and brings it up to date. One that is not there is a

@@ -115,27 +115,32 @@ func connect(ctx context.Context, address string, o Options) (*database.DB, erro
 		Because("Valid addresses: sqlite:FILE, postgres://USER@HOST/DATABASE.")
 }
 
+// create makes a file in one step: another program sees it whole, or not at all.
 func create(ctx context.Context, path string) (*database.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, problem.Wrap(problem.Failed, err, "cannot write "+path)
 	}
-	db, err := database.Create(ctx, path, records())
-	if problem.Is(err, problem.Refused) { // another program was faster
-		return database.OpenFile(ctx, path, records(), false)
-	}
+	unfinished := filepath.Join(filepath.Dir(path), ".ledger-"+random())
+	db, err := database.Create(ctx, unfinished, records())
 	if err != nil {
 		return nil, err
 	}
-	if err := name(ctx, db); err != nil {
-		return nil, errors.Join(err, db.Close())
+	err = errors.Join(name(ctx, db), db.Close())
+	if err == nil {
+		err = os.Link(unfinished, path)
 	}
-	return db, nil
+	if errors.Is(err, fs.ErrExist) { // another program was faster
+		err = nil
+	}
+	if err = errors.Join(err, os.Remove(unfinished)); err != nil {
+		return nil, problem.Wrap(problem.Failed, err, "cannot write "+path)
+	}
+	return database.OpenFile(ctx, path, records(), false)
 }
 
 // name gives a new ledger what tells it from others.
 func name(ctx context.Context, db *database.DB) error {
-	_, err := db.ExecContext(ctx, "INSERT INTO about (name, value) VALUES ('id', $1) ON CONFLICT DO NOTHING", random())
-	return err
+	return db.Exec(ctx, "INSERT INTO about (name, value) VALUES ('id', $1) ON CONFLICT DO NOTHING", random())
 }
 
 // begin checks the tables, and sends what is in the spool.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -71,6 +70,3 @@ func (l *Ledger) Forget(ctx context.Context, id string) error {
 	})
 	return err
 }
-
-// number is a person as the log names them.
-func number(n int64) string { return fmt.Sprintf("person %d", n) }

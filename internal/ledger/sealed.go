@@ -46,9 +46,7 @@ func (e *Entry) SealTo(ctx context.Context, kind secret.Name, keep string, value
 		if err != nil {
 			return err
 		}
-		_, err = c.ExecContext(ctx, `INSERT INTO secret (number, serial, kind, keep, blob, known, revealed, printed, ended) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, 0)`,
-			id, e.serial, kind, keep, string(blob))
-		return err
+		return c.store(ctx, id, e.serial, kind, keep, blob, false)
 	})
 	if number != 0 {
 		id = number

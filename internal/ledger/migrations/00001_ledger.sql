@@ -27,7 +27,7 @@ CREATE TABLE signature (
     hash      TEXT   NOT NULL,
     at        BIGINT NOT NULL,
     key       TEXT   NOT NULL, -- PEM
-    signature TEXT   NOT NULL, -- base64
+    signature TEXT   NOT NULL, -- hex
     PRIMARY KEY (number, key)
 );
 
