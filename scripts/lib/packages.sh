@@ -82,6 +82,7 @@ programs|eapol_test, of wpa_supplicant|have eapol_test|eapoltest
 programs|hostapd|have_file /usr/sbin/hostapd|hostapd
 programs|OpenSSH server|have_file /usr/sbin/sshd|openssh-server
 room|ip, for the networks of rooms|have ip|iproute2
+test|PostgreSQL|have_file /usr/lib/postgresql/*/bin/initdb|postgresql
 test|shellcheck|have shellcheck|shellcheck
 package|git|have git|git
 package|jq|have jq|jq
