@@ -17,7 +17,7 @@ import (
 // manDir is where the manual pages are kept for those who package cardctl.
 const manDir = "../../man"
 
-//go:generate env CARDCTL_WRITE_DOCS=1 go test -count=1 -run "^(TestTableOfExitCodes|TestManPagesAreThoseOfTheCommands)$" .
+//go:generate env CARDCTL_WRITE_DOCS=1 go test -count=1 -run "^(TestTableOfExitCodes|TestTableOfPlanFields|TestManPagesAreThoseOfTheCommands)$" .
 
 // TestManPagesAreThoseOfTheCommands fails where a command's help or a document
 // was changed and go generate not run after it.

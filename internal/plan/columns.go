@@ -48,7 +48,7 @@ func (p *Plan) checkTemplates() error {
 func (p *Plan) eachText(v reflect.Value, kind, path string, f func(path, kind, text string) error) error {
 	if v.Type() == typeSource() {
 		if strings.Contains(p.sources[path], opening) {
-			return misplaced(p.Place(path), path).Because("A command gets the columns as variables, such as $%sMAIL; or give the secret a file.", environment)
+			return misplaced(p.Place(path), path).Because("A command gets the columns as variables, such as $%sMAIL.", environment)
 		}
 		return nil
 	}

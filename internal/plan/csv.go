@@ -41,6 +41,9 @@ func readCSV(data []byte) (t table, err error) {
 		}
 		values := make(map[string]string, len(fields))
 		for i, value := range fields {
+			if t.header[i] == "" && value != "" {
+				return t, problem.New(problem.Usage, "line %d: a value in column %d, which has no name", line, i+1).Because("The first line of a table names its columns.")
+			}
 			values[t.header[i]] = strings.Clone(value)
 		}
 		t.records = append(t.records, record{line: line, values: values})
@@ -84,7 +87,7 @@ func headerOf(fields []string, line int) ([]string, error) {
 		header[i] = strings.TrimSpace(strings.Clone(name))
 		switch {
 		case header[i] == "":
-			return nil, problem.New(problem.Usage, "line %d: column %d has no name", line, i+1).Because("The first line of a table names its columns.")
+			continue // as spreadsheets write columns that were emptied
 		case slices.Contains(header[:i], header[i]):
 			return nil, problem.New(problem.Usage, "line %d: there are two columns %q", line, shortened(header[i]))
 		case i == maxColumns:

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"net/url"
 	"reflect"
 	"strings"
@@ -9,11 +10,11 @@ import (
 )
 
 // For is the plan of a row: its columns stand in the values. The rows of ReadRows have
-// passed it.
+// passed it. It can be called by several goroutines.
 func (p *Plan) For(r Row) (*Plan, error) {
 	for _, name := range p.used {
 		if _, ok := r.Values[name]; !ok {
-			return nil, r.mistake("there is no column %s", name)
+			return nil, r.mistake("there is no column %s", name).Because("The plan takes it from the rows of a table.")
 		}
 	}
 	f := filler{plan: p, row: r}
@@ -29,9 +30,13 @@ func (p *Plan) For(r Row) (*Plan, error) {
 	return &filled, nil
 }
 
-// mistake is a problem in a row.
+// mistake is a problem in a row; the zero row is that of a plan without a table.
 func (r Row) mistake(format string, args ...any) *problem.Error {
-	return problem.New(problem.Usage, "row %d, line %d: %s", r.Number, r.Line, problem.New(problem.Usage, format, args...).What)
+	p := problem.New(problem.Usage, format, args...)
+	if r.Number > 0 {
+		p.What = fmt.Sprintf("row %d, line %d: %s", r.Number, r.Line, p.What)
+	}
+	return p
 }
 
 // reason is what a layer below says, without its advice.

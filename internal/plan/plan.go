@@ -109,7 +109,7 @@ type Secret struct {
 	Keep string `yaml:"keep" words:"keep" about:"where a generated secret is kept"`
 	// Current is the source of what the card has now; zero for the factory's, or for what
 	// the ledger knows.
-	Current Source `yaml:"current" about:"source of the secret that the card has now (default: that of the ledger, or the factory's)"`
+	Current Source `yaml:"current" about:"source of the secret that the card has now (default: that of the ledger, or the factory value)"`
 }
 
 // Where a generated secret is kept, always sealed.
@@ -207,7 +207,7 @@ type Applet struct {
 	KeyVersion      int    `yaml:"keyVersion" min:"1" max:"255" about:"version of the card keys"`
 	KeyIndex        int    `yaml:"keyIndex" min:"1" max:"255" about:"index of the card keys"`
 	Diversification string `yaml:"diversification" words:"diversification" about:"method that derives the card keys from master keys"`
-	SecurityLevel   string `yaml:"securityLevel" words:"securityLevel" about:"level of the secure channel (default c-mac)"`
+	SecurityLevel   string `yaml:"securityLevel" about:"level of the secure channel, in the words of applet install (default c-mac)"`
 	RetryKeys       bool   `yaml:"retryKeys" about:"try keys even though some have failed on this card"`
 	AnyChallenge    bool   `yaml:"acceptRandomChallenge" about:"accept an SCP03 card challenge that is not the computed one"`
 

@@ -1,6 +1,10 @@
 package plan
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // Row is a row of a table.
 type Row struct {
@@ -13,12 +17,12 @@ type Row struct {
 // environment is what the variables with the columns of a row begin with.
 const environment = "CARDCTL_ROW_"
 
-// Environ are the columns as variables for commands, such as CARDCTL_ROW_MAIL: a command
-// gets them this way only.
+// Environ are the columns as variables for commands, such as CARDCTL_ROW_MAIL, in
+// alphabetical order: a command gets them this way only.
 func (r Row) Environ() []string {
 	var env []string
-	for name, value := range r.Values {
-		env = append(env, environment+strings.ToUpper(name)+"="+value)
+	for _, name := range slices.Sorted(maps.Keys(r.Values)) {
+		env = append(env, environment+strings.ToUpper(name)+"="+r.Values[name])
 	}
 	return env
 }

@@ -70,13 +70,16 @@ func (p *Plan) readRows(data []byte) ([]Row, error) {
 	for i, r := range t.records {
 		rows[i] = Row{Number: i + 1, Line: r.line, Values: make(map[string]string, len(r.values))}
 		for header, value := range r.values {
-			rows[i].Values[names[header]] = strings.TrimSpace(value)
+			if name, ok := names[header]; ok {
+				rows[i].Values[name] = strings.TrimSpace(value)
+			}
 		}
 	}
 	return rows, p.checkRows(rows)
 }
 
-// named are the names of the plan for columns of a header.
+// named are the names of the plan for columns of a header. What no plan can name, and is
+// not given another name, is left out.
 func (p *Plan) named(header []string) (map[string]string, error) {
 	other := map[string]string{}
 	for name, column := range p.Columns {
@@ -94,8 +97,7 @@ func (p *Plan) named(header []string) (map[string]string, error) {
 			name = renamed
 		}
 		if !isColumn(name) {
-			return nil, problem.New(problem.Usage, "%q cannot be the name of a column in a plan", column).
-				Because("Names have letters, digits and _, and begin with no digit. Give it another name in the field columns of the plan.")
+			continue // nothing can use it
 		}
 		if twin, twice := by[strings.ToLower(name)]; twice {
 			return nil, problem.New(problem.Usage, "two columns have the same name").Because("%q and %q: give one another name.", twin, column)
@@ -104,14 +106,23 @@ func (p *Plan) named(header []string) (map[string]string, error) {
 	}
 	for _, name := range p.used {
 		if !slices.Contains(slices.Collect(maps.Values(names)), name) {
-			missing := problem.New(problem.Usage, "there is no column %s", name).Because("The plan uses it. The columns are %s.", quoted(header))
-			if near := nearest(name, slices.Collect(maps.Values(names))); near != "" {
-				missing.Because("The plan uses it. Is it %s? The columns are %s.", near, quoted(header))
-			}
-			return nil, missing
+			return nil, missing(name, header)
 		}
 	}
 	return names, nil
+}
+
+// missing is for a column that the plan uses.
+func missing(name string, header []string) error {
+	p := problem.New(problem.Usage, "there is no column %s", name)
+	near := nearest(name, header)
+	switch {
+	case near == "":
+		return p.Because("The plan uses it. The columns are %s.", quoted(header))
+	case isColumn(near):
+		return p.Because("The plan uses it. Is it %s? The columns are %s.", near, quoted(header))
+	}
+	return p.Because("The plan uses it. If it is %q, give that column another name in the field columns of the plan.", near)
 }
 
 // quoted are the first words of a list.

@@ -32,6 +32,7 @@ func TestReadRowsTakesEachKindOfTable(t *testing.T) {
 		"a mark":         {"\uFEFFmail,name,serial\nbob@example.com,\"Bob \"\"B\"\", Admin\",\neve@example.com,Ève,0001\n", []int{2, 3}},
 		"sep":            {"sep=;\r\nmail;name;serial\nbob@example.com;\"Bob \"\"B\"\", Admin\";\neve@example.com;Ève;0001\n", []int{3, 4}},
 		"empty lines":    {"mail,name,serial\n\nbob@example.com,\"Bob \"\"B\"\", Admin\",\n,,\neve@example.com,Ève,0001\n,,\n", []int{3, 5}},
+		"others":         {"cost centre,mail,name,serial,,\n1,bob@example.com,\"Bob \"\"B\"\", Admin\",,,\n2,eve@example.com,Ève,0001,,\n", []int{2, 3}},
 		"blanks":         {" mail , name,serial\n bob@example.com ,\"Bob \"\"B\"\", Admin\" ,  \neve@example.com,\u00A0Ève,0001\n", nil},
 		"quoted header":  {"\"mail\",\"name\",\"serial\"\nbob@example.com,\"Bob \"\"B\"\", Admin\",\neve@example.com,Ève,0001\n", []int{2, 3}},
 		"objects":        {`{"mail":"bob@example.com","name":"Bob \"B\", Admin","serial":""}` + "\n\n" + `{"serial":"0001","name":"\u00c8ve","mail":"eve@example.com"}`, []int{1, 3}},
@@ -80,10 +81,11 @@ func TestReadRowsNamesWhatIsWrong(t *testing.T) {
 		{"nothing", "", []string{"no row"}},
 		{"a header alone", "mail,name,serial\n", []string{"no row"}},
 		{"a missing column", "mail,nmae,serial\na,b,c\n", []string{"no column name", "Is it nmae?"}},
-		{"no header", "bob@example.com,Bob,\n", []string{"column 3 has no name"}},
+		{"no header", "bob@example.com,Bob,\neve@example.com,Eve,\n", []string{"no column mail", `"bob@example.com", "Bob"`}},
+		{"a value without a name", "mail,name,serial,\na,b,c,\nd,e,f,g\n", []string{"line 3: a value in column 4"}},
+		{"a name of another form", "mail,na me,serial\na,b,c\n", []string{"no column name", `If it is "na me", give that column another name`}},
 		{"a column twice", "mail,name,serial,name\na,b,c,d\n", []string{`line 1: there are two columns "name"`}},
 		{"two of one name", "mail,name,serial,Name\na,b,c,d\n", []string{"two columns have the same name", `"name" and "Name"`}},
-		{"a name with blanks", "mail,name,serial,cost centre\na,b,c,d\n", []string{`"cost centre" cannot be the name`, "columns of the plan"}},
 		{"too few values", "mail,name,serial\na,b,c\nd,e\n", []string{"line 3: more or fewer values", "has 3"}},
 		{"a quotation mark", "mail,name,serial\na,b \"c\",d\n", []string{"line 2: not CSV", "in quotes"}},
 		{"open quotes", "mail,name,serial\na,\"b,c\n", []string{"not CSV", "does not end"}},
@@ -125,7 +127,6 @@ func TestColumnsCanHaveOtherNames(t *testing.T) {
 		t.Fatalf("%v, %v", rows, err)
 	}
 	env := rows[0].Environ()
-	slices.Sort(env)
 	if want := []string{"CARDCTL_ROW_CENTRE=4", "CARDCTL_ROW_ID=17", "CARDCTL_ROW_X=y"}; !slices.Equal(env, want) {
 		t.Errorf("%q", env)
 	}
@@ -172,6 +173,13 @@ func TestANameKeepsItsParts(t *testing.T) {
 		if !problem.Is(err, problem.Usage) || !strings.Contains(err.Error(), "not a distinguished name with columns") {
 			t.Errorf("%s: %v", subject, err)
 		}
+	}
+	filling, err := parseTemplate("CN={{.a}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, err := fillName(filling, []string{"2.5.4.10", "2.5.4.3"}, map[string]string{"a": "Bob"}); !problem.Is(err, problem.Usage) {
+		t.Errorf("%q has other parts than it had, %v", name, err)
 	}
 	one, err := csr.ParseName("CN=a,O=b")
 	two, other := csr.ParseName("CN=a+OU=c,O=b")
@@ -222,6 +230,9 @@ keys: [{ref: A, certificate: {subject: "CN={{.id}}", email: ["{{.mail}}", "{{.id
 	}
 	nobody := parsed(t, head+"person: {id: '{{.id}}'}\nissuers: {a: {url: ca:b}}\nkeys: [{ref: A, certificate: {email: ['{{.mail}}'], issuer: a}}]\n")
 	if _, err := nobody.For(row); !problem.Is(err, problem.Usage) || !strings.Contains(err.Error(), "It would name nobody") {
+		t.Error(err)
+	}
+	if _, err := p.For(Row{}); !problem.Is(err, problem.Usage) || err.Error() != "there is no column aid: The plan takes it from the rows of a table." {
 		t.Error(err)
 	}
 	delete(row.Values, "aid")

@@ -30,7 +30,6 @@ func vocabulary(name string) []string {
 		"managementKeyAlgorithm": "aes256 aes192 aes128 3des",
 		"loadHash":               "auto sha1 sha256",
 		"diversification":        "emv visa2 kdf3",
-		"securityLevel":          "none c-mac c-dec-mac",
 		"cardKeyType":            "aes des",
 		"library":                "openssl gnutls nss go",
 	}[name])
