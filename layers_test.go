@@ -25,7 +25,7 @@ var (
 	workflows = []string{
 		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/applet",
 		"internal/inventory", "internal/doctor", "internal/simulate", "internal/attest", "internal/holder", "internal/setup", "internal/openvpn",
-		"internal/ca", "internal/enroll", "internal/plan",
+		"internal/ca", "internal/enroll", "internal/plan", "internal/provision",
 	}
 	anyCard  = []string{"internal/desk", "internal/family", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
 	contract = []string{"internal/desk", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
@@ -35,7 +35,7 @@ var (
 // the order of the data flow: command, workflow, family, card application, transport,
 // leaf. A package that is not in the table fails, so that a new one is a decision.
 var layers = map[string][]string{
-	"cmd/cardctl": append(slices.Clone(workflows), "internal/desk"),
+	"cmd/cardctl": append(slices.Clone(workflows), "internal/desk", "internal/ledger"),
 
 	"internal/init":      anyCard,
 	"internal/keygen":    anyCard,
@@ -53,6 +53,8 @@ var layers = map[string][]string{
 	"internal/applet":    append(slices.Clone(anyCard), "internal/gp", "internal/family/javacard"),
 	"internal/simulate":  {"internal/desk", "internal/cardsim", "internal/gp", "internal/iso7816"},
 
+	"internal/provision": append(slices.Clone(anyCard), "internal/plan", "internal/ledger", "internal/enroll", "internal/ca", "internal/init",
+		"internal/keygen", "internal/certstore", "internal/csr", "internal/smoke", "internal/applet", "internal/pcsc"),
 	"internal/plan": {"internal/csr", "internal/key"},
 
 	"internal/lend": append(slices.Clone(anyCard), "internal/p11"),

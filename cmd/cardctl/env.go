@@ -152,7 +152,10 @@ func (env *session) start(cmd *cobra.Command, args []string) error {
 		}
 	}
 	env.started = true
-	if !env.silent() {
+	switch {
+	case env.flags.progress == progressJSON:
+		env.progress = output.NewJSONProgress(env.Err)
+	case !env.silent() && env.flags.progress != progressNone:
 		env.progress = output.NewProgress(env.Err, env.live)
 	}
 	env.working()
@@ -228,6 +231,11 @@ func (env *session) note(format string, args ...any) {
 	env.progress.Done()
 	fmt.Fprintln(env.Err, output.Line(fmt.Sprintf(format, args...)))
 	env.working()
+}
+
+// progressLine writes a line of progress for programs.
+func (env *session) progressLine(kind string, document any) {
+	_ = output.WriteDocument(env.Err, kind, document) // nobody reads it then
 }
 
 // working shows that the command goes on, if that takes longer.

@@ -47,6 +47,8 @@ var fileArguments = map[string]string{
 	"gen-csr --public-key":     "gen-csr --key OPENPGP.3 --subject CN=a --public-key @",
 	"openvpn CONFIG":           "openvpn --key OPENPGP.3 @",
 	"setup --ca":               "setup firefox --key OPENPGP.3 --ca @",
+	"provision --rows":         "provision $W/columns.yaml --rows @",
+	"provision --identity":     "provision $W/plan.yaml --identity @",
 	"smoke-test --chain":       "smoke-test --key OPENPGP.3 --tls --chain @",
 	"smoke-test --ca":          "smoke-test --key OPENPGP.3 --tls-connect localhost:1 --ca @",
 }
@@ -93,6 +95,8 @@ func TestOddFiles(t *testing.T) {
 	d.must("init", "--yes")
 	d.must("gen-key", "--key", "OPENPGP.3")
 	d.must(d.words("gen-csr --key OPENPGP.3 --subject CN=a --self-signed --days 2 --out $W/leaf.pem")...)
+	d.writeFile("plan.yaml", []byte("{schema: cardctl/v1, kind: Plan, keys: [{ref: OPENPGP.3}]}"))
+	d.writeFile("columns.yaml", []byte("{schema: cardctl/v1, kind: Plan, person: {id: '{{.mail}}'}, keys: [{ref: OPENPGP.3}]}"))
 	pipe, sparse := filepath.Join(dir, "pipe"), filepath.Join(d.state, "sparse")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)

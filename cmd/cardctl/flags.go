@@ -20,7 +20,15 @@ type sharedFlags struct {
 	trace                       string
 	timeout                     time.Duration
 	quiet, verbose              bool
+	// progress is how it is told what is going on.
+	progress string
 }
+
+const (
+	progressText = "text"
+	progressJSON = "json"
+	progressNone = "none"
+)
 
 const (
 	formatText = "text"
@@ -46,6 +54,7 @@ func (f *sharedFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.noInput, "no-input", false, "never prompt")
 	flags.StringVar(&f.trace, "trace", "", "write every APDU to `file`, secrets blanked")
 	flags.DurationVar(&f.timeout, "timeout", 0, "give up after this `time`, such as 30s")
+	flags.StringVar(&f.progress, "progress", progressText, "how progress is told on stderr: `text`, json or none")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print only results and errors")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print more detail")
 }
@@ -67,6 +76,9 @@ func (f *sharedFlags) complete(cmd *cobra.Command, getenv func(string) string) e
 		f.output = formatText
 		return problem.New(problem.Usage, "unknown output format").Because("Valid formats: text, json.").
 			Advise(advice.Repeat(advice.Set(advice.Output, formatJSON)))
+	case f.progress != progressText && f.progress != progressJSON && f.progress != progressNone:
+		return problem.New(problem.Usage, "unknown form of progress").Because("Valid forms: text, json, none.").
+			Advise(advice.Repeat(advice.Set(advice.Progress, progressJSON)))
 	case f.timeout < 0:
 		return problem.New(problem.Usage, "a timeout of %s is negative", f.timeout).
 			Advise(advice.Repeat(advice.Set(advice.Timeout, "30s")))

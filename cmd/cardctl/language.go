@@ -21,6 +21,7 @@ var actions = map[advice.Action]string{
 	advice.ListApplets: "applet list", advice.SetCardKeys: "applet set-keys", advice.UnlockCard: "applet state unlock-card",
 	advice.ListSimulated: "sim list", advice.AttachSimulated: "sim attach", advice.SetUp: "setup", advice.RunOpenVPN: "openvpn",
 	advice.CreateCA: "ca init", advice.ShowCA: "ca show", advice.ListIssued: "ca list", advice.IssueCertificate: "ca issue", advice.Enroll: "enroll",
+	advice.Provision: "provision", advice.ListCards: "ledger list", advice.ShowLedger: "ledger show",
 }
 
 // language is what this program calls things.

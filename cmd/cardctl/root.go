@@ -166,6 +166,7 @@ func commands(env *session) []*cobra.Command {
 		newGenCSRCmd(env),
 		newImportCertCmd(env),
 		newEnrollCmd(env),
+		newProvisionCmd(env),
 		newRenewCmd(env),
 		newExportCertCmd(env),
 		newExportKeyCmd(env),

@@ -33,4 +33,7 @@ const (
 	ListIssued
 	IssueCertificate
 	Enroll
+	Provision
+	ListCards
+	ShowLedger
 )

@@ -46,6 +46,10 @@ const (
 	AllowTLS12    Field = "allow-tls12"
 	DeleteAdopted Field = "delete-adopted"
 
+	Identity Field = "identity"
+	Rows     Field = "rows"
+	Progress Field = "progress"
+
 	PINTries Field = "pin-tries"
 	PUKTries Field = "puk-tries"
 	KDF      Field = "kdf"

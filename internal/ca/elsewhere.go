@@ -41,7 +41,7 @@ func caRequest(ctx context.Context, signer crypto.Signer, r csr.Request) (string
 		return "", err
 	}
 	r.Extensions = append(r.Extensions, constraints, usage)
-	der, err := csr.Build(ctx, verified{signer}, r)
+	der, err := csr.Build(ctx, verified{Signer: signer}, r)
 	return string(csr.PEMRequest(der)), err
 }
 
@@ -67,7 +67,7 @@ func adopt(ctx context.Context, d *desk.Desk, a desk.Access, dir string, o *Init
 		return nil
 	}
 	if o.Key != "" {
-		err = withCard(ctx, d, a, o.Key, func(ctx context.Context, signer crypto.Signer, serial string) error {
+		err = withCard(ctx, d, a, o.Key, func(ctx context.Context, signer crypto.Signer, serial string, _ func(context.Context) error) error {
 			c.holder = serial
 			return has(ctx, signer)
 		})

@@ -98,7 +98,7 @@ func Init(ctx context.Context, d *desk.Desk, a desk.Access, dir string, o InitOp
 		return c.certify(ctx, signer, csr.Certificate{Issuer: subject, Subject: subject, NotBefore: notBefore, NotAfter: notAfter})
 	}
 	if o.Key != "" {
-		err = withCard(ctx, d, a, o.Key, func(ctx context.Context, signer crypto.Signer, serial string) error {
+		err = withCard(ctx, d, a, o.Key, func(ctx context.Context, signer crypto.Signer, serial string, _ func(context.Context) error) error {
 			c.holder = serial
 			return certify(ctx, signer)
 		})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -173,6 +174,15 @@ type Known struct {
 	Certificate *cert.Certificate
 	// OnCard says that the key is on a card, and not in a file.
 	OnCard bool
+	// Cards are those with its keys, former ones too.
+	Cards []OnCard
+}
+
+// OnCard is a key of a CA on a card.
+type OnCard struct {
+	// Serial is that of the card; empty where it has none for good.
+	Serial      string
+	Certificate *cert.Certificate
 }
 
 // About opens the CA of a directory to look at it.
@@ -181,5 +191,14 @@ func About(ctx context.Context, dir string) (Known, error) {
 	if err != nil {
 		return Known{}, err
 	}
-	return Known{Certificate: c.certificate, OnCard: c.reference != ""}, c.Close()
+	known := Known{Certificate: c.certificate, OnCard: c.reference != ""}
+	err = c.db.Rows(ctx, func(scan func(...any) error) error {
+		var a authority
+		err := a.read(scan)
+		if err == nil && a.reference != "" {
+			known.Cards = append(known.Cards, OnCard{a.holder, a.certificate})
+		}
+		return err
+	}, "SELECT "+authorityColumns+" FROM authorities")
+	return known, errors.Join(err, c.Close())
 }

@@ -80,7 +80,7 @@ func (c *CA) respond(ctx context.Context, d *desk.Desk, a desk.Access, o Respond
 		})
 	}
 	delegated := func(ctx context.Context, signer crypto.Signer) (err error) {
-		r.signer = verified{signer}
+		r.signer = verified{Signer: signer}
 		if !answers(signer.Public()) {
 			return cannotAnswer()
 		}
@@ -92,7 +92,9 @@ func (c *CA) respond(ctx context.Context, d *desk.Desk, a desk.Access, o Respond
 	if _, _, err := family.Parse(o.Key); err != nil || input.Exists(o.Key) {
 		return withFile(ctx, o.Key, a.Ask, delegated)
 	}
-	return withCard(ctx, d, a, o.Key, func(ctx context.Context, signer crypto.Signer, _ string) error { return delegated(ctx, signer) })
+	return withCard(ctx, d, a, o.Key, func(ctx context.Context, signer crypto.Signer, _ string, _ func(context.Context) error) error {
+		return delegated(ctx, signer)
+	})
 }
 
 // answers reports whether a key can sign answers, for programs read those of others rarely.

@@ -191,9 +191,9 @@ func (r *renewal) withNewKey(ctx context.Context, next *authority, work func(con
 		if r.o.Algorithm != "" {
 			return problem.New(problem.Usage, "a key on a card has its algorithm already").Advise(advice.Repeat().Without(advice.Algorithm))
 		}
-		return withCard(ctx, r.d, r.a, r.o.Key, func(ctx context.Context, signer crypto.Signer, serial string) error {
+		return withCard(ctx, r.d, r.a, r.o.Key, func(ctx context.Context, signer crypto.Signer, serial string, _ func(context.Context) error) error {
 			next.holder = serial
-			return work(ctx, verified{signer})
+			return work(ctx, verified{Signer: signer})
 		})
 	}
 	algorithm, err := key.ParseAlgorithm(cmp.Or(r.o.Algorithm, string(key.AlgorithmOf(r.ca.certificate.PublicKey))))

@@ -34,14 +34,16 @@ import (
 
 // sign does work with the key of the CA, which has to be that of its certificate.
 func (c *CA) sign(ctx context.Context, d *desk.Desk, a desk.Access, work func(context.Context, crypto.Signer) error) error {
-	checked := func(ctx context.Context, signer crypto.Signer) error {
+	checked := func(ctx context.Context, signer crypto.Signer, pause func(context.Context) error) error {
 		if !pubkey.Same(signer.Public(), c.certificate.PublicKey) {
 			return notItsKey()
 		}
-		return work(ctx, verified{signer})
+		return work(ctx, verified{signer, pause})
 	}
 	if c.reference == "" {
-		return withFile(ctx, filepath.Join(c.dir, c.file), a.Ask, checked)
+		return withFile(ctx, filepath.Join(c.dir, c.file), a.Ask, func(ctx context.Context, signer crypto.Signer) error {
+			return checked(ctx, signer, nil)
+		})
 	}
 	if c.holder != "" { // else what is on the card tells whether it is the one of the CA
 		a.Expected = c.certificate.PublicKey // that with which the signature is verified
@@ -50,13 +52,13 @@ func (c *CA) sign(ctx context.Context, d *desk.Desk, a desk.Access, work func(co
 	if meant.Meant.Reader == "" && meant.Meant.Serial == "" {
 		meant.Meant.Serial = c.holder
 	}
-	return withCard(ctx, &meant, a, c.reference, func(ctx context.Context, signer crypto.Signer, serial string) error {
+	return withCard(ctx, &meant, a, c.reference, func(ctx context.Context, signer crypto.Signer, serial string, pause func(context.Context) error) error {
 		if c.holder != "" && serial != c.holder {
 			return problem.New(problem.Mismatch, "this is not the card of the CA").
 				Because("Its serial is %s. The key of the CA is on the card with the serial %s.", cmp.Or(serial, "not known"), c.holder).
 				Advise(advice.Do(advice.ListReaders))
 		}
-		return checked(ctx, signer)
+		return checked(ctx, signer, pause)
 	})
 }
 
@@ -67,7 +69,12 @@ func notItsKey() error {
 
 // verified is a signer whose signatures are verified with its public key: a card was not
 // asked for that.
-type verified struct{ crypto.Signer }
+type verified struct {
+	crypto.Signer
+
+	// pause lets the card with the key go, until the next signature; nil where there is none.
+	pause func(context.Context) error
+}
 
 func (v verified) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	signature, err := v.Signer.Sign(random, digest, opts)
@@ -81,10 +88,10 @@ func (v verified) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) 
 }
 
 // withCard does work with a key on a card. The serial is what the card is known by for
-// good; empty for none.
+// good; empty for none. pause lets it go until the next signature.
 func withCard(
 	ctx context.Context, d *desk.Desk, a desk.Access, reference string,
-	work func(ctx context.Context, signer crypto.Signer, serial string) error,
+	work func(ctx context.Context, signer crypto.Signer, serial string, pause func(context.Context) error) error,
 ) error {
 	return family.WithKey(ctx, d, reference, a, func(ctx context.Context, here family.At, k key.Key) error {
 		holder, err := k.Holder(ctx)
@@ -99,7 +106,7 @@ func withCard(
 		if known := here.Card.Identity(); serial == "" && known.Permanent {
 			serial = known.Serial
 		}
-		return work(ctx, signer, serial)
+		return work(ctx, signer, serial, here.Line.Pause)
 	})
 }
 

@@ -49,6 +49,9 @@ type InitOptions struct {
 	// Derived says whether the card should get its PINs in derived form only; nil leaves
 	// it as an erased card has it.
 	Derived *bool
+	// Serial is the serial that a card gets of which cardctl chooses it, in upper-case
+	// hex; empty for a random one.
+	Serial string
 	// Named are the secrets that the user names for this command: one that is wrong ends
 	// it, where one that only a variable has is for a card that may have it.
 	Named []secret.Name
@@ -115,9 +118,22 @@ type ManagementKeyReport struct {
 	File string `json:"file,omitempty"`
 }
 
+// Preset is a card whose PINs have values before anybody sets them, that everybody knows.
+type Preset interface {
+	// Unused reports whether nothing was put on the card, as far as it tells that of its
+	// own accord, and no PIN was set or entered wrongly.
+	Unused(ctx context.Context) (bool, error)
+	// Incomplete reports whether initialising such a card writes more than its PINs.
+	Incomplete() bool
+	// Preset is the value of a secret then; nil where it has none.
+	Preset(name secret.Name) *secret.Bytes
+}
+
 // Survey is what an initialisation will do and what it takes.
 type Survey struct {
 	Options InitOptions
+	// Blank says that nothing will be lost: the card was never used, or is erased.
+	Blank bool
 	// Question is what a person confirms: which card, and what will be lost.
 	Question advice.Question
 	Report   InitReport

@@ -28,6 +28,10 @@ type Family struct {
 	Example, Syntax string
 	// Roles are the PINs that its cards may have.
 	Roles []pin.Role
+	// Lengths are the least and the greatest length of a PIN in characters, as far as they
+	// are known of all its cards; 0 for a greatest one that differs. It is nil where nothing
+	// is.
+	Lengths func(role pin.Role) (least, most int)
 	// Initialises are those of Apps that can be initialised.
 	Initialises []string
 	// NamesHolder says that its cards keep whom they belong to.

@@ -62,6 +62,9 @@ type Report struct {
 	// stay.
 	Identifier *key.Identifier `json:"chuid,omitempty"`
 
+	// DER is the certificate.
+	DER []byte `json:"-"`
+
 	// IssuerRemarks say what is unusual about the issuers, each with its subject.
 	IssuerRemarks []string `json:"issuerRemarks,omitempty"`
 }
@@ -81,7 +84,7 @@ func ImportOn(ctx context.Context, k key.Key, certificates []*cert.Certificate, 
 	if err != nil {
 		return Report{}, err
 	}
-	report := Report{Ref: k.Reference().String(), Certificate: describe(leaf, pub)}
+	report := Report{Ref: k.Reference().String(), Certificate: describe(leaf, pub), DER: leaf.Raw}
 	for _, issuer := range issuers {
 		for _, what := range issuer.Odd {
 			report.IssuerRemarks = append(report.IssuerRemarks, issuer.Subject.String()+": "+what)

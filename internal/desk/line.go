@@ -40,7 +40,12 @@ type Line struct {
 	token  string // the label that was named
 	// closing ends what was opened on the line, the last first.
 	closing []func() error
+	// sent is how many commands the card got.
+	sent int
 }
+
+// Sent is how many command APDUs the card got on this line.
+func (l *Line) Sent() int { return l.sent }
 
 // Place is where the card or token is: the name of the reader, the label of the
 // token where it was named, or its module.
@@ -255,6 +260,19 @@ func (l *Line) use(connection iso7816.Connection) {
 	if l.desk.Trace != nil {
 		l.transmitter = iso7816.NewTracer(connection, l.desk.Trace)
 	}
+	l.transmitter = tally{l.transmitter, &l.sent}
+}
+
+// tally counts what is sent.
+type tally struct {
+	iso7816.Transmitter
+
+	sent *int
+}
+
+func (t tally) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	*t.sent++
+	return t.Transmitter.Transmit(ctx, command)
 }
 
 func (l *Line) newChannel() *iso7816.Channel {

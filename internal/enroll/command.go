@@ -3,6 +3,7 @@ package enroll
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/certstore"
@@ -22,7 +23,8 @@ func (i *command) Traits() Traits { return Traits{Away: true} }
 func (i *command) Prepare(context.Context, *Order) error { return nil }
 
 func (i *command) Issue(ctx context.Context, o *Order) (answer Answer, err error) {
-	result, err := runner.Line(ctx, i.line, runner.Program{Name: "the command", Env: o.IssuerDesk.ChildEnv, Stdin: csr.PEMRequest(o.PKCS10)})
+	env := slices.Concat(o.IssuerDesk.ChildEnv, o.Environ)
+	result, err := runner.Line(ctx, i.line, runner.Program{Name: "the command", Env: env, Stdin: csr.PEMRequest(o.PKCS10)})
 	switch {
 	case err != nil:
 		return answer, err

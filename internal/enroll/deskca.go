@@ -72,7 +72,7 @@ func (i *deskCA) Issue(ctx context.Context, o *Order) (answer Answer, err error)
 		}
 	}
 	issuer := ca.Parent{Directory: i.directory, Desk: o.IssuerDesk, Access: o.Access}
-	issued, err := issuer.Issue(ctx, i.order, o.Now())
+	issued, err := o.Sittings.Issue(ctx, issuer, i.order, o.Now())
 	if err != nil {
 		return answer, err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/ca"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/csr"
@@ -51,6 +52,13 @@ type Options struct {
 	IssuerDesk *desk.Desk
 	IssuerKey  string
 
+	// Environ is added to the environment of a command.
+	Environ []string
+
+	// Sittings are the CAs of this machine that stay open from one certificate to the
+	// next; nil for none.
+	Sittings *ca.Sittings
+
 	Identifier certstore.Renewal
 	Now        time.Time
 }
@@ -89,25 +97,10 @@ func Enroll(ctx context.Context, d *desk.Desk, a desk.Access, reference string, 
 	ask, wipe := secret.Again(a.Ask)
 	defer wipe()
 	a.Ask = ask
-	r := &run{o: &o, order: o.order(issuerAccess, d)}
+	r := &run{o: &o, order: o.order(issuerAccess, d.StateDir)}
 	defer r.wipeChallenge()
-	if o.Days != 0 {
-		if _, _, err := csr.Validity(o.Now, o.Days); err != nil {
-			return report, err
-		}
-	}
-	if o.NewKey {
-		if err := fixedPlace(reference); err != nil {
-			return report, err
-		}
-	}
-	if !o.Renew { // before a card is touched
-		if r.order.Request, err = csr.Parse(o.Names); err != nil {
-			return report, err
-		}
-		if err := r.prepare(ctx, o.Issuer); err != nil {
-			return report, err
-		}
+	if err := r.begin(ctx, reference); err != nil {
+		return report, err
 	}
 	err = family.WithKey(ctx, d, reference, a, func(ctx context.Context, here family.At, k key.Key) error {
 		r.here, r.key = here, k
@@ -115,6 +108,39 @@ func Enroll(ctx context.Context, d *desk.Desk, a desk.Access, reference string, 
 		return r.do(ctx)
 	})
 	return r.report, err
+}
+
+// On is Enroll for a key of a card that its caller has open, and whose secrets it gives
+// again if the card was let go.
+func On(ctx context.Context, here family.At, k key.Key, o Options) (Report, error) {
+	r := &run{o: &o, order: o.order(here.Access, here.Line.StateDir), here: here, key: k}
+	defer r.wipeChallenge()
+	if err := r.begin(ctx, k.Reference().String()); err != nil {
+		return r.report, err
+	}
+	return r.report, r.do(ctx)
+}
+
+// begin is what is known to be wrong before a card is touched.
+func (r *run) begin(ctx context.Context, reference string) (err error) {
+	o := r.o
+	if o.Days != 0 {
+		if _, _, err := csr.Validity(o.Now, o.Days); err != nil {
+			return err
+		}
+	}
+	if o.NewKey {
+		if err := fixedPlace(reference); err != nil {
+			return err
+		}
+	}
+	if o.Renew {
+		return nil // the card has the names
+	}
+	if r.order.Request, err = csr.Parse(o.Names); err != nil {
+		return err
+	}
+	return r.prepare(ctx, o.Issuer)
 }
 
 // wipeChallenge overwrites the challenge password of the request.
@@ -126,10 +152,10 @@ func (r *run) wipeChallenge() {
 }
 
 // order is that before the card is reached.
-func (o *Options) order(a desk.Access, d *desk.Desk) *Order {
+func (o *Options) order(a desk.Access, stateDir func() (string, error)) *Order {
 	return &Order{
 		Names: o.Names, SID: o.SID, Days: o.Days, Renewal: o.Renew, Roots: o.Roots,
-		Access: a, IssuerDesk: o.IssuerDesk, IssuerKey: o.IssuerKey, StateDir: d.StateDir, Now: func() time.Time { return o.Now },
+		Access: a, IssuerDesk: o.IssuerDesk, IssuerKey: o.IssuerKey, Sittings: o.Sittings, Environ: o.Environ, StateDir: stateDir, Now: func() time.Time { return o.Now },
 	}
 }
 

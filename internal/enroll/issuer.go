@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/ca"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/desk"
@@ -95,6 +96,10 @@ type Order struct {
 	Access     desk.Access
 	IssuerDesk *desk.Desk
 	IssuerKey  string
+
+	// Sittings and Environ are those of Options.
+	Sittings *ca.Sittings
+	Environ  []string
 
 	// Roots are the certificates of CAs that were named: the issuer's server and its
 	// certificates have to chain to them. Without any, the server's to those of the

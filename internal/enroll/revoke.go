@@ -109,7 +109,7 @@ func Revoke(ctx context.Context, d *desk.Desk, a desk.Access, issuer string, r R
 	if o.Now.IsZero() && a.Now != nil {
 		o.Now = a.Now()
 	}
-	order := o.order(a, d)
+	order := o.order(a, d.StateDir)
 	if order.IssuerDesk == nil {
 		order.IssuerDesk = d
 	}

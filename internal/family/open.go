@@ -54,6 +54,13 @@ func (h At) open(ctx context.Context, f card.Family, app string, named bool) (ca
 	return f.Open(ctx, h.Line, card.Opening{App: app, Named: named, Access: h.Keys})
 }
 
+// Open opens an application of the card on the line once more, after what it is known by
+// was changed.
+func (h At) Open(ctx context.Context, app string) (card.Card, error) {
+	f, _ := ByApp(app)
+	return h.open(ctx, f, app, true)
+}
+
 // WithKey finds the key that a reference names, on the card or token that is
 // meant, and lets it go when work is done.
 func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access, work func(context.Context, At, key.Key) error) error {

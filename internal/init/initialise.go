@@ -48,25 +48,30 @@ func Initialise(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (re
 			return problem.New(problem.NotSupported, "this card cannot be initialised")
 		}
 		report.Reader, report.Kind = here.Place, here.Kind()
-		report.InitReport, err = initialise(ctx, here, able, o)
+		survey, err := SurveyOn(ctx, able, o)
+		if err != nil {
+			return err
+		}
+		report.InitReport, err = InitialiseOn(ctx, here, able, survey)
 		return err
 	})
 	return report, err
 }
 
-// initialise asks the question, then for the secrets, and then does the deed.
-func initialise(ctx context.Context, here family.At, able card.Initialiser, o Options) (card.InitReport, error) {
+// SurveyOn looks at what is on a card, and refuses what it does not have.
+func SurveyOn(ctx context.Context, able card.Initialiser, o Options) (*card.Survey, error) {
 	has := []advice.Field{advice.Label}
 	if choosing, ok := able.(card.Choosing); ok {
 		has = choosing.InitChoices()
 	}
 	if err := o.Beyond(has); err != nil {
-		return card.InitReport{}, err
+		return nil, err
 	}
-	survey, err := able.Survey(ctx, o)
-	if err != nil {
-		return card.InitReport{}, err
-	}
+	return able.Survey(ctx, o)
+}
+
+// InitialiseOn asks the question, then for the secrets, and then does the deed.
+func InitialiseOn(ctx context.Context, here family.At, able card.Initialiser, survey *card.Survey) (card.InitReport, error) {
 	if err := here.Access.Confirm.Ask(ctx, survey.Question); err != nil {
 		return survey.Report, untouched(here, err)
 	}

@@ -114,7 +114,7 @@ func TestQuestionSecretsDeed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &test.room
-			report, err := initialise(t.Context(), r.at(), r, Options{})
+			report, err := surveyed(t.Context(), r.at(), r, Options{})
 			if !slices.Equal(r.did, test.did) {
 				t.Errorf("did %q, want %q", r.did, test.did)
 			}
@@ -136,6 +136,15 @@ func TestQuestionSecretsDeed(t *testing.T) {
 	}
 }
 
+// surveyed is a survey and what comes of it.
+func surveyed(ctx context.Context, here family.At, able card.Initialiser, o Options) (report card.InitReport, err error) {
+	survey, err := SurveyOn(ctx, able, o)
+	if err != nil {
+		return report, err
+	}
+	return InitialiseOn(ctx, here, able, survey)
+}
+
 // What a card does not have is refused before it is looked at, and left out the next time.
 func TestWhatACardDoesNotHave(t *testing.T) {
 	derived := true
@@ -144,7 +153,7 @@ func TestWhatACardDoesNotHave(t *testing.T) {
 		advice.GenerateManagementKey: {Management: card.NewManagementKey{File: "key"}},
 	} {
 		r := &room{}
-		_, err := initialise(t.Context(), r.at(), r, o)
+		_, err := surveyed(t.Context(), r.at(), r, o)
 		var p *problem.Error
 		if !errors.As(err, &p) || p.Code != problem.NotSupported || !reflect.DeepEqual(p.Next, advice.Repeat().Without(field)) || len(r.did) > 0 {
 			t.Errorf("%s: %v, did %q", field, err, r.did)

@@ -40,13 +40,16 @@ func PINApps() []string {
 
 // SetPIN changes a PIN of the card that is meant, or sets its resetting code.
 func SetPIN(ctx context.Context, d *desk.Desk, a desk.Access, which string, given []secret.Name) (PINReport, error) {
-	return change(ctx, d, a, which, given, "set-pin", func(ctx context.Context, c card.Card, role pin.Role) (pin.Change, error) {
-		able, ok := c.(card.PINSetter)
-		if !ok {
-			return pin.Change{}, problem.New(problem.NotSupported, "the PINs of this card cannot be changed")
-		}
-		return able.SetPIN(ctx, role)
-	})
+	return change(ctx, d, a, which, given, "set-pin", setting)
+}
+
+// setting is how a PIN of a card is changed.
+func setting(ctx context.Context, c card.Card, role pin.Role) (pin.Change, error) {
+	able, ok := c.(card.PINSetter)
+	if !ok {
+		return pin.Change{}, problem.New(problem.NotSupported, "the PINs of this card cannot be changed")
+	}
+	return able.SetPIN(ctx, role)
 }
 
 // UnblockPIN unblocks a PIN of the card that is meant and gives it a new value, by
@@ -109,16 +112,31 @@ func change(ctx context.Context, d *desk.Desk, a desk.Access, which string, give
 			return key.Explain(err, what, "")
 		}
 		err = here.Keys.Policy.Change(ctx, change)
-		var told *pin.StateError
-		if errors.As(err, &told) {
-			return key.Explain(told.Unwrap(), what, told.State)
-		}
 		if err == nil {
 			here.Recording.Changed(desk.Change{Secret: role.Secret()})
 		}
-		return key.Explain(err, what, "")
+		return explained(err, what)
 	})
 	return report, err
+}
+
+// SetPINOn changes a PIN of a card, by the values that the policy asks for.
+func SetPINOn(ctx context.Context, here family.At, c card.Card, role pin.Role) error {
+	what := "set-pin " + string(role)
+	change, err := setting(ctx, c, role)
+	if err != nil {
+		return key.Explain(err, what, "")
+	}
+	return explained(here.Keys.Policy.Change(ctx, change), what)
+}
+
+// explained says what became of a PIN that was to be changed.
+func explained(err error, what string) error {
+	var told *pin.StateError
+	if errors.As(err, &told) {
+		return key.Explain(told.Unwrap(), what, told.State)
+	}
+	return key.Explain(err, what, "")
 }
 
 // WhichPIN is how help names the argument.

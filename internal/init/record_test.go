@@ -49,7 +49,7 @@ func TestErasureIsRecorded(t *testing.T) {
 		kept := &recorder{room: r, refuses: c.refuses}
 		here := r.at()
 		here.Card, here.Recording = numbered{room: r}, (&desk.Desk{Recorder: kept}).Recording()
-		_, err := initialise(t.Context(), here, r, card.InitOptions{})
+		_, err := surveyed(t.Context(), here, r, card.InitOptions{})
 		_ = here.Recording.End(t.Context(), err)
 		if !slices.Equal(r.did, c.did) {
 			t.Errorf("%s: %q", name, r.did)

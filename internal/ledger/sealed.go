@@ -32,8 +32,21 @@ func (e *Entry) SealTo(ctx context.Context, kind secret.Name, keep string, value
 	if err != nil {
 		return 0, err
 	}
+	return e.keep(ctx, kind, keep, blob, to.Count())
+}
+
+// Elsewhere stores that the card gets a secret whose value the ledger does not have.
+const Elsewhere = "elsewhere"
+
+// Given stores, before the card has it, that it gets a secret which the ledger does not
+// keep. The number that it returns is for Has.
+func (e *Entry) Given(ctx context.Context, kind secret.Name) (int64, error) {
+	return e.keep(ctx, kind, Elsewhere, nil, 0)
+}
+
+// keep stores a secret; blob is empty for one that is not kept.
+func (e *Entry) keep(ctx context.Context, kind secret.Name, keep string, blob []byte, recipients int) (id int64, err error) {
 	token := random()
-	var id int64
 	number, err := e.l.write(ctx, token, func(c *change) error {
 		if err := c.leased(ctx, e.lease); err != nil {
 			return err
@@ -42,7 +55,7 @@ func (e *Entry) SealTo(ctx context.Context, kind secret.Name, keep string, value
 		if err != nil {
 			return err
 		}
-		id, err = c.append(ctx, record{token, e.serial, card.person, map[string]any{"what": "sealed", "entry": e.number, "secret": kind, "keep": keep, "recipients": to.Count()}})
+		id, err = c.append(ctx, record{token, e.serial, card.person, map[string]any{"what": "sealed", "entry": e.number, "secret": kind, "keep": keep, "recipients": recipients}})
 		if err != nil {
 			return err
 		}
@@ -143,7 +156,7 @@ func (l *Ledger) Reseal(ctx context.Context, to []string, ui UI, identities ...a
 		return 0, err
 	}
 	token, sealed := random(), 0
-	err = l.writeLong(ctx, token, func(c *change) error {
+	_, err = l.write(ctx, token, func(c *change) error {
 		blobs, err := c.blobs(ctx)
 		if err != nil {
 			return err

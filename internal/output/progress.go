@@ -19,6 +19,7 @@ const (
 type Progress struct {
 	w    io.Writer
 	live bool
+	json bool
 	stop func()
 	bar  *bar // what is shown, if it is one
 }
@@ -28,10 +29,21 @@ func NewProgress(w io.Writer, live bool) *Progress {
 	return &Progress{w: w, live: live, stop: func() {}}
 }
 
+// NewJSONProgress returns a progress that is a line of JSON for each message.
+func NewJSONProgress(w io.Writer) *Progress {
+	return &Progress{w: w, json: true, stop: func() {}}
+}
+
 // Show tells what is going on now, in place of what was shown before.
 func (p *Progress) Show(message string) {
 	p.Done()
 	message = Line(message)
+	if p.json {
+		_ = WriteDocument(p.w, "Progress", struct { // nobody reads it then
+			Message string `json:"message"`
+		}{message})
+		return
+	}
 	if !p.live {
 		fmt.Fprintln(p.w, message)
 		return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/input"
@@ -12,8 +13,9 @@ import (
 )
 
 // Trace is where every APDU is written to. That it cannot be written stops no
-// work: Close tells it when the work is done.
+// work: Close tells it when the work is done. Several cards may write to it at once.
 type Trace struct {
+	turn   sync.Mutex
 	name   string
 	to     io.Writer
 	file   *os.File // to close; nil for stderr
@@ -36,6 +38,8 @@ func OpenTrace(ctx context.Context, name string, stderr io.Writer) (*Trace, erro
 }
 
 func (t *Trace) Write(p []byte) (int, error) {
+	t.turn.Lock()
+	defer t.turn.Unlock()
 	if t.failed == nil {
 		_, t.failed = t.to.Write(p)
 	}

@@ -183,3 +183,6 @@ func (f *Flag) Source(name Name) (Source, error) {
 	}
 	return Source{}, p
 }
+
+// Runs reports whether a command gives the secret.
+func (s Source) Runs() bool { return s.kind == kindCommand }

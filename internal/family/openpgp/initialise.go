@@ -54,7 +54,7 @@ func (c *onCard) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, 
 		return nil, explain(err, "init", stateUntouched)
 	}
 	return &card.Survey{
-		Options: o, Question: found.question(), Report: report, Needs: needs, Found: &surveyed{found, c.app},
+		Options: o, Blank: found.blank || found.terminated, Question: found.question(), Report: report, Needs: needs, Found: &surveyed{found, c.app},
 	}, nil
 }
 

@@ -86,7 +86,7 @@ func (c *onCard) survey(ctx context.Context, o card.InitOptions) (*card.Survey, 
 		return nil, err
 	}
 	return &card.Survey{
-		Options: o, Question: c.question(found, erases), Report: report, Needs: needs, Found: &surveyed{found, erases, c.app},
+		Options: o, Blank: found.blank, Question: c.question(found, erases), Report: report, Needs: needs, Found: &surveyed{found, erases, c.app},
 	}, nil
 }
 

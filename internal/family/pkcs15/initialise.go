@@ -1,6 +1,7 @@
 package pkcs15
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -54,7 +55,7 @@ func (c *Card) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, er
 		}
 	}
 	return &card.Survey{
-		Options: o, Question: c.question(status, report), Report: report,
+		Options: o, Blank: !status.Structure && !status.PINSet, Question: c.question(status, report), Report: report,
 		Needs: c.needs(status), Found: found{status, c.asked},
 	}, nil
 }
@@ -68,7 +69,7 @@ func (c *Card) Initialise(ctx context.Context, s *card.Survey, given map[secret.
 		return report, key.Explain(err, "init", key.Untouched)
 	}
 	first := app.First{
-		Label: s.Options.Label, Serial: newSerial(), PIN: given[secret.PIN], PUK: given[secret.PUK], SOPIN: given[secret.SOPIN],
+		Label: s.Options.Label, Serial: cmp.Or(s.Options.Serial, newSerial()), PIN: given[secret.PIN], PUK: given[secret.PUK], SOPIN: given[secret.SOPIN],
 	}
 	if first.Label == "" {
 		first.Label = "cardctl"

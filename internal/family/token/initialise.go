@@ -59,7 +59,7 @@ func (t *Token) survey(ctx context.Context, of p11.Token, o card.InitOptions) (*
 	needs, err := t.needs(ctx, of)
 	t.announcePad(of)
 	return &card.Survey{
-		Options: o, Question: question(of, label, report.Lost), Report: report, Needs: needs, Found: found{of, label, t.asked},
+		Options: o, Blank: !of.Initialized, Question: question(of, label, report.Lost), Report: report, Needs: needs, Found: found{of, label, t.asked},
 	}, err
 }
 

@@ -52,7 +52,7 @@ CREATE INDEX card_person ON card (person);
 
 CREATE TABLE credential (
     number        BIGINT NOT NULL PRIMARY KEY,
-    serial        TEXT   NOT NULL REFERENCES card (serial),
+    serial        TEXT   NOT NULL REFERENCES card (serial) ON UPDATE CASCADE,
     ref           TEXT   NOT NULL,
     spki          TEXT   NOT NULL,
     certificate   TEXT   NOT NULL, -- PEM
@@ -68,7 +68,7 @@ CREATE INDEX credential_not_after ON credential (not_after) WHERE ended = 0;
 
 CREATE TABLE secret (
     number   BIGINT NOT NULL PRIMARY KEY,
-    serial   TEXT   NOT NULL REFERENCES card (serial),
+    serial   TEXT   NOT NULL REFERENCES card (serial) ON UPDATE CASCADE,
     kind     TEXT   NOT NULL,
     keep     TEXT   NOT NULL,
     blob     TEXT   NOT NULL, -- an age file with armour, or empty

@@ -1,0 +1,194 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/internal/plan"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// work is the work on one card.
+type work struct {
+	run  *run
+	desk *desk.Desk
+	// number is that of the reader.
+	number int
+	here   family.At
+	card   card.Card
+	// chosen is the serial that a card without one gets, if it can be chosen.
+	chosen string
+	// serial is what the ledger knows the card by, known what it knows; nil for nothing.
+	serial string
+	known  *ledger.Card
+	row    wantedRow
+	plan   *plan.Plan
+	lease  *ledger.Lease
+	entry  *ledger.Entry
+	purse  *purse
+
+	// initialised says that this run did that.
+	initialised bool
+
+	steps  []*step
+	report Row
+}
+
+// step is one step of a card: what was found, and what is done about it.
+type step struct {
+	name string
+	// result is Already, Would or Skipped before anything is done.
+	result Result
+	detail string
+	do     func(ctx context.Context) (detail string, err error)
+	apdus  int
+}
+
+// card works on the card that is meant, and reports it.
+func (r *run) card(ctx context.Context, d *desk.Desk, number int) Row {
+	defer r.order.pass(number)
+	w := &work{run: r, desk: d, number: number, report: Row{Steps: []Step{}}}
+	err := w.all(ctx)
+	var left *leftOut
+	if errors.As(err, &left) && (r.o.All || r.o.Readers != nil) {
+		r.leaveOut(LeftOut{Reader: w.report.Reader, Serial: w.report.Serial, Why: left.Error()})
+		r.tell(Event{Reader: w.report.Reader, Serial: w.report.Serial, Step: StepDone, Result: string(Skipped), Detail: left.Error()})
+		return w.report
+	}
+	w.report.Passed = err == nil
+	if err != nil {
+		w.report.err, w.report.Error = err, err.Error()
+	}
+	r.add(w.report)
+	result := Done
+	if err != nil {
+		result = Failed
+	}
+	w.tell(StepDone, result, w.report.Error)
+	return w.report
+}
+
+// tell says what happens to the card.
+func (w *work) tell(step string, result Result, detail string) {
+	w.run.tell(Event{
+		Reader: w.report.Reader, Row: w.report.Row, Person: w.report.Person, Serial: w.report.Serial,
+		Step: step, Result: string(result), Detail: detail,
+	})
+}
+
+// all is everything that is done with a card: in one session, and then the test through a
+// module, for which the card is let go.
+func (w *work) all(ctx context.Context) error {
+	defer func() {
+		if w.purse != nil {
+			w.purse.wipe()
+		}
+	}()
+	a := desk.Access{
+		Ask: w.ask, Confirm: w.run.person.confirm, Now: w.run.access.Now, Notify: func(message string) { w.tell(message, "", "") },
+		AllowLastTry: w.run.o.Plan.Card.AllowLastTry, AllowUnknownTries: w.run.o.Plan.Card.AllowUnknownTries,
+	}
+	wanted := family.Wanted{Takes: []string{w.run.app}}
+	d := *w.desk
+	d.Meant.App = w.run.app
+	err := w.withApplet(ctx, &d, a, func() error {
+		return family.WithCard(ctx, &d, wanted, a, func(ctx context.Context, here family.At, c card.Card) error {
+			w.here, w.card, w.report.Reader = here, c, here.Place
+			return w.session(ctx)
+		})
+	})
+	if err == nil && !w.run.o.DryRun {
+		err = w.prove(ctx, a)
+	}
+	return errors.Join(err, w.end(ctx, err))
+}
+
+// session looks what is on the card, and does what is missing.
+func (w *work) session(ctx context.Context) error {
+	if err := w.recognise(ctx); err != nil {
+		return err
+	}
+	if err := w.survey(ctx); err != nil {
+		return err
+	}
+	if w.run.o.DryRun {
+		w.list()
+		return nil
+	}
+	if w.due() {
+		if err := w.begin(ctx); err != nil {
+			return err
+		}
+	}
+	return w.do(ctx)
+}
+
+// ask hands out the secrets of this card.
+func (w *work) ask(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
+	if w.purse == nil {
+		return w.person(ctx, q)
+	}
+	return w.purse.ask(ctx, q)
+}
+
+// person asks at the desk.
+func (w *work) person(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
+	if w.report.Person != "" && q.Label != "" {
+		q.Label += " (" + w.report.Person + ")"
+	}
+	return w.run.person.ask(ctx, q)
+}
+
+// source is what a source of the plan gives for this card: a command gets the row.
+func (w *work) source(ctx context.Context, q secret.Request, from plan.Source) (*secret.Bytes, error) {
+	if from.Runs() {
+		return w.run.o.Secret(ctx, q, from, w.row.Environ()) // nobody is asked
+	}
+	return w.run.shared(ctx, q, from)
+}
+
+// kept is a secret of the card in the ledger, as the card has it now; nil for none.
+func (w *work) kept(name secret.Name) *ledger.Sealed {
+	if w.known == nil {
+		return nil
+	}
+	at := slices.IndexFunc(w.known.Secrets, func(s ledger.Sealed) bool { return s.Kind == name && s.Set && !s.Ended })
+	if at < 0 {
+		return nil
+	}
+	return &w.known.Secrets[at]
+}
+
+// pending is a secret that was sealed, and of which it is not known whether the card got it.
+func (w *work) pending(name secret.Name) *ledger.Sealed {
+	if w.known == nil {
+		return nil
+	}
+	for i := range slices.Backward(w.known.Secrets) {
+		if s := &w.known.Secrets[i]; s.Kind == name && !s.Set && !s.Ended {
+			return s
+		}
+	}
+	return nil
+}
+
+// unseal opens a secret of the ledger.
+func (w *work) unseal(ctx context.Context, sealed *ledger.Sealed, q secret.Request) (*secret.Bytes, error) {
+	if w.run.o.Unseal == nil {
+		return nil, problem.New(problem.Refused, "the %s of %s is sealed in the ledger", sealed.Kind.Words(), w.serial).
+			Because("cardctl set it, and nobody here can read it.").Advise(advice.Repeat(advice.Fill(advice.Identity)))
+	}
+	value, err := w.run.o.Unseal(ctx, sealed.Blob)
+	if err != nil {
+		return nil, fmt.Errorf("the %s of %s: %w", sealed.Kind.Words(), w.serial, err)
+	}
+	return value, nil
+}

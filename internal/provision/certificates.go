@@ -1,0 +1,258 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/certstore"
+	"github.com/cardctl/cardctl/internal/csr"
+	"github.com/cardctl/cardctl/internal/enroll"
+	"github.com/cardctl/cardctl/internal/input"
+	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/internal/plan"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
+)
+
+// surveyCertificate finds out whether the certificate of a key is missing, ends soon, or is
+// another one than the plan says.
+func (w *work) surveyCertificate(ctx context.Context, p *place) error {
+	c := p.Certificate
+	if c == nil {
+		return nil
+	}
+	name := "certificate " + p.Ref
+	issue := step{name: name, result: Would, detail: c.Subject, do: func(ctx context.Context) (string, error) { return w.certify(ctx, p, false) }}
+	if p.makes {
+		w.add(issue)
+		return nil
+	}
+	k, err := p.key(ctx)
+	if err != nil {
+		return err
+	}
+	der, err := k.Certificate(ctx)
+	if err != nil {
+		return err
+	}
+	if len(der) == 0 {
+		w.add(issue)
+		return nil
+	}
+	public, err := k.Public(ctx)
+	if err != nil {
+		return err
+	}
+	there, err := cert.ParseStored(der)
+	if err != nil || !pubkey.Same(there.PublicKey, public) {
+		return w.wrong(name, "the certificate in "+p.Ref+" is not for this key", "Another certificate would be lost.")
+	}
+	if err := w.sameNames(c, name, there); err != nil {
+		return err
+	}
+	if before := max(c.RenewBefore, 0); w.run.now().Add(before).After(there.NotAfter) && (before > 0 || w.run.now().After(there.NotAfter)) {
+		w.add(step{name: name, result: Would, detail: "renew, because it ends on " + day(there.NotAfter), do: func(ctx context.Context) (string, error) {
+			return w.certify(ctx, p, true)
+		}})
+		return nil
+	}
+	if w.unrecorded(k, der) {
+		w.add(step{name: name, result: Would, detail: "write it into the ledger", do: func(ctx context.Context) (string, error) {
+			return until(there.NotAfter), w.record(ctx, k.Reference().String(), der, w.issuerURL(c))
+		}})
+		return nil
+	}
+	w.already(name, until(there.NotAfter))
+	return nil
+}
+
+// unrecorded reports whether the ledger lacks a certificate of a card that it has.
+func (w *work) unrecorded(k key.Key, der []byte) bool {
+	if w.known == nil {
+		return true
+	}
+	for _, c := range w.known.Credentials {
+		if c.Ref == k.Reference().String() && string(c.Certificate) == string(der) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameNames refuses the certificate of somebody else.
+func (w *work) sameNames(c *plan.Certificate, name string, there *cert.Certificate) error {
+	if c.AcceptNames {
+		return nil
+	}
+	wanted, err := csr.ParseName(c.Subject)
+	if err != nil {
+		return err
+	}
+	der, err := wanted.DER()
+	if err != nil {
+		return err
+	}
+	subject, _, err := cert.ParseName(der)
+	if err != nil {
+		return err
+	}
+	if there.Subject.Matches(subject) {
+		return nil
+	}
+	return w.wrong(name, "the certificate is for "+there.Subject.String(), "The plan says "+wanted.String()+".")
+}
+
+// surveyCertificates are those that end soon, and nothing else.
+func (w *work) surveyCertificates(ctx context.Context, _ bool) error {
+	for _, k := range w.plan.Keys {
+		if k.Certificate == nil {
+			continue
+		}
+		p := &place{Key: k, w: w}
+		on, err := p.key(ctx)
+		if err != nil {
+			return err
+		}
+		if err := w.sameKey(ctx, p, on); err != nil {
+			return err
+		}
+		der, err := on.Certificate(ctx)
+		if err != nil {
+			return err
+		}
+		name := "certificate " + p.Ref
+		if len(der) == 0 {
+			w.add(step{name: name, result: Skipped, detail: "there is none to renew"})
+			continue
+		}
+		there, err := cert.ParseStored(der)
+		if err != nil {
+			return w.wrong(name, "the certificate in "+p.Ref+" cannot be read", "")
+		}
+		if w.run.now().Add(w.run.o.Expiring).Before(there.NotAfter) {
+			w.already(name, until(there.NotAfter))
+			continue
+		}
+		w.add(step{name: name, result: Would, detail: "renew, because it ends on " + day(there.NotAfter), do: func(ctx context.Context) (string, error) {
+			return w.certify(ctx, p, true)
+		}})
+	}
+	return nil
+}
+
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+func until(t time.Time) string { return "until " + day(t) }
+
+// certify gets the certificate, and writes it to the card and into the ledger.
+func (w *work) certify(ctx context.Context, p *place, renews bool) (string, error) {
+	c := p.Certificate
+	k, err := p.key(ctx)
+	if err != nil {
+		return "", err
+	}
+	w.purse.certificate = c
+	if c.SelfSigned {
+		return w.selfSign(ctx, k, c)
+	}
+	issuer := w.plan.Issuers[c.Issuer]
+	w.purse.issuer = &issuer
+	options, err := w.enrolment(ctx, c, &issuer)
+	if err != nil {
+		return "", err
+	}
+	options.Renew = renews
+	if renews {
+		options.NewKey, options.AuthKey = c.NewKey, c.AuthKey
+	}
+	report, err := enroll.On(ctx, w.here, k, options)
+	if err != nil {
+		return "", err
+	}
+	return until(report.Certificate.NotAfter), w.record(ctx, report.Ref, report.DER, report.Issuer)
+}
+
+// enrolment is what an issuer is asked for.
+func (w *work) enrolment(ctx context.Context, c *plan.Certificate, issuer *plan.Issuer) (enroll.Options, error) {
+	d := *w.run.o.Issuers
+	d.Meant = w.run.issuersCard(issuer)
+	o := enroll.Options{
+		Issuer: issuer.URL, Names: names(c), SID: c.SID, Days: c.Days, AcceptNames: c.AcceptNames,
+		IssuerDesk: &d, IssuerKey: issuer.Key, Sittings: w.run.sittings, Environ: w.row.Environ(),
+		Identifier: certstore.RenewalOf(c.KeepCHUID || w.initialised && !c.NewCHUID, c.NewCHUID), Now: w.run.now(),
+	}
+	if issuer.CA == "" {
+		return o, nil
+	}
+	data, err := input.File(ctx, issuer.CA, maxCA)
+	if err != nil {
+		return o, problem.Wrap(problem.Failed, err, "cannot read "+issuer.CA)
+	}
+	o.Roots, err = certstore.Parse(ctx, data, nil)
+	return o, err
+}
+
+const maxCA = 1 << 20 // bytes
+
+// names are those that a certificate is asked for with.
+func names(c *plan.Certificate) csr.Options {
+	return csr.Options{
+		Subject: c.Subject, Emails: c.Emails, DNS: c.DNS, IPs: c.IPs, URIs: c.URIs, UPNs: c.UPNs,
+		KeyUsage: c.KeyUsage, ExtKeyUsage: c.ExtKeyUsage, Extensions: c.Extensions, Digest: c.Digest, PSS: c.PSS,
+	}
+}
+
+// selfSign has the key sign its own certificate.
+func (w *work) selfSign(ctx context.Context, k key.Key, c *plan.Certificate) (string, error) {
+	request, err := csr.Parse(names(c))
+	if err != nil {
+		return "", err
+	}
+	signer, err := k.Signer(ctx)
+	if err != nil {
+		return "", err
+	}
+	der, err := csr.BuildSelfSigned(ctx, signer, request, c.Days, w.run.now())
+	if err != nil {
+		return "", err
+	}
+	made, err := cert.Parse(der)
+	if err != nil {
+		return "", err
+	}
+	report, err := certstore.ImportOn(ctx, k, []*cert.Certificate{made}, certstore.Options{
+		Now: w.run.now(), Identifier: certstore.RenewalOf(c.KeepCHUID, c.NewCHUID), Confirm: w.here.Access.Confirm,
+	})
+	if err != nil {
+		return "", err
+	}
+	return until(made.NotAfter), w.record(ctx, report.Ref, der, "")
+}
+
+// record writes a certificate into the ledger.
+func (w *work) record(ctx context.Context, ref string, der []byte, issuer string) error {
+	made, err := cert.ParseStored(der)
+	if err != nil {
+		return err
+	}
+	err = w.entry.Certified(ctx, ledger.Credential{
+		Ref: ref, SPKI: pubkey.Fingerprint(made.PublicKey), Certificate: der, Issuer: issuer,
+		NotAfter: made.NotAfter, Subject: made.Subject.String(), SerialNumber: made.Serial(),
+	})
+	if err != nil {
+		return fmt.Errorf("the certificate is on the card: %w", err)
+	}
+	return nil
+}
+
+// issuerURL is the address of the issuer of a certificate; empty for a self-signed one.
+func (w *work) issuerURL(c *plan.Certificate) string { return w.plan.Issuers[c.Issuer].URL }
+
+// lacksIssuer is a certificate whose issuer is not reached.
+func lacksIssuer(name string) error {
+	return problem.New(problem.Usage, "the issuer %s is not defined", name).Advise(advice.Do(advice.Help))
+}

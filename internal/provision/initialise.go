@@ -1,0 +1,221 @@
+package provision
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
+	cardinit "github.com/cardctl/cardctl/internal/init"
+	"github.com/cardctl/cardctl/internal/plan"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+const (
+	planNever  = plan.InitNever
+	planAlways = plan.InitAlways
+)
+
+// begun says that this run, or one before it, gave the card to this person already: it is
+// not erased again.
+func (w *work) begun() bool {
+	return w.known != nil && w.owner() != "" && w.owner() == w.plan.Person.ID
+}
+
+// surveyInit finds out whether the card is initialised, and what PINs it has by now.
+func (w *work) surveyInit(ctx context.Context) (erases bool, err error) {
+	how := w.plan.Card.Init
+	able, can := w.card.(card.Initialiser)
+	preset, presets := w.card.(card.Preset)
+	if !can && how == planAlways {
+		return false, w.wrong("init", "it cannot be initialised", "The plan says init: always.")
+	}
+	if !can {
+		return false, nil
+	}
+	if presets {
+		return w.surveyPreset(ctx, able, preset)
+	}
+	return w.surveyFirst(ctx, able)
+}
+
+// surveyPreset is for a card that has the PINs of the factory until the last steps.
+func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset card.Preset) (erases bool, err error) {
+	unused, err := preset.Unused(ctx)
+	if err != nil {
+		return false, err
+	}
+	how := w.plan.Card.Init
+	w.purse.preset = (unused || w.begun()) && !w.hasOwnPINs()
+	switch {
+	case w.begun() && !unused:
+		w.already("init", "by an earlier run")
+		return false, nil
+	case how == planNever, !unused && how != planAlways:
+		w.already("init", "not asked for")
+		return false, nil
+	case unused && !preset.Incomplete() && !w.setsUp():
+		w.already("init", "the card was never used")
+		return false, nil
+	}
+	options := w.initOptions()
+	options.FactoryPINs = true
+	survey, err := cardinit.SurveyOn(ctx, able, options)
+	if err != nil {
+		return false, err
+	}
+	detail := "set up"
+	if !survey.Blank {
+		detail = "erase: " + strings.Join(survey.Report.Lost, ", ")
+	}
+	w.add(step{name: "init", result: Would, detail: detail, do: func(ctx context.Context) (string, error) {
+		report, err := cardinit.InitialiseOn(ctx, w.confirming(survey), able, survey)
+		if err != nil {
+			return "", err
+		}
+		w.purse.preset, w.initialised = true, true
+		return lost(report), nil
+	}})
+	return true, nil
+}
+
+// confirming is where a card is initialised: nobody is asked about one that loses nothing.
+func (w *work) confirming(survey *card.Survey) family.At {
+	here := w.here
+	if survey.Blank {
+		here.Access.Confirm = func(context.Context, desk.Question) error { return nil }
+	}
+	return here
+}
+
+// hasOwnPINs says that the ledger knows of a PIN that was set.
+func (w *work) hasOwnPINs() bool {
+	for name := range w.purse.wanted {
+		if w.kept(name) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// setsUp says that there is more to initialise than PINs.
+func (w *work) setsUp() bool {
+	c := &w.plan.Card
+	return c.KDF != nil || c.PINTries+c.PUKTries > 0 || c.Label != ""
+}
+
+// surveyFirst is for a card that gets its PINs when it is initialised.
+func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases bool, err error) {
+	if w.begun() && w.hasOwnPINs() {
+		w.already("init", "by an earlier run")
+		return false, nil
+	}
+	if w.plan.Card.Init == planNever {
+		w.already("init", "not asked for")
+		return false, nil
+	}
+	options := w.initOptions()
+	options.Serial = w.chosen
+	survey, err := cardinit.SurveyOn(ctx, able, options)
+	if err != nil {
+		return false, err
+	}
+	if !survey.Blank && w.plan.Card.Init != planAlways && !w.begun() {
+		w.already("init", "the card is in use")
+		return false, nil
+	}
+	detail := "create"
+	if !survey.Blank {
+		detail = "erase: " + strings.Join(survey.Report.Lost, ", ")
+	}
+	w.add(step{name: "init", result: Would, detail: detail, do: func(ctx context.Context) (string, error) {
+		var sealed []int64
+		for _, one := range w.purse.wanted {
+			if !one.sets() {
+				continue
+			}
+			if err := w.seal(ctx, one); err != nil {
+				return "", err
+			}
+			sealed = append(sealed, one.sealed)
+		}
+		report, err := cardinit.InitialiseOn(ctx, w.confirming(survey), able, survey)
+		if err != nil {
+			return "", err
+		}
+		w.initialised = true
+		if report.Serial != "" && report.Serial != w.serial {
+			if err := w.entry.Named(ctx, report.Serial); err != nil {
+				return "", err
+			}
+			w.serial, w.report.Serial = report.Serial, report.Serial
+		}
+		for name, one := range w.purse.wanted {
+			if one.sets() {
+				w.purse.has[name] = one.value.Clone()
+			}
+		}
+		if err := w.entry.Has(ctx, sealed...); err != nil {
+			return "", err
+		}
+		return lost(report), w.reopen(ctx)
+	}})
+	return true, nil
+}
+
+// initOptions are those of the plan.
+func (w *work) initOptions() cardinit.Options {
+	c := &w.plan.Card
+	return cardinit.Options{
+		Label: c.Label, PINTries: c.PINTries, PUKTries: c.PUKTries, Derived: c.KDF,
+		Named: []secret.Name{},
+	}
+}
+
+// reopen opens the card as it is now.
+func (w *work) reopen(ctx context.Context) (err error) {
+	w.card, err = w.here.Open(ctx, w.run.app)
+	if err != nil {
+		return problem.Wrap(problem.Failed, err, "the card cannot be opened again")
+	}
+	w.here.Card = w.card
+	return nil
+}
+
+// lost is what an initialisation did, in words.
+func lost(report card.InitReport) string {
+	if len(report.Lost) == 0 {
+		return "no keys or certificates were lost"
+	}
+	return "lost: " + strings.Join(report.Lost, ", ")
+}
+
+// newSerial is a serial for a card that has none yet, so that the ledger knows it before it
+// is changed.
+func newSerial() string {
+	const length = 8
+	var serial [length]byte
+	_, _ = rand.Read(serial[:]) // never fails
+	return fmt.Sprintf("%X", serial)
+}
+
+// seal stores a secret in the ledger before the card has it.
+func (w *work) seal(ctx context.Context, one *wanted) error {
+	if one.sealed != 0 {
+		return nil
+	}
+	value, err := w.purse.target(ctx, one)
+	switch {
+	case err != nil:
+		return err
+	case one.generate == nil: // who provisions knows it
+		one.sealed, err = w.entry.Given(ctx, one.name)
+	default:
+		one.sealed, err = w.entry.SealTo(ctx, one.name, one.keep, value, w.run.sealers)
+	}
+	return err
+}

@@ -1,0 +1,179 @@
+package provision
+
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/pin"
+	"github.com/cardctl/cardctl/internal/plan"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// purse are the secrets of one card: which ones it has now, and which ones it shall have.
+type purse struct {
+	w *work
+	// wanted are those of the plan, by what they are called when a card is asked for them.
+	wanted map[secret.Name]*wanted
+	// has are the values that the card has, as far as they are known in this run.
+	has map[secret.Name]*secret.Bytes
+	// preset says that the card has the values of the factory, but for those in has.
+	preset bool
+	// next is what a PIN is being changed to, issuer whose secrets are asked for now, and
+	// certificate what is asked for of it.
+	next        *secret.Bytes
+	issuer      *plan.Issuer
+	certificate *plan.Certificate
+}
+
+// wanted is a secret that the card shall have.
+type wanted struct {
+	name     secret.Name
+	role     pin.Role // empty for the management key
+	source   plan.Source
+	current  plan.Source
+	generate *plan.Generate
+	keep     string
+
+	value  *secret.Bytes
+	sealed int64 // in the ledger; 0 for not yet
+}
+
+// sets says that the card gets another value than it has from the factory.
+func (s *wanted) sets() bool { return !s.source.IsZero() || s.generate != nil }
+
+// newPurse has the secrets of a plan for one card.
+func newPurse(w *work, p *plan.Plan) *purse {
+	s := &purse{w: w, wanted: map[secret.Name]*wanted{}, has: map[secret.Name]*secret.Bytes{}}
+	for _, of := range []struct {
+		name secret.Name
+		role pin.Role
+		from *plan.Secret
+	}{
+		{secret.PIN, pin.User, p.PINs.User}, {secret.AdminPIN, pin.Admin, p.PINs.Admin}, {secret.PUK, pin.PUK, p.PINs.PUK},
+		{secret.SOPIN, pin.SO, p.PINs.SO}, {secret.ResetCode, pin.ResetCode, p.PINs.ResetCode},
+	} {
+		if of.from != nil {
+			s.wanted[of.name] = &wanted{
+				name: of.name, role: of.role, source: of.from.Source, current: of.from.Current, generate: of.from.Generate, keep: of.from.Keep,
+			}
+		}
+	}
+	if key := p.ManagementKey; key != nil {
+		s.wanted[secret.ManagementKey] = &wanted{
+			name: secret.ManagementKey, source: key.Source, current: key.Current, generate: key.Generate, keep: key.Keep,
+		}
+	}
+	return s
+}
+
+// wipe overwrites everything.
+func (s *purse) wipe() {
+	for _, value := range s.has {
+		value.Wipe()
+	}
+	for _, one := range s.wanted {
+		one.value.Wipe()
+	}
+	s.next.Wipe()
+}
+
+// ask hands out what is asked for while the card is worked on.
+func (s *purse) ask(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
+	switch q.Name {
+	case secret.NewPIN, secret.NewManagementKey:
+		return s.next.Clone(), nil
+	case secret.CurrentAdminPIN:
+		return s.current(ctx, secret.AdminPIN, q)
+	case secret.CurrentSOPIN:
+		return s.current(ctx, secret.SOPIN, q)
+	case secret.CurrentManagementKey:
+		return s.current(ctx, secret.ManagementKey, q)
+	case secret.PIN, secret.AdminPIN, secret.PUK, secret.SOPIN, secret.ResetCode, secret.ManagementKey:
+		if q.New {
+			return s.first(ctx, q)
+		}
+		return s.current(ctx, q.Name, q)
+	case secret.IssuerSecret, secret.IssuerPIN:
+		return s.ofIssuer(ctx, q)
+	case secret.ChallengePassword:
+		if s.certificate != nil && !s.certificate.ChallengePassword.IsZero() {
+			return s.w.source(ctx, q, s.certificate.ChallengePassword)
+		}
+	}
+	return s.w.person(ctx, q)
+}
+
+// first is the value that a card without preset ones gets when it is initialised.
+func (s *purse) first(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
+	one := s.wanted[q.Name]
+	_, later := s.w.card.(card.Preset) // it is set in the last steps
+	if one == nil || !one.sets() || later {
+		if q.Optional {
+			return nil, nil
+		}
+		return s.w.person(ctx, q)
+	}
+	value, err := s.target(ctx, one)
+	return value.Clone(), err
+}
+
+// target is the value that the card shall have, made or read once.
+func (s *purse) target(ctx context.Context, one *wanted) (*secret.Bytes, error) {
+	if one.value != nil {
+		return one.value, nil
+	}
+	var err error
+	if one.generate != nil {
+		one.value, err = generate(one.generate, s.w.plan.ManagementKey)
+	} else {
+		one.value, err = s.w.source(ctx, secret.Request{Name: one.name, Label: "new " + one.name.Words()}, one.source)
+	}
+	return one.value, err
+}
+
+// current is the value that the card has now.
+func (s *purse) current(ctx context.Context, name secret.Name, q secret.Request) (*secret.Bytes, error) {
+	if value := s.has[name]; value != nil {
+		return value.Clone(), nil
+	}
+	value, err := s.find(ctx, name, q)
+	if err == nil && value != nil {
+		s.has[name] = value.Clone()
+	}
+	return value, err
+}
+
+func (s *purse) find(ctx context.Context, name secret.Name, q secret.Request) (*secret.Bytes, error) {
+	one := s.wanted[name]
+	if s.preset {
+		if preset, ok := s.w.card.(card.Preset); ok {
+			if value := preset.Preset(name); value != nil {
+				return value, nil
+			}
+		}
+	}
+	if kept := s.w.kept(name); kept != nil && len(kept.Blob) > 0 {
+		return s.w.unseal(ctx, kept, q)
+	}
+	switch {
+	case one != nil && !one.current.IsZero():
+		return s.w.source(ctx, q, one.current)
+	case one != nil && !one.source.IsZero():
+		return s.w.source(ctx, q, one.source)
+	}
+	return s.w.person(ctx, q)
+}
+
+// ofIssuer are the secrets of the issuer that certifies now.
+func (s *purse) ofIssuer(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
+	if s.issuer != nil {
+		from := s.issuer.Secret
+		if q.Name == secret.IssuerPIN {
+			from = s.issuer.PIN
+		}
+		if !from.IsZero() {
+			return s.w.run.shared(ctx, q, from)
+		}
+	}
+	return s.w.person(ctx, q)
+}

@@ -1,0 +1,202 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/internal/problem"
+)
+
+// leftOut is a card that is never provisioned.
+type leftOut struct{ error }
+
+func (e *leftOut) Unwrap() error { return e.error }
+
+// recognise finds out which card it is, and which row it is for.
+func (w *work) recognise(ctx context.Context) (err error) {
+	w.serial = w.card.Identity().Serial
+	w.report.Serial = w.serial
+	if w.serial == "" { // the ledger needs one before it is changed
+		w.chosen = newSerial()
+		w.serial = w.chosen
+	}
+	if err := w.run.protected.permits(ctx, w); err != nil {
+		return &leftOut{err}
+	}
+	if w.chosen == "" && w.run.o.Ledger != nil {
+		if w.known, err = w.run.o.Ledger.Card(ctx, w.serial); err != nil {
+			return err
+		}
+	}
+	if err := w.usable(); err != nil {
+		return err
+	}
+	w.run.order.wait(w.number)
+	err = w.claim(ctx)
+	w.run.order.pass(w.number)
+	if err != nil {
+		return err
+	}
+	w.plan = w.row.plan
+	w.report.Row, w.report.Person = w.row.Number, w.plan.Person.ID
+	w.purse = newPurse(w, w.plan)
+	w.tell("look", "", "")
+	return nil
+}
+
+// usable refuses a card that the ledger has in a state that no plan ends.
+func (w *work) usable() error {
+	if w.known == nil {
+		if w.run.o.Renew {
+			return w.refused("the ledger does not know this card", "Only cards of the ledger are renewed.")
+		}
+		return nil
+	}
+	switch state := w.known.State; state {
+	case ledger.Stock, ledger.Issuing, ledger.Active:
+		return nil
+	case ledger.Returned, ledger.Damaged:
+		if w.run.o.Plan.Card.Init == planAlways {
+			return nil
+		}
+		return w.refused("the card is "+string(state), "It can be given out again once it is initialised: init: always.")
+	default:
+		return w.refused("the card is "+string(state), "The ledger says so. A card that was found again is marked as returned first.")
+	}
+}
+
+// refused is the error of a card that is not provisioned.
+func (w *work) refused(what, why string) *problem.Error {
+	return problem.New(problem.Refused, "%s: %s", w.name(), what).Because("%s", why).
+		Advise(advice.Do(advice.ShowLedger).On(w.serial))
+}
+
+// name is what the card is called in errors.
+func (w *work) name() string {
+	if w.report.Serial == "" {
+		return "the card in " + w.here.Place
+	}
+	return "card " + w.serial
+}
+
+// owner is whose card the ledger says it is; empty for nobody's.
+func (w *work) owner() string {
+	if w.known == nil || w.known.Person == nil {
+		return ""
+	}
+	switch w.known.State {
+	case ledger.Issuing, ledger.Active:
+		return w.known.Person.ID
+	}
+	return ""
+}
+
+// claim finds the row that the card is for.
+func (w *work) claim(ctx context.Context) error {
+	r := w.run
+	owner := w.owner()
+	switch {
+	case r.o.Renew:
+		return w.claimRenewal(owner)
+	case r.o.DryRun || r.rows[0].plan.Person.ID == "":
+		return w.choose(ctx, owner)
+	}
+	lease, err := r.o.Ledger.Claim(ctx, r.hash, w.serial)
+	switch {
+	case problem.Is(err, problem.Refused):
+		return w.refused("it belongs to another person", "The ledger has it as the card of somebody whom no row of this plan is for.")
+	case err != nil:
+		return err
+	case lease == nil:
+		return w.refused("no row is left for this card", "All rows have their cards, or are for cards with other serials.")
+	}
+	w.lease = lease
+	for i := range r.rows {
+		if r.rows[i].key(r.o) == lease.Row.Key {
+			w.take(i)
+			return nil
+		}
+	}
+	return errors.Join(w.refused("its row is not in this table", "The ledger has a row of this plan for it that the table does not have."), lease.Free(ctx))
+}
+
+// take notes that a row has a card.
+func (w *work) take(i int) {
+	w.run.turn.Lock()
+	defer w.run.turn.Unlock()
+	w.run.taken[i], w.row = true, w.run.rows[i]
+}
+
+// choose finds the row without the ledger: for a plan that names nobody, and for one that
+// is only shown.
+func (w *work) choose(ctx context.Context, owner string) error {
+	r := w.run
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	for i, row := range r.rows {
+		mine := owner != "" && row.plan.Person.ID == owner || row.plan.Card.Serial != "" && desk.HasSerial([]string{w.serial}, row.plan.Card.Serial)
+		if mine && (owner == "" || row.plan.Person.ID == owner) {
+			r.taken[i], w.row = true, row
+			return nil
+		}
+	}
+	if owner != "" {
+		return w.refused("it belongs to "+owner, "The ledger has it as a card of that person, and no row of this plan is for them.")
+	}
+	for i, row := range r.rows {
+		if r.taken[i] || row.plan.Card.Serial != "" {
+			continue
+		}
+		has, err := r.hasCard(ctx, row.plan.Person.ID)
+		if err != nil {
+			return err
+		}
+		if !has {
+			r.taken[i], w.row = true, row
+			return nil
+		}
+	}
+	return w.refused("no row is left for this card", "All rows have their cards, or are for cards with other serials.")
+}
+
+// hasCard reports whether somebody has a card already.
+func (r *run) hasCard(ctx context.Context, person string) (bool, error) {
+	if person == "" || r.o.Ledger == nil {
+		return false, nil
+	}
+	cards, err := r.o.Ledger.Cards(ctx, ledger.Filter{Person: person})
+	return slices.ContainsFunc(cards, func(c ledger.Card) bool {
+		return c.Serial != r.o.Replaces && (c.State == ledger.Issuing || c.State == ledger.Active || c.State == ledger.Suspended)
+	}), err
+}
+
+// key is what the ledger knows a row by.
+func (r *wantedRow) key(o *Options) string {
+	if o.Replaces != "" {
+		return r.plan.Person.ID + " replaces " + o.Replaces
+	}
+	return r.plan.Person.ID
+}
+
+// claimRenewal is the row of a card whose certificates are renewed: its person's, as the
+// table has it, or the plan as it stands.
+func (w *work) claimRenewal(owner string) error {
+	r := w.run
+	for i, row := range r.rows {
+		if r.o.Rows != nil && row.plan.Person.ID == owner {
+			w.take(i)
+			return nil
+		}
+	}
+	if r.o.Rows != nil {
+		return w.refused("it belongs to "+owner, "No row of this table is for them.")
+	}
+	filled := *r.o.Plan
+	filled.Person.ID = owner
+	w.row = wantedRow{r.rows[0].Row, &filled}
+	return nil
+}

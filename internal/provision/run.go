@@ -1,0 +1,178 @@
+package provision
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/ca"
+	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/internal/plan"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// run is one run of a plan.
+type run struct {
+	o      *Options
+	desk   *desk.Desk
+	access desk.Access
+	app    string
+	hash   string // of the plan and its table
+	family card.Family
+	rows   []wantedRow
+	// protected are the cards that are never provisioned.
+	protected protected
+	sittings  *ca.Sittings
+	sealers   *ledger.Sealers
+
+	person  *person
+	order   turns
+	turn    sync.Mutex // for what follows
+	sources sync.Mutex // for given
+	given   map[string]*secret.Bytes
+	taken   map[int]bool // rows, by their index
+	report  Report
+}
+
+// wantedRow is a row, and what the plan comes to with it.
+type wantedRow struct {
+	plan.Row
+	plan *plan.Plan
+}
+
+// Run brings cards to what the plan says. The report is good also with an error, which is
+// that of the first row that did not pass.
+func Run(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (Report, error) {
+	r := &run{
+		o: &o, desk: quiet(d), access: a, person: &person{access: a, tell: o.Tell}, sittings: ca.NewSittings(),
+		given: map[string]*secret.Bytes{}, taken: map[int]bool{}, report: Report{Rows: []Row{}, DryRun: o.DryRun},
+	}
+	defer r.wipe()
+	if err := r.check(ctx); err != nil {
+		return r.report, err
+	}
+	if err := r.offer(ctx); err != nil {
+		return r.report, err
+	}
+	err := errors.Join(r.work(ctx), r.sittings.Close())
+	r.finish()
+	return r.report, errors.Join(r.failed(), err)
+}
+
+// quiet is a desk that several readers use at once: what it tells in detail would be
+// mixed up.
+func quiet(d *desk.Desk) *desk.Desk {
+	calm := *d
+	calm.Detail, calm.NotLetGo, calm.Kept, calm.Keep = nil, nil, nil, false
+	return &calm
+}
+
+// failed is the error of the first row that did not pass.
+func (r *run) failed() error {
+	for _, row := range r.report.Rows {
+		if !row.Passed {
+			return row.err
+		}
+	}
+	return nil
+}
+
+// finish sorts the rows, and adds those that no card was there for.
+func (r *run) finish() {
+	if !r.o.Renew && r.o.Rows != nil {
+		for i, row := range r.rows {
+			if !r.taken[i] {
+				r.report.Rows = append(r.report.Rows, r.uncarded(row))
+			}
+		}
+	}
+	slices.SortStableFunc(r.report.Rows, func(a, b Row) int { return a.Row - b.Row })
+}
+
+// uncarded is a row for which no card was there.
+func (r *run) uncarded(row wantedRow) Row {
+	p := problem.New(problem.NotFound, "there was no card for row %d", row.Number).
+		Because("It is for %s.", row.plan.Person.ID).Advise(advice.Repeat())
+	return Row{Row: row.Number, Person: row.plan.Person.ID, Steps: []Step{}, Error: p.Error(), err: p}
+}
+
+func (r *run) wipe() {
+	for _, value := range r.given {
+		value.Wipe()
+	}
+	r.given = nil
+}
+
+// shared is what a source gives for the whole run: it is read once.
+func (r *run) shared(ctx context.Context, q secret.Request, from plan.Source) (*secret.Bytes, error) {
+	r.sources.Lock()
+	defer r.sources.Unlock()
+	name := string(q.Name) + " " + from.String() + from.Word
+	if value := r.given[name]; value != nil {
+		return value.Clone(), nil
+	}
+	var value *secret.Bytes
+	var err error
+	r.person.alone(func() { value, err = r.o.Secret(ctx, q, from, nil) })
+	if err == nil && value != nil {
+		r.given[name] = value.Clone()
+	}
+	return value, err
+}
+
+// tell says what happens in a reader.
+func (r *run) tell(e Event) {
+	e.Left = r.left()
+	r.person.hear(e)
+}
+
+// add is a row that is done with, passed or not.
+func (r *run) add(row Row) {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	r.report.Rows = append(r.report.Rows, row)
+}
+
+// leaveOut notes a card that is never provisioned.
+func (r *run) leaveOut(out LeftOut) {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	if !slices.Contains(r.report.LeftOut, out) {
+		r.report.LeftOut = append(r.report.LeftOut, out)
+	}
+}
+
+// now is the time of the caller.
+func (r *run) now() time.Time { return r.access.Now() }
+
+// offer puts the rows into the ledger, from which stations take them.
+func (r *run) offer(ctx context.Context) error {
+	if r.o.DryRun || r.o.Renew {
+		return nil
+	}
+	var rows []ledger.Row
+	table := sha256.New()
+	fmt.Fprintln(table, r.o.Plan.Hash())
+	for _, row := range r.rows {
+		if row.plan.Person.ID == "" {
+			continue
+		}
+		fmt.Fprintf(table, "%q %q\n", row.key(r.o), row.plan.Card.Serial)
+		rows = append(rows, ledger.Row{
+			Key: row.key(r.o), Person: ledger.Person{ID: row.plan.Person.ID, Name: row.plan.Person.Name}, Serial: row.plan.Card.Serial,
+		})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	r.hash = fmt.Sprintf("%X", table.Sum(nil))
+	return r.o.Ledger.Offer(ctx, r.hash, rows)
+}

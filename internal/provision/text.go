@@ -1,0 +1,71 @@
+package provision
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/cardctl/cardctl/internal/output"
+)
+
+// Text shows what was done, a card each.
+func (r *Report) Text(s *output.Sheet) {
+	for _, row := range r.Rows {
+		s.Heading(row.heading())
+		for _, step := range row.Steps {
+			s.Field(step.Name, step.text())
+		}
+		s.Field("error", row.Error)
+		s.Gap()
+	}
+	for _, out := range r.LeftOut {
+		s.Field("left out", out.Reader+": "+out.Why)
+	}
+	passed := 0
+	for _, row := range r.Rows {
+		if row.Passed {
+			passed++
+		}
+	}
+	what := "done"
+	if r.DryRun {
+		what = "can be done; nothing was changed"
+	}
+	s.Heading(fmt.Sprintf("%d of %d %s", passed, len(r.Rows), what))
+}
+
+func (r *Row) heading() string {
+	parts := []string{fmt.Sprintf("Row %d", r.Row)}
+	for _, part := range []string{r.Person, r.Serial, r.Reader} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return output.Line(strings.Join(parts, ", "))
+}
+
+func (s *Step) text() string {
+	text := string(s.Result)
+	if s.Detail != "" {
+		text += ": " + s.Detail
+	}
+	if s.APDUs > 0 {
+		text += fmt.Sprintf(" (%d APDUs)", s.APDUs)
+	}
+	return text
+}
+
+// Text is an event in one line.
+func (e Event) Text() string {
+	parts := []string{e.Reader}
+	if e.Person != "" {
+		parts = append(parts, e.Person)
+	}
+	parts = append(parts, e.Step)
+	if e.Result != "" {
+		parts = append(parts, e.Result)
+	}
+	if e.Detail != "" {
+		parts = append(parts, e.Detail)
+	}
+	return fmt.Sprintf("%s (%d left)", strings.Join(parts, ": "), e.Left)
+}
