@@ -160,7 +160,7 @@ func (f fact) logged(stands bool) map[string]any {
 		if f.Failed != "" {
 			data["result"] = f.Failed
 		}
-	case factNote:
+	case factNote, factGone, factOver:
 		for name, value := range f.Data {
 			data[name] = value
 		}
@@ -205,6 +205,10 @@ func (c *change) take(ctx context.Context, number int64, card row, f fact) error
 		return err
 	case factErased:
 		return c.erased(ctx, f.Serial)
+	case factGone:
+		return c.gone(ctx, f.Serial, f.Data)
+	case factOver:
+		return c.superseded(ctx, f.Serial, f.Data)
 	}
 	return nil
 }

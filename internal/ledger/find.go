@@ -1,0 +1,102 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"filippo.io/age"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+// Keys are identities of age, which open what is sealed.
+type Keys = []age.Identity
+
+// SecretNames are the secrets of cards that can be sealed, as the command line of a ledger
+// names them.
+func SecretNames() []string {
+	var names []string
+	for _, kind := range []secret.Name{secret.PUK, secret.AdminPIN, secret.SOPIN, secret.ManagementKey, secret.PIN, secret.ResetCode, secret.CardKeys} {
+		names = append(names, SecretName(kind))
+	}
+	return names
+}
+
+// Find reads the card with a serial, or else all cards of the persons with an ID or a
+// name. If there is none, that is a problem.NotFound.
+func (l *Ledger) Find(ctx context.Context, which string) ([]Card, error) {
+	cards, err := l.Cards(ctx, Filter{Serial: which})
+	if err == nil && len(cards) == 0 {
+		cards, err = l.Cards(ctx, Filter{Person: which})
+	}
+	if err == nil && len(cards) == 0 {
+		err = Unknown()
+	}
+	return cards, err
+}
+
+// Unknown is the error of a card or a person that the ledger does not have. It does not
+// repeat what was typed.
+func Unknown() error {
+	return problem.New(problem.NotFound, "the ledger has no such card or person").
+		Because("The serial of a card, or the ID or name of a person with a card, is needed.").Advise(advice.Do(advice.ListCards))
+}
+
+// History calls each with what the log has of cards, the oldest of each first.
+func (l *Ledger) History(ctx context.Context, cards []Card, each func(Event) error) error {
+	for i := range cards {
+		if err := l.Events(ctx, EventFilter{Serial: cards[i].Serial}, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Documents are cards in JSON.
+func Documents(cards []Card) []CardDocument {
+	list := []CardDocument{}
+	for i := range cards {
+		list = append(list, cards[i].Document())
+	}
+	return list
+}
+
+// Words are what happened, in a line.
+func (e *EventDocument) Words() string {
+	var data map[string]any
+	if json.Unmarshal(e.Data, &data) != nil {
+		return "(not readable)"
+	}
+	var words []string
+	for _, field := range []string{"what", "command", "note", "ref", "result", "state", "secret", "reason", "serialNumber", "station"} {
+		switch value := data[field].(type) {
+		case nil:
+		case string:
+			words = append(words, value)
+		default:
+			words = append(words, fmt.Sprint(value))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// CanBecome reports whether a person may say that a card in this state is in another one.
+func (s State) CanBecome(next State) bool { return s != next && s.to(next, "") == nil }
+
+// Revocations are the certificates that are to be revoked when a card goes from one state
+// into another, and why. A card that is active again is the end of a hold: an empty reason.
+func (c *Card) Revocations(to State) (list []Credential, reason string) {
+	reason = to.Reason()
+	for _, k := range c.Credentials {
+		released := to == Active && k.Revoked == Suspended.Reason()
+		revoked := reason != "" && (k.Revoked == "" || k.Revoked == Suspended.Reason() && reason != Suspended.Reason())
+		if k.SerialNumber != "" && (released || revoked) {
+			list = append(list, k)
+		}
+	}
+	return list, reason
+}

@@ -1,0 +1,26 @@
+package ledger
+
+import (
+	"context"
+)
+
+// Announce is Begin of a card that has no serial yet, such as one without a structure:
+// only the log has it. What it becomes is begun again, by its serial.
+func (l *Ledger) Announce(ctx context.Context, c Change) (*Entry, error) {
+	e := &Entry{l: l}
+	token := random()
+	data := map[string]any{"what": "begin", "command": c.Command}
+	for name, value := range map[string]string{"family": c.Family, "reader": c.Reader, "ref": c.Ref, "station": l.o.Station} {
+		if value != "" {
+			data[name] = value
+		}
+	}
+	number, err := l.write(ctx, token, func(tx *change) (err error) {
+		e.number, err = tx.append(ctx, record{token: token, data: data})
+		return err
+	})
+	if number != 0 {
+		e.number = number
+	}
+	return e, err
+}
