@@ -25,7 +25,7 @@ var (
 	workflows = []string{
 		"internal/init", "internal/keygen", "internal/csr", "internal/certstore", "internal/smoke", "internal/applet",
 		"internal/inventory", "internal/doctor", "internal/simulate", "internal/attest", "internal/holder", "internal/setup", "internal/openvpn",
-		"internal/ca", "internal/enroll", "internal/plan", "internal/provision",
+		"internal/ca", "internal/enroll", "internal/plan", "internal/provision", "internal/record",
 	}
 	anyCard  = []string{"internal/desk", "internal/family", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
 	contract = []string{"internal/desk", "internal/card", "internal/key", "internal/pin", "internal/iso7816"}
@@ -35,7 +35,7 @@ var (
 // the order of the data flow: command, workflow, family, card application, transport,
 // leaf. A package that is not in the table fails, so that a new one is a decision.
 var layers = map[string][]string{
-	"cmd/cardctl": append(slices.Clone(workflows), "internal/desk", "internal/ledger"),
+	"cmd/cardctl": append(slices.Clone(workflows), "internal/desk", "internal/ledger", "internal/paper"),
 
 	"internal/init":      anyCard,
 	"internal/keygen":    anyCard,
@@ -51,6 +51,7 @@ var layers = map[string][]string{
 	"internal/ca":        append(slices.Clone(anyCard), "internal/csr", "internal/keygen", "internal/database"),
 	"internal/enroll":    append(slices.Clone(anyCard), "internal/ca", "internal/csr", "internal/certstore", "internal/keygen", "internal/attest", "internal/jose"),
 	"internal/applet":    append(slices.Clone(anyCard), "internal/gp", "internal/family/javacard"),
+	"internal/record":    append(slices.Clone(anyCard), "internal/ledger"),
 	"internal/simulate":  {"internal/desk", "internal/cardsim", "internal/gp", "internal/iso7816"},
 
 	"internal/provision": append(slices.Clone(anyCard), "internal/plan", "internal/ledger", "internal/enroll", "internal/ca", "internal/init",
@@ -87,6 +88,7 @@ var layers = map[string][]string{
 	"internal/cert":        {},
 	"internal/database":    {},
 	"internal/ledger":      {"internal/database"},
+	"internal/paper":       {"internal/ledger"},
 	"internal/chain":       {},
 	"internal/cmp":         {},
 	"internal/cms":         {},
