@@ -100,7 +100,7 @@ func sources(t *testing.T) map[string]*ast.File {
 
 // TestTheCommandIsThin keeps work out of the command line.
 func TestTheCommandIsThin(t *testing.T) {
-	const most = 7300 // lines
+	const most = 7800 // lines
 	lines := 0
 	for path := range sources(t) {
 		if !strings.HasPrefix(path, "cmd/cardctl/") {

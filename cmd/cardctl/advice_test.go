@@ -8,7 +8,7 @@ import (
 
 // Every action but those about the command itself has a command.
 func TestEveryActionHasACommand(t *testing.T) {
-	const last = advice.Enroll
+	const last = advice.MigrateLedger
 	for action := advice.ShowCard; action <= last; action++ {
 		if err := understood("cardctl " + actions[action]); actions[action] == "" || err != nil {
 			t.Errorf("action %d is %q: %v", action, actions[action], err)

@@ -23,6 +23,7 @@ func (f *issuerFlags) add(cmd *cobra.Command, s *secretFlags) {
 func (f *issuerFlags) desk(env *session) *desk.Desk {
 	d := env.desk()
 	d.Meant.Reader, d.Meant.Serial, d.Meant.ReaderTyped = f.reader, f.serial, f.reader != ""
+	d.Recorder = nil // it only signs
 	return d
 }
 

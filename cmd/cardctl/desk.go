@@ -15,9 +15,10 @@ import (
 func (env *session) desk() *desk.Desk {
 	children := env.childEnv
 	if children == nil {
-		children = secret.FilterEnv(env.Environ)
+		source, _ := env.flags.ledgerPassword.Source(secret.LedgerPassword) // who needs it hears what is wrong with it
+		children = secret.FilterEnv(env.Environ, source)
 	}
-	return &desk.Desk{
+	d := &desk.Desk{
 		OpenReaders: env.openReaders, Simulated: env.simulated(), Modules: env.modules,
 		Timeout: env.flags.timeout, Identify: inventory.Serials, Trace: env.traceTo(),
 		ChildEnv: children, RunProgram: env.programs, StateDir: env.stateDir, Detail: env.detail,
@@ -29,6 +30,10 @@ func (env *session) desk() *desk.Desk {
 			ReaderTyped: env.line.Given("reader"), ModuleTyped: env.line.Given("module"), AppTyped: env.line.Given("app"),
 		},
 	}
+	if r := env.recorder(); r != nil {
+		d.Recorder = r
+	}
+	return d
 }
 
 // traceTo is where the trace of a card goes; nil for nowhere.

@@ -17,6 +17,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/record"
 	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/terminal"
 	"github.com/cardctl/cardctl/internal/typed"
@@ -57,14 +58,15 @@ type Env struct {
 type session struct {
 	*Env
 
-	flags    sharedFlags
-	progress *output.Progress
-	kept     desk.Kept // a card that a person chose a key of
-	trace    *output.Trace
-	notLetGo error    // of a card, after its work was done
-	childEnv []string // for child processes, without the secrets of the command
-	stop     context.CancelFunc
-	lasting  context.Context // that of the command, whatever --timeout is
+	flags     sharedFlags
+	progress  *output.Progress
+	kept      desk.Kept // a card that a person chose a key of
+	trace     *output.Trace
+	recording *record.Recorder // nil until a card is looked for that is to be changed
+	notLetGo  error            // of a card, after its work was done
+	childEnv  []string         // for child processes, without the secrets of the command
+	stop      context.CancelFunc
+	lasting   context.Context // that of the command, whatever --timeout is
 
 	line typed.Line
 	// there are the readers, and the serials of cards, that errors may name.
@@ -184,6 +186,9 @@ func (env *session) close() error {
 		env.stop()
 	}
 	err := env.notLetGo
+	if env.recording != nil {
+		err = errors.Join(err, env.recording.Close())
+	}
 	if env.trace != nil {
 		err = errors.Join(err, env.trace.Close())
 	}

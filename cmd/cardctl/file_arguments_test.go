@@ -20,41 +20,48 @@ import (
 // fileArguments are the places of the command line that name a file to read, each with a
 // command that reads @ there.
 var fileArguments = map[string]string{
-	"applet inspect FILE":      "applet inspect @",
-	"applet install FILE":      "applet install @ --card-keys env:KEYS",
-	"applet script FILE":       "applet script @",
-	"applet store-data FILE":   "applet store-data @ --card-keys env:KEYS",
-	"attest --ca":              "attest --key PIV.9A --ca @",
-	"ca issue --profile":       "ca issue $W/ca $W/leaf.pem --profile @",
-	"ca release SERIAL|FILE":   "ca release $W/ca @",
-	"ca show SERIAL|FILE":      "ca show $W/ca @",
-	"ca import FROM|FILE...":   "ca import $W/ca @",
-	"ca init --certificate":    "ca init $W/new-ca --certificate @",
-	"ca renew --certificate":   "ca renew $W/ca --certificate @",
-	"ca ocsp SERIAL|FILE...":   "ca ocsp $W/ca @ --sign-with-ca --out $W/ocsp",
-	"ca revoke SERIAL|FILE":    "ca revoke $W/ca @ --reason superseded",
-	"ca issue --public-key":    "ca issue $W/ca --profile client --public-key @",
-	"ca issue REQUEST...":      "ca issue $W/ca @ --profile client",
-	"enroll --issuer-ca":       "enroll --key OPENPGP.3 --subject CN=a --issuer command:false --issuer-ca @",
-	"enroll --public-key":      "enroll --key OPENPGP.3 --subject CN=a --issuer command:false --public-key @",
-	"renew --issuer-ca":        "renew --key OPENPGP.3 --issuer-ca @",
-	"renew --public-key":       "renew --key OPENPGP.3 --public-key @",
-	"import-cert FILE":         "import-cert --key OPENPGP.3 @",
-	"import-cert --chain":      "import-cert --key OPENPGP.3 $W/leaf.pem --chain @",
-	"import-cert --ca":         "import-cert --key OPENPGP.3 $W/leaf.pem --ca @",
-	"import-cert --public-key": "import-cert --key OPENPGP.3 $W/leaf.pem --public-key @",
-	"import-key FILE":          "import-key --key OPENPGP.3 @",
-	"gen-csr --public-key":     "gen-csr --key OPENPGP.3 --subject CN=a --public-key @",
-	"openvpn CONFIG":           "openvpn --key OPENPGP.3 @",
-	"setup --ca":               "setup firefox --key OPENPGP.3 --ca @",
-	"provision --rows":         "provision $W/columns.yaml --rows @",
-	"provision --identity":     "provision $W/plan.yaml --identity @",
-	"smoke-test --chain":       "smoke-test --key OPENPGP.3 --tls --chain @",
-	"smoke-test --ca":          "smoke-test --key OPENPGP.3 --tls-connect localhost:1 --ca @",
+	"applet inspect FILE":       "applet inspect @",
+	"applet install FILE":       "applet install @ --card-keys env:KEYS",
+	"applet script FILE":        "applet script @",
+	"applet store-data FILE":    "applet store-data @ --card-keys env:KEYS",
+	"attest --ca":               "attest --key PIV.9A --ca @",
+	"ca issue --profile":        "ca issue $W/ca $W/leaf.pem --profile @",
+	"ca release SERIAL|FILE":    "ca release $W/ca @",
+	"ca show SERIAL|FILE":       "ca show $W/ca @",
+	"ca import FROM|FILE...":    "ca import $W/ca @",
+	"ca init --certificate":     "ca init $W/new-ca --certificate @",
+	"ca renew --certificate":    "ca renew $W/ca --certificate @",
+	"ca ocsp SERIAL|FILE...":    "ca ocsp $W/ca @ --sign-with-ca --out $W/ocsp",
+	"ca revoke SERIAL|FILE":     "ca revoke $W/ca @ --reason superseded",
+	"ca issue --public-key":     "ca issue $W/ca --profile client --public-key @",
+	"ca issue REQUEST...":       "ca issue $W/ca @ --profile client",
+	"enroll --issuer-ca":        "enroll --key OPENPGP.3 --subject CN=a --issuer command:false --issuer-ca @",
+	"enroll --public-key":       "enroll --key OPENPGP.3 --subject CN=a --issuer command:false --public-key @",
+	"renew --issuer-ca":         "renew --key OPENPGP.3 --issuer-ca @",
+	"renew --public-key":        "renew --key OPENPGP.3 --public-key @",
+	"import-cert FILE":          "import-cert --key OPENPGP.3 @",
+	"import-cert --chain":       "import-cert --key OPENPGP.3 $W/leaf.pem --chain @",
+	"import-cert --ca":          "import-cert --key OPENPGP.3 $W/leaf.pem --ca @",
+	"import-cert --public-key":  "import-cert --key OPENPGP.3 $W/leaf.pem --public-key @",
+	"import-key FILE":           "import-key --key OPENPGP.3 @",
+	"gen-csr --public-key":      "gen-csr --key OPENPGP.3 --subject CN=a --public-key @",
+	"ledger import FILE":        "ledger import @",
+	"ledger letters --identity": "ledger letters --out $W --identity @",
+	"ledger letters --template": "ledger letters --out $W --identity $W/leaf.pem --template @",
+	"ledger mark --issuer-ca":   "ledger mark A1 lost --revoke --issuer-ca @",
+	"ledger reseal --identity":  "ledger reseal --to age1 --identity @",
+	"ledger reveal --identity":  "ledger reveal A1 --secret puk --identity @",
+	"ledger verify --anchor":    "ledger verify --anchor @",
+	"openvpn CONFIG":            "openvpn --key OPENPGP.3 @",
+	"provision --rows":          "provision $W/columns.yaml --rows @",
+	"provision --identity":      "provision $W/plan.yaml --identity @",
+	"setup --ca":                "setup firefox --key OPENPGP.3 --ca @",
+	"smoke-test --chain":        "smoke-test --key OPENPGP.3 --tls --chain @",
+	"smoke-test --ca":           "smoke-test --key OPENPGP.3 --tls-connect localhost:1 --ca @",
 }
 
 // writtenFiles are the flags that name a file to write.
-var writtenFiles = []string{"keys-file", "request", "out", "trace", "attestation-ca", "generate-management-key", "picture"}
+var writtenFiles = []string{"keys-file", "request", "out", "trace", "attestation-ca", "generate-management-key", "picture", "backup"}
 
 // TestEveryFileArgumentIsTried fails for a place that names a file and is in none of the
 // lists.
@@ -73,8 +80,10 @@ func TestEveryFileArgumentIsTried(t *testing.T) {
 				look(path + " --" + f.Name)
 			}
 		})
-		for _, word := range strings.Fields(cmd.Use)[1:] {
-			if strings.HasPrefix(strings.Trim(word, "[]"), "FILE") && !strings.Contains(cmd.Use, "--keys-file") && path != "ca backup" {
+		words := strings.Fields(cmd.Use)
+		for i, word := range words[1:] {
+			ofFlag := strings.HasPrefix(words[i], "--") // the word before
+			if strings.HasPrefix(strings.Trim(word, "[]"), "FILE") && !ofFlag && !strings.Contains(cmd.Use, "--keys-file") && cmd.Name() != "backup" {
 				look(path + " FILE")
 			}
 			if slices.Contains([]string{"CONFIG", "REQUEST...", "SERIAL|FILE", "SERIAL|FILE...", "FROM|FILE..."}, strings.Trim(word, "[]")) {

@@ -10,6 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // sharedFlags are those that every command has.
@@ -18,6 +19,8 @@ type sharedFlags struct {
 	output                      string
 	yes, noInput                bool
 	trace                       string
+	ledger                      string
+	ledgerPassword              secret.Flag
 	timeout                     time.Duration
 	quiet, verbose              bool
 	// progress is how it is told what is going on.
@@ -42,6 +45,7 @@ var environment = map[string]string{
 	"module": "CARDCTL_MODULE",
 	"app":    "CARDCTL_APP",
 	"output": "CARDCTL_OUTPUT",
+	"ledger": "CARDCTL_LEDGER",
 }
 
 func (f *sharedFlags) add(flags *pflag.FlagSet) {
@@ -52,6 +56,8 @@ func (f *sharedFlags) add(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.output, "output", "o", formatText, "output `format`: text or json")
 	flags.BoolVarP(&f.yes, "yes", "y", false, "do not ask for confirmation before destroying data")
 	flags.BoolVar(&f.noInput, "no-input", false, "never prompt")
+	flags.StringVar(&f.ledger, "ledger", "", "`address` of the ledger: sqlite:FILE or postgres://…")
+	flags.Var(&f.ledgerPassword, string(secret.LedgerPassword), "source of the password of a ledger in PostgreSQL")
 	flags.StringVar(&f.trace, "trace", "", "write every APDU to `file`, secrets blanked")
 	flags.DurationVar(&f.timeout, "timeout", 0, "give up after this `time`, such as 30s")
 	flags.StringVar(&f.progress, "progress", progressText, "how progress is told on stderr: `text`, json or none")

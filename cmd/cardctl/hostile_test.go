@@ -93,6 +93,8 @@ var cardCommands = map[string][]string{
 		"ca ocsp $W/ca --sign-with-ca --out $W/ocsp", "ca renew $W/ca --days 5",
 		"enroll -k OPENPGP.1 --subject CN=a --issuer ca:$W/ca?profile=client --issuer-reader sim:desk --issuer-pin env:CARDCTL_PIN --yes", "enroll -k OPENPGP.3 --subject CN=a --issuer command:cat<$W/a.pem --yes",
 		"renew -k OPENPGP.3 --issuer command:cat<$W/a.pem",
+		"ledger sign -k OPENPGP.3 --ledger sqlite:$W/ledger.db", "ledger mark A1 lost --revoke --ledger sqlite:$W/ledger.db",
+		"gen-key -k OPENPGP.3 --replace $F --ledger sqlite:$W/ledger.db", "init --yes --ledger sqlite:$W/ledger.db",
 	},
 	"openpgp, 5.7": {"attest -k OPENPGP.3 --yes"},
 	"gp": {
@@ -229,7 +231,9 @@ func hostileDesk(t *testing.T, kind string) javaDesk {
 		d.must("sim", "create", "desk", "--profile", "openpgp-yubikey-5.7")
 	}
 	d.writeKey("key.pem")
+	d.writeFile("cards.csv", []byte("serial,person\nA1,floppy\n"))
 	for _, line := range []string{
+		"ledger import $W/cards.csv --ledger sqlite:$W/ledger.db",
 		"init --yes", "gen-key -k OPENPGP.1 -a ed25519", "gen-key -k OPENPGP.2 -a x25519", "gen-key -k OPENPGP.3",
 		"gen-csr -k OPENPGP.3 --subject CN=a --self-signed --days 2 --out $W/a.pem", "import-cert -k OPENPGP.3 $W/a.pem",
 		"set-pin reset-code --new-pin env:NEW8", "gen-csr -k OPENPGP.1 --subject CN=a --out $W/a.csr", "ca init $W/ca --subject CN=CA -k OPENPGP.3",

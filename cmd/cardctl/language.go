@@ -22,6 +22,7 @@ var actions = map[advice.Action]string{
 	advice.ListSimulated: "sim list", advice.AttachSimulated: "sim attach", advice.SetUp: "setup", advice.RunOpenVPN: "openvpn",
 	advice.CreateCA: "ca init", advice.ShowCA: "ca show", advice.ListIssued: "ca list", advice.IssueCertificate: "ca issue", advice.Enroll: "enroll",
 	advice.Provision: "provision", advice.ListCards: "ledger list", advice.ShowLedger: "ledger show",
+	advice.MigrateLedger: "ledger migrate",
 }
 
 // language is what this program calls things.

@@ -179,6 +179,7 @@ func commands(env *session) []*cobra.Command {
 		newSetupCmd(env),
 		newOpenVPNCmd(env),
 		newCACmd(env),
+		newLedgerCmd(env),
 		newAppletCmd(env),
 		newSimCmd(env),
 		newDoctorCmd(env),

@@ -88,13 +88,18 @@ func (s *secretFlags) readsStdin() bool {
 	return false
 }
 
-// resolver checks the flags and returns what finds the secrets.
-func (s *secretFlags) resolver(env *session) (*secret.Resolver, error) {
-	r := &secret.Resolver{
+// resolver finds secrets, so far without sources.
+func (env *session) resolver() *secret.Resolver {
+	return &secret.Resolver{
 		Sources: map[secret.Name]secret.Source{},
 		Env:     env.Environ, Stdin: env.In, Stderr: env.Err, Descriptors: env.Descriptors,
 		Terminal: env.terminal, NoInput: env.flags.noInput,
 	}
+}
+
+// resolver checks the flags and returns what finds the secrets.
+func (s *secretFlags) resolver(env *session) (*secret.Resolver, error) {
+	r := env.resolver()
 	for name, f := range s.sources {
 		source, err := f.Source(name)
 		if err != nil {
@@ -102,6 +107,11 @@ func (s *secretFlags) resolver(env *session) (*secret.Resolver, error) {
 		}
 		r.Sources[name] = source
 	}
+	source, err := env.flags.ledgerPassword.Source(secret.LedgerPassword)
+	if err != nil {
+		return nil, err
+	}
+	r.Sources[secret.LedgerPassword] = source
 	env.childEnv = r.ChildEnv()
 	env.withhold(env.childEnv)
 	return r, nil

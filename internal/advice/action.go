@@ -36,4 +36,5 @@ const (
 	Provision
 	ListCards
 	ShowLedger
+	MigrateLedger
 )

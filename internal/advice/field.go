@@ -84,6 +84,9 @@ const (
 	Listen Field = "listen"
 	Out    Field = "out"
 
+	Secret   Field = "secret"
+	Ledger   Field = "ledger"
+
 	Parent     Field = "parent"
 	NewKey     Field = "new-key"
 	CurrentKey Field = "current-key"

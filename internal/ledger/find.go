@@ -6,15 +6,10 @@ import (
 	"fmt"
 	"strings"
 
-	"filippo.io/age"
-
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
-
-// Keys are identities of age, which open what is sealed.
-type Keys = []age.Identity
 
 // SecretNames are the secrets of cards that can be sealed, as the command line of a ledger
 // names them.

@@ -10,7 +10,7 @@ import (
 func Names() []Name {
 	return []Name{
 		PIN, AdminPIN, CurrentAdminPIN, SOPIN, CurrentSOPIN, PUK, ResetCode, NewPIN, Password, ManagementKey, CurrentManagementKey,
-		NewManagementKey, CardKeys, NewCardKeys, ChallengePassword, IssuerSecret, IssuerPIN,
+		NewManagementKey, CardKeys, NewCardKeys, ChallengePassword, IssuerSecret, IssuerPIN, LedgerPassword,
 	}
 }
 

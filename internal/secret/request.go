@@ -33,6 +33,8 @@ const (
 
 	IssuerSecret Name = "issuer-secret"
 	IssuerPIN    Name = "issuer-pin"
+
+	LedgerPassword Name = "ledger-password"
 )
 
 // Words on the command line that stand for a secret, which the card or everybody knows.
