@@ -16,7 +16,7 @@ func changing() []string {
 		"gen-key", "import-key", "delete-key", "move-key", "import-cert", "delete-cert", "enroll", "renew",
 		"applet install", "applet delete", "applet set-keys", "applet script", "applet store-data",
 		"applet state initialized", "applet state secured", "applet state lock", "applet state unlock",
-		"applet state lock-card", "applet state unlock-card", "applet state terminated",
+		"applet state lock-card", "applet state unlock-card",
 		"applet domain create", "applet domain extradite",
 	}
 }
