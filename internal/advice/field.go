@@ -84,8 +84,8 @@ const (
 	Listen Field = "listen"
 	Out    Field = "out"
 
-	Secret   Field = "secret"
-	Ledger   Field = "ledger"
+	Secret Field = "secret"
+	Ledger Field = "ledger"
 
 	Parent     Field = "parent"
 	NewKey     Field = "new-key"
