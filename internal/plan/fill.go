@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/problem"
@@ -98,7 +99,7 @@ func (f *filler) list(from, to reflect.Value, kind, path string) error {
 			}
 		}
 		list = reflect.Append(list, reflect.Zero(from.Type().Elem()))
-		if err := f.copy(item, list.Index(list.Len()-1), kind, path); err != nil {
+		if err := f.copy(item, list.Index(list.Len()-1), kind, path+"["+strconv.Itoa(i)+"]"); err != nil {
 			return err
 		}
 	}
