@@ -15,6 +15,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -194,6 +195,8 @@ func (w *overwriting) left(folder, begin string) (path string, certificate []byt
 	return path, certificate
 }
 
+const longestFile = 1 << 20 // bytes
+
 // keep writes the file for its owner alone. One that an interrupted command left is as
 // good.
 func keep(path string, certificate []byte) error {
@@ -204,7 +207,7 @@ func keep(path string, certificate []byte) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	there, err := os.ReadFile(path)
+	there, err := input.Regular(path, longestFile)
 	if err == nil && !bytes.Equal(there, certificate) {
 		return fmt.Errorf("%s has another content", path)
 	}

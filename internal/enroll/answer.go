@@ -93,7 +93,23 @@ func (r *run) sign(ctx context.Context) error {
 	if err == nil {
 		o.PKCS10, err = csr.Build(ctx, signer, o.Request)
 	}
-	if errors.Is(err, key.ErrCannotSign) && traits.PublicKeys {
+	return r.cannotSign(err)
+}
+
+// signs reports whether the card signs: a request, or what renews the certificate without
+// one.
+func (r *run) signs(ctx context.Context) (bool, error) {
+	if traits := r.issuer.Traits(); r.order.Renewal && traits.Reissues {
+		return traits.Renews, nil
+	}
+	_, err := r.key.Signer(ctx)
+	return err == nil, r.cannotSign(err)
+}
+
+// cannotSign is the error of a key that cannot sign a request, for an issuer that needs
+// one.
+func (r *run) cannotSign(err error) error {
+	if errors.Is(err, key.ErrCannotSign) && r.issuer.Traits().PublicKeys {
 		return nil
 	}
 	var told *problem.Error

@@ -473,3 +473,17 @@ func TestCMPServers(t *testing.T) {
 		})
 	}
 }
+
+// TestDryRunSaysWhetherTheCardSigns in a renewal that has no request of PKCS#10.
+func TestDryRunSaysWhetherTheCardSigns(t *testing.T) {
+	ca := newAuthority(t, "root")
+	d := newCard(t, "", "OPENPGP.3", "p256")
+	d.certify("OPENPGP.3", ca, x509.Certificate{Subject: pkix.Name{CommonName: "me"}})
+	o := d.orders("cmp+http://127.0.0.1:1/pkix", "", ca.roots(t))
+	o.Renew, o.DryRun, o.Names = true, true, csr.Options{}
+	report, err := d.enroll("OPENPGP.3", o)
+	check(t, err)
+	if !report.Plan.Signed {
+		t.Error("the card would sign the update")
+	}
+}

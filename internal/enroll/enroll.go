@@ -86,7 +86,7 @@ type Plan struct {
 	Subject   string   `json:"subject"`
 	Names     []string `json:"names,omitempty"` // alternative names
 	Algorithm string   `json:"algorithm"`
-	// Signed says that the card signs a request.
+	// Signed says that the card signs: a request, or what renews the certificate without one.
 	Signed bool `json:"signed"`
 }
 
@@ -105,6 +105,11 @@ func Enroll(ctx context.Context, d *desk.Desk, a desk.Access, reference string, 
 	err = family.WithKey(ctx, d, reference, a, func(ctx context.Context, here family.At, k key.Key) error {
 		r.here, r.key = here, k
 		r.order.Access = here.Access
+		defer func() {
+			if r.unlock != nil {
+				r.unlock()
+			}
+		}()
 		return r.do(ctx)
 	})
 	return r.report, err
@@ -173,6 +178,8 @@ type run struct {
 	before *cert.Certificate
 	// unkept is why what came is not remembered.
 	unkept error
+	// unlock lets others enrol the key again; nil where it was not locked.
+	unlock func()
 	report Report
 }
 
@@ -251,17 +258,22 @@ func (r *run) look(ctx context.Context) (err error) {
 	if o.PublicKey, err = r.key.Public(ctx); err != nil {
 		return err
 	}
-	if o.Current, err = r.key.Certificate(ctx); err != nil {
-		return err
-	}
-	o.Auth.Certificate = o.Current
 	holder, err := r.key.Holder(ctx)
 	if err != nil {
 		return err
 	}
 	o.Serial = holder.Serial
+	if !r.o.DryRun { // what is there is read when nobody else changes it
+		if r.unlock, err = alone(o); err != nil {
+			return err
+		}
+	}
+	if o.Current, err = r.key.Certificate(ctx); err != nil {
+		return err
+	}
+	o.Auth.Certificate = o.Current
 	r.report.Report.Reader, r.report.Ref = r.here.Place, o.Ref
-	r.record, err = remembered(ctx, o)
+	r.record, err = remembered(o)
 	return err
 }
 

@@ -28,7 +28,7 @@ func (r *run) replaced(ctx context.Context) (*cert.Certificate, error) {
 	}
 	before := *r.order
 	before.PublicKey = old.PublicKey
-	record, err := remembered(ctx, &before)
+	record, err := remembered(&before)
 	if err != nil || !record.Replacing {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (r *run) newKeyIs(ctx context.Context, of *cert.Certificate) (err error) {
 	if r.order.PublicKey, err = r.key.Public(ctx); err != nil {
 		return err
 	}
-	if r.record, err = remembered(ctx, r.order); err != nil {
+	if r.record, err = remembered(r.order); err != nil {
 		return err
 	}
 	r.record.Of, r.record.Certifier = of.Raw, certifier

@@ -1,7 +1,6 @@
 package enroll
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -50,14 +49,13 @@ type record struct {
 const maxRecord = 4 << 20 // bytes
 
 // remembered reads the record of a key, which is empty at first.
-func remembered(ctx context.Context, o *Order) (*record, error) {
-	directory, err := o.StateDir()
+func remembered(o *Order) (*record, error) {
+	path, err := o.remembersIn(o.Serial + "\n" + o.Ref + "\n" + pubkey.Fingerprint(o.PublicKey))
 	if err != nil {
 		return nil, err
 	}
-	name := sha256.Sum256([]byte(o.Serial + "\n" + o.Ref + "\n" + pubkey.Fingerprint(o.PublicKey)))
-	r := &record{path: filepath.Join(directory, "enrolment", fmt.Sprintf("%x.json", name[:16]))}
-	text, err := input.File(ctx, r.path, maxRecord)
+	r := &record{path: path + ".json"}
+	text, err := input.Regular(r.path, maxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
 	}
@@ -69,6 +67,13 @@ func remembered(ctx context.Context, o *Order) (*record, error) {
 			Because("The file is %s.", r.path).Advise(advice.Run("rm", r.path))
 	}
 	return r, nil
+}
+
+// remembersIn is a file of its own for what is called so, without an ending.
+func (o *Order) remembersIn(name string) (string, error) {
+	directory, err := o.StateDir()
+	sum := sha256.Sum256([]byte(name))
+	return filepath.Join(directory, "enrolment", fmt.Sprintf("%x", sum[:16])), err
 }
 
 // is reports whether the record is of this request.

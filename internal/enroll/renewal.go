@@ -97,7 +97,7 @@ func (r *run) plan(ctx context.Context) error {
 	for _, name := range names {
 		p.Names = append(p.Names, told(name))
 	}
-	p.Signed = !(r.o.Renew && r.issuer.Traits().Reissues)
+	p.Signed, err = r.signs(ctx)
 	r.report.Plan = p
-	return nil
+	return err
 }

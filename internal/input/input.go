@@ -5,7 +5,10 @@ package input
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -21,6 +24,30 @@ func File(ctx context.Context, path string, limit int64) ([]byte, error) {
 		return io.ReadAll(io.LimitReader(f, limit+1))
 	}, nil)
 }
+
+// Regular reads a file that cardctl wrote itself. What is no file, such as a pipe, which
+// might never end, or is longer than limit, is an error.
+func Regular(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errNotRegular}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is longer than %d bytes", limit)}
+	}
+	return data, err
+}
+
+var errNotRegular = errors.New("it is not a regular file")
 
 // Stream reads a stream to its end, bounded like File.
 func Stream(ctx context.Context, r io.Reader, limit int64) ([]byte, error) {

@@ -76,3 +76,28 @@ func TestInterruptibleLate(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// TestRegular refuses at once what is no file, and what is too long.
+func TestRegular(t *testing.T) {
+	dir := t.TempDir()
+	path, pipe, long := filepath.Join(dir, "file"), filepath.Join(dir, "pipe"), filepath.Join(dir, "long")
+	for name, content := range map[string]string{path: "12345", long: "123456"} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Regular(path, 5); err != nil || string(got) != "12345" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := Regular(path+"x", 5); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	for name, says := range map[string]string{pipe: "not a regular file", "/dev/zero": "not a regular file", dir: "not a regular file", long: "longer than 5 bytes"} {
+		if _, err := Regular(name, 5); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

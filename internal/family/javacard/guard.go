@@ -14,6 +14,7 @@ import (
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/gp"
+	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -82,6 +83,8 @@ func (g *Guard) Permit(ctx context.Context, d *gp.SecurityDomain) error {
 	return g.refuse(g.serial)
 }
 
+const longestRecord = 1 << 16 // bytes
+
 // failures are all that is remembered.
 func (g *Guard) failures() ([]failure, error) {
 	if g.state == "" {
@@ -98,7 +101,7 @@ func (g *Guard) failures() ([]failure, error) {
 			continue
 		}
 		var f failure
-		if raw, err := os.ReadFile(filepath.Join(g.dir(), e.Name())); err != nil || json.Unmarshal(raw, &f) != nil {
+		if raw, err := input.Regular(filepath.Join(g.dir(), e.Name()), longestRecord); err != nil || json.Unmarshal(raw, &f) != nil {
 			f = failure{}
 		}
 		f.Card = name // the file is found again by its name
@@ -161,7 +164,7 @@ func (g *Guard) refuse(card string) error {
 	if card == "" || g.retry {
 		return nil
 	}
-	raw, err := os.ReadFile(g.file(card))
+	raw, err := input.Regular(g.file(card), longestRecord)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
