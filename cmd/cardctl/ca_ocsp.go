@@ -75,6 +75,7 @@ func runCAOCSP(ctx context.Context, env *session, o *caOCSPOptions, dir string, 
 		return err
 	}
 	return withCA(ctx, dir, func(c *ca.CA) error {
+		o.responder.Former = o.former.of(env, access, dir)
 		if o.listen != "" {
 			return listenForOCSP(ctx, env, c, access, o)
 		}
@@ -86,7 +87,6 @@ func runCAOCSP(ctx context.Context, env *session, o *caOCSPOptions, dir string, 
 			}
 			serials = append(serials, serial)
 		}
-		o.responder.Former = o.former.of(env, access, dir)
 		answers, err := c.SignOCSP(ctx, env.desk(), access, o.responder, serials, env.Now())
 		if err != nil {
 			return err

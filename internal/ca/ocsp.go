@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/base64"
+	"fmt"
 	"math/big"
 	"path"
 	"slices"
@@ -67,7 +68,7 @@ func (c *CA) respond(ctx context.Context, d *desk.Desk, a desk.Access, o Respond
 	case o.Key == "" && !answers(c.certificate.PublicKey):
 		return cannotAnswer()
 	case r.issuer == nil:
-		return problem.New(problem.NotSupported, "no answer can be signed for this CA").Because("Strict software rejects its certificate.")
+		return notStandard()
 	}
 	if err := c.valid(now); err != nil {
 		return err
@@ -95,6 +96,70 @@ func (c *CA) respond(ctx context.Context, d *desk.Desk, a desk.Access, o Respond
 	return withCard(ctx, d, a, o.Key, func(ctx context.Context, signer crypto.Signer, _ string, _ func(context.Context) error) error {
 		return delegated(ctx, signer)
 	})
+}
+
+// respondEach is respond with a responder for the key of the CA, and for each former key.
+// The same delegated signer answers for all of them, with a certificate of each.
+func (c *CA) respondEach(ctx context.Context, d *desk.Desk, a desk.Access, o Responder, now time.Time, work func(context.Context, []*responder) error) error {
+	return c.respond(ctx, d, a, o, now, func(ctx context.Context, own *responder) error {
+		if o.Former == nil {
+			return work(ctx, []*responder{own})
+		}
+		former, err := c.formers(ctx, now)
+		if err != nil {
+			return err
+		}
+		former = slices.DeleteFunc(former, func(c *CA) bool { return c.valid(now) != nil })
+		return own.with(ctx, former, o, now, []*responder{own}, work)
+	})
+}
+
+// with does work with responders for former keys, too.
+func (r *responder) with(ctx context.Context, former []*CA, o Responder, now time.Time, list []*responder, work func(context.Context, []*responder) error) error {
+	if len(former) == 0 {
+		return work(ctx, list)
+	}
+	next := func(ctx context.Context, one *responder) error {
+		return r.with(ctx, former[1:], o, now, append(list, one), work)
+	}
+	c := former[0]
+	if o.Key == "" {
+		return c.respond(ctx, o.Former.Desk, IssuersAccess(o.Former.Access), o, now, next)
+	}
+	certificate, err := c.delegate(ctx, r.signer.Public(), now)
+	if err == nil && c.certificate.Standard() == nil {
+		err = notStandard()
+	}
+	if err != nil {
+		return IssuersAdvice(err, theFormer)
+	}
+	return next(ctx, &responder{ca: c, issuer: c.certificate.Standard(), certificate: certificate, signer: r.signer, days: r.days})
+}
+
+// mayAnswer refuses a signer whose certificate has ended, or was revoked meanwhile.
+func (r *responder) mayAnswer(ctx context.Context, now time.Time) error {
+	if now.After(r.certificate.NotAfter) {
+		return problem.New(problem.Mismatch, "the certificate of the signer has expired").
+			Because("It was valid until %s.", r.certificate.NotAfter.UTC().Format(time.DateTime)).Advise(r.ca.look())
+	}
+	if r.certificate == r.issuer {
+		return nil
+	}
+	serial := fmt.Sprintf("%X", r.certificate.SerialNumber)
+	if len(serial)%2 != 0 {
+		serial = "0" + serial
+	}
+	e, err := r.ca.entry(ctx, serial)
+	if err == nil && e.revoked.Valid {
+		err = problem.New(problem.Mismatch, "the certificate of the signer was revoked").
+			Because("It is %s, and signs no more answers.", serial).
+			Advise(advice.Do(advice.IssueCertificate, advice.Fill(advice.PublicKey), advice.Set(advice.Subject, "CN=OCSP"), advice.Set(advice.Profile, "ocsp")).On(r.ca.dir))
+	}
+	return err
+}
+
+func notStandard() error {
+	return problem.New(problem.NotSupported, "no answer can be signed for this CA").Because("Strict software rejects its certificate.")
 }
 
 // answers reports whether a key can sign answers, for programs read those of others rarely.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,17 +37,20 @@ type Listening struct {
 
 // AnswerOCSP answers requests with GET and POST (RFC 6960, A.1) until it is ended, which
 // is no error. It signs what the database says at that moment; a certificate that was not
-// issued is unknown.
+// issued is unknown. What a former key of the CA issued is answered by that key, or by its
+// delegate. A delegate that may sign no more ends it: it has no authority that would return
+// (2.2, 4.2.2.2), so that clients are not told to try later.
 func (c *CA) AnswerOCSP(ctx context.Context, d *desk.Desk, a desk.Access, o Responder, at Listening) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", at.Address)
 	if err != nil {
 		return problem.Wrap(problem.Failed, err, "cannot listen").Advise(advice.Repeat(advice.Set(advice.Listen, "127.0.0.1:8080")))
 	}
 	defer func() { _ = listener.Close() }() // the server may have closed it
-	return c.respond(ctx, d, a, o, at.Now(), func(_ context.Context, r *responder) error {
+	return c.respondEach(ctx, d, a, o, at.Now(), func(_ context.Context, list []*responder) error {
 		const patience = 30 * time.Second
+		handler := &ocspHandler{ctx: at.Ended, responders: list, now: at.Now, ended: make(chan struct{})}
 		server := &http.Server{
-			Handler:           &ocspHandler{ctx: at.Ended, responder: r, now: at.Now},
+			Handler:           handler,
 			ReadHeaderTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, MaxHeaderBytes: maxOCSPRequest,
 		}
 		if err := at.Ready(listener.Addr().String()); err != nil {
@@ -54,7 +58,20 @@ func (c *CA) AnswerOCSP(ctx context.Context, d *desk.Desk, a desk.Access, o Resp
 		}
 		stop := context.AfterFunc(at.Ended, func() { _ = server.Close() })
 		defer stop()
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(listener) }()
+		select {
+		case err = <-served:
+		case <-handler.ended:
+			last, done := context.WithTimeout(at.Ended, patience) // who asked gets an answer
+			err = server.Shutdown(last)
+			done()
+			<-served
+		}
+		if failed := handler.why(); failed != nil {
+			return failed
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
 			return problem.Wrap(problem.Failed, err, "the responder failed")
 		}
 		return nil
@@ -63,10 +80,28 @@ func (c *CA) AnswerOCSP(ctx context.Context, d *desk.Desk, a desk.Access, o Resp
 
 // ocspHandler answers one request at a time: there is one key.
 type ocspHandler struct {
-	ctx       context.Context
-	responder *responder
-	now       func() time.Time
-	mutex     sync.Mutex
+	ctx        context.Context
+	responders []*responder // one for each key of the CA
+	now        func() time.Time
+	mutex      sync.Mutex
+	// ended is closed when nothing may be signed any more, because of failed.
+	ended  chan struct{}
+	failed error
+}
+
+// why is what it ended with; nil where it goes on.
+func (h *ocspHandler) why() error {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	return h.failed
+}
+
+// end ends it, once.
+func (h *ocspHandler) end(why error) {
+	if h.failed == nil {
+		h.failed = why
+		close(h.ended)
+	}
 }
 
 func (h *ocspHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -104,21 +139,28 @@ func (h *ocspHandler) answer(data []byte) (der []byte, nextUpdate time.Time) {
 	}
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
-	c := h.responder.ca
-	if !c.isIssuer(request) {
+	at := slices.IndexFunc(h.responders, func(r *responder) bool { return r.ca.isIssuer(request) })
+	if at < 0 || h.failed != nil {
 		return ocsp.UnauthorizedErrorResponse, nextUpdate
+	}
+	r := h.responders[at]
+	if err := r.mayAnswer(h.ctx, h.now()); err != nil {
+		if h.ctx.Err() == nil {
+			h.end(err)
+		}
+		return ocsp.UnauthorizedErrorResponse, nextUpdate // RFC 5019, 2.2.3: not capable of an authoritative answer
 	}
 	serial, err := ParseSerial(fmt.Sprintf("%X", request.SerialNumber))
 	if err != nil {
 		return ocsp.MalformedRequestErrorResponse, nextUpdate
 	}
-	e, err := c.entry(h.ctx, serial)
+	list, err := r.ca.issuedByKey(h.ctx, []string{serial}, h.now())
 	switch {
-	case problem.Is(err, problem.NotFound):
-		der, nextUpdate, err = h.responder.sign(ocsp.Response{SerialNumber: request.SerialNumber, Status: ocsp.Unknown, IssuerHash: request.HashAlgorithm}, h.now())
+	case err == nil && len(list) == 0:
+		der, nextUpdate, err = r.sign(ocsp.Response{SerialNumber: request.SerialNumber, Status: ocsp.Unknown, IssuerHash: request.HashAlgorithm}, h.now())
 	case err == nil:
 		var answer Answer
-		answer, err = h.responder.answer(e, request.HashAlgorithm, h.now())
+		answer, err = r.answer(list[0], request.HashAlgorithm, h.now())
 		der, nextUpdate = answer.DER, answer.NextUpdate
 	}
 	if err != nil {
