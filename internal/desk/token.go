@@ -54,6 +54,22 @@ func (s *Selection) Application() string {
 	return strings.ToLower(s.App)
 }
 
+// HasToken reports whether the module of Selection shows an initialised token that is
+// called so.
+func (d *Desk) HasToken(ctx context.Context, label string) (bool, error) {
+	tokens, err := d.Tokens(ctx)
+	for _, token := range tokens {
+		uri, err := p11.ParseURI(token)
+		if err != nil {
+			return false, err
+		}
+		if called, _ := uri.Get(p11.AttrToken); called == label {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
 // Tokens are the URIs of the initialised tokens that the module of Selection shows.
 func (d *Desk) Tokens(ctx context.Context) ([]string, error) {
 	m, err := d.Modules.Load(ctx, cmp.Or(d.Meant.Module, DefaultModule), "")

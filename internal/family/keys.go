@@ -30,6 +30,18 @@ func Name(reference, id, label string) (ref key.Reference, rest string, err erro
 	return ref, label, nil
 }
 
+// OnToken is the reference of a key of the token with this serial.
+func OnToken(reference, serial string) string {
+	uri, err := p11.ParseURI(reference)
+	if err != nil {
+		return reference
+	}
+	if _, told := uri.Get(p11.AttrSerial); !told {
+		uri.Path = append(uri.Path, p11.Attribute{Name: p11.AttrSerial, Value: serial})
+	}
+	return uri.String()
+}
+
 // fits refuses a key of another application than the one that was typed; what only
 // a variable names gives way to the key.
 func fits(ref key.Reference, f card.Family, meant *desk.Selection) error {

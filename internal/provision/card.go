@@ -24,8 +24,11 @@ type work struct {
 	number int
 	here   family.At
 	card   card.Card
-	// chosen is the serial that a card without one gets, if it can be chosen.
-	chosen string
+	// becomes is the serial that the card has, or gets, if serial is only what it was
+	// announced with.
+	becomes string
+	// meant is the row that a token is for: it has the name of the token.
+	meant *wantedRow
 	// serial is what the ledger knows the card by, known what it knows; nil for nothing.
 	serial string
 	known  *ledger.Card
@@ -54,8 +57,13 @@ type step struct {
 
 // card works on the card that is meant, and reports it.
 func (r *run) card(ctx context.Context, d *desk.Desk, number int) Row {
+	return r.cardOf(ctx, d, nil, number)
+}
+
+// cardOf is card for one that is known to be that of a row; nil if it is not.
+func (r *run) cardOf(ctx context.Context, d *desk.Desk, row *wantedRow, number int) Row {
 	defer r.order.pass(number)
-	w := &work{run: r, desk: d, number: number, report: Row{Steps: []Step{}}}
+	w := &work{run: r, desk: d, number: number, meant: row, report: Row{Steps: []Step{}}}
 	err := w.all(ctx)
 	var left *leftOut
 	if errors.As(err, &left) && (r.o.All || r.o.Readers != nil) {
@@ -125,6 +133,9 @@ func (w *work) session(ctx context.Context) error {
 	}
 	if w.due() {
 		if err := w.begin(ctx); err != nil {
+			return err
+		}
+		if err := w.rename(ctx, w.becomes); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,9 @@ func (r *run) check(ctx context.Context) (err error) {
 	if err := r.findFamily(); err != nil {
 		return err
 	}
+	if err := r.tokensOnly(); err != nil {
+		return err
+	}
 	if err := lengths(r.family, p); err != nil {
 		return err
 	}

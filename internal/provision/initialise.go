@@ -1,9 +1,8 @@
 package provision
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
-	"fmt"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/card"
@@ -119,7 +118,9 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 		return false, nil
 	}
 	options := w.initOptions()
-	options.Serial = w.chosen
+	if w.meant == nil {
+		options.Serial = cmp.Or(w.becomes, w.serial)
+	}
 	survey, err := cardinit.SurveyOn(ctx, able, options)
 	if err != nil {
 		return false, err
@@ -148,12 +149,10 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 			return "", err
 		}
 		w.initialised = true
-		if report.Serial != "" && report.Serial != w.serial {
-			if err := w.entry.Named(ctx, report.Serial); err != nil {
-				return "", err
-			}
-			w.serial, w.report.Serial = report.Serial, report.Serial
+		if err := w.rename(ctx, report.Serial); err != nil {
+			return "", err
 		}
+		w.report.Serial = w.serial
 		for name, one := range w.purse.wanted {
 			if one.sets() {
 				w.purse.has[name] = one.value.Clone()
@@ -178,6 +177,9 @@ func (w *work) initOptions() cardinit.Options {
 
 // reopen opens the card as it is now.
 func (w *work) reopen(ctx context.Context) (err error) {
+	if m, _ := w.here.Line.Token(); m != nil {
+		return nil
+	}
 	w.card, err = w.here.Open(ctx, w.run.app)
 	if err != nil {
 		return problem.Wrap(problem.Failed, err, "the card cannot be opened again")
@@ -192,15 +194,6 @@ func lost(report card.InitReport) string {
 		return "no keys or certificates were lost"
 	}
 	return "lost: " + strings.Join(report.Lost, ", ")
-}
-
-// newSerial is a serial for a card that has none yet, so that the ledger knows it before it
-// is changed.
-func newSerial() string {
-	const length = 8
-	var serial [length]byte
-	_, _ = rand.Read(serial[:]) // never fails
-	return fmt.Sprintf("%X", serial)
 }
 
 // seal stores a secret in the ledger before the card has it.

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/smoke"
@@ -68,6 +70,12 @@ func (w *work) proved(ctx context.Context, a desk.Access) (string, error) {
 	if len(references) == 0 {
 		for _, k := range w.plan.Keys {
 			references = append(references, k.Ref)
+		}
+	}
+	if w.meant != nil {
+		references = slices.Clone(references)
+		for i := range references {
+			references[i] = family.OnToken(references[i], w.serial)
 		}
 	}
 	d := *w.desk

@@ -13,6 +13,9 @@ import (
 
 // work goes through the readers, all of them at once, or through the one that is meant.
 func (r *run) work(ctx context.Context) error {
+	if r.family.Token {
+		return r.tokens(ctx)
+	}
 	if !r.o.All && r.o.Readers == nil {
 		return r.single(ctx)
 	}

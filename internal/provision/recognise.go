@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -18,19 +19,18 @@ func (e *leftOut) Unwrap() error { return e.error }
 
 // recognise finds out which card it is, and which row it is for.
 func (w *work) recognise(ctx context.Context) (err error) {
+	if numbered, ok := w.card.(card.Numbered); ok {
+		if err := numbered.Number(ctx); err != nil {
+			return err
+		}
+	}
 	w.serial = w.card.Identity().Serial
 	w.report.Serial = w.serial
-	if w.serial == "" { // the ledger needs one before it is changed
-		w.chosen = newSerial()
-		w.serial = w.chosen
-	}
 	if err := w.run.protected.permits(ctx, w); err != nil {
 		return &leftOut{err}
 	}
-	if w.chosen == "" && w.run.o.Ledger != nil {
-		if w.known, err = w.run.o.Ledger.Card(ctx, w.serial); err != nil {
-			return err
-		}
+	if err := w.know(ctx); err != nil {
+		return err
 	}
 	if err := w.usable(); err != nil {
 		return err
@@ -105,7 +105,7 @@ func (w *work) claim(ctx context.Context) error {
 	case r.o.DryRun || r.rows[0].plan.Person.ID == "":
 		return w.choose(ctx, owner)
 	}
-	lease, err := r.o.Ledger.Claim(ctx, r.hash, w.serial)
+	lease, err := w.lend(ctx)
 	switch {
 	case problem.Is(err, problem.Refused):
 		return w.refused("it belongs to another person", "The ledger has it as the card of somebody whom no row of this plan is for.")
@@ -138,6 +138,9 @@ func (w *work) choose(ctx context.Context, owner string) error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
 	for i, row := range r.rows {
+		if w.meant != nil && row.Number != w.meant.Number {
+			continue
+		}
 		mine := owner != "" && row.plan.Person.ID == owner || row.plan.Card.Serial != "" && desk.HasSerial([]string{w.serial}, row.plan.Card.Serial)
 		if mine && (owner == "" || row.plan.Person.ID == owner) {
 			r.taken[i], w.row = true, row
@@ -148,7 +151,7 @@ func (w *work) choose(ctx context.Context, owner string) error {
 		return w.refused("it belongs to "+owner, "The ledger has it as a card of that person, and no row of this plan is for them.")
 	}
 	for i, row := range r.rows {
-		if r.taken[i] || row.plan.Card.Serial != "" {
+		if r.taken[i] || row.plan.Card.Serial != "" || w.meant != nil && row.Number != w.meant.Number {
 			continue
 		}
 		has, err := r.hasCard(ctx, row.plan.Person.ID)

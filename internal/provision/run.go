@@ -166,8 +166,12 @@ func (r *run) offer(ctx context.Context) error {
 			continue
 		}
 		fmt.Fprintf(table, "%q %q\n", row.key(r.o), row.plan.Card.Serial)
+		serial := row.plan.Card.Serial
+		if r.family.Token { // so that it is given to no other
+			serial = provisional(&row)
+		}
 		rows = append(rows, ledger.Row{
-			Key: row.key(r.o), Person: ledger.Person{ID: row.plan.Person.ID, Name: row.plan.Person.Name}, Serial: row.plan.Card.Serial,
+			Key: row.key(r.o), Person: ledger.Person{ID: row.plan.Person.ID, Name: row.plan.Person.Name}, Serial: serial,
 		})
 	}
 	if len(rows) == 0 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -119,6 +120,9 @@ func (t *Token) Number(ctx context.Context) error {
 func (t *Token) open(ctx context.Context, uri p11.URI) (*p11.Session, error) {
 	if t.session != nil {
 		return t.session, nil
+	}
+	if _, told := uri.Get(p11.AttrSerial); !told && t.seen.Serial != "" {
+		uri.Path = append(slices.Clone(uri.Path), p11.Attribute{Name: p11.AttrSerial, Value: t.seen.Serial})
 	}
 	s, err := t.module.Open(ctx, uri)
 	if err != nil {

@@ -1,0 +1,121 @@
+package provision
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/cardctl/cardctl/internal/ledger"
+)
+
+// know finds out what the ledger knows of the card. One that has no serial yet is announced
+// with the one that it gets, or, where it gives itself one, with another until then.
+func (w *work) know(ctx context.Context) (err error) {
+	l := w.run.o.Ledger
+	if w.serial != "" && l != nil {
+		if w.known, err = l.Card(ctx, w.serial); err != nil || w.known != nil {
+			return err
+		}
+	}
+	switch {
+	case w.meant != nil: // its name tells the row, and the row the card
+		w.becomes = w.serial
+		announced := provisional(w.meant)
+		if l != nil {
+			w.known, err = l.Card(ctx, announced)
+		}
+		if w.known != nil || w.serial == "" {
+			w.serial = announced
+		}
+		return err
+	case w.serial != "":
+		return nil
+	}
+	w.becomes = newSerial()
+	if w.known, err = w.interrupted(ctx); err != nil {
+		return err
+	}
+	w.serial = w.becomes
+	if w.known != nil {
+		w.serial = w.known.Serial
+	}
+	return nil
+}
+
+// rename has the ledger know the card by the serial that it has, or gets.
+func (w *work) rename(ctx context.Context, serial string) error {
+	if serial == "" || serial == w.serial {
+		return nil
+	}
+	if err := w.entry.Named(ctx, serial); err != nil {
+		return err
+	}
+	w.serial = serial
+	return nil
+}
+
+// lend has the ledger give the card its row.
+func (w *work) lend(ctx context.Context) (*ledger.Lease, error) {
+	lease, err := w.run.o.Ledger.Claim(ctx, w.run.hash, w.serial)
+	if lease != nil || err != nil || w.meant == nil || w.serial == provisional(w.meant) {
+		return lease, err
+	}
+	w.serial = provisional(w.meant) // which the row has
+	return w.run.o.Ledger.Claim(ctx, w.run.hash, w.serial)
+}
+
+// interrupted is a card of this plan that nobody has seen since it was announced: the one
+// that is blank now was taken out before it got its serial. It is nil if there is none.
+func (w *work) interrupted(ctx context.Context) (*ledger.Card, error) {
+	if w.run.hash == "" {
+		return nil, nil
+	}
+	var begun []string
+	err := w.run.o.Ledger.Rows(ctx, w.run.hash, func(row ledger.RowState) error {
+		if row.Progress == ledger.Begun && row.Station == "" && row.Serial == "" {
+			begun = append(begun, row.Card)
+		}
+		return nil
+	})
+	for _, serial := range begun {
+		if err != nil {
+			break
+		}
+		var c *ledger.Card
+		if c, err = w.run.o.Ledger.Card(ctx, serial); err == nil && c != nil && c.State == ledger.Issuing && !given(c) {
+			return c, nil
+		}
+	}
+	return nil, err
+}
+
+// given reports whether a card is known to have got anything.
+func given(c *ledger.Card) bool {
+	if len(c.Credentials) > 0 {
+		return true
+	}
+	for _, s := range c.Secrets {
+		if s.Set {
+			return true
+		}
+	}
+	return false
+}
+
+// newSerial is a serial for a card that has none yet, so that the ledger knows it before it
+// is changed.
+func newSerial() string {
+	const length = 8
+	var serial [length]byte
+	_, _ = rand.Read(serial[:]) // never fails
+	return fmt.Sprintf("%X", serial)
+}
+
+// provisional is what a token of a row is announced with before it has a serial: the same
+// after a cut.
+func provisional(row *wantedRow) string {
+	const length = 8
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q", row.plan.Person.ID, row.plan.Card.Label+row.plan.Card.Token))
+	return fmt.Sprintf("%X", sum[:length])
+}
