@@ -45,6 +45,16 @@ func (c *Card) Identity(ctx context.Context, ch *iso7816.Channel) (Identity, err
 // card of any kind; it takes four commands.
 func (c *Card) Standard(ctx context.Context) (Identity, error) { return c.Identity(ctx, c.channel) }
 
+// Chip is the serial that the maker gave the card, and that its structure will have;
+// empty where there is none.
+func (c *Card) Chip(ctx context.Context) (string, error) {
+	if c.identity != nil {
+		return c.identity.Chip, nil
+	}
+	i, err := c.Identity(ctx, c.channel)
+	return i.Chip, err
+}
+
 // Remember notes which card it is. Whoever lets the line go while a person is
 // asked does so first: a card that was not noted cannot be compared.
 func (c *Card) Remember(ctx context.Context) error {

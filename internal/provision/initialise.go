@@ -133,7 +133,16 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 	if !survey.Blank {
 		detail = "erase: " + strings.Join(survey.Report.Lost, ", ")
 	}
+	unfinished := w.begun() && !survey.Blank
+	if unfinished && w.sealedBefore() && w.run.o.Unseal == nil {
+		return false, w.needsIdentity("init", "it was interrupted while the card got its PINs")
+	}
 	w.add(step{name: "init", result: Would, detail: detail, do: func(ctx context.Context) (string, error) {
+		if unfinished {
+			if err := w.sameAsBefore(ctx); err != nil {
+				return "", err
+			}
+		}
 		var sealed []int64
 		for _, one := range w.purse.wanted {
 			if !one.sets() {

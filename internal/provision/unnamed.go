@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // know finds out what the ledger knows of the card. One that has no serial yet is announced
@@ -118,4 +119,30 @@ func provisional(row *wantedRow) string {
 	const length = 8
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q", row.plan.Person.ID, row.plan.Card.Label+row.plan.Card.Token))
 	return fmt.Sprintf("%X", sum[:length])
+}
+
+// sealedBefore reports whether the card may have a secret of an earlier run.
+func (w *work) sealedBefore() bool {
+	for name, one := range w.purse.wanted {
+		if pending := w.pending(name); one.generate != nil && pending != nil && len(pending.Blob) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// sameAsBefore has the card get the secrets of the run that was interrupted: some of them it
+// may have.
+func (w *work) sameAsBefore(ctx context.Context) (err error) {
+	for name, one := range w.purse.wanted {
+		pending := w.pending(name)
+		if one.generate == nil || pending == nil || len(pending.Blob) == 0 {
+			continue
+		}
+		if one.value, err = w.unseal(ctx, pending, secret.Request{Name: name}); err != nil {
+			return err
+		}
+		one.sealed = pending.ID
+	}
+	return nil
 }

@@ -178,12 +178,13 @@ func (c *Card) read(ctx context.Context) (*app.Directory, error) {
 	d, err := c.app.Token(ctx)
 	if problem.Is(err, problem.NotFound) {
 		c.identity.State, c.blank = "not initialised", true
-		return nil, nil
+		c.identity.Serial, err = c.app.Chip(ctx)
+		return nil, err
 	}
 	if err != nil {
 		return nil, key.Explain(err, "reading the card", "")
 	}
-	c.identity.Label, c.identity.Serial = d.Label, d.Serial
+	c.identity.Label, c.identity.Serial, c.identity.State = d.Label, d.Serial, ""
 	if d.Incomplete {
 		c.identity.State = "not completely initialised"
 	}

@@ -79,6 +79,7 @@ func (c *Card) Initialise(ctx context.Context, s *card.Survey, given map[secret.
 		return c.app.Create(ctx, status, first, func(now string) { state = now })
 	}
 	err = c.permit(ctx, status, given, create)
+	c.blank = false
 	if err == nil {
 		err = c.app.Check(ctx, first)
 	}
