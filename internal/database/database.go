@@ -77,6 +77,22 @@ func (db *DB) Exec(ctx context.Context, statement string, args ...any) error {
 	return db.explain(err)
 }
 
+// attempt is change, within a time if there is a server.
+func (db *DB) attempt(ctx context.Context, most time.Duration, work func(*sql.Tx) error) error {
+	if !db.server || most == 0 {
+		return db.change(ctx, work)
+	}
+	within, cancel := context.WithTimeoutCause(ctx, most, errNoAnswer)
+	defer cancel()
+	err := db.change(within, work)
+	if err != nil && ctx.Err() == nil && within.Err() != nil {
+		return errNoAnswer
+	}
+	return err
+}
+
+var errNoAnswer = errors.New("the server does not answer")
+
 // Rows calls each with every row of a query.
 func (db *DB) Rows(ctx context.Context, each func(scan func(...any) error) error, query string, args ...any) error {
 	rows, err := db.QueryContext(ctx, query, args...)
@@ -92,13 +108,19 @@ func (db *DB) Rows(ctx context.Context, each func(scan func(...any) error) error
 	return db.explain(rows.Err())
 }
 
-// Try is Change, and does it again if the server goes away, for as long as that. work must
-// find out whether it was stored before: the answer of a server may be lost.
-func (db *DB) Try(ctx context.Context, patience time.Duration, work func(*sql.Tx) error) error {
+// Trying is how long a server is tried that does not answer.
+type Trying struct {
+	// Patience is for all attempts, Attempt for each; 0 is for one that may take long.
+	Patience, Attempt time.Duration
+}
+
+// Try is Change, and does it again if the server goes away. work must find out whether it
+// was stored before: the answer of a server may be lost.
+func (db *DB) Try(ctx context.Context, how Trying, work func(*sql.Tx) error) error {
 	const pause = 200 * time.Millisecond
-	end := time.Now().Add(patience)
+	end := time.Now().Add(how.Patience)
 	for {
-		err := db.change(ctx, work)
+		err := db.attempt(ctx, how.Attempt, work)
 		if err == nil || !db.server || !lost(err) || time.Now().Add(pause).After(end) {
 			return db.explain(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -93,8 +94,11 @@ func configure(address string) (*pgx.ConnConfig, error) {
 	// Names of tables and routines are those of the schema public.
 	config.RuntimeParams["search_path"] = "public"
 	config.RuntimeParams["application_name"] = "cardctl"
+	config.ConnectTimeout = connectTimeout
 	return config, nil
 }
+
+const connectTimeout = 10 * time.Second
 
 func parse(u *url.URL, query url.Values) (*pgx.ConnConfig, error) {
 	with := *u
@@ -137,7 +141,7 @@ func lost(err error) bool {
 	}
 	var network net.Error
 	var connecting *pgconn.ConnectError
-	return errors.As(err, &network) || errors.As(err, &connecting) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+	return errors.Is(err, errNoAnswer) || errors.As(err, &network) || errors.As(err, &connecting) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
 }
 

@@ -18,7 +18,8 @@ type Change struct {
 	Serial, Family, Reader, Ref string
 	// Person is whose card it becomes; nil leaves it with whom it is.
 	Person *Person
-	// State is what the card is from now on; empty for what it was.
+	// State is what the card is from now on; empty for what it was, such as for an active
+	// card that is worked on.
 	State State
 	// Init says that the card is initialised: then a card that came back, or is damaged or
 	// unfinished, is nobody's, and stock, before it goes into State. Nothing that was on it

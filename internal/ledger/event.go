@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/database"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -60,10 +61,26 @@ var errStored = errors.New("it is stored already")
 // transaction whose first record has this token is never stored twice; then number is that
 // of the record.
 func (l *Ledger) write(ctx context.Context, token string, work func(*change) error) (number int64, err error) {
+	return l.writeWithin(ctx, l.trying(), token, work)
+}
+
+// writeLong is write for a transaction that may take minutes.
+func (l *Ledger) writeLong(ctx context.Context, token string, work func(*change) error) error {
+	_, err := l.writeWithin(ctx, database.Trying{Patience: l.o.Patience}, token, work)
+	return err
+}
+
+// trying is how long the server is tried for one change of one card.
+func (l *Ledger) trying() database.Trying {
+	const attempt = 10 * time.Second
+	return database.Trying{Patience: l.o.Patience, Attempt: attempt}
+}
+
+func (l *Ledger) writeWithin(ctx context.Context, how database.Trying, token string, work func(*change) error) (number int64, err error) {
 	if l.o.ReadOnly {
 		return 0, problem.New(problem.Refused, "%s was opened to be read only", l.Name())
 	}
-	err = l.db.Try(ctx, l.o.Patience, func(tx *sql.Tx) error {
+	err = l.db.Try(ctx, how, func(tx *sql.Tx) error {
 		c := &change{tx, l}
 		if err := c.lock(ctx); err != nil {
 			return err
@@ -141,7 +158,7 @@ type EventFilter struct {
 	After  int64  // a number
 }
 
-// Events calls each with records, the oldest first.
+// Events calls each with records, the oldest first. each may not use the ledger.
 func (l *Ledger) Events(ctx context.Context, f EventFilter, each func(Event) error) error {
 	query, args := "SELECT number, at, serial, person, data FROM event WHERE number > $1", []any{f.After}
 	if f.Serial != "" {

@@ -32,8 +32,8 @@ type fact struct {
 	Failed     string         `json:"failed,omitempty"` // the code of a problem
 	Data       map[string]any `json:"data,omitempty"`
 
-	// late says that it comes out of the spool.
-	late bool
+	// late says that it comes out of the spool, over that it is for the log alone.
+	late, over bool
 }
 
 // The kinds of facts.
@@ -124,7 +124,7 @@ func (l *Ledger) apply(ctx context.Context, f fact) error {
 		if err != nil {
 			return err
 		}
-		stands := true
+		stands := !f.over
 		switch err := c.holds(ctx, f.Plan, f.Position, f.Lease); {
 		case problem.Is(err, problem.Refused) && f.late:
 			stands = false

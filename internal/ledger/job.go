@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,39 +49,46 @@ type RowState struct {
 // are; plan names the plan, such as the hash of its content.
 func (l *Ledger) Offer(ctx context.Context, plan string, rows []Row) error {
 	token := random()
-	_, err := l.write(ctx, token, func(c *change) error {
+	return l.writeLong(ctx, token, func(c *change) error {
 		var last, added int64
 		if err := c.QueryRowContext(ctx, "SELECT coalesce(max(position), 0) FROM job WHERE plan = $1", plan).Scan(&last); err != nil {
 			return err
 		}
-		insert, err := c.PrepareContext(ctx, `INSERT INTO job (plan, position, key, person_id, person_name, serial, card, state, why, attempts, lease, holder, station, until)
-    VALUES ($1, $2, $3, $4, $5, $6, '', 'free', '', 0, 0, '', '', 0)
-    ON CONFLICT (plan, key) DO NOTHING`)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = insert.Close() }()
-		for _, r := range rows {
-			result, err := insert.ExecContext(ctx, plan, last+added+1, r.Key, r.Person.ID, r.Person.Name, exact(r.Serial))
+		for some := range slices.Chunk(rows, offeredAtOnce) {
+			n, err := c.offer(ctx, plan, last, some)
 			if err != nil {
 				return err
 			}
-			n, err := result.RowsAffected()
-			if err != nil {
-				return err
-			}
-			added += n
+			last, added = last+int64(len(some)), added+n
 		}
 		if added == 0 {
 			return nil
 		}
-		_, err = c.append(ctx, record{token: token, data: map[string]any{"what": "offered", "plan": plan, "rows": added}})
+		_, err := c.append(ctx, record{token: token, data: map[string]any{"what": "offered", "plan": plan, "rows": added}})
 		return err
 	})
-	return err
 }
 
-// Rows calls each with the rows of a plan, in their order.
+const offeredAtOnce = 200 // rows of a statement
+
+// offer stores rows after a position, and returns how many were not there.
+func (c *change) offer(ctx context.Context, plan string, after int64, rows []Row) (int64, error) {
+	var values []string
+	args := []any{plan}
+	for i, r := range rows {
+		n := len(args)
+		values = append(values, fmt.Sprintf("($1, $%d, $%d, $%d, $%d, $%d, '', 'free', '', 0, 0, '', '', 0)", n+1, n+2, n+3, n+4, n+5))
+		args = append(args, after+int64(i)+1, r.Key, r.Person.ID, r.Person.Name, exact(r.Serial))
+	}
+	result, err := c.ExecContext(ctx, "INSERT INTO job (plan, position, key, person_id, person_name, serial, card, state, why, attempts, lease, holder, station, until) VALUES "+
+		strings.Join(values, ", ")+" ON CONFLICT (plan, key) DO NOTHING", args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// Rows calls each with the rows of a plan, in their order. each may not use the ledger.
 func (l *Ledger) Rows(ctx context.Context, plan string, each func(RowState) error) error {
 	return l.db.Rows(ctx, func(scan func(...any) error) error {
 		var r RowState
@@ -123,7 +133,7 @@ func (l *Ledger) Claim(ctx context.Context, plan, serial string) (*Lease, error)
 	x := &Lease{l: l, plan: plan, serial: exact(serial), holder: random()}
 	var asked time.Time
 	found := false
-	err := l.db.Try(ctx, l.o.Patience, func(tx *sql.Tx) (err error) {
+	err := l.db.Try(ctx, l.trying(), func(tx *sql.Tx) (err error) {
 		asked = time.Now()
 		found, err = x.claim(ctx, &change{tx, l})
 		return err
@@ -220,19 +230,31 @@ func (x *Lease) beat(ctx context.Context) {
 		case <-tick.C:
 		}
 		asked := time.Now()
-		result, err := x.l.db.ExecContext(ctx, `UPDATE job SET until = `+x.l.now()+` + $1 WHERE plan = $2 AND position = $3 AND lease = $4 AND holder = $5`,
-			x.l.o.Lease.Milliseconds(), x.plan, x.position, x.Number, x.holder)
-		if err != nil {
-			continue // the server may come back in time
-		}
-		if n, err := result.RowsAffected(); err == nil && n == 0 {
+		ours, err := x.prolong(ctx)
+		switch {
+		case err != nil: // the server may come back in time
+		case ours:
+			x.prolonged(asked)
+		default:
 			x.mu.Lock()
 			x.lost = true
 			x.mu.Unlock()
 			return
 		}
-		x.prolonged(asked)
 	}
+}
+
+// prolong asks for more time, and reports whether the row is still this station's.
+func (x *Lease) prolong(ctx context.Context) (ours bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, x.l.o.Lease/3)
+	defer cancel()
+	result, err := x.l.db.ExecContext(ctx, "UPDATE job SET until = "+x.l.now()+" + $1 WHERE plan = $2 AND position = $3 AND lease = $4 AND holder = $5",
+		x.l.o.Lease.Milliseconds(), x.plan, x.position, x.Number, x.holder)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
 }
 
 // prolonged counts from before the server was asked.

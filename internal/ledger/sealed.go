@@ -156,7 +156,7 @@ func (l *Ledger) Reseal(ctx context.Context, to []string, ui UI, identities ...a
 		return 0, err
 	}
 	token, sealed := random(), 0
-	_, err = l.write(ctx, token, func(c *change) error {
+	err = l.writeLong(ctx, token, func(c *change) error {
 		blobs, err := c.blobs(ctx)
 		if err != nil {
 			return err

@@ -83,7 +83,12 @@ func (l *Ledger) sendSpool(ctx context.Context) error {
 	sortByTime(waiting)
 	for _, f := range waiting {
 		f.late = true
-		if err := l.apply(ctx, f); err != nil {
+		err := l.apply(ctx, f)
+		if problem.Is(err, problem.Refused) { // it says nothing of the tables as they are now
+			f.over = true
+			err = l.apply(ctx, f)
+		}
+		if err != nil {
 			return err
 		}
 		if err := os.Remove(filepath.Join(l.o.Spool, f.Token+spooled)); err != nil && !errors.Is(err, fs.ErrNotExist) {
