@@ -4,7 +4,13 @@ package stack
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net/url"
 	"os"
 	"os/exec"
@@ -155,6 +161,43 @@ func (p *PostgreSQL) Address(role, database string) string {
 
 // HostPort is where it listens in the network.
 func (p *PostgreSQL) HostPort() string { return "127.0.0.1:" + p.port }
+
+// TLS gives the server a certificate with this name, and returns the file with that of its
+// CA. The server starts again.
+func (p *PostgreSQL) TLS(name string) (ca string) {
+	p.tb.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	p.write("server.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	p.write("server.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	if p.as != nil {
+		id := p.as.Credential
+		if err := os.Chown(filepath.Join(p.data(), "server.key"), int(id.Uid), int(id.Gid)); err != nil {
+			p.tb.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(p.data(), "server.key"), 0o600); err != nil {
+		p.tb.Fatal(err)
+	}
+	p.run = append(p.run, "ssl=on")
+	p.Stop()
+	p.Start()
+	return filepath.Join(p.data(), "server.crt")
+}
 
 // Query runs SQL as the owner of all, and returns what psql prints.
 func (p *PostgreSQL) Query(database, sql string) string {
