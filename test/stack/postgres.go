@@ -136,7 +136,7 @@ func (p *PostgreSQL) Start() {
 		p.tb.Fatal(err)
 	}
 	for range 300 {
-		if p.command("pg_isready", "-q", "-h", p.dir, "-p", p.port).Run() == nil {
+		if p.command("pg_isready", "-q", "-U", "owner", "-d", "postgres", "-h", p.dir, "-p", p.port).Run() == nil {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -158,6 +158,15 @@ func (p *PostgreSQL) Stop() {
 func (p *PostgreSQL) Address(role, database string) string {
 	return fmt.Sprintf("postgres://%s@/%s?%s", role, database, url.Values{"host": {p.dir}, "port": {p.port}}.Encode())
 }
+
+// Through is an address whose socket is in another directory, where somebody passes on
+// what is sent to Socket.
+func (p *PostgreSQL) Through(dir, address string) string {
+	return strings.Replace(address, url.QueryEscape(p.dir), url.QueryEscape(dir), 1)
+}
+
+// Socket is the file of the socket.
+func (p *PostgreSQL) Socket() string { return filepath.Join(p.dir, ".s.PGSQL."+p.port) }
 
 // HostPort is where it listens in the network.
 func (p *PostgreSQL) HostPort() string { return "127.0.0.1:" + p.port }
