@@ -28,7 +28,7 @@ import (
 // their way: they are killed, connections are cut, the server starts again, and one of
 // them has no network for a while, and goes on.
 func TestStations(t *testing.T) {
-	const stations, rows = 8, 1000
+	const stations, rows, longest = 8, 1000, time.Minute
 	server := stack.NewPostgreSQL(t, "fsync=off")
 	server.Query("postgres", "CREATE ROLE station LOGIN")
 	p, _ := served(t, server, "ledger")
@@ -52,7 +52,10 @@ func TestStations(t *testing.T) {
 		return n
 	}
 	killed, restarted, cuts, offline := 0, false, 0, 0
-	for alive(running) {
+	for began := time.Now(); alive(running); {
+		if time.Since(began) > longest {
+			t.Fatalf("%d rows are done after %s", count("job WHERE state = 'done'"), longest)
+		}
 		time.Sleep(150 * time.Millisecond)
 		done := count("job WHERE state = 'done'")
 		if done < rows/20 {
