@@ -50,6 +50,9 @@ func (env *session) next(code problem.Code, err error) advice.Advice {
 	case problem.Usage:
 		return advice.Do(advice.Help)
 	case problem.NotFound:
+		if strings.HasPrefix(env.line.Command(), "ledger") {
+			return env.nextOfLedger()
+		}
 		return advice.Do(advice.ListReaders)
 	case problem.CardBusy:
 		return advice.Do(advice.Diagnose)
@@ -65,12 +68,22 @@ func (env *session) next(code problem.Code, err error) advice.Advice {
 		return advice.Run("ls", "-ld", place)
 	}
 	switch {
+	case strings.HasPrefix(env.line.Command(), "ledger"):
+		return env.nextOfLedger()
 	case strings.HasPrefix(env.line.Command(), "sim"):
 		return advice.Do(advice.ListSimulated)
 	case env.line.Command() == actions[advice.ShowCard]:
 		return advice.Do(advice.Diagnose)
 	}
 	return advice.Do(advice.ShowCard)
+}
+
+// nextOfLedger is to look at the ledger, or to make one if that failed.
+func (env *session) nextOfLedger() advice.Advice {
+	if env.line.Command() == actions[advice.ListCards] {
+		return advice.Do(advice.MigrateLedger)
+	}
+	return advice.Do(advice.ListCards)
 }
 
 // diagnose turns what a command came back with into what the user is told.

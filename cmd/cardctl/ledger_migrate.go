@@ -66,7 +66,7 @@ func runLedgerMigrate(ctx context.Context, env *session, backup string, stations
 	return env.result("LedgerMigrated", document, func(s *output.Sheet) {
 		switch {
 		case migrated.From == migrated.To:
-			s.Heading(fmt.Sprintf("The tables have version %d already", migrated.To))
+			s.Heading(fmt.Sprintf("The tables have version %d", migrated.To))
 		case migrated.From == 0:
 			s.Heading(fmt.Sprintf("Created the tables, version %d", migrated.To))
 		default:

@@ -48,8 +48,10 @@ type Change struct {
 	Ref string
 	// Public is its new public key, nil where that is the one it had.
 	Public crypto.PublicKey
-	// Certificate is its new certificate, in DER.
+	// Certificate is its new certificate, in DER; Issuer the address that it came from,
+	// empty if it came from a file.
 	Certificate []byte
+	Issuer      string
 	// Gone is what was there and is not any more.
 	Gone Gone
 }
@@ -70,6 +72,7 @@ type Recording struct {
 	recorder Recorder
 	record   Record
 	app      string
+	issuer   string
 	serial   func() string
 	changes  []Change
 }
@@ -84,6 +87,13 @@ func (r *Recording) Kept() bool { return r != nil && r.recorder != nil }
 func (r *Recording) Opened(app string) {
 	if r != nil {
 		r.app = app
+	}
+}
+
+// IssuedBy notes the address of the issuer of certificates that come next.
+func (r *Recording) IssuedBy(address string) {
+	if r != nil {
+		r.issuer = address
 	}
 }
 
@@ -104,6 +114,9 @@ func (r *Recording) Begin(ctx context.Context, s Subject, serial func() string) 
 // Changed notes what became of a place, for the end of the record.
 func (r *Recording) Changed(c Change) {
 	if r.Kept() {
+		if c.Certificate != nil {
+			c.Issuer = r.issuer
+		}
 		r.changes = append(r.changes, c)
 	}
 }

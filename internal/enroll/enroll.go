@@ -279,6 +279,7 @@ func (r *run) look(ctx context.Context) (err error) {
 
 // store writes the certificate to the card.
 func (r *run) store(ctx context.Context, answer Answer) error {
+	r.here.Recording.IssuedBy(r.lasting)
 	stored, err := certstore.ImportOn(ctx, r.key, answer.Certificates, certstore.Options{
 		Now: r.o.Now, AllowExpired: true, // its dates were checked
 		Identifier: r.o.Identifier, Confirm: r.here.Access.Confirm, Confirmed: r.order.Current,

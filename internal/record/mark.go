@@ -92,7 +92,7 @@ func Mark(ctx context.Context, l *ledger.Ledger, c *ledger.Card, to ledger.State
 	}
 	if to == ledger.Stock || to == ledger.Issuing {
 		return m, problem.New(problem.Refused, "card %s: nobody can say that it is %s", c.Serial, to).
-			Because("A card becomes so by what is done with it.").Advise(advice.Do(advice.Initialise))
+			Because("A card becomes so by what is done with it.").Advise(advice.Do(advice.ListCards))
 	}
 	entry, err := begin(ctx, l, c, to, person)
 	if err != nil {

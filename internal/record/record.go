@@ -139,7 +139,9 @@ func write(ctx context.Context, entry *ledger.Entry, c desk.Change) error {
 		}
 	}
 	if c.Certificate != nil {
-		return entry.Certified(ctx, ledger.CredentialOf(c.Ref, c.Certificate))
+		credential := ledger.CredentialOf(c.Ref, c.Certificate)
+		credential.Issuer = cmp.Or(c.Issuer, credential.Issuer)
+		return entry.Certified(ctx, credential)
 	}
 	return nil
 }
