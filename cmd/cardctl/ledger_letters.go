@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -91,7 +90,11 @@ func (o *letterOptions) run(ctx context.Context, env *session, persons []string)
 			printed.Letters = append(printed.Letters, one)
 		}
 		return env.result("LettersPrinted", printed, func(s *output.Sheet) {
-			s.Heading(fmt.Sprintf("Printed %d letters", len(printed.Letters)))
+			if len(printed.Letters) == 0 {
+				s.Heading("No letter is due")
+				return
+			}
+			s.Heading("Printed letters")
 			for _, one := range printed.Letters {
 				s.Field(one.Person, one.File)
 			}
