@@ -37,7 +37,9 @@ which is reported.
 All cards are taken, or none. A card that the ledger has stays as it is. A card
 without a state is active if it is somebody's, else stock. Delete the file
 afterwards if it has secrets.`,
-		Example: "  cardctl ledger import cards.csv\n  cardctl ledger import puks.csv --to age1…",
+		Example: `  cardctl ledger import cards.csv
+  cardctl ledger import puks.csv \
+      --to age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p`,
 		Args:    typed.OneArg("the CSV file, or - for stdin"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runLedgerImport(cmd.Context(), env, &to, args[0])

@@ -22,7 +22,8 @@ func newLedgerResealCmd(env *session) *cobra.Command {
 		Long: `Open all sealed secrets and seal them to other recipients, such as when somebody
 leaves or joins the desk. All of them are sealed again, or none. What the former
 recipients read before, they know; backups stay sealed to them.`,
-		Example: "  cardctl ledger reseal --identity desk.key --to age1… --to age1…",
+		Example: `  cardctl ledger reseal --identity desk.key \
+      --to age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p`,
 		Args:    typed.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runLedgerReseal(cmd.Context(), env, &identity, &to) },
 	}

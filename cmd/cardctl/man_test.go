@@ -91,7 +91,7 @@ func TestEverySecretIsExplained(t *testing.T) {
 	used := map[secret.Name]bool{}
 	everyCommand(newRootCmd(newSession(newEnv())), func(cmd *cobra.Command) {
 		for _, name := range secret.Names() {
-			used[name] = used[name] || cmd.Flags().Lookup(string(name)) != nil
+			used[name] = used[name] || cmd.Flags().Lookup(string(name)) != nil || cmd.PersistentFlags().Lookup(string(name)) != nil
 		}
 	})
 	for _, name := range secret.Names() {

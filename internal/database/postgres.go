@@ -65,7 +65,7 @@ func configure(address string) (*pgx.ConnConfig, error) {
 	query := u.Query()
 	if _, ok := u.User.Password(); ok || query.Has("password") || query.Has("sslpassword") {
 		return nil, problem.New(problem.Usage, "a password in the address of a database").
-			Because("Other programs can see it there.").Advise(advice.Repeat(advice.Ask(secret.Password)))
+			Because("Other programs can see it there.").Advise(advice.Repeat(advice.Ask(secret.LedgerPassword)))
 	}
 	chosen := query.Has(sslMode)
 	if !chosen {
@@ -156,7 +156,7 @@ func (db *DB) explainServer(err error) error {
 		return problem.Wrap(problem.Failed, err, "the database "+db.name+" failed")
 	case strings.HasPrefix(said.Code, pgPassword):
 		return problem.Wrap(problem.Failed, err, "the database "+db.name+" does not let you in").
-			Because("%s", problem.Sentence(said.Message)).Advise(advice.Repeat(advice.Ask(secret.Password)))
+			Because("%s", problem.Sentence(said.Message)).Advise(advice.Repeat(advice.Ask(secret.LedgerPassword)))
 	case said.Code == pgNoDatabase:
 		return problem.Wrap(problem.NotFound, err, "there is no database "+db.name)
 	case said.Code == pgDenied:

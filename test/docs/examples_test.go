@@ -69,6 +69,21 @@ var worlds = map[string]world{
 	"cardctl-ca-import":          {applications: "openpgp", prepare: "order; office"},
 	"cardctl-ca-export":          {applications: "openpgp", prepare: "order"},
 	"cardctl-ca-backup":          {applications: "openpgp", prepare: "order"},
+	"cardctl-ledger":             {applications: "openpgp", prepare: "ledger"},
+	"cardctl-ledger-list":        {prepare: "ledger"},
+	"cardctl-ledger-show":        {prepare: "ledger"},
+	"cardctl-ledger-mark":        {prepare: "ledger"},
+	"cardctl-ledger-reveal":      {prepare: "ledger"},
+	"cardctl-ledger-letters":     {applications: "openpgp", prepare: "due_letter"},
+	"cardctl-ledger-report":      {prepare: "ledger"},
+	"cardctl-ledger-export":      {prepare: "ledger"},
+	"cardctl-ledger-import":      {prepare: "ledger; cardctl ledger backup other.db"},
+	"cardctl-ledger-sign":        {applications: "openpgp", prepare: "order; ledger"},
+	"cardctl-ledger-verify":      {applications: "openpgp", prepare: "order; ledger; cardctl ledger sign --key OPENPGP.1 --pin env:PIN --out anchor.json"},
+	"cardctl-ledger-backup":      {prepare: "ledger"},
+	"cardctl-ledger-migrate":     {prepare: "ledger"},
+	"cardctl-ledger-reseal":      {prepare: "ledger"},
+	"cardctl-ledger-forget":      {prepare: "ledger"},
 	"cardctl-applet":             {applications: "gp"},
 	"cardctl-applet-list":        {applications: "gp", prepare: "java"},
 	"cardctl-applet-inspect":     {},
@@ -234,6 +249,8 @@ func surroundings(t *testing.T, desk *stack.Desk, example string) string {
 			untilEmpty, example, reader)
 	case strings.HasPrefix(example, "cardctl openvpn"):
 		return fmt.Sprintf(aroundOpenVPN, example)
+	case strings.Contains(example, "--command lpr"):
+		return "PATH=$PWD/bin:$PATH\n" + example
 	case strings.Contains(example, "fpath"):
 		return `fpath=("$PWD" "$PWD")` + "\n" + example
 	}

@@ -35,6 +35,35 @@ order() {
 	(umask 077 && echo 'snake oil' >ca.password)
 }
 
+# ledger has a card of somebody, whose PUK the identity in desk.key opens.
+ledger() {
+	recipient=age10f79ta2r0jvme3mvwwm5hwwjts9hnzf2ddcla5gr90nhkp28xdmsvmwt4p
+	(umask 077 && echo AGE-SECRET-KEY-1TV0Z42KCLL285Y7P7EWG8FJ9A30CJGJ8T975FJZD6MELRFHEW7XSSX64GV >desk.key)
+	printf 'serial,person,name\nFFFE12345678,floppy@example.com,Floppy Head\n' >cards.csv
+	printf 'serial,person,name,puk\nFFFE12345678,floppy@example.com,Floppy Head,27182818\n' >puks.csv
+	cardctl ledger import puks.csv --to "$recipient"
+}
+
+# due_letter is a card whose PIN was generated, and a printer.
+due_letter() {
+	ledger
+	mkdir letters bin
+	printf '#!/bin/sh\ncat >paper\n' >bin/lpr
+	chmod +x bin/lpr
+	cat >plan.yaml <<-END
+		schema: cardctl/v1
+		kind: Plan
+		person: {id: "{{.mail}}"}
+		card: {application: openpgp}
+		pins:
+		  user: {generate: 8 digits, keep: letter}
+		  admin: {generate: 8 digits, keep: ledger}
+		seal: [$recipient]
+	END
+	printf 'mail\nbob@example.com\n' >rows.csv
+	cardctl provision plan.yaml --rows rows.csv --yes
+}
+
 # small_ca is the CA of order, unless the example makes one, or another one to take over.
 small_ca() {
 	order
