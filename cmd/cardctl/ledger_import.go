@@ -40,7 +40,7 @@ afterwards if it has secrets.`,
 		Example: `  cardctl ledger import cards.csv
   cardctl ledger import puks.csv \
       --to age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p`,
-		Args:    typed.OneArg("the CSV file, or - for stdin"),
+		Args: typed.OneArg("the CSV file, or - for stdin"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runLedgerImport(cmd.Context(), env, &to, args[0])
 		},

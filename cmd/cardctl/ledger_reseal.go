@@ -24,8 +24,8 @@ leaves or joins the desk. All of them are sealed again, or none. What the former
 recipients read before, they know; backups stay sealed to them.`,
 		Example: `  cardctl ledger reseal --identity desk.key \
       --to age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p`,
-		Args:    typed.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runLedgerReseal(cmd.Context(), env, &identity, &to) },
+		Args: typed.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runLedgerReseal(cmd.Context(), env, &identity, &to) },
 	}
 	identity.add(cmd.Flags())
 	to.add(cmd.Flags())
