@@ -44,6 +44,17 @@ type SetKeysOptions struct {
 	// File is where the new keys are written before the card gets them, as
 	// gp.ParseKeySet reads them, with mode 0600. It must not be there yet.
 	File string
+	// Store is called instead, if it is not nil: it keeps the new keys before the card
+	// gets them.
+	Store func(ctx context.Context, keys *secret.Bytes) error
+}
+
+// kept is where the new keys are, in words.
+func (o *SetKeysOptions) kept() string {
+	if o.Store != nil {
+		return "stored"
+	}
+	return "in " + o.File
 }
 
 // KeyReport is what SetKeys did.
@@ -63,11 +74,11 @@ type KeyReport struct {
 // when SetKeys returns without an error.
 func SetKeys(ctx context.Context, d *desk.Desk, a desk.Access, o SetKeysOptions) (report *KeyReport, err error) {
 	const what = "applet set-keys"
-	if o.File == "" {
+	if o.File == "" && o.Store == nil {
 		return nil, problem.New(problem.Usage, "%s: no file for the new keys", what).
 			Because("Keys that exist only on the card would be lost.").Advise(advice.Repeat(advice.Fill(advice.KeysFile)))
 	}
-	if input.Exists(o.File) {
+	if o.Store == nil && input.Exists(o.File) {
 		return nil, problem.New(problem.Refused, "%s: %s already exists", what, o.File).
 			Because("The file may hold keys that the card already has, from an interrupted run. If the card does not have them, name another file.").
 			Advise(o.tryFile())
@@ -161,7 +172,7 @@ func (w *keyChange) run(ctx context.Context) (_ *KeyReport, err error) {
 	if err := w.confirm(ctx, w.look); err != nil {
 		return nil, err
 	}
-	if err := writeKeys(w.o.File, w.fresh); err != nil {
+	if err := w.keep(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.put(ctx); err != nil {
@@ -176,6 +187,16 @@ func (w *keyChange) run(ctx context.Context) (_ *KeyReport, err error) {
 		Reader: w.at.Place, Version: w.version, Cipher: w.cipher.String(), Bits: w.fresh.Length() * 8, File: w.o.File,
 		CheckValues: [3]string{values[0].String(), values[1].String(), values[2].String()},
 	}, nil
+}
+
+// keep has the new keys somewhere else before the card has them.
+func (w *keyChange) keep(ctx context.Context) error {
+	if w.o.Store == nil {
+		return writeKeys(w.o.File, w.fresh)
+	}
+	text := w.fresh.Text()
+	defer text.Wipe()
+	return w.o.Store(ctx, text)
 }
 
 // look sees which keys the card uses, and words the question.
@@ -269,10 +290,10 @@ func writeKeys(path string, keys *gp.KeySet) error {
 // put gives the card the keys. Unless it accepts them, it is asked for a proof of
 // those that it has: cards are known that refuse keys which they took.
 func (w *keyChange) put(ctx context.Context) error {
-	w.state = fmt.Sprintf("The card has either its old keys or the new ones, version %d, which are in %s.", w.version, w.o.File)
+	w.state = fmt.Sprintf("The card has either its old keys or the new ones, version %d, which are %s.", w.version, w.o.kept())
 	err := w.domain.PutKeys(ctx, gp.NewKeys{Keys: w.fresh, Cipher: w.cipher, Replace: w.replace, Version: w.version})
 	if err == nil {
-		w.state = fmt.Sprintf("The card accepted the new keys, version %d, which are in %s.", w.version, w.o.File)
+		w.state = fmt.Sprintf("The card accepted the new keys, version %d, which are %s.", w.version, w.o.kept())
 		return nil
 	}
 	return w.found(ctx, err)
@@ -288,7 +309,7 @@ func (w *keyChange) found(ctx context.Context, unclear error) error {
 	if has, err := w.domain.Has(ctx, w.credentials(w.fresh, w.version)); err != nil {
 		return unclear
 	} else if has {
-		w.state = fmt.Sprintf("The card has the new keys, version %d, which are in %s.", w.version, w.o.File)
+		w.state = fmt.Sprintf("The card has the new keys, version %d, which are %s.", w.version, w.o.kept())
 		return nil
 	}
 	old := w.credentials(w.keys, w.wanted.KeyVersion)
@@ -297,6 +318,9 @@ func (w *keyChange) found(ctx context.Context, unclear error) error {
 		return unclear
 	}
 	w.state = oldKeys
+	if w.o.Store != nil {
+		return unclear
+	}
 	if !iso7816.Refused(unclear) || os.Remove(w.o.File) != nil {
 		w.state = fmt.Sprintf("The card still has its old keys; those in %s are not on it.", w.o.File)
 	}
@@ -325,10 +349,26 @@ func (w *keyChange) prove(ctx context.Context) error {
 	}
 	if errors.Is(err, gp.ErrCardCryptogram) || iso7816.StatusOf(err) != 0 {
 		p := problem.New(problem.Failed, "the card did not prove that it has the new keys").
-			Because("%s", problem.Sentence(err.Error())).
-			Advise(w.o.tryFile())
+			Because("%s", problem.Sentence(err.Error()))
+		if w.o.Store == nil {
+			p = p.Advise(w.o.tryFile())
+		}
 		p.Cause = err
 		return p
 	}
 	return err
+}
+
+// HasKeys reports whether the card that is meant proves that it has the card keys that
+// somebody is asked for. No keys are tried.
+func HasKeys(ctx context.Context, d *desk.Desk, a desk.Access, domain Domain) (has bool, err error) {
+	err = withCard(ctx, d, a, domain, func(ctx context.Context, c *card) error {
+		if err := c.prepare(ctx); err != nil {
+			return err
+		}
+		w := &keyChange{card: c}
+		has, err = c.domain.Has(ctx, w.credentials(c.keys, c.wanted.KeyVersion))
+		return explain(err, "the card keys", unchanged)
+	})
+	return has, err
 }

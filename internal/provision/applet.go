@@ -65,13 +65,7 @@ func (w *work) install(ctx context.Context, d *desk.Desk, a desk.Access) error {
 			return err
 		}
 	}
-	keys := func(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
-		if from := w.run.o.Plan.Applet.CardKeys; q.Name == secret.CardKeys && !from.IsZero() {
-			return w.run.shared(ctx, q, from)
-		}
-		return w.run.person.ask(ctx, q)
-	}
-	a.Ask = keys
+	a.Ask = w.cardKeys
 	w.tell(installing, "", "")
 	_, err = applet.Install(ctx, &java, a, options)
 	s := step{name: installing, result: Done}

@@ -114,7 +114,7 @@ func (w *work) all(ctx context.Context) error {
 		})
 	})
 	if err == nil && !w.run.o.DryRun {
-		err = w.prove(ctx, a)
+		err = w.afterwards(ctx, d, a)
 	}
 	return errors.Join(err, w.end(ctx, err))
 }

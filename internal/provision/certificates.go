@@ -10,7 +10,6 @@ import (
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/enroll"
-	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/plan"
@@ -188,15 +187,10 @@ func (w *work) enrolment(ctx context.Context, c *plan.Certificate, issuer *plan.
 	if issuer.CA == "" {
 		return o, nil
 	}
-	data, err := input.File(ctx, issuer.CA, maxCA)
-	if err != nil {
-		return o, problem.Wrap(problem.Failed, err, "cannot read "+issuer.CA)
-	}
-	o.Roots, err = certstore.Parse(ctx, data, nil)
+	var err error
+	o.Roots, err = readCertificates(ctx, issuer.CA)
 	return o, err
 }
-
-const maxCA = 1 << 20 // bytes
 
 // names are those that a certificate is asked for with.
 func names(c *plan.Certificate) csr.Options {

@@ -33,6 +33,9 @@ func (r *run) check(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := r.readProofs(ctx); err != nil {
+		return err
+	}
 	if r.o.Replaces != "" {
 		if err := r.replaces(ctx); err != nil {
 			return err
@@ -53,7 +56,8 @@ func (r *run) seals() bool {
 			return true
 		}
 	}
-	return false
+	a := r.o.Plan.Applet
+	return a != nil && a.NewCardKeys != nil && a.NewCardKeys.Generate != nil
 }
 
 // findFamily finds the kind of cards that the plan is for.

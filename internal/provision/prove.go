@@ -8,15 +8,64 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/smoke"
 )
 
 const proof = "smokeTest"
+
+// readProofs reads what the test is made with, one for each library.
+func (r *run) readProofs(ctx context.Context) error {
+	t := r.o.Plan.SmokeTest
+	if t == nil {
+		return nil
+	}
+	chain, err := readCertificates(ctx, t.Chain)
+	if err != nil {
+		return err
+	}
+	authorities, err := readCertificates(ctx, t.CA)
+	if err != nil {
+		return err
+	}
+	libraries := t.As
+	if len(libraries) == 0 {
+		libraries = []string{""}
+	}
+	for _, name := range libraries {
+		as, err := smoke.ParseLibrary(name)
+		if err != nil {
+			return err
+		}
+		r.proofs = append(r.proofs, smoke.Options{
+			Module: cmp.Or(t.Module, r.o.Plan.Card.Module), TLS: t.TLS || name != "" && t.TLSConnect == "", As: as, TLSConnect: t.TLSConnect,
+			Chain: chain, ServerCAs: authorities, Stored: certstore.ExportFrom,
+		})
+	}
+	return nil
+}
+
+// readCertificates reads a file that the plan names; none is no certificates.
+func readCertificates(ctx context.Context, file string) ([]*cert.Certificate, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := input.File(ctx, file, certstore.MaxFile)
+	if err != nil {
+		return nil, problem.Wrap(problem.Failed, err, "cannot read "+file)
+	}
+	certificates, err := certstore.Parse(ctx, data, nil)
+	if err != nil {
+		return nil, problem.Wrap(problem.Mismatch, err, file)
+	}
+	return certificates, nil
+}
 
 // provable refuses, before anything is changed, a test that cannot be made.
 func (w *work) provable() error {
@@ -42,22 +91,13 @@ func (w *work) surveyProof() {
 
 // prove makes the test, while the card is let go for the module.
 func (w *work) prove(ctx context.Context, a desk.Access) error {
-	at := -1
-	for i, s := range w.steps {
-		if s.name == proof && s.result == Would {
-			at = i
-		}
-	}
-	if at < 0 {
+	s := w.later(proof)
+	if s == nil {
 		return nil
 	}
-	s := w.steps[at]
 	w.tell(proof, "", "")
 	detail, err := w.proved(ctx, a)
-	s.result, s.detail = Done, detail
-	if err != nil {
-		s.result, s.detail = Failed, err.Error()
-	}
+	s.ended(detail, err)
 	w.list()
 	w.tell(proof, s.result, s.detail)
 	return err
@@ -80,22 +120,8 @@ func (w *work) proved(ctx context.Context, a desk.Access) (string, error) {
 	}
 	d := *w.desk
 	d.Meant.Serial, d.Meant.App = w.serial, ""
-	libraries := t.As
-	if len(libraries) == 0 {
-		libraries = []string{""}
-	}
 	passed := 0
-	for _, name := range libraries {
-		o := smoke.Options{
-			Module: cmp.Or(t.Module, w.plan.Card.Module), TLS: t.TLS || name != "", TLSConnect: t.TLSConnect, Stored: certstore.ExportFrom,
-		}
-		if name != "" {
-			library, err := smoke.ParseLibrary(name)
-			if err != nil {
-				return "", err
-			}
-			o.As = library
-		}
+	for _, o := range w.run.proofs {
 		reports, err := smoke.Prove(ctx, &d, a, references, o)
 		if err != nil {
 			return "", err

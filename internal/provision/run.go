@@ -17,6 +17,7 @@ import (
 	"github.com/cardctl/cardctl/internal/plan"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/smoke"
 )
 
 // run is one run of a plan.
@@ -32,6 +33,7 @@ type run struct {
 	protected protected
 	sittings  *ca.Sittings
 	sealers   *ledger.Sealers
+	proofs    []smoke.Options // of smokeTest
 
 	person  *person
 	order   turns

@@ -29,6 +29,9 @@ func (w *work) survey(ctx context.Context) error {
 	if err := w.surveyPINs(erases); err != nil {
 		return err
 	}
+	if err := w.surveyCardKeys(); err != nil {
+		return err
+	}
 	w.surveyProof()
 	return nil
 }
