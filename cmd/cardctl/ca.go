@@ -47,6 +47,16 @@ func (s *secretFlags) addCAKey(cmd *cobra.Command) {
 // withCA opens the CA of a directory, and closes it after work.
 func withCA(ctx context.Context, dir string, work func(*ca.CA) error) error {
 	c, err := ca.Open(ctx, dir)
+	return closed(c, err, work)
+}
+
+// readingCA is withCA for work that writes nothing.
+func readingCA(ctx context.Context, dir string, work func(*ca.CA) error) error {
+	c, err := ca.OpenToRead(ctx, dir)
+	return closed(c, err, work)
+}
+
+func closed(c *ca.CA, err error, work func(*ca.CA) error) error {
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func runCAList(ctx context.Context, env *session, expiring, dir string) error {
 	if err != nil {
 		return err
 	}
-	return withCA(ctx, dir, func(c *ca.CA) error {
+	return readingCA(ctx, dir, func(c *ca.CA) error {
 		document := struct {
 			Certificates []ca.Entry `json:"certificates"`
 		}{}

@@ -21,7 +21,7 @@ number or a file, show that certificate and what became of it.`,
 		Example: "  cardctl ca show desk-ca\n  cardctl ca show desk-ca me.pem",
 		Args:    typed.Args(1, 2, "the directory of the CA, and the serial number or file of a certificate"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withCA(cmd.Context(), args[0], func(c *ca.CA) error {
+			return readingCA(cmd.Context(), args[0], func(c *ca.CA) error {
 				if len(args) == 1 {
 					return showCA(cmd.Context(), env, c)
 				}

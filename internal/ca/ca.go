@@ -79,8 +79,15 @@ type Places struct {
 }
 
 // Open opens the CA of a directory.
-func Open(ctx context.Context, dir string) (*CA, error) {
-	db, err := database.Open(ctx, filepath.Join(dir, databaseFile), records())
+func Open(ctx context.Context, dir string) (*CA, error) { return open(ctx, dir, database.Open) }
+
+// OpenToRead is Open to look at the CA, also in a directory that cannot be written to.
+func OpenToRead(ctx context.Context, dir string) (*CA, error) {
+	return open(ctx, dir, database.OpenToRead)
+}
+
+func open(ctx context.Context, dir string, with func(context.Context, string, database.Kind) (*database.DB, error)) (*CA, error) {
+	db, err := with(ctx, filepath.Join(dir, databaseFile), records())
 	if problem.Is(err, problem.NotFound) {
 		return nil, noCA(dir, "The directory has no "+databaseFile+", or an empty one.")
 	}
@@ -158,6 +165,9 @@ func (c *CA) isFile(ctx context.Context) error {
 	if !former {
 		return problem.New(problem.Mismatch, "%s is not the certificate of the CA", path).
 			Because("The database %s has another one.", databaseFile).Advise(advice.Run("openssl", "x509", "-noout", "-subject", "-serial", "-in", path))
+	}
+	if c.db.ReadOnly() {
+		return nil // a command that writes finishes it
 	}
 	return c.publish(ctx)
 }

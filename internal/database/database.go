@@ -39,6 +39,9 @@ type Kind struct {
 // Name is what a person knows the database by; never with a secret.
 func (db *DB) Name() string { return db.name }
 
+// ReadOnly reports whether nothing can be written to it.
+func (db *DB) ReadOnly() bool { return db.readOnly }
+
 // Shared reports whether it is on a server, with other stations.
 func (db *DB) Shared() bool { return db.server }
 

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -86,5 +87,66 @@ func TestBackup(t *testing.T) {
 	}
 	if left, err := fs.Glob(os.DirFS("."), ".backup*"); err != nil || len(left) > 0 {
 		t.Errorf("%v, %v", left, err)
+	}
+}
+
+// unwritable has SQLite find no place for the file that it shares with other processes, as
+// in a directory that cannot be written to.
+func unwritable(t *testing.T, path string) {
+	t.Helper()
+	if err := os.RemoveAll(path + "-shm"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", path+"-shm"); err != nil { // SQLite follows no link
+		t.Fatal(err)
+	}
+}
+
+// TestOpenToRead reads where nothing can be written, unless it would miss something.
+func TestOpenToRead(t *testing.T) {
+	path := create(t, 1)
+	count := func(db *DB) (n int) {
+		t.Helper()
+		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM a").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	db, err := OpenToRead(t.Context(), path, kind(1))
+	if err != nil || db.ReadOnly() {
+		t.Fatalf("one that can be written: %v", err)
+	}
+	if err := db.Exec(t.Context(), "INSERT INTO a VALUES ('1')"); err != nil {
+		t.Fatal(err)
+	}
+	pending, err := os.ReadFile(path + "-wal") // what is not in the file yet
+	if err != nil || len(pending) == 0 {
+		t.Fatalf("%d bytes, %v", len(pending), err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	unwritable(t, path)
+	if _, err := Open(t.Context(), path, kind(1)); !problem.Is(err, problem.Failed) {
+		t.Errorf("it was opened to write: %v", err)
+	}
+	if db, err = OpenToRead(t.Context(), path, kind(1)); err != nil {
+		t.Fatal(err)
+	}
+	if !db.ReadOnly() || count(db) != 1 || db.Exec(t.Context(), "INSERT INTO a VALUES ('2')") == nil {
+		t.Error("it is not only read, or not wholly")
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := OpenToRead(t.Context(), path, kind(2)); !problem.Is(err, problem.Mismatch) {
+		t.Errorf("of another program: %v", err)
+	}
+	if err := os.WriteFile(path+"-wal", pending, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenToRead(t.Context(), path, kind(1)); !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "the last changes") {
+		t.Errorf("without the last changes: %v", err)
 	}
 }

@@ -73,7 +73,53 @@ func OpenFile(ctx context.Context, path string, kind Kind, readOnly bool) (*DB, 
 	return connect(ctx, path, kind, readWrite)
 }
 
-const readWrite = "rw"
+const (
+	readWrite = "rw"
+	// immutable is a file that nobody changes: SQLite needs no file beside it then, and
+	// does not look for one.
+	immutable = "immutable"
+)
+
+// OpenToRead is Open, also where nothing can be written: then the tables have to be those
+// of this program. What was written last may be in a file beside the database (-wal). Where
+// that cannot be read, it is an error: the rest would pass for all there is.
+func OpenToRead(ctx context.Context, path string, kind Kind) (*DB, error) {
+	db, err := Open(ctx, path, kind)
+	if err == nil || !cannotWrite(err) {
+		return db, err
+	}
+	if db, err = readable(ctx, path, kind, "ro"); err == nil || !cannotWrite(err) {
+		return db, err
+	}
+	log := path + "-wal"
+	switch info, failed := os.Lstat(log); {
+	case failed == nil && info.Size() > 0:
+		p := problem.Wrap(problem.Failed, err, "the last changes in "+path+" cannot be read")
+		return nil, p.Because("They are in %s, and reading it needs a directory that can be written to. The rest would be out of date.", log).
+			Advise(advice.Run("ls", "-l", filepath.Dir(path)))
+	case failed != nil && !errors.Is(failed, fs.ErrNotExist):
+		return nil, problem.Wrap(problem.Failed, failed, "cannot read "+log)
+	}
+	return readable(ctx, path, kind, immutable)
+}
+
+// readable opens a database of this program's tables.
+func readable(ctx context.Context, path string, kind Kind, mode string) (*DB, error) {
+	db, err := connect(ctx, path, kind, mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Check(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// cannotWrite reports whether SQLite cannot write to the file, or beside it.
+func cannotWrite(err error) bool {
+	var failed *sqlite.Error
+	return errors.As(err, &failed) && slices.Contains([]int{sqliteReadOnly, sqliteCannotOpen}, failed.Code()&0xFF)
+}
 
 func connect(ctx context.Context, path string, kind Kind, mode string, first ...string) (*DB, error) {
 	absolute, err := filepath.Abs(path)
@@ -88,6 +134,10 @@ func connect(ctx context.Context, path string, kind Kind, mode string, first ...
 	}
 	if mode != readWrite {
 		parameters.Set("_txlock", "deferred")
+	}
+	if mode == immutable {
+		parameters.Set("mode", "ro")
+		parameters.Set("immutable", "1")
 	}
 	name := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(absolute), RawQuery: parameters.Encode()}
 	pool, err := sql.Open("sqlite", name.String())
