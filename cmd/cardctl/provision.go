@@ -71,6 +71,7 @@ as another person's.`,
 	flags.StringVar(&o.work.Replaces, "replaces", "", "give the person with the card of this `serial` a new card")
 	flags.BoolVar(&o.schema, "schema", false, "print the JSON Schema of plans")
 	o.identity.add(flags)
+	o.secrets.addLastTry(flags)
 	return cmd
 }
 

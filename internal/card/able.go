@@ -127,6 +127,9 @@ type Preset interface {
 	Incomplete() bool
 	// Preset is the value of a secret then; nil where it has none.
 	Preset(name secret.Name) *secret.Bytes
+	// HasPreset reports whether the card has this value now; told is false for a card that
+	// does not tell.
+	HasPreset(ctx context.Context, name secret.Name) (has, told bool, err error)
 }
 
 // Survey is what an initialisation will do and what it takes.

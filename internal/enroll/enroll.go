@@ -105,12 +105,7 @@ func Enroll(ctx context.Context, d *desk.Desk, a desk.Access, reference string, 
 	err = family.WithKey(ctx, d, reference, a, func(ctx context.Context, here family.At, k key.Key) error {
 		r.here, r.key = here, k
 		r.order.Access = here.Access
-		defer func() {
-			if r.unlock != nil {
-				r.unlock()
-			}
-		}()
-		return r.do(ctx)
+		return r.alone(ctx)
 	})
 	return r.report, err
 }
@@ -123,7 +118,17 @@ func On(ctx context.Context, here family.At, k key.Key, o Options) (Report, erro
 	if err := r.begin(ctx, k.Reference().String()); err != nil {
 		return r.report, err
 	}
-	return r.report, r.do(ctx)
+	return r.report, r.alone(ctx)
+}
+
+// alone does it, and then lets others enrol the key again.
+func (r *run) alone(ctx context.Context) error {
+	defer func() {
+		if r.unlock != nil {
+			r.unlock()
+		}
+	}()
+	return r.do(ctx)
 }
 
 // begin is what is known to be wrong before a card is touched.

@@ -57,9 +57,9 @@ func setting(ctx context.Context, c card.Card, role pin.Role) (pin.Change, error
 // that the card usually takes.
 func UnblockPIN(ctx context.Context, d *desk.Desk, a desk.Access, which string, given, environment []secret.Name) (PINReport, error) {
 	return change(ctx, d, a, which, given, "unblock-pin", func(ctx context.Context, c card.Card, role pin.Role) (pin.Change, error) {
-		able, ok := c.(card.Unblocker)
-		if !ok {
-			return pin.Change{}, problem.New(problem.NotSupported, "the PINs of this card cannot be unblocked")
+		able, err := unblocker(c)
+		if err != nil {
+			return pin.Change{}, err
 		}
 		by, err := by(able.UnblockedBy(), given, environment)
 		if err != nil {
@@ -67,6 +67,29 @@ func UnblockPIN(ctx context.Context, d *desk.Desk, a desk.Access, which string, 
 		}
 		return able.UnblockPIN(ctx, role, by)
 	})
+}
+
+func unblocker(c card.Card) (card.Unblocker, error) {
+	able, ok := c.(card.Unblocker)
+	if !ok {
+		return nil, problem.New(problem.NotSupported, "the PINs of this card cannot be unblocked")
+	}
+	return able, nil
+}
+
+// UnblockPINOn gives a PIN of a card another value by the secret that the card usually
+// takes for that; the policy asks for both.
+func UnblockPINOn(ctx context.Context, here family.At, c card.Card, role pin.Role) error {
+	what := "unblock-pin " + string(role)
+	able, err := unblocker(c)
+	if err != nil {
+		return err
+	}
+	change, err := able.UnblockPIN(ctx, role, able.UnblockedBy()[0])
+	if err != nil {
+		return key.Explain(err, what, "")
+	}
+	return explained(here.Keys.Policy.Change(ctx, change), what)
 }
 
 // by is the secret that unblocks.

@@ -45,6 +45,7 @@ const (
 	factCertified = "certified"
 	factRevoked   = "revoked"
 	factErased    = "erased"
+	factLacks     = "lacks"
 )
 
 // Has records that the card has these secrets now. Older ones of their kinds are over.
@@ -166,7 +167,7 @@ func (f fact) logged(stands bool) map[string]any {
 		}
 	case factState:
 		data["state"] = f.State
-	case factSet:
+	case factSet, factLacks:
 		data["secrets"] = f.Secrets
 	case factCertified:
 		data["ref"], data["spki"], data["issuer"] = f.Credential.Ref, f.Credential.SPKI, f.Credential.Issuer
@@ -203,6 +204,8 @@ func (c *change) take(ctx context.Context, number int64, card row, f fact) error
 	case factRevoked:
 		_, err := c.ExecContext(ctx, "UPDATE credential SET revoked = $1 WHERE serial = $2 AND serial_number = $3", f.Reason, f.Serial, f.Credential.SerialNumber)
 		return err
+	case factLacks:
+		return c.lacks(ctx, f.Serial, f.Secrets)
 	case factErased:
 		return c.erased(ctx, f.Serial)
 	case factGone:

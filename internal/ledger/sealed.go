@@ -35,15 +35,6 @@ func (e *Entry) SealTo(ctx context.Context, kind secret.Name, keep string, value
 	return e.keep(ctx, kind, keep, blob, to.Count())
 }
 
-// Elsewhere stores that the card gets a secret whose value the ledger does not have.
-const Elsewhere = "elsewhere"
-
-// Given stores, before the card has it, that it gets a secret which the ledger does not
-// keep. The number that it returns is for Has.
-func (e *Entry) Given(ctx context.Context, kind secret.Name) (int64, error) {
-	return e.keep(ctx, kind, Elsewhere, nil, 0)
-}
-
 // keep stores a secret; blob is empty for one that is not kept.
 func (e *Entry) keep(ctx context.Context, kind secret.Name, keep string, blob []byte, recipients int) (id int64, err error) {
 	token := random()

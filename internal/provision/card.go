@@ -38,8 +38,8 @@ type work struct {
 	entry  *ledger.Entry
 	purse  *purse
 
-	// initialised says that this run did that.
-	initialised bool
+	// erases says that the card will be initialised, initialised that it was.
+	erases, initialised bool
 
 	steps  []*step
 	report Row
@@ -102,7 +102,8 @@ func (w *work) all(ctx context.Context) error {
 	}()
 	a := desk.Access{
 		Ask: w.ask, Confirm: w.run.person.confirm, Now: w.run.access.Now, Notify: func(message string) { w.tell(message, "", "") },
-		AllowLastTry: w.run.o.Plan.Card.AllowLastTry, AllowUnknownTries: w.run.o.Plan.Card.AllowUnknownTries,
+		AllowLastTry:      w.run.access.AllowLastTry || w.run.o.Plan.Card.AllowLastTry,
+		AllowUnknownTries: w.run.access.AllowUnknownTries || w.run.o.Plan.Card.AllowUnknownTries,
 	}
 	wanted := family.Wanted{Takes: []string{w.run.app}}
 	d := *w.desk

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/csr"
@@ -180,7 +179,7 @@ func (w *work) enrolment(ctx context.Context, c *plan.Certificate, issuer *plan.
 	d := *w.run.o.Issuers
 	d.Meant = w.run.issuersCard(issuer)
 	o := enroll.Options{
-		Issuer: issuer.URL, Names: names(c), SID: c.SID, Days: c.Days, AcceptNames: c.AcceptNames,
+		Issuer: issuer.URL, Names: c.Names(), SID: c.SID, Days: c.Days, AcceptNames: c.AcceptNames,
 		IssuerDesk: &d, IssuerKey: issuer.Key, Sittings: w.run.sittings, Environ: w.row.Environ(),
 		Identifier: certstore.RenewalOf(c.KeepCHUID || w.initialised && !c.NewCHUID, c.NewCHUID), Now: w.run.now(),
 	}
@@ -192,17 +191,9 @@ func (w *work) enrolment(ctx context.Context, c *plan.Certificate, issuer *plan.
 	return o, err
 }
 
-// names are those that a certificate is asked for with.
-func names(c *plan.Certificate) csr.Options {
-	return csr.Options{
-		Subject: c.Subject, Emails: c.Emails, DNS: c.DNS, IPs: c.IPs, URIs: c.URIs, UPNs: c.UPNs,
-		KeyUsage: c.KeyUsage, ExtKeyUsage: c.ExtKeyUsage, Extensions: c.Extensions, Digest: c.Digest, PSS: c.PSS,
-	}
-}
-
 // selfSign has the key sign its own certificate.
 func (w *work) selfSign(ctx context.Context, k key.Key, c *plan.Certificate) (string, error) {
-	request, err := csr.Parse(names(c))
+	request, err := csr.Parse(c.Names())
 	if err != nil {
 		return "", err
 	}
@@ -245,8 +236,3 @@ func (w *work) record(ctx context.Context, ref string, der []byte, issuer string
 
 // issuerURL is the address of the issuer of a certificate; empty for a self-signed one.
 func (w *work) issuerURL(c *plan.Certificate) string { return w.plan.Issuers[c.Issuer].URL }
-
-// lacksIssuer is a certificate whose issuer is not reached.
-func lacksIssuer(name string) error {
-	return problem.New(problem.Usage, "the issuer %s is not defined", name).Advise(advice.Do(advice.Help))
-}

@@ -9,6 +9,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	cardinit "github.com/cardctl/cardctl/internal/init"
+	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/plan"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -49,7 +50,7 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 		return false, err
 	}
 	how := w.plan.Card.Init
-	w.purse.preset = (unused || w.begun()) && !w.hasOwnPINs()
+	w.purse.preset = unused
 	switch {
 	case w.begun() && !unused:
 		w.already("init", "by an earlier run")
@@ -66,6 +67,10 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 	survey, err := cardinit.SurveyOn(ctx, able, options)
 	if err != nil {
 		return false, err
+	}
+	if !survey.Blank && (how != planAlways || w.begun()) { // it is not what it seemed
+		w.already("init", "the card is in use")
+		return false, nil
 	}
 	detail := "set up"
 	if !survey.Blank {
@@ -94,7 +99,7 @@ func (w *work) confirming(survey *card.Survey) family.At {
 // hasOwnPINs says that the ledger knows of a PIN that was set.
 func (w *work) hasOwnPINs() bool {
 	for name := range w.purse.wanted {
-		if w.kept(name) != nil {
+		if kept := w.kept(name); kept != nil && kept.Keep != ledger.KeepFactory {
 			return true
 		}
 	}

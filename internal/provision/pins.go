@@ -5,9 +5,10 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	cardinit "github.com/cardctl/cardctl/internal/init"
+	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/plan"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -18,7 +19,7 @@ var order = []secret.Name{secret.PIN, secret.ResetCode, secret.PUK, secret.Manag
 
 // surveyPINs finds out which PINs are to be set. They are the last steps: until then the
 // card has those of the factory.
-func (w *work) surveyPINs(erases bool) error {
+func (w *work) surveyPINs(ctx context.Context, erases bool) error {
 	if w.plan.ManagementKey != nil && w.plan.ManagementKey.Protect {
 		w.protect(erases)
 	}
@@ -27,14 +28,14 @@ func (w *work) surveyPINs(erases bool) error {
 		if one == nil || !one.sets() {
 			continue
 		}
-		if err := w.surveyPIN(one, erases); err != nil {
+		if err := w.surveyPIN(ctx, one, erases); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *work) surveyPIN(one *wanted, erases bool) error {
+func (w *work) surveyPIN(ctx context.Context, one *wanted, erases bool) error {
 	name := "set " + one.name.Words()
 	_, presets := w.card.(card.Preset)
 	kept, pending := w.kept(one.name), w.pending(one.name)
@@ -42,12 +43,13 @@ func (w *work) surveyPIN(one *wanted, erases bool) error {
 	case erases && !presets:
 		return nil // initialising sets it
 	case pending != nil && !erases:
-		return w.surveyPending(one, name)
-	case kept != nil && !kept.Revealed && !erases:
+		return w.surveyPending(ctx, one, name)
+	case kept != nil && kept.Keep != ledger.KeepFactory && !kept.Revealed && !erases:
 		w.already(name, "")
 		return nil
 	case kept != nil && !erases && w.run.o.Unseal == nil && len(kept.Blob) > 0:
 		return w.needsIdentity(name, "the "+one.name.Words()+" was revealed, and is to be changed")
+	case kept == nil && one.role == pin.ResetCode && w.purse.ready(secret.AdminPIN): // that sets it
 	case kept == nil && !w.purse.preset && !erases && one.current.IsZero():
 		if one.generate != nil {
 			return w.wrong(name, "the "+one.name.Words()+" of this card is not known",
@@ -60,76 +62,10 @@ func (w *work) surveyPIN(one *wanted, erases bool) error {
 	return nil
 }
 
-// surveyPending is for a secret of which a cut left it open whether the card has it.
-func (w *work) surveyPending(one *wanted, name string) error {
-	if one.generate == nil { // the plan has it
-		w.add(step{name: name, result: Would, detail: "it is not known whether the card has it", do: func(ctx context.Context) (string, error) {
-			value, err := w.purse.target(ctx, one)
-			if err != nil {
-				return "", err
-			}
-			return "", w.settle(ctx, one, value)
-		}})
-		return nil
-	}
-	if w.run.o.Unseal == nil {
-		return w.needsIdentity(name, "it is not known whether the card has its new "+one.name.Words())
-	}
-	w.add(step{name: name, result: Would, detail: "it is not known whether the card has it", do: func(ctx context.Context) (string, error) {
-		value, err := w.unseal(ctx, w.pending(one.name), secret.Request{Name: one.name})
-		if err != nil {
-			return "", err
-		}
-		one.value = value
-		return "", w.settle(ctx, one, value)
-	}})
-	return nil
-}
-
-// needsIdentity is the error of a card that only who reads the ledger goes on with.
-func (w *work) needsIdentity(name, what string) error {
-	w.add(step{name: name, result: Failed, detail: what})
-	w.list()
-	return problem.New(problem.Refused, "%s: %s", w.name(), what).
-		Because("It is sealed in the ledger. Without somebody who can read it, the card is marked as damaged, what it got is revoked, and it is started again with init: always.").
-		Advise(advice.Repeat(advice.Fill(advice.Identity)))
-}
-
-// settle finds out whether the card has a secret already: it is changed to itself. If that
-// is refused, it is changed from what the card had before.
-func (w *work) settle(ctx context.Context, one *wanted, value *secret.Bytes) error {
-	pending := w.pending(one.name)
-	one.sealed = pending.ID
-	w.purse.has[one.name] = value.Clone()
-	err := w.change(ctx, one, value)
-	if problem.Is(err, problem.PINIncorrect) && w.tries(ctx, one) {
-		delete(w.purse.has, one.name)
-		w.purse.preset = true
-		err = w.change(ctx, one, value)
-	}
-	if err != nil {
-		return err
-	}
-	return w.isSet(ctx, one, value)
-}
-
-// tries says that another value of a PIN may be sent after one that was wrong.
-func (w *work) tries(ctx context.Context, one *wanted) bool {
-	pins, err := w.card.PINs(ctx)
-	if err != nil {
-		return false
-	}
-	for _, p := range pins {
-		if p.Role == one.role {
-			w.here.Keys.Policy.Another(p)
-			return true
-		}
-	}
-	return false
-}
-
 // set gives the card a new secret: sealed before, and noted after it.
-func (w *work) set(ctx context.Context, one *wanted) error {
+func (w *work) set(ctx context.Context, one *wanted) error { return w.setBy(ctx, one, w.setPIN) }
+
+func (w *work) setBy(ctx context.Context, one *wanted, how func(context.Context, *wanted) error) error {
 	value, err := w.purse.target(ctx, one)
 	if err != nil {
 		return err
@@ -137,16 +73,34 @@ func (w *work) set(ctx context.Context, one *wanted) error {
 	if err := w.seal(ctx, one); err != nil {
 		return err
 	}
-	if err := w.change(ctx, one, value); err != nil {
+	w.purse.next = value
+	defer func() { w.purse.next = nil }()
+	err = how(ctx, one)
+	if refused(err) {
+		err = errors.Join(err, w.entry.Lacks(ctx, one.sealed))
+		one.sealed = 0
+	}
+	if err != nil {
 		return err
 	}
 	return w.isSet(ctx, one, value)
+}
+
+// refused reports whether the card certainly does not have the new secret: what permits it
+// was wrong, or was not sent.
+func refused(err error) bool {
+	return problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) || problem.Is(err, problem.TriesUnknown)
 }
 
 // change has the card change a secret.
 func (w *work) change(ctx context.Context, one *wanted, value *secret.Bytes) error {
 	w.purse.next = value
 	defer func() { w.purse.next = nil }()
+	return w.setPIN(ctx, one)
+}
+
+// setPIN has the card change a secret to the one that is next.
+func (w *work) setPIN(ctx context.Context, one *wanted) error {
 	if one.role != "" {
 		return cardinit.SetPINOn(ctx, w.here, w.card, one.role)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/plan"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -16,7 +17,8 @@ type purse struct {
 	wanted map[secret.Name]*wanted
 	// has are the values that the card has, as far as they are known in this run.
 	has map[secret.Name]*secret.Bytes
-	// preset says that the card has the values of the factory, but for those in has.
+	// preset says that the card has the values of the factory, but for those in has and
+	// those that the ledger knows.
 	preset bool
 	// next is what a PIN is being changed to, issuer whose secrets are asked for now, and
 	// certificate what is asked for of it.
@@ -59,6 +61,9 @@ func newPurse(w *work, p *plan.Plan) *purse {
 		}
 	}
 	if key := p.ManagementKey; key != nil {
+		if key.Protect { // once it is
+			key.Current = plan.Source{Word: secret.StoredOnCard}
+		}
 		s.wanted[secret.ManagementKey] = &wanted{
 			name: secret.ManagementKey, source: key.Source, current: key.Current, generate: key.Generate, keep: key.Keep,
 		}
@@ -144,15 +149,11 @@ func (s *purse) current(ctx context.Context, name secret.Name, q secret.Request)
 }
 
 func (s *purse) find(ctx context.Context, name secret.Name, q secret.Request) (*secret.Bytes, error) {
-	one := s.wanted[name]
-	if s.preset {
-		if preset, ok := s.w.card.(card.Preset); ok {
-			if value := preset.Preset(name); value != nil {
-				return value, nil
-			}
-		}
+	one, kept := s.wanted[name], s.w.kept(name)
+	if value := s.factory(name, kept); value != nil {
+		return value, nil
 	}
-	if kept := s.w.kept(name); kept != nil && len(kept.Blob) > 0 {
+	if kept != nil && len(kept.Blob) > 0 {
 		return s.w.unseal(ctx, kept, q)
 	}
 	switch {
@@ -162,6 +163,21 @@ func (s *purse) find(ctx context.Context, name secret.Name, q secret.Request) (*
 		return s.w.source(ctx, q, one.source)
 	}
 	return s.w.person(ctx, q)
+}
+
+// factory is the value of the factory, if the card has it.
+func (s *purse) factory(name secret.Name, kept *ledger.Sealed) *secret.Bytes {
+	preset, can := s.w.card.(card.Preset)
+	if !can || kept != nil && kept.Keep != ledger.KeepFactory || kept == nil && !s.preset {
+		return nil
+	}
+	return preset.Preset(name)
+}
+
+// ready says that what the card has now is known without anybody who reads the ledger.
+func (s *purse) ready(name secret.Name) bool {
+	kept := s.w.kept(name)
+	return s.has[name] != nil || kept == nil && s.preset || kept != nil && len(kept.Blob) == 0
 }
 
 // ofIssuer are the secrets of the issuer that certifies now.

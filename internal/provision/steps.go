@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 
+	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // survey finds out what is missing, before anything is changed.
@@ -20,13 +22,14 @@ func (w *work) survey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.erases = erases
 	if err := w.surveyKeys(ctx, erases); err != nil {
 		return err
 	}
 	if err := w.surveyHolder(ctx, erases); err != nil {
 		return err
 	}
-	if err := w.surveyPINs(erases); err != nil {
+	if err := w.surveyPINs(ctx, erases); err != nil {
 		return err
 	}
 	if err := w.surveyCardKeys(); err != nil {
@@ -107,8 +110,27 @@ func (w *work) begin(ctx context.Context) (err error) {
 	if w.known == nil || w.known.State != ledger.Active {
 		change.State = ledger.Issuing
 	}
-	w.entry, err = w.run.o.Ledger.Begin(ctx, change)
-	return err
+	if w.entry, err = w.run.o.Ledger.Begin(ctx, change); err != nil {
+		return err
+	}
+	return w.factory(ctx)
+}
+
+// factory writes down which secrets the card has from the factory, so that a run that is
+// interrupted goes on without anybody who reads the ledger.
+func (w *work) factory(ctx context.Context) error {
+	preset, can := w.card.(card.Preset)
+	var kinds []secret.Name
+	for _, name := range order {
+		one := w.purse.wanted[name]
+		if can && one != nil && one.sets() && w.kept(name) == nil && (w.purse.preset || w.erases) && preset.Preset(name) != nil {
+			kinds = append(kinds, name)
+		}
+	}
+	if len(kinds) == 0 {
+		return nil
+	}
+	return w.entry.Factory(ctx, kinds...)
 }
 
 // names are the steps that are due.

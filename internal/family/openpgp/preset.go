@@ -37,3 +37,8 @@ func (c *onCard) Preset(name secret.Name) *secret.Bytes {
 	}
 	return nil
 }
+
+// HasPreset is not told: the card would have to be sent the PIN.
+func (c *onCard) HasPreset(context.Context, secret.Name) (has, told bool, err error) {
+	return false, false, nil
+}

@@ -1,0 +1,122 @@
+package provision
+
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/card"
+	cardinit "github.com/cardctl/cardctl/internal/init"
+	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/internal/pin"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
+)
+
+const notKnown = "it is not known whether the card has it"
+
+// surveyPending is for a secret of which a cut left it open whether the card has it. Where
+// the card tells, or another secret sets it, nothing is guessed.
+func (w *work) surveyPending(ctx context.Context, one *wanted, name string) error {
+	if preset, can := w.card.(card.Preset); can {
+		has, told, err := preset.HasPreset(ctx, one.name)
+		switch {
+		case err != nil:
+			return err
+		case told && has:
+			w.would(name, "the card does not have it yet", func(ctx context.Context) error { return w.set(ctx, one) })
+			return nil
+		case told:
+			w.would(name, "the card has it", func(ctx context.Context) error { return w.entry.Has(ctx, w.pending(one.name).ID) })
+			return nil
+		}
+	}
+	switch {
+	case one.role == pin.ResetCode && w.purse.ready(secret.AdminPIN):
+		w.would(name, notKnown, func(ctx context.Context) error { return w.set(ctx, one) })
+		return nil
+	case one.role == pin.User && w.unblocks():
+		w.would(name, notKnown, func(ctx context.Context) error { return w.setBy(ctx, one, w.unblock) })
+		return nil
+	case one.generate != nil && w.run.o.Unseal == nil:
+		return w.needsIdentity(name, "it is not known whether the card has its new "+one.name.Words())
+	}
+	w.would(name, notKnown, func(ctx context.Context) error { return w.settle(ctx, one) })
+	return nil
+}
+
+// would adds a step without anything to tell.
+func (w *work) would(name, detail string, do func(context.Context) error) {
+	w.add(step{name: name, result: Would, detail: detail, do: func(ctx context.Context) (string, error) { return "", do(ctx) }})
+}
+
+// unblocks reports whether another secret, which is known, gives the user PIN a new value.
+func (w *work) unblocks() bool {
+	able, can := w.card.(card.Unblocker)
+	return can && w.purse.ready(able.UnblockedBy()[0])
+}
+
+func (w *work) unblock(ctx context.Context, one *wanted) error {
+	return cardinit.UnblockPINOn(ctx, w.here, w.card, one.role)
+}
+
+// needsIdentity is the error of a card that only who reads the ledger goes on with.
+func (w *work) needsIdentity(name, what string) error {
+	w.add(step{name: name, result: Failed, detail: what})
+	w.list()
+	return problem.New(problem.Refused, "%s: %s", w.name(), what).
+		Because("It is sealed in the ledger. Without somebody who can read it, the card is marked as damaged, what it got is revoked, and it is started again with init: always.").
+		Advise(advice.Repeat(advice.Fill(advice.Identity)))
+}
+
+// settle finds out whether the card has a secret: it is changed to itself. If that is
+// refused, the ledger knows, and it is changed from what the card had before.
+func (w *work) settle(ctx context.Context, one *wanted) error {
+	pending := w.pending(one.name)
+	if err := w.expected(ctx, one, pending); err != nil {
+		return err
+	}
+	w.purse.has[one.name] = one.value.Clone()
+	err := w.change(ctx, one, one.value)
+	if !problem.Is(err, problem.PINIncorrect) {
+		if err == nil {
+			err = w.isSet(ctx, one, one.value)
+		}
+		return err
+	}
+	w.purse.has[one.name].Wipe()
+	delete(w.purse.has, one.name)
+	if err := w.entry.Lacks(ctx, pending.ID); err != nil {
+		return err
+	}
+	one.sealed = 0
+	if !w.another(ctx, one) {
+		return err
+	}
+	return w.set(ctx, one)
+}
+
+// expected is the value that the card may have.
+func (w *work) expected(ctx context.Context, one *wanted, pending *ledger.Sealed) (err error) {
+	one.sealed = pending.ID
+	if one.generate == nil { // the plan has it
+		_, err = w.purse.target(ctx, one)
+		return err
+	}
+	one.value, err = w.unseal(ctx, pending, secret.Request{Name: one.name})
+	return err
+}
+
+// another says that another value of a PIN is sent after one that was wrong.
+func (w *work) another(ctx context.Context, one *wanted) bool {
+	pins, err := w.card.PINs(ctx)
+	if err != nil {
+		return false
+	}
+	for _, p := range pins {
+		if p.Role == one.role {
+			w.here.Keys.Policy.Another(p)
+			return true
+		}
+	}
+	return false
+}
