@@ -71,6 +71,10 @@ func (r *run) authenticateWith(ctx context.Context) error {
 	if _, own, err := family.Parse(r.order.Ref); err != nil || own.Kind != kind.Kind {
 		return problem.New(problem.Usage, "%s is not a key of the same application", ref).Advise(advice.Repeat().Without(advice.AuthKey))
 	}
+	if r.o.NewKey && ref.String() == r.order.Ref {
+		return problem.New(problem.Usage, "the key that is replaced cannot authenticate its renewal").
+			Because("It is lost before anything is sent.").Advise(advice.Repeat().Without(advice.AuthKey))
+	}
 	other, err := r.here.Card.Key(ctx, ref)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,9 @@ type stepCA struct {
 	by *stepProvisioner
 	// renews says that the certificate on the card authenticates its renewal.
 	renews bool
+	// rekeys says that the certificate of another key, with the same names, authenticates
+	// that of a new key.
+	rekeys bool
 	now    func() time.Time
 }
 
@@ -67,7 +71,8 @@ func (i *stepCA) Prepare(ctx context.Context, o *Order) (err error) {
 	if err := i.reach(ctx, o); err != nil {
 		return err
 	}
-	if i.renews = o.Renewal && o.ownAuth(); i.renews {
+	i.renews = o.Renewal && o.ownAuth()
+	if i.rekeys = o.Renewal && !i.renews && o.twin(); i.renews || i.rekeys {
 		return i.withoutOfficer(o)
 	}
 	if len(stepNames(o)) == 0 {
@@ -96,6 +101,40 @@ func (i *stepCA) withoutOfficer(o *Order) error {
 func (o *Order) ownAuth() bool {
 	c, err := cert.ParseStored(o.Auth.Certificate)
 	return len(o.Auth.Certificate) > 0 && err == nil && pubkey.Same(c.PublicKey, o.PublicKey)
+}
+
+// twin reports whether another key authenticates, whose certificate has the names that are
+// asked for: step-ca certifies a new key for the names of the certificate that
+// authenticates, and no others.
+func (o *Order) twin() bool {
+	c, err := cert.ParseStored(o.Auth.Certificate)
+	if len(o.Auth.Certificate) == 0 || err != nil {
+		return false
+	}
+	subject, err := o.subject()
+	if err != nil || subject.String() != c.Subject.String() {
+		return false
+	}
+	names, err := o.altNames()
+	if err != nil {
+		return false
+	}
+	var own []cert.GeneralName
+	if x, has := c.Extension(cert.OIDSubjectAltName); has {
+		if own, err = cert.GeneralNames(x.Value); err != nil {
+			return false
+		}
+	}
+	return slices.Equal(sortedNames(names), sortedNames(own))
+}
+
+// sortedNames are names in DER, in an order of their own.
+func sortedNames(list []cert.GeneralName) (names []string) {
+	for _, name := range list {
+		names = append(names, string(name.DER()))
+	}
+	slices.Sort(names)
+	return names
 }
 
 // pinned gets the root with the fingerprint from the CA, which is not authenticated yet:
@@ -229,8 +268,11 @@ func (i *stepCA) Issue(ctx context.Context, o *Order) (answer Answer, err error)
 	defer i.remote.close()
 	var said stepAnswer
 	ask := i.order
-	if i.renews {
+	switch {
+	case i.renews:
 		ask = i.renewal
+	case i.rekeys:
+		ask = i.rekey
 	}
 	reply, err := ask(ctx, o, &said)
 	if err != nil {
@@ -275,6 +317,21 @@ func (i *stepCA) renewal(ctx context.Context, o *Order, said *stepAnswer) (reply
 		_ = i.remote.readJSON(got, said) // an answer without a certificate is refused
 	}
 	return got, err
+}
+
+// rekey has the new key certified with the names of the certificate by which the card
+// authenticates the client of TLS (api/rekey.go).
+func (i *stepCA) rekey(ctx context.Context, o *Order, said *stepAnswer) (reply, error) {
+	above, err := i.certificates(ctx, "/1.0/intermediates")
+	if err != nil {
+		return reply{}, err
+	}
+	if err := i.remote.authenticate(ctx, o.Auth, above); err != nil {
+		return reply{}, err
+	}
+	body := &jsonBody{}
+	body.add("csr", string(csr.PEMRequest(o.PKCS10)))
+	return i.remote.postJSON(ctx, message{path: stepRekey}, body, said)
 }
 
 // refusal is the error of an answer that is none, with the words of the CA.

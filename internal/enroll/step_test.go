@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/csr"
+	"github.com/cardctl/cardctl/internal/keygen"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -39,6 +42,36 @@ func TestStep(t *testing.T) {
 				t.Errorf("it was asked %d times", n)
 			}
 		})
+	}
+}
+
+// TestStepRekey has a new key certified by the certificate of another key with the same
+// names; one with other names is of no use for that.
+func TestStepRekey(t *testing.T) {
+	s := newStepServer(t)
+	d := newCard(t, "piv-yubikey-5", "PIV.9A", "p256")
+	_, err := keygen.Generate(t.Context(), d.desk(), d.access(), keygen.Wish{Key: "PIV.9D", Algorithm: "p256"})
+	check(t, err)
+	d.secrets[secret.IssuerSecret] = stepPassword
+	check(t, d.enrolls("PIV.9A", s.address("desk"), mail, nil, forMail))
+	check(t, d.enrolls("PIV.9D", s.address("desk"), mail, nil, forMail))
+	delete(d.secrets, secret.IssuerSecret)
+	before := d.leaf("PIV.9D")
+	newKey := func(auth string) func(*Options) {
+		return func(o *Options) { o.Renew, o.NewKey, o.AuthKey, o.Names = true, true, auth, csr.Options{} }
+	}
+	is(t, d.enrolls("PIV.9D", "", "", nil, newKey("PIV.9D")), problem.Usage, "the key that is replaced cannot authenticate")
+	check(t, d.enrolls("PIV.9D", "", "", nil, newKey("PIV.9A")))
+	after := d.leaf("PIV.9D")
+	if s.count("/1.0/rekey") != 1 || pubkey.Same(before.PublicKey, after.PublicKey) || after.EmailAddresses[0] != mail {
+		t.Errorf("asked for %q", s.asked)
+	}
+	const other = "other@example.com"
+	d.secrets[secret.IssuerSecret] = stepPassword
+	check(t, d.enrolls("PIV.9D", s.address("desk"), other, nil, func(o *Options) { o.Names.Emails = []string{other} }))
+	check(t, d.enrolls("PIV.9D", "", "", nil, newKey("PIV.9A")))
+	if s.count("/1.0/rekey") != 1 || d.leaf("PIV.9D").EmailAddresses[0] != other {
+		t.Errorf("asked for %q", s.asked)
 	}
 }
 

@@ -107,6 +107,19 @@ func (s *stepServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.sign(w, r)
 	case "/1.0/revoke":
 		s.revoke(w, r)
+	case "/1.0/rekey":
+		if len(r.TLS.PeerCertificates) == 0 {
+			s.refuse(w, "missing client certificate")
+			return
+		}
+		var body struct{ CSR string }
+		check(s.t, json.NewDecoder(r.Body).Decode(&body))
+		block, _ := pem.Decode([]byte(body.CSR))
+		request, err := x509.ParseCertificateRequest(block.Bytes)
+		check(s.t, err)
+		check(s.t, request.CheckSignature())
+		old := r.TLS.PeerCertificates[0]
+		s.issue(w, x509.Certificate{Subject: old.Subject, EmailAddresses: old.EmailAddresses}, request.PublicKey)
 	case "/1.0/renew":
 		if len(r.TLS.PeerCertificates) == 0 {
 			s.refuse(w, "missing client certificate")
