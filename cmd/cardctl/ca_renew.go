@@ -89,6 +89,9 @@ func runCARenew(ctx context.Context, env *session, o *caRenewOptions, dir string
 	if renewed.Astray > 0 {
 		env.note("Certificates that name the one before as their issuer: %d. OpenSSL verifies them only where that one is trusted, too.", renewed.Astray)
 	}
+	for _, file := range renewed.UnusedKeys {
+		env.note("An interrupted renewal left a key that no certificate is for. It can be deleted: %s", file)
+	}
 	return env.result("CertificationAuthority", renewed, func(s *output.Sheet) {
 		s.Heading("Renewed the CA in " + dir)
 		caText(s, &renewed.Report)

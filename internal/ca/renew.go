@@ -50,6 +50,8 @@ type Renewed struct {
 	// (RFC 4210, 4.4.1), empty for the same key.
 	NewWithOld string `json:"newWithOld,omitempty"`
 	OldWithNew string `json:"oldWithNew,omitempty"`
+	// UnusedKeys are files that an interrupted renewal left.
+	UnusedKeys []string `json:"unusedKeys,omitempty"`
 }
 
 // Renew gives the CA another certificate with the same name, and on demand another key.
@@ -66,6 +68,9 @@ func (c *CA) Renew(ctx context.Context, d *desk.Desk, a desk.Access, o RenewOpti
 		return renewed, err
 	}
 	renewed.Former = c.certificate.Serial()
+	if renewed.UnusedKeys, err = c.unusedKeys(ctx); err != nil {
+		return Renewed{}, err
+	}
 	next := c.authority
 	switch {
 	case o.Certificate != nil:
