@@ -18,6 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/packages.sh
 . scripts/lib/go.sh
 . scripts/lib/ykman.sh
+. scripts/lib/axe.sh
 . scripts/lib/pcscd.sh
 . scripts/lib/rooms.sh
 . scripts/lib/coverage.sh
@@ -215,7 +216,10 @@ on_daemon() {
 	fi
 	[[ " ${WITH_MORE_READERS[*]} " != *" $1 "* ]] || more=(--more-readers)
 	[[ $1 != "$WINDOWS" ]] || need windows
-	[[ $1 != "$PROGRAMS" ]] || need programs
+	if [[ $1 == "$PROGRAMS" ]]; then
+		need programs
+		need_axe
+	fi
 	[[ $1 != "$ENROLMENT" ]] || need_servers
 	name=$*
 	((${#name} <= 100)) || name=${name::100}...

@@ -128,11 +128,11 @@ func (r *Report) expiring() table {
 				continue
 			}
 			t.Rows = append(t.Rows, row{r.class(held.NotAfter), []cell{
-				text(c.Serial), text(named(c.Person)), text(held.Ref), text(held.Subject), text(output.Time(held.NotAfter)),
+				text(c.Serial), text(named(c.Person)), text(held.Ref), text(held.Subject), until(held.NotAfter),
 			}})
 		}
 	}
-	slices.SortStableFunc(t.Rows, func(a, b row) int { return cmp.Compare(a.Cells[4].Lines[0], b.Cells[4].Lines[0]) })
+	slices.SortStableFunc(t.Rows, func(a, b row) int { return cmp.Compare(a.Cells[4].Sort, b.Cells[4].Sort) })
 	return t
 }
 
@@ -217,7 +217,7 @@ func (r *Report) cards() table {
 			lines = append(lines, line)
 		}
 		t.Rows = append(t.Rows, row{class, []cell{
-			text(c.Serial), text(c.Family), text(string(c.State)), text(output.Time(c.Since)), text(named(c.Person)), text(lines...), until(end),
+			text(c.Serial), text(c.Family), text(string(c.State)), date(c.Since), text(named(c.Person)), text(lines...), until(end),
 		}})
 	}
 	return t
@@ -253,5 +253,10 @@ func until(end time.Time) cell {
 	if end.IsZero() {
 		return cell{Sort: "9999"}
 	}
-	return text(output.Time(end))
+	return date(end)
+}
+
+// date shows the day, and sorts by the moment.
+func date(t time.Time) cell {
+	return cell{Lines: []string{t.UTC().Format(time.DateOnly)}, Sort: output.Time(t)}
 }

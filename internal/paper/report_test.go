@@ -100,19 +100,19 @@ func TestReportTables(t *testing.T) {
 		want  []string
 	}{
 		"expires": {r.expiring(), []string{
-			"bad: 00000003|" + hostile + "|PIV.9A|CN=" + hostile + "|2026-11-30T11:00:00Z",
-			"soon: FFFE00000001|Floppy Head|OPENPGP.3|CN=Floppy|2026-12-10T12:00:00Z",
+			"bad: 00000003|" + hostile + "|PIV.9A|CN=" + hostile + "|2026-11-30",
+			"soon: FFFE00000001|Floppy Head|OPENPGP.3|CN=Floppy|2026-12-10",
 		}},
 		"persons": {r.persons(), []string{
 			": " + hostile + "|m|00000003 (suspended)|",
-			"soon: Floppy Head|floppy@example.com|FFFE00000001 (active)+00000004 (lost)|2026-12-10T12:00:00Z",
+			"soon: Floppy Head|floppy@example.com|FFFE00000001 (active)+00000004 (lost)|2026-12-10",
 		}},
 		"failed": {r.failed(), []string{": 00000003|" + hostile + "|2026-11-30T12:00:00Z|enroll|" + hostile}},
 		"cards": {r.cards(), []string{
-			"soon: FFFE00000001|openpgp|active|2026-11-30T11:00:00Z|Floppy Head|OPENPGP.3: CN=Floppy|2026-12-10T12:00:00Z",
-			": FFFE00000002|openpgp|stock|2026-11-30T12:00:00Z|||",
-			"bad: 00000003|piv|suspended|2026-11-30T12:00:00Z|" + hostile + "|PIV.9A: CN=" + hostile + "+PIV.9C: CN=later|2026-11-30T11:00:00Z",
-			": 00000004|piv|lost|2026-11-30T12:00:00Z|Floppy Head|PIV.9A: CN=gone, revoked: keyCompromise|",
+			"soon: FFFE00000001|openpgp|active|2026-11-30|Floppy Head|OPENPGP.3: CN=Floppy|2026-12-10",
+			": FFFE00000002|openpgp|stock|2026-11-30|||",
+			"bad: 00000003|piv|suspended|2026-11-30|" + hostile + "|PIV.9A: CN=" + hostile + "+PIV.9C: CN=later|2026-11-30",
+			": 00000004|piv|lost|2026-11-30|Floppy Head|PIV.9A: CN=gone, revoked: keyCompromise|",
 		}},
 	} {
 		if got := rowsOf(c.table); strings.Join(got, "\n") != strings.Join(c.want, "\n") {

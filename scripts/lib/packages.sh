@@ -52,6 +52,7 @@ programs|NSS tools (certutil, modutil)|have modutil|libnss3-tools
 programs|Firefox|have firefox-esr|firefox-esr
 programs|Thunderbird|have thunderbird|thunderbird
 programs|Chromium|have chromium|chromium
+programs|npm, for axe-core|have npm|npm
 programs|sandbox of Chromium, if it cannot make namespaces|have_file chromium/chrome-sandbox|chromium-sandbox
 programs|a screen in memory (Xvfb)|have Xvfb|xvfb
 programs|xdotool, to type into windows|have xdotool|xdotool
