@@ -199,11 +199,9 @@ func (r *run) prepare(ctx context.Context, address string) (err error) {
 	if traits := r.issuer.Traits(); r.o.NewKey { // without a key that authenticates it, it is an enrolment
 		r.order.Renewal = traits.PublicKeys && traits.Reissues || r.o.AuthKey != ""
 	}
-	r.report.Issuer, r.lasting = address, address
-	if local, is := r.issuer.(Local); is {
-		if r.lasting, err = local.Lasting(); err != nil {
-			return err
-		}
+	r.report.Issuer = address
+	if r.lasting, err = lasting(r.issuer, address); err != nil {
+		return err
 	}
 	if r.here.Line != nil && r.issuer.Traits().Away {
 		if err := r.here.Line.Pause(ctx); err != nil {
@@ -211,6 +209,22 @@ func (r *run) prepare(ctx context.Context, address string) (err error) {
 		}
 	}
 	return r.issuer.Prepare(ctx, r.order)
+}
+
+// Lasting is the address of an issuer for every working directory.
+func Lasting(address string) (string, error) {
+	issuer, err := Open(address)
+	if err != nil {
+		return "", err
+	}
+	return lasting(issuer, address)
+}
+
+func lasting(issuer Issuer, address string) (string, error) {
+	if local, is := issuer.(Local); is {
+		return local.Lasting()
+	}
+	return address, nil
 }
 
 // do is everything that is done with the card.

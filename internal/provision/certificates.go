@@ -1,10 +1,13 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/csr"
@@ -12,7 +15,9 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/plan"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // surveyCertificate finds out whether the certificate of a key is missing, ends soon, or is
@@ -52,14 +57,11 @@ func (w *work) surveyCertificate(ctx context.Context, p *place) error {
 		return err
 	}
 	if before := max(c.RenewBefore, 0); w.run.now().Add(before).After(there.NotAfter) && (before > 0 || w.run.now().After(there.NotAfter)) {
-		w.add(step{name: name, result: Would, detail: "renew, because it ends on " + day(there.NotAfter), do: func(ctx context.Context) (string, error) {
-			return w.certify(ctx, p, true)
-		}})
-		return nil
+		return w.renewal(ctx, p, k, name, there)
 	}
 	if w.unrecorded(k, der) {
 		w.add(step{name: name, result: Would, detail: "write it into the ledger", do: func(ctx context.Context) (string, error) {
-			return until(there.NotAfter), w.record(ctx, k.Reference().String(), der, w.issuerURL(c))
+			return until(there.NotAfter), w.record(ctx, k.Reference().String(), der, w.plan.Issuers[c.Issuer].URL)
 		}})
 		return nil
 	}
@@ -103,41 +105,68 @@ func (w *work) sameNames(c *plan.Certificate, name string, there *cert.Certifica
 	return w.wrong(name, "the certificate is for "+there.Subject.String(), "The plan says "+wanted.String()+".")
 }
 
-// surveyCertificates are those that end soon, and nothing else.
-func (w *work) surveyCertificates(ctx context.Context, _ bool) error {
+// surveyRenewals are the certificates that end soon, and nothing else.
+func (w *work) surveyRenewals(ctx context.Context) error {
 	for _, k := range w.plan.Keys {
 		if k.Certificate == nil {
 			continue
 		}
-		p := &place{Key: k, w: w}
-		on, err := p.key(ctx)
-		if err != nil {
+		if err := w.surveyRenewal(ctx, &place{Key: k, w: w}); err != nil {
 			return err
 		}
-		if err := w.sameKey(ctx, p, on); err != nil {
-			return err
-		}
-		der, err := on.Certificate(ctx)
-		if err != nil {
-			return err
-		}
-		name := "certificate " + p.Ref
-		if len(der) == 0 {
-			w.add(step{name: name, result: Skipped, detail: "there is none to renew"})
-			continue
-		}
-		there, err := cert.ParseStored(der)
-		if err != nil {
-			return w.wrong(name, "the certificate in "+p.Ref+" cannot be read", "")
-		}
-		if w.run.now().Add(w.run.o.Expiring).Before(there.NotAfter) {
-			w.already(name, until(there.NotAfter))
-			continue
-		}
-		w.add(step{name: name, result: Would, detail: "renew, because it ends on " + day(there.NotAfter), do: func(ctx context.Context) (string, error) {
-			return w.certify(ctx, p, true)
-		}})
 	}
+	return nil
+}
+
+func (w *work) surveyRenewal(ctx context.Context, p *place) error {
+	k, err := p.key(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.sameKey(ctx, p, k); err != nil {
+		return err
+	}
+	der, err := k.Certificate(ctx)
+	if err != nil {
+		return err
+	}
+	name := "certificate " + p.Ref
+	if len(der) == 0 {
+		w.add(step{name: name, result: Skipped, detail: "there is none to renew"})
+		return nil
+	}
+	there, err := cert.ParseStored(der)
+	if err != nil {
+		return w.wrong(name, "the certificate in "+p.Ref+" cannot be read", "It cannot be renewed.")
+	}
+	within := cmp.Or(w.run.o.Expiring, p.Certificate.RenewBefore)
+	if within > 0 && w.run.now().Add(within).Before(there.NotAfter) {
+		w.already(name, until(there.NotAfter))
+		return nil
+	}
+	return w.renewal(ctx, p, k, name, there)
+}
+
+// renewal adds the renewal of a certificate, if what writes it to the card is known.
+func (w *work) renewal(ctx context.Context, p *place, k key.Key, name string, there *cert.Certificate) error {
+	writes := secret.ManagementKey
+	if _, managed := w.card.(card.Manageable); !managed {
+		opens, err := k.PIN(ctx, key.ToStore)
+		if err != nil {
+			return err
+		}
+		writes = opens.Secret
+	}
+	if kept := w.kept(writes); kept != nil && len(kept.Blob) > 0 && w.run.o.Unseal == nil {
+		what := "the " + writes.Words() + " that writes its certificate is sealed in the ledger"
+		w.add(step{name: name, result: Failed, detail: what})
+		w.list()
+		return problem.New(problem.Refused, "%s: %s", w.name(), what).Because("Somebody has to be there who can read it.").
+			Advise(advice.Repeat(advice.Fill(advice.Identity)))
+	}
+	w.add(step{name: name, result: Would, detail: "renew, because it ends on " + day(there.NotAfter), do: func(ctx context.Context) (string, error) {
+		return w.certify(ctx, p, true)
+	}})
 	return nil
 }
 
@@ -170,7 +199,7 @@ func (w *work) certify(ctx context.Context, p *place, renews bool) (string, erro
 	if err != nil {
 		return "", err
 	}
-	return until(report.Certificate.NotAfter), w.record(ctx, report.Ref, report.DER, report.Issuer)
+	return until(report.Certificate.NotAfter), w.record(ctx, report.Ref, report.DER, issuer.URL)
 }
 
 // enrolment is what an issuer is asked for.
@@ -220,6 +249,9 @@ func (w *work) selfSign(ctx context.Context, k key.Key, c *plan.Certificate) (st
 // record writes a certificate into the ledger.
 func (w *work) record(ctx context.Context, ref string, der []byte, issuer string) error {
 	made, err := cert.ParseStored(der)
+	if err == nil && issuer != "" {
+		issuer, err = enroll.Lasting(issuer)
+	}
 	if err != nil {
 		return err
 	}
@@ -232,6 +264,3 @@ func (w *work) record(ctx context.Context, ref string, der []byte, issuer string
 	}
 	return nil
 }
-
-// issuerURL is the address of the issuer of a certificate; empty for a self-signed one.
-func (w *work) issuerURL(c *plan.Certificate) string { return w.plan.Issuers[c.Issuer].URL }

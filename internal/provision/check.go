@@ -124,25 +124,6 @@ func (r *run) fill() error {
 	return nil
 }
 
-// replaces leaves the row of the person whose card is replaced.
-func (r *run) replaces(ctx context.Context) error {
-	old, err := r.o.Ledger.Card(ctx, r.o.Replaces)
-	if err != nil {
-		return err
-	}
-	if old == nil || old.Person == nil {
-		return problem.New(problem.NotFound, "the ledger has no card %s of a person", r.o.Replaces).Advise(advice.Do(advice.ListCards))
-	}
-	for _, row := range r.rows {
-		if row.plan.Person.ID == old.Person.ID {
-			r.rows = []wantedRow{row}
-			return nil
-		}
-	}
-	return problem.New(problem.NotFound, "no row is for %s", old.Person.ID).Because("That is whose card %s is.", r.o.Replaces).
-		Advise(advice.Repeat(advice.Fill(advice.Rows)))
-}
-
 // between says how long something may be.
 func between(least, most int) string {
 	if most == 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/plan"
+	"github.com/cardctl/cardctl/internal/record"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -73,6 +74,9 @@ type Report struct {
 	// LeftOut are readers with cards that are never provisioned, and why.
 	LeftOut []LeftOut `json:"leftOut,omitempty"`
 	DryRun  bool      `json:"dryRun,omitempty"`
+	// Replaced is the card that another one takes the place of, and what of it should be
+	// revoked.
+	Replaced *record.Marked `json:"replaced,omitempty"`
 }
 
 // LeftOut is a reader that was not used.

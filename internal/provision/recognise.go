@@ -9,6 +9,7 @@ import (
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/internal/plan"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -198,8 +199,11 @@ func (w *work) claimRenewal(owner string) error {
 	if r.o.Rows != nil {
 		return w.refused("it belongs to "+owner, "No row of this table is for them.")
 	}
+	if owner == "" {
+		return w.refused("it is nobody's", "Only cards that somebody has are renewed.")
+	}
 	filled := *r.o.Plan
-	filled.Person.ID = owner
+	filled.Person = plan.Person{ID: owner, Name: w.known.Person.Name}
 	w.row = wantedRow{r.rows[0].Row, &filled}
 	return nil
 }

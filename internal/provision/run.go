@@ -33,6 +33,7 @@ type run struct {
 	protected protected
 	sittings  *ca.Sittings
 	sealers   *ledger.Sealers
+	old       *ledger.Card    // that is replaced; nil for none
 	proofs    []smoke.Options // of smokeTest
 
 	person  *person
@@ -59,6 +60,9 @@ func Run(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (Report, e
 	}
 	defer r.wipe()
 	if err := r.check(ctx); err != nil {
+		return r.report, err
+	}
+	if err := r.retire(ctx); err != nil {
 		return r.report, err
 	}
 	if err := r.offer(ctx); err != nil {

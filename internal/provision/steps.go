@@ -16,7 +16,7 @@ func (w *work) survey(ctx context.Context) error {
 		return err
 	}
 	if w.run.o.Renew {
-		return w.surveyCertificates(ctx, false)
+		return w.surveyRenewals(ctx)
 	}
 	erases, err := w.surveyInit(ctx)
 	if err != nil {

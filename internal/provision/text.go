@@ -20,6 +20,10 @@ func (r *Report) Text(s *output.Sheet) {
 	for _, out := range r.LeftOut {
 		s.Field("left out", out.Reader+": "+out.Why)
 	}
+	if r.Replaced != nil {
+		r.Replaced.Text(s)
+		s.Gap()
+	}
 	passed := 0
 	for _, row := range r.Rows {
 		if row.Passed {
