@@ -3,6 +3,7 @@ package enroll
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -93,9 +94,13 @@ func (i *ejbca) Issue(ctx context.Context, o *Order) (answer Answer, err error) 
 	case err != nil:
 		return answer, err
 	case got.status == http.StatusAccepted:
-		return answer, problem.New(problem.Failed, "%s has the request, and somebody has to approve it", i.address.URL.Host).
-			Because("%s", problem.Sentence(plain(made.ErrorMessage))).
-			Advise(advice.Do(advice.ImportCertificate, advice.Set(advice.Key, o.Ref)).On("FILE"))
+		// The same request, once it is approved, is answered with the certificate.
+		answer.Waiting = json.RawMessage(`{"approval":true}`)
+		answer.Notes = []string{i.address.URL.Host + " says that somebody has to approve it."}
+		if said := problem.Sentence(plain(made.ErrorMessage)); said != "" {
+			answer.Notes = append(answer.Notes, said)
+		}
+		return answer, nil
 	case got.status != http.StatusOK && got.status != http.StatusCreated:
 		return answer, i.server.refusal(got, made.ErrorMessage)
 	}

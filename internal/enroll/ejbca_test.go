@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,7 @@ type ejbcaServer struct {
 
 	officers []string
 	revoked  []string
+	requests []string // in PEM
 }
 
 func newEJBCAServer(t testing.TB, version uint16) *ejbcaServer {
@@ -71,6 +73,8 @@ func (s *ejbcaServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(http.StatusNotFound, map[string]any{"error_code": 404, "error_message": "RESTEASY003210"})
 		return
 	}
+	text, _ := sent["certificate_request"].(string)
+	s.requests = append(s.requests, text)
 	switch {
 	case s.text != "":
 		w.WriteHeader(s.status)
@@ -230,5 +234,36 @@ func TestEJBCARefuses(t *testing.T) {
 				t.Error("a certificate is on the card")
 			}
 		})
+	}
+}
+
+// TestEJBCAApproves has the request approved by somebody, later: the same command sends the
+// same request again, and no other one takes its place.
+func TestEJBCAApproves(t *testing.T) {
+	s := newEJBCAServer(t, tls.VersionTLS13)
+	officer := newCard(t, "", "OPENPGP.3", "p256")
+	officer.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
+	d := newCard(t, "piv-yubikey-5.7", "PIV.9A", "p256")
+	o := d.officer(s, "OPENPGP.3", officer)
+	s.status, s.text = http.StatusAccepted, `{"error_code":202,"error_message":"Request 17 is waiting"}`
+	for range 2 {
+		_, err := d.enroll("PIV.9A", o)
+		is(t, err, problem.Failed, "has not decided yet", "somebody has to approve it", "Request 17 is waiting")
+	}
+	other := o
+	other.Names.Subject = "CN=other"
+	_, err := d.enroll("PIV.9A", other)
+	is(t, err, problem.Refused, "another request for PIV.9A is waiting")
+	s.status, s.text = http.StatusBadRequest, `{"error_message":"already waiting"}`
+	_, err = d.enroll("PIV.9A", o)
+	is(t, err, problem.Failed, "already waiting")
+	s.status, s.text = 0, ""
+	_, err = d.enroll("PIV.9A", o)
+	check(t, err)
+	if made := d.leaf("PIV.9A"); made == nil || made.Subject.CommonName != "me" {
+		t.Errorf("%+v", made)
+	}
+	if n := len(slices.Compact(slices.Sorted(slices.Values(s.requests)))); n != 1 || len(s.requests) != 4 {
+		t.Errorf("%d requests were sent, %d of them different", len(s.requests), n)
 	}
 }
