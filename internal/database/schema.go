@@ -20,12 +20,13 @@ func (db *DB) current(ctx context.Context) error {
 		return err
 	}
 	knows, err := db.kind.latest()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case has > knows:
-		return db.newer(has, knows)
-	case has < knows:
+	}
+	if err := db.notNewer(has, knows); err != nil {
+		return err
+	}
+	if has < knows {
 		return &OlderError{name: db.name, has: has, needs: knows}
 	}
 	return db.writable(ctx)
@@ -52,7 +53,11 @@ func (e *OlderError) Unwrap() error {
 // Empty reports whether there are no tables at all.
 func (e *OlderError) Empty() bool { return e.has == 0 }
 
-func (db *DB) newer(has, knows int64) error {
+// notNewer refuses tables that this program does not know.
+func (db *DB) notNewer(has, knows int64) error {
+	if has <= knows {
+		return nil
+	}
 	return problem.New(problem.Mismatch, "%s is of a newer cardctl", db.name).
 		Because("Its tables have version %d, and this cardctl knows up to %d.", has, knows)
 }
@@ -106,11 +111,11 @@ func (db *DB) migrateTo(ctx context.Context, version int64) error {
 		return err
 	}
 	has, err := db.version(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case has > knows:
-		return db.newer(has, knows)
+	}
+	if err := db.notNewer(has, knows); err != nil {
+		return err
 	}
 	if err := db.writable(ctx); err != nil {
 		return err

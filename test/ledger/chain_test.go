@@ -114,6 +114,11 @@ func theAnchor(t *testing.T, p place) {
 	if err != nil || v.Records != 8 || v.Signed != 5 || v.By == "" || v.At.IsZero() {
 		t.Fatalf("%+v, %v", v, err)
 	}
+	_, err = l.Sign(ctx, key(t))
+	must(t, err)
+	if v, err = l.Verify(ctx, a); err != nil || v.Signed != 5 {
+		t.Errorf("the signature of a key that is not the anchor's: %+v, %v", v, err)
+	}
 	again, err := l.Sign(ctx, k)
 	must(t, err)
 	if v, err = l.Verify(ctx, a); err != nil || v.Signed != 8 {
