@@ -61,7 +61,7 @@ func (i *acmeIssuer) Issue(ctx context.Context, o *Order) (answer Answer, err er
 	}
 	chain, err := c.certify(ctx, d, o)
 	if err != nil {
-		return answer, err
+		return Answer{Waiting: c.remains(ctx)}, err
 	}
 	if answer.Certificates, err = certstore.Parse(ctx, chain, nil); err != nil {
 		return answer, problem.Wrap(problem.Mismatch, err, "the answer of "+i.address.URL.Host)

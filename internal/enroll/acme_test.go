@@ -296,6 +296,73 @@ func TestACMEOrdersThatNeverEnd(t *testing.T) {
 	}
 }
 
+// TestACMEOrdersThatAreResumed are those of an external account, which a later run can act
+// for: it makes no second order, unless the first came to nothing.
+func TestACMEOrdersThatAreResumed(t *testing.T) {
+	for _, external := range []bool{true, false} {
+		s := newACMEServer(t)
+		d := newCard(t, attestingProfile, "PIV.9A", "p256")
+		address := s.address("")
+		if external {
+			s.macKeys = map[string][]byte{"desk": []byte("0123456789abcdef0123456789abcdef")}
+			d.secrets[secret.IssuerSecret] = base64.RawURLEncoding.EncodeToString(s.macKeys["desk"])
+			address = s.of("desk")
+		}
+		slow := true
+		s.fault = func(asked string, w http.ResponseWriter) bool {
+			if asked == "/order" && slow {
+				_, _ = w.Write([]byte(`{"status":"processing"}`))
+			}
+			return asked == "/order" && slow
+		}
+		d.with("PIV.9A", func(ctx context.Context, here family.At, k key.Key) error {
+			public, err := k.Public(ctx)
+			check(t, err)
+			signer, err := k.Signer(ctx)
+			check(t, err)
+			request, err := csr.Parse(csr.Options{Subject: "CN=any"})
+			check(t, err)
+			der, err := csr.Build(ctx, signer, request)
+			check(t, err)
+			o := &Order{
+				Ref: "PIV.9A", PublicKey: public, Card: &onCard{Key: k, here: here, o: &Options{Now: time.Now()}}, PKCS10: der,
+				Roots: s.ca.roots(t), Now: time.Now, Access: d.access(),
+			}
+			run := func() (Answer, error) {
+				a, err := Open(address)
+				check(t, err)
+				issuer, _ := a.(*acmeIssuer)
+				issuer.patience = time.Second
+				return issuer.Issue(ctx, o)
+			}
+			answer, err := run()
+			is(t, err, problem.Failed, "in time")
+			if (answer.Waiting != nil) != external {
+				t.Errorf("external account %v: %s is remembered", external, answer.Waiting)
+			}
+			if !external {
+				return nil
+			}
+			slow, o.Waiting = false, answer.Waiting
+			answer, err = run()
+			check(t, err)
+			if len(answer.Certificates) == 0 || answer.Waiting != nil {
+				t.Errorf("%+v", answer)
+			}
+			orders := 0
+			for _, path := range s.asked {
+				if path == "/orders" {
+					orders++
+				}
+			}
+			if orders != 1 {
+				t.Errorf("%d orders", orders)
+			}
+			return nil
+		})
+	}
+}
+
 // TestACMEServersThatAreNotTrusted sends them nothing.
 func TestACMEServersThatAreNotTrusted(t *testing.T) {
 	s := newACMEServer(t)

@@ -34,6 +34,11 @@ type acmeClient struct {
 	account string
 	// nonce is for the next request; empty for none.
 	nonce string
+	// external says that the account is bound to an external one. order is the address of
+	// the order, late that it was given up before it was decided.
+	external bool
+	order    string
+	late     bool
 }
 
 // acmeDirectory is where requests go, 7.1.1.
@@ -98,6 +103,7 @@ func (c *acmeClient) begin(ctx context.Context, a Address, o *Order) error {
 		return err
 	}
 	defer given.Wipe()
+	c.external = true
 	return c.bind(ctx, kid, given)
 }
 
@@ -268,6 +274,7 @@ func (c *acmeClient) pause(ctx context.Context, a reply) error {
 		wait = min(time.Duration(min(seconds, int(longest/time.Second)))*time.Second, longest)
 	}
 	if time.Now().Add(wait).After(c.until) {
+		c.late = true
 		return problem.New(problem.Failed, "%s takes too long", c.remote.base.Host).
 			Because("It did not decide about the order in time.").Advise(advice.Repeat())
 	}

@@ -58,15 +58,11 @@ func undecided(o *acmeObject) bool {
 
 // certify orders a certificate for the device (7.4), proves it, and returns what came.
 func (c *acmeClient) certify(ctx context.Context, d *device, o *Order) ([]byte, error) {
-	wanted := map[string]any{"identifiers": []map[string]string{{"type": "permanent-identifier", "value": d.serial}}}
-	if o.Days > 0 {
-		wanted["notAfter"] = o.Now().AddDate(0, 0, o.Days).UTC().Format(time.RFC3339)
-	}
-	order, a, err := c.object(ctx, c.directory.NewOrder, wanted)
+	order, err := c.ordered(ctx, d, o)
 	if err != nil {
 		return nil, err
 	}
-	at := a.header.Get("Location")
+	at := c.order
 	const most = 4
 	if len(order.Authorizations) > most {
 		return nil, c.remote.wrong("It asks for %d authorizations for one identifier.", len(order.Authorizations))
@@ -90,11 +86,48 @@ func (c *acmeClient) certify(ctx context.Context, d *device, o *Order) ([]byte, 
 	if order.Status != acmeValid {
 		return nil, c.failed(order.Status, order.Error)
 	}
-	a, err = c.post(ctx, order.Certificate, nil)
+	a, err := c.post(ctx, order.Certificate, nil)
 	if err == nil && a.status != http.StatusOK {
 		err = c.refusal(a)
 	}
 	return a.body, err
+}
+
+// acmeWaiting is an order that the account of the same external account can go on with.
+type acmeWaiting struct {
+	Order string `json:"order"`
+}
+
+// ordered is the order that was made before, unless it came to nothing, or a new one.
+func (c *acmeClient) ordered(ctx context.Context, d *device, o *Order) (acmeObject, error) {
+	var before acmeWaiting
+	if o.Waiting != nil && json.Unmarshal(o.Waiting, &before) == nil && before.Order != "" {
+		order, _, err := c.object(ctx, before.Order, nil)
+		if err != nil || order.Status != acmeInvalid {
+			c.order = before.Order
+			return order, err
+		}
+	}
+	wanted := map[string]any{"identifiers": []map[string]string{{"type": "permanent-identifier", "value": d.serial}}}
+	if o.Days > 0 {
+		wanted["notAfter"] = o.Now().AddDate(0, 0, o.Days).UTC().Format(time.RFC3339)
+	}
+	order, a, err := c.object(ctx, c.directory.NewOrder, wanted)
+	c.order = a.header.Get("Location")
+	return order, err
+}
+
+// remains is what a later run goes on with, if nothing was decided. Without an external
+// account there is nothing: the key of the account ends with this run.
+func (c *acmeClient) remains(ctx context.Context) json.RawMessage {
+	if !c.external || c.order == "" || !c.late && ctx.Err() == nil {
+		return nil
+	}
+	text, err := json.Marshal(acmeWaiting{c.order})
+	if err != nil {
+		return nil
+	}
+	return text
 }
 
 // finalize sends the request, 7.4.
