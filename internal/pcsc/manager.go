@@ -119,6 +119,7 @@ func (s readerState) asReader() Reader {
 		Exclusive:   s.event&stateExclusive != 0,
 		InUse:       s.event&(stateInUse|stateExclusive) != 0,
 		Mute:        s.event&stateMute != 0,
+		Changes:     uint16(s.event >> 16),
 	}
 	if r.CardPresent && len(s.atr) > 0 {
 		r.ATR = slices.Clone(s.atr)

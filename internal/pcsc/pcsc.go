@@ -39,6 +39,10 @@ type Reader struct {
 
 	// Mute says that the card does not answer to reset.
 	Mute bool
+
+	// Changes counts how often a card was put in or taken out, if the resource manager
+	// does; else it is 0.
+	Changes uint16
 }
 
 // Connection is a card that is connected and locked.

@@ -33,6 +33,7 @@ type work struct {
 	serial string
 	known  *ledger.Card
 	row    wantedRow
+	index  int // of the row; -1 for none
 	plan   *plan.Plan
 	lease  *ledger.Lease
 	entry  *ledger.Entry
@@ -43,6 +44,7 @@ type work struct {
 
 	steps  []*step
 	report Row
+	left   *LeftOut // why it has no row
 }
 
 // step is one step of a card: what was found, and what is done about it.
@@ -55,21 +57,21 @@ type step struct {
 	apdus  int
 }
 
-// card works on the card that is meant, and reports it.
-func (r *run) card(ctx context.Context, d *desk.Desk, number int) Row {
-	return r.cardOf(ctx, d, nil, number)
-}
-
-// cardOf is card for one that is known to be that of a row; nil if it is not.
-func (r *run) cardOf(ctx context.Context, d *desk.Desk, row *wantedRow, number int) Row {
+// card works on the card that is meant, and reports it. row is the one that it is for, if
+// that is known; else nil.
+func (r *run) card(ctx context.Context, d *desk.Desk, row *wantedRow, number int) *work {
 	defer r.order.pass(number)
-	w := &work{run: r, desk: d, number: number, meant: row, report: Row{Steps: []Step{}}}
+	w := &work{run: r, desk: d, number: number, meant: row, index: -1, report: Row{Steps: []Step{}}}
+	side := r.o.All || r.o.Readers != nil
+	if side {
+		w.report.Reader = d.Meant.Reader
+	}
 	err := w.all(ctx)
-	var left *leftOut
-	if errors.As(err, &left) && (r.o.All || r.o.Readers != nil) {
-		r.leaveOut(LeftOut{Reader: w.report.Reader, Serial: w.report.Serial, Why: left.Error()})
-		r.tell(Event{Reader: w.report.Reader, Serial: w.report.Serial, Step: StepDone, Result: string(Skipped), Detail: left.Error()})
-		return w.report
+	var never *leftOut
+	if side && (errors.As(err, &never) || err != nil && w.report.Row == 0 && r.o.Rows != nil) {
+		w.left = &LeftOut{Reader: w.report.Reader, Serial: w.report.Serial, Why: err.Error()}
+		w.tell(StepDone, Skipped, err.Error())
+		return w
 	}
 	w.report.Passed = err == nil
 	if err != nil {
@@ -81,7 +83,7 @@ func (r *run) cardOf(ctx context.Context, d *desk.Desk, row *wantedRow, number i
 		result = Failed
 	}
 	w.tell(StepDone, result, w.report.Error)
-	return w.report
+	return w
 }
 
 // tell says what happens to the card.

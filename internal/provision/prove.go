@@ -95,6 +95,8 @@ func (w *work) prove(ctx context.Context, a desk.Access) error {
 	if s == nil {
 		return nil
 	}
+	w.run.proving.Lock() // a module keeps what it saw of readers until its last user lets it go
+	defer w.run.proving.Unlock()
 	w.tell(proof, "", "")
 	detail, err := w.proved(ctx, a)
 	s.ended(detail, err)

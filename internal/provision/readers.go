@@ -11,6 +11,15 @@ import (
 	"github.com/cardctl/cardctl/internal/pcsc"
 )
 
+// stage is how far a row is in this run.
+type stage int
+
+const (
+	free    stage = iota // no card has it
+	working              // a card has it
+	settled              // its card passed, or failed and is still there
+)
+
 // work goes through the readers, all of them at once, or through the one that is meant.
 func (r *run) work(ctx context.Context) error {
 	if r.family.Token {
@@ -23,10 +32,13 @@ func (r *run) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	waiting, settled := context.WithCancel(ctx)
+	defer settled()
+	r.settled = settled
 	var all sync.WaitGroup
 	r.order.passed = make([]bool, len(places))
 	for i, place := range places {
-		all.Go(func() { r.reader(ctx, place, i) })
+		all.Go(func() { r.reader(ctx, waiting, place, i) })
 	}
 	all.Wait()
 	return ctx.Err()
@@ -36,12 +48,17 @@ func (r *run) work(ctx context.Context) error {
 // there are rows left.
 func (r *run) single(ctx context.Context) error {
 	r.order.passed = make([]bool, 1)
-	done := r.card(ctx, r.desk, 0)
-	if r.o.Rows == nil || r.o.DryRun || done.Reader == "" || r.left() == 0 || r.desk.Meant.Serial != "" {
+	waiting, settled := context.WithCancel(ctx)
+	defer settled()
+	r.settled = settled
+	done := r.card(ctx, r.desk, nil, 0)
+	r.settle(done, false)
+	place := done.report.Reader
+	if r.o.Rows == nil || r.o.DryRun || place == "" || r.desk.Meant.Serial != "" || strings.HasPrefix(place, desk.SimulatedPrefix) {
 		return ctx.Err()
 	}
-	if r.another(ctx, done.Reader, 0) {
-		r.reader(ctx, done.Reader, 0)
+	if _, ok := r.wait(waiting, place, 0, StepRemove, func(now pcsc.Reader) bool { return !now.CardPresent }); ok {
+		r.reader(ctx, waiting, place, 0)
 	}
 	return ctx.Err()
 }
@@ -76,60 +93,102 @@ func (r *run) places(ctx context.Context) ([]string, error) {
 	return places, nil
 }
 
-// reader works on one card after the other in a reader.
-func (r *run) reader(ctx context.Context, place string, number int) {
+// reader works on one card after the other in a reader, until all rows are settled, for
+// which waiting ends.
+func (r *run) reader(ctx, waiting context.Context, place string, number int) {
 	defer r.order.pass(number)
-	for ctx.Err() == nil && r.left() > 0 {
-		if !r.inserted(ctx, place, number) {
+	d := *r.desk
+	d.Meant.Reader, d.Meant.ReaderTyped, d.Meant.Serial = place, true, ""
+	if strings.HasPrefix(place, desk.SimulatedPrefix) {
+		r.settle(r.card(ctx, &d, nil, number), false)
+		return
+	}
+	if r.once() {
+		if now, ok := r.look(ctx, place); ok && now.CardPresent {
+			r.settle(r.card(ctx, &d, nil, number), false)
+		}
+		return
+	}
+	for waiting.Err() == nil {
+		card, ok := r.wait(waiting, place, number, StepInsert, func(now pcsc.Reader) bool { return now.CardPresent })
+		if !ok {
 			return
 		}
-		d := *r.desk
-		d.Meant.Reader, d.Meant.ReaderTyped, d.Meant.Serial = place, true, ""
-		r.card(ctx, &d, number)
-		if r.o.DryRun || r.left() == 0 || !r.another(ctx, place, number) {
+		other := func(now pcsc.Reader) bool { return !now.CardPresent || now.Changes != card.Changes }
+		done := r.card(ctx, &d, nil, number)
+		now, ok := r.look(ctx, place)
+		r.settle(done, ok && other(now))
+		if _, ok := r.wait(waiting, place, number, StepRemove, other); !ok {
 			return
 		}
 	}
 }
 
-// left is how many rows have no card yet; 1 for a plan without rows, which every card fits.
+// once says that each reader works on the card that is in it, and on no other: it is only
+// looked at, or there is no table that would end.
+func (r *run) once() bool { return r.o.DryRun || r.o.Rows == nil }
+
+// left is how many rows have no card yet.
 func (r *run) left() int {
 	r.turn.Lock()
 	defer r.turn.Unlock()
-	return len(r.rows) - len(r.taken)
-}
-
-// inserted waits for a card; false where none comes.
-func (r *run) inserted(ctx context.Context, place string, number int) bool {
-	if strings.HasPrefix(place, desk.SimulatedPrefix) || r.o.DryRun {
-		return true
+	left := 0
+	for _, s := range r.stages {
+		if s == free {
+			left++
+		}
 	}
-	return r.wait(ctx, place, number, StepInsert, true)
+	return left
 }
 
-// another waits until the card is taken out; false where that cannot be.
-func (r *run) another(ctx context.Context, place string, number int) bool {
-	if strings.HasPrefix(place, desk.SimulatedPrefix) {
-		return false
+// settle ends the work on a card. The row of one that was taken out before it was done is
+// for it when it is put in again.
+func (r *run) settle(w *work, out bool) {
+	if w.left != nil && !out {
+		r.leaveOut(*w.left)
 	}
-	return r.wait(ctx, place, number, StepRemove, false) && r.inserted(ctx, place, number)
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	if w.index >= 0 {
+		r.stages[w.index] = settled
+		if out && !w.report.Passed {
+			r.stages[w.index] = free
+		}
+	}
+	open := slices.ContainsFunc(r.stages, func(s stage) bool { return s != settled })
+	if !open && r.settled != nil {
+		r.settled()
+	}
 }
 
-// wait waits until a card is in the reader, or none is.
-func (r *run) wait(ctx context.Context, place string, number int, step string, present bool) bool {
+// look is the state of a reader now.
+func (r *run) look(ctx context.Context, place string) (pcsc.Reader, bool) {
 	readers, err := r.desk.OpenReaders(ctx, pcsc.Options{BusyTimeout: r.desk.Timeout})
 	if err != nil {
-		return false
+		return pcsc.Reader{}, false
+	}
+	defer func() { _ = readers.Close() }()
+	all, err := readers.Readers(ctx)
+	at := slices.IndexFunc(all, func(reader pcsc.Reader) bool { return reader.Name == place })
+	if err != nil || at < 0 {
+		return pcsc.Reader{}, false
+	}
+	return all[at], true
+}
+
+// wait waits until the reader is as it is to be; false where that does not come.
+func (r *run) wait(ctx context.Context, place string, number int, step string, as func(pcsc.Reader) bool) (pcsc.Reader, bool) {
+	readers, err := r.desk.OpenReaders(ctx, pcsc.Options{BusyTimeout: r.desk.Timeout})
+	if err != nil {
+		return pcsc.Reader{}, false
 	}
 	defer func() { _ = readers.Close() }()
 	told := false
-	until, stop := context.WithCancel(ctx)
-	defer stop()
-	_, err = readers.WaitForCard(until, func(found pcsc.Reader) bool {
-		if found.Name != place {
+	now, err := readers.WaitForCard(ctx, func(now pcsc.Reader) bool {
+		if now.Name != place {
 			return false
 		}
-		if found.CardPresent == present {
+		if as(now) {
 			return true
 		}
 		r.order.pass(number)
@@ -137,10 +196,7 @@ func (r *run) wait(ctx context.Context, place string, number int, step string, p
 			told = true
 			r.tell(Event{Reader: place, Step: step})
 		}
-		if r.left() == 0 {
-			stop()
-		}
 		return false
 	})
-	return err == nil
+	return now, err == nil
 }

@@ -129,8 +129,10 @@ func (w *work) claim(ctx context.Context) error {
 func (w *work) take(i int) {
 	w.run.turn.Lock()
 	defer w.run.turn.Unlock()
-	w.run.taken[i], w.row = true, w.run.rows[i]
+	w.takes(i)
 }
+
+func (w *work) takes(i int) { w.run.stages[i], w.index, w.row = working, i, w.run.rows[i] }
 
 // choose finds the row without the ledger: for a plan that names nobody, and for one that
 // is only shown.
@@ -144,7 +146,7 @@ func (w *work) choose(ctx context.Context, owner string) error {
 		}
 		mine := owner != "" && row.plan.Person.ID == owner || row.plan.Card.Serial != "" && desk.HasSerial([]string{w.serial}, row.plan.Card.Serial)
 		if mine && (owner == "" || row.plan.Person.ID == owner) {
-			r.taken[i], w.row = true, row
+			w.takes(i)
 			return nil
 		}
 	}
@@ -152,7 +154,7 @@ func (w *work) choose(ctx context.Context, owner string) error {
 		return w.refused("it belongs to "+owner, "The ledger has it as a card of that person, and no row of this plan is for them.")
 	}
 	for i, row := range r.rows {
-		if r.taken[i] || row.plan.Card.Serial != "" || w.meant != nil && row.Number != w.meant.Number {
+		if r.stages[i] != free && r.o.Rows != nil || row.plan.Card.Serial != "" || w.meant != nil && row.Number != w.meant.Number {
 			continue
 		}
 		has, err := r.hasCard(ctx, row.plan.Person.ID)
@@ -160,7 +162,7 @@ func (w *work) choose(ctx context.Context, owner string) error {
 			return err
 		}
 		if !has {
-			r.taken[i], w.row = true, row
+			w.takes(i)
 			return nil
 		}
 	}

@@ -39,9 +39,11 @@ type run struct {
 	person  *person
 	order   turns
 	turn    sync.Mutex // for what follows
+	proving sync.Mutex // held while a module is used
 	sources sync.Mutex // for given
 	given   map[string]*secret.Bytes
-	taken   map[int]bool // rows, by their index
+	stages  []stage // of the rows
+	settled func()  // is called when nothing is left to be done
 	report  Report
 }
 
@@ -56,7 +58,7 @@ type wantedRow struct {
 func Run(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (Report, error) {
 	r := &run{
 		o: &o, desk: quiet(d), access: a, person: &person{access: a, tell: o.Tell}, sittings: ca.NewSittings(),
-		given: map[string]*secret.Bytes{}, taken: map[int]bool{}, report: Report{Rows: []Row{}, DryRun: o.DryRun},
+		given: map[string]*secret.Bytes{}, report: Report{Rows: []Row{}, DryRun: o.DryRun},
 	}
 	defer r.wipe()
 	if err := r.check(ctx); err != nil {
@@ -68,6 +70,7 @@ func Run(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (Report, e
 	if err := r.offer(ctx); err != nil {
 		return r.report, err
 	}
+	r.stages = make([]stage, len(r.rows))
 	err := errors.Join(r.work(ctx), r.sittings.Close())
 	r.finish()
 	return r.report, errors.Join(r.failed(), err)
@@ -93,9 +96,9 @@ func (r *run) failed() error {
 
 // finish sorts the rows, and adds those that no card was there for.
 func (r *run) finish() {
-	if !r.o.Renew && r.o.Rows != nil {
+	if !r.o.Renew && !r.o.DryRun && r.o.Rows != nil {
 		for i, row := range r.rows {
-			if !r.taken[i] {
+			if r.stages[i] == free && !slices.ContainsFunc(r.report.Rows, func(done Row) bool { return done.Row == row.Number }) {
 				r.report.Rows = append(r.report.Rows, r.uncarded(row))
 			}
 		}
@@ -140,10 +143,19 @@ func (r *run) tell(e Event) {
 	r.person.hear(e)
 }
 
-// add is a row that is done with, passed or not.
+// add is a row that is done with, passed or not. A card that was put in again counts with
+// what became of it last.
 func (r *run) add(row Row) {
 	r.turn.Lock()
 	defer r.turn.Unlock()
+	before := -1
+	if row.Row != 0 && r.o.Rows != nil {
+		before = slices.IndexFunc(r.report.Rows, func(other Row) bool { return other.Row == row.Row })
+	}
+	if before >= 0 {
+		r.report.Rows[before] = row
+		return
+	}
 	r.report.Rows = append(r.report.Rows, row)
 }
 

@@ -20,7 +20,7 @@ func (r *run) tokens(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.cardOf(ctx, d, &r.rows[i], 0)
+		r.settle(r.card(ctx, d, &r.rows[i], 0), false)
 	}
 	return ctx.Err()
 }
