@@ -5,8 +5,10 @@
 package enroll
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -299,13 +301,19 @@ func (r *run) look(ctx context.Context) (err error) {
 // store writes the certificate to the card.
 func (r *run) store(ctx context.Context, answer Answer) error {
 	r.here.Recording.IssuedBy(r.lasting)
-	stored, err := certstore.ImportOn(ctx, r.key, answer.Certificates, certstore.Options{
+	stored, err := certstore.ImportOn(ctx, r.key, withoutRoots(answer.Certificates), certstore.Options{
 		Now: r.o.Now, AllowExpired: true, // its dates were checked
 		Identifier: r.o.Identifier, Confirm: r.here.Access.Confirm, Confirmed: r.order.Current,
 	})
 	stored.Reader = r.here.Place
 	r.report.Report = stored
 	return err
+}
+
+// withoutRoots leaves out CAs that certify themselves: whoever verifies the certificate has
+// to have them from elsewhere (RFC 5280, 6.1).
+func withoutRoots(all []*cert.Certificate) []*cert.Certificate {
+	return slices.DeleteFunc(slices.Clone(all), func(c *cert.Certificate) bool { return c.IsCA && bytes.Equal(c.RawSubject, c.RawIssuer) })
 }
 
 // mayReplace asks before a request is made for a certificate that another one has to give

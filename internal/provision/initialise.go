@@ -175,7 +175,7 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 		if err := w.entry.Has(ctx, sealed...); err != nil {
 			return "", err
 		}
-		return lost(report), w.reopen(ctx)
+		return lost(report), nil
 	}})
 	return true, nil
 }
