@@ -12,6 +12,10 @@ var ErrCardRemoved = errors.New("the card was removed")
 // card: what was selected and verified before is gone.
 var ErrCardReset = errors.New("the card was reset by another program")
 
+// ErrNotCarried is returned by a Connection when the reader got no answer for a command,
+// although the card seems to be there.
+var ErrNotCarried = errors.New("the reader could not carry the command out")
+
 // Transmitter sends one command APDU and returns the answer, status word
 // last. A context that ends makes it return early; the card may still have
 // carried the command out.

@@ -236,7 +236,7 @@ func (c *connection) transmitError(err error) error {
 	if c.gone() {
 		return fmt.Errorf("%w [%w]", iso7816.ErrCardRemoved, reason)
 	}
-	return fmt.Errorf("the reader could not carry the command out [%w]", reason)
+	return fmt.Errorf("%w [%w]", iso7816.ErrNotCarried, reason)
 }
 
 // noticeTime is how long the resource manager may take to notice that a card

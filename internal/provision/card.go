@@ -69,11 +69,14 @@ func (r *run) card(ctx context.Context, d *desk.Desk, row *wantedRow, number int
 	err := w.all(ctx)
 	var never *leftOut
 	if side && (errors.As(err, &never) || err != nil && w.report.Row == 0 && r.o.Rows != nil) {
+		w.report.err = err
 		w.left = &LeftOut{Reader: w.report.Reader, Serial: w.report.Serial, Why: err.Error()}
 		w.tell(StepDone, Skipped, err.Error())
 		return w
 	}
-	w.report.Passed = err == nil
+	if w.report.Passed = err == nil; err == nil && w.purse != nil {
+		r.forget(w.purse)
+	}
 	if err != nil {
 		w.report.err, w.report.Error = err, err.Error()
 	}
@@ -196,6 +199,9 @@ func (w *work) pending(name secret.Name) *ledger.Sealed {
 
 // unseal opens a secret of the ledger.
 func (w *work) unseal(ctx context.Context, sealed *ledger.Sealed, q secret.Request) (*secret.Bytes, error) {
+	if value := w.run.recall(sealed.ID); value != nil {
+		return value, nil
+	}
 	if w.run.o.Unseal == nil {
 		return nil, problem.New(problem.Refused, "the %s of %s is sealed in the ledger", sealed.Kind.Words(), w.serial).
 			Because("cardctl set it, and nobody here can read it.").Advise(advice.Repeat(advice.Fill(advice.Identity)))

@@ -22,7 +22,7 @@ func (w *work) surveyCardKeys() error {
 	case kept != nil:
 		w.already(settingCardKeys, "")
 		return nil
-	case pending != nil && wish.Generate != nil && w.run.o.Unseal == nil:
+	case pending != nil && wish.Generate != nil && !w.run.readable(pending):
 		return w.needsIdentity(settingCardKeys, "it is not known whether the card has its new card keys")
 	}
 	w.add(step{name: settingCardKeys, result: Would})

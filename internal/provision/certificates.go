@@ -157,7 +157,7 @@ func (w *work) renewal(ctx context.Context, p *place, k key.Key, name string, th
 		}
 		writes = opens.Secret
 	}
-	if kept := w.kept(writes); kept != nil && len(kept.Blob) > 0 && w.run.o.Unseal == nil {
+	if kept := w.kept(writes); kept != nil && !w.run.readable(kept) {
 		what := "the " + writes.Words() + " that writes its certificate is sealed in the ledger"
 		w.add(step{name: name, result: Failed, detail: what})
 		w.list()

@@ -139,7 +139,7 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 		detail = "erase: " + strings.Join(survey.Report.Lost, ", ")
 	}
 	unfinished := w.begun() && !survey.Blank
-	if unfinished && w.sealedBefore() && w.run.o.Unseal == nil {
+	if unfinished && w.sealedAway() {
 		return false, w.needsIdentity("init", "it was interrupted while the card got its PINs")
 	}
 	w.add(step{name: "init", result: Would, detail: detail, do: func(ctx context.Context) (string, error) {
@@ -223,6 +223,7 @@ func (w *work) seal(ctx context.Context, one *wanted) error {
 		one.sealed, err = w.entry.Given(ctx, one.name)
 	default:
 		one.sealed, err = w.entry.SealTo(ctx, one.name, one.keep, value, w.run.sealers)
+		w.run.remember(one.sealed, value)
 	}
 	return err
 }

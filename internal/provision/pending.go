@@ -37,7 +37,7 @@ func (w *work) surveyPending(ctx context.Context, one *wanted, name string) erro
 	case one.role == pin.User && w.unblocks():
 		w.would(name, notKnown, func(ctx context.Context) error { return w.setBy(ctx, one, w.unblock) })
 		return nil
-	case one.generate != nil && w.run.o.Unseal == nil:
+	case one.generate != nil && !w.run.readable(w.pending(one.name)):
 		return w.needsIdentity(name, "it is not known whether the card has its new "+one.name.Words())
 	}
 	w.would(name, notKnown, func(ctx context.Context) error { return w.settle(ctx, one) })

@@ -6,9 +6,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pcsc"
+	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // stage is how far a row is in this run.
@@ -109,7 +112,7 @@ func (r *run) reader(ctx, waiting context.Context, place string, number int) {
 		}
 		return
 	}
-	for waiting.Err() == nil {
+	for again := 0; waiting.Err() == nil; {
 		card, ok := r.wait(waiting, place, number, StepInsert, func(now pcsc.Reader) bool { return now.CardPresent })
 		if !ok {
 			return
@@ -117,11 +120,43 @@ func (r *run) reader(ctx, waiting context.Context, place string, number int) {
 		other := func(now pcsc.Reader) bool { return !now.CardPresent || now.Changes != card.Changes }
 		done := r.card(ctx, &d, nil, number)
 		now, ok := r.look(ctx, place)
-		r.settle(done, ok && other(now))
+		out := ok && other(now)
+		if !out && again < contacts && unreached(done.report.err) {
+			again++
+			r.settle(done, true)
+			r.bounce(waiting, place, other)
+			continue
+		}
+		again = 0
+		r.settle(done, out)
 		if _, ok := r.wait(waiting, place, number, StepRemove, other); !ok {
 			return
 		}
 	}
+}
+
+// A card that was not reached although it is still there is tried again: a contact was bad
+// for a moment.
+const (
+	contacts   = 2
+	bounceTime = time.Second
+)
+
+// unreached says that a card failed since it did not answer.
+func unreached(err error) bool {
+	return problem.Gone(err) || errors.Is(err, iso7816.ErrCardRemoved) || errors.Is(err, iso7816.ErrCardReset) || errors.Is(err, iso7816.ErrNotCarried)
+}
+
+// bounce waits a moment for a reader to notice that its card was taken out.
+func (r *run) bounce(ctx context.Context, place string, other func(pcsc.Reader) bool) {
+	ctx, stop := context.WithTimeout(ctx, bounceTime)
+	defer stop()
+	readers, err := r.desk.OpenReaders(ctx, pcsc.Options{BusyTimeout: r.desk.Timeout})
+	if err != nil {
+		return
+	}
+	defer func() { _ = readers.Close() }()
+	_, _ = readers.WaitForCard(ctx, func(now pcsc.Reader) bool { return now.Name == place && other(now) })
 }
 
 // once says that each reader works on the card that is in it, and on no other: it is only

@@ -42,8 +42,9 @@ type run struct {
 	proving sync.Mutex // held while a module is used
 	sources sync.Mutex // for given
 	given   map[string]*secret.Bytes
-	stages  []stage // of the rows
-	settled func()  // is called when nothing is left to be done
+	made    map[int64]*secret.Bytes // what was sealed in this run, by its number
+	stages  []stage                 // of the rows
+	settled func()                  // is called when nothing is left to be done
 	report  Report
 }
 
@@ -58,7 +59,7 @@ type wantedRow struct {
 func Run(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (Report, error) {
 	r := &run{
 		o: &o, desk: quiet(d), access: a, person: &person{access: a, tell: o.Tell}, sittings: ca.NewSittings(),
-		given: map[string]*secret.Bytes{}, report: Report{Rows: []Row{}, DryRun: o.DryRun},
+		given: map[string]*secret.Bytes{}, made: map[int64]*secret.Bytes{}, report: Report{Rows: []Row{}, DryRun: o.DryRun},
 	}
 	defer r.wipe()
 	if err := r.check(ctx); err != nil {
@@ -118,6 +119,42 @@ func (r *run) wipe() {
 		value.Wipe()
 	}
 	r.given = nil
+	for _, value := range r.made {
+		value.Wipe()
+	}
+	r.made = nil
+}
+
+// remember keeps what was sealed in this run: a card that is taken out on the way goes on
+// without anybody who reads the ledger.
+func (r *run) remember(sealed int64, value *secret.Bytes) {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	r.made[sealed] = value.Clone()
+}
+
+// forget ends that for a card that is done.
+func (r *run) forget(p *purse) {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	for _, one := range p.wanted {
+		r.made[one.sealed].Wipe()
+		delete(r.made, one.sealed)
+	}
+}
+
+// recall is what was sealed in this run; nil if it was not.
+func (r *run) recall(sealed int64) *secret.Bytes {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	return r.made[sealed].Clone()
+}
+
+// readable reports whether a secret of the ledger can be read.
+func (r *run) readable(sealed *ledger.Sealed) bool {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	return len(sealed.Blob) == 0 || r.o.Unseal != nil || r.made[sealed.ID] != nil
 }
 
 // shared is what a source gives for the whole run: it is read once.

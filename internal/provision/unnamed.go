@@ -121,10 +121,11 @@ func provisional(row *wantedRow) string {
 	return fmt.Sprintf("%X", sum[:length])
 }
 
-// sealedBefore reports whether the card may have a secret of an earlier run.
-func (w *work) sealedBefore() bool {
+// sealedAway reports whether the card may have a secret of an earlier run that nobody here
+// can read.
+func (w *work) sealedAway() bool {
 	for name, one := range w.purse.wanted {
-		if pending := w.pending(name); one.generate != nil && pending != nil && len(pending.Blob) > 0 {
+		if pending := w.pending(name); one.generate != nil && pending != nil && !w.run.readable(pending) {
 			return true
 		}
 	}
