@@ -13,7 +13,9 @@ import (
 	"github.com/cardctl/cardctl/internal/applet"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/keygen"
+	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/paper"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/simulate"
 	"github.com/cardctl/cardctl/internal/smoke"
@@ -93,7 +95,41 @@ func (env *session) flagChoices() map[string]choices {
 		"digest":         words("sha256", "sha384", "sha512"),
 		"privileges":     words(applet.PrivilegeNames()...),
 		"secure-channel": words(simulate.SecureChannels()...),
+		"state":          words(stateNames()...),
+		"secret":         words(ledger.SecretNames()...),
 	}
+}
+
+// stateNames are the states of cards in a ledger.
+func stateNames() (names []string) {
+	for _, state := range ledger.States() {
+		names = append(names, string(state))
+	}
+	return names
+}
+
+// cardChoices are the cards of the ledger.
+func (env *session) cardChoices(ctx context.Context, _ *cobra.Command) ([]choice, error) {
+	var cards []ledger.Card
+	err := env.withLedger(ctx, ledger.Options{ReadOnly: true}, func(l *ledger.Ledger) (err error) {
+		cards, err = l.Cards(ctx, ledger.Filter{})
+		return err
+	})
+	return offer(cards, err, func(c ledger.Card) choice {
+		is := string(c.State)
+		if c.Person != nil {
+			is += ", " + paper.Called(c.Person.Name, c.Person.ID)
+		}
+		return choice{c.Serial, is}
+	})
+}
+
+// completeMark offers cards, and then states.
+func (env *session) completeMark(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) == 1 {
+		return env.complete(words(stateNames()...))(cmd, args, typed)
+	}
+	return env.complete(env.cardChoices)(cmd, args, typed)
 }
 
 // completeFlags lets the shell offer what the flags of a command can be, and of

@@ -40,8 +40,9 @@ has their issuers revoke them, or end the hold of a card that is active again.`,
   cardctl ledger mark FFFE12345678 lost --revoke
   cardctl ledger mark floppy@example.com suspended
   cardctl ledger mark FFFE12345678 active --person floppy@example.com`,
-		Args: typed.Args(2, 2, "the serial of a card or a person, and the state"),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), env, args[0], args[1]) },
+		ValidArgsFunction: env.completeMark,
+		Args:              typed.Args(2, 2, "the serial of a card or a person, and the state"),
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), env, args[0], args[1]) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.person.ID, "person", "", "`ID` of the person who gets a card in stock")

@@ -73,8 +73,9 @@ first, and the next cardctl provision of the card changes it.
 
 FILE has an identity of age, as age-keygen or a plugin such as
 age-plugin-yubikey writes it, of one of the recipients.`,
-		Example: "  cardctl ledger reveal FFFE12345678 --secret puk --identity desk.key",
-		Args:    typed.OneArg("the serial of the card"),
+		Example:           "  cardctl ledger reveal FFFE12345678 --secret puk --identity desk.key",
+		ValidArgsFunction: env.complete(env.cardChoices),
+		Args:              typed.OneArg("the serial of the card"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runLedgerReveal(cmd.Context(), env, &identity, args[0], name)
 		},

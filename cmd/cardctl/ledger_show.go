@@ -17,9 +17,10 @@ func newLedgerShowCmd(env *session) *cobra.Command {
 		Short: "Show a card or a person, with their history",
 		Long: `Show a card, or all cards of a person, and what the log has of them. A person is
 named by ID or name. Secrets are listed, not shown: see cardctl ledger reveal.`,
-		Example: "  cardctl ledger show FFFE12345678\n  cardctl ledger show floppy@example.com -o json",
-		Args:    typed.OneArg("the serial of a card, or the ID or name of a person"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return runLedgerShow(cmd.Context(), env, args[0]) },
+		Example:           "  cardctl ledger show FFFE12345678\n  cardctl ledger show floppy@example.com -o json",
+		ValidArgsFunction: env.complete(env.cardChoices),
+		Args:              typed.OneArg("the serial of a card, or the ID or name of a person"),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runLedgerShow(cmd.Context(), env, args[0]) },
 	}
 }
 

@@ -178,7 +178,7 @@ func (l *Line) setting(f *pflag.Flag, may *repetition) []string {
 	if source, ok := f.Value.(*secret.Flag); ok {
 		return []string{name, l.sourceAgain(source, may)}
 	}
-	if slices.Contains(l.ThatExist, f.Name) {
+	if slices.Contains(l.ThatExist, f.Name) || withPassword.MatchString(f.Value.String()) {
 		may = l.distrust()
 	}
 	if !may.allowsAll(f) {

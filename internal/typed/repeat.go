@@ -32,6 +32,9 @@ var fileTypes = []string{
 	".txt", ".log", ".json", ".cap", ".ijc", ".gpsh", ".keys",
 }
 
+// withPassword is an address with a password, which no error repeats.
+var withPassword = regexp.MustCompile(`://[^/?#\s]*:[^/?#\s]*@`)
+
 // repetition decides which words of the command line an error may repeat. nil
 // lets it repeat them all.
 type repetition struct {
@@ -108,6 +111,9 @@ func (r *repetition) places(text string) map[string]string {
 func (r *repetition) allows(word string) bool {
 	if r == nil || utf8.RuneCountInString(word) < leastSecret || word == r.line.Object {
 		return true
+	}
+	if withPassword.MatchString(word) {
+		return false
 	}
 	return r.line.isSource(word) || r.line.IsName(word) || r.known()[word] || input.Exists(word) || slices.Contains(fileTypes, strings.ToLower(filepath.Ext(word)))
 }

@@ -148,3 +148,20 @@ func TestPieces(t *testing.T) {
 		}
 	}
 }
+
+// An address with a password is not repeated, whatever else is wrong.
+func TestAddressesWithPasswords(t *testing.T) {
+	for _, address := range []string{"postgres://me:hunter2@host/db?a=b.crt", "est+https://ra:hunter2@ca.example.com"} {
+		for _, code := range []problem.Code{problem.Usage, problem.CardBusy} {
+			l, err := lineOf(t, nil, "write", "a.pem", "--reader", address)
+			told := l.Tell(problem.New(code, "something failed").Advise(advice.Repeat()), "", "", advice.Do(advice.ShowCard))
+			if err != nil || strings.Contains(told.Try+told.What+told.Why, "hunter2") || !strings.Contains(told.Try, "--reader") {
+				t.Errorf("%+v, %v", told, err)
+			}
+		}
+	}
+	l, _ := lineOf(t, nil, "write", "a.pem", "--reader", "postgres://me@host/db")
+	if told := l.Tell(problem.New(problem.CardBusy, "busy").Advise(advice.Repeat()), "", "", advice.Do(advice.ShowCard)); !strings.Contains(told.Try, "me@host") {
+		t.Errorf("%+v", told)
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/stack"
 )
 
 // stationVariable holds, for a process that is a station, what it is told.
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 		s.run()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(stack.Main(m))
 }
 
 // station is a process that gives rows to cards, until none is left. A card is a file, so
