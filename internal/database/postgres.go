@@ -12,9 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -40,7 +38,7 @@ func Connect(ctx context.Context, address string, kind Kind, password func(conte
 			value.Wipe()
 		}
 	}
-	pool := stdlib.OpenDB(*config)
+	pool := sql.OpenDB(connector{config})
 	const connections = 4 // of one station
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
@@ -56,7 +54,7 @@ const (
 	verified = "verify-full"
 )
 
-func configure(address string) (*pgx.ConnConfig, error) {
+func configure(address string) (*pgconn.Config, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, problem.New(problem.Usage, "not an address of a database").
@@ -100,10 +98,10 @@ func configure(address string) (*pgx.ConnConfig, error) {
 
 const connectTimeout = 10 * time.Second
 
-func parse(u *url.URL, query url.Values) (*pgx.ConnConfig, error) {
+func parse(u *url.URL, query url.Values) (*pgconn.Config, error) {
 	with := *u
 	with.RawQuery = query.Encode()
-	config, err := pgx.ParseConfig(with.String())
+	config, err := pgconn.ParseConfig(with.String())
 	if err != nil {
 		return nil, problem.Wrap(problem.Usage, err, "not an address of a database")
 	}

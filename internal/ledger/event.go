@@ -72,8 +72,8 @@ func (l *Ledger) writeLong(ctx context.Context, token string, work func(*change)
 
 // trying is how long the server is tried for one change of one card.
 func (l *Ledger) trying() database.Trying {
-	const most = 10 * time.Second
-	return database.Trying{Patience: l.o.Patience, Attempt: min(most, l.o.Patience)}
+	const least, most = time.Second, 10 * time.Second
+	return database.Trying{Patience: l.o.Patience, Attempt: max(least, min(most, l.o.Patience))}
 }
 
 func (l *Ledger) writeWithin(ctx context.Context, how database.Trying, token string, work func(*change) error) (number int64, err error) {

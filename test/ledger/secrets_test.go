@@ -162,7 +162,7 @@ func TestRecipients(t *testing.T) {
 	_, to := owner(t)
 	private, _ := owner(t)
 	for name, list := range map[string][]string{
-		"nobody": nil, "rubbish": {to, "rubbish"}, "a damaged key": {to[:len(to)-1] + "q"}, "a plugin that is missing": {"age1missing1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq0c39yv"},
+		"nobody": nil, "rubbish": {to, "rubbish"}, "a damaged key": {to + "q"}, "a plugin that is missing": {"age1missing1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq0c39yv"},
 		"a private key": {private.String()},
 	} {
 		_, err := ledger.Recipients(list, ledger.UI{})
