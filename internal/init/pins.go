@@ -157,7 +157,7 @@ func SetPINOn(ctx context.Context, here family.At, c card.Card, role pin.Role) e
 func explained(err error, what string) error {
 	var told *pin.StateError
 	if errors.As(err, &told) {
-		return key.Explain(told.Unwrap(), what, told.State)
+		return key.Explain(told, what, told.State) // who asks for it finds it again
 	}
 	return key.Explain(err, what, "")
 }

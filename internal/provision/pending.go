@@ -77,7 +77,7 @@ func (w *work) settle(ctx context.Context, one *wanted) error {
 	}
 	w.purse.has[one.name] = one.value.Clone()
 	err := w.change(ctx, one, one.value)
-	if !problem.Is(err, problem.PINIncorrect) {
+	if !problem.Is(err, problem.PINIncorrect) || !unchanged(err) {
 		if err == nil {
 			err = w.isSet(ctx, one, one.value)
 		}

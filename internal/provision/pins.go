@@ -76,7 +76,7 @@ func (w *work) setBy(ctx context.Context, one *wanted, how func(context.Context,
 	w.purse.next = value
 	defer func() { w.purse.next = nil }()
 	err = how(ctx, one)
-	if refused(err) {
+	if unchanged(err) {
 		err = errors.Join(err, w.entry.Lacks(ctx, one.sealed))
 		one.sealed = 0
 	}
@@ -86,9 +86,13 @@ func (w *work) setBy(ctx context.Context, one *wanted, how func(context.Context,
 	return w.isSet(ctx, one, value)
 }
 
-// refused reports whether the card certainly does not have the new secret: what permits it
-// was wrong, or was not sent.
-func refused(err error) bool {
+// unchanged reports whether the card certainly does not have the new secret. That a PIN was
+// wrong is not enough: a card may call it so, and not have counted a try.
+func unchanged(err error) bool {
+	var told *pin.StateError
+	if errors.As(err, &told) {
+		return told.Unchanged()
+	}
 	return problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) || problem.Is(err, problem.TriesUnknown)
 }
 

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cardctl/cardctl/internal/cardsim"
+	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/test/stack"
+)
+
+// TestProvisionLiedTo has the card say of each command of a plan something else than what
+// it did. What it says is never taken for another key, or a second certificate; the same
+// command goes on, and no generated secret is anywhere but on the card and sealed.
+func TestProvisionLiedTo(t *testing.T) {
+	for name, p := range provisionings {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newProvisioning(t, p)
+			restore := d.keep(t)
+			honest := d.run(context.Background(), d.command(), cardsim.RemoveBefore(1<<30))
+			if honest.exit != 0 {
+				t.Fatalf("%+v", honest)
+			}
+			points, held := 0, 0
+			for n := 1; n <= honest.traffic.APDUs; n++ {
+				for i, status := range cardsim.Lies() {
+					if os.Getenv("PULL_EVERY") == "" && (n+i)%len(cardsim.Lies()) != 0 {
+						continue
+					}
+					for _, done := range []bool{true, false} {
+						if status>>8 == 0x61 && !done {
+							continue // 61xx is a normal end
+						}
+						points++
+						at := fmt.Sprintf("APDU %d of %d, answered %04X, carried out: %v", n, honest.traffic.APDUs, uint16(status), done)
+						restore()
+						r := d.run(context.Background(), d.command("--trace", filepath.Join(d.state, "trace")), cardsim.Lie(n, status, done))
+						if t.Run(at, func(t *testing.T) { d.afterLie(t, r) }) {
+							held++
+						}
+					}
+				}
+			}
+			stack.Held(t, "lied to", name, "provision", "in-process", points, held)
+		})
+	}
+}
+
+// afterLie wants that nothing was lost, and that the same command goes on.
+func (d *provisioning) afterLie(t *testing.T, r result) {
+	t.Helper()
+	d.sealedOnly(t, r)
+	here := d.in(t)
+	key := keygripOf(here.info(), d.key)
+	again := here.run(context.Background(), d.command())
+	if again.exit == 9 && strings.Contains(again.stderr, "--identity") {
+		again = here.run(context.Background(), d.command("--identity", filepath.Join(d.state, "desk.key"), "--allow-last-try"))
+	}
+	if again.exit != 0 {
+		t.Fatalf("after exit status %d\n%s\nexit status %d\n%s", r.exit, r.stderr, again.exit, again.stderr)
+	}
+	d.sealedOnly(t, again)
+	d.complete(t, here)
+	if now := keygripOf(here.info(), d.key); key != "" && now != key {
+		t.Errorf("the key is another one, after exit status %d\n%s", r.exit, r.stderr)
+	}
+	if issued := strings.Count(here.must(here.words("ca list $W/ca -o json")...).stdout, `"serialNumber"`); issued != 1 {
+		t.Errorf("%d certificates were issued, after exit status %d\n%s", issued, r.exit, r.stderr)
+	}
+}
+
+// sealedOnly wants what the ledger has sealed nowhere in what a run left.
+func (d *provisioning) sealedOnly(t *testing.T, r result) {
+	t.Helper()
+	for kind, value := range d.unsealed(t) {
+		for where, content := range d.everything(t, r) {
+			if bytes.Contains(bytes.ToUpper(content), bytes.ToUpper([]byte(value))) || bytes.Contains(bytes.ToUpper(content), fmt.Appendf(nil, "%X", value)) {
+				t.Errorf("%s: %s is in %s", kind, value, where)
+			}
+		}
+	}
+}
+
+// everything is what a run said, and all files but those of simulated cards.
+func (d *provisioning) everything(t *testing.T, r result) map[string][]byte {
+	t.Helper()
+	seen := map[string][]byte{"stdout": []byte(r.stdout), "stderr": []byte(r.stderr)}
+	err := filepath.WalkDir(d.state, func(path string, entry fs.DirEntry, err error) error {
+		if entry != nil && entry.IsDir() && entry.Name() == "sim" {
+			return fs.SkipDir
+		}
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		seen[path], err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seen
+}
+
+// unsealed are the secrets of the ledger, current ones and others.
+func (d *provisioning) unsealed(t *testing.T) map[string]string {
+	t.Helper()
+	values := map[string]string{}
+	if _, err := os.Stat(filepath.Join(d.state, "ledger.db")); err != nil {
+		return nil
+	}
+	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(d.state, "ledger.db"), ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	cards, err := l.Cards(t.Context(), ledger.Filter{All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cards {
+		for _, s := range c.Secrets {
+			if len(s.Blob) == 0 {
+				continue
+			}
+			value, err := ledger.Unseal(t.Context(), s.Blob, d.identity)
+			if err != nil {
+				t.Fatal(err)
+			}
+			values[fmt.Sprintf("%s %d", cmp.Or(string(s.Kind), "?"), s.ID)] = string(value.Reveal())
+		}
+	}
+	return values
+}
