@@ -130,7 +130,7 @@ func TestNeverProvisioned(t *testing.T) {
 			plan: anyOpenPGP, says: "the key of the issuer",
 			before: []string{
 				"init -r sim:held --yes", "gen-key -r sim:held -k OPENPGP.1", "ca init $W/ca2 -r sim:held --subject CN=CA --key OPENPGP.1",
-				"sim create new", "init -r sim:new --yes", "gen-key -r sim:new -k OPENPGP.1", "ca renew $W/ca2 --new-key --key OPENPGP.1 -r sim:new --yes",
+				"sim create new", "init -r sim:new --yes", "gen-key -r sim:new -k OPENPGP.1", "ca renew $W/ca2 --new-key --key OPENPGP.1 -r sim:new --yes --issuer-reader sim:held --issuer-pin env:CARDCTL_PIN",
 			},
 		},
 		"the card of the CA, another application": {
@@ -157,11 +157,18 @@ func TestNeverProvisioned(t *testing.T) {
 			plan: anyOpenPGP + "\nissuers: {desk: {url: \"ca:$W/ca?profile=client\", secret: \"env:CA_PASSWORD\"}, ra: {url: \"est+https://localhost:1/\", key: OPENPGP.3, reader: \"sim:held\"}}",
 			says: "the key of the issuer", before: []string{"init -r sim:held --yes", "gen-key -r sim:held -k OPENPGP.3"},
 		},
+		"another person's card, another application": {
+			create: both, plan: anyPIV, says: "another person's",
+			before: []string{"provision $W/else.yaml -r sim:held"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newRowsDesk(t, test.plan)
 			d.vars = append(d.vars, "FACTORY=123456")
+			d.plan(strings.ReplaceAll(anyOpenPGP, "{{.name}}", "Else") + "\nperson: {id: else, name: Else}")
+			d.writeFile("else.yaml", d.fileOf("plan.yaml"))
+			d.plan(test.plan)
 			d.line("sim create held " + test.create)
 			d.line("sim create blank " + test.create)
 			for _, line := range test.before {

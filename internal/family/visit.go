@@ -33,6 +33,13 @@ func Visit(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, visit fun
 	return found, place, err
 }
 
+// VisitOn opens everything on the card of a line that a family can open, one after the
+// other. Another application than before may be selected afterwards.
+func VisitOn(ctx context.Context, here At, visit func(context.Context, card.Card) error) error {
+	_, err := visitCard(ctx, here, "", visit)
+	return err
+}
+
 // visiting is one visit of a card.
 type visiting struct {
 	here  At

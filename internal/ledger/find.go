@@ -95,3 +95,14 @@ func (c *Card) Revocations(to State) (list []Credential, reason string) {
 	}
 	return list, reason
 }
+
+// Families are the applications by which cards of people are in the ledger.
+func (l *Ledger) Families(ctx context.Context) (families []string, err error) {
+	err = l.db.Rows(ctx, func(scan func(...any) error) error {
+		var family string
+		err := scan(&family)
+		families = append(families, family)
+		return err
+	}, "SELECT DISTINCT family FROM card WHERE person <> 0")
+	return families, err
+}

@@ -173,7 +173,7 @@ func (x *Lease) claim(ctx context.Context, c *change) (bool, error) {
     ORDER BY position LIMIT 1` + skip, x.serial},
 	}
 	for i, s := range searches {
-		if i == 3 && (card.person == 0 || !card.state.held()) {
+		if i == 3 && (card.person == 0 || !card.state.Held()) {
 			continue
 		}
 		err := c.QueryRowContext(ctx, s.query, x.plan, s.arg).Scan(&x.position, &x.Row.Key, &x.Row.Person.ID, &x.Row.Person.Name, &x.Row.Serial, &x.Progress, &x.Number)
@@ -191,7 +191,7 @@ func (x *Lease) claim(ctx context.Context, c *change) (bool, error) {
 		}
 		return true, x.take(ctx, c)
 	}
-	if card.person != 0 && card.state.held() {
+	if card.person != 0 && card.state.Held() {
 		return false, othersCard(x.serial, card.state)
 	}
 	return false, nil
@@ -199,7 +199,7 @@ func (x *Lease) claim(ctx context.Context, c *change) (bool, error) {
 
 // ours refuses a card that is somebody else's.
 func (x *Lease) ours(ctx context.Context, c *change, card row) error {
-	if card.person == 0 || !card.state.held() {
+	if card.person == 0 || !card.state.Held() {
 		return nil
 	}
 	person, err := c.person(ctx, x.Row.Person.ID)

@@ -41,7 +41,7 @@ func (l *Ledger) Due(ctx context.Context, named []string) ([]Due, error) {
 	for i := range cards {
 		c := &cards[i]
 		secrets := slices.DeleteFunc(slices.Clone(c.Secrets), func(s Sealed) bool { return !s.printable() })
-		if c.Person == nil || c.Person.ID == "" || len(secrets) == 0 || !c.State.held() || c.State == Lost {
+		if c.Person == nil || c.Person.ID == "" || len(secrets) == 0 || !c.State.Held() || c.State == Lost {
 			continue
 		}
 		at := slices.IndexFunc(due, func(d Due) bool { return d.Person.ID == c.Person.ID })

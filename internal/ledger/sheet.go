@@ -161,7 +161,7 @@ func cardOf(line int, record []string, columns map[string]int) (Imported, error)
 		}
 		e.State = state
 	}
-	if e.Person == nil && e.State.held() && e.State != Lost {
+	if e.Person == nil && e.State.Held() && e.State != Lost {
 		return e, problem.New(problem.Usage, "line %d: a card that is %s is somebody's", line, e.State).Because("The columns person and name are empty.")
 	}
 	for _, name := range SecretNames() {

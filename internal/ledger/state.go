@@ -56,8 +56,8 @@ func (s State) next() []State {
 // blank reports whether a card in this state becomes stock when it is initialised.
 func (s State) blank() bool { return s == Returned || s == Damaged || s == Issuing }
 
-// held reports whether a card in this state is somebody's.
-func (s State) held() bool { return s == Issuing || s == Active || s == Suspended || s == Lost }
+// Held reports whether a card in this state is somebody's.
+func (s State) Held() bool { return s == Issuing || s == Active || s == Suspended || s == Lost }
 
 // Reason is why certificates of a card that goes into this state are revoked (CRLReason,
 // RFC 5280, 5.3.1); empty if they are not.

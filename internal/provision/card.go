@@ -32,12 +32,14 @@ type work struct {
 	// serial is what the ledger knows the card by, known what it knows; nil for nothing.
 	serial string
 	known  *ledger.Card
-	row    wantedRow
-	index  int // of the row; -1 for none
-	plan   *plan.Plan
-	lease  *ledger.Lease
-	entry  *ledger.Entry
-	purse  *purse
+	// serials are those of all applications on the card; nil where it is not asked for them.
+	serials []string
+	row     wantedRow
+	index   int // of the row; -1 for none
+	plan    *plan.Plan
+	lease   *ledger.Lease
+	entry   *ledger.Entry
+	purse   *purse
 
 	// erases says that the card will be initialised, initialised that it was.
 	erases, initialised bool

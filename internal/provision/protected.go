@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/ca"
+	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/ledger"
@@ -20,6 +22,9 @@ import (
 type protected struct {
 	serials []held
 	keys    []heldKey
+	// otherKinds says that the ledger has cards of people with other applications than the
+	// one of the plan, which may be on the same cards.
+	otherKinds bool
 }
 
 // held is a card, and what it holds.
@@ -60,6 +65,11 @@ func (r *run) protect(ctx context.Context) error {
 	for _, signer := range signers {
 		p.keys = append(p.keys, heldKey{signer, "the key that signs the log of the ledger"})
 	}
+	if err != nil {
+		return err
+	}
+	families, err := r.o.Ledger.Families(ctx)
+	p.otherKinds = slices.ContainsFunc(families, func(app string) bool { return app != r.app })
 	return err
 }
 
@@ -114,27 +124,37 @@ func (r *run) issuersCard(issuer *plan.Issuer) desk.Selection {
 	return s
 }
 
-// permits refuses a card that is never provisioned. A card may have several serials, of
-// which the one that the plan works with may be another.
+// permits refuses a card that is never provisioned. A card may have several applications,
+// each with a serial and keys, and the plan works with one of them.
 func (p *protected) permits(ctx context.Context, w *work) error {
-	if len(p.serials)+len(p.keys) == 0 {
+	if m, _ := w.here.Line.Token(); m != nil {
+		if err := p.permitsSerials(w, []string{w.serial}); err != nil {
+			return err
+		}
+		return p.permitsKeys(ctx, w, w.card)
+	}
+	if len(p.serials)+len(p.keys) == 0 && !p.otherKinds {
 		return nil
 	}
-	serials := []string{w.serial}
-	if m, _ := w.here.Line.Token(); len(p.serials) > 0 && m == nil {
-		all, err := family.Serials(ctx, w.here.Line)
-		if err != nil {
-			return err
-		}
-		serials = append(serials, all...)
-		if err := w.reopen(ctx); err != nil { // another application may be selected
-			return err
-		}
-	}
-	if err := p.permitsSerials(w, serials); err != nil {
+	if err := p.permitsWhole(ctx, w); err != nil {
 		return err
 	}
-	return p.permitsKeys(ctx, w)
+	return w.reopen(ctx) // another application may be selected
+}
+
+func (p *protected) permitsWhole(ctx context.Context, w *work) error {
+	serials, err := family.Serials(ctx, w.here.Line)
+	if err != nil {
+		return err
+	}
+	if err := p.permitsSerials(w, append(serials, w.serial)); err != nil {
+		return err
+	}
+	w.serials = serials
+	if len(p.keys) == 0 {
+		return nil
+	}
+	return family.VisitOn(ctx, w.here, func(ctx context.Context, c card.Card) error { return p.permitsKeys(ctx, w, c) })
 }
 
 func (p *protected) permitsSerials(w *work, serials []string) error {
@@ -146,12 +166,12 @@ func (p *protected) permitsSerials(w *work, serials []string) error {
 	return nil
 }
 
-// permitsKeys looks at the keys of the application that the plan works with.
-func (p *protected) permitsKeys(ctx context.Context, w *work) error {
-	if len(p.keys) == 0 || w.serial == "" { // a blank one has none
+// permitsKeys looks at the keys of an application.
+func (p *protected) permitsKeys(ctx context.Context, w *work, c card.Card) error {
+	if len(p.keys) == 0 || c.Identity().Serial == "" { // a blank one has none
 		return nil
 	}
-	keys, err := w.card.Keys(ctx)
+	keys, err := c.Keys(ctx)
 	if err != nil {
 		return err
 	}

@@ -28,9 +28,15 @@ func (w *work) recognise(ctx context.Context) (err error) {
 	w.serial = w.card.Identity().Serial
 	w.report.Serial = w.serial
 	if err := w.run.protected.permits(ctx, w); err != nil {
-		return &leftOut{err}
+		if problem.Is(err, problem.Refused) {
+			return &leftOut{err}
+		}
+		return err
 	}
 	if err := w.know(ctx); err != nil {
+		return err
+	}
+	if err := w.othersCard(ctx); err != nil {
 		return err
 	}
 	if err := w.usable(); err != nil {
@@ -82,6 +88,36 @@ func (w *work) name() string {
 		return "the card in " + w.here.Place
 	}
 	return "card " + w.serial
+}
+
+// othersCard refuses a card of which another application is somebody's in the ledger. It is
+// for that person, if the row names it.
+func (w *work) othersCard(ctx context.Context) error {
+	for _, serial := range w.serials {
+		if serial == w.serial || w.run.o.Ledger == nil {
+			continue
+		}
+		other, err := w.run.o.Ledger.Card(ctx, serial)
+		if err != nil {
+			return err
+		}
+		if other == nil || other.Person == nil || !other.State.Held() {
+			continue
+		}
+		if other.State == ledger.Lost || other.Person.ID == "" || other.Person.ID != w.owner() && !w.named(other.Person.ID) {
+			return w.refused("it is card "+serial+" as well, which is another person's",
+				"The ledger has it as "+string(other.State)+". A further application of a card is for the same person, whose row names the card: card.serial.")
+		}
+	}
+	return nil
+}
+
+// named reports whether the row of a person names the card.
+func (w *work) named(person string) bool {
+	return slices.ContainsFunc(w.run.rows, func(row wantedRow) bool {
+		serial := row.plan.Card.Serial
+		return row.plan.Person.ID == person && serial != "" && desk.HasSerial([]string{w.serial}, serial)
+	})
 }
 
 // owner is whose card the ledger says it is; empty for nobody's.
