@@ -32,7 +32,9 @@ func TestProvisionLiedTo(t *testing.T) {
 			points, held := 0, 0
 			for n := 1; n <= honest.traffic.APDUs; n++ {
 				for i, status := range cardsim.Lies() {
-					if os.Getenv("PULL_EVERY") == "" && (n+i)%len(cardsim.Lies()) != 0 {
+					// The quick run has one status word for each command, and those of the
+					// commands that tell who the card is.
+					if os.Getenv("PULL_EVERY") == "" && (n+i)%len(cardsim.Lies()) != 0 && n > 2 {
 						continue
 					}
 					for _, done := range []bool{true, false} {

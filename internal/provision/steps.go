@@ -22,6 +22,9 @@ func (w *work) survey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := w.numberless(erases); err != nil {
+		return err
+	}
 	w.erases = erases
 	if err := w.surveyKeys(ctx, erases); err != nil {
 		return err

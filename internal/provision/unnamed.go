@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -33,6 +35,13 @@ func (w *work) know(ctx context.Context) (err error) {
 	case w.serial != "":
 		return nil
 	}
+	if err := w.reopen(ctx); err != nil { // it may not have told
+		return err
+	}
+	if w.serial = w.card.Identity().Serial; w.serial != "" {
+		w.report.Serial = w.serial
+		return w.know(ctx)
+	}
 	w.becomes = newSerial()
 	if w.known, err = w.interrupted(ctx); err != nil {
 		return err
@@ -42,6 +51,15 @@ func (w *work) know(ctx context.Context) (err error) {
 		w.serial = w.known.Serial
 	}
 	return nil
+}
+
+// numberless refuses a card that has no serial, and gets none.
+func (w *work) numberless(erases bool) error {
+	if w.becomes == "" || w.meant != nil || erases {
+		return nil
+	}
+	return problem.New(problem.Failed, "the card in %s does not report its serial", w.here.Place).
+		Because("The ledger could not find it again. Nothing on the card was changed.").Advise(advice.Do(advice.ShowCard))
 }
 
 // rename has the ledger know the card by the serial that it has, or gets.

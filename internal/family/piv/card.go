@@ -58,6 +58,9 @@ type identity struct {
 // readIdentity is one command on a card that has a serial, and one more on others.
 func readIdentity(ctx context.Context, from *app.Card) (identity, error) {
 	number, err := from.Serial(ctx)
+	if app.Unanswered(err) && !iso7816.Refused(err) { // not what a card says that has no such command
+		number, err = from.Serial(ctx)
+	}
 	if err == nil {
 		return identity{serial: serialNumber(number), numbered: true}, nil
 	}
