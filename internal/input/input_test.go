@@ -96,8 +96,18 @@ func TestRegular(t *testing.T) {
 		t.Error(err)
 	}
 	for name, says := range map[string]string{pipe: "not a regular file", "/dev/zero": "not a regular file", dir: "not a regular file", long: "longer than 5 bytes"} {
-		if _, err := Regular(name, 5); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v", name, err)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := Regular(name, 5)
+			ended <- err
+		}()
+		select {
+		case err := <-ended:
+			if err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: still reading", name)
 		}
 	}
 }
