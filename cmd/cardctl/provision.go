@@ -21,6 +21,8 @@ type provisionOptions struct {
 	rows     string
 	readers  []string
 	schema   bool
+	bell     bool
+	board    provision.Board
 	identity identityFlag
 	expiring string
 	work     provision.Options
@@ -70,6 +72,7 @@ as another person's.`,
 	flags.StringVar(&o.expiring, "expiring", "", "with --renew: only certificates that end within this `time`, such as 30d")
 	flags.StringVar(&o.work.Replaces, "replaces", "", "give the person with the card of this `serial` a new card")
 	flags.BoolVar(&o.schema, "schema", false, "print the JSON Schema of plans")
+	flags.BoolVar(&o.bell, "bell", false, "make a sound on the terminal when a card is to be changed")
 	o.identity.add(flags)
 	o.secrets.addLastTry(flags)
 	return cmd
@@ -99,7 +102,7 @@ func (o *provisionOptions) run(ctx context.Context, env *session, path string) e
 	if o.work.Ledger != nil {
 		defer func() { _ = o.work.Ledger.Close() }() // every record is stored by then
 	}
-	o.work.Secret, o.work.UI, o.work.Tell, o.work.Issuers = env.planSecret, env.plugins(ctx), env.tellProvision, env.desk()
+	o.work.Secret, o.work.UI, o.work.Tell, o.work.Issuers = env.planSecret, env.plugins(ctx), func(e provision.Event) { o.tell(env, e) }, env.desk()
 	report, failed := provision.Run(ctx, env.desk(), access, o.work)
 	env.progress.Done()
 	if len(report.Rows) > 0 || len(report.LeftOut) > 0 {
@@ -140,13 +143,14 @@ func (o *provisionOptions) read(ctx context.Context, env *session, path string) 
 	}
 	switch {
 	case o.work.All && len(o.readers) > 1:
-		return problem.New(problem.Usage, "--readers all and names of readers contradict each other").Advise(advice.Repeat())
+		return problem.New(problem.Usage, "--readers all and names of readers contradict each other").
+			Advise(advice.Repeat(advice.Set(advice.Readers, "all")))
 	case o.readers != nil && (env.flags.reader != "" || env.flags.serial != ""):
 		return problem.New(problem.Usage, "--readers, and --reader or --serial, contradict each other").Advise(advice.Repeat().Without(advice.Reader, advice.Serial))
 	case o.work.Expiring != 0 && !o.work.Renew:
-		return problem.New(problem.Usage, "--expiring is for --renew").Advise(advice.Repeat().Without("expiring"))
+		return problem.New(problem.Usage, "--expiring is for --renew").Advise(advice.Repeat().Without(advice.Expiring))
 	case o.work.Renew && o.work.Replaces != "":
-		return problem.New(problem.Usage, "--renew and --replaces contradict each other").Advise(advice.Repeat().Without("renew"))
+		return problem.New(problem.Usage, "--renew and --replaces contradict each other").Advise(advice.Repeat().Without(advice.Renew))
 	}
 	if o.identity.file == "" {
 		return nil
@@ -182,8 +186,8 @@ func (env *session) planSecret(ctx context.Context, q secret.Request, from plan.
 	return r.Ask(ctx, q)
 }
 
-// tellProvision tells what happens in the readers.
-func (env *session) tellProvision(e provision.Event) {
+// tell tells what happens in the readers.
+func (o *provisionOptions) tell(env *session, e provision.Event) {
 	if env.flags.quiet || env.flags.progress == progressNone {
 		return
 	}
@@ -191,7 +195,11 @@ func (env *session) tellProvision(e provision.Event) {
 		env.progressLine("ProvisionProgress", e)
 		return
 	}
-	if env.flags.output == formatJSON {
+	if env.live && env.flags.output != formatJSON {
+		env.progress.Lines(o.board.Hear(e))
+		if o.bell && e.Calls() {
+			env.progress.Ring()
+		}
 		return
 	}
 	env.note("%s", e.Text())

@@ -49,6 +49,9 @@ const (
 	Identity Field = "identity"
 	Rows     Field = "rows"
 	Progress Field = "progress"
+	Readers  Field = "readers"
+	Expiring Field = "expiring"
+	Renew    Field = "renew"
 
 	PINTries Field = "pin-tries"
 	PUKTries Field = "puk-tries"

@@ -23,7 +23,7 @@ func (p *Progress) Bar(message string, done, total int) {
 		p.Done()
 		p.bar = &bar{message: message, started: time.Now()}
 		if !p.live {
-			fmt.Fprintln(p.w, Line(message))
+			p.say(Line(message))
 		}
 		p.stop = func() {
 			if p.live {

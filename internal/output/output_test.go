@@ -199,3 +199,40 @@ func TestProgress(t *testing.T) {
 		t.Errorf("got %q where nothing moves", plain.String())
 	}
 }
+
+// Lines are taken away again before anything else is written, and shown on a terminal only.
+func TestProgressLines(t *testing.T) {
+	var live, plain bytes.Buffer
+	p := NewProgress(&live, true)
+	p.Lines([]string{"a", "b\x1b[2J"})
+	p.Lines([]string{"c"})
+	p.Ring()
+	p.Done()
+	p.Done()
+	if want := "a\nb\\x1b[2J\n" + lineUp + clearLine + lineUp + clearLine + "c\n\a" + lineUp + clearLine; live.String() != want {
+		t.Errorf("%q, want %q", live.String(), want)
+	}
+	p = NewProgress(&plain, false)
+	p.Lines([]string{"a"})
+	p.Ring()
+	p.Done()
+	if plain.Len() > 0 {
+		t.Errorf("%q", plain.String())
+	}
+}
+
+// A program gets a document for each message.
+func TestJSONProgress(t *testing.T) {
+	var got bytes.Buffer
+	p := NewJSONProgress(&got)
+	p.Show("generating")
+	p.Working("gen-key")
+	p.Bar("loading", 1, 2)
+	p.Lines([]string{"a"})
+	p.Ring()
+	p.Done()
+	want := `{"schema":"cardctl/v1","kind":"Progress","message":"generating"}` + "\n" + `{"schema":"cardctl/v1","kind":"Progress","message":"loading"}` + "\n"
+	if got.String() != want {
+		t.Errorf("%s", got.String())
+	}
+}

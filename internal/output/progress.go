@@ -12,6 +12,7 @@ const (
 	// patience is how long nothing may be seen to move.
 	patience  = 500 * time.Millisecond
 	clearLine = "\r\x1b[K"
+	lineUp    = "\x1b[A"
 )
 
 // Progress tells what is going on: on a terminal a line that moves and is
@@ -38,17 +39,47 @@ func NewJSONProgress(w io.Writer) *Progress {
 func (p *Progress) Show(message string) {
 	p.Done()
 	message = Line(message)
-	if p.json {
-		_ = WriteDocument(p.w, "Progress", struct { // nobody reads it then
-			Message string `json:"message"`
-		}{message})
-		return
-	}
 	if !p.live {
-		fmt.Fprintln(p.w, message)
+		p.say(message)
 		return
 	}
 	p.moving(message, 0)
+}
+
+// say is a message where nothing moves.
+func (p *Progress) say(message string) {
+	if !p.json {
+		fmt.Fprintln(p.w, message)
+		return
+	}
+	_ = WriteDocument(p.w, "Progress", struct { // nobody reads it then
+		Message string `json:"message"`
+	}{message})
+}
+
+// Lines shows several lines on a terminal, in place of what was shown before; elsewhere
+// nothing.
+func (p *Progress) Lines(lines []string) {
+	p.Done()
+	if !p.live || len(lines) == 0 {
+		return
+	}
+	for _, line := range lines {
+		fmt.Fprintln(p.w, Line(line))
+	}
+	p.stop = func() {
+		for range lines {
+			fmt.Fprint(p.w, lineUp+clearLine)
+		}
+		p.stop = func() {}
+	}
+}
+
+// Ring makes a sound on a terminal.
+func (p *Progress) Ring() {
+	if p.live {
+		fmt.Fprint(p.w, "\a")
+	}
 }
 
 // Working shows a message once it took longer than a moment, and where it can
