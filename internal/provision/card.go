@@ -41,6 +41,8 @@ type work struct {
 	entry   *ledger.Entry
 	purse   *purse
 
+	// question is what has to be confirmed before the card is erased; nil for nothing.
+	question *advice.Question
 	// erases says that the card will be initialised, initialised that it was.
 	erases, initialised bool
 
@@ -140,6 +142,11 @@ func (w *work) session(ctx context.Context) error {
 		return nil
 	}
 	if w.due() {
+		if w.question != nil {
+			if err := w.here.Access.Confirm.Ask(ctx, *w.question); err != nil {
+				return err
+			}
+		}
 		if err := w.begin(ctx); err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/certstore"
@@ -15,7 +14,6 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/plan"
-	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -158,11 +156,7 @@ func (w *work) renewal(ctx context.Context, p *place, k key.Key, name string, th
 		writes = opens.Secret
 	}
 	if kept := w.kept(writes); kept != nil && !w.run.readable(kept) {
-		what := "the " + writes.Words() + " that writes its certificate is sealed in the ledger"
-		w.add(step{name: name, result: Failed, detail: what})
-		w.list()
-		return problem.New(problem.Refused, "%s: %s", w.name(), what).Because("Somebody has to be there who can read it.").
-			Advise(advice.Repeat(advice.Fill(advice.Identity)))
+		return w.needsReader(name, "the "+writes.Words()+" that writes its certificate is sealed in the ledger")
 	}
 	w.add(step{name: name, result: Would, detail: "renew, because it ends on " + day(there.NotAfter), do: func(ctx context.Context) (string, error) {
 		return w.certify(ctx, p, true)

@@ -3,6 +3,7 @@ package provision
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/card"
@@ -52,7 +53,7 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 	how := w.plan.Card.Init
 	w.purse.preset = unused
 	switch {
-	case w.begun() && !unused:
+	case w.begun() && !unused && w.marked():
 		w.already("init", "by an earlier run")
 		return false, nil
 	case how == planNever, !unused && how != planAlways:
@@ -68,32 +69,43 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 	if err != nil {
 		return false, err
 	}
-	if !survey.Blank && (how != planAlways || w.begun()) { // it is not what it seemed
+	if !survey.Blank && how != planAlways { // it is not what it seemed
 		w.already("init", "the card is in use")
 		return false, nil
 	}
-	detail := "set up"
-	if !survey.Blank {
-		detail = "erase: " + strings.Join(survey.Report.Lost, ", ")
-	}
+	detail := w.erasing(survey, "set up")
 	w.add(step{name: "init", result: Would, detail: detail, do: func(ctx context.Context) (string, error) {
-		report, err := cardinit.InitialiseOn(ctx, w.confirming(survey), able, survey)
+		report, err := cardinit.InitialiseOn(ctx, w.confirmed(), able, survey)
 		if err != nil {
 			return "", err
 		}
 		w.purse.preset, w.initialised = true, true
-		return lost(report), nil
+		return lost(report), w.factory(ctx)
 	}})
 	return true, nil
 }
 
-// confirming is where a card is initialised: nobody is asked about one that loses nothing.
-func (w *work) confirming(survey *card.Survey) family.At {
-	here := w.here
+// erasing notes what a person has to confirm before anything is written down, and says what
+// initialising does.
+func (w *work) erasing(survey *card.Survey, otherwise string) string {
 	if survey.Blank {
-		here.Access.Confirm = func(context.Context, desk.Question) error { return nil }
+		return otherwise
 	}
+	w.question = &survey.Question
+	return "erase: " + strings.Join(survey.Report.Lost, ", ")
+}
+
+// confirmed is where a card is initialised: nobody is asked once more.
+func (w *work) confirmed() family.At {
+	here := w.here
+	here.Access.Confirm = func(context.Context, desk.Question) error { return nil }
 	return here
+}
+
+// marked says that the ledger knows of a secret of the card: it was initialised, or found
+// unused, for this person.
+func (w *work) marked() bool {
+	return w.known != nil && slices.ContainsFunc(w.known.Secrets, func(s ledger.Sealed) bool { return !s.Ended })
 }
 
 // hasOwnPINs says that the ledger knows of a PIN that was set.
@@ -134,10 +146,7 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 		w.already("init", "the card is in use")
 		return false, nil
 	}
-	detail := "create"
-	if !survey.Blank {
-		detail = "erase: " + strings.Join(survey.Report.Lost, ", ")
-	}
+	detail := w.erasing(survey, "create")
 	unfinished := w.begun() && !survey.Blank
 	if unfinished && w.sealedAway() {
 		return false, w.needsIdentity("init", "it was interrupted while the card got its PINs")
@@ -158,7 +167,7 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 			}
 			sealed = append(sealed, one.sealed)
 		}
-		report, err := cardinit.InitialiseOn(ctx, w.confirming(survey), able, survey)
+		report, err := cardinit.InitialiseOn(ctx, w.confirmed(), able, survey)
 		if err != nil {
 			return "", err
 		}

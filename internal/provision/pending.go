@@ -68,6 +68,14 @@ func (w *work) needsIdentity(name, what string) error {
 		Advise(advice.Repeat(advice.Fill(advice.Identity)))
 }
 
+// needsReader is the error of a card for which somebody has to be there who reads the ledger.
+func (w *work) needsReader(name, what string) error {
+	w.add(step{name: name, result: Failed, detail: what})
+	w.list()
+	return problem.New(problem.Refused, "%s: %s", w.name(), what).Because("Somebody has to be there who can read it.").
+		Advise(advice.Repeat(advice.Fill(advice.Identity)))
+}
+
 // settle finds out whether the card has a secret: it is changed to itself. If that is
 // refused, the ledger knows, and it is changed from what the card had before.
 func (w *work) settle(ctx context.Context, one *wanted) error {

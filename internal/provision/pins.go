@@ -48,7 +48,7 @@ func (w *work) surveyPIN(ctx context.Context, one *wanted, erases bool) error {
 		w.already(name, "")
 		return nil
 	case kept != nil && !erases && !w.run.readable(kept):
-		return w.needsIdentity(name, "the "+one.name.Words()+" was revealed, and is to be changed")
+		return w.needsReader(name, "the "+one.name.Words()+" was revealed, and is to be changed")
 	case kept == nil && one.role == pin.ResetCode && w.purse.ready(secret.AdminPIN): // that sets it
 	case kept == nil && !w.purse.preset && !erases && one.current.IsZero():
 		if one.generate != nil {

@@ -207,13 +207,19 @@ func (w *work) choose(ctx context.Context, owner string) error {
 
 // hasCard reports whether somebody has a card already.
 func (r *run) hasCard(ctx context.Context, person string) (bool, error) {
+	cards, err := r.cardsOf(ctx, person)
+	return slices.ContainsFunc(cards, func(c ledger.Card) bool {
+		return c.State == ledger.Issuing || c.State == ledger.Active || c.State == ledger.Suspended
+	}), err
+}
+
+// cardsOf are the cards of somebody, but the one that is replaced.
+func (r *run) cardsOf(ctx context.Context, person string) ([]ledger.Card, error) {
 	if person == "" || r.o.Ledger == nil {
-		return false, nil
+		return nil, nil
 	}
 	cards, err := r.o.Ledger.Cards(ctx, ledger.Filter{Person: person})
-	return slices.ContainsFunc(cards, func(c ledger.Card) bool {
-		return c.Serial != r.o.Replaces && (c.State == ledger.Issuing || c.State == ledger.Active || c.State == ledger.Suspended)
-	}), err
+	return slices.DeleteFunc(cards, func(c ledger.Card) bool { return c.Serial == r.o.Replaces }), err
 }
 
 // key is what the ledger knows a row by.

@@ -73,7 +73,7 @@ func Run(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (Report, e
 	}
 	r.stages = make([]stage, len(r.rows))
 	err := errors.Join(r.work(ctx), r.sittings.Close())
-	r.finish()
+	r.finish(context.WithoutCancel(ctx))
 	return r.report, errors.Join(r.failed(), err)
 }
 
@@ -96,22 +96,32 @@ func (r *run) failed() error {
 }
 
 // finish sorts the rows, and adds those that no card was there for.
-func (r *run) finish() {
+func (r *run) finish(ctx context.Context) {
 	if !r.o.Renew && !r.o.DryRun && r.o.Rows != nil {
 		for i, row := range r.rows {
 			if r.stages[i] == free && !slices.ContainsFunc(r.report.Rows, func(done Row) bool { return done.Row == row.Number }) {
-				r.report.Rows = append(r.report.Rows, r.uncarded(row))
+				r.report.Rows = append(r.report.Rows, r.uncarded(ctx, row))
 			}
 		}
 	}
 	slices.SortStableFunc(r.report.Rows, func(a, b Row) int { return a.Row - b.Row })
 }
 
-// uncarded is a row for which no card was there.
-func (r *run) uncarded(row wantedRow) Row {
-	p := problem.New(problem.NotFound, "there was no card for row %d", row.Number).
-		Because("It is for %s.", row.plan.Person.ID).Advise(advice.Repeat())
-	return Row{Row: row.Number, Person: row.plan.Person.ID, Steps: []Step{}, Error: p.Error(), err: p}
+// uncarded is a row for which no card was there: one that is done is done.
+func (r *run) uncarded(ctx context.Context, row wantedRow) Row {
+	report := Row{Row: row.Number, Person: row.plan.Person.ID, Steps: []Step{}}
+	cards, err := r.cardsOf(ctx, report.Person)
+	if at := slices.IndexFunc(cards, func(c ledger.Card) bool { return c.State == ledger.Active }); at >= 0 {
+		report.Serial, report.Passed = cards[at].Serial, true
+		report.Steps = append(report.Steps, Step{Name: "card", Result: Already, Detail: "in an earlier run"})
+		return report
+	}
+	if err == nil {
+		err = problem.New(problem.NotFound, "there was no card for row %d", row.Number).
+			Because("It is for %s.", report.Person).Advise(advice.Do(advice.ListReaders, advice.Switch(advice.Wait)))
+	}
+	report.err, report.Error = err, err.Error()
+	return report
 }
 
 func (r *run) wipe() {

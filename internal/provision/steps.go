@@ -113,8 +113,12 @@ func (w *work) begin(ctx context.Context) (err error) {
 	if w.known == nil || w.known.State != ledger.Active {
 		change.State = ledger.Issuing
 	}
+	change.Init = w.question != nil
 	if w.entry, err = w.run.o.Ledger.Begin(ctx, change); err != nil {
 		return err
+	}
+	if w.erases {
+		return nil // it has other ones afterwards
 	}
 	return w.factory(ctx)
 }
@@ -125,8 +129,8 @@ func (w *work) factory(ctx context.Context) error {
 	preset, can := w.card.(card.Preset)
 	var kinds []secret.Name
 	for _, name := range order {
-		one := w.purse.wanted[name]
-		if can && one != nil && one.sets() && w.kept(name) == nil && (w.purse.preset || w.erases) && preset.Preset(name) != nil {
+		kept := w.kept(name)
+		if can && preset.Preset(name) != nil && (w.initialised && w.question != nil || kept == nil && w.purse.preset) {
 			kinds = append(kinds, name)
 		}
 	}
