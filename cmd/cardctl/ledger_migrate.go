@@ -16,7 +16,7 @@ func newLedgerMigrateCmd(env *session) *cobra.Command {
 	var stations []string
 	cmd := &cobra.Command{
 		Use:   "migrate",
-		Short: "Create the tables of a ledger, or bring them up to date",
+		Short: "Create or update the tables of a ledger",
 		Long: `Create the tables of a ledger, or bring them up to date after a newer cardctl
 was installed. Tables that exist are backed up to a new file first. In
 PostgreSQL, only the owner of the database can do this. With --station, a role
