@@ -80,7 +80,10 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 			return "", err
 		}
 		w.purse.preset, w.initialised = true, true
-		return lost(report), w.factory(ctx)
+		if w.question != nil { // else it had them before
+			err = w.factory(ctx)
+		}
+		return lost(report), err
 	}})
 	return true, nil
 }

@@ -117,7 +117,7 @@ func (w *work) begin(ctx context.Context) (err error) {
 	if w.entry, err = w.run.o.Ledger.Begin(ctx, change); err != nil {
 		return err
 	}
-	if w.erases {
+	if w.question != nil {
 		return nil // it has other ones afterwards
 	}
 	return w.factory(ctx)
@@ -130,7 +130,7 @@ func (w *work) factory(ctx context.Context) error {
 	var kinds []secret.Name
 	for _, name := range order {
 		kept := w.kept(name)
-		if can && preset.Preset(name) != nil && (w.initialised && w.question != nil || kept == nil && w.purse.preset) {
+		if can && preset.Preset(name) != nil && (w.question != nil || kept == nil && w.purse.preset) {
 			kinds = append(kinds, name)
 		}
 	}
