@@ -47,12 +47,11 @@ func (c *Card) Standard(ctx context.Context) (Identity, error) { return c.Identi
 
 // Chip is the serial that the maker gave the card, and that its structure will have;
 // empty where there is none.
-func (c *Card) Chip(ctx context.Context) (string, error) {
-	if c.identity != nil {
-		return c.identity.Chip, nil
+func (c *Card) Chip() string {
+	if card, ok := c.driver.(myEIDCard); ok {
+		return card.native.identity().Chip
 	}
-	i, err := c.Identity(ctx, c.channel)
-	return i.Chip, err
+	return ""
 }
 
 // Remember notes which card it is. Whoever lets the line go while a person is

@@ -178,8 +178,8 @@ func (c *Card) read(ctx context.Context) (*app.Directory, error) {
 	d, err := c.app.Token(ctx)
 	if problem.Is(err, problem.NotFound) {
 		c.identity.State, c.blank = "not initialised", true
-		c.identity.Serial, err = c.app.Chip(ctx)
-		return nil, err
+		c.identity.Serial = c.app.Chip()
+		return nil, nil
 	}
 	if err != nil {
 		return nil, key.Explain(err, "reading the card", "")
