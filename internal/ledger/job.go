@@ -163,9 +163,9 @@ func (x *Lease) claim(ctx context.Context, c *change) (bool, error) {
 		query string
 		arg   any
 	}{
-		{columns + "holder = $2", x.holder}, // the answer was lost
-		{columns + "card = $2" + lock, x.serial},
-		{columns + "serial = $2" + lock, x.serial},
+		{columns + "holder = $2 AND holder <> ''", x.holder}, // the answer was lost
+		{columns + "card = $2 AND card <> ''" + lock, x.serial},
+		{columns + "serial = $2 AND serial <> ''" + lock, x.serial},
 		{columns + "serial = '' AND state = 'free' AND person_id <> '' AND person_id = (SELECT id FROM person WHERE number = $2)" + lock, card.person},
 		{columns + `serial = '' AND state = 'free' AND until < ` + x.l.now() + ` AND NOT EXISTS (
     SELECT 1 FROM card JOIN person ON person.number = card.person WHERE person.id = job.person_id AND person.id <> ''
@@ -377,6 +377,6 @@ func (c *change) freeRows(ctx context.Context, serial string, s State) error {
 		return nil
 	}
 	_, err := c.ExecContext(ctx, `UPDATE job SET state = 'free', card = '', lease = lease + 1,
-    holder = '', station = '', until = 0 WHERE card = $1 AND state = 'begun'`, serial)
+    holder = '', station = '', until = 0 WHERE card = $1 AND card <> '' AND state = 'begun'`, serial)
 	return err
 }

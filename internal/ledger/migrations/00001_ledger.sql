@@ -100,6 +100,9 @@ CREATE TABLE job (
 );
 CREATE INDEX job_state ON job (plan, state, position);
 CREATE UNIQUE INDEX job_card ON job (plan, card) WHERE card <> '';
+CREATE INDEX job_serial ON job (plan, serial) WHERE serial <> '';
+CREATE INDEX job_holder ON job (plan, holder) WHERE holder <> '';
+CREATE INDEX job_person ON job (person_id);
 
 -- +goose Down
 DROP TABLE job;
