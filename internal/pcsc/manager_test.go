@@ -24,7 +24,7 @@ func TestReaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Reader{
-		{Name: "A", CardPresent: true, ATR: []byte{0x3B, 1}, InUse: true},
+		{Name: "A", CardPresent: true, ATR: []byte{0x3B, 1}, InUse: true, Changes: 3},
 		{Name: "B"},
 		{Name: "C", CardPresent: true, ATR: []byte{0x3B, 2}, InUse: true, Exclusive: true},
 		{Name: "D", CardPresent: true, Mute: true},
