@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # From a blank card to a certificate that works:
 #
-#   ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|piv|softhsm|javacard|ca]
+#   ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|piv|softhsm|javacard|ca|fleet]
 #   ./scripts/demo.sh [--installed] --program firefox
 #
 # --program goes on until Firefox has logged in with the card, and keeps a picture of it
 # in the directory CARDCTL_PICTURES, or else ~/.cache/cardctl/pictures. The family ca is
-# a CA with its key on a card, and three other cards, one of which is revoked.
+# a CA with its key on a card, and three other cards, one of which is revoked; fleet is
+# twelve cards in four readers, from one table of people.
 #
 # The cards are simulated, in a virtual reader of the real PC/SC daemon; softhsm is a
 # token of SoftHSM2. The script installs missing programs (on Debian), builds cardctl
@@ -45,7 +46,7 @@ if [[ ${1-} == --family && -n ${2-} ]]; then
 	shift 2
 fi
 [[ $# -eq 0 && $family != */* && -f scripts/demo/$family.sh ]] ||
-	die "usage: ./scripts/demo.sh [--installed] [--program firefox | --family openpgp|pkcs15|piv|softhsm|javacard|ca]"
+	die "usage: ./scripts/demo.sh [--installed] [--program firefox | --family openpgp|pkcs15|piv|softhsm|javacard|ca|fleet]"
 
 [[ -n $work ]] || work=$(mktemp -d)
 started=() # process ids of what runs in the background
@@ -72,7 +73,8 @@ step() {
 	eval "$1" </dev/null
 }
 
-proof=--tls # what smoke-test adds
+proof=--tls      # what smoke-test adds
+room_options=() # of the room
 
 # story is what a family shows: a card, from blank to a certificate that works.
 story() {
@@ -114,7 +116,7 @@ if [[ -z $in_room ]]; then
 		go build -o "$work/bin/cardctl" ./cmd/cardctl
 	fi
 	if [[ " $needs " == *" card "* ]] && ((EUID == 0)) && can_make_rooms; then
-		"$room" "$self" --in-room "$work" "${arguments[@]}"
+		"$room" "${room_options[@]}" "$self" --in-room "$work" "${arguments[@]}"
 		exit
 	fi
 fi

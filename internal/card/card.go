@@ -40,6 +40,8 @@ type Family struct {
 	Managed bool
 	// Token says that it is reached through a PKCS#11 module, not by commands.
 	Token bool
+	// Lent says that its cards are let go for other programs, which write to them.
+	Lent bool
 
 	// Parse reads what a user types after --key; false where it is not of this
 	// family. An error does not repeat what may be a secret.

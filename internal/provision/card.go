@@ -118,6 +118,10 @@ func (w *work) all(ctx context.Context) error {
 	d := *w.desk
 	d.Meant.App = w.run.app
 	err := w.withApplet(ctx, &d, a, func() error {
+		if w.run.family.Lent { // no module selects something on it meanwhile
+			w.run.proving.RLock()
+			defer w.run.proving.RUnlock()
+		}
 		return family.WithCard(ctx, &d, wanted, a, func(ctx context.Context, here family.At, c card.Card) error {
 			w.here, w.card, w.report.Reader = here, c, here.Place
 			return w.session(ctx)

@@ -95,7 +95,7 @@ func (w *work) prove(ctx context.Context, a desk.Access) error {
 	if s == nil {
 		return nil
 	}
-	w.run.proving.Lock() // a module keeps what it saw of readers until its last user lets it go
+	w.run.proving.Lock() // a module keeps what it saw of readers until its last user closes it
 	defer w.run.proving.Unlock()
 	w.tell(proof, "", "")
 	detail, err := w.proved(ctx, a)

@@ -38,9 +38,9 @@ type run struct {
 
 	person  *person
 	order   turns
-	turn    sync.Mutex // for what follows
-	proving sync.Mutex // held while a module is used
-	sources sync.Mutex // for given
+	turn    sync.Mutex   // for what follows
+	proving sync.RWMutex // held while a module is used, which looks at the cards in all readers
+	sources sync.Mutex   // for given
 	given   map[string]*secret.Bytes
 	made    map[int64]*secret.Bytes // what was sealed in this run, by its number
 	stages  []stage                 // of the rows

@@ -23,6 +23,8 @@ test|GnuPG (gpgsm)|have gpgsm|gpgsm
 test|GnuPG (scdaemon)|have_file gnupg/scdaemon scdaemon|scdaemon
 token|OpenSSL|have openssl|openssl
 token|SoftHSM|have softhsm2-util|softhsm2
+fleet|age, to generate its keys (age-keygen)|have age-keygen|age
+test|age, to generate its keys (age-keygen)|have age-keygen|age
 web|nginx|have nginx|nginx
 web|curl|have curl|curl
 web|engine of OpenSSL for PKCS#11|have_file engines-3/pkcs11.so|libengine-pkcs11-openssl

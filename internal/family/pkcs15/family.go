@@ -28,7 +28,7 @@ const (
 // Family is the kind of card.
 func Family() card.Family {
 	return card.Family{
-		Apps: []string{name}, Kind: kind, Initialises: []string{name},
+		Apps: []string{name}, Kind: kind, Initialises: []string{name}, Lent: true,
 		Example: prefix + ".45", Syntax: prefix + ".45 (the object ID in hex)",
 		Roles: []pin.Role{pin.User, pin.SO, pin.PUK},
 		Parse: parse, Describe: describe, Strangers: strangers, Open: open,
