@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables are for and from demo.sh
 # The demo of many cards: twelve cards of three families through four readers, from one
-# table of people. Two cards are taken out on the way, and put in again.
+# table of people. Two cards are removed on the way, and inserted again.
 needs='card fleet'
 room_options=(--more-readers)
 
@@ -31,9 +31,9 @@ managementKey: {generate: management-key, keep: ledger}'
 	step 'cat staff.csv'
 	step 'cat piv.yaml'
 
-	heading "Four OpenPGP cards, one of which is taken out on the way"
+	heading "Four OpenPGP cards, one of which is removed on the way"
 	provision openpgp '' 'key OPENPGP.3: done'
-	heading "Four PIV cards, one of which is taken out on the way"
+	heading "Four PIV cards, one of which is removed on the way"
 	provision piv '--applications piv --profile piv-yubikey-5' 'certificate PIV.9A: done'
 	heading "Four PKCS#15 cards"
 	provision pkcs15 '--applications myeid' ''
@@ -80,7 +80,7 @@ plan() {
 }
 
 # provision FAMILY CREATE PULL has four cards of a family provisioned. The card in the second
-# reader is taken out when PULL is reported, and put in again.
+# reader is removed when PULL is reported, and inserted again.
 provision() {
 	local i
 	step "for i in 0 1 2 3; do cardctl sim create $1-\$i --latency 5ms --quiet $2; done"
@@ -109,13 +109,13 @@ take_out() {
 	until cardctl list-readers --output json | grep -qF "\"name\":\"${READERS[$2]}\",\"cardPresent\":false"; do sleep 0.1; done
 }
 
-# pull CARD READER LOG WHEN takes a card out when the log says so, and puts it in again.
+# pull CARD READER LOG WHEN removes a card when the log says so, and inserts it again.
 pull() {
 	for _ in {1..600}; do
 		! grep -qF "${READERS[$2]}: " "$3" || ! grep -F "${READERS[$2]}: " "$3" | grep -qF ": $4" || break
 		sleep 0.05
 	done
-	printf '\n# %s is taken out, and put in again\n' "$1"
+	printf '\n# %s is removed, and inserted again\n' "$1"
 	take_out "$1" "$2"
 	put_in "$1" "$2"
 }
