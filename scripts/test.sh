@@ -168,7 +168,7 @@ readonly WINDOWS=./test/windows # the same on every Debian
 readonly PROGRAMS=./test/programs
 readonly ENROLMENT=./test/enrolment # with servers that are built for it
 readonly LONGEST=./test/pkcs15 # begins first
-readonly WITH_MORE_READERS=(./test/judges)
+readonly WITH_MORE_READERS=(./test/judges ./test/provision)
 readonly LONG=(./test/judges ./test/provision ./test/docs) # begin next
 
 readonly TAGGED='^//go:build.*\<stack\>'

@@ -145,7 +145,7 @@ func (o *provisionOptions) read(ctx context.Context, env *session, path string) 
 	case o.work.All && len(o.readers) > 1:
 		return problem.New(problem.Usage, "--readers all and names of readers contradict each other").
 			Advise(advice.Repeat(advice.Set(advice.Readers, "all")))
-	case o.readers != nil && (env.flags.reader != "" || env.flags.serial != ""):
+	case o.readers != nil && (env.line.Given("reader") || env.flags.serial != ""):
 		return problem.New(problem.Usage, "--readers, and --reader or --serial, contradict each other").Advise(advice.Repeat().Without(advice.Reader, advice.Serial))
 	case o.work.Expiring != 0 && !o.work.Renew:
 		return problem.New(problem.Usage, "--expiring is for --renew").Advise(advice.Repeat().Without(advice.Expiring))

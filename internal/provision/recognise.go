@@ -143,6 +143,9 @@ func (w *work) claim(ctx context.Context) error {
 		return w.choose(ctx, owner)
 	}
 	lease, err := w.lend(ctx)
+	if lease == nil && err == nil {
+		lease, err = w.waitForRow(ctx)
+	}
 	switch {
 	case problem.Is(err, problem.Refused):
 		return w.refused("it belongs to another person", "The ledger has it as the card of somebody whom no row of this plan is for.")

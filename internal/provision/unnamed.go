@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/ledger"
@@ -82,6 +83,63 @@ func (w *work) lend(ctx context.Context) (*ledger.Lease, error) {
 	}
 	w.serial = provisional(w.meant) // which the row has
 	return w.run.o.Ledger.Claim(ctx, w.run.hash, w.serial)
+}
+
+// waitTime is how often a row that another station holds is asked for.
+const waitTime = 2 * time.Second
+
+// waitForRow waits while other stations hold the rows that are left: one that ended without
+// a word gives its rows back after a while. The lease is nil if none is.
+func (w *work) waitForRow(ctx context.Context) (lease *ledger.Lease, err error) {
+	for told := false; lease == nil && err == nil; {
+		var station string
+		if station, err = w.run.heldBy(ctx); station == "" || err != nil {
+			return nil, err
+		}
+		if !told {
+			told = true
+			w.tell("wait for a row", "", "the station "+station+" holds it")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(waitTime):
+		}
+		if w.becomes != "" && w.meant == nil { // it may be the card that was announced
+			if w.known, err = w.interrupted(ctx); err != nil {
+				return nil, err
+			}
+			if w.known != nil {
+				w.serial = w.known.Serial
+			}
+		}
+		lease, err = w.lend(ctx)
+	}
+	return lease, err
+}
+
+// heldBy is another station that holds a row of the plan which any card may get; empty for
+// none.
+func (r *run) heldBy(ctx context.Context) (station string, err error) {
+	err = r.o.Ledger.Rows(ctx, r.hash, func(row ledger.RowState) error {
+		if row.Station != "" && row.Serial == "" && row.Progress != ledger.Done && !r.works(row.Key) {
+			station = row.Station
+		}
+		return nil
+	})
+	return station, err
+}
+
+// works reports whether a card of this run has a row.
+func (r *run) works(key string) bool {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	for i := range r.rows {
+		if r.rows[i].key(r.o) == key {
+			return r.stages[i] != free
+		}
+	}
+	return false
 }
 
 // interrupted is a card of this plan that nobody has seen since it was announced: the one

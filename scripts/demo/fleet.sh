@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables are for and from demo.sh
 # The demo of many cards: twelve cards of three families through four readers, from one
-# table of people. Two cards are removed on the way, and inserted again.
+# table of people. Two cards are removed meanwhile, and inserted again.
 needs='card fleet'
 room_options=(--more-readers)
 
@@ -31,9 +31,9 @@ managementKey: {generate: management-key, keep: ledger}'
 	step 'cat staff.csv'
 	step 'cat piv.yaml'
 
-	heading "Four OpenPGP cards, one of which is removed on the way"
+	heading "Four OpenPGP cards, one of which is removed meanwhile"
 	provision openpgp '' 'key OPENPGP.3: done'
-	heading "Four PIV cards, one of which is removed on the way"
+	heading "Four PIV cards, one of which is removed meanwhile"
 	provision piv '--applications piv --profile piv-yubikey-5' 'certificate PIV.9A: done'
 	heading "Four PKCS#15 cards"
 	provision pkcs15 '--applications myeid' ''

@@ -47,18 +47,14 @@ notices() {
 	done
 }
 
-# documents are where they link to each other, as in the repository. Only the scripts
-# are elsewhere.
+# documents are where they link to each other, as in the repository.
 documents() {
 	mkdir -p "$stage/doc"
 	notices >"$stage/doc/THIRD-PARTY-LICENSES"
 	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md "$stage/doc"
 	install -D -m 644 -t "$stage/doc/docs" docs/*.md
 	install -D -m 644 -t "$stage/doc/docs/pictures" docs/pictures/*.svg
-	sed -i 's|](\.\./scripts/|](../examples/|g' "$stage/doc/docs/provisioning.md"
 	install -m 644 LICENSE "$stage/LICENSE"
-	install -D -m 755 -t "$stage/doc/examples" scripts/provision-*.sh
-	install -D -m 644 -t "$stage/doc/examples/lib" scripts/lib/provision.sh
 	{
 		printf '%s\n' 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/' \
 			'Upstream-Name: cardctl' 'Source: https://github.com/cardctl/cardctl' '' \

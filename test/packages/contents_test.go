@@ -43,22 +43,10 @@ func documents(t *testing.T) []string {
 	return append(all, tracked(t, "docs/pictures")...)
 }
 
-// examples are the scripts that go into packages, below their directory.
-func examples(t *testing.T) []string {
-	t.Helper()
-	all := []string{"examples/lib/provision.sh"}
-	for _, name := range tracked(t, "scripts") {
-		if base := path.Base(name); strings.HasPrefix(base, "provision-") {
-			all = append(all, "examples/"+base)
-		}
-	}
-	return all
-}
-
 // inArchive are the names that an archive shall hold below its directory.
 func inArchive(t *testing.T, program string) []string {
 	t.Helper()
-	names := slices.Concat(documents(t), examples(t), tracked(t, "man"))
+	names := slices.Concat(documents(t), tracked(t, "man"))
 	return append(names, program, "LICENSE",
 		"completions/_cardctl", "completions/cardctl.bash", "completions/cardctl.fish", "completions/cardctl.ps1")
 }
@@ -75,9 +63,6 @@ func onSystem(t *testing.T, zsh, licence string) []string {
 	}
 	for _, document := range documents(t) {
 		names = append(names, "usr/share/doc/cardctl/"+document)
-	}
-	for _, example := range examples(t) {
-		names = append(names, "usr/share/doc/cardctl/"+example)
 	}
 	for _, page := range tracked(t, "man") {
 		names = append(names, "usr/share/man/man"+strings.TrimPrefix(path.Ext(page), ".")+"/"+path.Base(page)+".gz")
@@ -96,7 +81,7 @@ func compare(t *testing.T, got map[string]packaged, want []string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(got)) {
 		file := got[name]
-		program := name == "usr/bin/cardctl" || name == "cardctl" || name == "cardctl.exe" || strings.HasPrefix(path.Base(name), "provision-")
+		program := name == "usr/bin/cardctl" || name == "cardctl" || name == "cardctl.exe"
 		switch {
 		case !slices.Contains(want, name):
 			t.Errorf("%s should not be there", name)

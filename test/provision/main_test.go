@@ -1,8 +1,8 @@
 //go:build stack
 
-// Package provision runs the scripts for CI jobs, scripts/provision-*.sh, with
-// a failure at each of their steps. The commands that they call are left to
-// other tests.
+// Package provision runs plans for cards in the readers of the PC/SC daemon: the process
+// is killed at each step, cards are removed and swapped, and rows are left over. What each
+// step does to a card is left to other tests.
 package provision
 
 import (
