@@ -84,6 +84,7 @@ var worlds = map[string]world{
 	"cardctl-ledger-migrate":     {prepare: "ledger"},
 	"cardctl-ledger-reseal":      {prepare: "ledger"},
 	"cardctl-ledger-forget":      {prepare: "ledger"},
+	"cardctl-provision":          {applications: "openpgp", attached: true, prepare: "staff"},
 	"cardctl-applet":             {applications: "gp"},
 	"cardctl-applet-list":        {applications: "gp", prepare: "java"},
 	"cardctl-applet-inspect":     {},
@@ -133,6 +134,7 @@ var others = map[string]world{
 	"smoke-test --key OPENPGP.3 --tls": {applications: "openpgp", attached: true, prepare: "certificate"},
 	byPUK:                              {applications: "myeid", attached: true, prepare: "myeid", puk: "13579246"},
 	attesting:                          {prepare: "attested_openpgp"},
+	"provision staff.yaml --renew":     {applications: "openpgp", attached: true, prepare: "staff; provisioned"},
 	"object=mail":                      {prepare: "token; token_key 45 vpn; token_key 46 mail"},
 	"id=%45":                           {prepare: "token; token_key 45 vpn"},
 }

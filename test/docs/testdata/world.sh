@@ -64,6 +64,30 @@ due_letter() {
 	cardctl provision plan.yaml --rows rows.csv --yes
 }
 
+# staff is a plan for a card, a table with one person, and a CA with its key in a file.
+staff() {
+	recipient=age10f79ta2r0jvme3mvwwm5hwwjts9hnzf2ddcla5gr90nhkp28xdmsvmwt4p
+	(umask 077 && echo AGE-SECRET-KEY-1TV0Z42KCLL285Y7P7EWG8FJ9A30CJGJ8T975FJZD6MELRFHEW7XSSX64GV >desk.key)
+	cardctl ca init desk-ca --subject 'CN=Desk CA' --algorithm p256 --password env:PASSWORD
+	cat >staff.yaml <<-END
+		schema: cardctl/v1
+		kind: Plan
+		person: {id: "{{.mail}}"}
+		card: {application: openpgp}
+		pins:
+		  user: {generate: 8 digits, keep: both}
+		  admin: {generate: 8 digits, keep: ledger}
+		keys:
+		  - {ref: OPENPGP.3, algorithm: p256, certificate: {subject: "CN={{.mail}}", issuer: desk, days: 20}}
+		issuers:
+		  desk: {url: "ca:desk-ca?profile=client", secret: env:PASSWORD}
+		seal: [$recipient]
+	END
+	printf 'mail\nfloppy@example.com\n' >staff.csv
+}
+
+provisioned() { cardctl provision staff.yaml --rows staff.csv --yes; }
+
 # small_ca is the CA of order, unless the example makes one, or another one to take over.
 small_ca() {
 	order
