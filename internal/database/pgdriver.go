@@ -44,12 +44,12 @@ func (c *connection) IsValid() bool { return !c.pg.IsClosed() && !c.pg.IsBusy() 
 
 // ResetSession refuses a connection in the middle of a transaction, or one that the server
 // closed in the meantime.
-func (c *connection) ResetSession(context.Context) error {
+func (c *connection) ResetSession(ctx context.Context) error {
 	const idle = 'I' // ReadyForQuery, 55.7 of the manual
 	if !c.IsValid() || c.pg.TxStatus() != idle {
 		return driver.ErrBadConn
 	}
-	if time.Since(c.used) > time.Second && c.pg.CheckConn() != nil {
+	if time.Since(c.used) > time.Second && c.pg.Ping(ctx) != nil {
 		return driver.ErrBadConn
 	}
 	c.used = time.Now()

@@ -27,9 +27,9 @@ type Event struct {
 
 // stored is a record with all that is hashed.
 type stored struct {
-	number, at, person    int64
-	token, serial, data   string
-	previous, hash, check string
+	number, at, person  int64
+	token, serial, data string
+	previous, hash      string
 }
 
 // digest is the hash that a record must have.

@@ -19,5 +19,13 @@ func RecipientKey(recipient string) crypto.PublicKey {
 	if x == nil {
 		return nil
 	}
-	return &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}
+	const size = 32                                     // bytes of a coordinate
+	point := append([]byte{4}, make([]byte, 2*size)...) // uncompressed (SEC 1, 2.3.3)
+	x.FillBytes(point[1 : 1+size])
+	y.FillBytes(point[1+size:])
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		return nil
+	}
+	return key
 }
