@@ -45,6 +45,9 @@ func (r *run) check(ctx context.Context) (err error) {
 		if r.sealers, err = ledger.Recipients(p.Seal, r.o.UI); err != nil {
 			return err
 		}
+		if r.sealers.Count() == 1 {
+			r.warn("Secrets are sealed to a single recipient. If its key is lost, all of them are.")
+		}
 	}
 	return r.protect(ctx)
 }

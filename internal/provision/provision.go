@@ -41,6 +41,8 @@ type Options struct {
 	UI ledger.UI
 	// Secret gets what a source of the plan gives; environment is for a command.
 	Secret func(ctx context.Context, q secret.Request, from plan.Source, environment []string) (*secret.Bytes, error)
+	// Warn is told what a person should think about before the first card; nil tells nobody.
+	Warn func(sentence string)
 	// Tell is told what happens; nil tells nobody. It is called by one at a time.
 	Tell func(Event)
 	// Issuers is the desk where the cards of issuers are.
@@ -74,6 +76,8 @@ type Report struct {
 	// LeftOut are readers with cards that are never provisioned, and why.
 	LeftOut []LeftOut `json:"leftOut,omitempty"`
 	DryRun  bool      `json:"dryRun,omitempty"`
+	// Warnings are sentences.
+	Warnings []string `json:"warnings,omitempty"`
 	// Replaced is the card that another one takes the place of, and what of it should be
 	// revoked.
 	Replaced *record.Marked `json:"replaced,omitempty"`

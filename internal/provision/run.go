@@ -190,6 +190,14 @@ func (r *run) tell(e Event) {
 	r.person.hear(e)
 }
 
+// warn is something that a person should think about before the first card.
+func (r *run) warn(sentence string) {
+	r.report.Warnings = append(r.report.Warnings, sentence)
+	if r.o.Warn != nil {
+		r.o.Warn(sentence)
+	}
+}
+
 // add is a row that is done with, passed or not. A card that was put in again counts with
 // what became of it last.
 func (r *run) add(row Row) {

@@ -3,7 +3,9 @@ package provision
 import (
 	"context"
 	"errors"
+	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -88,7 +90,9 @@ func (w *work) do(ctx context.Context) (err error) {
 		w.tell(s.name, "", s.detail)
 		before := w.here.Line.Sent()
 		var detail string
-		detail, err = s.do(ctx)
+		if err = w.lasts(); err == nil {
+			detail, err = s.do(ctx)
+		}
 		s.apdus = w.here.Line.Sent() - before
 		s.result, s.detail = Done, detail
 		if err != nil {
@@ -97,6 +101,19 @@ func (w *work) do(ctx context.Context) (err error) {
 		w.tell(s.name, s.result, s.detail)
 	}
 	return err
+}
+
+// margin is how long the row has to be this station's when a step begins.
+const margin = 20 * time.Second
+
+// lasts refuses a step that could outlast the lease of the row: another station may have it
+// by then.
+func (w *work) lasts() error {
+	if w.lease == nil || w.lease.Lasts(margin) {
+		return nil
+	}
+	return problem.New(problem.Failed, "%s: this station does not hold its row any more", w.name()).
+		Because("The ledger was not reached for too long, and another station may have it.").Advise(advice.Repeat())
 }
 
 // begin writes down what will be done before the card is changed.
