@@ -1,6 +1,7 @@
 package applet
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -285,11 +286,16 @@ func (p *Plan) compare(r *registry, f *File, replace bool) error {
 	return nil
 }
 
+// ErrOnlyLoaded is the cause where a package is on the card, and nothing was installed from
+// it: an installation was interrupted.
+var ErrOnlyLoaded = errors.New("nothing is installed from the package")
+
 // inTheWay is a package that is on the card already. It may be replaced only where
 // that deletes nothing that was not named.
 func (p *Plan) inTheWay(belongs []gp.AID) error {
 	in := problem.New(problem.Refused, "the package %s is already on the card", p.Package.AID).Advise(advice.Do(advice.ListApplets))
 	if len(belongs) == 0 {
+		in.Cause = ErrOnlyLoaded
 		return in.Because("No applications were installed from it.").AllowedBy(advice.Switch(advice.Replace))
 	}
 	others := slices.DeleteFunc(slices.Clone(belongs), func(aid gp.AID) bool {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 
@@ -22,6 +23,7 @@ type family struct {
 	create []string // options of sim create; nil for a token
 	key    string
 	plan   string // without people, issuers and recipients
+	more   string // of the plan: what else is done
 	// from is the first thing that is told after which the process is killed: before it a
 	// blank card has no serial that it could be known by, and its row is held for a minute.
 	from int
@@ -35,8 +37,9 @@ var families = map[string]family{
 		plan: `
 card: {application: openpgp}
 pins: {user: {generate: 8 digits, keep: letter}, admin: {generate: 10 digits, keep: ledger}}
+keys: [{ref: OPENPGP.3, algorithm: p256, certificate: ` + certificate + `}]`,
+		more: `
 holder: {name: "{{.name}}"}
-keys: [{ref: OPENPGP.3, algorithm: p256, certificate: ` + certificate + `}]
 smokeTest: {module: opensc, as: [openssl]}`,
 	},
 	"PIV": {
@@ -53,7 +56,8 @@ smokeTest: {module: opensc, as: [openssl]}`,
 		plan: `
 card: {application: pkcs15, label: "{{.name}}", allowUnknownTries: true}
 pins: {user: {generate: 8 digits, keep: letter}, puk: {generate: 16 digits, keep: ledger}}
-keys: [{ref: PKCS15.45, algorithm: rsa2048, certificate: ` + certificate + `}]
+keys: [{ref: PKCS15.45, algorithm: rsa2048, certificate: ` + certificate + `}]`,
+		more: `
 smokeTest: {module: opensc}`,
 	},
 	"MyEID": {
@@ -78,7 +82,8 @@ smokeTest: {module: opensc, as: [openssl]}`,
 		plan: `
 card: {application: pkcs11, module: softhsm2, label: "{{.mail}}"}
 pins: {user: {generate: 8 digits, keep: letter}, so: {generate: 8 digits, keep: ledger}}
-keys: [{ref: "pkcs11:object=vpn", algorithm: p256, certificate: ` + certificate + `}]
+keys: [{ref: "pkcs11:object=vpn", algorithm: p256, certificate: ` + certificate + `}]`,
+		more: `
 smokeTest: {as: [openssl]}`,
 	},
 }
@@ -87,7 +92,9 @@ smokeTest: {as: [openssl]}`,
 type desk struct {
 	*stack.Desk
 	family
-	identity []string // the flag, where a run asked for it
+	recipient string
+	identity  []string    // the flag, where a run asked for it
+	cut       func() bool // says when the process is killed; nil for not
 }
 
 func newDesk(t *testing.T, people int) *desk {
@@ -98,7 +105,6 @@ func newDesk(t *testing.T, people int) *desk {
 	}
 	d := &desk{Desk: stack.NewDesk(t)}
 	d.Setenv("CA_PASSWORD", "canary-736451")
-	d.Setenv("RECIPIENT", identity.Recipient().String())
 	d.Write("desk.key", identity.String()+"\n", 0o600)
 	if err := os.Mkdir(d.Path("tokens"), 0o700); err != nil {
 		t.Fatal(err)
@@ -110,16 +116,22 @@ func newDesk(t *testing.T, people int) *desk {
 	}
 	d.Write("OpenPGP.cap", string(applet), 0o600)
 	d.Run("cardctl", "ca", "init", "ca", "--subject", "CN=Desk CA", "--algorithm", "p256", "--password", "env:CA_PASSWORD")
+	d.recipient = identity.Recipient().String()
 	for name, f := range families {
-		d.Write(name+".yaml", fmt.Sprintf(`schema: cardctl/v1
+		d.write(name, f.plan+f.more)
+		d.people(name, people)
+	}
+	return d
+}
+
+// write writes the plan of a family.
+func (d *desk) write(name, plan string) {
+	d.Write(name+".yaml", fmt.Sprintf(`schema: cardctl/v1
 kind: Plan
 person: {id: "{{.mail}}", name: "{{.name}}"}%s
 issuers: {desk: {url: "ca:ca?profile=client", secret: "env:CA_PASSWORD"}}
 seal: [%s]
-`, f.plan, identity.Recipient()), 0o600)
-		d.people(name, people)
-	}
-	return d
+`, plan, d.recipient), 0o600)
 }
 
 // people writes the table of a family: nobody has cards of two.
@@ -209,6 +221,14 @@ func (d *desk) provision(t *testing.T, name string, each func(e event, kill func
 			each(e, kill)
 		}
 	}}
+	if d.cut != nil {
+		go func() {
+			for ctx.Err() == nil && !d.cut() {
+				time.Sleep(100 * time.Microsecond)
+			}
+			kill()
+		}()
+	}
 	var out bytes.Buffer
 	args := []string{"provision", name + ".yaml", "--rows", name + ".csv", "--yes", "--no-input", "--output", "json", "--progress", "json", "--timeout", "50s"}
 	args = append(append(args, d.identity...), more...)

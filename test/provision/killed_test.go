@@ -41,6 +41,37 @@ func TestKilledAtEachStep(t *testing.T) {
 	}
 }
 
+// TestKilledBetweenCommands kills the process when the card got so and so many commands,
+// from any program, and at every few later ones. In between the card has all its power.
+func TestKilledBetweenCommands(t *testing.T) {
+	const stride = 7
+	for name, first := range map[string]int{"MyEID": 1, "IsoApplet": 60, "Java card": 1} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, 1)
+			d.family = families[name]
+			_, wire := d.WiredCard("blank", 0, d.create...)
+			killed := 0
+			for at := first; ; at += stride {
+				before := wire.Count()
+				d.cut = func() bool { return wire.Count().Sub(before).APDUs >= at }
+				done := d.provision(t, name, nil)
+				if done.exit == -1 {
+					killed++
+					continue
+				}
+				if !d.goesOn(t, at, done) {
+					break
+				}
+			}
+			if killed < 3 {
+				t.Errorf("killed %d times", killed)
+			}
+			d.cut = nil
+			d.done(t, name, "")
+		})
+	}
+}
+
 // goesOn says whether another run has to follow one that ended by itself.
 func (d *desk) goesOn(t *testing.T, at int, done outcome) bool {
 	t.Helper()
