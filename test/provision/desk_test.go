@@ -48,7 +48,8 @@ smokeTest: {module: opensc, as: [openssl]}`,
 card: {application: piv}
 pins: {user: {generate: 8 digits, keep: letter}, puk: {generate: 8 digits, keep: ledger}}
 managementKey: {generate: management-key, keep: ledger}
-keys: [{ref: PIV.9A, algorithm: p256, certificate: ` + certificate + `}]
+keys: [{ref: PIV.9A, algorithm: p256, certificate: ` + certificate + `}]`,
+		more: `
 smokeTest: {module: opensc, as: [openssl]}`,
 	},
 	"IsoApplet": {
@@ -65,7 +66,8 @@ smokeTest: {module: opensc}`,
 		plan: `
 card: {application: pkcs15, label: "{{.name}}"}
 pins: {user: {generate: 8 digits, keep: letter}, puk: {generate: 8 digits, keep: ledger}, so: {generate: 8 digits, keep: ledger}}
-keys: [{ref: PKCS15.45, algorithm: p256, certificate: ` + certificate + `}]
+keys: [{ref: PKCS15.45, algorithm: p256, certificate: ` + certificate + `}]`,
+		more: `
 smokeTest: {module: opensc, as: [openssl]}`,
 	},
 	"Java card": {
@@ -74,7 +76,8 @@ smokeTest: {module: opensc, as: [openssl]}`,
 card: {application: openpgp}
 applet: {file: OpenPGP.cap, cardKeys: default, newCardKeys: {generate: card-keys, keep: ledger}}
 pins: {user: {generate: 8 digits, keep: letter}, admin: {generate: 10 digits, keep: ledger}}
-keys: [{ref: OPENPGP.3, algorithm: p256, certificate: ` + certificate + `}]
+keys: [{ref: OPENPGP.3, algorithm: p256, certificate: ` + certificate + `}]`,
+		more: `
 smokeTest: {module: opensc, as: [openssl]}`,
 	},
 	"token": {
