@@ -57,7 +57,7 @@ func (r *run) single(ctx context.Context) error {
 	done := r.card(ctx, r.desk, nil, 0)
 	r.settle(done, false)
 	place := done.report.Reader
-	if r.o.Rows == nil || r.o.DryRun || place == "" || r.desk.Meant.Serial != "" || strings.HasPrefix(place, desk.SimulatedPrefix) {
+	if r.o.Rows == nil || r.o.DryRun || done.index < 0 || r.desk.Meant.Serial != "" || strings.HasPrefix(place, desk.SimulatedPrefix) {
 		return ctx.Err()
 	}
 	if _, ok := r.wait(waiting, place, 0, StepRemove, func(now pcsc.Reader) bool { return !now.CardPresent }); ok {
