@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -232,21 +231,4 @@ func (d *testDesk) has(t *testing.T, names []secret.Name) {
 			d.must("unblock-pin", "--reset-code", variable, "--new-pin", "env:"+secret.PIN.Variable())
 		}
 	}
-}
-
-// provisioningOf is the document of a run.
-func provisioningOf(t *testing.T, r result) (document struct {
-	Rows []struct {
-		Row            int
-		Person, Serial string
-		Reader         string
-		Steps          []struct{ Name, Result, Detail string }
-		Passed         bool
-	}
-}) {
-	t.Helper()
-	if err := json.Unmarshal([]byte(r.stdout), &document); err != nil {
-		t.Fatalf("%v\n%+v", err, r)
-	}
-	return document
 }
