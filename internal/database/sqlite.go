@@ -126,9 +126,10 @@ func connect(ctx context.Context, path string, kind Kind, mode string, first ...
 	if err != nil {
 		return nil, err
 	}
-	// A change is on the disk when it is done, and waits for that of another process.
+	// A change is on the disk when it is done, and waits for that of another process. What
+	// is deleted is overwritten.
 	parameters := url.Values{
-		"_pragma": slices.Concat(first, []string{"busy_timeout(10000)", "synchronous(FULL)", "foreign_keys(ON)", "trusted_schema(OFF)"}),
+		"_pragma": slices.Concat(first, []string{"busy_timeout(10000)", "synchronous(FULL)", "foreign_keys(ON)", "trusted_schema(OFF)", "secure_delete(ON)"}),
 		"_txlock": {"immediate"},
 		"mode":    {mode},
 	}
@@ -171,6 +172,15 @@ func (db *DB) writable(ctx context.Context) error {
 	}
 	_, err := db.ExecContext(ctx, "PRAGMA journal_mode = WAL")
 	return err
+}
+
+// Flush writes what was changed last into the file itself, so that what was deleted is not
+// in a file beside it any more, unless another program is reading that.
+func (db *DB) Flush(ctx context.Context) error {
+	if db.server || db.readOnly {
+		return nil
+	}
+	return db.Exec(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
 // The result codes of SQLite that a person can do something about.

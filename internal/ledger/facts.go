@@ -170,7 +170,8 @@ func (f fact) logged(stands bool) map[string]any {
 	case factSet, factLacks:
 		data["secrets"] = f.Secrets
 	case factCertified:
-		data["ref"], data["spki"], data["issuer"] = f.Credential.Ref, f.Credential.SPKI, f.Credential.Issuer
+		// Who issued it may be its holder, or an address with the name of a user.
+		data["ref"], data["spki"] = f.Credential.Ref, f.Credential.SPKI
 		data["serialNumber"], data["notAfter"] = f.Credential.SerialNumber, f.Credential.NotAfter.UTC().Format(time.RFC3339)
 	case factRevoked:
 		data["serialNumber"], data["reason"] = f.Credential.SerialNumber, f.Reason
@@ -200,7 +201,14 @@ func (c *change) take(ctx context.Context, number int64, card row, f fact) error
 	case factSet:
 		return c.set(ctx, f.Serial, f.Secrets)
 	case factCertified:
-		return c.certified(ctx, number, f.Serial, *f.Credential)
+		k := *f.Credential
+		switch forgotten, err := c.forgotten(ctx, card.person); {
+		case err != nil:
+			return err
+		case forgotten:
+			k.Subject, k.Issuer, k.Certificate = "", "", nil
+		}
+		return c.certified(ctx, number, f.Serial, k)
 	case factRevoked:
 		_, err := c.ExecContext(ctx, "UPDATE credential SET revoked = $1 WHERE serial = $2 AND serial_number = $3", f.Reason, f.Serial, f.Credential.SerialNumber)
 		return err

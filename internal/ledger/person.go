@@ -45,6 +45,9 @@ func (l *Ledger) Person(ctx context.Context, id string) (p *Person, err error) {
 // The log has only the number, so the chain stays whole. The cards stay those of this
 // number. Somebody unknown is a problem.NotFound.
 func (l *Ledger) Forget(ctx context.Context, id string) error {
+	// Whose certificate it was is in its subject, and may be in the name of its issuer.
+	const nameless = `UPDATE credential SET subject = '', certificate = '',
+    issuer = CASE WHEN issuer = subject OR issuer LIKE '%@%' THEN '' ELSE issuer END`
 	token := random()
 	_, err := l.write(ctx, token, func(c *change) error {
 		number, err := c.person(ctx, id)
@@ -59,7 +62,10 @@ func (l *Ledger) Forget(ctx context.Context, id string) error {
 		}
 		for _, statement := range []string{
 			"UPDATE person SET id = '', name = '' WHERE number = $1",
-			"UPDATE credential SET subject = '', certificate = '' WHERE serial IN (SELECT serial FROM card WHERE person = $1)",
+			nameless + " WHERE serial IN (SELECT serial FROM card WHERE person = $1)",
+			// Cards that they had before may be somebody else's now.
+			nameless + " WHERE number IN (SELECT number FROM event WHERE person = $1)",
+			nameless + " WHERE ended = 1 AND serial IN (SELECT serial FROM event WHERE person = $1)",
 		} {
 			if _, err := c.ExecContext(ctx, statement, number); err != nil {
 				return err
@@ -68,5 +74,14 @@ func (l *Ledger) Forget(ctx context.Context, id string) error {
 		_, err = c.ExecContext(ctx, "UPDATE job SET key = 'forgotten ' || position, person_id = '', person_name = '', why = '' WHERE person_id = $1", id)
 		return err
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return l.db.Flush(ctx)
+}
+
+// forgotten reports whether a number is that of somebody who was forgotten.
+func (c *change) forgotten(ctx context.Context, number int64) (is bool, err error) {
+	err = c.QueryRowContext(ctx, "SELECT count(*) > 0 FROM person WHERE number = $1 AND id = ''", number).Scan(&is)
+	return is, err
 }

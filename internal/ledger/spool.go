@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -65,13 +67,15 @@ func (l *Ledger) sendSpool(ctx context.Context) error {
 		if !strings.HasSuffix(file.Name(), spooled) {
 			continue
 		}
-		line, readErr := os.ReadFile(filepath.Join(l.o.Spool, file.Name()))
+		line, readErr := readSpooled(filepath.Join(l.o.Spool, file.Name()))
 		if errors.Is(readErr, fs.ErrNotExist) {
 			continue // another program has sent it
 		}
 		var f fact
-		if err := errors.Join(readErr, json.Unmarshal(line, &f)); err != nil || f.Token+spooled != file.Name() {
-			return problem.New(problem.Mismatch, "%s is not a record of the ledger", filepath.Join(l.o.Spool, file.Name()))
+		if err := errors.Join(readErr, json.Unmarshal(line, &f)); err != nil || f.Token+spooled != file.Name() || !f.complete() {
+			name := filepath.Join(l.o.Spool, file.Name())
+			return problem.New(problem.Mismatch, "%s is not a record of the ledger", name).
+				Because("Nothing is recorded before it is moved elsewhere.").Advise(advice.Run("ls", "-l", name))
 		}
 		if f.Ledger == l.id {
 			waiting = append(waiting, f)
@@ -96,6 +100,33 @@ func (l *Ledger) sendSpool(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// readSpooled reads a file of the spool. What is no file, such as a pipe or a link, was not
+// put there by spool.
+func readSpooled(name string) ([]byte, error) {
+	const longest = 1 << 20
+	switch info, err := os.Lstat(name); {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is not a regular file")
+	}
+	return input.Regular(name, longest)
+}
+
+// complete reports whether a fact has what its kind needs.
+func (f fact) complete() bool {
+	switch f.What {
+	case factCertified, factRevoked:
+		return f.Credential != nil
+	case factState:
+		_, err := ParseState(string(f.State))
+		return err == nil
+	case factEnd, factNote, factSet, factErased, factLacks, factGone, factOver:
+		return true
+	}
+	return false
 }
 
 // Waiting is how many records of this ledger are in the spool.
