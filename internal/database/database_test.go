@@ -2,7 +2,10 @@ package database
 
 import (
 	"bytes"
+	"database/sql"
+	"errors"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,6 +55,76 @@ func TestOpenLeavesOthersAlone(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// pending is a copy of a database whose last change is in a file beside it, as a program
+// leaves it that was killed.
+func pending(t *testing.T, path, change string) string {
+	t.Helper()
+	copied := filepath.Join(t.TempDir(), "pending.db")
+	name := url.URL{Scheme: "file", OmitHost: true, Path: path}
+	db, err := sql.Open("sqlite", name.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	defer func() { _ = db.Close() }()
+	for _, statement := range []string{"PRAGMA journal_mode = WAL", change} {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, ending := range []string{"", "-wal"} {
+		data, err := os.ReadFile(path + ending)
+		if err != nil || len(data) == 0 {
+			t.Fatalf("%s: %d bytes, %v", ending, len(data), err)
+		}
+		if err := os.WriteFile(copied+ending, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return copied
+}
+
+// What is refused stays as it is, also if its last changes are not in the file yet.
+func TestPendingChangesOfOthersStay(t *testing.T) {
+	for name, path := range map[string]string{
+		"another program": pending(t, filepath.Join(t.TempDir(), "other.db"), "CREATE TABLE other (a)"),
+		"another kind":    pending(t, create(t, 2), "INSERT INTO a VALUES ('1')"),
+		"a newer program": pending(t, create(t, 1), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)"),
+	} {
+		for _, readOnly := range []bool{false, true} {
+			before, beside := contents(t, path), contents(t, path+"-wal")
+			db, err := OpenFile(t.Context(), path, kind(1), readOnly)
+			if err == nil {
+				err = errors.Join(db.Check(t.Context()), db.Close())
+			}
+			if !problem.Is(err, problem.Mismatch) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if !bytes.Equal(contents(t, path), before) || !bytes.Equal(contents(t, path+"-wal"), beside) {
+				t.Errorf("%s, read only %t: it was changed", name, readOnly)
+			}
+		}
+	}
+	path := pending(t, create(t, 1), "INSERT INTO a VALUES ('1')")
+	db, err := OpenFile(t.Context(), path, kind(1), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := errors.Join(db.QueryRowContext(t.Context(), "SELECT count(*) FROM a").Scan(&n), db.Close()); err != nil || n != 1 {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+func contents(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // Whatever its name is, a backup is in the file, whole, and for its owner alone.
@@ -133,6 +206,9 @@ func TestOpenToRead(t *testing.T) {
 	}
 	if db, err = OpenToRead(t.Context(), path, kind(1)); err != nil {
 		t.Fatal(err)
+	}
+	if looked, err := OpenFile(t.Context(), path, kind(1), true); err != nil || count(looked) != 1 || looked.Close() != nil {
+		t.Errorf("it is not read: %v", err)
 	}
 	if !db.ReadOnly() || count(db) != 1 || db.Exec(t.Context(), "INSERT INTO a VALUES ('2')") == nil {
 		t.Error("it is not only read, or not wholly")

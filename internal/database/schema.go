@@ -10,6 +10,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
@@ -53,13 +54,27 @@ func (e *OlderError) Unwrap() error {
 // Empty reports whether there are no tables at all.
 func (e *OlderError) Empty() bool { return e.has == 0 }
 
+// known refuses tables of a newer program.
+func (db *DB) known(ctx context.Context) error {
+	has, err := db.version(ctx)
+	if err != nil {
+		return err
+	}
+	knows, err := db.kind.latest()
+	if err != nil {
+		return err
+	}
+	return db.notNewer(has, knows)
+}
+
 // notNewer refuses tables that this program does not know.
 func (db *DB) notNewer(has, knows int64) error {
 	if has <= knows {
 		return nil
 	}
 	return problem.New(problem.Mismatch, "%s is of a newer cardctl", db.name).
-		Because("Its tables have version %d, and this cardctl knows up to %d.", has, knows)
+		Because("Its tables have version %d, and this cardctl knows up to %d.", has, knows).
+		Advise(advice.Say("Install the newer cardctl."))
 }
 
 // latest is the version of the last migration.

@@ -68,13 +68,46 @@ func OpenFile(ctx context.Context, path string, kind Kind, readOnly bool) (*DB, 
 		return nil, problem.New(problem.NotFound, "the database %s is empty", path)
 	}
 	if readOnly {
-		return connect(ctx, path, kind, "ro")
+		return openRead(ctx, path, kind)
+	}
+	if err := look(ctx, path, kind); err != nil {
+		return nil, err
 	}
 	return connect(ctx, path, kind, readWrite)
 }
 
+// look refuses what is of another or a newer program before it is opened to be written:
+// SQLite would put the changes in a file beside it (-wal) into the database, when it is
+// closed. Other errors are found again.
+func look(ctx context.Context, path string, kind Kind) error {
+	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() == 0 {
+		return nil
+	}
+	db, err := connect(ctx, path, kind, onlyRead)
+	if err == nil {
+		err = errors.Join(db.explain(db.known(ctx)), db.Close())
+	}
+	if problem.Is(err, problem.Mismatch) {
+		return err
+	}
+	return nil
+}
+
+// openRead opens a database to be read, also where nothing can be written beside it.
+func openRead(ctx context.Context, path string, kind Kind) (*DB, error) {
+	db, err := connect(ctx, path, kind, onlyRead)
+	if err == nil || !cannotWrite(err) {
+		return db, err
+	}
+	if err := complete(path, err); err != nil {
+		return nil, err
+	}
+	return connect(ctx, path, kind, immutable)
+}
+
 const (
 	readWrite = "rw"
+	onlyRead  = "ro"
 	// immutable is a file that nobody changes: SQLite needs no file beside it then, and
 	// does not look for one.
 	immutable = "immutable"
@@ -88,31 +121,28 @@ func OpenToRead(ctx context.Context, path string, kind Kind) (*DB, error) {
 	if err == nil || !cannotWrite(err) {
 		return db, err
 	}
-	if db, err = readable(ctx, path, kind, "ro"); err == nil || !cannotWrite(err) {
-		return db, err
-	}
-	log := path + "-wal"
-	switch info, failed := os.Lstat(log); {
-	case failed == nil && info.Size() > 0:
-		p := problem.Wrap(problem.Failed, err, "the last changes in "+path+" cannot be read")
-		return nil, p.Because("They are in %s, and reading it needs a directory that can be written to. The rest would be out of date.", log).
-			Advise(advice.Run("ls", "-l", filepath.Dir(path)))
-	case failed != nil && !errors.Is(failed, fs.ErrNotExist):
-		return nil, problem.Wrap(problem.Failed, failed, "cannot read "+log)
-	}
-	return readable(ctx, path, kind, immutable)
-}
-
-// readable opens a database of this program's tables.
-func readable(ctx context.Context, path string, kind Kind, mode string) (*DB, error) {
-	db, err := connect(ctx, path, kind, mode)
-	if err != nil {
+	if db, err = openRead(ctx, path, kind); err != nil {
 		return nil, err
 	}
 	if err := db.Check(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// complete refuses a file whose last changes are in one beside it, which cannot be read
+// because of an error.
+func complete(path string, err error) error {
+	log := path + "-wal"
+	switch info, failed := os.Lstat(log); {
+	case failed == nil && info.Size() > 0:
+		p := problem.Wrap(problem.Failed, err, "the last changes in "+path+" cannot be read")
+		return p.Because("They are in %s, and reading it needs a directory that can be written to. The rest would be out of date.", log).
+			Advise(advice.Run("ls", "-l", filepath.Dir(path)))
+	case failed != nil && !errors.Is(failed, fs.ErrNotExist):
+		return problem.Wrap(problem.Failed, failed, "cannot read "+log)
+	}
+	return nil
 }
 
 // cannotWrite reports whether SQLite cannot write to the file, or beside it.
@@ -187,6 +217,7 @@ func (db *DB) Flush(ctx context.Context) error {
 const (
 	sqliteBusy         = 5
 	sqliteReadOnly     = 8
+	sqliteIO           = 10
 	sqliteCorrupt      = 11
 	sqliteFull         = 13
 	sqliteCannotOpen   = 14
@@ -209,9 +240,9 @@ func (db *DB) explainFile(err error) error {
 	case sqliteReadOnly, sqliteCannotOpen:
 		return problem.Wrap(problem.Failed, err, "the database "+db.name+" cannot be written").
 			Because("The file, its directory or its file system is read-only.").Advise(look)
-	case sqliteFull:
+	case sqliteFull, sqliteIO: // SQLite may have no place for a file of its own
 		return problem.Wrap(problem.Failed, err, "the database "+db.name+" cannot be written").
-			Because("Its file system is full.").Advise(advice.Run("df", filepath.Dir(db.name)))
+			Because("Its file system is full, or failed.").Advise(advice.Run("df", filepath.Dir(db.name)))
 	}
 	return problem.Wrap(problem.Failed, err, "the database "+db.name+" failed").Advise(look)
 }

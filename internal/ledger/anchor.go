@@ -93,11 +93,15 @@ func (a *Anchor) check() error {
 }
 
 // Sign signs the head of the log, stores the signature, and returns it, to be kept outside
-// the database. A log without records is a problem.Refused.
+// the database. A log without records is a problem.Refused, one that is not what was
+// signed before a problem.Mismatch.
 func (l *Ledger) Sign(ctx context.Context, signer crypto.Signer) (*Anchor, error) {
 	der, err := pubkey.Marshal(signer.Public())
 	if err != nil {
 		return nil, problem.Wrap(problem.NotSupported, err, "the key cannot sign the log")
+	}
+	if _, err := l.Verify(ctx, nil); err != nil {
+		return nil, err
 	}
 	a := &Anchor{Ledger: l.id, Key: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))}
 	if err := l.inspect(ctx, func(s stored) error {

@@ -2,11 +2,13 @@ package ledger
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/database"
 	"github.com/cardctl/cardctl/internal/problem"
 )
@@ -81,14 +83,43 @@ func TestOtherTablesAreLeftAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, o := range []Options{{}, {Create: true}, {ReadOnly: true}} {
-				if l, err := Open(t.Context(), "sqlite:"+path, o); l != nil || !problem.Is(err, problem.Mismatch) || !strings.Contains(err.Error(), test.words) {
+				l, err := Open(t.Context(), "sqlite:"+path, o)
+				if l != nil || !problem.Is(err, problem.Mismatch) || !strings.Contains(err.Error(), test.words) {
 					t.Errorf("%v", err)
+				}
+				var p *problem.Error
+				if errors.As(err, &p) && (p.Next.Action == advice.MigrateLedger) != (name == "older") {
+					t.Errorf("the advice is %+v", p.Next)
 				}
 			}
 			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
 				t.Errorf("it was changed, %v", err)
 			}
 		})
+	}
+}
+
+// A damaged file is said to be one, also where it says which ledger it is.
+func TestADamagedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l := at(t, path, Options{Create: true})
+	var page int64
+	if err := l.db.QueryRowContext(t.Context(), "SELECT rootpage FROM sqlite_schema WHERE name = 'about'").Scan(&page); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(data[(page-1)*4096:page*4096], bytes.Repeat([]byte("damage"), 4096/6))
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := Open(t.Context(), "sqlite:"+path, Options{}); l != nil || !problem.Is(err, problem.Mismatch) || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("%v", err)
 	}
 }
 

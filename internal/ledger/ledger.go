@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/database"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -146,15 +147,29 @@ func name(ctx context.Context, db *database.DB) error {
 // begin checks the tables, and sends what is in the spool.
 func (l *Ledger) begin(ctx context.Context) error {
 	if err := l.db.Check(ctx); err != nil {
+		return older(err)
+	}
+	err := l.db.Rows(ctx, func(scan func(...any) error) error { return scan(&l.id) }, "SELECT value FROM about WHERE name = 'id'")
+	if err != nil {
 		return err
 	}
-	if err := l.db.QueryRowContext(ctx, "SELECT value FROM about WHERE name = 'id'").Scan(&l.id); err != nil {
-		return problem.Wrap(problem.Mismatch, err, l.db.Name()+" is not a ledger")
+	if l.id == "" {
+		return problem.New(problem.Mismatch, "%s is not a ledger", l.db.Name())
 	}
 	if l.o.ReadOnly {
 		return nil
 	}
 	return l.sendSpool(ctx)
+}
+
+// older says how tables of an older program are brought up to date.
+func older(err error) error {
+	var old *database.OlderError
+	var p *problem.Error
+	if errors.As(err, &old) && errors.As(err, &p) {
+		return p.Advise(advice.Do(advice.MigrateLedger))
+	}
+	return err
 }
 
 // Close closes the ledger.

@@ -94,12 +94,12 @@ func differs(anchor *Anchor, s stored) bool {
 
 // accept checks a signature of a record.
 func (v *Verified) accept(a Anchor, s stored) error {
+	if err := a.check(); err != nil { // then it says nothing of the log
+		return err
+	}
 	if a.Hash != s.hash {
 		p := problem.New(problem.Mismatch, "the log is not the one that was signed up to record %d", a.Number)
 		return p.Because("The first record that was changed, put in or removed is one of %d to %d.", v.Signed+1, a.Number)
-	}
-	if err := a.check(); err != nil {
-		return err
 	}
 	key, err := a.public()
 	if err != nil {
@@ -116,7 +116,7 @@ func (l *Ledger) inspect(ctx context.Context, each func(stored) error) error {
 	return l.db.Rows(ctx, func(scan func(...any) error) error {
 		var s stored
 		if err := scan(&s.number, &s.at, &s.token, &s.serial, &s.person, &s.data, &s.previous, &s.hash); err != nil {
-			return err
+			return changed(next) // what stands there is no number, for example
 		}
 		switch {
 		case s.number < next:

@@ -33,6 +33,24 @@ func TestARecordWithAHashOfItsOwn(t *testing.T) {
 	}
 }
 
+// What is no number where a number belongs was changed.
+func TestARecordThatIsNotRead(t *testing.T) {
+	for _, change := range []string{"at = at || '.5'", "person = 'x'"} {
+		l := opened(t)
+		for range 3 {
+			if _, err := l.Begin(t.Context(), Change{Command: "init", Serial: "A1"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.db.Exec(t.Context(), "UPDATE event SET "+change+" WHERE number = 2"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Verify(t.Context(), nil); !problem.Is(err, problem.Mismatch) || !strings.Contains(err.Error(), "record 2 of the log was changed") {
+			t.Errorf("%s: %v", change, err)
+		}
+	}
+}
+
 // The role of a station gets no right on the log except to read it.
 func TestAStationOnlyAddsToTheLog(t *testing.T) {
 	granted := 0

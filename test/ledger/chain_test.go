@@ -152,10 +152,19 @@ func theAnchor(t *testing.T, p place) {
 		refused(t, text, err, problem.Mismatch)
 	}
 
+	// A signature that is none says nothing of the log.
+	p.tamper(t, "UPDATE signature SET number = 7 WHERE number = 5")
+	if _, err := l.Verify(ctx, nil); !problem.Is(err, problem.Mismatch) || !strings.Contains(err.Error(), "the signature of record 7 does not verify") {
+		t.Errorf("a signature of another record: %v", err)
+	}
+	p.tamper(t, "UPDATE signature SET number = 5 WHERE number = 7")
+
 	p.tamper(t, "DELETE FROM event WHERE number > 6")
 	if _, err := l.Verify(ctx, nil); !problem.Is(err, problem.Mismatch) || !strings.Contains(err.Error(), "record 7 of the log was removed") {
 		t.Errorf("the end of what was signed: %v", err)
 	}
+	_, err = l.Sign(ctx, k)
+	refused(t, "signing what is not what was signed", err, problem.Mismatch)
 	p.tamper(t, "DELETE FROM signature")
 	if v, err := l.Verify(ctx, nil); err != nil || v.Signed != 0 {
 		t.Errorf("%+v, %v", v, err)
