@@ -56,6 +56,10 @@ func (s State) next() []State {
 // blank reports whether a card in this state becomes stock when it is initialised.
 func (s State) blank() bool { return s == Returned || s == Damaged || s == Issuing }
 
+// Ended reports whether a card in this state was somebody's, and is for somebody else once
+// it is erased.
+func (s State) Ended() bool { return s == Returned || s == Damaged }
+
 // Held reports whether a card in this state is somebody's.
 func (s State) Held() bool { return s == Issuing || s == Active || s == Suspended || s == Lost }
 

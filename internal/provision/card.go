@@ -43,6 +43,9 @@ type work struct {
 
 	// question is what has to be confirmed before the card is erased; nil for nothing.
 	question *advice.Question
+	// former are secrets that the ledger has of a card from before it was erased.
+	former []ledger.Sealed
+
 	// erases says that the card will be initialised, initialised that it was.
 	erases, initialised bool
 

@@ -3,6 +3,8 @@ package provision
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
@@ -53,7 +55,7 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 	how := w.plan.Card.Init
 	w.purse.preset = unused
 	switch {
-	case w.begun() && !unused && w.marked():
+	case w.initialisedBefore() && (!unused || w.known.State == ledger.Active):
 		w.already("init", "by an earlier run")
 		return false, nil
 	case how == planNever, !unused && how != planAlways:
@@ -80,12 +82,45 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 			return "", err
 		}
 		w.purse.preset, w.initialised = true, true
-		if w.question != nil { // else it had them before
-			err = w.factory(ctx)
+		if w.question == nil { // it had them before
+			return lost(report), nil
 		}
-		return lost(report), err
+		return lost(report), errors.Join(w.forget(ctx), w.factory(ctx))
 	}})
 	return true, nil
+}
+
+// initialisedBefore says that an earlier run initialised the card for this person, or found
+// it as it comes from the factory, or gave it to them. That it was begun is not enough: it
+// may have been taken out before it was erased.
+func (w *work) initialisedBefore() bool {
+	return w.begun() && (w.known.State == ledger.Active || w.marked())
+}
+
+// forget ends what may have been set on the card before it was erased.
+func (w *work) forget(ctx context.Context) error {
+	if w.known == nil {
+		return nil
+	}
+	w.blank()
+	var open []int64
+	for _, s := range w.former {
+		if !s.Set && !s.Ended {
+			open = append(open, s.ID)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	return w.entry.Lacks(ctx, open...)
+}
+
+// blank has nothing known of what was on the card; its former secrets may be needed to
+// erase it.
+func (w *work) blank() {
+	known := *w.known
+	w.former, known.Secrets, known.Credentials = append(w.former, known.Secrets...), nil, nil
+	w.known = &known
 }
 
 // erasing notes what a person has to confirm before anything is written down, and says what
@@ -129,7 +164,7 @@ func (w *work) setsUp() bool {
 
 // surveyFirst is for a card that gets its PINs when it is initialised.
 func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases bool, err error) {
-	if w.begun() && w.hasOwnPINs() {
+	if w.begun() && (w.hasOwnPINs() || w.known.State == ledger.Active) {
 		w.already("init", "by an earlier run")
 		return false, nil
 	}
@@ -145,12 +180,15 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 	if err != nil {
 		return false, err
 	}
-	if !survey.Blank && w.plan.Card.Init != planAlways && !w.begun() {
+	unfinished, err := w.initBegun(ctx, survey)
+	if err != nil {
+		return false, err
+	}
+	if !survey.Blank && w.plan.Card.Init != planAlways && !unfinished {
 		w.already("init", "the card is in use")
 		return false, nil
 	}
 	detail := w.erasing(survey, "create")
-	unfinished := w.begun() && !survey.Blank
 	if unfinished && w.sealedAway() {
 		return false, w.needsIdentity("init", "it was interrupted while the card got its PINs")
 	}
@@ -190,6 +228,28 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 		return lost(report), nil
 	}})
 	return true, nil
+}
+
+// initBegun reports whether an earlier run began to initialise the card for this person,
+// which therefore is not blank any more: it said so before.
+func (w *work) initBegun(ctx context.Context, survey *card.Survey) (bool, error) {
+	if survey.Blank || !w.begun() {
+		return false, nil
+	}
+	began := false
+	err := w.run.o.Ledger.Events(ctx, ledger.EventFilter{Serial: w.serial}, func(e ledger.Event) error {
+		var record struct {
+			What  string
+			State ledger.State
+			Data  struct{ Steps []string }
+		}
+		if json.Unmarshal(e.Data, &record) != nil || record.What != "begin" {
+			return nil
+		}
+		began = began && record.State != ledger.Issuing || slices.Contains(record.Data.Steps, "init")
+		return nil
+	})
+	return began, err
 }
 
 // initOptions are those of the plan.

@@ -44,6 +44,8 @@ func (w *work) surveyPIN(ctx context.Context, one *wanted, erases bool) error {
 		return nil // initialising sets it
 	case pending != nil && !erases:
 		return w.surveyPending(ctx, one, name)
+	case kept != nil && !erases && one.current.IsZero() && one.differs(kept):
+		return w.wrong(name, "the card has another "+one.name.Words()+" than the plan gives", origin(kept))
 	case kept != nil && kept.Keep != ledger.KeepFactory && !kept.Revealed && !erases:
 		w.already(name, "")
 		return nil
@@ -60,6 +62,26 @@ func (w *work) surveyPIN(ctx context.Context, one *wanted, erases bool) error {
 	}
 	w.add(step{name: name, result: Would, do: func(ctx context.Context) (string, error) { return "", w.set(ctx, one) }})
 	return nil
+}
+
+// differs reports whether the card certainly has another secret than the plan says: one
+// that was generated, and not given, or the other way round.
+func (s *wanted) differs(kept *ledger.Sealed) bool {
+	switch kept.Keep {
+	case ledger.KeepFactory:
+		return false
+	case ledger.KeepElsewhere:
+		return s.generate != nil
+	}
+	return s.generate == nil
+}
+
+// origin is where a secret of the ledger comes from.
+func origin(kept *ledger.Sealed) string {
+	if kept.Keep == ledger.KeepElsewhere {
+		return "The one that it has was given by a plan, and this plan has it generated: name the source of the old one in the field current."
+	}
+	return "The one that it has was generated."
 }
 
 // set gives the card a new secret: sealed before, and noted after it.

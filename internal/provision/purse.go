@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/ledger"
@@ -150,6 +151,12 @@ func (s *purse) current(ctx context.Context, name secret.Name, q secret.Request)
 
 func (s *purse) find(ctx context.Context, name secret.Name, q secret.Request) (*secret.Bytes, error) {
 	one, kept := s.wanted[name], s.w.kept(name)
+	if former := s.former(name); former != nil && q.Name != name { // what it has until it is erased
+		if s.w.run.o.Unseal == nil && q.Optional {
+			return nil, nil
+		}
+		return s.w.unseal(ctx, former, q)
+	}
 	if value := s.factory(name, kept); value != nil {
 		return value, nil
 	}
@@ -163,6 +170,16 @@ func (s *purse) find(ctx context.Context, name secret.Name, q secret.Request) (*
 		return s.w.source(ctx, q, one.source)
 	}
 	return s.w.person(ctx, q)
+}
+
+// former is the secret that the ledger has from before a card came back.
+func (s *purse) former(name secret.Name) *ledger.Sealed {
+	for i := range slices.Backward(s.w.former) {
+		if one := &s.w.former[i]; one.Kind == name && one.Set && len(one.Blob) > 0 {
+			return one
+		}
+	}
+	return nil
 }
 
 // factory is the value of the factory, if the card has it.

@@ -68,6 +68,7 @@ func (w *work) usable() error {
 		return nil
 	case ledger.Returned, ledger.Damaged:
 		if w.run.o.Plan.Card.Init == planAlways {
+			w.blank()
 			return nil
 		}
 		return w.refused("the card is "+string(state), "It can be given out again once it is initialised: init: always.")

@@ -130,12 +130,17 @@ func (w *work) begin(ctx context.Context) (err error) {
 	if w.known == nil || w.known.State != ledger.Active {
 		change.State = ledger.Issuing
 	}
-	change.Init = w.question != nil
+	change.Init = w.question != nil || w.known != nil && w.known.State.Ended()
 	if w.entry, err = w.run.o.Ledger.Begin(ctx, change); err != nil {
 		return err
 	}
 	if w.question != nil {
 		return nil // it has other ones afterwards
+	}
+	if change.Init { // it was erased before
+		if err := w.forget(ctx); err != nil {
+			return err
+		}
 	}
 	return w.factory(ctx)
 }
@@ -186,6 +191,8 @@ func (w *work) free(ctx context.Context, failed error) error {
 	switch {
 	case w.lease == nil:
 		return nil
+	case failed == nil && w.entry == nil && w.lease.Progress == ledger.Done:
+		return w.lease.Free(ctx) // it was done before, and that is in the log
 	case failed == nil:
 		return w.lease.Done(ctx, true, "")
 	case w.entry == nil:
