@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -312,5 +313,64 @@ func TestRevealedIsChanged(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestErasedCardPulled pulls a card that is erased out at every command: the former key is
+// never taken for that of the plan, and the new one not erased again.
+func TestErasedCardPulled(t *testing.T) {
+	for name, test := range map[string]struct{ create, plan, use, key string }{
+		"OpenPGP":    {"", anyOpenPGP, "init -r sim:a --yes;gen-key -r sim:a -k OPENPGP.3", "OPENPGP.3"},
+		"PIV":        {"--applications piv --profile piv-yubikey-5.7", anyPIV, "gen-key -r sim:a -k PIV.9A --management-key default", "PIV.9A"},
+		"an old PIV": {"--applications piv --profile piv-yubikey-4", anyPIV, "init -r sim:a --app piv --factory-pins --yes;gen-key -r sim:a -k PIV.9A --management-key default", "PIV.9A"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newRowsDesk(t, test.plan)
+			d.rows("floppy,Floppy Head")
+			d.line("sim create a " + test.create)
+			for _, line := range strings.Split(test.use, ";") {
+				d.line(line)
+			}
+			d.vars = append(d.vars, "CARDCTL_READER=sim:a")
+			before := keygripOf(d.info(), test.key)
+			p := &provisioning{testDesk: d.testDesk, identity: d.identity}
+			restore := p.keep(t)
+			command := d.words("provision $W/plan.yaml --rows $W/rows.csv --yes")
+			honest := d.run(context.Background(), command, moments["before command"].fault(1<<30))
+			if honest.exit != 0 {
+				t.Fatalf("exit status %d\n%s", honest.exit, honest.stderr)
+			}
+			for moment, m := range moments {
+				for n := 1; n <= m.what(honest.traffic); n++ {
+					restore()
+					r := d.run(context.Background(), command, m.fault(n))
+					t.Run(fmt.Sprintf("pulled %s %d", moment, n), func(t *testing.T) {
+						here := d.in(t)
+						made := ""
+						if c := d.in(t).run(context.Background(), []string{"ledger", "show", d.serial("a")}); strings.Contains(c.stdout, "note key") {
+							made = keygripOf(here.info(), test.key)
+						}
+						again := here.run(context.Background(), command)
+						if again.exit == 9 && strings.Contains(again.stderr, "--identity") {
+							again = here.run(context.Background(), append(slices.Clone(command), "--identity", filepath.Join(d.state, "desk.key"), "--allow-last-try"))
+						}
+						if again.exit != 0 {
+							t.Fatalf("exit status %d\n%s\nafter %s", again.exit, again.stderr, r.stderr)
+						}
+						now := keygripOf(here.info(), test.key)
+						if now == before {
+							t.Error("the key is that of the card before it was erased")
+						}
+						if made != "" && now != made {
+							t.Error("the key is another one")
+						}
+						if issued := strings.Count(here.must(here.words("ca list $W/ca -o json")...).stdout, `"serialNumber"`); issued != 1 {
+							t.Errorf("%d certificates were issued\n%s", issued, r.stderr)
+						}
+					})
+				}
+			}
+		})
 	}
 }
