@@ -67,6 +67,9 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 	}
 	options := w.initOptions()
 	options.FactoryPINs = true
+	if w.meant == nil {
+		options.Serial = cmp.Or(w.becomes, w.serial)
+	}
 	survey, err := cardinit.SurveyOn(ctx, able, options)
 	if err != nil {
 		return false, err
@@ -82,6 +85,10 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 			return "", err
 		}
 		w.purse.preset, w.initialised = true, true
+		if err := w.rename(ctx, report.Serial); err != nil {
+			return "", err
+		}
+		w.report.Serial = w.serial
 		if w.question == nil { // it had them before
 			return lost(report), nil
 		}

@@ -115,7 +115,12 @@ func unchanged(err error) bool {
 	if errors.As(err, &told) {
 		return told.Unchanged()
 	}
-	return problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked) || problem.Is(err, problem.TriesUnknown)
+	return incorrect(err) || problem.Is(err, problem.PINBlocked) || problem.Is(err, problem.TriesUnknown)
+}
+
+// incorrect reports whether a PIN, or a management key, was wrong.
+func incorrect(err error) bool {
+	return problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.KeysIncorrect)
 }
 
 // change has the card change a secret.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -43,15 +44,23 @@ func (w *work) know(ctx context.Context) (err error) {
 		w.report.Serial = w.serial
 		return w.know(ctx)
 	}
-	w.becomes = newSerial()
+	w.becomes = w.newSerial()
 	if w.known, err = w.interrupted(ctx); err != nil {
 		return err
 	}
 	w.serial = w.becomes
 	if w.known != nil {
-		w.serial = w.known.Serial
+		w.announced()
 	}
 	return nil
+}
+
+// announced takes the card for the one that the ledger has and that nobody has seen since.
+// One that gives itself a serial of the same form gets the one that it was announced with.
+func (w *work) announced() {
+	if w.serial = w.known.Serial; len(w.serial) == len(w.becomes) {
+		w.becomes = w.serial
+	}
 }
 
 // numberless refuses a card that has no serial, and gets none.
@@ -110,7 +119,7 @@ func (w *work) waitForRow(ctx context.Context) (lease *ledger.Lease, err error) 
 				return nil, err
 			}
 			if w.known != nil {
-				w.serial = w.known.Serial
+				w.announced()
 			}
 		}
 		lease, err = w.lend(ctx)
@@ -160,20 +169,21 @@ func (w *work) interrupted(ctx context.Context) (*ledger.Card, error) {
 			break
 		}
 		var c *ledger.Card
-		if c, err = w.run.o.Ledger.Card(ctx, serial); err == nil && c != nil && c.State == ledger.Issuing && !given(c) {
+		if c, err = w.run.o.Ledger.Card(ctx, serial); err == nil && c != nil && c.State == ledger.Issuing && !given(c, len(c.Serial) == len(w.becomes)) {
 			return c, nil
 		}
 	}
 	return nil, err
 }
 
-// given reports whether a card is known to have got anything.
-func given(c *ledger.Card) bool {
+// given reports whether a card is known to have got anything. One that gives itself its
+// serial has secrets of the factory before.
+func given(c *ledger.Card, itself bool) bool {
 	if len(c.Credentials) > 0 {
 		return true
 	}
 	for _, s := range c.Secrets {
-		if s.Set {
+		if s.Set && (!itself || s.Keep != ledger.KeepFactory) {
 			return true
 		}
 	}
@@ -182,11 +192,14 @@ func given(c *ledger.Card) bool {
 
 // newSerial is a serial for a card that has none yet, so that the ledger knows it before it
 // is changed.
-func newSerial() string {
-	const length = 8
-	var serial [length]byte
+func (w *work) newSerial() string {
+	const number, guid = 8, 16
+	var serial [guid]byte
 	_, _ = rand.Read(serial[:]) // never fails
-	return fmt.Sprintf("%X", serial)
+	if _, presets := w.card.(card.Preset); presets {
+		return fmt.Sprintf("%X", serial)
+	}
+	return fmt.Sprintf("%X", serial[:number])
 }
 
 // provisional is what a token of a row is announced with before it has a serial: the same

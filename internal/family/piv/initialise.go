@@ -1,10 +1,13 @@
 package piv
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
+	"io"
 	"slices"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -447,6 +450,16 @@ func (w *work) noteFactoryValues() {
 	}
 }
 
+// guid gives the GUID of the card: the one that was announced, where the card is known by
+// it, else a random one.
+func (w *work) guid() io.Reader {
+	announced, err := hex.DecodeString(w.options.Serial)
+	if w.seen.numbered || err != nil || len(announced) != len([16]byte{}) {
+		return rand.Reader
+	}
+	return bytes.NewReader(announced)
+}
+
 // writeIdentity gives the card a new CHUID and CCC, by which programs know it as another
 // card, and reads them back.
 func (w *work) writeIdentity(ctx context.Context) error {
@@ -454,7 +467,7 @@ func (w *work) writeIdentity(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	chuid, err := app.NewCHUID(rand.Reader, w.access.Now().AddDate(yearsValid, 0, 0))
+	chuid, err := app.NewCHUID(w.guid(), w.access.Now().AddDate(yearsValid, 0, 0))
 	if err != nil {
 		return err
 	}
