@@ -51,7 +51,7 @@ func TestEnrolledOnce(t *testing.T) {
 		if listed := d.must(d.words("ca list $W/ca -o json")...).stdout; strings.Count(listed, "serialNumber") != 1 {
 			t.Errorf("pulled after command %d: %s", after, listed)
 		}
-		if files, err := filepath.Glob(filepath.Join(d.state, "enrolment", "*")); err != nil || len(files) != 1 {
+		if files, err := filepath.Glob(filepath.Join(d.state, "enrolment", "*.json")); err != nil || len(files) != 1 {
 			t.Errorf("%q, %v", files, err)
 		}
 	}

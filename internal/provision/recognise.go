@@ -79,8 +79,11 @@ func (w *work) usable() error {
 
 // refused is the error of a card that is not provisioned.
 func (w *work) refused(what, why string) *problem.Error {
-	return problem.New(problem.Refused, "%s: %s", w.name(), what).Because("%s", why).
-		Advise(advice.Do(advice.ShowLedger).On(w.serial))
+	next := advice.Do(advice.ListCards)
+	if w.known != nil {
+		next = advice.Do(advice.ShowLedger).On(w.serial)
+	}
+	return problem.New(problem.Refused, "%s: %s", w.name(), what).Because("%s", why).Advise(next)
 }
 
 // name is what the card is called in errors.
