@@ -123,7 +123,7 @@ part_tests() {
 	go test -count=1 -skip '^TestEveryCheckIsMissed$' "$REMOVES_CHECKS"
 	# shellcheck disable=SC2086 # names of packages have no blanks
 	covered_test -count=1 -timeout 30m . $others # they run go, which the test cache does not see
-	covered_test ./cmd/... ./internal/...
+	covered_test -timeout 20m ./cmd/... ./internal/...
 }
 
 part_mutation() { go test -count=1 -timeout 30m "$REMOVES_CHECKS"; }
@@ -146,7 +146,7 @@ part_judged() {
 }
 
 part_races() {
-	go test -race ./internal/{certstore,output,p11,pcsc,pkcs12,pkcs15,secret,smoke,terminal}
+	go test -race ./internal/{certstore,output,p11,pcsc,pkcs12,pkcs15,provision,secret,smoke,terminal}
 	go test -race -run '^(TestTimeoutAndInterrupt|TestBusySimulatedCard|TestWaitWantsTheCardThatIsNamed|TestPrompts|TestMovingTerminal|TestSignals)$' ./cmd/cardctl
 }
 
