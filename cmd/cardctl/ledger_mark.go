@@ -3,12 +3,15 @@ package main
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/enroll"
 	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/record"
 	"github.com/cardctl/cardctl/internal/typed"
 )
@@ -61,6 +64,10 @@ func (o *markOptions) run(ctx context.Context, env *session, which, word string)
 	if err != nil {
 		return err
 	}
+	if o.person.ID == "" && o.person.Name != "" {
+		return problem.New(problem.Usage, "--name needs --person").Because("A person is known by an ID.").
+			Advise(advice.Repeat(advice.Fill(advice.Person)))
+	}
 	var person *ledger.Person
 	if o.person.ID != "" {
 		person = &o.person
@@ -86,6 +93,9 @@ func (o *markOptions) run(ctx context.Context, env *session, which, word string)
 		}
 		marked, err := record.Mark(ctx, l, card, to, person, by)
 		if err != nil {
+			if slices.ContainsFunc(marked.Certificates, func(k record.MarkedCertificate) bool { return !k.Done }) {
+				env.note("Card %s is %s now. Not all of its issuers did what they were asked.", marked.Serial, marked.State)
+			}
 			return err
 		}
 		return env.result("CardMarked", marked, marked.Text)

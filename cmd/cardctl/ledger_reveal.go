@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -39,6 +40,11 @@ func (f *identityFlag) read(ctx context.Context, env *session) (ledger.Keys, err
 		return nil, err
 	}
 	defer secret.Wipe(content)
+	if f.file != "-" && bytes.Contains(content, []byte("AGE-SECRET-KEY-")) { // that of a plugin is no secret
+		if err := secret.OwnersOnly(f.file); err != nil {
+			return nil, about(err, f.file)
+		}
+	}
 	keys, err := ledger.Identities(secret.New(content), env.plugins(ctx))
 	if err != nil {
 		return nil, about(err, f.file)
@@ -95,7 +101,8 @@ func runLedgerReveal(ctx context.Context, env *session, identity *identityFlag, 
 		return err
 	}
 	return env.withLedger(ctx, ledger.Options{}, func(l *ledger.Ledger) error {
-		if card, err := l.Card(ctx, serial); err != nil || card == nil {
+		card, err := l.Card(ctx, serial)
+		if err != nil || card == nil {
 			return cmp.Or(err, ledger.Unknown())
 		}
 		value, err := l.Reveal(ctx, serial, ledger.SecretKind(name), keys...)
@@ -109,7 +116,7 @@ func runLedgerReveal(ctx context.Context, env *session, identity *identityFlag, 
 				Serial string `json:"serial"`
 				Secret string `json:"secret"`
 				Value  string `json:"value"`
-			}{serial, name, string(value.Reveal())}
+			}{card.Serial, name, string(value.Reveal())}
 			return notWritten(output.WriteDocument(env.Out, "RevealedSecret", document))
 		}
 		_, err = fmt.Fprintf(env.Out, "%s\n", value.Reveal())

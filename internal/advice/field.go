@@ -120,5 +120,6 @@ const (
 	LoadOnly      Field = "load-only"
 	Package       Field = "package"
 	Target        Field = "to"
+	Person        Field = "person"
 	BlockSize     Field = "block-size"
 )

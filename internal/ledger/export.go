@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
@@ -87,12 +89,15 @@ func (l *Ledger) exportCSV(ctx context.Context, w io.Writer) error {
 	}
 	for i := range cards {
 		d := cards[i].Document()
+		if p := cards[i].Person; p != nil && p.ID == "" { // Import asks for somebody
+			d.Person = fmt.Sprintf("forgotten %d", p.Number)
+		}
 		card := []string{d.Serial, d.Family, string(d.State), d.Person, d.Name}
 		if len(d.Certificates) == 0 {
-			err = lines.Write(append(card, make([]string, 7)...))
+			err = lines.Write(harmless(append(card, make([]string, 7)...)))
 		}
 		for _, k := range d.Certificates {
-			err = lines.Write(append(card[:5:5], k.Ref, k.Subject, k.Issuer, k.SerialNumber, moments(k.NotAfter), k.Key, k.Revoked))
+			err = lines.Write(harmless(append(card[:5:5], k.Ref, k.Subject, k.Issuer, k.SerialNumber, moments(k.NotAfter), k.Key, k.Revoked)))
 		}
 		if err != nil {
 			return err
@@ -100,6 +105,24 @@ func (l *Ledger) exportCSV(ctx context.Context, w io.Writer) error {
 	}
 	lines.Flush()
 	return lines.Error()
+}
+
+// harmless are cells that no spreadsheet takes for a formula: names and subjects may come
+// from anybody.
+func harmless(cells []string) []string {
+	for i, text := range cells {
+		if formula(text) {
+			cells[i] = "'" + text
+		}
+	}
+	return cells
+}
+
+// formula reports whether a spreadsheet would compute a cell, or shows it with one
+// apostrophe less.
+func formula(text string) bool {
+	text = strings.TrimLeft(text, "'")
+	return text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0]))
 }
 
 // moments is a time for a program; empty for none.

@@ -2,8 +2,10 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +70,77 @@ func TestExport(t *testing.T) {
 	}
 	if err := l.Export(t.Context(), "xml", &table); !problem.Is(err, problem.Usage) {
 		t.Error(err)
+	}
+}
+
+// Names that a spreadsheet would compute are text in an export, and the same again when
+// they are imported.
+func TestFormulasInAnExport(t *testing.T) {
+	l := opened(t)
+	names := []string{"=cmd|' /C calc'!A0", "+49 30 1", "-1", "@SUM(1)", "'=1", "''-1", "'quoted'", "O'Neill", "a=b"}
+	var cards []Imported
+	for i, name := range names {
+		cards = append(cards, Imported{Card: Card{Serial: fmt.Sprintf("A%d", i), State: Active, Person: &Person{ID: name, Name: name}}})
+	}
+	if n, err := l.Import(t.Context(), cards, nil); n != len(names) || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if err := l.Forget(t.Context(), "a=b"); err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if err := l.Export(t.Context(), "csv", &table); err != nil {
+		t.Fatal(err)
+	}
+	lines, err := csv.NewReader(bytes.NewReader(table.Bytes())).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		for _, cell := range line {
+			if cell != "" && strings.ContainsAny(cell[:1], "=+-@") {
+				t.Errorf("a formula: %s", cell)
+			}
+		}
+	}
+	sheet, err := ReadCards(table.Bytes())
+	if err != nil || len(sheet.Cards) != len(names) {
+		t.Fatalf("%+v, %v", sheet, err)
+	}
+	names[len(names)-1] = "forgotten 9"
+	for i := range sheet.Cards {
+		if got := sheet.Cards[i].Person.ID; got != names[i] {
+			t.Errorf("%q became %q", names[i], got)
+		}
+	}
+}
+
+// What a file says of a card is not put into the log: a family may be that of a person.
+func TestImportedNamesAreNotLogged(t *testing.T) {
+	l := opened(t)
+	if _, err := l.Import(t.Context(), []Imported{{Card: Card{Serial: "A1", Family: "Adler", Reader: "Adler", Person: &Person{ID: "Adler"}}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Events(t.Context(), EventFilter{}, func(e Event) error {
+		if strings.Contains(string(e.Data), "Adler") {
+			t.Errorf("%s", e.Data)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Somebody whose name is the ID of another is not the other.
+func TestAnIDComesBeforeAName(t *testing.T) {
+	l := opened(t)
+	if _, err := l.Import(t.Context(), []Imported{
+		{Card: Card{Serial: "A1", Person: &Person{ID: "m", Name: "alice"}}}, {Card: Card{Serial: "A2", Person: &Person{ID: "alice"}}},
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if cards, err := l.Find(t.Context(), "alice"); err != nil || len(cards) != 1 || cards[0].Serial != "A2" {
+		t.Errorf("%+v, %v", cards, err)
 	}
 }
 

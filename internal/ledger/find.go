@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -22,11 +23,14 @@ func SecretNames() []string {
 }
 
 // Find reads the card with a serial, or else all cards of the persons with an ID or a
-// name. If there is none, that is a problem.NotFound.
+// name, of which an ID comes first. If there is none, that is a problem.NotFound.
 func (l *Ledger) Find(ctx context.Context, which string) ([]Card, error) {
 	cards, err := l.Cards(ctx, Filter{Serial: which})
 	if err == nil && len(cards) == 0 {
 		cards, err = l.Cards(ctx, Filter{Person: which})
+		if slices.ContainsFunc(cards, func(c Card) bool { return c.Person.ID == which }) { // not those with such a name
+			cards = slices.DeleteFunc(cards, func(c Card) bool { return c.Person.ID != which })
+		}
 	}
 	if err == nil && len(cards) == 0 {
 		err = Unknown()

@@ -55,7 +55,8 @@ func (c *change) importCard(ctx context.Context, token string, i Imported, to *S
 	if card.person, err = c.owner(ctx, card, i.Person); err != nil {
 		return false, err
 	}
-	if card.entry, err = c.append(ctx, record{token, card.serial, card.person, map[string]any{"what": "imported", "family": card.family, "state": card.state}}); err != nil {
+	// What else a file says is not for the log: it may be anything, such as a family name.
+	if card.entry, err = c.append(ctx, record{token, card.serial, card.person, map[string]any{"what": "imported", "state": card.state}}); err != nil {
 		return false, err
 	}
 	if i.Person != nil && i.Person.ID != "" {

@@ -137,14 +137,21 @@ func cardOf(line int, record []string, columns map[string]int) (Imported, error)
 		}
 		return ""
 	}
-	e := Imported{Card: Card{Serial: exact(get(columnSerial)), Family: get(columnFamily)}, Plain: map[secret.Name]*secret.Bytes{}}
+	plain := func(name string) string { // as it was before Export
+		text := get(name)
+		if shorter, ok := strings.CutPrefix(text, "'"); ok && formula(text) {
+			return shorter
+		}
+		return text
+	}
+	e := Imported{Card: Card{Serial: exact(plain(columnSerial)), Family: plain(columnFamily)}, Plain: map[secret.Name]*secret.Bytes{}}
 	switch {
 	case e.Serial == "":
 		return e, problem.New(problem.Usage, "line %d: the serial is empty", line)
 	case strings.ContainsAny(e.Serial, "\r\n\x00"):
 		return e, problem.New(problem.Usage, "line %d: the serial has a line break", line)
 	}
-	switch id, name := get(columnPerson), get(columnName); {
+	switch id, name := plain(columnPerson), plain(columnName); {
 	case id != "":
 		e.Person = &Person{ID: id, Name: name}
 	case name != "":
@@ -165,7 +172,9 @@ func cardOf(line int, record []string, columns map[string]int) (Imported, error)
 		return e, problem.New(problem.Usage, "line %d: a card that is %s is somebody's", line, e.State).Because("The columns person and name are empty.")
 	}
 	for _, name := range SecretNames() {
-		if value := get(name); value != "" {
+		if value := get(name); len(value) > secret.MaxLength {
+			return e, problem.New(problem.Usage, "line %d: the secret in %s is too long", line, name).Because("At most %d bytes can be sealed.", secret.MaxLength)
+		} else if value != "" {
 			e.Plain[SecretKind(name)] = secret.New([]byte(value))
 		}
 	}

@@ -55,17 +55,18 @@ func TestSecretsOfASpreadsheet(t *testing.T) {
 // What is wrong is named by its line, and not repeated: it may be a secret.
 func TestSpreadsheetsThatAreRefused(t *testing.T) {
 	for text, says := range map[string]string{
-		"":                                 "no header",
-		"person\nCANARY\n":                 "no column serial",
-		"serial,serial\nA1,A1\n":           "two columns serial",
-		"serial,state\nA1,CANARY\n":        "line 2: unknown state",
-		"serial,person\n,CANARY\n":         "line 2: the serial is empty",
-		"serial,puk\nA1,CANARY\nA1,1\n":    "line 3: the card is in line 2 already",
-		"serial,person\nA1,a\nA1,CANARY\n": "line 3: the card is in line 2 already",
-		"serial,state\nA1,active\n":        "line 2: a card that is active is somebody's",
-		"serial,puk\nA1,\"CANARY\n":        "is not CSV",
-		"serial,puk\nA1\n":                 "is not CSV",
-		"serial\n\"A\n1\"\n":               "line 2: the serial has a line break",
+		"":                       "no header",
+		"person\nCANARY\n":       "no column serial",
+		"serial,serial\nA1,A1\n": "two columns serial",
+		"serial,puk\nA1,1\nA2," + strings.Repeat("CANARY", 700) + "\n": "line 3: the secret in puk is too long",
+		"serial,state\nA1,CANARY\n":                                    "line 2: unknown state",
+		"serial,person\n,CANARY\n":                                     "line 2: the serial is empty",
+		"serial,puk\nA1,CANARY\nA1,1\n":                                "line 3: the card is in line 2 already",
+		"serial,person\nA1,a\nA1,CANARY\n":                             "line 3: the card is in line 2 already",
+		"serial,state\nA1,active\n":                                    "line 2: a card that is active is somebody's",
+		"serial,puk\nA1,\"CANARY\n":                                    "is not CSV",
+		"serial,puk\nA1\n":                                             "is not CSV",
+		"serial\n\"A\n1\"\n":                                           "line 2: the serial has a line break",
 	} {
 		sheet, err := ReadCards([]byte(text))
 		if !problem.Is(err, problem.Usage) || sheet != nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "CANARY") {

@@ -170,23 +170,23 @@ func (r *Report) persons() table {
 		ID: "persons", Title: "Per person", Caption: "Persons, with their cards and the first end of a certificate.",
 		None: "No card belongs to anybody.", Columns: []string{"Person", "ID", "Cards", "Valid until"},
 	}
-	cards := map[string][]*ledger.Card{}
+	cards := map[int64][]*ledger.Card{} // the ID of who was forgotten is empty
 	var order []*ledger.Person
 	for i := range r.Cards {
 		c := &r.Cards[i]
 		if c.Person == nil {
 			continue
 		}
-		if cards[c.Person.ID] == nil {
+		if cards[c.Person.Number] == nil {
 			order = append(order, c.Person)
 		}
-		cards[c.Person.ID] = append(cards[c.Person.ID], c)
+		cards[c.Person.Number] = append(cards[c.Person.Number], c)
 	}
 	slices.SortStableFunc(order, func(a, b *ledger.Person) int { return cmp.Or(cmp.Compare(named(a), named(b)), cmp.Compare(a.ID, b.ID)) })
 	for _, p := range order {
 		var lines []string
 		var first time.Time
-		for _, c := range cards[p.ID] {
+		for _, c := range cards[p.Number] {
 			lines = append(lines, c.Serial+" ("+string(c.State)+")")
 			if c.State == ledger.Active {
 				first = earlier(first, firstEnd(c))
@@ -225,8 +225,11 @@ func (r *Report) cards() table {
 
 // named is what a person is called on paper.
 func named(p *ledger.Person) string {
-	if p == nil {
+	switch {
+	case p == nil:
 		return ""
+	case p.ID == "":
+		return fmt.Sprintf("(forgotten, number %d)", p.Number)
 	}
 	return cmp.Or(p.Name, p.ID)
 }

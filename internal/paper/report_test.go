@@ -17,8 +17,8 @@ var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 const hostile = `</td><script>alert("x")</script><img src=http://example.com/?` + "`'\"&"
 
 func aReport() *Report {
-	floppy := &ledger.Person{ID: "floppy@example.com", Name: "Floppy Head"}
-	mallory := &ledger.Person{ID: "m", Name: hostile}
+	floppy := &ledger.Person{ID: "floppy@example.com", Name: "Floppy Head", Number: 1}
+	mallory := &ledger.Person{ID: "m", Name: hostile, Number: 2}
 	return &Report{
 		At: now, Ledger: "desk.db",
 		Cards: []ledger.Card{
@@ -45,6 +45,19 @@ func html(t *testing.T, r *Report) string {
 		t.Fatal(err)
 	}
 	return string(page)
+}
+
+// Two persons who were forgotten are two.
+func TestForgottenPersonsInTheReport(t *testing.T) {
+	r := &Report{At: now, Cards: []ledger.Card{
+		{Serial: "A1", State: ledger.Active, Person: &ledger.Person{Number: 7}}, {Serial: "A2", State: ledger.Active, Person: &ledger.Person{Number: 9}},
+	}}
+	page := html(t, r)
+	for _, want := range []string{"Per person (2)", "(forgotten, number 7)", "(forgotten, number 9)"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%s is not there", want)
+		}
+	}
 }
 
 func TestReportEscapesWhatItShows(t *testing.T) {

@@ -42,7 +42,13 @@ type Revoke func(ctx context.Context, k *ledger.Credential, reason string) error
 // Choose is the one of the cards that can get into a state.
 func Choose(cards []ledger.Card, to ledger.State) (*ledger.Card, error) {
 	able := slices.DeleteFunc(slices.Clone(cards), func(c ledger.Card) bool { return !c.State.CanBecome(to) && !handedOut(c.State, to) })
+	// The same command again means the same card, whose issuer did not answer.
+	pending := slices.DeleteFunc(slices.Clone(cards), func(c ledger.Card) bool { return c.State != to || !unfinished(&c) })
 	switch {
+	case len(able) == 0 && len(pending) == 1:
+		return &pending[0], nil
+	case len(able) > 0 && len(pending) > 0:
+		return nil, several(append(able, pending...), to)
 	case len(able) == 1:
 		return &able[0], nil
 	case len(cards) == 1:
@@ -51,8 +57,18 @@ func Choose(cards []ledger.Card, to ledger.State) (*ledger.Card, error) {
 		return nil, problem.New(problem.Refused, "none of the cards can become %s", to).
 			Because("The cards are %s.", listed(cards)).Advise(advice.Do(advice.ListCards))
 	}
-	return nil, problem.New(problem.NotFound, "the person has several cards that can become %s", to).
-		Because("The cards are %s. Name one by its serial.", listed(able)).Advise(advice.Do(advice.ListCards))
+	return nil, several(able, to)
+}
+
+func several(cards []ledger.Card, to ledger.State) error {
+	return problem.New(problem.NotFound, "the person has several cards that can become %s", to).
+		Because("The cards are %s. Name one by its serial.", listed(cards)).Advise(advice.Do(advice.ListCards))
+}
+
+// unfinished reports whether certificates of a card are not what its state asks for.
+func unfinished(c *ledger.Card) bool {
+	pending, _ := c.Revocations(c.State)
+	return len(pending) > 0
 }
 
 func listed(cards []ledger.Card) string {
@@ -93,6 +109,10 @@ func Mark(ctx context.Context, l *ledger.Ledger, c *ledger.Card, to ledger.State
 	if to == ledger.Stock || to == ledger.Issuing {
 		return m, problem.New(problem.Refused, "card %s: nobody can say that it is %s", c.Serial, to).
 			Because("A card becomes so by what is done with it.").Advise(advice.Do(advice.ListCards))
+	}
+	if handedOut(c.State, to) && person == nil && c.Person == nil {
+		return m, problem.New(problem.Refused, "card %s: it is in stock, and nobody's", c.Serial).
+			Because("A card that is active has a person.").Advise(advice.Repeat(advice.Fill(advice.Person)))
 	}
 	entry, err := begin(ctx, l, c, to, person)
 	if err != nil {

@@ -124,6 +124,7 @@ func TestHandedOut(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	active, lost, stock := ledger.Card{Serial: "1", State: ledger.Active}, ledger.Card{Serial: "2", State: ledger.Lost}, ledger.Card{Serial: "3", State: ledger.Stock}
+	pending := ledger.Card{Serial: "4", State: ledger.Lost, Credentials: []ledger.Credential{{SerialNumber: "01"}}}
 	for name, c := range map[string]struct {
 		cards  []ledger.Card
 		to     ledger.State
@@ -134,7 +135,10 @@ func TestChoose(t *testing.T) {
 		"the one that can":     {[]ledger.Card{active, lost}, ledger.Returned, "", problem.NotFound},
 		"the one that is lost": {[]ledger.Card{active, lost}, ledger.Lost, "1", ""},
 		"none that can":        {[]ledger.Card{stock, lost}, ledger.Suspended, "", problem.Refused},
-		"one in stock":         {[]ledger.Card{stock, lost}, ledger.Active, "3", ""},
+		// The same command again, after an issuer that did not answer: not another card.
+		"the one that is pending":  {[]ledger.Card{active, pending}, ledger.Lost, "", problem.NotFound},
+		"only one that is pending": {[]ledger.Card{lost, pending}, ledger.Lost, "4", ""},
+		"one in stock":             {[]ledger.Card{stock, lost}, ledger.Active, "3", ""},
 	} {
 		got, err := Choose(c.cards, c.to)
 		if c.code != "" && !problem.Is(err, c.code) || c.code == "" && (err != nil || got.Serial != c.serial) {

@@ -42,6 +42,24 @@ func (r *Resolver) readFile(path string) ([]byte, error) {
 	return readWhole(f)
 }
 
+// OwnersOnly refuses a file with a secret that others than its owner can read. A pipe has
+// been read already.
+func OwnersOnly(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return openError(err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return openError(err)
+	}
+	return checkReaders(f, info.Mode(), path)
+}
+
 // descriptorFile is the descriptor that a path is another name for.
 func descriptorFile(path string) (fd int, ok bool) {
 	dir, name := filepath.Split(filepath.Clean(path))
