@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -61,6 +62,14 @@ func ReadCards(data []byte) (sheet *Sheet, err error) {
 		}
 	}()
 	data = bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF"))
+	line := 0
+	for text := range bytes.Lines(data) {
+		line++
+		if !utf8.Valid(text) || bytes.ContainsRune(text, 0) {
+			return sheet, problem.New(problem.Usage, "line %d is not UTF-8", line).
+				Because("Save the spreadsheet as \"CSV UTF-8\".")
+		}
+	}
 	r := csv.NewReader(bytes.NewReader(data))
 	r.TrimLeadingSpace = true
 	if header, _, _ := bytes.Cut(data, []byte("\n")); bytes.Count(header, []byte(";")) > bytes.Count(header, []byte(",")) {
@@ -130,6 +139,12 @@ func same(a, b *Imported) bool {
 		(a.Person == nil) == (b.Person == nil) && (a.Person == nil || *a.Person == *b.Person)
 }
 
+// rounded reports whether a serial is a long number as spreadsheets write it: 1.23E+11.
+func rounded(serial string) bool {
+	first, power, ok := strings.Cut(serial, "E+")
+	return ok && power != "" && strings.Trim(first, "0123456789.,") == "" && strings.Trim(power, "0123456789") == ""
+}
+
 func cardOf(line int, record []string, columns map[string]int) (Imported, error) {
 	get := func(name string) string {
 		if at, ok := columns[name]; ok {
@@ -148,6 +163,9 @@ func cardOf(line int, record []string, columns map[string]int) (Imported, error)
 	switch {
 	case e.Serial == "":
 		return e, problem.New(problem.Usage, "line %d: the serial is empty", line)
+	case rounded(e.Serial):
+		return e, problem.New(problem.Usage, "line %d: the serial was rounded", line).
+			Because("The spreadsheet took it for a number. Make the column text, and enter the serials again.")
 	case strings.ContainsAny(e.Serial, "\r\n\x00"):
 		return e, problem.New(problem.Usage, "line %d: the serial has a line break", line)
 	}

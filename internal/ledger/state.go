@@ -90,8 +90,8 @@ func (s State) to(next State, serial string) error {
 		return nil
 	}
 	p := problem.New(problem.Refused, "card %s: it is %s, and cannot become %s", serial, s, next)
-	if s.blank() && next == Stock {
-		return p.Because("Only a card that is initialised becomes stock again.")
+	if s.blank() && (next == Stock || len(s.next()) == 0) {
+		return p.Because("It becomes stock again when it is initialised.")
 	}
 	if len(s.next()) == 0 {
 		return p.Because("No state follows %s.", s)
