@@ -233,7 +233,7 @@ func (d *desk) provision(t *testing.T, name string, each func(e event, kill func
 		}()
 	}
 	var out bytes.Buffer
-	args := []string{"provision", name + ".yaml", "--rows", name + ".csv", "--yes", "--no-input", "--output", "json", "--progress", "json", "--timeout", "50s"}
+	args := []string{"provision", name + ".yaml", "--rows", name + ".csv", "--yes", "--no-input", "--output", "json", "--progress", "json", "--timeout", "100s"}
 	args = append(append(args, d.identity...), more...)
 	exit := d.Process(ctx, &out, heard, "cardctl", args...).Wait()
 	done := outcome{exit: exit, stderr: heard.said.String(), events: heard.events}
