@@ -16,6 +16,14 @@ import (
 	"github.com/cardctl/cardctl/internal/pin"
 )
 
+// PINForm is what new values of a PIN are like.
+type PINForm struct {
+	// Least and Most are lengths in bytes; 0 for a greatest one that differs.
+	Least, Most int
+	// Digits says that it has digits only.
+	Digits bool
+}
+
 // Family is a kind of card or token, as one value.
 type Family struct {
 	// Apps are its names in --app: one, or one for each application that it
@@ -28,10 +36,9 @@ type Family struct {
 	Example, Syntax string
 	// Roles are the PINs that its cards may have.
 	Roles []pin.Role
-	// Lengths are the least and the greatest length of a PIN in characters, as far as they
-	// are known of all its cards; 0 for a greatest one that differs. It is nil where nothing
-	// is.
-	Lengths func(role pin.Role) (least, most int)
+	// PINForm is what new values of a PIN are like on all its cards; one card may take less.
+	// It is nil where each card tells that itself.
+	PINForm func(role pin.Role) PINForm
 	// Initialises are those of Apps that can be initialised.
 	Initialises []string
 	// NamesHolder says that its cards keep whom they belong to.

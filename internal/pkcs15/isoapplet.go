@@ -27,6 +27,13 @@ type applet struct {
 // appletDriver is OpenSC's name for the applet's driver.
 const appletDriver = "isoApplet"
 
+// The lengths of PINs and PUKs in bytes that cards can have which OpenSC creates a file
+// system on: IsoApplet has up to 16, MyEID up to 8.
+const (
+	LeastPIN = appletMinPIN
+	MostPIN  = appletPUKLen
+)
+
 // Reference data of the applet. Lengths are in bytes.
 const (
 	appletPIN    = 1

@@ -188,12 +188,17 @@ func lengths(f card.Family, p *plan.Plan) error {
 		if !slices.Contains(f.Roles, s.role) {
 			return problem.New(problem.Usage, "%s has no %s", f.Kind, s.name.Words()).Because("The plan says pins.%s.", s.role)
 		}
-		if f.Lengths == nil {
+		if f.PINForm == nil {
 			continue
 		}
-		if least, most := f.Lengths(s.role); s.generate.Count < least || most > 0 && s.generate.Count > most {
-			return problem.New(problem.Usage, "the %s of this kind of card cannot have %d characters", s.name.Words(), s.generate.Count).
-				Because("%s", between(least, most))
+		form := f.PINForm(s.role)
+		switch count := s.generate.Count; {
+		case count < form.Least || form.Most > 0 && count > form.Most:
+			return problem.New(problem.Usage, "the %s of this kind of card cannot have %d characters", s.name.Words(), count).
+				Because("%s", between(form.Least, form.Most))
+		case form.Digits && s.generate.Of != plan.Digits:
+			return problem.New(problem.Usage, "the %s of this kind of card has digits only", s.name.Words()).
+				Because("The plan says pins.%s: %d %s.", s.role, count, s.generate.Of)
 		}
 	}
 	return nil

@@ -34,6 +34,7 @@ func Family() card.Family {
 		Example:     "OPENPGP.3",
 		Syntax:      "OPENPGP.1 (signature), OPENPGP.2 (decryption), OPENPGP.3 (authentication)",
 		Roles:       []pin.Role{pin.User, pin.Admin, pin.ResetCode},
+		PINForm:     pinForm,
 		Initialises: []string{name},
 		NamesHolder: true,
 		Parse:       parse,

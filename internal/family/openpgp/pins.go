@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	app "github.com/cardctl/cardctl/internal/openpgp"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -230,3 +231,11 @@ func (c *onCard) UnblockPIN(ctx context.Context, role pin.Role, by secret.Name) 
 // unexpected reports an answer after which the card may have done what it was
 // told.
 func unexpected(err error) bool { return iso7816.StatusOf(err) != 0 && !iso7816.Refused(err) }
+
+// pinForm has the least lengths of the specification (4.3); DO C4 has the greatest ones.
+func pinForm(role pin.Role) card.PINForm {
+	if role == pin.User {
+		return card.PINForm{Least: app.PW1.MinLength()}
+	}
+	return card.PINForm{Least: app.PW3.MinLength()}
+}

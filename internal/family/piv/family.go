@@ -33,7 +33,7 @@ func Family() card.Family {
 		Apps: []string{name}, Kind: kind,
 		Example: "PIV.9A",
 		Syntax:  "PIV.9A (authentication), PIV.9C (signature), PIV.9D (key management), PIV.9E (card authentication), PIV.82 to PIV.95 (retired), PIV.F9 (attestation)",
-		Roles:   []pin.Role{pin.User, pin.PUK}, Initialises: []string{name}, Managed: true,
+		Roles:   []pin.Role{pin.User, pin.PUK}, Initialises: []string{name}, Managed: true, PINForm: pinForm,
 		Parse:    parse,
 		Probes:   []card.Probe{{App: name, Type: kind, AID: app.AID(), Answer: recognise}},
 		Describe: describe,

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pin"
 	app "github.com/cardctl/cardctl/internal/piv"
@@ -238,4 +239,10 @@ func (c *onCard) UnblockPIN(ctx context.Context, role pin.Role, by secret.Name) 
 		c.verified = nil
 		return wrong(selected.ResetRetryCounter(ctx, ref, puk, replacement))
 	}}, explain(err, "reading the card", "")
+}
+
+// pinForm is that of the standard: a PIN has six to eight digits (part 2, 2.4.3), which a
+// YubiKey does not insist on. Its PUK may be as short as a PIN; others have eight bytes.
+func pinForm(role pin.Role) card.PINForm {
+	return card.PINForm{Least: leastPIN, Most: app.LongestPIN, Digits: role == pin.User}
 }

@@ -30,7 +30,7 @@ func Family() card.Family {
 	return card.Family{
 		Apps: []string{name}, Kind: kind, Initialises: []string{name}, Lent: true,
 		Example: prefix + ".45", Syntax: prefix + ".45 (the object ID in hex)",
-		Roles: []pin.Role{pin.User, pin.SO, pin.PUK},
+		Roles: []pin.Role{pin.User, pin.SO, pin.PUK}, PINForm: func(pin.Role) card.PINForm { return card.PINForm{Least: app.LeastPIN, Most: app.MostPIN} },
 		Parse: parse, Describe: describe, Strangers: strangers, Open: open,
 		Probes: []card.Probe{
 			{App: name, Type: kind, AID: standardAID()},
