@@ -180,7 +180,7 @@ func (env *session) planSecret(ctx context.Context, q secret.Request, from plan.
 		return secret.New([]byte(from.Word)), nil
 	}
 	r := env.resolver()
-	r.Env = slices.Concat(r.Env, environment)
+	r.ForChildren = environment
 	r.Sources[q.Name] = from.Source
 	env.progress.Done()
 	defer env.working()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -73,11 +74,12 @@ func TestRowsAndCards(t *testing.T) {
 	t.Run("no such reader", func(t *testing.T) {
 		d := desk(t, "a")
 		d.rows("floppy,Floppy Head")
+		before := d.simState("a")
 		for _, readers := range []string{"sim:none", "none", "sim:a,none"} {
-			r := d.run(context.Background(), d.words("provision $W/plan.yaml --rows $W/rows.csv --yes -o json --readers "+readers))
-			if r.exit == 0 && readers != "sim:a,none" || !strings.Contains(r.stdout+r.stderr, "none") {
-				t.Errorf("%s: %+v", readers, r)
-			}
+			d.provision(3, "--readers "+readers)
+		}
+		if d.simState("a") != before {
+			t.Error("a card was changed")
 		}
 	})
 	t.Run("a serial in the row", func(t *testing.T) {
@@ -168,16 +170,20 @@ func TestRowsAndCards(t *testing.T) {
 	t.Run("a large table", func(t *testing.T) {
 		d := desk(t, "a")
 		var people []string
-		for i := range 100_000 {
+		many := 20_000
+		if os.Getenv("PULL_EVERY") != "" {
+			many = 100_000
+		}
+		for i := range many {
 			people = append(people, fmt.Sprintf("p%d,Person %d", i, i))
 		}
 		d.rows(people...)
 		begun := time.Now()
-		r := d.run(context.Background(), d.words("provision $W/plan.yaml --rows $W/rows.csv --yes -r sim:a"))
-		if r.exit != 3 {
-			t.Errorf("%d", r.exit)
+		d.provision(3, "--readers sim:a --progress none")
+		// Work that grows with the square of the rows takes minutes.
+		if took := time.Since(begun); took > time.Minute {
+			t.Errorf("%s", took)
 		}
-		t.Logf("%s", time.Since(begun))
 	})
 }
 

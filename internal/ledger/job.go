@@ -112,6 +112,7 @@ type Lease struct {
 	plan     string
 	position int64
 	serial   string
+	named    string // what a row calls it
 	holder   string
 
 	stop  context.CancelFunc
@@ -127,10 +128,16 @@ type Lease struct {
 // card and whose person has none. It is nil if none is left. A card that is somebody
 // else's is a problem.Refused.
 func (l *Ledger) Claim(ctx context.Context, plan, serial string) (*Lease, error) {
+	return l.ClaimNamed(ctx, plan, serial, serial)
+}
+
+// ClaimNamed is Claim for a card that a row names by another serial than its own, such as
+// an ending of it.
+func (l *Ledger) ClaimNamed(ctx context.Context, plan, serial, named string) (*Lease, error) {
 	if l.o.ReadOnly {
 		return nil, problem.New(problem.Refused, "%s was opened to be read only", l.Name())
 	}
-	x := &Lease{l: l, plan: plan, serial: exact(serial), holder: random()}
+	x := &Lease{l: l, plan: plan, serial: exact(serial), named: exact(named), holder: random()}
 	var asked time.Time
 	found := false
 	err := l.db.Try(ctx, l.trying(), func(tx *sql.Tx) (err error) {
@@ -165,7 +172,7 @@ func (x *Lease) claim(ctx context.Context, c *change) (bool, error) {
 	}{
 		{columns + "holder = $2 AND holder <> ''", x.holder}, // the answer was lost
 		{columns + "card = $2 AND card <> ''" + lock, x.serial},
-		{columns + "serial = $2 AND serial <> ''" + lock, x.serial},
+		{columns + "serial = $2 AND serial <> '' AND (card = '' OR state = 'free' AND until < " + x.l.now() + ")" + lock, x.named},
 		{columns + "serial = '' AND state = 'free' AND person_id <> '' AND person_id = (SELECT id FROM person WHERE number = $2)" + lock, card.person},
 		{columns + `serial = '' AND state = 'free' AND until < ` + x.l.now() + ` AND NOT EXISTS (
     SELECT 1 FROM card JOIN person ON person.number = card.person WHERE person.id = job.person_id AND person.id <> ''

@@ -24,16 +24,12 @@ const (
 )
 
 // work goes through the readers, all of them at once, or through the one that is meant.
-func (r *run) work(ctx context.Context) error {
+func (r *run) work(ctx context.Context, places []string) error {
 	if r.family.Token {
 		return r.tokens(ctx)
 	}
-	if !r.o.All && r.o.Readers == nil {
+	if places == nil {
 		return r.single(ctx)
-	}
-	places, err := r.places(ctx)
-	if err != nil {
-		return err
 	}
 	waiting, settled := context.WithCancel(ctx)
 	defer settled()
@@ -69,13 +65,18 @@ func (r *run) single(ctx context.Context) error {
 // places are the readers that are meant. A simulated card is used only where it is named.
 func (r *run) places(ctx context.Context) ([]string, error) {
 	var places []string
+	if r.family.Token || !r.o.All && r.o.Readers == nil {
+		return nil, nil
+	}
 	names := r.o.Readers
 	if r.o.All {
 		names = []string{""}
 	}
 	for _, name := range names {
 		if strings.HasPrefix(name, desk.SimulatedPrefix) {
-			places = append(places, name)
+			if !slices.Contains(places, name) {
+				places = append(places, name)
+			}
 			continue
 		}
 		d := *r.desk

@@ -226,7 +226,9 @@ func (r *run) cardsOf(ctx context.Context, person string) ([]ledger.Card, error)
 		return nil, nil
 	}
 	cards, err := r.o.Ledger.Cards(ctx, ledger.Filter{Person: person})
-	return slices.DeleteFunc(cards, func(c ledger.Card) bool { return c.Serial == r.o.Replaces }), err
+	return slices.DeleteFunc(cards, func(c ledger.Card) bool { // the filter takes names as well
+		return c.Serial == r.o.Replaces || c.Person == nil || c.Person.ID != person
+	}), err
 }
 
 // key is what the ledger knows a row by.

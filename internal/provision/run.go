@@ -65,6 +65,10 @@ func Run(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (Report, e
 	if err := r.check(ctx); err != nil {
 		return r.report, err
 	}
+	places, err := r.places(ctx)
+	if err != nil {
+		return r.report, err
+	}
 	if err := r.retire(ctx); err != nil {
 		return r.report, err
 	}
@@ -72,7 +76,7 @@ func Run(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (Report, e
 		return r.report, err
 	}
 	r.stages = make([]stage, len(r.rows))
-	err := errors.Join(r.work(ctx), r.sittings.Close())
+	err = errors.Join(r.work(ctx, places), r.sittings.Close())
 	r.finish(context.WithoutCancel(ctx))
 	return r.report, errors.Join(r.failed(), err)
 }
@@ -98,8 +102,12 @@ func (r *run) failed() error {
 // finish sorts the rows, and adds those that no card was there for.
 func (r *run) finish(ctx context.Context) {
 	if !r.o.Renew && !r.o.DryRun && r.o.Rows != nil {
+		reported := map[int]bool{}
+		for _, done := range r.report.Rows {
+			reported[done.Row] = true
+		}
 		for i, row := range r.rows {
-			if r.stages[i] == free && !slices.ContainsFunc(r.report.Rows, func(done Row) bool { return done.Row == row.Number }) {
+			if r.stages[i] == free && !reported[row.Number] {
 				r.report.Rows = append(r.report.Rows, r.uncarded(ctx, row))
 			}
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -86,7 +87,11 @@ func (w *work) rename(ctx context.Context, serial string) error {
 
 // lend has the ledger give the card its row.
 func (w *work) lend(ctx context.Context) (*ledger.Lease, error) {
-	lease, err := w.run.o.Ledger.Claim(ctx, w.run.hash, w.serial)
+	named, err := w.rowNaming()
+	if err != nil {
+		return nil, err
+	}
+	lease, err := w.run.o.Ledger.ClaimNamed(ctx, w.run.hash, w.serial, named)
 	if lease != nil || err != nil || w.meant == nil || w.serial == provisional(w.meant) {
 		return lease, err
 	}
@@ -125,6 +130,22 @@ func (w *work) waitForRow(ctx context.Context) (lease *ledger.Lease, err error) 
 		lease, err = w.lend(ctx)
 	}
 	return lease, err
+}
+
+// rowNaming is the serial by which a row names the card: a row may have a unique ending.
+func (w *work) rowNaming() (string, error) {
+	named := w.serial
+	found := 0
+	for i := range w.run.rows {
+		if serial := w.run.rows[i].plan.Card.Serial; serial != "" && desk.HasSerial([]string{w.serial}, serial) {
+			named = serial
+			found++
+		}
+	}
+	if found > 1 {
+		return "", w.refused(fmt.Sprintf("%d rows name this card", found), "A serial in a row, or its ending, has to be that of one card.")
+	}
+	return named, nil
 }
 
 // heldBy is another station that holds a row of the plan which any card may get; empty for

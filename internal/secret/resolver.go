@@ -31,6 +31,8 @@ type Resolver struct {
 	// Sources are what the flags name.
 	Sources map[Name]Source
 
+	// ForChildren are further variables for child processes, which hold no secret.
+	ForChildren []string
 	// Env is the environment, as os.Environ gives it.
 	Env []string
 
@@ -60,7 +62,7 @@ type Resolver struct {
 
 // ChildEnv is the environment without secrets, for child processes.
 func (r *Resolver) ChildEnv() []string {
-	return FilterEnv(r.Env, slices.Collect(maps.Values(r.Sources))...)
+	return slices.Concat(FilterEnv(r.Env, slices.Collect(maps.Values(r.Sources))...), r.ForChildren)
 }
 
 // Ask returns the secret from the flag's source; else from the environment
