@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
+	"encoding/pem"
+	"strings"
+	"testing"
+
+	"filippo.io/age/plugin"
+)
+
+// TestCardOfARecipient has the key of a recipient in a PIV slot of the card: a plan for
+// another application of it is refused, too.
+func TestCardOfARecipient(t *testing.T) {
+	for name, plan := range map[string]string{
+		"PIV":                 "card: {application: piv, init: always}\nkeys: [{ref: PIV.9A, algorithm: p256}]",
+		"another application": "card: {application: openpgp, init: always}\nkeys: [{ref: OPENPGP.3, algorithm: p256}]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newRowsDesk(t, plan)
+			d.line("sim create held --applications openpgp,piv --profile piv-yubikey-5.7")
+			d.line("gen-key -r sim:held -k PIV.82 --management-key default")
+			block, _ := pem.Decode([]byte(d.line("export-key -r sim:held -k PIV.82").stdout))
+			if block == nil {
+				t.Fatal("no public key")
+			}
+			public, err := x509.ParsePKIXPublicKey(block.Bytes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			point := public.(*ecdsa.PublicKey)
+			d.plan(plan + "\nseal: [" + plugin.EncodeRecipient("yubikey", elliptic.MarshalCompressed(elliptic.P256(), point.X, point.Y)) + "]")
+			before := d.simState("held")
+			r := d.run(context.Background(), d.words("provision $W/plan.yaml --rows $W/rows.csv --yes -o json -r sim:held"))
+			if r.exit != 9 || !strings.Contains(r.stderr, "the key of a recipient") || d.simState("held") != before {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
