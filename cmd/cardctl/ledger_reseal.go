@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -42,19 +43,20 @@ func runLedgerReseal(ctx context.Context, env *session, identity *identityFlag, 
 		return err
 	}
 	return env.withLedger(ctx, ledger.Options{}, func(l *ledger.Ledger) error {
-		sealed, err := l.Reseal(ctx, to.to, env.plugins(ctx), keys...)
+		recipients := slices.Compact(slices.Sorted(slices.Values(to.to)))
+		sealed, err := l.Reseal(ctx, recipients, env.plugins(ctx), keys...)
 		if err != nil {
 			return err
 		}
-		if len(to.to) == 1 {
+		if len(recipients) == 1 {
 			env.note("There is one recipient: if its identity is lost, so are all secrets.")
 		}
 		document := struct {
 			Secrets    int      `json:"secrets"`
 			Recipients []string `json:"recipients"`
-		}{sealed, to.to}
+		}{sealed, recipients}
 		return env.result("LedgerResealed", document, func(s *output.Sheet) {
-			s.Heading(fmt.Sprintf("Sealed %d secrets to %d recipients", sealed, len(to.to)))
+			s.Heading(fmt.Sprintf("Sealed %d secrets to %d recipients", sealed, len(recipients)))
 		})
 	})
 }

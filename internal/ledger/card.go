@@ -21,6 +21,9 @@ type Card struct {
 	// have.
 	Credentials []Credential
 	Secrets     []Sealed
+	// Former are certificates that others replaced, of keys that the card has still, and
+	// that are valid still.
+	Former []Credential
 	// Entry is the record of the last change.
 	Entry int64
 }
@@ -132,22 +135,31 @@ func (l *Ledger) Cards(ctx context.Context, f Filter) ([]Card, error) {
 		return nil, err
 	}
 	these := " WHERE serial IN (SELECT serial FROM card" + where + ")"
+	current, listed := "", ""
 	if !f.All {
-		these += " AND ended = 0"
+		current = " AND ended = 0"
+		listed = ` AND (ended = 0 OR not_after > ` + l.now() + ` AND spki <> '' AND EXISTS
+    (SELECT 1 FROM credential AS held WHERE held.serial = credential.serial AND held.spki = credential.spki AND held.ended = 0))`
 	}
 	err = l.db.Rows(ctx, func(scan func(...any) error) error {
 		var c Credential
 		var serial, certificate string
 		var until int64
-		if err := scan(&serial, &c.Ref, &c.SPKI, &certificate, &c.Issuer, &c.Subject, &c.SerialNumber, &until, &c.Revoked); err != nil {
+		var ended bool
+		if err := scan(&serial, &c.Ref, &c.SPKI, &certificate, &c.Issuer, &c.Subject, &c.SerialNumber, &until, &c.Revoked, &ended); err != nil {
 			return err
 		}
 		c.Certificate, c.NotAfter = bare(certificate), moment(until)
-		if i, ok := at[serial]; ok {
+		i, ok := at[serial]
+		switch {
+		case !ok: // it came in meanwhile
+		case ended && !f.All:
+			cards[i].Former = append(cards[i].Former, c)
+		default:
 			cards[i].Credentials = append(cards[i].Credentials, c)
 		}
 		return nil
-	}, "SELECT serial, ref, spki, certificate, issuer, subject, serial_number, not_after, revoked FROM credential"+these+" ORDER BY number", args...)
+	}, "SELECT serial, ref, spki, certificate, issuer, subject, serial_number, not_after, revoked, ended <> 0 FROM credential"+these+listed+" ORDER BY number", args...)
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +174,6 @@ func (l *Ledger) Cards(ctx context.Context, f Filter) ([]Card, error) {
 			cards[i].Secrets = append(cards[i].Secrets, s)
 		}
 		return nil
-	}, "SELECT number, serial, kind, keep, blob, known <> 0, revealed <> 0, printed <> 0, ended <> 0 FROM secret"+these+" ORDER BY number", args...)
+	}, "SELECT number, serial, kind, keep, blob, known <> 0, revealed <> 0, printed <> 0, ended <> 0 FROM secret"+these+current+" ORDER BY number", args...)
 	return cards, err
 }

@@ -86,14 +86,15 @@ func (e *EventDocument) Words() string {
 // CanBecome reports whether a person may say that a card in this state is in another one.
 func (s State) CanBecome(next State) bool { return s != next && s.to(next, "") == nil }
 
-// Revocations are the certificates that are to be revoked when a card goes from one state
+// Revocations are the certificates, former ones of the same keys too, that are to be revoked when a card goes from one state
 // into another, and why. A card that is active again is the end of a hold: an empty reason.
 func (c *Card) Revocations(to State) (list []Credential, reason string) {
 	reason = to.Reason()
-	for _, k := range c.Credentials {
+	for _, k := range slices.Concat(c.Credentials, c.Former) {
+		again := slices.ContainsFunc(list, func(other Credential) bool { return other.SerialNumber == k.SerialNumber && other.Issuer == k.Issuer })
 		released := to == Active && k.Revoked == Suspended.Reason()
 		revoked := reason != "" && (k.Revoked == "" || k.Revoked == Suspended.Reason() && reason != Suspended.Reason())
-		if k.SerialNumber != "" && (released || revoked) {
+		if k.SerialNumber != "" && !again && (released || revoked) {
 			list = append(list, k)
 		}
 	}

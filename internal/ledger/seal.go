@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"filippo.io/age"
@@ -73,8 +74,12 @@ func Recipients(list []string, ui UI) (*Sealers, error) {
 	if len(list) == 0 {
 		return nil, problem.New(problem.Usage, "there is no recipient to seal secrets to")
 	}
-	s := &Sealers{names: list}
+	s := &Sealers{}
 	for _, name := range list {
+		if slices.Contains(s.names, name) {
+			continue // one key to lose, however often it is named
+		}
+		s.names = append(s.names, name)
 		r, err := recipient(name, ui)
 		if err == nil {
 			_, err = sealTo([]byte("dummy"), r)

@@ -154,9 +154,9 @@ func (l *Ledger) Reseal(ctx context.Context, to []string, ui UI, identities ...a
 		}
 		sealed = len(blobs)
 		for id, blob := range blobs {
-			value, err := Unseal(ctx, []byte(blob), identities...)
+			value, err := Unseal(ctx, []byte(blob.text), identities...)
 			if err != nil {
-				return err
+				return problem.Wrap(problem.Failed, err, "card "+blob.serial)
 			}
 			again, err := r.seal(value)
 			value.Wipe()
@@ -173,17 +173,20 @@ func (l *Ledger) Reseal(ctx context.Context, to []string, ui UI, identities ...a
 	return sealed, err
 }
 
-func (c *change) blobs(ctx context.Context) (map[int64]string, error) {
-	rows, err := c.QueryContext(ctx, "SELECT number, blob FROM secret WHERE blob <> ''")
+// sealedBlob is a sealed secret, and the serial of its card.
+type sealedBlob struct{ serial, text string }
+
+func (c *change) blobs(ctx context.Context) (map[int64]sealedBlob, error) {
+	rows, err := c.QueryContext(ctx, "SELECT number, serial, blob FROM secret WHERE blob <> ''")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }() // it is read to its end
-	blobs := map[int64]string{}
+	blobs := map[int64]sealedBlob{}
 	for rows.Next() {
 		var id int64
-		var blob string
-		if err := rows.Scan(&id, &blob); err != nil {
+		var blob sealedBlob
+		if err := rows.Scan(&id, &blob.serial, &blob.text); err != nil {
 			return nil, err
 		}
 		blobs[id] = blob

@@ -117,11 +117,14 @@ func resealed(t *testing.T, p place) {
 	after, next := owner(t)
 	e := begin(t, l, ledger.Change{Serial: "A1"})
 	must(t, e.Has(ctx, seal(t, e, "11111111", to)), e.Has(ctx, seal(t, e, "22222222", to)))
-	if n, err := l.Reseal(ctx, []string{next}, ledger.UI{}, after); n != 2 || !problem.Is(err, problem.Mismatch) {
+	if n, err := l.Reseal(ctx, []string{next}, ledger.UI{}, after); n != 2 || !problem.Is(err, problem.Mismatch) || !strings.Contains(err.Error(), "card A1") {
 		t.Errorf("%d, %v", n, err)
 	}
 	if n, err := l.Reseal(ctx, []string{next}, ledger.UI{}, before); n != 2 || err != nil {
 		t.Fatalf("%d, %v", n, err)
+	}
+	if twice, err := ledger.Recipients([]string{next, next}, ledger.UI{}); err != nil || twice.Count() != 1 {
+		t.Errorf("one recipient, named twice: %v", err)
 	}
 	cards, err := l.Cards(ctx, ledger.Filter{All: true})
 	if err != nil || len(cards) != 1 || len(cards[0].Secrets) != 2 || !cards[0].Secrets[0].Ended {
