@@ -56,7 +56,7 @@ func runLedgerImport(ctx context.Context, env *session, to *recipientsFlag, file
 		if sealers, err = ledger.Recipients(to.to, env.plugins(ctx)); err != nil {
 			return err
 		}
-		env.warnOfOne(sealers)
+		env.warnOfOne(sealers.Count())
 	}
 	data, err := env.readFile(ctx, file, ledger.MaxImport)
 	if err != nil {
@@ -93,8 +93,8 @@ func runLedgerImport(ctx context.Context, env *session, to *recipientsFlag, file
 }
 
 // warnOfOne says that a single recipient is a single key to lose.
-func (env *session) warnOfOne(s *ledger.Sealers) {
-	if s.Count() == 1 {
+func (env *session) warnOfOne(recipients int) {
+	if recipients == 1 {
 		env.note("There is one recipient: if its identity is lost, so are all secrets.")
 	}
 }

@@ -64,13 +64,12 @@ func (o *markOptions) run(ctx context.Context, env *session, which, word string)
 	if err != nil {
 		return err
 	}
-	if o.person.ID == "" && o.person.Name != "" {
-		return problem.New(problem.Usage, "--name needs --person").Because("A person is known by an ID.").
-			Advise(advice.Repeat(advice.Fill(advice.Person)))
-	}
 	var person *ledger.Person
-	if o.person.ID != "" {
+	switch {
+	case o.person.ID != "":
 		person = &o.person
+	case o.person.Name != "":
+		return problem.New(problem.Usage, "--name needs --person").Advise(advice.Repeat(advice.Fill(advice.Person)))
 	}
 	access, err := o.secrets.access(env)
 	if err != nil {

@@ -48,9 +48,7 @@ func runLedgerReseal(ctx context.Context, env *session, identity *identityFlag, 
 		if err != nil {
 			return err
 		}
-		if len(recipients) == 1 {
-			env.note("There is one recipient: if its identity is lost, so are all secrets.")
-		}
+		env.warnOfOne(len(recipients))
 		document := struct {
 			Secrets    int      `json:"secrets"`
 			Recipients []string `json:"recipients"`
