@@ -344,7 +344,7 @@ func TestErasedCardPulled(t *testing.T) {
 			}
 			for moment, m := range moments {
 				for n := 1; n <= m.what(honest.traffic); n++ {
-					if os.Getenv("PULL_EVERY") == "" && n > 20 && n < m.what(honest.traffic)-4 && n%5 != 0 {
+					if os.Getenv("PULL_EVERY") == "" && n < m.what(honest.traffic)-4 && n%7 != 0 {
 						continue // the quick run
 					}
 					restore()

@@ -68,4 +68,3 @@ func (d *rowsDesk) sql(statement string) {
 	}
 	_ = db.Close()
 }
-
