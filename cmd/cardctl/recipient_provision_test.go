@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/pem"
 	"strings"
@@ -32,8 +31,12 @@ func TestCardOfARecipient(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			point := public.(*ecdsa.PublicKey)
-			d.plan(plan + "\nseal: [" + plugin.EncodeRecipient("yubikey", elliptic.MarshalCompressed(elliptic.P256(), point.X, point.Y)) + "]")
+			point, err := public.(*ecdsa.PublicKey).Bytes()
+			if err != nil {
+				t.Fatal(err)
+			}
+			compressed := append([]byte{2 + point[len(point)-1]&1}, point[1:len(point)/2+1]...) // SEC 1, 2.3.3
+			d.plan(plan + "\nseal: [" + plugin.EncodeRecipient("yubikey", compressed) + "]")
 			before := d.simState("held")
 			r := d.run(context.Background(), d.words("provision $W/plan.yaml --rows $W/rows.csv --yes -o json -r sim:held"))
 			if r.exit != 9 || !strings.Contains(r.stderr, "the key of a recipient") || d.simState("held") != before {
