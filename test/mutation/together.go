@@ -69,7 +69,9 @@ func (t *together) variables(more ...string) []string { return append(more, "GOF
 func (t *together) switchable(ctx context.Context, mutations []mutation) error {
 	files := map[string][]mutation{}
 	for _, m := range mutations {
-		files[m.file] = append(files[m.file], m)
+		if filepath.Ext(m.file) == ".go" { // what is embedded has no switches
+			files[m.file] = append(files[m.file], m)
+		}
 	}
 	broken := map[string]bool{} // directories
 	for {
