@@ -73,7 +73,7 @@ have_tree() {
 	[[ -z $security ]] || printf 'deb %s %s-security main\n' "$security" "$1" >>"$new/etc/apt/sources.list"
 	apt-config dump | grep -E '^Acquire::(http|https|Check-[^:]*)\b' >"$new/etc/apt/apt.conf.d/01host" || true
 	cp -a /usr/local/share/ca-certificates "$new/usr/local/share"
-	chroot "$new" update-ca-certificates >"$new.log" 2>&1 ||
+	env -u TMPDIR chroot "$new" update-ca-certificates >"$new.log" 2>&1 ||
 		die "update-ca-certificates failed in the tree of Debian $1:" "$(tail -n 15 "$new.log")"
 	rm -f "$new.log"
 	touch "$new"
