@@ -166,13 +166,17 @@ func (x *Lease) claim(ctx context.Context, c *change) (bool, error) {
 	if x.l.db.Shared() {
 		lock, skip = " FOR UPDATE OF job", " FOR UPDATE OF job SKIP LOCKED"
 	}
+	unheld := "" // a row that names the card in full is no other card's
+	if x.named != x.serial {
+		unheld = " AND (card = '' OR state = 'free' AND until < " + x.l.now() + ")"
+	}
 	searches := []struct {
 		query string
 		arg   any
 	}{
 		{columns + "holder = $2 AND holder <> ''", x.holder}, // the answer was lost
 		{columns + "card = $2 AND card <> ''" + lock, x.serial},
-		{columns + "serial = $2 AND serial <> '' AND (card = '' OR state = 'free' AND until < " + x.l.now() + ")" + lock, x.named},
+		{columns + "serial = $2 AND serial <> ''" + unheld + lock, x.named},
 		{columns + "serial = '' AND state = 'free' AND person_id <> '' AND person_id = (SELECT id FROM person WHERE number = $2)" + lock, card.person},
 		{columns + `serial = '' AND state = 'free' AND until < ` + x.l.now() + ` AND NOT EXISTS (
     SELECT 1 FROM card JOIN person ON person.number = card.person WHERE person.id = job.person_id AND person.id <> ''
