@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/spelling"
 )
 
 // vocabulary is the words that a field can have, by the name in its tag.
@@ -43,42 +45,15 @@ func spelled[W ~string](words []W) []string {
 	return list
 }
 
-// nearest is the word that a wrong one was probably meant to be; empty if none is near.
+// nearest is the word that a wrong one was probably meant to be, whatever its capitals;
+// empty if none is near.
 func nearest(word string, words []string) string {
-	const longest = 64 // letters: the comparison takes their square
-	found, least := "", min(3, (len(word)+5)/3)
-	if len(word) > longest {
-		return ""
+	lower := make([]string, len(words))
+	for i, w := range words {
+		lower[i] = strings.ToLower(w)
 	}
-	for _, w := range words {
-		if strings.EqualFold(w, word) {
-			return w
-		}
-		if d := distance(strings.ToLower(w), strings.ToLower(word)); d < least {
-			found, least = w, d
-		}
+	if at := slices.Index(lower, spelling.Nearest(strings.ToLower(word), lower)); at >= 0 {
+		return words[at]
 	}
-	return found
-}
-
-// distance is how many letters have to be changed, added or left out to make b of a
-// (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }

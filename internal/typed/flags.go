@@ -10,6 +10,7 @@ import (
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/spelling"
 )
 
 // Mistake is what an error in a flag is called. The arguments themselves are not
@@ -99,36 +100,13 @@ func kindOf(f *pflag.Flag) string {
 	}
 }
 
-// similarFlag finds the flag that was probably meant: a third of its letters may be
-// wrong.
+// similarFlag finds the flag that was probably meant.
 func similarFlag(cmd *cobra.Command, name string) string {
-	similar, nearest := "", min(3, (len(name)+5)/3)
+	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if d := distance(f.Name, name); !f.Hidden && d < nearest {
-			similar, nearest = f.Name, d
+		if !f.Hidden {
+			names = append(names, f.Name)
 		}
 	})
-	return similar
-}
-
-// distance is how many letters are to be changed, added or taken away to make
-// a of b (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return spelling.Nearest(name, names)
 }
