@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -79,6 +80,15 @@ func (l *Ledger) Card(ctx context.Context, serial string) (*Card, error) {
 		return nil, err
 	}
 	return &cards[0], nil
+}
+
+// has is the card with a serial; one that the ledger does not have is a problem.NotFound.
+func (l *Ledger) has(ctx context.Context, serial string) (*Card, error) {
+	card, err := l.Card(ctx, serial)
+	if err == nil && card == nil {
+		err = problem.New(problem.NotFound, "the ledger has no card %s", exact(serial))
+	}
+	return card, err
 }
 
 // where is a filter in SQL.

@@ -123,12 +123,7 @@ func (c *change) begin(ctx context.Context, token, serial string, wanted Change)
 		}
 		to = wanted.State
 	}
-	data := map[string]any{"what": "begin", "command": wanted.Command}
-	for name, value := range map[string]string{"family": wanted.Family, "reader": wanted.Reader, "ref": wanted.Ref, "station": c.l.o.Station} {
-		if value != "" {
-			data[name] = value
-		}
-	}
+	data := c.l.about(wanted)
 	if to != was || !known {
 		data["state"] = to
 	}
@@ -169,6 +164,32 @@ func (c *change) begin(ctx context.Context, token, serial string, wanted Change)
 		return 0, err
 	}
 	return number, c.begun(ctx, wanted.Lease, serial)
+}
+
+// about are the facts of a change that is announced, as far as they are known.
+func (l *Ledger) about(c Change) map[string]any {
+	data := map[string]any{"what": "begin", "command": c.Command}
+	for name, value := range map[string]string{"family": c.Family, "reader": c.Reader, "ref": c.Ref, "station": l.o.Station} {
+		if value != "" {
+			data[name] = value
+		}
+	}
+	return data
+}
+
+// write is Ledger.write of something about the card, while the row that it is for is this
+// station's.
+func (e *Entry) write(ctx context.Context, token string, work func(*change, row) error) (number int64, err error) {
+	return e.l.write(ctx, token, func(c *change) error {
+		if err := c.leased(ctx, e.lease); err != nil {
+			return err
+		}
+		card, _, err := c.card(ctx, e.serial)
+		if err != nil {
+			return err
+		}
+		return work(c, card)
+	})
 }
 
 // owner is the number of the person whose card it becomes. It is that of the next record

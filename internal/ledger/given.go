@@ -22,19 +22,13 @@ func (e *Entry) Given(ctx context.Context, kind secret.Name) (int64, error) {
 // factory.
 func (e *Entry) Factory(ctx context.Context, kinds ...secret.Name) error {
 	token := random()
-	_, err := e.l.write(ctx, token, func(c *change) error {
-		if err := c.leased(ctx, e.lease); err != nil {
-			return err
-		}
-		card, _, err := c.card(ctx, e.serial)
-		if err != nil {
-			return err
-		}
+	_, err := e.write(ctx, token, func(c *change, card row) error {
 		for i, kind := range kinds {
+			of := token
 			if i > 0 {
-				token = random()
+				of = random()
 			}
-			id, err := c.append(ctx, record{token, e.serial, card.person, map[string]any{"what": "factory", "entry": e.number, "secret": kind}})
+			id, err := c.append(ctx, record{of, e.serial, card.person, map[string]any{"what": "factory", "entry": e.number, "secret": kind}})
 			if err != nil {
 				return err
 			}

@@ -3,8 +3,6 @@ package ledger
 import (
 	"context"
 	"slices"
-
-	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // Due is what is to be printed for a person.
@@ -64,12 +62,9 @@ func (s *Sealed) printable() bool {
 // Printing records that secrets of a card are about to be put on a letter: what cannot be
 // recorded is not printed.
 func (l *Ledger) Printing(ctx context.Context, serial string, ids ...int64) error {
-	card, err := l.Card(ctx, serial)
-	switch {
-	case err != nil:
+	card, err := l.has(ctx, serial)
+	if err != nil {
 		return err
-	case card == nil:
-		return problem.New(problem.NotFound, "the ledger has no card %s", exact(serial))
 	}
 	token := random()
 	_, err = l.write(ctx, token, func(c *change) error {

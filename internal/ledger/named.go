@@ -11,14 +11,7 @@ import (
 func (e *Entry) Named(ctx context.Context, serial string) error {
 	serial = exact(serial)
 	token := random()
-	_, err := e.l.write(ctx, token, func(c *change) error {
-		if err := c.leased(ctx, e.lease); err != nil {
-			return err
-		}
-		card, _, err := c.card(ctx, e.serial)
-		if err != nil {
-			return err
-		}
+	_, err := e.write(ctx, token, func(c *change, card row) error {
 		if _, known, err := c.card(ctx, serial); err != nil || known {
 			if err == nil {
 				err = taken(serial)

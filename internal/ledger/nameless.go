@@ -1,22 +1,14 @@
 package ledger
 
-import (
-	"context"
-)
+import "context"
 
 // Announce is Begin of a card that has no serial yet, such as one without a structure:
 // only the log has it. What it becomes is begun again, by its serial.
 func (l *Ledger) Announce(ctx context.Context, c Change) (*Entry, error) {
 	e := &Entry{l: l}
 	token := random()
-	data := map[string]any{"what": "begin", "command": c.Command}
-	for name, value := range map[string]string{"family": c.Family, "reader": c.Reader, "ref": c.Ref, "station": l.o.Station} {
-		if value != "" {
-			data[name] = value
-		}
-	}
 	number, err := l.write(ctx, token, func(tx *change) (err error) {
-		e.number, err = tx.append(ctx, record{token: token, data: data})
+		e.number, err = tx.append(ctx, record{token: token, data: l.about(c)})
 		return err
 	})
 	if number != 0 {

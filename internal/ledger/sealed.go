@@ -38,14 +38,7 @@ func (e *Entry) SealTo(ctx context.Context, kind secret.Name, keep string, value
 // keep stores a secret; blob is empty for one that is not kept.
 func (e *Entry) keep(ctx context.Context, kind secret.Name, keep string, blob []byte, recipients int) (id int64, err error) {
 	token := random()
-	number, err := e.l.write(ctx, token, func(c *change) error {
-		if err := c.leased(ctx, e.lease); err != nil {
-			return err
-		}
-		card, _, err := c.card(ctx, e.serial)
-		if err != nil {
-			return err
-		}
+	number, err := e.write(ctx, token, func(c *change, card row) (err error) {
 		id, err = c.append(ctx, record{token, e.serial, card.person, map[string]any{"what": "sealed", "entry": e.number, "secret": kind, "keep": keep, "recipients": recipients}})
 		if err != nil {
 			return err
@@ -61,12 +54,9 @@ func (e *Entry) keep(ctx context.Context, kind secret.Name, keep string, blob []
 // Reveal opens the secret of a card, and records that before it returns it: what cannot be
 // recorded is not shown. The next work on the card changes the secret.
 func (l *Ledger) Reveal(ctx context.Context, serial string, kind secret.Name, identities ...age.Identity) (*secret.Bytes, error) {
-	card, err := l.Card(ctx, serial)
-	switch {
-	case err != nil:
+	card, err := l.has(ctx, serial)
+	if err != nil {
 		return nil, err
-	case card == nil:
-		return nil, problem.New(problem.NotFound, "the ledger has no card %s", exact(serial))
 	}
 	for i := len(card.Secrets) - 1; i >= 0; i-- {
 		s := card.Secrets[i]
@@ -117,12 +107,9 @@ func personOf(card *Card) int64 {
 // MarkPrinted records that a letter with these secrets of a card was printed. Those that
 // were kept for the letter alone are not in the ledger afterwards.
 func (l *Ledger) MarkPrinted(ctx context.Context, serial string, ids ...int64) error {
-	card, err := l.Card(ctx, serial)
-	switch {
-	case err != nil:
+	card, err := l.has(ctx, serial)
+	if err != nil {
 		return err
-	case card == nil:
-		return problem.New(problem.NotFound, "the ledger has no card %s", exact(serial))
 	}
 	token := random()
 	_, err = l.write(ctx, token, func(c *change) error {
