@@ -16,15 +16,8 @@ import (
 
 // current refuses tables that are not those of this program, without writing anything.
 func (db *DB) current(ctx context.Context) error {
-	has, err := db.version(ctx)
+	has, knows, err := db.known(ctx)
 	if err != nil {
-		return err
-	}
-	knows, err := db.kind.latest()
-	if err != nil {
-		return err
-	}
-	if err := db.notNewer(has, knows); err != nil {
 		return err
 	}
 	if has < knows {
@@ -54,25 +47,19 @@ func (e *OlderError) Unwrap() error {
 // Empty reports whether there are no tables at all.
 func (e *OlderError) Empty() bool { return e.has == 0 }
 
-// known refuses tables of a newer program.
-func (db *DB) known(ctx context.Context) error {
-	has, err := db.version(ctx)
-	if err != nil {
-		return err
+// known is the version of the tables, and the one that this program needs. Tables of a newer
+// program are refused.
+func (db *DB) known(ctx context.Context) (has, knows int64, err error) {
+	if has, err = db.version(ctx); err != nil {
+		return 0, 0, err
 	}
-	knows, err := db.kind.latest()
-	if err != nil {
-		return err
+	if knows, err = db.kind.latest(); err != nil {
+		return 0, 0, err
 	}
-	return db.notNewer(has, knows)
-}
-
-// notNewer refuses tables that this program does not know.
-func (db *DB) notNewer(has, knows int64) error {
 	if has <= knows {
-		return nil
+		return has, knows, nil
 	}
-	return problem.New(problem.Mismatch, "%s is of a newer cardctl", db.name).
+	return 0, 0, problem.New(problem.Mismatch, "%s is of a newer cardctl", db.name).
 		Because("Its tables have version %d, and this cardctl knows up to %d.", has, knows).
 		Advise(advice.Say("Install the newer cardctl."))
 }
@@ -121,15 +108,8 @@ func (db *DB) migrate(ctx context.Context) error { return db.migrateTo(ctx, 0) }
 
 // migrateTo brings the tables up to a version; 0 is the latest.
 func (db *DB) migrateTo(ctx context.Context, version int64) error {
-	knows, err := db.kind.latest()
+	has, knows, err := db.known(ctx)
 	if err != nil {
-		return err
-	}
-	has, err := db.version(ctx)
-	if err != nil {
-		return err
-	}
-	if err := db.notNewer(has, knows); err != nil {
 		return err
 	}
 	if err := db.writable(ctx); err != nil {

@@ -85,7 +85,8 @@ func look(ctx context.Context, path string, kind Kind) error {
 	}
 	db, err := connect(ctx, path, kind, onlyRead)
 	if err == nil {
-		err = errors.Join(db.explain(db.known(ctx)), db.Close())
+		_, _, err = db.known(ctx)
+		err = errors.Join(db.explain(err), db.Close())
 	}
 	if problem.Is(err, problem.Mismatch) {
 		return err
