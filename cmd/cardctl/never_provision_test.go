@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -121,9 +122,15 @@ func TestNeverProvisioned(t *testing.T) {
 		plan   string
 		before []string
 		says   string
+		// address is that of the CA, if that is special.
+		address string
 	}{
 		"the card of the CA": {
 			plan: anyOpenPGP, says: "the key of the issuer",
+			before: []string{"init -r sim:held --yes", "gen-key -r sim:held -k OPENPGP.1", "ca init $W/ca2 -r sim:held --subject CN=CA --key OPENPGP.1"},
+		},
+		"the card of a CA whose address has capitals": {
+			plan: anyOpenPGP, says: "the key of the issuer", address: "CA:%s/ca2",
 			before: []string{"init -r sim:held --yes", "gen-key -r sim:held -k OPENPGP.1", "ca init $W/ca2 -r sim:held --subject CN=CA --key OPENPGP.1"},
 		},
 		"the card of a former key of the CA": {
@@ -179,7 +186,7 @@ func TestNeverProvisioned(t *testing.T) {
 				d.line(line)
 			}
 			if strings.Contains(strings.Join(test.before, ";"), "ca2") {
-				d.plan(test.plan + fmt.Sprintf("\nissuers: {desk: {url: \"ca:%s/ca2?profile=client\", reader: \"sim:held\"}}", d.state))
+				d.plan(test.plan + fmt.Sprintf("\nissuers: {desk: {url: %q, reader: \"sim:held\"}}", fmt.Sprintf(cmp.Or(test.address, "ca:%s/ca2?profile=client"), d.state)))
 			}
 			before := d.simState("held")
 			if r := d.provision(9, "-r sim:held"); !strings.Contains(r.stderr, test.says) {

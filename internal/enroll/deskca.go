@@ -23,6 +23,15 @@ func openDesk(a Address) (Issuer, error) {
 	return &deskCA{directory: a.Path, profile: a.Query.Get("profile")}, nil
 }
 
+// DeskCA is the directory of an issuer that is a CA of this machine; empty for another one.
+func DeskCA(address string) (directory string, err error) {
+	issuer, err := Open(address)
+	if own, is := issuer.(*deskCA); is {
+		return own.directory, nil
+	}
+	return "", err
+}
+
 // Lasting has the directory, and the file of a profile, from the root on.
 func (i *deskCA) Lasting() (string, error) {
 	directory, err := filepath.Abs(i.directory)

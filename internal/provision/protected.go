@@ -3,13 +3,12 @@ package provision
 import (
 	"context"
 	"crypto"
-	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/cardctl/cardctl/internal/ca"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/enroll"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/plan"
@@ -75,13 +74,9 @@ func (r *run) protect(ctx context.Context) error {
 
 // desk protects the card of a CA of this machine.
 func (p *protected) desk(ctx context.Context, issuer plan.Issuer, what string) error {
-	directory, is := strings.CutPrefix(issuer.URL, "ca:")
-	if !is {
-		return nil
-	}
-	directory, _, _ = strings.Cut(directory, "?")
-	if plain, err := url.PathUnescape(directory); err == nil {
-		directory = plain
+	directory, err := enroll.DeskCA(issuer.URL)
+	if directory == "" || err != nil {
+		return err
 	}
 	about, err := ca.About(ctx, directory)
 	if err != nil {
