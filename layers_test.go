@@ -56,7 +56,7 @@ var layers = map[string][]string{
 	"internal/simulate":  {"internal/desk", "internal/cardsim", "internal/gp", "internal/iso7816"},
 
 	"internal/provision": append(slices.Clone(anyCard), "internal/plan", "internal/ledger", "internal/enroll", "internal/ca", "internal/init",
-		"internal/keygen", "internal/certstore", "internal/csr", "internal/smoke", "internal/applet", "internal/record", "internal/pcsc"),
+		"internal/keygen", "internal/certstore", "internal/csr", "internal/smoke", "internal/applet", "internal/record", "internal/holder", "internal/lend", "internal/pcsc"),
 	"internal/plan": {"internal/csr", "internal/key"},
 
 	"internal/lend": append(slices.Clone(anyCard), "internal/p11"),

@@ -12,8 +12,8 @@ import (
 	"github.com/cardctl/cardctl/internal/ledger"
 )
 
-// TestGeneratedSecretsThatNoCardTakes are refused before the first card.
-func TestGeneratedSecretsThatNoCardTakes(t *testing.T) {
+// TestSecretsThatNoCardTakes are refused before the first card.
+func TestSecretsThatNoCardTakes(t *testing.T) {
 	for name, test := range map[string]struct{ plan, says string }{
 		"a short PIN, OpenPGP":       {"card: {application: openpgp}\npins: {user: {generate: 5 digits, keep: letter}}", "5 characters: It has at least 6."},
 		"a short admin PIN, OpenPGP": {"card: {application: openpgp}\npins: {admin: {generate: 7 letters, keep: ledger}}", "7 characters: It has at least 8."},
@@ -23,6 +23,9 @@ func TestGeneratedSecretsThatNoCardTakes(t *testing.T) {
 		"a short PUK, PIV":           {"card: {application: piv}\npins: {puk: {generate: 5 letters, keep: ledger}}", "5 characters: It has 6 to 8."},
 		"a long PIN, PKCS#15":        {"card: {application: pkcs15}\npins: {user: {generate: 17 digits, keep: letter}}", "17 characters: It has 4 to 16."},
 		"a PUK, OpenPGP":             {"card: {application: openpgp}\npins: {puk: {generate: 8 digits, keep: ledger}}", "has no PUK"},
+		"a given PUK, OpenPGP":       {"card: {application: openpgp}\npins: {puk: {source: \"env:PUK\"}}", "has no PUK"},
+		"a management key, OpenPGP":  {"card: {application: openpgp}\nmanagementKey: {generate: management-key, keep: ledger}", "has no management key"},
+		"a protected key, PKCS#15":   {"card: {application: pkcs15}\nmanagementKey: {protect: true}", "has no management key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/cardctl/cardctl/internal/cert"
 )
 
 // Name is a distinguished name: an RDNSequence of X.501. The zero value is the
@@ -43,6 +45,16 @@ func (n Name) DER() ([]byte, error) {
 		}
 	})
 	return b.Bytes()
+}
+
+// AsRead is the name as that of a certificate is read, to compare the two.
+func (n Name) AsRead() (cert.Name, error) {
+	der, err := n.DER()
+	if err != nil {
+		return nil, err
+	}
+	name, _, err := cert.ParseName(der)
+	return name, err
 }
 
 // der is the AttributeTypeAndValue. The parsers made the OID and the value, so

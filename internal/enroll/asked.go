@@ -7,14 +7,7 @@ import (
 )
 
 // subject is that of the request.
-func (o *Order) subject() (cert.Name, error) {
-	der, err := o.Request.Subject.DER()
-	if err != nil {
-		return nil, err
-	}
-	name, _, err := cert.ParseName(der)
-	return name, err
-}
+func (o *Order) subject() (cert.Name, error) { return o.Request.Subject.AsRead() }
 
 // altNames are the alternative names of the request.
 func (o *Order) altNames() ([]cert.GeneralName, error) {

@@ -28,13 +28,22 @@ type Wish = card.HolderWish
 func Set(ctx context.Context, d *desk.Desk, a desk.Access, wish Wish) (report Report, err error) {
 	w := family.Wanted{Takes: family.Apps(func(f card.Family) bool { return f.NamesHolder })}
 	err = family.WithCard(ctx, d, w, a, func(ctx context.Context, here family.At, c card.Card) error {
-		able, ok := c.(card.HolderSetter)
-		if !ok {
-			return problem.New(problem.NotSupported, "this card does not keep a cardholder")
+		able, err := On(c)
+		if err != nil {
+			return err
 		}
 		report.Reader, report.Kind, report.Serial = here.Place, here.Kind(), c.Identity().Serial
 		report.Cardholder, err = able.SetHolder(ctx, wish)
 		return err
 	})
 	return report, err
+}
+
+// On is what writes them on a card.
+func On(c card.Card) (card.HolderSetter, error) {
+	able, ok := c.(card.HolderSetter)
+	if !ok {
+		return nil, problem.New(problem.NotSupported, "this card does not keep a cardholder")
+	}
+	return able, nil
 }

@@ -29,15 +29,20 @@ type ManagementKeyReport struct {
 func SetManagementKey(ctx context.Context, d *desk.Desk, a desk.Access, n NewManagementKey) (report ManagementKeyReport, err error) {
 	w := family.Wanted{Takes: family.Apps(func(f card.Family) bool { return f.Managed })}
 	err = family.WithCard(ctx, d, w, a, func(ctx context.Context, here family.At, c card.Card) error {
-		able, ok := c.(card.Manageable)
-		if !ok {
-			return problem.New(problem.NotSupported, "this card has no management key")
-		}
 		report.Reader, report.Kind, report.Serial = here.Place, here.Kind(), c.Identity().Serial
-		if report.ManagementKey, err = able.SetManagementKey(ctx, n); err == nil {
+		if report.ManagementKey, err = SetManagementKeyOn(ctx, c, n); err == nil {
 			here.Recording.Changed(desk.Change{Secret: secret.ManagementKey})
 		}
 		return err
 	})
 	return report, err
+}
+
+// SetManagementKeyOn changes the management key of a card.
+func SetManagementKeyOn(ctx context.Context, c card.Card, n NewManagementKey) (report ManagementKey, err error) {
+	able, ok := c.(card.Manageable)
+	if !ok {
+		return report, problem.New(problem.NotSupported, "this card has no management key")
+	}
+	return able.SetManagementKey(ctx, n)
 }

@@ -79,12 +79,17 @@ func With(ctx context.Context, d *desk.Desk, a desk.Access, ref, module string, 
 	})
 }
 
+// Unseen is the error of a card that is simulated in this program.
+func Unseen(place string) *problem.Error {
+	return problem.New(problem.NotSupported, "other programs do not see an in-process simulated card").
+		Because("They see only the cards in PC/SC readers, virtual ones included.").
+		Advise(advice.Do(advice.AttachSimulated).On(strings.TrimPrefix(place, desk.SimulatedPrefix)))
+}
+
 // read reads the key from its card, and lets that go.
 func (k *Key) read(ctx context.Context, here family.At, own key.Key, stored func(context.Context, key.Key) ([]byte, error)) (err error) {
 	if here.Line.Reader() == "" {
-		return problem.New(problem.NotSupported, "other programs do not see an in-process simulated card").
-			Because("They see only the cards in PC/SC readers, virtual ones included.").
-			Advise(advice.Do(advice.AttachSimulated).On(strings.TrimPrefix(here.Place, desk.SimulatedPrefix)))
+		return Unseen(here.Place)
 	}
 	k.Reader, k.Policy, k.letGo, k.Leave = here.Line.Reader(), here.Keys.Policy, here.Line.Release, here.Line.LetGo
 	if p11.HoldsCard(k.Module) {

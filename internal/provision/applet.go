@@ -66,20 +66,16 @@ func (w *work) install(ctx context.Context, d *desk.Desk, a desk.Access) error {
 		}
 	}
 	a.Ask = w.cardKeys
-	w.tell(installing, "", "")
-	_, err = applet.Install(ctx, &java, a, options)
-	if errors.Is(err, applet.ErrOnlyLoaded) { // by an earlier run, which was interrupted
-		options.Replace = true
-		a.Confirm = func(context.Context, desk.Question) error { return nil }
-		_, err = applet.Install(ctx, &java, a, options)
-	}
-	s := step{name: installing, result: Done}
-	if err != nil {
-		s.result, s.detail = Failed, err.Error()
-	}
-	w.add(s)
-	w.list()
-	w.tell(installing, s.result, s.detail)
+	w.add(step{name: installing, result: Would})
+	err = w.perform(w.later(installing), func() (string, error) {
+		_, err := applet.Install(ctx, &java, a, options)
+		if errors.Is(err, applet.ErrOnlyLoaded) { // by an earlier run, which was interrupted
+			options.Replace = true
+			a.Confirm = func(context.Context, desk.Question) error { return nil }
+			_, err = applet.Install(ctx, &java, a, options)
+		}
+		return "", err
+	})
 	if entry != nil {
 		err = errors.Join(err, entry.End(context.WithoutCancel(ctx), err))
 	}

@@ -43,13 +43,8 @@ func (w *work) setCardKeys(ctx context.Context, d desk.Desk, a desk.Access) erro
 	if s == nil {
 		return nil
 	}
-	w.tell(s.name, "", "")
 	d.Meant.App, d.Meant.Serial = "", w.serial
-	err := w.changeCardKeys(ctx, &d, a)
-	s.ended("", err)
-	w.list()
-	w.tell(s.name, s.result, s.detail)
-	return err
+	return w.perform(s, func() (string, error) { return "", w.changeCardKeys(ctx, &d, a) })
 }
 
 func (w *work) changeCardKeys(ctx context.Context, d *desk.Desk, a desk.Access) error {
@@ -122,14 +117,6 @@ func (w *work) later(name string) *step {
 		}
 	}
 	return nil
-}
-
-// ended notes how a step ended.
-func (s *step) ended(detail string, err error) {
-	s.result, s.detail = Done, detail
-	if err != nil {
-		s.result, s.detail = Failed, err.Error()
-	}
 }
 
 // afterwards is what is done once the card is let go.

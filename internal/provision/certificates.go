@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -54,7 +55,7 @@ func (w *work) surveyCertificate(ctx context.Context, p *place) error {
 	if err := w.sameNames(c, name, there); err != nil {
 		return err
 	}
-	if before := max(c.RenewBefore, 0); w.run.now().Add(before).After(there.NotAfter) && (before > 0 || w.run.now().After(there.NotAfter)) {
+	if w.run.now().Add(max(c.RenewBefore, 0)).After(there.NotAfter) {
 		return w.renewal(ctx, p, k, name, there)
 	}
 	if w.unrecorded(k, der) {
@@ -73,7 +74,7 @@ func (w *work) unrecorded(k key.Key, der []byte) bool {
 		return true
 	}
 	for _, c := range w.known.Credentials {
-		if c.Ref == k.Reference().String() && string(c.Certificate) == string(der) {
+		if c.Ref == k.Reference().String() && bytes.Equal(c.Certificate, der) {
 			return false
 		}
 	}
@@ -89,11 +90,7 @@ func (w *work) sameNames(c *plan.Certificate, name string, there *cert.Certifica
 	if err != nil {
 		return err
 	}
-	der, err := wanted.DER()
-	if err != nil {
-		return err
-	}
-	subject, _, err := cert.ParseName(der)
+	subject, err := wanted.AsRead()
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func (r *run) check(ctx context.Context) (err error) {
 	if err := r.tokensOnly(); err != nil {
 		return err
 	}
-	if err := lengths(r.family, p); err != nil {
+	if err := takes(r.family, p); err != nil {
 		return err
 	}
 	if err := r.fill(); err != nil {
@@ -54,7 +54,7 @@ func (r *run) check(ctx context.Context) (err error) {
 
 // seals says that a secret is sealed.
 func (r *run) seals() bool {
-	for _, s := range newPurse(nil, r.o.Plan).wanted {
+	for _, s := range wantedOf(r.o.Plan) {
 		if s.generate != nil {
 			return true
 		}

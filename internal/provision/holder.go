@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/cardctl/cardctl/internal/card"
-	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/holder"
 )
 
 // surveyHolder finds out whether the card says of its person what the plan says.
@@ -13,9 +13,8 @@ func (w *work) surveyHolder(ctx context.Context, erases bool) error {
 	if h == nil {
 		return nil
 	}
-	able, ok := w.card.(card.HolderSetter)
-	if !ok {
-		return problem.New(problem.NotSupported, "this card does not keep a cardholder")
+	if _, err := holder.On(w.card); err != nil {
+		return err
 	}
 	wish := card.HolderWish{Name: h.Name, Login: h.Login, URL: h.URL, Language: h.Language, Sex: h.Sex}
 	if !erases {
@@ -29,8 +28,10 @@ func (w *work) surveyHolder(ctx context.Context, erases bool) error {
 		}
 	}
 	w.add(step{name: "holder", result: Would, do: func(ctx context.Context) (string, error) {
-		able = w.card.(card.HolderSetter) // the card may have been opened again
-		_, err := able.SetHolder(ctx, wish)
+		able, err := holder.On(w.card) // it may have been opened again
+		if err == nil {
+			_, err = able.SetHolder(ctx, wish)
+		}
 		return "", err
 	}})
 	return nil

@@ -18,11 +18,6 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-const (
-	planNever  = plan.InitNever
-	planAlways = plan.InitAlways
-)
-
 // begun says that this run, or one before it, gave the card to this person already: it is
 // not erased again.
 func (w *work) begun() bool {
@@ -34,7 +29,7 @@ func (w *work) surveyInit(ctx context.Context) (erases bool, err error) {
 	how := w.plan.Card.Init
 	able, can := w.card.(card.Initialiser)
 	preset, presets := w.card.(card.Preset)
-	if !can && how == planAlways {
+	if !can && how == plan.InitAlways {
 		return false, w.wrong("init", "it cannot be initialised", "The plan says init: always.")
 	}
 	if !can {
@@ -58,7 +53,7 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 	case w.initialisedBefore() && (!unused || w.known.State == ledger.Active):
 		w.already("init", "by an earlier run")
 		return false, nil
-	case how == planNever, !unused && how != planAlways:
+	case how == plan.InitNever, !unused && how != plan.InitAlways:
 		w.already("init", "not asked for")
 		return false, nil
 	case unused && !preset.Incomplete() && !w.setsUp():
@@ -67,14 +62,11 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 	}
 	options := w.initOptions()
 	options.FactoryPINs = true
-	if w.meant == nil {
-		options.Serial = cmp.Or(w.becomes, w.serial)
-	}
 	survey, err := cardinit.SurveyOn(ctx, able, options)
 	if err != nil {
 		return false, err
 	}
-	if !survey.Blank && how != planAlways { // it is not what it seemed
+	if !survey.Blank && how != plan.InitAlways { // it is not what it seemed
 		w.already("init", "the card is in use")
 		return false, nil
 	}
@@ -175,15 +167,11 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 		w.already("init", "by an earlier run")
 		return false, nil
 	}
-	if w.plan.Card.Init == planNever {
+	if w.plan.Card.Init == plan.InitNever {
 		w.already("init", "not asked for")
 		return false, nil
 	}
-	options := w.initOptions()
-	if w.meant == nil {
-		options.Serial = cmp.Or(w.becomes, w.serial)
-	}
-	survey, err := cardinit.SurveyOn(ctx, able, options)
+	survey, err := cardinit.SurveyOn(ctx, able, w.initOptions())
 	if err != nil {
 		return false, err
 	}
@@ -191,7 +179,7 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 	if err != nil {
 		return false, err
 	}
-	if !survey.Blank && w.plan.Card.Init != planAlways && !unfinished {
+	if !survey.Blank && w.plan.Card.Init != plan.InitAlways && !unfinished {
 		w.already("init", "the card is in use")
 		return false, nil
 	}
@@ -262,10 +250,14 @@ func (w *work) initBegun(ctx context.Context, survey *card.Survey) (bool, error)
 // initOptions are those of the plan.
 func (w *work) initOptions() cardinit.Options {
 	c := &w.plan.Card
-	return cardinit.Options{
+	o := cardinit.Options{
 		Label: c.Label, PINTries: c.PINTries, PUKTries: c.PUKTries, Derived: c.KDF,
 		Named: []secret.Name{},
 	}
+	if w.meant == nil { // a token gets a serial of its own
+		o.Serial = cmp.Or(w.becomes, w.serial)
+	}
+	return o
 }
 
 // reopen opens the card as it is now.

@@ -56,10 +56,10 @@ func (w *work) surveyKeys(ctx context.Context, erases bool) error {
 
 func (w *work) surveyKey(ctx context.Context, p *place, erases bool) error {
 	name := "key " + p.Ref
-	make := step{name: name, result: Would, detail: "generate " + p.Algorithm, do: func(ctx context.Context) (string, error) { return w.generate(ctx, p) }}
+	missing := step{name: name, result: Would, detail: "generate " + p.Algorithm, do: func(ctx context.Context) (string, error) { return w.generate(ctx, p) }}
 	if erases {
 		p.makes = true
-		w.add(make)
+		w.add(missing)
 		return nil
 	}
 	k, err := p.key(ctx)
@@ -72,7 +72,7 @@ func (w *work) surveyKey(ctx context.Context, p *place, erases bool) error {
 		return err
 	case there == nil, there.Unfinished && w.begun():
 		p.makes = true
-		w.add(make)
+		w.add(missing)
 		return nil
 	case there.Unknown:
 		return w.wrong(name, "the card does not report whether it has "+p.Ref, "An existing key could be lost.")

@@ -84,10 +84,10 @@ func (w *work) settle(ctx context.Context, one *wanted) error {
 		return err
 	}
 	w.purse.has[one.name] = one.value.Clone()
-	err := w.change(ctx, one, one.value)
+	err := w.change(ctx, one, w.setPIN)
 	if !incorrect(err) || !unchanged(err) {
 		if err == nil {
-			err = w.isSet(ctx, one, one.value)
+			err = w.isSet(ctx, one)
 		}
 		return err
 	}

@@ -88,16 +88,10 @@ func origin(kept *ledger.Sealed) string {
 func (w *work) set(ctx context.Context, one *wanted) error { return w.setBy(ctx, one, w.setPIN) }
 
 func (w *work) setBy(ctx context.Context, one *wanted, how func(context.Context, *wanted) error) error {
-	value, err := w.purse.target(ctx, one)
-	if err != nil {
-		return err
-	}
 	if err := w.seal(ctx, one); err != nil {
 		return err
 	}
-	w.purse.next = value
-	defer func() { w.purse.next = nil }()
-	err = how(ctx, one)
+	err := w.change(ctx, one, how)
 	if unchanged(err) {
 		err = errors.Join(err, w.entry.Lacks(ctx, one.sealed))
 		one.sealed = 0
@@ -105,7 +99,7 @@ func (w *work) setBy(ctx context.Context, one *wanted, how func(context.Context,
 	if err != nil {
 		return err
 	}
-	return w.isSet(ctx, one, value)
+	return w.isSet(ctx, one)
 }
 
 // unchanged reports whether the card certainly does not have the new secret. That a PIN was
@@ -124,10 +118,10 @@ func incorrect(err error) bool {
 }
 
 // change has the card change a secret.
-func (w *work) change(ctx context.Context, one *wanted, value *secret.Bytes) error {
-	w.purse.next = value
+func (w *work) change(ctx context.Context, one *wanted, how func(context.Context, *wanted) error) error {
+	w.purse.next = one.value
 	defer func() { w.purse.next = nil }()
-	return w.setPIN(ctx, one)
+	return how(ctx, one)
 }
 
 // setPIN has the card change a secret to the one that is next.
@@ -135,21 +129,17 @@ func (w *work) setPIN(ctx context.Context, one *wanted) error {
 	if one.role != "" {
 		return cardinit.SetPINOn(ctx, w.here, w.card, one.role)
 	}
-	able, ok := w.card.(card.Manageable)
-	if !ok {
-		return problem.New(problem.NotSupported, "this card has no management key")
-	}
-	_, err := able.SetManagementKey(ctx, card.NewManagementKey{Algorithm: w.plan.ManagementKey.Algorithm, Touch: w.plan.ManagementKey.Touch})
+	_, err := cardinit.SetManagementKeyOn(ctx, w.card, card.NewManagementKey{Algorithm: w.plan.ManagementKey.Algorithm, Touch: w.plan.ManagementKey.Touch})
 	return err
 }
 
 // isSet notes that the card has a secret.
-func (w *work) isSet(ctx context.Context, one *wanted, value *secret.Bytes) error {
+func (w *work) isSet(ctx context.Context, one *wanted) error {
 	old := w.purse.has[one.name]
-	w.purse.has[one.name] = value.Clone()
+	w.purse.has[one.name] = one.value.Clone()
 	old.Wipe()
 	if err := w.entry.Has(ctx, one.sealed); err != nil {
-		return errors.Join(problem.Wrap(problem.Failed, err, "the card has its new "+one.name.Words()+", and the ledger does not know it"))
+		return problem.Wrap(problem.Failed, err, "the card has its new "+one.name.Words()+", and the ledger does not know it")
 	}
 	return nil
 }
@@ -163,15 +153,11 @@ func (w *work) protect(erases bool) {
 	}
 	key := w.plan.ManagementKey
 	w.add(step{name: name, result: Would, do: func(ctx context.Context) (string, error) {
-		able, ok := w.card.(card.Manageable)
-		if !ok {
-			return "", problem.New(problem.NotSupported, "this card has no management key")
-		}
 		id, err := w.entry.Given(ctx, secret.ManagementKey)
 		if err != nil {
 			return "", err
 		}
-		if _, err := able.SetManagementKey(ctx, card.NewManagementKey{Protect: true, Algorithm: key.Algorithm, Touch: key.Touch}); err != nil {
+		if _, err := cardinit.SetManagementKeyOn(ctx, w.card, card.NewManagementKey{Protect: true, Algorithm: key.Algorithm, Touch: key.Touch}); err != nil {
 			return "", err
 		}
 		w.purse.has[secret.ManagementKey] = secret.New([]byte(secret.StoredOnCard))
@@ -179,16 +165,16 @@ func (w *work) protect(erases bool) {
 	}})
 }
 
-// lengths refuses a generated secret that the kind of card does not take.
-func lengths(f card.Family, p *plan.Plan) error {
-	for _, s := range newPurse(nil, p).wanted {
-		if s.generate == nil || s.role == "" {
-			continue
-		}
-		if !slices.Contains(f.Roles, s.role) {
+// takes refuses a secret that the kind of card does not have, and a generated one that it
+// does not take.
+func takes(f card.Family, p *plan.Plan) error {
+	for _, s := range wantedOf(p) {
+		switch {
+		case s.role == "" && !f.Managed:
+			return problem.New(problem.Usage, "%s has no %s", f.Kind, s.name.Words()).Because("The plan says managementKey.")
+		case s.role != "" && !slices.Contains(f.Roles, s.role):
 			return problem.New(problem.Usage, "%s has no %s", f.Kind, s.name.Words()).Because("The plan says pins.%s.", s.role)
-		}
-		if f.PINForm == nil {
+		case s.role == "", s.generate == nil, f.PINForm == nil:
 			continue
 		}
 		form := f.PINForm(s.role)

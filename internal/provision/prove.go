@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/input"
 	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/internal/lend"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/smoke"
 )
@@ -72,9 +72,7 @@ func (w *work) provable() error {
 	if w.plan.SmokeTest == nil || !strings.HasPrefix(w.here.Place, desk.SimulatedPrefix) || w.run.o.Renew {
 		return nil
 	}
-	return problem.New(problem.NotSupported, "other programs do not see an in-process simulated card").
-		Because("The plan says smokeTest. Nothing on the card was changed.").
-		Advise(advice.Do(advice.AttachSimulated).On(strings.TrimPrefix(w.here.Place, desk.SimulatedPrefix)))
+	return lend.Unseen(w.here.Place).Because("The plan says smokeTest. Nothing on the card was changed.")
 }
 
 // surveyProof adds the test, unless it was passed and nothing was changed since.
@@ -97,12 +95,7 @@ func (w *work) prove(ctx context.Context, a desk.Access) error {
 	}
 	w.run.proving.Lock() // a module keeps what it saw of readers until its last user closes it
 	defer w.run.proving.Unlock()
-	w.tell(proof, "", "")
-	detail, err := w.proved(ctx, a)
-	s.ended(detail, err)
-	w.list()
-	w.tell(proof, s.result, s.detail)
-	return err
+	return w.perform(s, func() (string, error) { return w.proved(ctx, a) })
 }
 
 // proved are the checks that passed.

@@ -46,7 +46,12 @@ func (s *wanted) sets() bool { return !s.source.IsZero() || s.generate != nil }
 
 // newPurse has the secrets of a plan for one card.
 func newPurse(w *work, p *plan.Plan) *purse {
-	s := &purse{w: w, wanted: map[secret.Name]*wanted{}, has: map[secret.Name]*secret.Bytes{}}
+	return &purse{w: w, wanted: wantedOf(p), has: map[secret.Name]*secret.Bytes{}}
+}
+
+// wantedOf are the secrets that a card of a plan shall have.
+func wantedOf(p *plan.Plan) map[secret.Name]*wanted {
+	all := map[secret.Name]*wanted{}
 	for _, of := range []struct {
 		name secret.Name
 		role pin.Role
@@ -56,20 +61,19 @@ func newPurse(w *work, p *plan.Plan) *purse {
 		{secret.SOPIN, pin.SO, p.PINs.SO}, {secret.ResetCode, pin.ResetCode, p.PINs.ResetCode},
 	} {
 		if of.from != nil {
-			s.wanted[of.name] = &wanted{
+			all[of.name] = &wanted{
 				name: of.name, role: of.role, source: of.from.Source, current: of.from.Current, generate: of.from.Generate, keep: of.from.Keep,
 			}
 		}
 	}
 	if key := p.ManagementKey; key != nil {
+		one := &wanted{name: secret.ManagementKey, source: key.Source, current: key.Current, generate: key.Generate, keep: key.Keep}
 		if key.Protect { // once it is
-			key.Current = plan.Source{Word: secret.StoredOnCard}
+			one.current = plan.Source{Word: secret.StoredOnCard}
 		}
-		s.wanted[secret.ManagementKey] = &wanted{
-			name: secret.ManagementKey, source: key.Source, current: key.Current, generate: key.Generate, keep: key.Keep,
-		}
+		all[one.name] = one
 	}
-	return s
+	return all
 }
 
 // wipe overwrites everything.

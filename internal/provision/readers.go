@@ -35,7 +35,7 @@ func (r *run) work(ctx context.Context, places []string) error {
 	defer settled()
 	r.settled = settled
 	var all sync.WaitGroup
-	r.order.passed = make([]bool, len(places))
+	r.order = newTurns(len(places))
 	for i, place := range places {
 		all.Go(func() { r.reader(ctx, waiting, place, i) })
 	}
@@ -46,7 +46,7 @@ func (r *run) work(ctx context.Context, places []string) error {
 // single works on the card that is meant, and then on the next one in its reader, while
 // there are rows left.
 func (r *run) single(ctx context.Context) error {
-	r.order.passed = make([]bool, 1)
+	r.order = newTurns(1)
 	waiting, settled := context.WithCancel(ctx)
 	defer settled()
 	r.settled = settled
@@ -152,12 +152,7 @@ func unreached(err error) bool {
 func (r *run) bounce(ctx context.Context, place string, other func(pcsc.Reader) bool) {
 	ctx, stop := context.WithTimeout(ctx, bounceTime)
 	defer stop()
-	readers, err := r.desk.OpenReaders(ctx, pcsc.Options{BusyTimeout: r.desk.Timeout})
-	if err != nil {
-		return
-	}
-	defer func() { _ = readers.Close() }()
-	_, _ = readers.WaitForCard(ctx, func(now pcsc.Reader) bool { return now.Name == place && other(now) })
+	_, _ = r.watch(ctx, place, other) // where it does not notice, the card is tried all the same
 }
 
 // once says that each reader works on the card that is in it, and on no other: it is only
@@ -214,16 +209,8 @@ func (r *run) look(ctx context.Context, place string) (pcsc.Reader, bool) {
 
 // wait waits until the reader is as it is to be; false where that does not come.
 func (r *run) wait(ctx context.Context, place string, number int, step string, as func(pcsc.Reader) bool) (pcsc.Reader, bool) {
-	readers, err := r.desk.OpenReaders(ctx, pcsc.Options{BusyTimeout: r.desk.Timeout})
-	if err != nil {
-		return pcsc.Reader{}, false
-	}
-	defer func() { _ = readers.Close() }()
 	told := false
-	now, err := readers.WaitForCard(ctx, func(now pcsc.Reader) bool {
-		if now.Name != place {
-			return false
-		}
+	now, err := r.watch(ctx, place, func(now pcsc.Reader) bool {
 		if as(now) {
 			return true
 		}
@@ -235,4 +222,14 @@ func (r *run) wait(ctx context.Context, place string, number int, step string, a
 		return false
 	})
 	return now, err == nil
+}
+
+// watch is the state of a reader once it is as it is to be.
+func (r *run) watch(ctx context.Context, place string, as func(pcsc.Reader) bool) (pcsc.Reader, error) {
+	readers, err := r.desk.OpenReaders(ctx, pcsc.Options{BusyTimeout: r.desk.Timeout})
+	if err != nil {
+		return pcsc.Reader{}, err
+	}
+	defer func() { _ = readers.Close() }() // it was only looked at
+	return readers.WaitForCard(ctx, func(now pcsc.Reader) bool { return now.Name == place && as(now) })
 }

@@ -67,7 +67,7 @@ func (w *work) usable() error {
 	case ledger.Stock, ledger.Issuing, ledger.Active:
 		return nil
 	case ledger.Returned, ledger.Damaged:
-		if w.run.o.Plan.Card.Init == planAlways {
+		if w.run.o.Plan.Card.Init == plan.InitAlways {
 			w.blank()
 			return nil
 		}

@@ -87,19 +87,28 @@ func (w *work) do(ctx context.Context) (err error) {
 			s.result, s.detail = Skipped, ""
 			continue
 		}
-		w.tell(s.name, "", s.detail)
-		before := w.here.Line.Sent()
-		var detail string
-		if err = w.lasts(); err == nil {
-			detail, err = s.do(ctx)
-		}
-		s.apdus = w.here.Line.Sent() - before
-		s.result, s.detail = Done, detail
-		if err != nil {
-			s.result, s.detail = Failed, err.Error()
-		}
-		w.tell(s.name, s.result, s.detail)
+		err = w.perform(s, func() (string, error) {
+			if err := w.lasts(); err != nil {
+				return "", err
+			}
+			before := w.here.Line.Sent()
+			defer func() { s.apdus = w.here.Line.Sent() - before }()
+			return s.do(ctx)
+		})
 	}
+	return err
+}
+
+// perform does a step, and tells and lists how it ended.
+func (w *work) perform(s *step, do func() (detail string, err error)) error {
+	w.tell(s.name, "", s.detail)
+	detail, err := do()
+	s.result, s.detail = Done, detail
+	if err != nil {
+		s.result, s.detail = Failed, err.Error()
+	}
+	w.list()
+	w.tell(s.name, s.result, s.detail)
 	return err
 }
 

@@ -11,7 +11,7 @@ import (
 // tokens goes through the rows of a plan for tokens: nobody puts them in, and each has a
 // name. That is the one of its row; if no token is called so, a blank one gets the name.
 func (r *run) tokens(ctx context.Context) error {
-	r.order.passed = make([]bool, 1)
+	r.order = newTurns(1)
 	for i := range r.rows {
 		if ctx.Err() != nil {
 			break

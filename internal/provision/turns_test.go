@@ -9,7 +9,7 @@ import (
 
 // First cards get their rows in the order of the readers; who has passed holds up nobody.
 func TestTurns(t *testing.T) {
-	order := turns{passed: make([]bool, 4)}
+	order := newTurns(4)
 	order.pass(1) // no card is in it
 	var (
 		all  sync.WaitGroup
