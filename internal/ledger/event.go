@@ -59,8 +59,11 @@ var errStored = errors.New("it is stored already")
 
 // write does work in one transaction, and tries again if the server went away. A
 // transaction whose first record has this token is never stored twice; then number is that
-// of the record.
+// of the record. What is in the spool goes first.
 func (l *Ledger) write(ctx context.Context, token string, work func(*change) error) (number int64, err error) {
+	if err := l.catchUp(ctx); err != nil {
+		return 0, err
+	}
 	return l.writeWithin(ctx, l.trying(), token, work)
 }
 

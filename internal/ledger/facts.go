@@ -110,7 +110,10 @@ func (e *Entry) after(ctx context.Context, f fact) error {
 	}
 	ctx, cancel := e.l.afterwards(ctx)
 	defer cancel()
-	err := e.l.apply(ctx, f)
+	err := e.l.catchUp(ctx)
+	if err == nil {
+		err = e.l.apply(ctx, f)
+	}
 	if err == nil || problem.Is(err, problem.Refused) {
 		return err
 	}
@@ -120,7 +123,7 @@ func (e *Entry) after(ctx context.Context, f fact) error {
 // apply stores a fact. One out of the spool that is over, because the card was changed
 // again or its row has another lease, is put into the log alone.
 func (l *Ledger) apply(ctx context.Context, f fact) error {
-	_, err := l.write(ctx, f.Token, func(c *change) error {
+	_, err := l.writeWithin(ctx, l.trying(), f.Token, func(c *change) error {
 		card, known, err := c.card(ctx, f.Serial)
 		if err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -75,6 +76,9 @@ type Ledger struct {
 	db *database.DB
 	o  Options
 	id string // tells it from other ledgers
+
+	// How many records this process put into the spool, and up to which it sent them.
+	spooled, sent atomic.Int64
 }
 
 // Open opens a ledger: sqlite:FILE, or postgres://USER@HOST/DATABASE. One of an older or a

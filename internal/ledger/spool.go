@@ -41,7 +41,8 @@ func (l *Ledger) spool(f fact, why error) error {
 	if err != nil {
 		return errors.Join(p, err)
 	}
-	return p.Because("%s The record is kept in %s. The next command sends it.", problem.Sentence(reason(why)), l.o.Spool)
+	l.spooled.Add(1)
+	return p.Because("%s The record is kept in %s. It is sent before the next record.", problem.Sentence(reason(why)), l.o.Spool)
 }
 
 func reason(err error) string {
@@ -50,6 +51,20 @@ func reason(err error) string {
 		return problem.Joined(known.What, known.Reason())
 	}
 	return err.Error()
+}
+
+// catchUp sends what this process spooled: a record never comes before an older one of its
+// station.
+func (l *Ledger) catchUp(ctx context.Context) error {
+	spooled := l.spooled.Load()
+	if spooled == l.sent.Load() {
+		return nil
+	}
+	if err := l.sendSpool(ctx); err != nil {
+		return err
+	}
+	l.sent.Store(spooled)
+	return nil
 }
 
 // sendSpool writes the records of this ledger that could not be written before. A record

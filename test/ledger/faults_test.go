@@ -3,10 +3,12 @@ package ledger_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -98,6 +100,47 @@ func spool(t *testing.T, p place) {
 	must(t, os.WriteFile(filepath.Join(dir, "rubbish.json"), []byte("rubbish"), 0o600))
 	_, err = ledger.Open(ctx, p.address, o)
 	refused(t, "rubbish in the spool", err, problem.Mismatch)
+}
+
+// passingFault holds that what was spooled is recorded before what the same process
+// records next.
+func passingFault(t *testing.T, p place) {
+	dir, ctx := filepath.Join(t.TempDir(), "spool"), t.Context()
+	l := p.open(t, ledger.Options{Spool: dir, Patience: time.Second})
+	_, to := owner(t)
+	e := begin(t, l, ledger.Change{Serial: "A1", Person: &alice, State: ledger.Issuing})
+	id := seal(t, e, "11111111", to)
+	p.tamper(t, "ALTER TABLE secret RENAME TO away")
+	refused(t, "has", e.Has(ctx, id), problem.Failed)
+	refused(t, "certified", e.Certified(ctx, ledger.Credential{Ref: "K"}), problem.Failed)
+	if _, err := l.Begin(ctx, ledger.Change{Command: "provision", Serial: "A2"}); err == nil {
+		t.Error("a change was announced before what was done is recorded")
+	}
+	p.tamper(t, "ALTER TABLE away RENAME TO secret")
+	must(t, e.State(ctx, ledger.Active))
+	if c := card(t, l, "A1"); c.State != ledger.Active || len(c.Credentials) != 1 || !c.Secrets[0].Set {
+		t.Errorf("%+v", c)
+	}
+	var order []string
+	for _, record := range logged(t, l, ledger.EventFilter{Serial: "A1"}) {
+		for _, what := range []string{"set", "certified", "state"} {
+			if strings.Contains(record, fmt.Sprintf(`"what":%q`, what)) {
+				order = append(order, what)
+			}
+		}
+	}
+	if got := strings.Join(order, " "); got != "set certified state" || l.Waiting() != 0 {
+		t.Errorf("%s, %d wait", got, l.Waiting())
+	}
+
+	p.tamper(t, "ALTER TABLE card RENAME TO away")
+	refused(t, "end", e.End(ctx, nil), problem.Failed)
+	p.tamper(t, "ALTER TABLE away RENAME TO card")
+	begin(t, l, ledger.Change{Serial: "A1", State: ledger.Damaged})
+	all := logged(t, l, ledger.EventFilter{Serial: "A1"})
+	if end := all[len(all)-2]; !strings.Contains(end, `"result":"done"`) || strings.Contains(end, "over") || l.Waiting() != 0 {
+		t.Errorf("%q", all)
+	}
 }
 
 // lateFacts holds that a record from before does not undo what happened since.

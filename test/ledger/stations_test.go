@@ -3,6 +3,7 @@
 package ledger_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -73,12 +74,12 @@ func TestStations(t *testing.T) {
 		switch step := rand.IntN(4); {
 		case step == 0 && cuts < 10:
 			cuts += count("(SELECT pg_terminate_backend(pid) AS ended FROM (SELECT pid FROM pg_stat_activity WHERE usename = 'station' ORDER BY random() LIMIT 3) AS these) AS all_of_them")
-		case step == 1 && offline < 3:
+		case offline == 0, step == 1 && offline < 3:
 			offline++
-			far.cut()
-			time.AfterFunc(time.Duration(offline)*1500*time.Millisecond, far.mend)
-		default:
-			killed += running[rand.IntN(stations)].kill()
+			spell := time.Duration(offline) * 1500 * time.Millisecond
+			far.cutAt(`"what":"set"`, func() { time.AfterFunc(spell, far.mend) })
+		default: // but not the first, which is to go on without network
+			killed += running[1+rand.IntN(stations-1)].kill()
 		}
 	}
 	for _, w := range running {
@@ -259,6 +260,8 @@ type network struct {
 	mu    sync.Mutex
 	up    chan struct{} // closed while there is a way
 	conns []net.Conn
+	at    string // cuts it when it is sent to the server
+	then  func()
 }
 
 func newNetwork(t *testing.T, socket string) *network {
@@ -270,7 +273,6 @@ func newNetwork(t *testing.T, socket string) *network {
 	must(t, err)
 	t.Cleanup(func() {
 		_ = listener.Close()
-		n.cut()
 		n.mend()
 	})
 	go func() {
@@ -305,6 +307,9 @@ func (n *network) pass(near net.Conn) {
 				if err != nil {
 					return
 				}
+				if ends[1] == far {
+					n.sent(b[:k])
+				}
 				<-n.way()
 				if _, err := io.Copy(ends[1], strings.NewReader(string(b[:k]))); err != nil {
 					return
@@ -320,10 +325,27 @@ func (n *network) way() chan struct{} {
 	return n.up
 }
 
-// cut cuts the network, and mend mends it: what was sent in the meantime is lost.
-func (n *network) cut() {
+// cutAt cuts the network when a text is sent to the server, and then calls a function.
+func (n *network) cutAt(text string, then func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.at, n.then = text, then
+}
+
+func (n *network) sent(b []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.at == "" || !bytes.Contains(b, []byte(n.at)) {
+		return
+	}
+	n.cut()
+	n.then()
+	n.at, n.then = "", nil
+}
+
+// cut cuts the network, and mend mends it: what was sent in the meantime is lost. Its
+// caller has the lock.
+func (n *network) cut() {
 	select {
 	case <-n.up:
 		n.up = make(chan struct{})
