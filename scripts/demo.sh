@@ -7,7 +7,7 @@
 # --program goes on until Firefox has logged in with the card, and keeps a picture of it
 # in the directory CARDCTL_PICTURES, or else ~/.cache/cardctl/pictures. The family ca is
 # a CA with its key on a card, and three other cards, one of which is revoked; fleet is
-# twelve cards in four readers, from one table of people.
+# twelve cards in four readers, from one plan and one table of people.
 #
 # The cards are simulated, in a virtual reader of the real PC/SC daemon; softhsm is a
 # token of SoftHSM2. The script installs missing programs (on Debian), builds cardctl

@@ -21,8 +21,9 @@ type At struct {
 	Access desk.Access
 	// Keys is the same for a key, with the one policy for PINs.
 	Keys key.Access
-	// Card is the one that is open.
+	// Card is the one that is open, App the application of a card that is.
 	Card card.Card
+	App  string
 	// Recording keeps what is done to the card.
 	Recording *desk.Recording
 }
@@ -99,7 +100,7 @@ func WithKey(ctx context.Context, d *desk.Desk, reference string, a desk.Access,
 func WithCard(ctx context.Context, d *desk.Desk, w Wanted, a desk.Access, work func(context.Context, At, card.Card) error) error {
 	return withMeant(ctx, d, w, a, func(ctx context.Context, here At, c card.Card) (err error) {
 		if c == nil {
-			if c, err = w.open(ctx, here, d.Meant.Application()); err != nil {
+			if c, here.App, err = w.open(ctx, here, d.Meant.Application()); err != nil {
 				return err
 			}
 		}

@@ -59,11 +59,12 @@ func (w Wanted) meansToken(app string, s *desk.Selection) (bool, error) {
 	return slices.Contains(w.Takes, f.Apps[0]) && s.MeansToken(), nil
 }
 
-// open opens the application that is meant.
-func (w Wanted) open(ctx context.Context, here At, app string) (card.Card, error) {
+// open opens the application that is meant, and says which.
+func (w Wanted) open(ctx context.Context, here At, app string) (card.Card, string, error) {
 	if app != "" {
 		f, _ := ByApp(app)
-		return here.open(ctx, f, app, true)
+		c, err := here.open(ctx, f, app, true)
+		return c, app, err
 	}
 	candidates := w.candidates()
 	if len(candidates) == 1 {
@@ -78,11 +79,11 @@ func (w Wanted) open(ctx context.Context, here At, app string) (card.Card, error
 		found.Add(more)
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	candidates = slices.DeleteFunc(candidates, func(app string) bool { return !found.Has(app) })
 	if len(candidates) > 1 {
-		return nil, problem.New(problem.NotFound, "the card has several applications, and none was selected").
+		return nil, "", problem.New(problem.NotFound, "the card has several applications, and none was selected").
 			Because("The card has %s.", strings.Join(candidates, " and ")).
 			Advise(advice.Repeat(advice.Fill(advice.App)))
 	}
@@ -107,13 +108,13 @@ func (w Wanted) looked(candidates []string, historical []byte) func(int, card.Pr
 
 // first opens the first of several applications that the card has. The error is
 // that of the first where it has none.
-func (w Wanted) first(ctx context.Context, here At, apps []string) (card.Card, error) {
+func (w Wanted) first(ctx context.Context, here At, apps []string) (card.Card, string, error) {
 	var lacking error
 	for _, app := range apps {
 		f, _ := ByApp(app)
 		c, err := here.open(ctx, f, app, false)
 		if !errors.Is(err, card.ErrLacks) {
-			return c, err
+			return c, app, err
 		}
 		if lacking == nil {
 			lacking = err
@@ -124,7 +125,7 @@ func (w Wanted) first(ctx context.Context, here At, apps []string) (card.Card, e
 
 // without is a card that has none of the applications with a PIN: one that it has
 // says which PINs there are.
-func (w Wanted) without(ctx context.Context, here At, lacking error) (card.Card, error) {
+func (w Wanted) without(ctx context.Context, here At, lacking error) (card.Card, string, error) {
 	for _, app := range (Wanted{Takes: w.Takes}).candidates() {
 		f, _ := ByApp(app)
 		if w.Role == "" || slices.Contains(f.Roles, w.Role) {
@@ -132,10 +133,10 @@ func (w Wanted) without(ctx context.Context, here At, lacking error) (card.Card,
 		}
 		c, err := here.open(ctx, f, app, false)
 		if !errors.Is(err, card.ErrLacks) {
-			return c, err
+			return c, app, err
 		}
 	}
-	return nil, lacking
+	return nil, "", lacking
 }
 
 // candidates are the applications on cards that could be meant.

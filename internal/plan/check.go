@@ -208,5 +208,11 @@ func (p *Plan) References() []string {
 	return slices.Compact(all)
 }
 
+// ApplicationOfRow reports whether a column says which application a card is used with.
+func (p *Plan) ApplicationOfRow() bool {
+	_, has := p.templates[p.Card.Application]
+	return has
+}
+
 // Used are the columns that the plan uses, in alphabetical order.
 func (p *Plan) Used() []string { return slices.Clone(p.used) }

@@ -35,10 +35,13 @@ func (p *Plan) For(r Row) (*Plan, error) {
 func (r Row) mistake(format string, args ...any) *problem.Error {
 	p := problem.New(problem.Usage, format, args...)
 	if r.Number > 0 {
-		p.What = fmt.Sprintf("row %d, line %d: %s", r.Number, r.Line, p.What)
+		p.What = r.Place() + ": " + p.What
 	}
 	return p
 }
+
+// Place is where the row is.
+func (r Row) Place() string { return fmt.Sprintf("row %d, line %d", r.Number, r.Line) }
 
 // reason is what a layer below says, without its advice.
 func reason(err error) string {

@@ -65,8 +65,9 @@ const (
 
 // Card is what a card is, and what is set when it is initialised.
 type Card struct {
-	// Application is the word for its family; empty if only one is on the card.
-	Application string `yaml:"application" about:"application to use, if the card has several"`
+	// Application is the word for its family; empty if the keys tell it. If it is a column,
+	// a row gets what of the plan is for its family.
+	Application string `yaml:"application" row:"text" about:"application to use; if it is a column, a card gets the keys and PINs that are for its application"`
 	// Init is one of the words above; empty for if-blank.
 	Init string `yaml:"init" words:"init" about:"when the card is initialised (default if-blank)"`
 	// Serial is the card that the row is for; empty for any.

@@ -19,6 +19,7 @@ import (
 // work is the work on one card.
 type work struct {
 	run  *run
+	kind *kind // once it is open
 	desk *desk.Desk
 	// number is that of the reader.
 	number int
@@ -117,16 +118,19 @@ func (w *work) all(ctx context.Context) error {
 		AllowLastTry:      w.run.access.AllowLastTry || w.run.o.Plan.Card.AllowLastTry,
 		AllowUnknownTries: w.run.access.AllowUnknownTries || w.run.o.Plan.Card.AllowUnknownTries,
 	}
-	wanted := family.Wanted{Takes: []string{w.run.app}}
+	wanted := family.Wanted{Takes: w.run.apps()}
 	d := *w.desk
-	d.Meant.App = w.run.app
+	if len(wanted.Takes) == 1 {
+		d.Meant.App = wanted.Takes[0]
+	}
 	err := w.withApplet(ctx, &d, a, func() error {
-		if w.run.family.Lent { // no module selects something on it meanwhile
+		if w.run.lent() { // no module selects something on it meanwhile
 			w.run.proving.RLock()
 			defer w.run.proving.RUnlock()
 		}
 		return family.WithCard(ctx, &d, wanted, a, func(ctx context.Context, here family.At, c card.Card) error {
 			w.here, w.card, w.report.Reader = here, c, here.Place
+			w.kind = w.run.kindOf(here.App)
 			return w.session(ctx)
 		})
 	})

@@ -3,11 +3,9 @@ package provision
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/enroll"
-	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/plan"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -16,16 +14,13 @@ import (
 // check refuses what can be known to be wrong before the first card.
 func (r *run) check(ctx context.Context) (err error) {
 	p := r.o.Plan
-	if err := r.findFamily(); err != nil {
+	if err := r.fill(); err != nil {
+		return err
+	}
+	if err := r.findKinds(); err != nil {
 		return err
 	}
 	if err := r.tokensOnly(); err != nil {
-		return err
-	}
-	if err := takes(r.family, p); err != nil {
-		return err
-	}
-	if err := r.fill(); err != nil {
 		return err
 	}
 	for _, issuer := range p.Issuers {
@@ -63,54 +58,11 @@ func (r *run) seals() bool {
 	return a != nil && a.NewCardKeys != nil && a.NewCardKeys.Generate != nil
 }
 
-// findFamily finds the kind of cards that the plan is for.
-func (r *run) findFamily() error {
-	p := r.o.Plan
-	r.app = p.Card.Application
-	for _, reference := range p.References() {
-		_, f, err := family.Parse(reference)
-		if err != nil {
-			return problem.Wrap(problem.Usage, err, "the plan")
-		}
-		if issuersKey(p, reference) {
-			continue
-		}
-		if r.app == "" {
-			r.app = f.Apps[0]
-		}
-		if !slices.Contains(f.Apps, r.app) {
-			return problem.New(problem.Usage, "the plan: %s is not a key of the application %s", reference, r.app).
-				Because("%s", "All keys of a plan are on one application.")
-		}
-	}
-	if r.app == "" {
-		return problem.New(problem.Usage, "the plan does not say which application it is for").
-			Because("It has no keys. Valid: card.application.").Advise(advice.Do(advice.Help))
-	}
-	f, ok := family.ByApp(r.app)
-	if !ok || !family.HasKeys(f) {
-		return problem.New(problem.Usage, "the plan: %s is not an application that cards can be provisioned with", r.app).
-			Because("Valid: %v.", family.Apps(family.HasKeys))
-	}
-	r.family = f
-	return nil
-}
-
-// issuersKey reports whether a reference is only that of the card of an issuer.
-func issuersKey(p *plan.Plan, reference string) bool {
-	for _, k := range p.Keys {
-		if k.Ref == reference || k.Certificate != nil && k.Certificate.AuthKey == reference {
-			return false
-		}
-	}
-	return p.SmokeTest == nil || !slices.Contains(p.SmokeTest.Keys, reference)
-}
-
 // fill puts the rows into the plan.
 func (r *run) fill() error {
 	p := r.o.Plan
 	if r.o.Rows == nil {
-		if len(p.Used()) > 0 && !r.o.Renew && r.o.Replaces == "" {
+		if len(p.Used()) > 0 && (!r.o.Renew && r.o.Replaces == "" || p.ApplicationOfRow()) {
 			return problem.New(problem.Usage, "the plan has columns, and there are no rows").
 				Because("It uses %v.", p.Used()).Advise(advice.Repeat(advice.Fill(advice.Rows)))
 		}
@@ -122,7 +74,7 @@ func (r *run) fill() error {
 		if err != nil {
 			return err
 		}
-		r.rows = append(r.rows, wantedRow{row, filled})
+		r.rows = append(r.rows, wantedRow{Row: row, plan: filled})
 	}
 	return nil
 }

@@ -265,7 +265,7 @@ func (w *work) reopen(ctx context.Context) (err error) {
 	if m, _ := w.here.Line.Token(); m != nil {
 		return nil
 	}
-	w.card, err = w.here.Open(ctx, w.run.app)
+	w.card, err = w.here.Open(ctx, w.kind.app)
 	if err != nil {
 		return problem.Wrap(problem.Failed, err, "the card cannot be opened again")
 	}

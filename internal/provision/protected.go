@@ -21,9 +21,8 @@ import (
 type protected struct {
 	serials []held
 	keys    []heldKey
-	// otherKinds says that the ledger has cards of people with other applications than the
-	// one of the plan, which may be on the same cards.
-	otherKinds bool
+	// apps are the applications of people's cards in the ledger: one card may have several.
+	apps []string
 }
 
 // held is a card, and what it holds.
@@ -67,8 +66,7 @@ func (r *run) protect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	families, err := r.o.Ledger.Families(ctx)
-	p.otherKinds = slices.ContainsFunc(families, func(app string) bool { return app != r.app })
+	p.apps, err = r.o.Ledger.Families(ctx)
 	return err
 }
 
@@ -128,7 +126,8 @@ func (p *protected) permits(ctx context.Context, w *work) error {
 		}
 		return p.permitsKeys(ctx, w, w.card)
 	}
-	if len(p.serials)+len(p.keys) == 0 && !p.otherKinds {
+	others := slices.ContainsFunc(p.apps, func(app string) bool { return app != w.kind.app })
+	if len(p.serials)+len(p.keys) == 0 && !others {
 		return nil
 	}
 	if err := p.permitsWhole(ctx, w); err != nil {

@@ -52,17 +52,10 @@ func newPurse(w *work, p *plan.Plan) *purse {
 // wantedOf are the secrets that a card of a plan shall have.
 func wantedOf(p *plan.Plan) map[secret.Name]*wanted {
 	all := map[secret.Name]*wanted{}
-	for _, of := range []struct {
-		name secret.Name
-		role pin.Role
-		from *plan.Secret
-	}{
-		{secret.PIN, pin.User, p.PINs.User}, {secret.AdminPIN, pin.Admin, p.PINs.Admin}, {secret.PUK, pin.PUK, p.PINs.PUK},
-		{secret.SOPIN, pin.SO, p.PINs.SO}, {secret.ResetCode, pin.ResetCode, p.PINs.ResetCode},
-	} {
-		if of.from != nil {
-			all[of.name] = &wanted{
-				name: of.name, role: of.role, source: of.from.Source, current: of.from.Current, generate: of.from.Generate, keep: of.from.Keep,
+	for role, field := range pinsOf(&p.PINs) {
+		if from := *field; from != nil {
+			all[role.Secret()] = &wanted{
+				name: role.Secret(), role: role, source: from.Source, current: from.Current, generate: from.Generate, keep: from.Keep,
 			}
 		}
 	}
@@ -74,6 +67,11 @@ func wantedOf(p *plan.Plan) map[secret.Name]*wanted {
 		all[one.name] = one
 	}
 	return all
+}
+
+// pinsOf are the PINs of a plan, by what they are on a card.
+func pinsOf(p *plan.PINs) map[pin.Role]**plan.Secret {
+	return map[pin.Role]**plan.Secret{pin.User: &p.User, pin.Admin: &p.Admin, pin.PUK: &p.PUK, pin.SO: &p.SO, pin.ResetCode: &p.ResetCode}
 }
 
 // wipe overwrites everything.

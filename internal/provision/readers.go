@@ -25,7 +25,7 @@ const (
 
 // work goes through the readers, all of them at once, or through the one that is meant.
 func (r *run) work(ctx context.Context, places []string) error {
-	if r.family.Token {
+	if r.ofTokens() {
 		return r.tokens(ctx)
 	}
 	if places == nil {
@@ -65,7 +65,7 @@ func (r *run) single(ctx context.Context) error {
 // places are the readers that are meant. A simulated card is used only where it is named.
 func (r *run) places(ctx context.Context) ([]string, error) {
 	var places []string
-	if r.family.Token || !r.o.All && r.o.Readers == nil {
+	if r.ofTokens() || !r.o.All && r.o.Readers == nil {
 		return nil, nil
 	}
 	names := r.o.Readers

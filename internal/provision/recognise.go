@@ -184,7 +184,7 @@ func (w *work) choose(ctx context.Context, owner string) error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
 	for i, row := range r.rows {
-		if w.meant != nil && row.Number != w.meant.Number {
+		if row.kind != w.kind || w.meant != nil && row.Number != w.meant.Number {
 			continue
 		}
 		mine := owner != "" && row.plan.Person.ID == owner || row.plan.Card.Serial != "" && desk.HasSerial([]string{w.serial}, row.plan.Card.Serial)
@@ -197,7 +197,7 @@ func (w *work) choose(ctx context.Context, owner string) error {
 		return w.refused("it belongs to "+owner, "The ledger has it as a card of that person, and no row of this plan is for them.")
 	}
 	for i, row := range r.rows {
-		if r.stages[i] != free && r.o.Rows != nil || row.plan.Card.Serial != "" || w.meant != nil && row.Number != w.meant.Number {
+		if row.kind != w.kind || r.stages[i] != free && r.o.Rows != nil || row.plan.Card.Serial != "" || w.meant != nil && row.Number != w.meant.Number {
 			continue
 		}
 		has, err := r.hasCard(ctx, row.plan.Person.ID)
@@ -244,7 +244,7 @@ func (r *wantedRow) key(o *Options) string {
 func (w *work) claimRenewal(owner string) error {
 	r := w.run
 	for i, row := range r.rows {
-		if r.o.Rows != nil && row.plan.Person.ID == owner {
+		if r.o.Rows != nil && row.kind == w.kind && row.plan.Person.ID == owner {
 			w.take(i)
 			return nil
 		}
@@ -257,6 +257,6 @@ func (w *work) claimRenewal(owner string) error {
 	}
 	filled := *r.o.Plan
 	filled.Person = plan.Person{ID: owner, Name: w.known.Person.Name}
-	w.row = wantedRow{r.rows[0].Row, &filled}
+	w.row = wantedRow{r.rows[0].Row, &filled, w.kind}
 	return nil
 }

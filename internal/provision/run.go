@@ -11,7 +11,6 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/ca"
-	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/plan"
@@ -25,9 +24,7 @@ type run struct {
 	o      *Options
 	desk   *desk.Desk
 	access desk.Access
-	app    string
-	hash   string // of the plan and its table
-	family card.Family
+	kinds  []*kind
 	rows   []wantedRow
 	// protected are the cards that are never provisioned.
 	protected protected
@@ -52,6 +49,7 @@ type run struct {
 type wantedRow struct {
 	plan.Row
 	plan *plan.Plan
+	kind *kind
 }
 
 // Run brings cards to what the plan says. The report is good also with an error, which is
@@ -239,16 +237,29 @@ func (r *run) offer(ctx context.Context) error {
 	if r.o.DryRun || r.o.Renew {
 		return nil
 	}
+	for _, k := range r.kinds {
+		if err := r.offerFor(ctx, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// offerFor puts the rows for a kind of cards into the ledger.
+func (r *run) offerFor(ctx context.Context, k *kind) error {
 	var rows []ledger.Row
 	table := sha256.New()
 	fmt.Fprintln(table, r.o.Plan.Hash())
+	if len(r.kinds) > 1 {
+		fmt.Fprintln(table, k.app)
+	}
 	for _, row := range r.rows {
-		if row.plan.Person.ID == "" {
+		if row.plan.Person.ID == "" || row.kind != k {
 			continue
 		}
 		fmt.Fprintf(table, "%q %q\n", row.key(r.o), row.plan.Card.Serial)
 		serial := row.plan.Card.Serial
-		if r.family.Token { // so that it is given to no other
+		if k.family.Token { // so that it is given to no other
 			serial = provisional(&row)
 		}
 		rows = append(rows, ledger.Row{
@@ -258,6 +269,6 @@ func (r *run) offer(ctx context.Context) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	r.hash = fmt.Sprintf("%X", table.Sum(nil))
-	return r.o.Ledger.Offer(ctx, r.hash, rows)
+	k.hash = fmt.Sprintf("%X", table.Sum(nil))
+	return r.o.Ledger.Offer(ctx, k.hash, rows)
 }

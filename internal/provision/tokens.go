@@ -51,7 +51,7 @@ func (r *run) tokenDesk(ctx context.Context, row *wantedRow) (*desk.Desk, error)
 
 // tokensOnly refuses readers for a plan for tokens.
 func (r *run) tokensOnly() error {
-	if !r.family.Token || !r.o.All && r.o.Readers == nil {
+	if !r.ofTokens() || !r.o.All && r.o.Readers == nil {
 		return nil
 	}
 	return problem.New(problem.Usage, "a plan for tokens has no readers").

@@ -91,12 +91,12 @@ func (w *work) lend(ctx context.Context) (*ledger.Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	lease, err := w.run.o.Ledger.ClaimNamed(ctx, w.run.hash, w.serial, named)
+	lease, err := w.run.o.Ledger.ClaimNamed(ctx, w.kind.hash, w.serial, named)
 	if lease != nil || err != nil || w.meant == nil || w.serial == provisional(w.meant) {
 		return lease, err
 	}
 	w.serial = provisional(w.meant) // which the row has
-	return w.run.o.Ledger.Claim(ctx, w.run.hash, w.serial)
+	return w.run.o.Ledger.Claim(ctx, w.kind.hash, w.serial)
 }
 
 // waitTime is how often a row that another station holds is asked for.
@@ -107,7 +107,7 @@ const waitTime = 2 * time.Second
 func (w *work) waitForRow(ctx context.Context) (lease *ledger.Lease, err error) {
 	for told := false; lease == nil && err == nil; {
 		var station string
-		if station, err = w.run.heldBy(ctx); station == "" || err != nil {
+		if station, err = w.heldBy(ctx); station == "" || err != nil {
 			return nil, err
 		}
 		if !told {
@@ -137,6 +137,9 @@ func (w *work) rowNaming() (string, error) {
 	named := w.serial
 	found := 0
 	for i := range w.run.rows {
+		if w.run.rows[i].kind != w.kind {
+			continue
+		}
 		if serial := w.run.rows[i].plan.Card.Serial; serial != "" && desk.HasSerial([]string{w.serial}, serial) {
 			named = serial
 			found++
@@ -150,8 +153,9 @@ func (w *work) rowNaming() (string, error) {
 
 // heldBy is another station that holds a row of the plan which any card may get; empty for
 // none.
-func (r *run) heldBy(ctx context.Context) (station string, err error) {
-	err = r.o.Ledger.Rows(ctx, r.hash, func(row ledger.RowState) error {
+func (w *work) heldBy(ctx context.Context) (station string, err error) {
+	r := w.run
+	err = r.o.Ledger.Rows(ctx, w.kind.hash, func(row ledger.RowState) error {
 		if row.Station != "" && row.Serial == "" && row.Progress != ledger.Done && !r.works(row.Key) {
 			station = row.Station
 		}
@@ -175,11 +179,11 @@ func (r *run) works(key string) bool {
 // interrupted is a card of this plan that nobody has seen since it was announced: the one
 // that is blank now was taken out before it got its serial. It is nil if there is none.
 func (w *work) interrupted(ctx context.Context) (*ledger.Card, error) {
-	if w.run.hash == "" {
+	if w.kind.hash == "" {
 		return nil, nil
 	}
 	var begun []string
-	err := w.run.o.Ledger.Rows(ctx, w.run.hash, func(row ledger.RowState) error {
+	err := w.run.o.Ledger.Rows(ctx, w.kind.hash, func(row ledger.RowState) error {
 		if row.Progress == ledger.Begun && row.Station == "" && row.Serial == "" {
 			begun = append(begun, row.Card)
 		}

@@ -24,6 +24,7 @@ test|GnuPG (scdaemon)|have_file gnupg/scdaemon scdaemon|scdaemon
 token|OpenSSL|have openssl|openssl
 token|SoftHSM|have softhsm2-util|softhsm2
 fleet|age, to generate its keys (age-keygen)|have age-keygen|age
+fleet|Chromium|have chromium|chromium
 test|age, to generate its keys (age-keygen)|have age-keygen|age
 web|nginx|have nginx|nginx
 web|curl|have curl|curl
