@@ -25,6 +25,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/go.sh
 . scripts/lib/pcscd.sh
 
+readonly matrices='^Test(Provision)?(Pulled|LiedTo|Swapped)'
 readonly in_process=(./cmd/cardctl ./internal/attest ./internal/family/openpgp ./internal/family/piv ./test/opensc) # need no daemon
 
 rows=$(mktemp)
@@ -62,20 +63,20 @@ failed=0
 need build >&2
 need_go >&2
 case ${1:-} in
-'') pull -run '^Test(Pulled|LiedTo|Swapped)' "${in_process[@]}" ;;
+'') pull -run "$matrices" "${in_process[@]}" ;;
 --daemon)
-	pull -run '^Test(Pulled|LiedTo|Swapped)' "${in_process[@]}"
+	pull -run "$matrices" "${in_process[@]}"
 	on_daemon -run '^Test.*PulledOnTheWay$' ./test/pkcs15
 	;;
 --interrupted) PULL_EVERY=1 on_daemon -run '^TestInterrupted' ./test/hardening ;;
 --swapped)
 	export PULL_EVERY=1
-	pull -run '^TestSwapped' "${in_process[@]}"
+	pull -run '^Test(Provision)?Swapped' "${in_process[@]}"
 	on_daemon -run '^TestSwapped' ./test/hardening
 	;;
 --every)
 	export PULL_EVERY=1
-	pull -run '^Test(Pulled|LiedTo|Swapped)' "${in_process[@]}"
+	pull -run "$matrices" "${in_process[@]}"
 	on_daemon -run '^Test.*PulledOnTheWay$' ./test/pkcs15
 	on_daemon -run '^Test(Interrupted|Swapped)' ./test/hardening
 	;;
