@@ -61,6 +61,11 @@ var layers = map[string][]string{
 
 	"internal/lend": append(slices.Clone(anyCard), "internal/p11"),
 
+	"internal/agent":          append(slices.Clone(anyCard), "internal/p11", "internal/pcsc"),
+	"internal/agent/p11kit":   {"internal/agent"},
+	"internal/agent/scdaemon": {"internal/agent", "internal/key"},
+	"internal/agent/sshagent": {"internal/agent"},
+
 	"internal/family": append(slices.Clone(contract), "internal/p11",
 		"internal/family/openpgp", "internal/family/piv", "internal/family/pkcs15", "internal/family/javacard", "internal/family/token"),
 	"internal/family/openpgp":  append(slices.Clone(contract), "internal/openpgp"),

@@ -57,6 +57,21 @@ func AnyDigestInfo(hash crypto.Hash, digest []byte) ([]byte, error) {
 	}{pkix.AlgorithmIdentifier{Algorithm: oid, Parameters: asn1.NullRawValue}, digest})
 }
 
+// ParseDigestInfo is the digest in a DigestInfo (RFC 8017, 9.2), and its kind; ok is false
+// for anything else.
+func ParseDigestInfo(info []byte) (hash crypto.Hash, digest []byte, ok bool) {
+	var parsed struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Digest    []byte
+	}
+	rest, err := asn1.Unmarshal(info, &parsed)
+	if err != nil || len(rest) > 0 {
+		return 0, nil, false
+	}
+	hash = DigestOf(parsed.Algorithm.Algorithm)
+	return hash, parsed.Digest, hash != 0 && len(parsed.Digest) == hash.Size()
+}
+
 // PadPKCS1v15 is EMSA-PKCS1-v1_5 (RFC 8017, 9.2) in size bytes around a DigestInfo, which
 // has at least eleven bytes less.
 func PadPKCS1v15(info []byte, size int) (block []byte, fits bool) {

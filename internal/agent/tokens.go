@@ -1,0 +1,95 @@
+// Package agent is one process that holds cards and tokens, so that every program uses them
+// at once. The keeper opens a card when somebody needs it, keeps what it read, has one PIN
+// for all, and lets the card go after the last operation. How programs ask is left to the
+// doors, each a protocol, in folders of their own; what a key is on its card to its family.
+package agent
+
+import (
+	"context"
+	"crypto"
+	"time"
+)
+
+// Tokens is what a door sees: the cards and tokens that are there.
+type Tokens interface {
+	// All are the tokens that are there now, in the order in which they came.
+	All(ctx context.Context) ([]Token, error)
+	// Version counts the changes of All.
+	Version() uint64
+	// Wait waits until Version is another one than before, or for the end of ctx.
+	Wait(ctx context.Context, before uint64) error
+}
+
+// Token is a card or a token. One that was taken out answers with a problem.CardRemoved,
+// for ever: what is inserted later is another Token.
+type Token interface {
+	About() About
+	// Keys are those that can be used, read once.
+	Keys(ctx context.Context) ([]Key, error)
+	// Login has the PIN asked for and verified now: the first use of a key does so by
+	// itself.
+	Login(ctx context.Context, by Client) error
+	// Ready reports whether the next use of a key asks nobody for a PIN.
+	Ready() bool
+	// Forget drops the PIN.
+	Forget()
+}
+
+// About is what a token is.
+type About struct {
+	// Number tells it from all others of this process, those that were taken out too.
+	Number uint64
+	// Kind is what a person calls it: "OpenPGP card". Serial is its serial number, as info
+	// shows it, Label what OpenSC's module calls the token, or the label of a token.
+	Kind, Serial, Label string
+	// Maker and Model are those that PKCS#11 programs see.
+	Maker, Model string
+	// Reader is where it is.
+	Reader string
+	// OpenPGP is the application identifier of an OpenPGP card, 16 bytes; nil of others.
+	OpenPGP []byte
+	// MinPIN and MaxPIN are the lengths of the PIN in bytes; 0 where that is not known.
+	MinPIN, MaxPIN int
+}
+
+// Key is a key of a token. Its methods ask for the PIN if that is needed, and let several
+// programs use the card one after the other.
+type Key interface {
+	About() KeyAbout
+	// Sign makes a signature of a digest, or of a message with Ed25519: PKCS #1 v1.5, PSS with
+	// *rsa.PSSOptions, ECDSA in ASN.1, Ed25519. by is the program that asked.
+	Sign(ctx context.Context, by Client, digest []byte, opts crypto.SignerOpts) ([]byte, error)
+	// Decrypt decrypts an RSA ciphertext: PKCS #1 v1.5, or OAEP with *rsa.OAEPOptions.
+	Decrypt(ctx context.Context, by Client, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error)
+	// Derive agrees on a secret (ECDH): the x-coordinate, or the 32 bytes of X25519.
+	Derive(ctx context.Context, by Client, peer crypto.PublicKey) ([]byte, error)
+}
+
+// KeyAbout is what a key is.
+type KeyAbout struct {
+	// Ref is its reference: OPENPGP.3. ID and Label are those that OpenSC's module gives it.
+	Ref   string
+	ID    []byte
+	Label string
+	// Public is an *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or *ecdh.PublicKey.
+	Public crypto.PublicKey
+	// Certificate is in DER, nil for none.
+	Certificate []byte
+	// What it does. PSS says that it makes RSASSA-PSS signatures too.
+	Signs, Decrypts, Derives, PSS bool
+	// Always says that the PIN is verified for each use.
+	Always bool
+	// Place is what the place of the key is for on an OpenPGP card: signature, decryption,
+	// authentication; empty on others.
+	Place string
+	// Created is when it was made; zero where the card does not tell.
+	Created time.Time
+}
+
+// Client is a program that uses the agent.
+type Client struct {
+	// Door is the protocol that it speaks; Name and PID are those of its process, empty and 0
+	// where they are not known.
+	Door, Name string
+	PID        int
+}
