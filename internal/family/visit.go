@@ -40,6 +40,20 @@ func VisitOn(ctx context.Context, here At, visit func(context.Context, card.Card
 	return err
 }
 
+// Holding are the applications of the card of a line that hold keys.
+func Holding(ctx context.Context, here At) ([]string, error) {
+	found, families, err := probe(ctx, here.Line, everything)
+	var apps []string
+	for _, f := range families {
+		for _, app := range f.Apps {
+			if HasKeys(f) && found.Has(app) {
+				apps = append(apps, app)
+			}
+		}
+	}
+	return apps, err
+}
+
 // visiting is one visit of a card.
 type visiting struct {
 	here  At

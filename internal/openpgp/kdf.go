@@ -62,6 +62,9 @@ func (c *Card) readKDF(ctx context.Context) (*KDF, error) {
 	return kdf, nil
 }
 
+// KeepKDF has DO F9 be as it was read of the same card when it was selected before.
+func (c *Card) KeepKDF(before *Card) { c.kdf = before.kdf }
+
 // DerivesPasswords reports whether the card takes its passwords only in key
 // derived format.
 func (c *Card) DerivesPasswords(ctx context.Context) (bool, error) {

@@ -14,7 +14,35 @@ import (
 var errCancelled = problem.New(problem.Usage, "cancelled")
 
 // askPinentry has GnuPG's pinentry ask for the secret.
-func (r *Resolver) askPinentry(ctx context.Context, q Request) (*Bytes, error) {
+func (r *Resolver) askPinentry(ctx context.Context, q Request) (s *Bytes, err error) {
+	err = r.withPinentry(ctx, func(dialogue *assuan) error {
+		s, err = r.pinentryDialogue(dialogue, q)
+		return err
+	})
+	if err != nil {
+		s.Wipe()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Confirm has pinentry ask whether something may be done. A no is a problem.Refused.
+func (r *Resolver) Confirm(ctx context.Context, question string) error {
+	err := r.withPinentry(ctx, func(dialogue *assuan) error {
+		if err := r.introduce(dialogue, question); err != nil {
+			return err
+		}
+		return dialogue.command("CONFIRM", "")
+	})
+	var no *assuanError
+	if errors.As(err, &no) {
+		return problem.New(problem.Refused, "not confirmed").Because("A person was asked, and said no.")
+	}
+	return err
+}
+
+// withPinentry runs pinentry for a dialogue.
+func (r *Resolver) withPinentry(ctx context.Context, talk func(*assuan) error) error {
 	program := r.Pinentry
 	if program == "" {
 		program = "pinentry"
@@ -22,57 +50,61 @@ func (r *Resolver) askPinentry(ctx context.Context, q Request) (*Bytes, error) {
 	cmd := r.child(ctx, program)
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := cmd.Start(); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
-			return nil, problem.New(problem.Usage, "the program %s is not installed", program)
+			return problem.New(problem.Usage, "the program %s is not installed", program)
 		}
-		return nil, problem.Wrap(problem.Usage, err, "pinentry could not be started")
+		return problem.Wrap(problem.Usage, err, "pinentry could not be started")
 	}
 	stop := context.AfterFunc(ctx, func() { _ = out.Close() })
 	defer stop()
 	dialogue := newAssuan(out, in)
-	s, err := r.pinentryDialogue(dialogue, q)
+	err = talk(dialogue)
 	dialogue.close()
 	_ = in.Close()
 	waited := cmd.Wait()
 	switch {
 	case ctx.Err() != nil:
-		s.Wipe()
-		return nil, ctx.Err()
+		return ctx.Err()
 	case err == nil, waited == nil, errors.Is(err, errCancelled):
-		return s, err
+		return err
 	}
-	return nil, exitProblem("pinentry", waited)
+	return exitProblem("pinentry", waited)
 }
 
-func (r *Resolver) pinentryDialogue(a *assuan, q Request) (*Bytes, error) {
+// introduce says who asks, and what about.
+func (r *Resolver) introduce(a *assuan, description string) error {
 	if err := a.greeting(); err != nil {
-		return nil, err
+		return err
 	}
 	for _, option := range r.pinentryOptions() {
 		// A pinentry without a terminal does not know these.
 		if err := a.command("OPTION", option); err != nil && !refused(err) {
-			return nil, err
+			return err
 		}
 	}
+	if err := a.command("SETTITLE", "cardctl"); err != nil {
+		return err
+	}
+	return a.command("SETDESC", description)
+}
+
+func (r *Resolver) pinentryDialogue(a *assuan, q Request) (*Bytes, error) {
 	description := output.Line(q.label())
 	if q.Note != "" {
 		description += "\n" + output.Line(q.Note)
 	}
-	for _, c := range [][2]string{
-		{"SETTITLE", "cardctl"},
-		{"SETDESC", description},
-		{"SETPROMPT", q.Name.Words() + ":"},
-	} {
-		if err := a.command(c[0], c[1]); err != nil {
-			return nil, err
-		}
+	if err := r.introduce(a, description); err != nil {
+		return nil, err
+	}
+	if err := a.command("SETPROMPT", q.Name.Words()+":"); err != nil {
+		return nil, err
 	}
 	if !q.New {
 		return a.getPIN()

@@ -27,6 +27,8 @@ type onCard struct {
 	seen seen
 	// stored are the certificates that were read since the card was taken last.
 	stored stored
+	// paused says that the card was let go for somebody who takes time.
+	paused bool
 }
 
 // stored are certificates on a card, as long as it is not let go.
@@ -72,6 +74,7 @@ func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, erro
 		return nil, err
 	}
 	line.Same(c.same)
+	line.Stale(func() { c.paused = true })
 	return c, nil
 }
 
@@ -198,7 +201,10 @@ func (c *onCard) same(ctx context.Context, ch *iso7816.Channel) error {
 		c.seen = before
 		return c.another(why, nil)
 	}
-	c.app = selected
+	if !c.paused { // nobody was waited for, for whom other programs had time
+		selected.KeepKDF(c.app)
+	}
+	c.paused, c.app = false, selected
 	return nil
 }
 

@@ -57,6 +57,11 @@ func (k *slotKey) ready(ctx context.Context, touch string) (*app.Card, error) {
 	return selected, nil
 }
 
+// VerifyPIN has the user PIN verified, by the number that the slot wants.
+func (k *slotKey) VerifyPIN(ctx context.Context) error {
+	return k.explain(k.unlock(ctx, app.PasswordFor(k.slot)), "")
+}
+
 // signer carries the context of the command that made it, because
 // crypto.Signer has no place for one.
 type signer struct {

@@ -176,6 +176,9 @@ func (k *slotKey) pinPolicy(now *found) app.PINPolicy {
 	return app.PINOnce
 }
 
+// VerifyPIN has the PIN verified, unless it is.
+func (c *onCard) VerifyPIN(ctx context.Context) error { return c.unlock(ctx, false) }
+
 // unlock has the PIN verified, unless it is, or again is set.
 func (c *onCard) unlock(ctx context.Context, again bool) error {
 	return c.unlockIf(ctx, again, func(context.Context) error { return nil })

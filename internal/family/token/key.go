@@ -269,6 +269,9 @@ func (k *place) login(ctx context.Context) error {
 	return nil
 }
 
+// VerifyPIN logs in, unless somebody has.
+func (k *place) VerifyPIN(ctx context.Context) error { return k.login(ctx) }
+
 // PIN is the user PIN for everything.
 func (k *place) PIN(context.Context, key.Purpose) (pin.PIN, error) {
 	return k.pin(), nil

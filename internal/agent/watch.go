@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/pcsc"
+)
+
+// lookTime is how long a change of readers can stay unseen, rescanTime one of the tokens of
+// modules.
+const (
+	lookTime   = 500 * time.Millisecond
+	rescanTime = 5 * time.Second
+)
+
+// watch follows what is inserted and removed.
+func (k *Keeper) watch(ctx context.Context) error {
+	meant := k.o.Desk.Meant.Reader
+	if strings.HasPrefix(meant, desk.SimulatedPrefix) {
+		k.seen([]pcsc.Reader{{Name: meant, CardPresent: true}})
+		<-ctx.Done()
+		return nil
+	}
+	looker := &looker{desk: k.o.Desk}
+	defer looker.close()
+	scanned := time.Time{}
+	for ctx.Err() == nil {
+		k.seen(looker.cards(ctx))
+		if now := time.Now(); len(k.o.Modules) > 0 && now.Sub(scanned) >= rescanTime {
+			scanned = now
+			k.modules(ctx)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookTime):
+		}
+	}
+	return nil
+}
+
+// looker looks at readers.
+type looker struct {
+	desk    *desk.Desk
+	readers desk.Readers
+}
+
+// cards are the readers with a card, of those that are meant. Without a resource manager
+// there is none.
+func (l *looker) cards(ctx context.Context) []pcsc.Reader {
+	var err error
+	if l.readers == nil {
+		if l.readers, err = l.desk.OpenReaders(ctx, pcsc.Options{BusyTimeout: l.desk.Timeout}); err != nil {
+			l.readers = nil
+			return nil
+		}
+	}
+	all, err := l.readers.Readers(ctx)
+	if err != nil {
+		l.close()
+		return nil
+	}
+	return slices.DeleteFunc(all, func(r pcsc.Reader) bool {
+		return !r.CardPresent || l.desk.Meant.Reader != "" && !strings.Contains(r.Name, l.desk.Meant.Reader)
+	})
+}
+
+func (l *looker) close() {
+	if l.readers != nil {
+		_ = l.readers.Close() // it was only looked at
+		l.readers = nil
+	}
+}
+
+// seen compares the readers that have a card with what was known.
+func (k *Keeper) seen(now []pcsc.Reader) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, p := range slices.Clone(k.places) {
+		if p.module == "" && !slices.ContainsFunc(now, p.is) {
+			k.remove(p)
+		}
+	}
+	for _, r := range now {
+		if !slices.ContainsFunc(k.places, func(p *place) bool { return p.is(r) }) {
+			k.insert(newPlace(k, r.Name, r.Changes))
+		}
+	}
+}
+
+// modules compares the tokens of modules with those that were known.
+func (k *Keeper) modules(ctx context.Context) {
+	for _, module := range k.o.Modules {
+		d := *k.o.Desk
+		d.Meant = desk.Selection{Module: module, ModuleTyped: true}
+		uris, err := d.Tokens(ctx)
+		if err != nil {
+			k.log(err)
+			continue
+		}
+		k.mu.Lock()
+		for _, p := range slices.Clone(k.places) {
+			if p.module == module && !slices.Contains(uris, p.name) {
+				k.remove(p)
+			}
+		}
+		for _, uri := range uris {
+			if !slices.ContainsFunc(k.places, func(p *place) bool { return p.module == module && p.name == uri }) {
+				p := newPlace(k, uri, 0)
+				p.module = module
+				k.insert(p)
+			}
+		}
+		k.mu.Unlock()
+	}
+}
+
+// insert and remove need the lock.
+func (k *Keeper) insert(p *place) {
+	k.places = append(k.places, p)
+	ctx, stop := context.WithCancel(k.ctx)
+	p.stop = stop
+	k.held.Go(func() { p.run(ctx) })
+	k.change()
+}
+
+func (k *Keeper) remove(p *place) {
+	k.places = slices.DeleteFunc(k.places, func(other *place) bool { return other == p })
+	p.stop()
+	p.pins.drop()
+	k.change()
+}
+
+// ended is a place whose card is not there any more, as its session found out.
+func (k *Keeper) ended(p *place) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if slices.Contains(k.places, p) {
+		k.remove(p)
+	}
+}
