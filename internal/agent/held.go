@@ -11,7 +11,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/family"
@@ -164,17 +163,6 @@ func (p *place) serving(fresh bool, by ...Client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fresh, p.by = fresh, by
-}
-
-// asks is who asks, in a sentence.
-func (c Client) asks() string {
-	switch {
-	case c.Name == "":
-		return ""
-	case c.PID == 0:
-		return fmt.Sprintf("%s asks.", c.Name)
-	}
-	return fmt.Sprintf("%s (process %d) asks.", c.Name, c.PID)
 }
 
 // read reads what is on the card.

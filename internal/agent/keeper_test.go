@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +15,9 @@ import (
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -75,9 +78,57 @@ func (b *bench) start() {
 	done := make(chan struct{})
 	go func() { _ = b.Run(ctx); close(done) }()
 	b.t.Cleanup(func() { stop(); <-done })
-	for b.Version() == 0 {
-		time.Sleep(time.Millisecond)
+	b.until(func() bool { return b.Version() > 0 })
+}
+
+// until waits for something.
+func (b *bench) until(is func() bool) {
+	b.t.Helper()
+	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			b.t.Fatal("it does not happen")
+		}
 	}
+}
+
+// readers are a reader with the simulated card, or without it.
+type readers struct {
+	simulated desk.Simulated
+
+	mu      sync.Mutex
+	there   bool
+	changes uint16
+}
+
+func (r *readers) put(there bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.there = there
+	r.changes++
+}
+
+func (r *readers) Readers(context.Context) ([]pcsc.Reader, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return []pcsc.Reader{{Name: "Reader 0", CardPresent: r.there, Changes: r.changes}}, nil
+}
+
+func (r *readers) Connect(ctx context.Context, _ string) (iso7816.Connection, error) {
+	return r.simulated.Connect(ctx, "desk")
+}
+
+func (r *readers) WaitForCard(context.Context, func(pcsc.Reader) bool) (pcsc.Reader, error) {
+	return pcsc.Reader{}, errors.ErrUnsupported
+}
+
+func (r *readers) Close() error { return nil }
+
+// inReader has the card come into a reader and go.
+func (b *bench) inReader() *readers {
+	r := &readers{simulated: b.o.Desk.Simulated}
+	b.o.Desk.OpenReaders = func(context.Context, pcsc.Options) (desk.Readers, error) { return r, nil }
+	b.o.Desk.Meant.Reader = ""
+	return r
 }
 
 func (b *bench) ask(_ context.Context, q secret.Request) (*secret.Bytes, error) {
@@ -166,7 +217,7 @@ func TestOnePINForAll(t *testing.T) {
 				if n := b.questions(); n != 1 {
 					t.Errorf("%d questions", n)
 				}
-				if note := b.asked[0].Note; !strings.Contains(note, "judge (process 7) asks.") {
+				if note := b.asked[0].Note; !strings.Contains(note, "judge (process 7) wants to use a key.") {
 					t.Errorf("%q", note)
 				}
 				if s := b.Status()[0]; s.Operations != 5 || !s.PINCached || !s.Held || s.Serial == "" {
@@ -174,6 +225,206 @@ func TestOnePINForAll(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A card that is inserted and removed is seen within a second, and a token that is gone stays
+// so.
+func TestInsertedAndRemoved(t *testing.T) {
+	b := newBench(t, "openpgp", "OPENPGP.3")
+	r := b.inReader()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { _ = b.Run(ctx); close(done) }()
+	t.Cleanup(func() { stop(); <-done })
+	if all, err := b.All(t.Context()); len(all) != 0 || err != nil {
+		t.Fatalf("%d tokens, %v", len(all), err)
+	}
+	change := func(there bool) {
+		before := b.Version()
+		r.put(there)
+		waiting, over := context.WithTimeout(t.Context(), time.Second)
+		defer over()
+		if err := b.Wait(waiting, before); err != nil {
+			t.Fatalf("not seen: %v", err)
+		}
+	}
+	change(true)
+	k := b.key("OPENPGP.3")
+	if _, err := b.sign(k); err != nil {
+		t.Fatal(err)
+	}
+	change(false)
+	if _, err := k.Sign(t.Context(), Client{}, make([]byte, 32), crypto.SHA256); !problem.Is(err, problem.CardRemoved) {
+		t.Error(err)
+	}
+	if all, _ := b.All(t.Context()); len(all) != 0 {
+		t.Errorf("%d tokens", len(all))
+	}
+	change(true)
+	again := b.key("OPENPGP.3")
+	if _, err := k.Sign(t.Context(), Client{}, make([]byte, 32), crypto.SHA256); !problem.Is(err, problem.CardRemoved) {
+		t.Error(err)
+	}
+	if _, err := b.sign(again); err != nil {
+		t.Error(err)
+	}
+	if n := b.questions(); n != 2 {
+		t.Errorf("%d questions: the PIN ends with the card", n)
+	}
+	was := number(t, b)
+	r.put(false) // and another one at once
+	r.put(true)
+	b.until(func() bool { return number(t, b) > was })
+	if _, err := b.sign(b.key("OPENPGP.3")); err != nil {
+		t.Error(err)
+	}
+}
+
+// number is that of the only token; 0 if there is none.
+func number(t *testing.T, b *bench) uint64 {
+	t.Helper()
+	all, err := b.All(t.Context())
+	if len(all) != 1 || err != nil {
+		return 0
+	}
+	return all[0].About().Number
+}
+
+// A card is let go after the last use, and does not know the PIN then.
+func TestIdle(t *testing.T) {
+	b := newBench(t, "openpgp", "OPENPGP.3")
+	b.o.Idle = 30 * time.Millisecond
+	b.start()
+	k := b.key("OPENPGP.3")
+	if _, err := b.sign(k); err != nil {
+		t.Fatal(err)
+	}
+	b.until(func() bool { return !b.Status()[0].Held })
+	b.trace.Reset()
+	if _, err := b.sign(k); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.trace.String(), "> 00200082") {
+		t.Errorf("the PIN is not verified anew\n%s", b.trace)
+	}
+	if n := b.questions(); n != 1 {
+		t.Errorf("%d questions", n)
+	}
+}
+
+// The PIN is forgotten after its time, when a person says so, and where it is not kept.
+func TestForgotten(t *testing.T) {
+	for name, test := range map[string]struct {
+		cache  time.Duration
+		forget func(*bench)
+		asks   int
+	}{
+		"kept":                           {time.Minute, func(*bench) {}, 1},
+		"for good":                       {Removal, func(*bench) {}, 1},
+		"not kept":                       {0, func(*bench) {}, 2},
+		"too old":                        {50 * time.Millisecond, func(*bench) { time.Sleep(60 * time.Millisecond) }, 2},
+		"too old while the card is held": {50 * time.Millisecond, func(*bench) { time.Sleep(60 * time.Millisecond) }, 2},
+		"locked":                         {time.Minute, func(b *bench) { _ = b.Lock(b.t.Context()) }, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, "openpgp", "OPENPGP.3")
+			b.o.Cache = test.cache
+			b.start()
+			k := b.key("OPENPGP.3")
+			for range 2 {
+				if _, err := b.sign(k); err != nil {
+					t.Fatal(err)
+				}
+				test.forget(b)
+				if strings.HasSuffix(name, "is held") {
+					continue
+				}
+				if err := b.Release(t.Context(), ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := b.questions(); n != test.asks {
+				t.Errorf("%d questions, want %d", n, test.asks)
+			}
+		})
+	}
+}
+
+// A key that wants the PIN for each use gets it from a person each time.
+func TestAlways(t *testing.T) {
+	b := newBench(t, "piv", "PIV.9C")
+	b.start()
+	k := b.key("PIV.9C")
+	for range 2 {
+		if _, err := b.sign(k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := b.questions(); n != 2 || b.Status()[0].PINCached {
+		t.Errorf("%d questions", n)
+	}
+}
+
+// Nothing is done with a key without a yes.
+func TestConfirmed(t *testing.T) {
+	b := newBench(t, "openpgp", "OPENPGP.3")
+	no := problem.New(problem.Refused, "no")
+	b.o.Confirm = func(_ context.Context, by Client, key string) error {
+		if by.Name != "judge" || !strings.Contains(key, "OPENPGP.3") {
+			t.Errorf("%+v, %s", by, key)
+		}
+		return no
+	}
+	b.start()
+	k := b.key("OPENPGP.3")
+	before := b.Status()[0].APDUs
+	if n, err := b.sign(k); !problem.Is(err, problem.Refused) || n != 0 {
+		t.Errorf("%d commands, %v", n, err)
+	}
+	if b.questions() != 0 || b.Status()[0].APDUs != before {
+		t.Error("the card was used")
+	}
+}
+
+// Programs at once get their signatures, and one question is asked.
+func TestAtOnce(t *testing.T) {
+	b := newBench(t, "openpgp", "OPENPGP.3")
+	b.start()
+	k := b.key("OPENPGP.3")
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			digest := sha256.Sum256([]byte("a message"))
+			signature, err := k.Sign(t.Context(), Client{}, digest[:], crypto.SHA256)
+			if err != nil || !ecdsa.VerifyASN1(k.About().Public.(*ecdsa.PublicKey), digest[:], signature) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := b.questions(); n != 1 {
+		t.Errorf("%d questions", n)
+	}
+}
+
+// Somebody who does not want to wait any longer is not waited for.
+func TestGivenUp(t *testing.T) {
+	b := newBench(t, "openpgp", "OPENPGP.3")
+	b.o.Access.Ask = func(ctx context.Context, _ secret.Request) (*secret.Bytes, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	b.start()
+	k := b.key("OPENPGP.3")
+	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	if _, err := k.Sign(ctx, Client{}, make([]byte, 32), crypto.SHA256); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	b.o.Access.Ask = b.ask
+	if _, err := b.sign(k); err != nil {
+		t.Error(err)
 	}
 }
 

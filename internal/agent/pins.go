@@ -16,6 +16,8 @@ type pins struct {
 	kept map[string]kept
 	// given are those of the use that goes on: whether the card accepts them is not known.
 	given map[string]*secret.Bytes
+	// lapsed says that one has become too old, which the card does not know yet.
+	lapsed bool
 }
 
 type kept struct {
@@ -100,6 +102,17 @@ func (p *pins) expire() {
 		if !one.until.IsZero() && !p.now().Before(one.until) {
 			one.value.Wipe()
 			delete(p.kept, of)
+			p.lapsed = true
 		}
 	}
+}
+
+// over reports, once, whether a PIN has become too old.
+func (p *pins) over() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expire()
+	lapsed := p.lapsed
+	p.lapsed = false
+	return lapsed
 }

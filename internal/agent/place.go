@@ -103,6 +103,10 @@ func (p *place) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case first := <-p.jobs:
+			if ctx.Err() != nil {
+				first.done <- p.gone()
+				return
+			}
 			err := p.open(ctx, func(ctx context.Context, s *session) error { return s.serve(ctx, first) })
 			select {
 			case first.done <- err: // it was not opened
@@ -152,6 +156,10 @@ func (s *session) serve(ctx context.Context, next *job) error {
 		case <-ctx.Done():
 			return nil
 		case next = <-s.place.jobs:
+			if ctx.Err() != nil {
+				next.done <- s.place.gone()
+				return nil
+			}
 		case <-idle.C:
 			if err := s.release(); err != nil {
 				return err
@@ -166,8 +174,14 @@ func (s *session) work(ctx context.Context, j *job) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(j.ctx, stop)()
+	var err error
+	if p.pins.over() {
+		err = s.release()
+	}
 	p.tell(func(now *Status) { now.Held = true })
-	err := j.do(ctx, s)
+	if err == nil {
+		err = j.do(ctx, s)
+	}
 	if ctx.Err() != nil && j.ctx.Err() != nil {
 		err = j.ctx.Err()
 	}
@@ -224,7 +238,7 @@ func (p *place) secret(ctx context.Context, q secret.Request) (*secret.Bytes, er
 		}
 	}
 	if len(by) > 0 {
-		q.Note = problem.Sentences(q.Note, by[0].asks())
+		q.Note = problem.Sentences(q.Note, by[0].Asks("use a key"))
 	}
 	value, err := p.keeper.o.Access.Ask(ctx, q)
 	if err == nil && value != nil && !fresh {
@@ -268,7 +282,7 @@ func (p *place) inspect(ctx context.Context) {
 	if err != nil {
 		p.keeper.log(err)
 	}
-	if ctx.Err() != nil || problem.Is(err, problem.CardBusy) {
+	if err != nil && (key.Unreachable(ctx, err) || problem.Is(err, problem.NotFound)) {
 		return // it is read the next time
 	}
 	p.mu.Lock()

@@ -5,8 +5,10 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto"
+	"fmt"
 	"time"
 )
 
@@ -92,4 +94,13 @@ type Client struct {
 	// where they are not known.
 	Door, Name string
 	PID        int
+}
+
+// Asks says in a sentence that the program asks for something: "use OPENPGP.3".
+func (c Client) Asks(what string) string {
+	name := cmp.Or(c.Name, "A program")
+	if c.PID > 0 {
+		name = fmt.Sprintf("%s (process %d)", name, c.PID)
+	}
+	return fmt.Sprintf("%s wants to %s.", name, what)
 }
