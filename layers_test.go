@@ -36,7 +36,7 @@ var (
 // the order of the data flow: command, workflow, family, card application, transport,
 // leaf. A package that is not in the table fails, so that a new one is a decision.
 var layers = map[string][]string{
-	"cmd/cardctl": append(slices.Clone(workflows), "internal/desk", "internal/ledger", "internal/paper"),
+	"cmd/cardctl": append(slices.Clone(workflows), "internal/desk", "internal/ledger", "internal/paper", "internal/agent", "internal/agent/client", "internal/agent/service"),
 
 	"internal/init":      anyCard,
 	"internal/keygen":    anyCard,
@@ -62,9 +62,11 @@ var layers = map[string][]string{
 	"internal/lend": append(slices.Clone(anyCard), "internal/p11"),
 
 	"internal/agent":          append(slices.Clone(anyCard), "internal/p11", "internal/pcsc"),
+	"internal/agent/client":   {},
 	"internal/agent/p11kit":   {"internal/agent"},
 	"internal/agent/scdaemon": {"internal/agent", "internal/key"},
 	"internal/agent/sshagent": {"internal/agent"},
+	"internal/agent/service":  {"internal/desk", "internal/pcsc", "internal/iso7816", "internal/agent", "internal/agent/client", "internal/agent/p11kit", "internal/agent/scdaemon", "internal/agent/sshagent"},
 
 	"internal/family": append(slices.Clone(contract), "internal/p11",
 		"internal/family/openpgp", "internal/family/piv", "internal/family/pkcs15", "internal/family/javacard", "internal/family/token"),
@@ -135,7 +137,7 @@ var libraries = map[string][]string{
 	"modernc.org/sqlite":              {"internal/database"},
 	"github.com/jackc/pgx/v5":         {"internal/database"},
 	"filippo.io/age":                  {"internal/ledger"},
-	"golang.org/x/crypto":             {"internal/ca", "internal/cert", "internal/csr", "internal/certstore", "internal/cmp", "internal/cms", "internal/keygen", "internal/pbe", "internal/scep", "internal/setup"},
+	"golang.org/x/crypto":             {"internal/agent/sshagent", "internal/ca", "internal/cert", "internal/csr", "internal/certstore", "internal/cmp", "internal/cms", "internal/keygen", "internal/pbe", "internal/scep", "internal/setup"},
 	"golang.org/x/sys":                {"internal/openvpn", "internal/output", "internal/p11", "internal/pcsc", "internal/secret"},
 	"golang.org/x/term":               {"internal/terminal"},
 	"github.com/smallstep/pkcs7":      {"internal/setup"},

@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"io"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 
+	"github.com/cardctl/cardctl/internal/agent/service"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/inventory"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -19,7 +21,7 @@ func (env *session) desk() *desk.Desk {
 		children = secret.FilterEnv(env.Environ, source)
 	}
 	d := &desk.Desk{
-		OpenReaders: env.openReaders, Simulated: env.simulated(), Modules: env.modules,
+		OpenReaders: env.yielding(), Simulated: env.simulated(), Modules: env.modules,
 		Timeout: env.flags.timeout, Identify: inventory.Serials, Trace: env.traceTo(),
 		ChildEnv: children, RunProgram: env.programs, StateDir: env.stateDir, Detail: env.detail,
 		Seen:     env.there,
@@ -34,6 +36,15 @@ func (env *session) desk() *desk.Desk {
 		d.Recorder = r
 	}
 	return d
+}
+
+// yielding reaches PC/SC, and has an agent let go of the cards that are wanted.
+func (env *session) yielding() desk.OpenReaders {
+	dir, err := env.runtimeDir()
+	if err != nil {
+		return env.openReaders
+	}
+	return service.Yielding(env.openReaders, filepath.Join(dir, service.Control))
 }
 
 // traceTo is where the trace of a card goes; nil for nowhere.

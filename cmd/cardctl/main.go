@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/cardctl/cardctl/internal/output"
@@ -30,5 +31,17 @@ func mainStatus() int {
 	env := newEnv()
 	env.Descriptors, env.Out = descriptors, output.Own()
 	env.withhold(secret.FilterEnv(env.Environ))
-	return run(ctx, env, os.Args[1:])
+	return run(ctx, env, arguments(os.Args))
+}
+
+// asScdaemon is the name under which gpg-agent starts this program.
+const asScdaemon = "cardctl-scd"
+
+// arguments are those of the command line. GnuPG's own options for scdaemon mean nothing
+// here.
+func arguments(words []string) []string {
+	if filepath.Base(words[0]) == asScdaemon {
+		return []string{"agent", "--stdio", "scd"}
+	}
+	return words[1:]
 }

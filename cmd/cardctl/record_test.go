@@ -25,7 +25,7 @@ var unchanging = []string{
 	"setup", "setup chromium", "doctor", "completion", "version", "help",
 	"applet list", "applet inspect", "applet domain list",
 	"ca init", "ca issue", "ca revoke", "ca release", "ca crl", "ca ocsp", "ca list", "ca show", "ca renew", "ca import", "ca export", "ca backup",
-	"sim create", "sim list", "sim attach", "sim delete",
+	"sim create", "sim list", "sim attach", "sim delete", "agent status", "agent lock", "agent release", "agent stop",
 	"ledger list", "ledger show", "ledger mark", "ledger reveal", "ledger letters", "ledger report", "ledger export", "ledger import",
 	"ledger sign", "ledger verify", "ledger backup", "ledger migrate", "ledger reseal", "ledger forget",
 }

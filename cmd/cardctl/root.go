@@ -182,6 +182,7 @@ func commands(env *session) []*cobra.Command {
 		newLedgerCmd(env),
 		newAppletCmd(env),
 		newSimCmd(env),
+		newAgentCmd(env),
 		newDoctorCmd(env),
 		newCompletionCmd(env),
 		newVersionCmd(env),

@@ -15,12 +15,13 @@ import (
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
+	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
-// openPGP is what the AID of an OpenPGP card begins with (OpenPGP card 3.4, 4.2.1).
-var openPGP = []byte{0xD2, 0x76, 0x00, 0x01, 0x24, 0x01}
+// aidPrefix is what the AID of an OpenPGP card begins with (OpenPGP card 3.4, 4.2.1).
+var aidPrefix = []byte{0xD2, 0x76, 0x00, 0x01, 0x24, 0x01}
 
 // held is the Token of an application that a place has.
 type held struct {
@@ -31,7 +32,11 @@ type held struct {
 }
 
 // About is that of Token.
-func (t *held) About() About { return t.about }
+func (t *held) About() About {
+	t.place.mu.Lock()
+	defer t.place.mu.Unlock()
+	return t.about
+}
 
 // Keys is that of Token.
 func (t *held) Keys(context.Context) ([]Key, error) {
@@ -148,8 +153,10 @@ func (k *heldKey) use(ctx context.Context, by Client, what func(context.Context,
 		defer p.serving(false)
 		err = what(ctx, one)
 		if problem.Is(err, problem.PINIncorrect) {
-			s.keys = nil
-			s.of = nil
+			s.keys, s.of = nil, nil
+			if now, triesErr := tries(ctx, c); triesErr == nil {
+				p.tell(func(*Status) { k.token.about.Tries = now })
+			}
 			if of, pinErr := one.PIN(ctx, key.ToUse); pinErr == nil {
 				s.another(of)
 			}
@@ -221,8 +228,8 @@ func (s *session) token(ctx context.Context, c card.Card, app string) (*held, er
 	t := &held{place: s.place, app: app}
 	t.about = About{Kind: identity.Type, Serial: identity.Serial, Label: identity.Label, Model: identity.Type, Reader: s.here.Place}
 	for _, a := range identity.Applications {
-		if aid, err := hex.DecodeString(a.AID); err == nil && len(aid) == 16 && bytes.HasPrefix(aid, openPGP) {
-			t.about.OpenPGP = aid
+		if aid, err := hex.DecodeString(a.AID); err == nil && len(aid) == 16 && bytes.HasPrefix(aid, aidPrefix) {
+			t.about.AID = aid
 		}
 	}
 	keys, err := c.Keys(ctx)
@@ -242,7 +249,34 @@ func (s *session) token(ctx context.Context, c card.Card, app string) (*held, er
 		return nil, nil
 	}
 	t.about.Number = s.place.keeper.next()
+	if t.about.Tries, err = tries(ctx, c); err != nil {
+		return nil, err
+	}
 	return t, s.limits(ctx, t, keys)
+}
+
+// tries are those left of all PINs; nil where the card does not tell all of them.
+func tries(ctx context.Context, c card.Card) ([]int, error) {
+	pins, err := c.PINs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var left []int
+	for _, one := range pins {
+		if one.Tries == nil {
+			return nil, nil
+		}
+		now, err := one.Tries(ctx, false)
+		if err != nil {
+			return nil, err
+		}
+		count, known := now.Count()
+		if !known {
+			return nil, nil
+		}
+		left = append(left, count)
+	}
+	return left, nil
 }
 
 // limits are the lengths of the PIN.
@@ -276,24 +310,27 @@ func (s *session) about(ctx context.Context, t *held, one key.Key) (*heldKey, er
 	if k.about.Certificate, err = one.Certificate(ctx); err != nil && (key.Unreachable(ctx, err) || problem.Gone(err)) {
 		return nil, err
 	}
-	return k, errors.Join(s.names(ctx, t, k, one), s.abilities(ctx, k, one))
+	return k, errors.Join(s.names(ctx, t, k, one, occupant.Fingerprint), s.abilities(ctx, k, one))
 }
 
 // names are those that programs know card and key by.
-func (s *session) names(ctx context.Context, t *held, k *heldKey, one key.Key) error {
+func (s *session) names(ctx context.Context, t *held, k *heldKey, one key.Key, fingerprint string) error {
 	holder, err := one.Holder(ctx)
 	if err != nil {
 		return err
 	}
 	t.about.Serial = cmp.Or(t.about.Serial, holder.Serial)
 	k.about.ID, t.about.Label = holder.CertificateID, cmp.Or(holder.Token, t.about.Label)
-	if t.about.OpenPGP != nil {
+	if t.about.AID != nil {
 		k.about.Place = holder.Place
+		if k.about.Fingerprint, err = hex.DecodeString(fingerprint); err != nil {
+			return err
+		}
 	}
 	if named, ok := one.(key.Namer); ok {
 		names := named.Names()
 		k.about.ID, k.about.Label = names.ID, names.Label
-		t.about.Label, t.about.Maker, t.about.Model = names.Token, names.Maker, names.Model
+		t.about.Label, t.about.Maker, t.about.Model = names.Token, names.Maker, p11.EmulatedModel
 	}
 	if len(k.about.ID) == 0 {
 		sum := sha256.Sum256([]byte(k.about.Ref))

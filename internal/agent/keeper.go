@@ -41,12 +41,19 @@ type Keeper struct {
 	number  uint64 // of the last token
 	version uint64
 	changed chan struct{} // closed when version changes
+	looked  chan struct{} // closed after the first look at the readers
+	first   sync.Once
+
+	looking sync.Mutex // for looker
+	looker  *looker
 	ctx     context.Context
 	held    sync.WaitGroup
 }
 
 // New is a keeper that holds nothing until Run.
-func New(o Options) *Keeper { return &Keeper{o: o, changed: make(chan struct{})} }
+func New(o Options) *Keeper {
+	return &Keeper{o: o, changed: make(chan struct{}), looked: make(chan struct{}), looker: &looker{desk: o.Desk}}
+}
 
 // Run holds cards until ctx ends, and lets them go then.
 func (k *Keeper) Run(ctx context.Context) error {
@@ -90,8 +97,15 @@ func (k *Keeper) change() {
 	k.changed = make(chan struct{})
 }
 
-// All is that of Tokens: it reads the cards that nobody has asked for yet.
+// All is that of Tokens: it looks what is there now, and reads the cards that nobody has asked
+// for yet.
 func (k *Keeper) All(ctx context.Context) ([]Token, error) {
+	select {
+	case <-k.looked:
+		k.look(ctx)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	var reading sync.WaitGroup
 	places := k.there()
 	for _, p := range places {
@@ -149,9 +163,9 @@ type Status struct {
 	// Held says that no other program can use the card now.
 	Held bool `json:"held"`
 	// APDUs is how many commands the card got, Operations how often its keys were used.
-	APDUs      int  `json:"apdus"`
-	Operations int  `json:"operations"`
-	PINCached  bool `json:"pinCached"`
+	APDUs      uint64 `json:"apdus"`
+	Operations uint64 `json:"operations"`
+	PINCached  bool   `json:"pinCached"`
 }
 
 // Status reads no card.

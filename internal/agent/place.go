@@ -32,10 +32,13 @@ type place struct {
 	reading   sync.Mutex
 	mu        sync.Mutex // for what follows
 	inspected bool
-	tokens    []*held
-	now       Status
-	fresh     bool     // the use that goes on wants the PIN of a person
-	by        []Client // who waits for a use, the first one is served
+	// It was to be inspected and could not be reached: missed for ever, unread until that is
+	// tried again.
+	unread, missed bool
+	tokens         []*held
+	now            Status
+	fresh          bool     // the use that goes on wants the PIN of a person
+	by             []Client // who waits for a use, the first one is served
 }
 
 func newPlace(k *Keeper, name string, changes uint16) *place {
@@ -187,7 +190,7 @@ func (s *session) work(ctx context.Context, j *job) error {
 	}
 	refused := problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked)
 	p.pins.settle(err == nil, refused)
-	p.tell(func(now *Status) { now.APDUs = s.here.Line.Sent() })
+	p.tell(func(now *Status) { now.APDUs = uint64(s.here.Line.Sent()) })
 	return err
 }
 
@@ -282,11 +285,15 @@ func (p *place) inspect(ctx context.Context) {
 	if err != nil {
 		p.keeper.log(err)
 	}
-	if err != nil && (key.Unreachable(ctx, err) || problem.Is(err, problem.NotFound)) {
-		return // it is read the next time
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err != nil && (key.Unreachable(ctx, err) || problem.Is(err, problem.NotFound)) {
+		p.unread, p.missed = true, true
+		return
+	}
+	if p.missed { // who asked before was told of no token
+		p.keeper.again()
+	}
 	p.inspected, p.tokens = true, tokens
 	for _, t := range tokens {
 		p.now.Serial = cmp.Or(p.now.Serial, t.about.Serial)

@@ -48,8 +48,11 @@ type About struct {
 	Maker, Model string
 	// Reader is where it is.
 	Reader string
-	// OpenPGP is the application identifier of an OpenPGP card, 16 bytes; nil of others.
-	OpenPGP []byte
+	// AID is the application identifier of an OpenPGP card, 16 bytes; nil of others.
+	// Tries are those left on it: of PW1, of the resetting code and of PW3; nil where that
+	// is not known.
+	AID   []byte
+	Tries []int
 	// MinPIN and MaxPIN are the lengths of the PIN in bytes; 0 where that is not known.
 	MinPIN, MaxPIN int
 }
@@ -84,8 +87,10 @@ type KeyAbout struct {
 	// Place is what the place of the key is for on an OpenPGP card: signature, decryption,
 	// authentication; empty on others.
 	Place string
-	// Created is when it was made; zero where the card does not tell.
-	Created time.Time
+	// Created is when it was made; zero where the card does not tell. Fingerprint is the
+	// one that an OpenPGP card has of it, 20 bytes; nil where it has none.
+	Created     time.Time
+	Fingerprint []byte
 }
 
 // Client is a program that uses the agent.
@@ -102,5 +107,5 @@ func (c Client) Asks(what string) string {
 	if c.PID > 0 {
 		name = fmt.Sprintf("%s (process %d)", name, c.PID)
 	}
-	return fmt.Sprintf("%s wants to %s.", name, what)
+	return fmt.Sprintf("%s asks to %s.", name, what)
 }

@@ -13,23 +13,19 @@ import (
 // lookTime is how long a change of readers can stay unseen, rescanTime one of the tokens of
 // modules.
 const (
-	lookTime   = 500 * time.Millisecond
+	lookTime   = 300 * time.Millisecond
 	rescanTime = 5 * time.Second
 )
 
 // watch follows what is inserted and removed.
 func (k *Keeper) watch(ctx context.Context) error {
-	meant := k.o.Desk.Meant.Reader
-	if strings.HasPrefix(meant, desk.SimulatedPrefix) {
-		k.seen([]pcsc.Reader{{Name: meant, CardPresent: true}})
-		<-ctx.Done()
-		return nil
-	}
-	looker := &looker{desk: k.o.Desk}
-	defer looker.close()
+	defer k.looker.close()
 	scanned := time.Time{}
 	for ctx.Err() == nil {
-		k.seen(looker.cards(ctx))
+		k.look(ctx)
+		for _, p := range k.there() {
+			p.retry(ctx)
+		}
 		if now := time.Now(); len(k.o.Modules) > 0 && now.Sub(scanned) >= rescanTime {
 			scanned = now
 			k.modules(ctx)
@@ -42,6 +38,16 @@ func (k *Keeper) watch(ctx context.Context) error {
 	return nil
 }
 
+// look compares what is in the readers with what was known.
+func (k *Keeper) look(ctx context.Context) {
+	k.looking.Lock()
+	defer k.looking.Unlock()
+	now := k.looker.cards(ctx)
+	if ctx.Err() == nil {
+		k.seen(now)
+	}
+}
+
 // looker looks at readers.
 type looker struct {
 	desk    *desk.Desk
@@ -51,6 +57,9 @@ type looker struct {
 // cards are the readers with a card, of those that are meant. Without a resource manager
 // there is none.
 func (l *looker) cards(ctx context.Context) []pcsc.Reader {
+	if meant := l.desk.Meant.Reader; strings.HasPrefix(meant, desk.SimulatedPrefix) {
+		return []pcsc.Reader{{Name: meant, CardPresent: true}}
+	}
 	var err error
 	if l.readers == nil {
 		if l.readers, err = l.desk.OpenReaders(ctx, pcsc.Options{BusyTimeout: l.desk.Timeout}); err != nil {
@@ -77,6 +86,7 @@ func (l *looker) close() {
 
 // seen compares the readers that have a card with what was known.
 func (k *Keeper) seen(now []pcsc.Reader) {
+	defer k.first.Do(func() { close(k.looked) })
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, p := range slices.Clone(k.places) {
@@ -131,6 +141,24 @@ func (k *Keeper) remove(p *place) {
 	k.places = slices.DeleteFunc(k.places, func(other *place) bool { return other == p })
 	p.stop()
 	p.pins.drop()
+	k.change()
+}
+
+// retry inspects a card that could not be reached before.
+func (p *place) retry(ctx context.Context) {
+	p.mu.Lock()
+	unread := p.unread
+	p.unread = false
+	p.mu.Unlock()
+	if unread {
+		go p.inspect(ctx)
+	}
+}
+
+// again has everybody look once more.
+func (k *Keeper) again() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.change()
 }
 

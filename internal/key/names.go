@@ -8,8 +8,8 @@ type Names struct {
 	// ID is the one of key and certificate, Label that of the key.
 	ID    []byte
 	Label string
-	// Token is the label of the token, Maker and Model are the manufacturer and the model.
-	Token, Maker, Model string
+	// Token is the label of the token, Maker its manufacturer.
+	Token, Maker string
 }
 
 // Namer is a key that knows them.
@@ -20,7 +20,3 @@ type Verifier interface {
 	// VerifyPIN has it verified, unless it is.
 	VerifyPIN(ctx context.Context) error
 }
-
-// EmulatedModel is the model that OpenSC's module reports of cards without a PKCS#15
-// directory.
-const EmulatedModel = "PKCS#15 emulated"

@@ -16,3 +16,7 @@ func bindDriver(driver string) (free func(), bound bool) {
 	setForModules(DriverVariable, driver)
 	return func() { unsetForModules(DriverVariable) }, true
 }
+
+// EmulatedModel is the model that OpenSC's module reports of a card without a PKCS#15
+// directory.
+const EmulatedModel = "PKCS#15 emulated"

@@ -47,6 +47,7 @@ test|keys of strongSwan (pki)|have pki|strongswan-pki
 test|PKCS#11 for strongSwan|have_file ipsec/plugins/libstrongswan-pkcs11.so|libstrongswan-extra-plugins
 test|OpenSSL for strongSwan|have_file ipsec/plugins/libstrongswan-openssl.so|libstrongswan-standard-plugins
 test|OpenSSH client (ssh-keygen)|have ssh-keygen|openssh-client
+test|OpenSSH server|have_file /usr/sbin/sshd|openssh-server
 test|easy-rsa|have_file /usr/share/easy-rsa/easyrsa|easy-rsa
 test|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
 test|jq|have jq|jq

@@ -7,7 +7,7 @@ import (
 
 // Names are those of OpenSC's pkcs15-openpgp.c.
 func (k *slotKey) Names() key.Names {
-	names := key.Names{ID: []byte{1}, Label: "Signature key", Token: "OpenPGP card (User PIN (sig))", Maker: "OpenPGP project", Model: key.EmulatedModel}
+	names := key.Names{ID: []byte{1}, Label: "Signature key", Token: "OpenPGP card (User PIN (sig))", Maker: "OpenPGP project"}
 	switch k.slot {
 	case app.Decryption:
 		names.ID[0], names.Label, names.Token = 2, "Encryption key", "OpenPGP card (User PIN)"

@@ -9,7 +9,7 @@ import (
 
 // Names are those of OpenSC's pkcs15-piv.c: four keys, and then the retired ones.
 func (k *slotKey) Names() key.Names {
-	names := key.Names{Token: "PIV_II", Maker: "piv_II", Model: key.EmulatedModel}
+	names := key.Names{Token: "PIV_II", Maker: "piv_II"}
 	switch k.slot {
 	case app.Authentication:
 		names.ID, names.Label = []byte{1}, "PIV AUTH key"

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardctl/cardctl/internal/advice"
+	"github.com/cardctl/cardctl/internal/agent/client"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/typed"
+)
+
+func newAgentReleaseCmd(env *session) *cobra.Command {
+	return &cobra.Command{
+		Use:   "release",
+		Short: "Have the agent let the cards go",
+		Long: `Have the agent let the cards go for other programs, until a program needs one
+again. Other commands of cardctl do so by themselves. --reader names one card.`,
+		Example: "  cardctl agent release",
+		Args:    typed.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := env.askAgent(cmd.Context(), client.Request{Do: client.Release, Reader: env.flags.reader})
+			return err
+		},
+	}
+}
+
+// askAgent asks the agent that runs for something.
+func (env *session) askAgent(ctx context.Context, request client.Request) (client.Answer, error) {
+	dir, err := env.runtimeDir()
+	if err != nil {
+		return client.Answer{}, err
+	}
+	answer, err := client.Ask(ctx, filepath.Join(dir, "ctl"), request)
+	if problem.Is(err, problem.NotFound) {
+		return answer, problem.New(problem.NotFound, "no agent runs").Advise(advice.Run("cardctl", "agent"))
+	}
+	return answer, err
+}

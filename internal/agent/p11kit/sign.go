@@ -1,0 +1,105 @@
+package p11kit
+
+import "context"
+
+// signing is an operation that makes a signature.
+type signing struct {
+	scheme scheme
+	key    *object
+	input  input
+}
+
+// signInit is C_SignInit (section 5.11).
+func (c *client) signInit(ctx context.Context, s *session, a arguments, _ *writer) rv {
+	if a.mechanism.cancel {
+		s.signing = nil
+		return ckrOK
+	}
+	if s.signing != nil {
+		return ckrOperationActive
+	}
+	key, code := c.keyFor(ctx, s, a.numbers[1], ckoPrivateKey, ckaSign)
+	if code != ckrOK {
+		return code
+	}
+	scheme, code := schemeOf(a.mechanism, key.public)
+	switch {
+	case code != ckrOK:
+		return code
+	case scheme.pss != nil && !key.key.About().PSS:
+		return ckrMechanismInvalid
+	}
+	s.signing = &signing{scheme, key, newInput(scheme.hash)}
+	return ckrOK
+}
+
+// sign is C_Sign (section 5.11).
+func (c *client) sign(ctx context.Context, s *session, a arguments, w *writer) rv {
+	switch {
+	case s.signing == nil:
+		return ckrOperationNotInitialized
+	case s.signing.input.several:
+		return ckrOperationActive
+	case !roomFor(s.signing.scheme.size, a, w):
+		return ckrOK
+	}
+	if code := s.signing.input.write(a.arrays[0]); code != ckrOK {
+		s.signing = nil
+		return code
+	}
+	return c.endSign(ctx, s, w)
+}
+
+// signUpdate is C_SignUpdate (section 5.11).
+func (c *client) signUpdate(_ context.Context, s *session, a arguments, _ *writer) rv {
+	if s.signing == nil {
+		return ckrOperationNotInitialized
+	}
+	s.signing.input.several = true
+	code := s.signing.input.write(a.arrays[0])
+	if code != ckrOK {
+		s.signing = nil
+	}
+	return code
+}
+
+// signFinal is C_SignFinal (section 5.11).
+func (c *client) signFinal(ctx context.Context, s *session, a arguments, w *writer) rv {
+	switch {
+	case s.signing == nil:
+		return ckrOperationNotInitialized
+	case !roomFor(s.signing.scheme.size, a, w):
+		return ckrOK
+	}
+	return c.endSign(ctx, s, w)
+}
+
+// roomFor reports whether the client has room for so many bytes; else it gets to know how
+// many, and the operation goes on (section 5.2).
+func roomFor(size int, a arguments, w *writer) bool {
+	if uint64(size) > uint64(a.room) {
+		w.length(size)
+		return false
+	}
+	return true
+}
+
+// endSign has the key sign. The operation is over, whatever comes of it.
+func (c *client) endSign(ctx context.Context, s *session, w *writer) rv {
+	op := s.signing
+	s.signing = nil
+	digest, opts, code := op.scheme.signed(op.input.sum(), op.key.public)
+	if code != ckrOK {
+		return code
+	}
+	signature, err := op.key.key.Sign(ctx, c.by, digest, opts)
+	if err != nil {
+		return valueOf(err)
+	}
+	encoded, ok := op.scheme.encode(signature)
+	if !ok {
+		return ckrDeviceError
+	}
+	w.array(encoded)
+	return ckrOK
+}

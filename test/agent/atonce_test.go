@@ -1,0 +1,153 @@
+//go:build stack
+
+package agent_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cardctl/cardctl/test/stack"
+)
+
+// client is Debian's module that passes everything on to the agent.
+const client = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so"
+
+// agentDesk is a desk with an agent, and who is asked for the PIN.
+type agentDesk struct {
+	*stack.Desk
+}
+
+// pinentry answers with the PIN, and counts how often it was asked.
+const pinentry = `#!/bin/sh
+echo OK
+while read -r command rest; do
+	case $command in
+	GETPIN) echo asked >> "$ASKED"; echo D "$CARD_PIN"; echo OK ;;
+	BYE) echo OK; exit ;;
+	*) echo OK ;;
+	esac
+done
+`
+
+// newAgentDesk starts an agent, and stops it at the end.
+func newAgentDesk(t *testing.T, options ...string) *agentDesk {
+	t.Helper()
+	d := &agentDesk{stack.NewDesk(t)}
+	run := stack.Shared(t, "run-")
+	d.Setenv("XDG_RUNTIME_DIR", run)
+	d.Setenv("CARD_PIN", "123456")
+	d.Setenv("ASKED", d.Path("asked"))
+	if err := os.Mkdir(d.Path("pinentry"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d.Write("pinentry/pinentry", pinentry, 0o700)
+	d.Setenv("PATH", d.Path("pinentry")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	d.Setenv("SSH_AUTH_SOCK", filepath.Join(run, "cardctl", "ssh"))
+	d.Run("cardctl", append([]string{"agent"}, options...)...)
+	t.Cleanup(func() {
+		d.Run("cardctl", "agent", "stop")
+		if t.Failed() {
+			t.Logf("%s", d.Read("state/cardctl/agent.log"))
+		}
+	})
+	return d
+}
+
+// asked is how often a person was asked for the PIN.
+func (d *agentDesk) asked() int {
+	text, err := os.ReadFile(d.Path("asked"))
+	if err != nil {
+		return 0
+	}
+	return strings.Count(string(text), "\n")
+}
+
+// status is what the agent says of its cards.
+type status struct {
+	Cards []struct {
+		Serial, Reader    string
+		Held, PINCached   bool
+		APDUs, Operations int
+	}
+	Clients int
+}
+
+func (d *agentDesk) status(t *testing.T) (s status) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(d.Run("cardctl", "agent", "status", "--output", "json")), &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestAllAtOnce has programs use one card through all doors at once: every operation
+// succeeds, and one person is asked once.
+func TestAllAtOnce(t *testing.T) {
+	const each = 350
+	d := newAgentDesk(t)
+	c := d.Card("desk", 0)
+	d.Setenv("ADMIN_PIN", "12345678")
+	for _, ref := range []string{"OPENPGP.1", "OPENPGP.2", "OPENPGP.3"} {
+		d.Run("cardctl", "gen-key", "--key", ref, "--algorithm", "p256", "--admin-pin", "env:ADMIN_PIN")
+	}
+	defer c.Pull()
+	d.Write("message", "a message\n", 0o600)
+	keys := d.Run("ssh-add", "-L")
+	var login string
+	for line := range strings.Lines(keys) {
+		if strings.Contains(line, "OPENPGP.3") {
+			login = line
+		}
+	}
+	d.Write("login.pub", login, 0o600)
+	d.Run("bash", "-c", "openssl dgst -sha256 -binary -out digest message")
+	gnupg := stack.Shared(t, "gnupg-")
+	d.Setenv("GNUPGHOME", gnupg)
+	program, err := exec.LookPath("cardctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, d.Path("cardctl-scd")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(gnupg, "gpg-agent.conf"), []byte("scdaemon-program "+d.Path("cardctl-scd")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Run("gpgconf", "--kill", "gpg-agent") })
+	if out := d.Run("gpg", "--card-status"); !strings.Contains(out, "D2760001240103") {
+		t.Error(out)
+	}
+	works := map[string]string{
+		"SSH":     `cp message ssh-$i && ssh-keygen -q -Y sign -f login.pub -n file ssh-$i 2>&1 && ssh-keygen -Y check-novalidate -n file -s ssh-$i.sig < ssh-$i`,
+		"PKCS#11": `pkcs11-tool --module ` + client + ` --sign --mechanism ECDSA --id 03 --input-file digest --output-file p11-$i 2>&1 && test -s p11-$i`,
+		"GnuPG":   `gpg-connect-agent 'SCD SERIALNO' "SCD SETDATA $(od -An -tx1 digest | tr -d "\n ")" 'SCD PKAUTH OPENPGP.3' /bye | tee gpg-$i | grep -a -q '^D ' || { cat gpg-$i; false; }`,
+	}
+	var all sync.WaitGroup
+	begun := time.Now()
+	for name, work := range works {
+		all.Go(func() {
+			script := fmt.Sprintf("for i in $(seq %d); do %s || exit 1; done", each, work)
+			var out strings.Builder
+			if exit := d.Process(context.Background(), &out, &out, "bash", "-c", script).Wait(); exit != 0 {
+				t.Errorf("%s: exit status %d\n%s", name, exit, out.String())
+			}
+		})
+	}
+	all.Wait()
+	s := d.status(t)
+	if len(s.Cards) != 1 || s.Cards[0].Operations != 3*each {
+		t.Errorf("%+v", s)
+	}
+	if n := d.asked(); n != 1 {
+		t.Errorf("a person was asked %d times", n)
+	}
+	t.Logf("%d operations in %s, %d APDUs", s.Cards[0].Operations, time.Since(begun).Round(time.Millisecond), s.Cards[0].APDUs)
+}
