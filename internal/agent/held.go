@@ -94,7 +94,8 @@ func (k *heldKey) Sign(ctx context.Context, by Client, digest []byte, opts crypt
 		if err == nil {
 			signature, err = signer.Sign(rand.Reader, digest, opts)
 		}
-		if err == nil && !pubkey.Verify(k.about.Public, digest, signature, opts) {
+		// A module ends the session of a token that is not the same any more.
+		if err == nil && k.token.place.module == "" && !pubkey.Verify(k.about.Public, digest, signature, opts) {
 			err = problem.New(problem.CardChanged, "%s: the signature is not one of the key that was read before", k.about.Ref)
 		}
 		return err
@@ -227,6 +228,10 @@ func (s *session) token(ctx context.Context, c card.Card, app string) (*held, er
 	identity := c.Identity()
 	t := &held{place: s.place, app: app}
 	t.about = About{Kind: identity.Type, Serial: identity.Serial, Label: identity.Label, Model: identity.Type, Reader: s.here.Place}
+	if uri, err := p11.ParseURI(s.place.name); err == nil && s.place.module != "" {
+		t.about.Label, t.about.Serial = attribute(uri, p11.AttrToken), attribute(uri, p11.AttrSerial)
+		t.about.Maker, t.about.Model = attribute(uri, p11.AttrManufacturer), attribute(uri, p11.AttrModel)
+	}
 	for _, a := range identity.Applications {
 		if aid, err := hex.DecodeString(a.AID); err == nil && len(aid) == 16 && bytes.HasPrefix(aid, aidPrefix) {
 			t.about.AID = aid
@@ -332,11 +337,20 @@ func (s *session) names(ctx context.Context, t *held, k *heldKey, one key.Key, f
 		k.about.ID, k.about.Label = names.ID, names.Label
 		t.about.Label, t.about.Maker, t.about.Model = names.Token, names.Maker, p11.EmulatedModel
 	}
+	if uri, err := p11.ParseURI(k.about.Ref); err == nil && s.place.module != "" {
+		k.about.ID, k.about.Label = []byte(attribute(uri, p11.AttrID)), attribute(uri, p11.AttrObject)
+	}
 	if len(k.about.ID) == 0 {
 		sum := sha256.Sum256([]byte(k.about.Ref))
 		k.about.ID = sum[:8]
 	}
 	return nil
+}
+
+// attribute is one of a URI; empty if it has none such.
+func attribute(uri p11.URI, name string) string {
+	value, _ := uri.Get(name)
+	return value
 }
 
 // abilities are what the key does.

@@ -132,6 +132,10 @@ func (k *place) unlocked(ctx context.Context) (*p11.Key, error) {
 	if err := k.login(ctx); err != nil {
 		return nil, err
 	}
-	private, err := k.session.KeyOf(ctx, *stored)
-	return private, key.Explain(err, k.ref.String(), "")
+	if k.private != nil && k.privateOf == stored {
+		return k.private, nil
+	}
+	k.private, err = k.session.KeyOf(ctx, *stored)
+	k.privateOf = stored
+	return k.private, key.Explain(err, k.ref.String(), "")
 }
