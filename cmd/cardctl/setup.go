@@ -72,7 +72,7 @@ reports what it saw. --undo takes back what cardctl wrote, without the card.
 	flags.StringVar(&o.Profile, "profile", "", "`directory` of the profile of a browser (default: the only one)")
 	flags.StringVar(&o.ca, "ca", "", "`file` with the CA certificates that the program trusts")
 	flags.StringSliceVar(&o.URLs, "url", nil, "`pattern` of hosts, sites or wireless networks for which the key is used (default all hosts and sites); repeatable")
-	flags.BoolVar(&o.Agent, "agent", false, "leave the key to an agent")
+	flags.BoolVar(&o.Agent, "agent", false, "leave the key to cardctl agent, or for ssh to ssh-agent if that does not run")
 	flags.BoolVar(&o.AllowTLS12, "allow-tls12", false, "limit the program to TLS 1.2 for a key that needs it")
 	flags.StringVar(&o.Format, "format", "", "`format` of git's signatures: ssh (default) or x509")
 	flags.StringVar(&o.Picture, "picture", "", "`file` for a picture (PNG) of the page that --check opens")
@@ -99,6 +99,9 @@ func runSetup(ctx context.Context, env *session, o *setupOptions, target string)
 		return err
 	}
 	d := env.desk()
+	if o.Sockets, err = env.runtimeDir(); err != nil {
+		return err
+	}
 	o.Stored = certstore.ExportFrom
 	o.Target, o.Module, o.Home, o.Environ = target, env.flags.module, env.Getenv("HOME"), d.ChildEnv
 	for action, is := range map[setup.Action]bool{setup.Print: o.print, setup.Check: o.check, setup.Undo: o.undo} {

@@ -22,7 +22,8 @@ func chromium() target {
 	return target{
 		name:    "chromium",
 		needs:   []program{{names: []string{"chromium"}, pack: "chromium"}, {names: []string{"modutil"}, pack: "libnss3-tools"}},
-		accepts: []Option{advice.System, advice.User, advice.CA, advice.URL, advice.AllowTLS12},
+		accepts: []Option{advice.System, advice.User, advice.CA, advice.URL, advice.AllowTLS12, advice.Agent},
+		loads:   true,
 		plan:    planChromium,
 		check:   checkChromium,
 	}
@@ -50,6 +51,7 @@ func planChromium(ctx context.Context, j *job) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
+	p.notes = append(p.notes, j.agentNotes()...)
 	if lower {
 		p.notes = append(p.notes, loweredTLS)
 		p.next = append(p.next, "chromium "+chromiumTLS12)

@@ -57,7 +57,7 @@ type (
 
 // empty are the entries that a record may have, one of each kind.
 func empty() []entry {
-	return []entry{&file{}, &pinFile{}, &nssDatabase{}, &nssModule{}, &nssAuthority{}, &keyboxCertificate{}, &adoptedKey{}}
+	return []entry{&file{}, &pinFile{}, &programLink{}, &nssDatabase{}, &nssModule{}, &nssAuthority{}, &keyboxCertificate{}, &adoptedKey{}}
 }
 
 // kept is an entry in a record.

@@ -14,7 +14,8 @@ func firefox() target {
 	return target{
 		name:    "firefox",
 		needs:   []program{{names: []string{"firefox-esr", "firefox"}, pack: "firefox-esr"}, {names: []string{"modutil"}, pack: "libnss3-tools"}},
-		accepts: []Option{advice.System, advice.User, advice.Profile, advice.CA, advice.AllowTLS12, advice.Picture},
+		accepts: []Option{advice.System, advice.User, advice.Profile, advice.CA, advice.AllowTLS12, advice.Picture, advice.Agent},
+		loads:   true,
 		plan:    planFirefox,
 		check:   checkFirefox,
 	}
@@ -37,6 +38,7 @@ func planFirefox(ctx context.Context, j *job) (plan, error) {
 		return plan{}, err
 	}
 	p, err := ofFirefox().plan(ctx, j, module, forServers, lower)
+	p.notes = append(p.notes, j.agentNotes()...)
 	if lower {
 		p.notes = append(p.notes, loweredTLS)
 	}

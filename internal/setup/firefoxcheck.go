@@ -67,7 +67,7 @@ func checkFirefox(ctx context.Context, j *job) (string, error) {
 // PIN itself, and gets none.
 func (j *job) lendPIN(ctx context.Context, use func(context.Context, *secret.Bytes) error) error {
 	if j.key.token.LoginRequired {
-		return j.key.SendPIN(ctx, use)
+		return j.sendPIN(ctx, use)
 	}
 	return use(ctx, nil)
 }

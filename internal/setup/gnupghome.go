@@ -28,7 +28,7 @@ func cardDaemon() program {
 // cardKeys is what GnuPG's card daemon shows of a card, and the settings with which it
 // does.
 type cardKeys struct {
-	settings *file
+	settings []entry
 	// stubs are the files by which the agent finds the keys on the card.
 	stubs map[string][]byte
 	// report has the lines that the agent sent.
@@ -40,6 +40,9 @@ type cardKeys struct {
 func (j *job) cardKeys(ctx context.Context) (*cardKeys, error) {
 	if err := j.installed(); err != nil {
 		return nil, err
+	}
+	if j.Agent {
+		return j.keysOfAgent(ctx)
 	}
 	if err := j.byOwnDaemon(); err != nil {
 		return nil, err
@@ -68,17 +71,16 @@ func (j *job) cardKeys(ctx context.Context) (*cardKeys, error) {
 }
 
 func (j *job) cardKeysWith(ctx context.Context, settings string) (*cardKeys, error) {
-	found := &cardKeys{
-		settings: &file{Path: filepath.Join(j.gnupgHome(), "scdaemon.conf"), Mode: 0o600, Block: &block{Name: j.target.name, Comment: "#", Content: settings}},
-	}
-	now, err := readFile(found.settings.Path)
+	own := &file{Path: filepath.Join(j.gnupgHome(), "scdaemon.conf"), Mode: 0o600, Block: &block{Name: j.target.name, Comment: "#", Content: settings}}
+	now, err := readFile(own.Path)
 	if err != nil {
 		return nil, err
 	}
-	with, err := found.settings.Block.apply(now)
+	with, err := own.Block.apply(now)
 	if err != nil {
-		return nil, found.settings.unparsable(err)
+		return nil, own.unparsable(err)
 	}
+	found := &cardKeys{settings: []entry{own}}
 	return found, j.learn(ctx, found, map[string][]byte{"scdaemon.conf": with})
 }
 
@@ -124,7 +126,7 @@ func (c *cardKeys) unknown(on *subject) error {
 }
 
 // entries are the settings, and the stubs of the keys.
-func (c *cardKeys) entries(home string) (settings *file, stubs []entry) {
+func (c *cardKeys) entries(home string) (settings, stubs []entry) {
 	names := make([]string, 0, len(c.stubs))
 	for name := range c.stubs {
 		names = append(names, name)

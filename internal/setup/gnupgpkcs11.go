@@ -97,17 +97,6 @@ func (j *job) pkcs11Daemon() [2]*file {
 // endAgent ends the agent, which reads only when it starts which card daemon it has.
 func endAgent() []string { return []string{asTyped("gpgconf", "--kill", "gpg-agent")} }
 
-// byOwnDaemon refuses to work by GnuPG's own card daemon, if the agent has another.
-func (j *job) byOwnDaemon() error {
-	now, err := readFile(j.agentConfig())
-	if err != nil || !strings.Contains(settingsOf(string(now), daemonOption), pkcs11Daemon) {
-		return err
-	}
-	return problem.New(problem.NotSupported, "GnuPG uses %s here", pkcs11Daemon).
-		Because("%s names it. %s needs GnuPG's own card daemon.", j.agentConfig(), j.target.name).
-		Advise(setUp(pkcs11Daemon, advice.Switch(advice.Undo)))
-}
-
 // tokenKeys asks the daemon for the keys of the card or token, with these settings.
 func (j *job) tokenKeys(ctx context.Context, settings [2]*file) (*cardKeys, error) {
 	if err := j.installed(); err != nil {

@@ -28,15 +28,24 @@ func (j *job) gnupgTrial() (*gnupgTrial, error) {
 		return nil, err
 	}
 	g := &gnupgTrial{job: j, dir: dir}
-	agent, err := readFile(j.agentConfig())
+	settings, err := j.daemonSetting(dir)
 	if err == nil {
-		err = g.put("gpg-agent.conf", []byte(settingsOf(string(agent), daemonOption)))
+		err = g.put("gpg-agent.conf", []byte(settings))
 	}
 	if err != nil {
 		_ = os.RemoveAll(dir) // what failed is told
 		return nil, err
 	}
 	return g, nil
+}
+
+// daemonSetting names the card daemon that a trial in a directory has.
+func (j *job) daemonSetting(dir string) (string, error) {
+	if j.Agent {
+		return j.daemonOfTrial(dir)
+	}
+	agent, err := readFile(j.agentConfig())
+	return settingsOf(string(agent), daemonOption), err
 }
 
 // settingsOf are the lines of a configuration of GnuPG that have one option.
@@ -86,7 +95,7 @@ func (g *gnupgTrial) close(ctx context.Context) {
 // withTrial works with a trial that has the settings of the card daemon and other files,
 // and with the PIN.
 func (j *job) withTrial(ctx context.Context, files []string, work func(context.Context, *gnupgTrial, *secret.Bytes) error) error {
-	return j.key.SendPIN(ctx, func(ctx context.Context, pin *secret.Bytes) error {
+	return j.sendPIN(ctx, func(ctx context.Context, pin *secret.Bytes) error {
 		g, err := j.gnupgTrial()
 		if err != nil {
 			return err

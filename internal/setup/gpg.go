@@ -20,7 +20,7 @@ func gpg() target {
 	return target{
 		name:     "gpg",
 		needs:    []program{{names: []string{"gpg"}, pack: "gpg"}, {names: []string{"gpg-agent"}, pack: "gpg-agent"}, cardDaemon()},
-		accepts:  []Option{advice.User, advice.DeleteAdopted},
+		accepts:  []Option{advice.User, advice.DeleteAdopted, advice.Agent},
 		variable: "GNUPGHOME",
 		plan:     planGPG,
 		check:    checkGPG,
@@ -53,10 +53,11 @@ func planGPG(ctx context.Context, j *job) (plan, error) {
 	for _, p := range places {
 		adopted.Fingerprints = append(adopted.Fingerprints, p.fingerprint)
 	}
+	next, notes := j.afterGnuPG()
 	return plan{
-		entries: append([]entry{settings, adopted}, stubs...),
-		next:    readAgain(), undone: readAgain(),
-		notes: []string{fmt.Sprintf("The adopted key is that of %s, as %s tells.", owner, source), afterOthers()},
+		entries: slices.Concat(settings, []entry{adopted}, stubs),
+		next:    next, undone: next,
+		notes: append([]string{fmt.Sprintf("The adopted key is that of %s, as %s tells.", owner, source)}, notes...),
 	}, nil
 }
 

@@ -19,7 +19,7 @@ func gpgsm() target {
 	return target{
 		name:     "gpgsm",
 		needs:    []program{gpgsmProgram(), {names: []string{"gpg-agent"}, pack: "gpg-agent"}, cardDaemon()},
-		accepts:  []Option{advice.User, advice.CA},
+		accepts:  []Option{advice.User, advice.CA, advice.Agent},
 		variable: "GNUPGHOME",
 		plan:     planGPGSM,
 		check:    checkGPGSM,
@@ -46,10 +46,11 @@ func planGPGSM(ctx context.Context, j *job) (plan, error) {
 		return plan{}, err
 	}
 	settings, stubs := found.entries(j.gnupgHome())
+	next, notes := j.afterGnuPG()
 	return plan{
-		entries: slices.Concat([]entry{settings}, j.certificateEntries(certificates), stubs),
-		next:    readAgain(), undone: readAgain(),
-		notes: []string{afterOthers()},
+		entries: slices.Concat(settings, j.certificateEntries(certificates), stubs),
+		next:    next, undone: next,
+		notes: notes,
 	}, nil
 }
 

@@ -22,8 +22,10 @@ func (j *job) withPINOfNSS(ctx context.Context, p runner.Program, done func() bo
 	if err := j.key.Alone(ctx); err != nil {
 		return "", err
 	}
-	err = j.key.SendPIN(ctx, func(ctx context.Context, pin *secret.Bytes) error {
-		p.File = pin.Reveal()
+	err = j.sendPIN(ctx, func(ctx context.Context, pin *secret.Bytes) error {
+		if p.File = pin.Reveal(); pin == nil {
+			p.File = []byte{} // no token asks for it
+		}
 		running, stop := context.WithCancel(ctx)
 		defer stop()
 		go func() {

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -21,7 +22,8 @@ func openssl() target {
 	return target{
 		name:     "openssl",
 		needs:    []program{{names: []string{"openssl"}, pack: "openssl"}, opensslEngine()},
-		accepts:  []Option{advice.User, advice.System, advice.AllowTLS12},
+		accepts:  []Option{advice.User, advice.System, advice.AllowTLS12, advice.Agent},
+		loads:    true,
 		optional: true,
 		plan:     planOpenSSL,
 		check:    checkOpenSSL,
@@ -43,6 +45,7 @@ func planOpenSSL(ctx context.Context, j *job) (plan, error) {
 		entries: []entry{j.opensslFile(opensslconf.Additions{Module: module, TLS12: lower})},
 		next:    []string{"export " + opensslconf.Variable + "=" + typed.Quoted(j.opensslConf())},
 		undone:  []string{"unset " + opensslconf.Variable},
+		notes:   j.agentNotes(),
 	}
 	if lower {
 		p.notes = append(p.notes, "Every program with this configuration is limited to TLS 1.2.")
@@ -82,9 +85,13 @@ func checkOpenSSL(ctx context.Context, j *job) (string, error) {
 	_, _ = rand.Read(message) // never fails
 	const variable = "SETUP_CHECK"
 	signature := ""
-	err = j.key.SendPIN(ctx, func(ctx context.Context, value *secret.Bytes) (err error) {
-		signature, err = j.feed(ctx, message, []string{conf, variable + "=" + string(value.Reveal())},
-			"openssl", "dgst", "-engine", opensslconf.Engine, "-keyform", "engine", "-sha256", "-passin", "env:"+variable, "-sign", j.key.known.URI)
+	err = j.sendPIN(ctx, func(ctx context.Context, value *secret.Bytes) (err error) {
+		environment, passin := []string{conf}, []string(nil)
+		if value != nil {
+			environment, passin = append(environment, variable+"="+string(value.Reveal())), []string{"-passin", "env:" + variable}
+		}
+		args := slices.Concat([]string{"dgst", "-engine", opensslconf.Engine, "-keyform", "engine", "-sha256"}, passin, []string{"-sign", j.key.known.URI})
+		signature, err = j.feed(ctx, message, environment, "openssl", args...)
 		return err
 	})
 	if err != nil {

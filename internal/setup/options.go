@@ -48,8 +48,10 @@ type Options struct {
 	URLs []string
 	// Format is x509 or ssh, where a program signs in both ways.
 	Format string
-	// Agent leaves the key to an agent.
-	Agent bool
+	// Agent leaves the key to an agent: that of cardctl, whose sockets are in Sockets, or
+	// for ssh also ssh-agent.
+	Agent   bool
+	Sockets string
 	// AllowTLS12 lets a program lower its TLS to 1.2 for a key that needs it.
 	AllowTLS12 bool
 	// DeleteAdopted has Undo delete the keys that were adopted, too.

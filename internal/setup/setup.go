@@ -36,6 +36,11 @@ func Run(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (report Re
 		return Report{}, err
 	}
 	o.System = o.System || t.machine
+	if o.Agent && t.loads && o.Action != Undo {
+		if err := o.loadClient(); err != nil {
+			return Report{}, err
+		}
+	}
 	if o.Profile != "" {
 		if o.Profile, err = filepath.Abs(o.Profile); err != nil {
 			return Report{}, err

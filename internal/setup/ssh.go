@@ -39,9 +39,13 @@ func planSSH(ctx context.Context, j *job) (plan, error) {
 	public := &file{Path: filepath.Join(j.sshDir(), "cardctl-"+fileName(j.key.Ref)+".pub"), Mode: 0o644, Private: !j.System, Public: j.System, Whole: &whole{line}}
 	settings := "Host " + strings.Join(hosts, " ") + "\n"
 	p := plan{entries: []entry{public}, next: []string{"ssh-copy-id -f -i " + typed.Quoted(public.Path) + " HOST"}}
-	if j.Agent {
+	switch own := j.ownSSHAgent(); {
+	case own != "":
+		settings += "    IdentityAgent " + quoted(literal(own)) + "\n"
+		p.notes = j.agentNotes()
+	case j.Agent:
 		p.next = append([]string{"ssh-add -s " + typed.Quoted(j.key.module)}, p.next...)
-	} else {
+	default:
 		settings += "    PKCS11Provider " + quoted(j.key.module) + "\n"
 	}
 	if len(j.URLs) > 0 || j.Agent {
@@ -54,6 +58,15 @@ func planSSH(ctx context.Context, j *job) (plan, error) {
 	}
 	p.entries = append(p.entries, config)
 	return p, nil
+}
+
+// ownSSHAgent is the socket of the running agent of cardctl, if the key is left to it: it
+// serves the user who started it, and nobody else.
+func (j *job) ownSSHAgent() string {
+	if !j.Agent || j.System || j.User != "" {
+		return ""
+	}
+	return j.socket("ssh")
 }
 
 // sshDir is where the files of OpenSSH's client are.
@@ -167,15 +180,27 @@ func checkSSH(ctx context.Context, j *job) (string, error) {
 	}
 	host := strings.NewReplacer("*", "cardctl", "?", "x").Replace(hosts[slices.IndexFunc(hosts, included)])
 	args = append(args, "--", host, "true")
-	program := "ssh"
-	if j.Agent {
-		program, args = "ssh-agent", append([]string{"sh", "-c", endsAgent + `ssh-add -q -s "$0" && ssh "$@"`, j.key.module}, args...)
-	}
-	if _, err := j.withPIN(ctx, nil, program, args...); err != nil {
+	if err := j.logIn(ctx, args); err != nil {
 		return "", err
 	}
 	if !server.loggedIn() {
 		return "", problem.New(problem.Failed, "ssh did not log in with the key")
 	}
 	return "ssh logs in to a server on this machine with the key, for the host " + host, nil
+}
+
+// logIn runs ssh, with the agent or the PIN that it needs.
+func (j *job) logIn(ctx context.Context, args []string) (err error) {
+	switch {
+	case j.ownSSHAgent() != "":
+		if err := j.key.Leave(); err != nil {
+			return err
+		}
+		_, err = j.run(ctx, nil, "ssh", args...)
+	case j.Agent:
+		_, err = j.withPIN(ctx, nil, "ssh-agent", append([]string{"sh", "-c", endsAgent + `ssh-add -q -s "$0" && ssh "$@"`, j.key.module}, args...)...)
+	default:
+		_, err = j.withPIN(ctx, nil, "ssh", args...)
+	}
+	return err
 }

@@ -12,6 +12,9 @@ import (
 
 // forSSH refuses a key of a kind that OpenSSH does not use from a PKCS#11 module.
 func (j *job) forSSH(ctx context.Context) error {
+	if j.ownSSHAgent() != "" {
+		return nil
+	}
 	result, err := j.outcome(ctx, runner.Program{Name: "ssh", Args: []string{"-V"}})
 	if err != nil {
 		return err

@@ -23,6 +23,8 @@ type target struct {
 	keyless bool
 	// optional says that a key may be named, and need not.
 	optional bool
+	// loads says that it loads a PKCS#11 module, which can be that of an agent.
+	loads bool
 	// accepts are the options that it knows besides key and module.
 	accepts []Option
 	// limits is what it cannot do, for doctor; empty for nothing that is known.

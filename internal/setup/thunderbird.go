@@ -19,7 +19,8 @@ func thunderbird() target {
 	return target{
 		name:    "thunderbird",
 		needs:   []program{{names: []string{"thunderbird"}, pack: "thunderbird"}, {names: []string{"modutil"}, pack: "libnss3-tools"}},
-		accepts: []Option{advice.System, advice.User, advice.Profile, advice.CA, advice.AllowTLS12},
+		accepts: []Option{advice.System, advice.User, advice.Profile, advice.CA, advice.AllowTLS12, advice.Agent},
+		loads:   true,
 		plan:    planThunderbird,
 		check:   checkThunderbird,
 	}
@@ -48,6 +49,7 @@ func planThunderbird(ctx context.Context, j *job) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
+	p.notes = append(p.notes, j.agentNotes()...)
 	p.notes = append(p.notes, "Choose the certificate for mail in the account settings, End-To-End Encryption.")
 	if !forMail(j.key.certificate) {
 		p.notes = append(p.notes, "The certificate is not for mail: it has no mail address, or other uses only. Thunderbird does not offer it there.")
