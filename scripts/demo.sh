@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # From a blank card to a certificate that works:
 #
-#   ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|piv|softhsm|javacard|ca|fleet]
-#   ./scripts/demo.sh [--installed] --program firefox
+#   ./scripts/demo.sh [--installed] [--family openpgp|pkcs15|piv|softhsm|javacard|ca|fleet|agent]
+#   ./scripts/demo.sh [--installed] --program firefox [--family agent]
 #
 # --program goes on until Firefox has logged in with the card, and keeps a picture of it
 # in the directory CARDCTL_PICTURES, or else ~/.cache/cardctl/pictures. The family ca is
 # a CA with its key on a card, and three other cards, one of which is revoked; fleet is
-# twelve cards in four readers, from one plan and one table of people.
+# twelve cards in four readers, from one plan and one table of people; agent is one card
+# that ssh, gpg, openssl and, if it is installed, Firefox use at once.
 #
 # The cards are simulated, in a virtual reader of the real PC/SC daemon; softhsm is a
 # token of SoftHSM2. The script installs missing programs (on Debian), builds cardctl
@@ -46,9 +47,10 @@ if [[ ${1-} == --family && -n ${2-} ]]; then
 	shift 2
 fi
 [[ $# -eq 0 && $family != */* && -f scripts/demo/$family.sh ]] ||
-	die "usage: ./scripts/demo.sh [--installed] [--program firefox | --family openpgp|pkcs15|piv|softhsm|javacard|ca|fleet]"
+	die "usage: ./scripts/demo.sh [--installed] [--program firefox | --family openpgp|pkcs15|piv|softhsm|javacard|ca|fleet|agent]"
 
 [[ -n $work ]] || work=$(mktemp -d)
+pictures=${CARDCTL_PICTURES:-${XDG_CACHE_HOME:-$HOME/.cache}/cardctl/pictures}
 started=() # process ids of what runs in the background
 
 # stop PID... ends what was started, if it still runs, and waits for it.
@@ -61,6 +63,7 @@ stop() {
 }
 
 clean_up() {
+	[[ ! -S $work/run/cardctl/ctl ]] || cardctl agent stop || true
 	stop "${started[@]}"
 	stop_pcscd
 	[[ -n $in_room ]] || rm -rf "$work"
@@ -99,6 +102,17 @@ story() {
 	step "cardctl smoke-test --key $key --pin env:DEMO_PIN --module $module $proof"
 }
 
+# log_in_with_firefox PICTURE SETUP CHECK has Firefox log in with the card, with options of
+# setup and more of them for its check.
+log_in_with_firefox() {
+	heading "Firefox logs in with the card"
+	mkdir -p "$pictures"
+	export HOME=$work
+	step "firefox-esr --headless --createprofile 'floppy $work/firefox' 2> firefox.log"
+	step "cardctl setup firefox --profile firefox --key $key --ca ca.pem${2:+ $2}"
+	step "cardctl setup firefox --profile firefox --key $key --ca ca.pem${2:+ $2} --check${3:+ $3} --picture '$pictures/demo-$1.png'"
+}
+
 # The script of a family sets needs, key, who_writes and module, which differ in its
 # commands, and defines prepare, blank, first_pins and show, which come before and after;
 # or needs, prepare and a story of its own.
@@ -127,14 +141,6 @@ cd "$work"
 
 story
 
-if [[ $program == firefox ]]; then
-	heading "Firefox logs in with the card"
-	pictures=${CARDCTL_PICTURES:-${XDG_CACHE_HOME:-$HOME/.cache}/cardctl/pictures}
-	mkdir -p "$pictures"
-	export HOME=$work
-	step "firefox-esr --headless --createprofile 'floppy $work/firefox' 2> firefox.log"
-	step "cardctl setup firefox --profile firefox --key $key --ca ca.pem"
-	step "cardctl setup firefox --profile firefox --key $key --ca ca.pem --check --pin env:DEMO_PIN --picture '$pictures/demo-firefox.png'"
-fi
+[[ $program != firefox ]] || log_in_with_firefox firefox '' '--pin env:DEMO_PIN'
 
 heading "Done"

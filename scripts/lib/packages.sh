@@ -26,6 +26,12 @@ token|SoftHSM|have softhsm2-util|softhsm2
 fleet|age, to generate its keys (age-keygen)|have age-keygen|age
 fleet|Chromium|have chromium|chromium
 test|age, to generate its keys (age-keygen)|have age-keygen|age
+agent|p11-kit-client.so|have_file pkcs11/p11-kit-client.so|p11-kit-modules
+agent|OpenSSH client|have ssh-keygen|openssh-client
+agent|GnuPG (gpg)|have gpg|gpg
+agent|GnuPG (gpg-agent)|have gpg-agent|gpg-agent
+agent|GnuPG (scdaemon)|have_file gnupg/scdaemon scdaemon|scdaemon
+agent|engine of OpenSSL for PKCS#11|have_file engines-3/pkcs11.so|libengine-pkcs11-openssl
 web|nginx|have nginx|nginx
 web|curl|have curl|curl
 web|engine of OpenSSL for PKCS#11|have_file engines-3/pkcs11.so|libengine-pkcs11-openssl
