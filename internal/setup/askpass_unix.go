@@ -85,8 +85,12 @@ func (j *job) withPIN(ctx context.Context, more []string, name string, args ...s
 //go:embed pinentry.sh
 var pinentry string
 
-// withPinentry works while the agent of a trial gets the PIN when it asks, once.
+// withPinentry works while the agent of a trial gets the PIN when it asks, once. Without a
+// PIN, somebody else asks for it.
 func (g *gnupgTrial) withPinentry(pin *secret.Bytes, work func() error) error {
+	if pin == nil {
+		return work()
+	}
 	a, err := newAskpass(pin)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/internal/typed"
 )
 
@@ -23,7 +24,7 @@ func git() target {
 	return target{
 		name:    "git",
 		needs:   []program{{names: []string{"git"}, pack: "git"}, {names: []string{"ssh-keygen"}, pack: "openssh-client"}},
-		accepts: []Option{advice.User, advice.Format},
+		accepts: []Option{advice.User, advice.Format, advice.Agent},
 		parse:   parseGit,
 		plan:    planGit,
 		check:   checkGit,
@@ -53,11 +54,15 @@ func planGitSSH(ctx context.Context, j *job) (plan, error) {
 	// What git itself writes into a section of this name must not come between ours.
 	own := &file{Path: filepath.Join(j.config(), "cardctl/gitconfig"), Mode: 0o644, Whole: &whole{settings}}
 	config := &file{Path: j.gitConfig(), Mode: 0o644, Block: &block{Name: "git", Comment: "#", Content: "[include]\n\tpath = " + gitQuoted(own.Path) + "\n"}}
-	return plan{
+	p := plan{
 		entries: []entry{public, signers, own, config},
 		next:    []string{"ssh-add -s " + typed.Quoted(j.key.module), "git commit -S"},
 		notes:   []string{"git asks ssh-agent for the signature: load the module into the agent first."},
-	}, nil
+	}
+	if agent := j.ownSSHAgent(); agent != "" {
+		p.next[0], p.notes = "export SSH_AUTH_SOCK="+typed.Quoted(agent), j.agentNotes()
+	}
+	return p, nil
 }
 
 // gitConfig is the file that git reads for a user: the one in the home directory, if it
@@ -113,8 +118,17 @@ func checkGit(ctx context.Context, j *job) (saw string, err error) {
 }
 
 func (j *job) commitBySSH(ctx context.Context, repository []string, tree string) error {
-	const sign = endsAgent + `ssh-add -q -s "$0" && git commit-tree -S -m check "$1"`
-	commit, err := j.withPIN(ctx, repository, "ssh-agent", "sh", "-c", sign, j.key.module, tree)
+	var commit string
+	var err error
+	if agent := j.ownSSHAgent(); agent != "" {
+		err = j.sendPIN(ctx, func(ctx context.Context, _ *secret.Bytes) (err error) {
+			commit, err = j.run(ctx, append(repository, "SSH_AUTH_SOCK="+agent), "git", "commit-tree", "-S", "-m", "check", tree)
+			return err
+		})
+	} else {
+		const sign = endsAgent + `ssh-add -q -s "$0" && git commit-tree -S -m check "$1"`
+		commit, err = j.withPIN(ctx, repository, "ssh-agent", "sh", "-c", sign, j.key.module, tree)
+	}
 	if err != nil {
 		return err
 	}

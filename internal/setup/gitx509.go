@@ -24,10 +24,11 @@ func planGitX509(ctx context.Context, j *job) (plan, error) {
 			Because("git signs by gpgsm.").Advise(setUp("gpgsm", advice.Set(advice.Key, j.key.Ref), advice.Fill(advice.CA)))
 	}
 	settings := "[gpg]\n\tformat = x509\n[gpg \"x509\"]\n\tprogram = gpgsm\n[user]\n\tsigningKey = " + x509Name(j.key.certificate.Raw) + "\n"
+	_, notes := j.afterGnuPG()
 	return plan{
 		entries: []entry{&file{Path: j.gitConfig(), Mode: 0o644, Block: &block{Name: "git", Comment: "#", Content: settings}}},
 		next:    []string{"git commit -S"},
-		notes:   []string{afterOthers()},
+		notes:   notes,
 	}, nil
 }
 

@@ -7,7 +7,7 @@ key=OPENPGP.3
 prepare() {
 	start_pcscd
 	export CARDCTL_READER='Virtual PCD 00 00' # only the virtual reader
-	export HOME=$work XDG_RUNTIME_DIR=$work/run GNUPGHOME=$work/gnupg ASKED=$work/asked
+	export HOME=$work XDG_CONFIG_HOME=$work/config XDG_RUNTIME_DIR=$work/run GNUPGHOME=$work/gnupg ASKED=$work/asked
 	mkdir -m 700 "$XDG_RUNTIME_DIR" "$GNUPGHOME"
 }
 
@@ -47,7 +47,7 @@ story() {
 
 	heading "openssl signs"
 	step "cardctl setup openssl --agent --key $key"
-	step "OPENSSL_CONF=\${XDG_CONFIG_HOME:-\$HOME/.config}/cardctl/openssl.cnf openssl dgst -engine pkcs11 -keyform engine -sha256 \\
+	step "OPENSSL_CONF=config/cardctl/openssl.cnf openssl dgst -engine pkcs11 -keyform engine -sha256 \\
     -sign 'pkcs11:id=%03;type=private' -out signature message"
 	step 'openssl x509 -in floppy.pem -pubkey -noout > public.pem'
 	step 'openssl dgst -sha256 -verify public.pem -signature signature message'

@@ -77,6 +77,7 @@ func TestSetupGnuPG(t *testing.T) {
 	d.Run("gpg", "--verify", d.Path("message.gpg"), d.Path("message"))
 	d.Run("gpgsm", "--batch", "--disable-dirmngr", "--output", d.Path("message.p7s"), "--detach-sign", d.Path("message"))
 	d.Run("gpgsm", "--batch", "--disable-dirmngr", "--verify", d.Path("message.p7s"), d.Path("message"))
+	d.setUp(t, "git", "--format", "x509", "--key", "OPENPGP.3")()
 	d.once(t)
 	if r := d.Try("cardctl", "setup", "gpgsm", "--key", "OPENPGP.3", "--print"); r.Exit != 7 {
 		t.Errorf("without --agent: %v", r)
@@ -91,7 +92,7 @@ func TestSetupGnuPG(t *testing.T) {
 	}
 }
 
-// TestSetupSSH has ssh log in through the agent.
+// TestSetupSSH has ssh log in and git sign through the agent.
 func TestSetupSSH(t *testing.T) {
 	d := newSetupDesk(t)
 	d.Setenv("SSH_AUTH_SOCK", "")
@@ -99,8 +100,9 @@ func TestSetupSSH(t *testing.T) {
 	if config := string(d.Read(".ssh/config")); !strings.Contains(config, "IdentityAgent") || strings.Contains(config, "PKCS11Provider") {
 		t.Error(config)
 	}
-	d.once(t)
 	undo()
+	defer d.setUp(t, "git", "--key", "OPENPGP.3")()
+	d.once(t)
 }
 
 // TestSetupOpenSSL has openssl sign through the agent.
