@@ -1,0 +1,84 @@
+//go:build stack
+
+package programs
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/cardctl/cardctl/test/stack"
+)
+
+// agent has an agent hold the cards, which knows the PIN.
+func agent(t *testing.T, d *stack.Desk) {
+	t.Helper()
+	d.Setenv("XDG_RUNTIME_DIR", stack.Shared(t, "run-"))
+	d.Run("cardctl", "agent", "--pin", "env:CARDCTL_PIN")
+	t.Cleanup(func() { d.Run("cardctl", "agent", "stop") })
+}
+
+// TestSetupFirefoxByAgent has Firefox log in, and ask for no PIN.
+func TestSetupFirefoxByAgent(t *testing.T) {
+	for _, c := range []card{openPGP, piv} {
+		t.Run(c.name, func(t *testing.T) {
+			d := c.desk(t)
+			agent(t, d)
+			person(d)
+			url := nginx(t, d)
+			before := listed(d)
+			set := append(c.setup("firefox"), "--agent", "--ca", d.Path("ca.pem"))
+			d.Refused(append(set, "--check")...)
+			d.Run("cardctl", set...)
+			sees(t, d.Run("cardctl", append(set, "--check")...), c)
+			f := startFirefox(t, d, "")
+			f.open(url)
+			f.eventuallyShows(welcome)
+			if prompts := f.prompts(); len(prompts) > 0 {
+				t.Errorf("Firefox asks: %q", prompts)
+			}
+			f.quit()
+			d.Run("cardctl", "setup", "firefox", "--undo")
+			if after := listed(d); after != before {
+				t.Errorf("after --undo:\n%s\nbefore:\n%s", after, before)
+			}
+		})
+	}
+}
+
+// TestSetupChromiumByAgent has NSS's own client log in, with the database of Chromium.
+func TestSetupChromiumByAgent(t *testing.T) {
+	for _, c := range []card{openPGP, piv} {
+		t.Run(c.name, func(t *testing.T) {
+			d := c.desk(t)
+			agent(t, d)
+			set := append(c.setup("chromium"), "--agent", "--ca", d.Path("ca.pem"))
+			d.Refused(append(set, "--check")...)
+			d.Run("cardctl", set...)
+			sees(t, d.Run("cardctl", append(set, "--check")...), c)
+			d.Run("cardctl", "setup", "chromium", "--undo")
+			if _, err := os.Stat(d.Path(".pki")); !os.IsNotExist(err) {
+				t.Errorf("after --undo: %v", err)
+			}
+		})
+	}
+}
+
+// TestSetupThunderbirdByAgent has NSS's own tool sign a message with a copy of the profile.
+func TestSetupThunderbirdByAgent(t *testing.T) {
+	m := keyOf(openPGP, "OPENPGP.1", "digitalSignature", "signs a message with the key")
+	d := m.desk(t)
+	agent(t, d)
+	personOf(d, ".thunderbird")
+	before := listed(d)
+	set := append(m.setup("thunderbird"), "--agent", "--ca", d.Path("ca.pem"))
+	d.Refused(append(set, "--check")...)
+	d.Run("cardctl", set...)
+	if seen := d.Run("cardctl", append(set, "--check")...); !strings.Contains(strings.Join(strings.Fields(seen), " "), m.seen) {
+		t.Errorf("the check saw: %s", seen)
+	}
+	d.Run("cardctl", "setup", "thunderbird", "--undo")
+	if after := listed(d); after != before {
+		t.Errorf("after --undo:\n%s\nbefore:\n%s", after, before)
+	}
+}
