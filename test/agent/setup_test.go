@@ -92,6 +92,26 @@ func TestSetupGnuPG(t *testing.T) {
 	}
 }
 
+// TestSetupGpgsmOfPIV has gpgsm use an elliptic curve key of a PIV card. gpg adopts none.
+func TestSetupGpgsmOfPIV(t *testing.T) {
+	d := newAgentDesk(t)
+	c := d.Card("piv", 0, "--applications", "piv")
+	t.Cleanup(c.Pull)
+	const managementKey = "010203040506070801020304050607080102030405060708"
+	d.Setenv("CARDCTL_MANAGEMENT_KEY", managementKey)
+	d.Run("cardctl", "gen-key", "--key", "PIV.9A", "--algorithm", "p256")
+	d.Write("public.pem", d.Run("cardctl", "export-key", "--key", "PIV.9A"), 0o600)
+	d.Authority().Certify(d.Path("public.pem"), owner, d.Path("piv.pem"))
+	d.Run("cardctl", "import-cert", "--key", "PIV.9A", d.Path("piv.pem"))
+	d.Setenv("GNUPGHOME", stack.Shared(t, "gnupg-"))
+	t.Cleanup(func() { d.Run("gpgconf", "--kill", "all") })
+	defer d.setUp(t, "gpgsm", "--key", "PIV.9A", "--ca", d.Path("ca.pem"))()
+	d.once(t)
+	if r := d.Try("cardctl", "setup", "gpg", "--agent", "--key", "PIV.9A"); r.Exit != 7 {
+		t.Errorf("gpg: %v", r)
+	}
+}
+
 // TestSetupSSH has ssh log in and git sign through the agent.
 func TestSetupSSH(t *testing.T) {
 	d := newSetupDesk(t)

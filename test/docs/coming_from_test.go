@@ -20,6 +20,7 @@ var sections = map[string]world{
 	"opensc-tool": {applications: "openpgp", attached: true},
 	"gpshell":     {applications: "gp", prepare: "scripts; loaded"},
 	"gp.jar":      {applications: "gp", prepare: "loaded"},
+	"Scute, ":     {applications: "openpgp", attached: true, prepare: "by_agent"},
 	"openssl ":    {prepare: "softhsm"},
 	"pkitool":     {prepare: "softhsm"},
 	"CA: ":        {applications: "openpgp", prepare: "small_ca"},

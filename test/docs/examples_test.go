@@ -249,6 +249,8 @@ func surroundings(t *testing.T, desk *stack.Desk, example string) string {
 		}
 		return fmt.Sprintf("set -m\ntrap 'kill -INT %%1; wait; %s' EXIT\n%s &\ncardctl list-readers --wait --timeout 20s --reader '%s'",
 			untilEmpty, example, reader)
+	case strings.Contains(example, "--agent"), strings.HasPrefix(example, "cardctl agent"):
+		return "trap 'cardctl agent stop; gpgconf --kill all' EXIT\n" + example
 	case strings.HasPrefix(example, "cardctl openvpn"):
 		return fmt.Sprintf(aroundOpenVPN, example)
 	case strings.Contains(example, "--command lpr"):

@@ -319,3 +319,11 @@ scripts() {
 	printf '%s\n' mode_211 establish_context card_connect "$open" 'install -file IsoApplet.cap' >install.gpsh
 	printf '%s\n' mode_211 establish_context card_connect "$open" 'get_status -element 40' >list.gpsh
 }
+
+# by_agent has an agent hold a card with a certificate.
+by_agent() {
+	issued
+	cardctl import-cert --key OPENPGP.3 --admin-pin env:ADMIN_PIN floppy.pem
+	mkdir -m 700 "$XDG_RUNTIME_DIR" ~/.gnupg
+	cardctl agent --pin env:PIN
+}
