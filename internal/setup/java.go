@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -22,7 +23,8 @@ func java() target {
 	return target{
 		name:    "java",
 		needs:   []program{{names: []string{"jarsigner"}, pack: "default-jdk-headless"}},
-		accepts: []Option{advice.User, advice.System},
+		accepts: []Option{advice.User, advice.System, advice.Agent},
+		loads:   true,
 		plan:    planJava,
 		check:   checkJava,
 	}
@@ -39,12 +41,19 @@ func planJava(_ context.Context, j *job) (plan, error) {
 	}
 	text := fmt.Sprintf("# Written by cardctl setup java.\nname = cardctl\nlibrary = \"%s\"\nslot = %d\n", j.key.module, j.key.token.Slot)
 	settings := &file{Path: j.javaSettings(), Mode: 0o644, Whole: &whole{text}}
+	protected := ""
+	if j.Agent {
+		protected = javaProtected + " "
+	}
 	return plan{
 		entries: []entry{settings},
-		next:    []string{"jarsigner -addprovider SunPKCS11 -providerArg " + typed.Quoted(settings.Path) + " -keystore NONE -storetype PKCS11 FILE.jar " + typed.Quoted(alias)},
-		notes:   []string{"The number of the slot changes if readers are added or removed. Then set up Java again."},
+		next:    []string{"jarsigner -addprovider SunPKCS11 -providerArg " + typed.Quoted(settings.Path) + " -keystore NONE -storetype PKCS11 " + protected + "FILE.jar " + typed.Quoted(alias)},
+		notes:   append(j.agentNotes(), "The number of the slot changes if readers are added or removed. Then set up Java again."),
 	}, nil
 }
+
+// javaProtected says that the PIN is not entered in Java.
+const javaProtected = "-protected"
 
 // javaSettings is the file that the provider is given.
 func (j *job) javaSettings() string {
@@ -84,9 +93,13 @@ func checkJava(ctx context.Context, j *job) (string, error) {
 		return "", unwritable(jar, err)
 	}
 	const variable = "SETUP_CHECK"
-	err = j.key.SendPIN(ctx, func(ctx context.Context, value *secret.Bytes) error {
-		_, err := j.run(ctx, []string{variable + "=" + string(value.Reveal())}, "jarsigner", "-addprovider", "SunPKCS11", "-providerArg", j.javaSettings(),
-			"-keystore", "NONE", "-storetype", p11.JavaKeyStore, "-storepass:env", variable, jar, alias)
+	err = j.sendPIN(ctx, func(ctx context.Context, value *secret.Bytes) error {
+		environment, login := []string(nil), []string{javaProtected}
+		if value != nil {
+			environment, login = []string{variable + "=" + string(value.Reveal())}, []string{"-storepass:env", variable}
+		}
+		sign := []string{"-addprovider", "SunPKCS11", "-providerArg", j.javaSettings(), "-keystore", "NONE", "-storetype", p11.JavaKeyStore}
+		_, err := j.run(ctx, environment, "jarsigner", slices.Concat(sign, login, []string{jar, alias})...)
 		return err
 	})
 	if err != nil {

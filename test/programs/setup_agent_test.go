@@ -64,6 +64,23 @@ func TestSetupChromiumByAgent(t *testing.T) {
 	}
 }
 
+// TestSetupJavaByAgent has jarsigner sign without a PIN.
+func TestSetupJavaByAgent(t *testing.T) {
+	for _, c := range []card{openPGP, openPGPRSA, piv} {
+		t.Run(c.name, func(t *testing.T) {
+			d := c.desk(t)
+			agent(t, d)
+			set := []string{"setup", "java", "--key", c.key, "--agent"}
+			d.Refused(append(set, "--check")...)
+			if told := d.Run("cardctl", set...); !strings.Contains(told, "-protected") {
+				t.Errorf("what to type: %s", told)
+			}
+			d.Run("cardctl", append(set, "--check")...)
+			d.Run("cardctl", "setup", "java", "--undo")
+		})
+	}
+}
+
 // TestSetupThunderbirdByAgent has NSS's own tool sign a message with a copy of the profile.
 func TestSetupThunderbirdByAgent(t *testing.T) {
 	m := keyOf(openPGP, "OPENPGP.1", "digitalSignature", "signs a message with the key")
