@@ -25,7 +25,8 @@ func openVPN() target {
 	return target{
 		name:    "openvpn",
 		needs:   []program{{names: []string{"openvpn"}, pack: "openvpn"}},
-		accepts: []Option{advice.User, advice.System, advice.AllowTLS12},
+		accepts: []Option{advice.User, advice.System, advice.AllowTLS12, advice.Agent},
+		loads:   true,
 		plan:    planOpenVPN,
 		check:   checkOpenVPN,
 	}
@@ -36,19 +37,22 @@ const openvpnUnit = "openvpn-client@.service"
 
 func planOpenVPN(ctx context.Context, j *job) (plan, error) {
 	if j.System {
+		if j.Agent {
+			return plan{}, problem.New(problem.Usage, "an agent does not serve a service of the system").Advise(advice.Repeat().Without(advice.Agent))
+		}
 		if err := j.asRoot(); err != nil {
 			return plan{}, err
 		}
 	}
 	lines, err := j.openvpnLines()
-	if err == nil {
+	if err == nil && !j.Agent {
 		err = j.key.AskedOnce(ctx, "OpenVPN")
 	}
 	if err != nil {
 		return plan{}, err
 	}
 	lower, err := j.forTLS(ctx, "OpenVPN", smoke.OpenSSL)
-	if err == nil {
+	if err == nil && !j.Agent {
 		err = j.tellDriver(ctx)
 	}
 	if err != nil {
@@ -57,6 +61,7 @@ func planOpenVPN(ctx context.Context, j *job) (plan, error) {
 	own := &file{Path: j.openvpnConf(), Mode: 0o644, Public: j.System, Whole: &whole{"# Written by cardctl setup openvpn.\n" + lines}}
 	p := j.openvpnRuns(lower)
 	p.entries = append([]entry{own}, p.entries...)
+	p.notes = append(p.notes, j.agentNotes()...)
 	p.notes = append(p.notes, "Write this line into NAME.conf: config "+openvpn.Quoted(own.Path))
 	return p, nil
 }
@@ -137,7 +142,7 @@ func checkOpenVPN(ctx context.Context, j *job) (saw string, err error) {
 		"--cert", certificate, "--key", key, "--peer-fingerprint", fingerprintOf(j.key.certificate.Raw),
 	}
 	t.Client = []string{"--dev", "null", "--tls-client", "--nobind", "--remote", "127.0.0.1", ports[0], "udp", "--peer-fingerprint", fingerprintOf(server), "--tls-exit"}
-	err = j.key.SendPIN(ctx, func(ctx context.Context, value *secret.Bytes) error {
+	err = j.sendPIN(ctx, func(ctx context.Context, value *secret.Bytes) error {
 		if err := j.key.Leave(); err != nil {
 			return err
 		}

@@ -81,6 +81,21 @@ func TestSetupJavaByAgent(t *testing.T) {
 	}
 }
 
+// TestSetupOpenVPNByAgent has OpenVPN connect, and ask for no PIN.
+func TestSetupOpenVPNByAgent(t *testing.T) {
+	for _, c := range []card{openPGP, openPGPRSA, piv} {
+		t.Run(c.name, func(t *testing.T) {
+			d := c.desk(t)
+			agent(t, d)
+			set := append(c.setup("openvpn"), "--agent")
+			d.Refused(append(set, "--check")...)
+			d.Run("cardctl", set...)
+			d.Run("cardctl", append(set, "--check")...)
+			d.Run("cardctl", "setup", "openvpn", "--undo")
+		})
+	}
+}
+
 // TestSetupThunderbirdByAgent has NSS's own tool sign a message with a copy of the profile.
 func TestSetupThunderbirdByAgent(t *testing.T) {
 	m := keyOf(openPGP, "OPENPGP.1", "digitalSignature", "signs a message with the key")
