@@ -19,7 +19,7 @@ var actions = map[advice.Action]string{
 	advice.GenerateKey:   "gen-key",
 	advice.CreateRequest: "gen-csr", advice.ExportKey: "export-key", advice.ImportCertificate: "import-cert", advice.DeleteCertificate: "delete-cert",
 	advice.ListApplets: "applet list", advice.SetCardKeys: "applet set-keys", advice.UnlockCard: "applet state unlock-card",
-	advice.ListSimulated: "sim list", advice.AttachSimulated: "sim attach", advice.SetUp: "setup", advice.RunOpenVPN: "openvpn",
+	advice.ListSimulated: "sim list", advice.AttachSimulated: "sim attach", advice.SetUp: "setup", advice.StartAgent: "agent", advice.RunOpenVPN: "openvpn",
 	advice.CreateCA: "ca init", advice.ShowCA: "ca show", advice.ListIssued: "ca list", advice.IssueCertificate: "ca issue", advice.Enroll: "enroll",
 	advice.Provision: "provision", advice.ListCards: "ledger list", advice.ShowLedger: "ledger show",
 	advice.MigrateLedger: "ledger migrate",
@@ -29,7 +29,7 @@ var actions = map[advice.Action]string{
 func (env *session) language() *typed.Language {
 	return &typed.Language{
 		Actions:   actions,
-		OffCard:   []advice.Action{advice.ListReaders, advice.ListTokens, advice.Diagnose, advice.ListSimulated, advice.AttachSimulated},
+		OffCard:   []advice.Action{advice.ListReaders, advice.ListTokens, advice.Diagnose, advice.ListSimulated, advice.AttachSimulated, advice.StartAgent},
 		CardFlags: []string{"reader", "serial", "module", "card-keys", "isd", "key-version", "diversification", "accept-random-challenge"},
 		ThatExist: []string{"module", "management-key-algorithm"},
 		Variables: environment, Getenv: env.Getenv,

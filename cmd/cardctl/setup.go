@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cardctl/cardctl/internal/agent/service"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/secret"
@@ -102,7 +103,7 @@ func runSetup(ctx context.Context, env *session, o *setupOptions, target string)
 	if o.Sockets, err = env.runtimeDir(); err != nil {
 		return err
 	}
-	o.Stored = certstore.ExportFrom
+	o.Stored, o.Remote = certstore.ExportFrom, []string{"agent", "--stdio", service.P11}
 	o.Target, o.Module, o.Home, o.Environ = target, env.flags.module, env.Getenv("HOME"), d.ChildEnv
 	for action, is := range map[setup.Action]bool{setup.Print: o.print, setup.Check: o.check, setup.Undo: o.undo} {
 		if is {

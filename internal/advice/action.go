@@ -28,6 +28,7 @@ const (
 	AttachSimulated
 	RunOpenVPN
 	SetUp
+	StartAgent
 	CreateCA
 	ShowCA
 	ListIssued

@@ -52,6 +52,8 @@ type Options struct {
 	// for ssh also ssh-agent.
 	Agent   bool
 	Sockets string
+	// Remote are the arguments with which cardctl serves one program, as a module of PKCS#11.
+	Remote []string
 	// AllowTLS12 lets a program lower its TLS to 1.2 for a key that needs it.
 	AllowTLS12 bool
 	// DeleteAdopted has Undo delete the keys that were adopted, too.

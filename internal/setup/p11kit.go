@@ -55,7 +55,7 @@ func (j *job) planRemote() (plan, error) {
 	if err != nil {
 		return plan{}, problem.Wrap(problem.Failed, err, "cannot find cardctl")
 	}
-	p := plan{entries: []entry{j.moduleFile(remoteModule, "remote: |"+typed.Quoted(own)+" agent --stdio p11")}}
+	p := plan{entries: []entry{j.moduleFile(remoteModule, "remote: |"+typed.Quoted(append([]string{own}, j.Remote...)...))}}
 	if module, err := j.module(); err == nil {
 		for _, name := range p11.DefaultPlaces().RegisteredAs(module) {
 			p.notes = append(p.notes, "p11-kit also loads "+module+", as "+name+", so it shows each card twice.")

@@ -43,7 +43,7 @@ func (o *Options) loadClient() (err error) {
 	}
 	if o.socket("p11") == "" {
 		return problem.New(problem.NotFound, "no agent is running").
-			Because("Nothing listens on %s.", filepath.Join(o.Sockets, "p11")).Advise(advice.Run("cardctl", "agent"))
+			Because("Nothing listens on %s.", filepath.Join(o.Sockets, "p11")).Advise(advice.Do(advice.StartAgent))
 	}
 	return nil
 }
@@ -53,7 +53,7 @@ func (j *job) agentNotes() []string {
 	if !j.Agent {
 		return nil
 	}
-	return []string{"The agent asks for the PIN. It has to run when " + j.target.name + " uses the key: cardctl agent"}
+	return []string{"The agent asks for the PIN. It has to run when " + j.target.name + " uses the key."}
 }
 
 // sendPIN gives a program the PIN of the key, or no PIN if the agent has it.

@@ -95,11 +95,11 @@ func TestEd25519ByAgent(t *testing.T) {
 func TestRemoteModule(t *testing.T) {
 	own, err := os.Executable()
 	check(t, err)
-	j := &job{Options: Options{Agent: true, System: true, Root: t.TempDir()}}
+	j := &job{Options: Options{Agent: true, System: true, Root: t.TempDir(), Remote: []string{"serve", "p11"}}}
 	p, err := planP11Kit(t.Context(), j)
 	check(t, err)
 	e := p.entries[0].(*file)
-	if e.Path != j.Root+"/etc/pkcs11/modules/cardctl-agent.module" || !strings.HasSuffix(e.text(), "\nremote: |"+own+" agent --stdio p11\n") {
+	if e.Path != j.Root+"/etc/pkcs11/modules/cardctl-agent.module" || !strings.HasSuffix(e.text(), "\nremote: |"+own+" serve p11\n") {
 		t.Errorf("%s: %s", e.Path, e.text())
 	}
 }
