@@ -55,6 +55,11 @@ var worlds = map[string]world{
 	"cardctl-move-key":           {prepare: "movable"},
 	"cardctl-smoke-test":         {applications: "openpgp", attached: true, prepare: "certificate"},
 	"cardctl-setup":              {},
+	"cardctl-agent":              {applications: "openpgp", attached: true, prepare: "agent"},
+	"cardctl-agent-lock":         {applications: "openpgp", attached: true, prepare: "agent"},
+	"cardctl-agent-release":      {applications: "openpgp", attached: true, prepare: "agent"},
+	"cardctl-agent-status":       {applications: "openpgp", attached: true, prepare: "agent"},
+	"cardctl-agent-stop":         {applications: "openpgp", attached: true, prepare: "agent"},
 	"cardctl-openvpn":            {applications: "openpgp", attached: true, prepare: "certificate; network"},
 	"cardctl-ca":                 {applications: "openpgp", prepare: "order"},
 	"cardctl-ca-init":            {applications: "openpgp", prepare: "order; rm -r desk-ca"},
@@ -221,6 +226,9 @@ func (w world) run(t *testing.T, example string) {
 		t.Fatal(err)
 	}
 	desk.Run("bash", "-euc", ". "+functions+"\n"+w.prepare)
+	if strings.Contains(w.prepare, "agent") {
+		defer desk.Try("bash", "-c", "cardctl agent stop; gpgconf --kill all")
+	}
 	result := desk.AtTerminal(person(known), "bash", "-eo", "pipefail", "-c", surroundings(t, desk, example))
 	if result.Exit != 0 {
 		t.Error(result)
@@ -249,8 +257,6 @@ func surroundings(t *testing.T, desk *stack.Desk, example string) string {
 		}
 		return fmt.Sprintf("set -m\ntrap 'kill -INT %%1; wait; %s' EXIT\n%s &\ncardctl list-readers --wait --timeout 20s --reader '%s'",
 			untilEmpty, example, reader)
-	case strings.Contains(example, "--agent"), strings.HasPrefix(example, "cardctl agent"):
-		return "trap 'cardctl agent stop; gpgconf --kill all' EXIT\n" + example
 	case strings.HasPrefix(example, "cardctl openvpn"):
 		return fmt.Sprintf(aroundOpenVPN, example)
 	case strings.Contains(example, "--command lpr"):

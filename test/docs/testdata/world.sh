@@ -324,6 +324,12 @@ scripts() {
 by_agent() {
 	issued
 	cardctl import-cert --key OPENPGP.3 --admin-pin env:ADMIN_PIN floppy.pem
-	mkdir -m 700 "$XDG_RUNTIME_DIR" ~/.gnupg
-	cardctl agent --pin env:PIN
+	mkdir -m 700 ~/.gnupg
+	agent
+}
+
+# agent has an agent run, unless the example starts it.
+agent() {
+	mkdir -m 700 "$XDG_RUNTIME_DIR"
+	[[ $EXAMPLE == "cardctl agent" ]] || cardctl agent --pin env:PIN
 }
