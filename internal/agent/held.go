@@ -14,8 +14,10 @@ import (
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
@@ -40,10 +42,8 @@ func (t *held) About() About {
 
 // Keys is that of Token.
 func (t *held) Keys(context.Context) ([]Key, error) {
-	select {
-	case <-t.place.over:
-		return nil, t.place.gone()
-	default:
+	if !t.place.has(t) {
+		return nil, t.place.replaced()
 	}
 	var all []Key
 	for _, k := range t.keys {
@@ -141,7 +141,10 @@ func (k *heldKey) confirmed(ctx context.Context, by Client, what func(context.Co
 // use does something with the key on the card.
 func (k *heldKey) use(ctx context.Context, by Client, what func(context.Context, key.Key) error) error {
 	p := k.token.place
-	return p.ask(ctx, func(ctx context.Context, s *session) error {
+	err := p.ask(ctx, func(ctx context.Context, s *session) error {
+		if !p.has(k.token) {
+			return errReplaced
+		}
 		c, err := s.application(ctx, k.token.app)
 		if err != nil {
 			return err
@@ -153,17 +156,46 @@ func (k *heldKey) use(ctx context.Context, by Client, what func(context.Context,
 		p.serving(k.about.Always && !p.keeper.o.CacheAlways, by)
 		defer p.serving(false)
 		err = what(ctx, one)
-		if problem.Is(err, problem.PINIncorrect) {
-			s.keys, s.of = nil, nil
-			if now, triesErr := tries(ctx, c); triesErr == nil {
-				p.tell(func(*Status) { k.token.about.Tries = now })
-			}
-			if of, pinErr := one.PIN(ctx, key.ToUse); pinErr == nil {
-				s.another(of)
-			}
+		if err != nil || s.refused {
+			s.judge(context.WithoutCancel(ctx), k, one, err)
 		}
 		return err
 	})
+	if errors.Is(err, errReplaced) {
+		return p.replaced()
+	}
+	return err
+}
+
+// judge finds out whether the card accepted the PIN in a use that came to this error. One that
+// it did not accept is forgotten, and another one is asked for. The same value is sent
+// once more only if the card told that it did not count.
+func (s *session) judge(ctx context.Context, k *heldKey, one key.Key, err error) {
+	policy := s.here.Keys.Policy
+	what, failed := one.PIN(ctx, key.ToUse)
+	if failed != nil || !policy.Unaccepted(what) {
+		return
+	}
+	if s.refused = err != nil; s.refused {
+		s.place.pins.drop()
+		s.keys, s.of = nil, nil
+	}
+	left := pin.Unknown()
+	if what.Tries != nil {
+		if now, failed := what.Tries(ctx, true); failed == nil {
+			left = now
+		}
+	}
+	if problem.Is(err, problem.PINIncorrect) || !left.Known() {
+		policy.Another(what)
+	} else {
+		policy.Renewed(what)
+	}
+	if c, failed := s.application(ctx, k.token.app); failed == nil {
+		if now, failed := tries(ctx, c); failed == nil {
+			s.place.tell(func(*Status) { k.token.about.Tries = now })
+		}
+	}
 }
 
 // serving notes who is served.
@@ -183,21 +215,23 @@ func (s *session) read(ctx context.Context) (all []*held, err error) {
 	if err != nil {
 		return nil, err
 	}
+	var failed error
 	for _, app := range apps {
 		c, err := s.application(ctx, app)
 		if errors.Is(err, card.ErrLacks) {
 			continue
 		}
-		if err != nil {
-			return all, err
+		var t *held
+		if err == nil {
+			t, err = s.token(ctx, c, app)
 		}
-		t, err := s.token(ctx, c, app)
-		if err != nil {
-			return all, err
+		if err != nil && (key.Unreachable(ctx, err) || problem.Gone(err)) {
+			return nil, err
 		}
+		failed = errors.Join(failed, err)
 		all = append(all, one(t)...)
 	}
-	return all, nil
+	return all, failed
 }
 
 func one(t *held) []*held {
@@ -241,6 +275,7 @@ func (s *session) token(ctx context.Context, c card.Card, app string) (*held, er
 	if err != nil {
 		return nil, err
 	}
+	var failed error // of a key that the others are shown without
 	for _, one := range keys {
 		k, err := s.about(ctx, t, one)
 		if err != nil && (key.Unreachable(ctx, err) || problem.Gone(err)) {
@@ -249,15 +284,16 @@ func (s *session) token(ctx context.Context, c card.Card, app string) (*held, er
 		if k != nil && err == nil {
 			t.keys = append(t.keys, k)
 		}
+		if iso7816.StatusOf(err) != 0 {
+			failed = errors.Join(failed, err)
+		}
 	}
 	if len(t.keys) == 0 {
-		return nil, nil
+		return nil, failed
 	}
 	t.about.Number = s.place.keeper.next()
-	if t.about.Tries, err = tries(ctx, c); err != nil {
-		return nil, err
-	}
-	return t, s.limits(ctx, t, keys)
+	t.about.Tries, err = tries(ctx, c)
+	return t, errors.Join(failed, err, s.limits(ctx, t, keys))
 }
 
 // tries are those left of all PINs; nil where the card does not tell all of them.

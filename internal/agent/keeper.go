@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -59,7 +60,11 @@ func New(o Options) *Keeper {
 func (k *Keeper) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer k.held.Wait()
-	defer stop()
+	defer func() {
+		k.mu.Lock() // nothing is inserted after it
+		defer k.mu.Unlock()
+		stop()
+	}()
 	k.mu.Lock()
 	k.ctx = ctx
 	k.mu.Unlock()
@@ -136,24 +141,35 @@ func (k *Keeper) next() uint64 {
 
 // Lock forgets all PINs, and has all cards forget them.
 func (k *Keeper) Lock(ctx context.Context) error {
+	var failed error
 	for _, p := range k.there() {
 		p.pins.drop()
+		failed = errors.Join(failed, p.letGo(ctx))
 	}
-	return k.Release(ctx, "")
+	return failed
 }
 
 // Release lets the card in a reader go, now or when what it does is done; all cards if
 // none is named.
 func (k *Keeper) Release(ctx context.Context, reader string) error {
+	var failed error
 	for _, p := range k.there() {
 		if reader != "" && p.name != reader {
 			continue
 		}
-		if err := p.letGo(ctx); err != nil {
-			return err
+		failed = errors.Join(failed, p.letGo(ctx))
+		p.doubt(false)
+	}
+	return failed
+}
+
+// Reread reads the card in a reader again, which a command used that has ended.
+func (k *Keeper) Reread(reader string) {
+	for _, p := range k.there() {
+		if p.name == reader {
+			p.doubt(true)
 		}
 	}
-	return nil
 }
 
 // Status is what the keeper holds.

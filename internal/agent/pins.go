@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -16,13 +19,16 @@ type pins struct {
 	kept map[string]kept
 	// given are those of the use that goes on: whether the card accepts them is not known.
 	given map[string]*secret.Bytes
-	// lapsed says that one has become too old, which the card does not know yet.
+	// sent are the hashes of those of this use, refused of those that the card refused.
+	seed          maphash.Seed
+	sent, refused []uint64
+	// lapsed says that some were forgotten, which the card does not know yet.
 	lapsed bool
 }
 
 type kept struct {
 	value *secret.Bytes
-	until time.Time // zero for ever
+	until time.Time // zero for ever; by the clock on the wall, which goes on in a suspended computer
 }
 
 // name is what a person is asked for.
@@ -34,40 +40,60 @@ func (p *pins) get(q secret.Request) *secret.Bytes {
 	defer p.mu.Unlock()
 	p.expire()
 	if one, has := p.kept[name(q)]; has {
+		p.sent = append(p.sent, p.hash(q, one.value))
 		return one.value.Clone()
 	}
 	return nil
 }
 
-// hold keeps what a person gave until it is known whether the card accepts it.
-func (p *pins) hold(q secret.Request, value *secret.Bytes) {
-	if p.keep == 0 {
-		return
-	}
+// hash tells values apart without keeping them.
+func (p *pins) hash(q secret.Request, value *secret.Bytes) uint64 {
+	return maphash.Bytes(p.seed, slices.Concat([]byte(name(q)+"\x00"), value.Reveal()))
+}
+
+// hold keeps what a person gave until it is known whether the card accepts it. What the card
+// refused is refused here, too.
+func (p *pins) hold(q secret.Request, value *secret.Bytes, keep bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.given[name(q)].Wipe()
-	p.given[name(q)] = value.Clone()
+	hash := p.hash(q, value)
+	if slices.Contains(p.refused, hash) {
+		return problem.New(problem.PINIncorrect, "wrong %s", q.Label).
+			Because("The card refused the same value before, and it was not sent again.")
+	}
+	p.sent = append(p.sent, hash)
+	if keep && p.keep != 0 {
+		p.given[name(q)].Wipe()
+		p.given[name(q)] = value.Clone()
+	}
+	return nil
 }
 
 // settle ends a use: what was given is kept if the card accepted it. After a refusal
-// nothing is.
-func (p *pins) settle(accepted, refused bool) {
-	if refused {
+// nothing is. A blocked PIN gets a new value.
+func (p *pins) settle(err error) {
+	incorrect, blocked := problem.Is(err, problem.PINIncorrect), problem.Is(err, problem.PINBlocked)
+	if incorrect || blocked {
 		p.drop()
-		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	switch {
+	case incorrect:
+		p.refused = append(p.refused, p.sent...)
+	case blocked || err == nil && len(p.sent) > 0:
+		p.refused = nil
+	}
+	p.sent = nil
 	for of, value := range p.given {
-		if !accepted {
+		if err != nil {
 			value.Wipe()
 			continue
 		}
 		p.kept[of].value.Wipe()
 		one := kept{value: value}
 		if p.keep != Removal {
-			one.until = p.now().Add(p.keep)
+			one.until = p.now().Add(p.keep).Round(0)
 		}
 		p.kept[of] = one
 	}
@@ -82,10 +108,11 @@ func (p *pins) any() bool {
 	return len(p.kept) > 0
 }
 
-// drop forgets everything.
+// drop forgets everything, and so does the card before its next use.
 func (p *pins) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.lapsed = true
 	for _, value := range p.given {
 		value.Wipe()
 	}
@@ -107,7 +134,7 @@ func (p *pins) expire() {
 	}
 }
 
-// over reports, once, whether a PIN has become too old.
+// over reports, once, whether a PIN was forgotten that the card may know.
 func (p *pins) over() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

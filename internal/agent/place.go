@@ -1,8 +1,8 @@
 package agent
 
 import (
-	"cmp"
 	"context"
+	"hash/maphash"
 	"slices"
 	"sync"
 	"time"
@@ -12,7 +12,6 @@ import (
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pcsc"
-	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -21,30 +20,30 @@ import (
 // place. What is done with it is done by run, one after the other.
 type place struct {
 	keeper  *Keeper
-	name    string // of the reader, or the URI of the token
-	changes uint16 // of the reader when it was inserted
-	module  string // of a token
+	name    string          // of the reader, or the URI of the token
+	changes uint16          // of the reader when it was inserted
+	module  string          // of a token
+	life    context.Context // as long as the card is there
 	stop    context.CancelFunc
+	readers sync.WaitGroup // of those that read it
 	jobs    chan *job
 	over    chan struct{} // closed when run has ended
 	pins    pins
 
-	reading   sync.Mutex
-	mu        sync.Mutex // for what follows
-	inspected bool
-	// It was to be inspected and could not be reached: missed for ever, unread until that is
-	// tried again.
-	unread, missed bool
-	tokens         []*held
-	now            Status
-	fresh          bool     // the use that goes on wants the PIN of a person
-	by             []Client // who waits for a use, the first one is served
+	mu     sync.Mutex // for what follows
+	sight  sight
+	tokens []*held
+	now    Status
+	open   bool     // there is a session
+	asking bool     // a person is asked for a PIN
+	fresh  bool     // the use that goes on wants the PIN of a person
+	by     []Client // who waits for a use, the first one is served
 }
 
 func newPlace(k *Keeper, name string, changes uint16) *place {
 	return &place{
 		keeper: k, name: name, changes: changes, jobs: make(chan *job), over: make(chan struct{}), now: Status{Reader: name},
-		pins: pins{keep: k.o.Cache, now: k.o.Access.Now, kept: map[string]kept{}, given: map[string]*secret.Bytes{}},
+		pins: pins{keep: k.o.Cache, now: k.o.Access.Now, kept: map[string]kept{}, given: map[string]*secret.Bytes{}, seed: maphash.MakeSeed()},
 	}
 }
 
@@ -68,6 +67,10 @@ type session struct {
 	card  card.Card // of app
 	of    card.Card // that keys are of
 	keys  map[string]key.Key
+	// refused says that the last PIN was not accepted, over that the session has to end, for
+	// which the next job waits.
+	refused, over bool
+	next          *job
 }
 
 // ask has something done with the card.
@@ -100,30 +103,44 @@ func (p *place) gone() error {
 // run does the jobs, and opens the card for the first one. It ends with the card.
 func (p *place) run(ctx context.Context) {
 	defer p.keeper.ended(p)
+	defer p.pins.drop()
+	defer p.blind()
 	defer close(p.over)
+	var next *job
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case first := <-p.jobs:
-			if ctx.Err() != nil {
-				first.done <- p.gone()
-				return
-			}
-			err := p.open(ctx, func(ctx context.Context, s *session) error { return s.serve(ctx, first) })
+		if next == nil {
 			select {
-			case first.done <- err: // it was not opened
-			default:
-			}
-			if problem.Gone(err) {
+			case <-ctx.Done():
 				return
+			case next = <-p.jobs:
 			}
+		}
+		if ctx.Err() != nil {
+			next.done <- p.gone()
+			return
+		}
+		first := next
+		next = nil
+		err := p.session(ctx, func(ctx context.Context, s *session) (err error) {
+			next, err = s.serve(ctx, first)
+			return err
+		})
+		p.tell(func(now *Status) { now.Held, p.open = false, false })
+		select {
+		case first.done <- err: // it was not opened
+		default:
+		}
+		if problem.Gone(err) {
+			if next != nil {
+				next.done <- err
+			}
+			return
 		}
 	}
 }
 
-// open opens the card, or the token.
-func (p *place) open(ctx context.Context, work func(context.Context, *session) error) error {
+// session opens the card, or the token.
+func (p *place) session(ctx context.Context, work func(context.Context, *session) error) error {
 	d := *p.keeper.o.Desk
 	a := p.keeper.o.Access
 	a.Ask = p.secret
@@ -141,31 +158,36 @@ func (p *place) open(ctx context.Context, work func(context.Context, *session) e
 }
 
 // serve does the first job and those after it, and lets the card go when nobody has
-// wanted it for a while. It ends when the card is another one, or cannot be reached.
-func (s *session) serve(ctx context.Context, next *job) error {
-	idle := time.NewTimer(s.place.keeper.o.Idle)
+// wanted it for a while. It ends when the card is another one, or cannot be reached, and a
+// token's to log out of it. A job that it has not begun is the next one's.
+func (s *session) serve(ctx context.Context, next *job) (*job, error) {
+	p := s.place
+	p.tell(func(*Status) { p.open = true })
+	idle := time.NewTimer(p.keeper.o.Idle)
 	defer idle.Stop()
 	for {
 		if next != nil {
 			err := s.work(ctx, next)
 			next.done <- err
-			if problem.Gone(err) {
-				return err
+			if problem.Gone(err) || s.over {
+				return nil, err
 			}
-			idle.Reset(s.place.keeper.o.Idle)
+			idle.Reset(p.keeper.o.Idle)
 		}
 		next = nil
 		select {
 		case <-ctx.Done():
-			return nil
-		case next = <-s.place.jobs:
+			return nil, nil
+		case next = <-p.jobs:
 			if ctx.Err() != nil {
-				next.done <- s.place.gone()
-				return nil
+				next.done <- p.gone()
+				return nil, nil
 			}
 		case <-idle.C:
-			if err := s.release(); err != nil {
-				return err
+		}
+		if next == nil || p.pins.over() {
+			if err := s.release(); err != nil || s.over {
+				return next, err
 			}
 		}
 	}
@@ -177,39 +199,49 @@ func (s *session) work(ctx context.Context, j *job) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(j.ctx, stop)()
-	var err error
-	if p.pins.over() {
-		err = s.release()
-	}
 	p.tell(func(now *Status) { now.Held = true })
-	if err == nil {
-		err = j.do(ctx, s)
-	}
+	err := j.do(ctx, s)
+	p.pins.settle(err)
 	if ctx.Err() != nil && j.ctx.Err() != nil {
 		err = j.ctx.Err()
 	}
-	refused := problem.Is(err, problem.PINIncorrect) || problem.Is(err, problem.PINBlocked)
-	p.pins.settle(err == nil, refused)
-	p.tell(func(now *Status) { now.APDUs = uint64(s.here.Line.Sent()) })
+	p.tell(s.tells)
 	return err
 }
 
-// release lets the card go, without a verified PIN.
-func (s *session) release() error {
-	s.place.tell(func(now *Status) { now.Held = false })
-	if s.place.module != "" {
-		return nil
-	}
-	return s.here.Line.Release()
+// tells puts what is known of the line into the status.
+func (s *session) tells(now *Status) {
+	now.APDUs = uint64(s.here.Line.Sent())
+	now.Held = !s.over && (s.place.module != "" || s.here.Line.Held())
 }
 
-// letGo lets the card go for another program.
-func (p *place) letGo(ctx context.Context) error {
-	if p.module != "" || !p.status().Held {
+// release lets the card go, without a verified PIN. A token is logged out of by the end of
+// its session.
+func (s *session) release() error {
+	s.over = s.place.module != ""
+	if s.over {
 		return nil
 	}
-	err := p.ask(ctx, func(_ context.Context, s *session) error { return s.here.Line.LetGo() })
-	p.tell(func(now *Status) { now.Held = false })
+	err := s.here.Line.Release()
+	s.place.tell(s.tells)
+	return err
+}
+
+// letGo lets the card go for another program. While a person is asked for a PIN, it is not
+// held.
+func (p *place) letGo(ctx context.Context) error {
+	p.mu.Lock()
+	free := !p.open || p.asking
+	p.mu.Unlock()
+	if free {
+		return nil
+	}
+	err := p.ask(ctx, func(_ context.Context, s *session) error {
+		if s.over = p.module != ""; s.over {
+			return nil
+		}
+		return s.here.Line.LetGo()
+	})
 	if problem.Gone(err) {
 		return nil
 	}
@@ -243,11 +275,23 @@ func (p *place) secret(ctx context.Context, q secret.Request) (*secret.Bytes, er
 	if len(by) > 0 {
 		q.Note = problem.Sentences(q.Note, by[0].Asks("use a key"))
 	}
-	value, err := p.keeper.o.Access.Ask(ctx, q)
-	if err == nil && value != nil && !fresh {
-		p.pins.hold(q, value)
+	if waiting := q.Waiting; waiting != nil {
+		q.Waiting = func() error {
+			err := waiting()
+			p.tell(func(now *Status) { now.Held, p.asking = false, err == nil })
+			return err
+		}
 	}
-	return value, err
+	value, err := p.keeper.o.Access.Ask(ctx, q)
+	p.tell(func(*Status) { p.asking = false })
+	if err != nil || value == nil {
+		return value, err
+	}
+	if err := p.pins.hold(q, value, !fresh); err != nil {
+		value.Wipe()
+		return nil, err
+	}
+	return value, nil
 }
 
 // application is the card with one of its applications open.
@@ -255,49 +299,12 @@ func (s *session) application(ctx context.Context, app string) (card.Card, error
 	if s.card != nil && s.app == app {
 		return s.card, nil
 	}
+	s.app, s.card = app, nil // another may be selected, even if this one is not
 	c, err := s.here.Open(ctx, app)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		s.card = c
 	}
-	s.app, s.card = app, c
-	return c, nil
-}
-
-// another has a person asked again for a PIN that was refused: the value that was refused
-// is not sent again.
-func (s *session) another(what pin.PIN) { s.here.Keys.Policy.Another(what) }
-
-// inspect reads what is on the card, once.
-func (p *place) inspect(ctx context.Context) {
-	p.reading.Lock()
-	defer p.reading.Unlock()
-	p.mu.Lock()
-	done := p.inspected
-	p.mu.Unlock()
-	if done {
-		return
-	}
-	var tokens []*held
-	err := p.ask(ctx, func(ctx context.Context, s *session) (err error) {
-		tokens, err = s.read(ctx)
-		return err
-	})
-	if err != nil {
-		p.keeper.log(err)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err != nil && (key.Unreachable(ctx, err) || problem.Is(err, problem.NotFound)) {
-		p.unread, p.missed = true, true
-		return
-	}
-	if p.missed { // who asked before was told of no token
-		p.keeper.again()
-	}
-	p.inspected, p.tokens = true, tokens
-	for _, t := range tokens {
-		p.now.Serial = cmp.Or(p.now.Serial, t.about.Serial)
-	}
+	return c, err
 }
 
 // found are the tokens of the place.

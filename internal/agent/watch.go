@@ -24,7 +24,7 @@ func (k *Keeper) watch(ctx context.Context) error {
 	for ctx.Err() == nil {
 		k.look(ctx)
 		for _, p := range k.there() {
-			p.retry(ctx)
+			p.retry()
 		}
 		if now := time.Now(); len(k.o.Modules) > 0 && now.Sub(scanned) >= rescanTime {
 			scanned = now
@@ -130,10 +130,12 @@ func (k *Keeper) modules(ctx context.Context) {
 
 // insert and remove need the lock.
 func (k *Keeper) insert(p *place) {
+	if k.ctx.Err() != nil {
+		return
+	}
 	k.places = append(k.places, p)
-	ctx, stop := context.WithCancel(k.ctx)
-	p.stop = stop
-	k.held.Go(func() { p.run(ctx) })
+	p.life, p.stop = context.WithCancel(k.ctx)
+	k.held.Go(func() { p.run(p.life) })
 	k.change()
 }
 
@@ -142,17 +144,6 @@ func (k *Keeper) remove(p *place) {
 	p.stop()
 	p.pins.drop()
 	k.change()
-}
-
-// retry inspects a card that could not be reached before.
-func (p *place) retry(ctx context.Context) {
-	p.mu.Lock()
-	unread := p.unread
-	p.unread = false
-	p.mu.Unlock()
-	if unread {
-		go p.inspect(ctx)
-	}
 }
 
 // again has everybody look once more.

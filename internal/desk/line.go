@@ -47,6 +47,9 @@ type Line struct {
 // Sent is how many command APDUs the card got on this line.
 func (l *Line) Sent() int { return l.sent }
 
+// Held reports whether nobody else works on the card.
+func (l *Line) Held() bool { return l.held }
+
 // Place is where the card or token is: the name of the reader, the label of the
 // token where it was named, or its module.
 func (l *Line) Place() string { return cmp.Or(l.token, l.reader) }

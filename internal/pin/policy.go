@@ -117,6 +117,9 @@ func (p *Policy) Before(called func() error) *Policy {
 // a card that was erased: what was not accepted before says nothing of it.
 func (p *Policy) Renewed(what PIN) { delete(p.unaccepted, what.key()) }
 
+// Unaccepted reports whether the last value of a PIN that was sent was not accepted.
+func (p *Policy) Unaccepted(what PIN) bool { return p.unaccepted[what.key()] != nil }
+
 // Another says that another value of a PIN is sent after one that was not accepted.
 // One that was sent before is still not sent again.
 func (p *Policy) Another(what PIN) {
