@@ -14,7 +14,6 @@ import (
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/family"
-	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pin"
@@ -284,9 +283,7 @@ func (s *session) token(ctx context.Context, c card.Card, app string) (*held, er
 		if k != nil && err == nil {
 			t.keys = append(t.keys, k)
 		}
-		if iso7816.StatusOf(err) != 0 {
-			failed = errors.Join(failed, err)
-		}
+		failed = errors.Join(failed, err)
 	}
 	if len(t.keys) == 0 {
 		return nil, failed

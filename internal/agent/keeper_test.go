@@ -36,33 +36,19 @@ type bench struct {
 func newBench(t *testing.T, app string, references ...string) *bench {
 	t.Helper()
 	dir := t.TempDir()
-	options := cardsim.Options{Applications: []string{app}, Serial: "12345678"}
+	options := cardsim.Options{Applications: strings.Split(app, "+"), Serial: "12345678"}
 	if err := cardsim.NewStore(dir).Create("desk", options); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, pin: "123456", trace: &bytes.Buffer{}}
+	b := &bench{Keeper: &Keeper{}, t: t, pin: "123456", trace: &bytes.Buffer{}}
 	d := &desk.Desk{
 		Simulated: &desk.SimulatedStore{Dir: func() (string, error) { return dir, nil }},
 		Meant:     desk.Selection{Reader: "sim:desk"}, Identify: family.Serials,
 		StateDir: func() (string, error) { return dir, nil },
 	}
-	making := desk.Access{Now: time.Now, Notify: func(string) {}, Ask: func(_ context.Context, q secret.Request) (*secret.Bytes, error) {
-		switch q.Name {
-		case secret.AdminPIN:
-			return secret.New([]byte("12345678")), nil
-		case secret.ManagementKey:
-			return secret.New([]byte("010203040506070801020304050607080102030405060708")), nil
-		}
-		return secret.New([]byte("123456")), nil
-	}}
+	b.o.Desk = d
 	for _, ref := range references {
-		err := family.WithKey(t.Context(), d, ref, making, func(ctx context.Context, _ family.At, k key.Key) error {
-			_, err := k.Generate(ctx, key.Spec{Algorithm: "p256"})
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		b.generate(ref)
 	}
 	d.Trace = b.trace
 	b.Keeper = New(Options{
@@ -71,6 +57,29 @@ func newBench(t *testing.T, app string, references ...string) *bench {
 		Log:    func(err error) { t.Log(err) },
 	})
 	return b
+}
+
+// generate has another command make a key.
+func (b *bench) generate(ref string) {
+	b.t.Helper()
+	d := *b.o.Desk
+	d.Trace = nil
+	a := desk.Access{Now: time.Now, Notify: func(string) {}, Ask: func(_ context.Context, q secret.Request) (*secret.Bytes, error) {
+		switch q.Name {
+		case secret.AdminPIN:
+			return secret.New([]byte("12345678")), nil
+		case secret.ManagementKey:
+			return secret.New([]byte("010203040506070801020304050607080102030405060708")), nil
+		}
+		return secret.New([]byte("123456")), nil
+	}}
+	err := family.WithKey(b.t.Context(), &d, ref, a, func(ctx context.Context, _ family.At, k key.Key) error {
+		_, err := k.Generate(ctx, key.Spec{Algorithm: "p256"})
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 func (b *bench) start() {
@@ -84,7 +93,7 @@ func (b *bench) start() {
 // until waits for something.
 func (b *bench) until(is func() bool) {
 	b.t.Helper()
-	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(5 * time.Second); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			b.t.Fatal("it does not happen")
 		}
