@@ -44,6 +44,9 @@ type Keeper struct {
 	changed chan struct{} // closed when version changes
 	looked  chan struct{} // closed after the first look at the readers
 	first   sync.Once
+	scanned chan struct{} // closed after the first look at the modules
+
+	scannedOnce sync.Once
 
 	looking sync.Mutex // for looker
 	looker  *looker
@@ -53,7 +56,7 @@ type Keeper struct {
 
 // New is a keeper that holds nothing until Run.
 func New(o Options) *Keeper {
-	return &Keeper{o: o, changed: make(chan struct{}), looked: make(chan struct{}), looker: &looker{desk: o.Desk}}
+	return &Keeper{o: o, changed: make(chan struct{}), looked: make(chan struct{}), scanned: make(chan struct{}), looker: &looker{desk: o.Desk}}
 }
 
 // Run holds cards until ctx ends, and lets them go then.
@@ -108,6 +111,11 @@ func (k *Keeper) All(ctx context.Context) ([]Token, error) {
 	select {
 	case <-k.looked:
 		k.look(ctx)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case <-k.scanned:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -10,25 +10,17 @@ import (
 	"github.com/cardctl/cardctl/internal/pcsc"
 )
 
-// lookTime is how long a change of readers can stay unseen, rescanTime one of the tokens of
-// modules.
-const (
-	lookTime   = 300 * time.Millisecond
-	rescanTime = 5 * time.Second
-)
+// lookTime is how long a change of readers can stay unseen.
+const lookTime = 300 * time.Millisecond
 
 // watch follows what is inserted and removed.
 func (k *Keeper) watch(ctx context.Context) error {
 	defer k.looker.close()
-	scanned := time.Time{}
+	k.held.Go(func() { k.scan(ctx) })
 	for ctx.Err() == nil {
 		k.look(ctx)
 		for _, p := range k.there() {
 			p.retry()
-		}
-		if now := time.Now(); len(k.o.Modules) > 0 && now.Sub(scanned) >= rescanTime {
-			scanned = now
-			k.modules(ctx)
 		}
 		select {
 		case <-ctx.Done():
@@ -98,33 +90,6 @@ func (k *Keeper) seen(now []pcsc.Reader) {
 		if !slices.ContainsFunc(k.places, func(p *place) bool { return p.is(r) }) {
 			k.insert(newPlace(k, r.Name, r.Changes))
 		}
-	}
-}
-
-// modules compares the tokens of modules with those that were known.
-func (k *Keeper) modules(ctx context.Context) {
-	for _, module := range k.o.Modules {
-		d := *k.o.Desk
-		d.Meant = desk.Selection{Module: module, ModuleTyped: true}
-		uris, err := d.Tokens(ctx)
-		if err != nil {
-			k.log(err)
-			continue
-		}
-		k.mu.Lock()
-		for _, p := range slices.Clone(k.places) {
-			if p.module == module && !slices.Contains(uris, p.name) {
-				k.remove(p)
-			}
-		}
-		for _, uri := range uris {
-			if !slices.ContainsFunc(k.places, func(p *place) bool { return p.module == module && p.name == uri }) {
-				p := newPlace(k, uri, 0)
-				p.module = module
-				k.insert(p)
-			}
-		}
-		k.mu.Unlock()
 	}
 }
 

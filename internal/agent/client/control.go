@@ -28,6 +28,8 @@ const (
 	Lock = "lock"
 	// Let other programs use the cards, or the card in Reader.
 	Release = "release"
+	// Read the card in Reader again, which was used and is free now.
+	Reread = "reread"
 	// End.
 	Stop = "stop"
 )
@@ -169,7 +171,7 @@ func answered(ctx context.Context, h Handler, line []byte) (request Request, ans
 	if err := json.Unmarshal(line, &request); err != nil {
 		return Request{}, refused(problem.New(problem.Usage, "the request is not a JSON document"))
 	}
-	if !slices.Contains([]string{StatusOf, Lock, Release, Stop}, request.Do) {
+	if !slices.Contains([]string{StatusOf, Lock, Release, Reread, Stop}, request.Do) {
 		return request, refused(problem.New(problem.Usage, "unknown request %q", request.Do))
 	}
 	status, err := h(ctx, request)

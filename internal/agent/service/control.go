@@ -27,6 +27,9 @@ func (s *Service) handle(ctx context.Context, request client.Request) (*client.S
 		return nil, s.keeper.Lock(ctx)
 	case client.Release:
 		return nil, s.keeper.Release(ctx, request.Reader)
+	case client.Reread:
+		s.keeper.Reread(request.Reader)
+		return nil, nil
 	case client.Stop:
 		return nil, nil
 	}
@@ -36,7 +39,7 @@ func (s *Service) handle(ctx context.Context, request client.Request) (*client.S
 func (s *Service) status() *client.Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := &client.Status{Clients: s.clients - 1, Cards: []client.Card{}} // without the one that asks
+	now := &client.Status{Clients: s.clients, Cards: []client.Card{}}
 	for _, card := range s.keeper.Status() {
 		now.Cards = append(now.Cards, client.Card(card))
 	}

@@ -22,7 +22,7 @@ func Inherited(getenv func(string) string) (map[string]net.Listener, error) {
 		return nil, nil
 	}
 	count, err := strconv.Atoi(getenv("LISTEN_FDS"))
-	if err != nil || count > mostInherited {
+	if err != nil || count < 0 || count > mostInherited {
 		return nil, problem.New(problem.Usage, "the service manager does not say how many sockets there are")
 	}
 	sockets := map[string]net.Listener{}

@@ -55,9 +55,9 @@ type Service struct {
 	ssh    *sshagent.Desk
 	stop   context.CancelFunc
 
-	mu      sync.Mutex
-	clients int
-	sockets map[string]string
+	mu                sync.Mutex
+	clients, controls int
+	sockets           map[string]string
 }
 
 // New is an agent over the cards of a keeper.
@@ -141,8 +141,12 @@ func (s *Service) listen() (all []listener, err error) {
 	return append(all, listener{l, p11Kit, P11}), nil
 }
 
-// mostClients is how many programs are served at once.
-const mostClients = 1000
+// mostClients is how many programs are served at once, mostControls how many commands that
+// control the agent: programs that use cards leave room for these.
+const (
+	mostClients  = 1000
+	mostControls = 50
+)
 
 func (s *Service) accept(ctx context.Context, l listener) {
 	var serving sync.WaitGroup
@@ -157,31 +161,35 @@ func (s *Service) accept(ctx context.Context, l listener) {
 			time.Sleep(100 * time.Millisecond)
 			continue
 		}
-		if !s.enter() {
+		count, most := &s.clients, mostClients
+		if l.door == Control {
+			count, most = &s.controls, mostControls
+		}
+		if !s.enter(count, most) {
 			_ = conn.Close()
 			continue
 		}
 		serving.Go(func() {
-			defer s.leave()
+			defer s.leave(count)
 			s.serve(ctx, l.door, conn)
 		})
 	}
 }
 
-func (s *Service) enter() bool {
+func (s *Service) enter(count *int, most int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.clients >= mostClients {
+	if *count >= most {
 		return false
 	}
-	s.clients++
+	*count++
 	return true
 }
 
-func (s *Service) leave() {
+func (s *Service) leave(count *int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.clients--
+	*count--
 }
 
 // serve serves a program of this user, and nobody else's.

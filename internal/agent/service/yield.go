@@ -41,10 +41,40 @@ func (y yielding) Close() error { return y.readers.Close() }
 
 // Connect asks the agent, if there is one, and connects to the card.
 func (y yielding) Connect(ctx context.Context, reader string) (iso7816.Connection, error) {
-	if _, err := os.Lstat(y.socket); err == nil {
-		asking, stop := context.WithTimeout(ctx, yieldTime)
-		_, _ = client.Ask(asking, y.socket, client.Request{Do: client.Release, Reader: reader})
-		stop()
+	y.ask(ctx, client.Request{Do: client.Release, Reader: reader})
+	c, err := y.readers.Connect(ctx, reader)
+	if err != nil {
+		return nil, err
 	}
-	return y.readers.Connect(ctx, reader)
+	return yielded{c, y, reader}, nil
+}
+
+// ask asks the agent, if there is one.
+func (y yielding) ask(ctx context.Context, request client.Request) {
+	if _, err := os.Lstat(y.socket); err != nil {
+		return
+	}
+	asking, stop := context.WithTimeout(ctx, yieldTime)
+	defer stop()
+	_, _ = client.Ask(asking, y.socket, request) // whether the card is free is found out by using it
+}
+
+// yielded is a connection to a card that an agent may want meanwhile.
+type yielded struct {
+	iso7816.Connection
+	yielding yielding
+	reader   string
+}
+
+// Resume asks the agent, which may have taken the card while it was free.
+func (c yielded) Resume(ctx context.Context) error {
+	c.yielding.ask(ctx, client.Request{Do: client.Release, Reader: c.reader})
+	return c.Connection.Resume(ctx)
+}
+
+// Close has the agent read the card again: it may have other keys now.
+func (c yielded) Close(reset bool) error {
+	err := c.Connection.Close(reset)
+	c.yielding.ask(context.Background(), client.Request{Do: client.Reread, Reader: c.reader})
+	return err
 }
