@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -83,11 +82,7 @@ func runAgent(ctx context.Context, env *session, o *agentOptions) error {
 		return err
 	}
 	if !o.foreground {
-		sockets, err := service.Background(ctx, dir, env.agentLog, append(os.Args, "--foreground"), env.Environ)
-		if err != nil {
-			return err
-		}
-		return env.tellSockets(sockets)
+		return env.inBackground(ctx, dir)
 	}
 	inherited, err := service.Inherited(env.Getenv)
 	if err != nil {

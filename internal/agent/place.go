@@ -67,10 +67,8 @@ type session struct {
 	card  card.Card // of app
 	of    card.Card // that keys are of
 	keys  map[string]key.Key
-	// refused says that the last PIN was not accepted, over that the session has to end, for
-	// which the next job waits.
+	// refused says that the last PIN was not accepted, over that the session has to end.
 	refused, over bool
-	next          *job
 }
 
 // ask has something done with the card.

@@ -2,10 +2,12 @@ package service
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/agent/client"
@@ -19,8 +21,14 @@ const startTime = 10 * time.Second
 // it stays in the foreground, and returns its sockets when it answers. What goes wrong with
 // it later is written to a log.
 func Background(ctx context.Context, dir string, logFile func() (string, error), words, environ []string) (map[string]string, error) {
-	if _, err := client.Ask(ctx, filepath.Join(dir, Control), client.Request{Do: client.StatusOf}); err == nil {
+	asking, stop := context.WithTimeout(ctx, startTime)
+	defer stop()
+	_, err := client.Ask(asking, filepath.Join(dir, Control), client.Request{Do: client.StatusOf})
+	if err == nil {
 		return nil, problem.New(problem.CardBusy, "an agent runs already").Because("Its sockets are in %s.", dir)
+	}
+	if asking.Err() != nil {
+		return nil, problem.New(problem.CardBusy, "an agent does not answer").Because("Its sockets are in %s.", dir)
 	}
 	name, err := logFile()
 	if err != nil {
@@ -56,10 +64,39 @@ func wait(ctx context.Context, dir, log string, ended <-chan error) (map[string]
 		select {
 		case err := <-ended:
 			said, _ := os.ReadFile(log)
-			return nil, problem.Wrap(problem.Failed, errors.Join(err, errors.New(string(said))), "the agent ended")
+			return nil, newEnded(err, string(said))
 		case <-ctx.Done():
 			return nil, problem.Wrap(problem.Failed, ctx.Err(), "the agent does not answer").Because("What it said is in %s.", log)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// EndedError is an agent that ended before it answered: its exit status, and its error in one
+// line, empty if it told none.
+type EndedError struct {
+	Status int
+	Said   string
+}
+
+func (e *EndedError) Error() string { return "the agent ended: " + e.Said }
+
+// lastError is the error in what a command wrote, as text or as a JSON document.
+func lastError(written string) string {
+	var report struct{ Message string }
+	if json.Unmarshal([]byte(written), &report) == nil {
+		return strings.TrimPrefix(report.Message, "agent: ")
+	}
+	_, said, _ := strings.Cut("\n"+written, "\nError: ")
+	said, _, _ = strings.Cut(said, "\nTry: ")
+	return strings.ReplaceAll(strings.TrimPrefix(strings.TrimSpace(said), "agent: "), "\n", ": ")
+}
+
+func newEnded(err error, said string) error {
+	e := &EndedError{Status: 1, Said: lastError(said)}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		e.Status = exit.ExitCode()
+	}
+	return e
 }
