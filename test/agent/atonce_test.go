@@ -40,6 +40,14 @@ done
 // newAgentDesk starts an agent, and stops it at the end.
 func newAgentDesk(t *testing.T, options ...string) *agentDesk {
 	t.Helper()
+	d := newStillDesk(t)
+	d.start(t, options...)
+	return d
+}
+
+// newStillDesk is a desk whose agent was not started.
+func newStillDesk(t *testing.T) *agentDesk {
+	t.Helper()
 	d := &agentDesk{stack.NewDesk(t)}
 	run := stack.Shared(t, "run-")
 	d.Setenv("XDG_RUNTIME_DIR", run)
@@ -51,6 +59,12 @@ func newAgentDesk(t *testing.T, options ...string) *agentDesk {
 	d.Write("pinentry/pinentry", pinentry, 0o700)
 	d.Setenv("PATH", d.Path("pinentry")+string(os.PathListSeparator)+os.Getenv("PATH"))
 	d.Setenv("SSH_AUTH_SOCK", filepath.Join(run, "cardctl", "ssh"))
+	return d
+}
+
+// start starts the agent, and stops it at the end.
+func (d *agentDesk) start(t *testing.T, options ...string) {
+	t.Helper()
 	d.Run("cardctl", append([]string{"agent"}, options...)...)
 	t.Cleanup(func() {
 		d.Run("cardctl", "agent", "stop")
@@ -58,7 +72,6 @@ func newAgentDesk(t *testing.T, options ...string) *agentDesk {
 			t.Logf("%s", d.Read("state/cardctl/agent.log"))
 		}
 	})
-	return d
 }
 
 // asked is how often a person was asked for the PIN.
