@@ -14,7 +14,7 @@ import (
 func newAgentStatusCmd(env *session) *cobra.Command {
 	return &cobra.Command{
 		Use:     "status",
-		Short:   "Show the cards of the agent, and how often they were used",
+		Short:   "Show the cards of the agent and their use",
 		Example: "  cardctl agent status --output json",
 		Args:    typed.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runAgentStatus(cmd.Context(), env) },
