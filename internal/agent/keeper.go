@@ -108,28 +108,40 @@ func (k *Keeper) change() {
 // All is that of Tokens: it looks what is there now, and reads the cards that nobody has asked
 // for yet.
 func (k *Keeper) All(ctx context.Context) ([]Token, error) {
-	select {
-	case <-k.looked:
-		k.look(ctx)
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	for _, first := range []chan struct{}{k.looked, k.scanned} {
+		select {
+		case <-first:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	select {
-	case <-k.scanned:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	all, changed := k.round(ctx)
+	for again := 0; changed && again < mostReads; again++ {
+		all, changed = k.round(ctx)
 	}
+	return all, ctx.Err()
+}
+
+// round looks and reads once. It is changed if a card was found to be another one: that one
+// is seen in the next round.
+func (k *Keeper) round(ctx context.Context) (all []Token, changed bool) {
+	k.look(ctx)
 	var reading sync.WaitGroup
 	places := k.there()
 	for _, p := range places {
 		reading.Go(func() { p.inspect(ctx) })
 	}
 	reading.Wait()
-	var all []Token
 	for _, p := range places {
-		all = append(all, p.found()...)
+		select {
+		case <-p.over:
+			k.ended(p)
+			changed = true
+		default:
+			all = append(all, p.found()...)
+		}
 	}
-	return all, ctx.Err()
+	return all, changed
 }
 
 // there are the places with a card.

@@ -80,6 +80,9 @@ func (p *place) read() {
 		}
 		return err
 	})
+	if problem.Gone(err) {
+		<-p.over
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	said := ""

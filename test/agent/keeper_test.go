@@ -3,6 +3,7 @@
 package agent_test
 
 import (
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
@@ -51,9 +52,12 @@ func TestKeyIsReplaced(t *testing.T) {
 	defer c.Pull()
 	d.Setenv("ADMIN_PIN", "12345678")
 	words := []string{"gen-key", "--key", "OPENPGP.3", "--algorithm", "p256", "--admin-pin", "env:ADMIN_PIN"}
-	d.Run("cardctl", words...)
+	var made struct{ Fingerprint string }
+	if err := json.Unmarshal([]byte(d.Run("cardctl", append(words, "--output", "json")...)), &made); err != nil {
+		t.Fatal(err)
+	}
 	before := d.Run("ssh-add", "-L")
-	d.Run("cardctl", append(words, "--replace")...)
+	d.Run("cardctl", append(words, "--replace", made.Fingerprint)...)
 	after := d.Run("ssh-add", "-L")
 	if !strings.HasPrefix(after, "ecdsa") || before == after {
 		t.Errorf("%s\n%s", before, after)
