@@ -31,6 +31,9 @@ manuals() {
 	done
 }
 
+# units have systemd start the agent of a user.
+units() { install -D -m 644 -t "$stage/systemd" scripts/package/systemd/*; }
+
 # notices collects the licences of everything that is linked in on any platform; they
 # must be distributed with the program.
 notices() {
@@ -74,6 +77,7 @@ links_lead() {
 rm -rf "$stage"
 completions
 manuals
+units
 documents
 links_lead
 find "$stage" -exec touch -d "@$1" {} +
