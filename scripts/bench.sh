@@ -26,9 +26,11 @@ trap clean_up EXIT
 	need_ykman
 } >&2
 
+export LEDGER_ROWS=10000 # of eight stations; scripts/test.sh has fewer
+
 # bench runs tests of test/bench, which write tables.
 bench() {
-	BENCH_TABLES=$tables go test -tags stack -count=1 "$@" ./test/bench >"$log" || die "a measurement failed or is over its limit:" "$(<"$log")"
+	BENCH_TABLES=$tables go test -tags stack -count=1 -timeout 1h "$@" ./test/bench >"$log" || die "a measurement failed or is over its limit:" "$(<"$log")"
 }
 
 start_pcscd >&2

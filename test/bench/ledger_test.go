@@ -5,7 +5,9 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +23,13 @@ import (
 // announced, one secret is sealed and set, one certificate recorded, and the row ended.
 // Stations do nothing else, so that the database alone counts.
 func TestLedgerRates(t *testing.T) {
+	rows := 2_000 // of eight stations, if nothing else is asked for
+	if asked := os.Getenv("LEDGER_ROWS"); asked != "" {
+		var err error
+		if rows, err = strconv.Atoi(asked); err != nil {
+			t.Fatal(err)
+		}
+	}
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +54,7 @@ func TestLedgerRates(t *testing.T) {
 		name    string
 		address func(string) string
 		many    int // rows of eight stations
-	}{{"PostgreSQL", address, 2_000}, {"SQLite", file, 1_000}} {
+	}{{"PostgreSQL", address, rows}, {"SQLite", file, 1_000}} {
 		one := rate(t, place.address("one"), to, 1, 1_000)
 		many := rate(t, place.address("many"), to, 8, place.many)
 		table.row(place.name, "1", "1000", fmt.Sprintf("%.0f", one), "1.0")
