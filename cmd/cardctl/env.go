@@ -15,6 +15,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/record"
@@ -147,6 +148,11 @@ func (env *session) start(cmd *cobra.Command, args []string) error {
 	env.line.About, env.line.Run, env.line.Args = cmd, cmd, args
 	if err := env.flags.complete(cmd, env.Getenv); err != nil {
 		return err
+	}
+	if env.line.Given("ledger") { // before a card is looked at
+		if err := ledger.CheckAddress(env.flags.ledger); err != nil {
+			return err
+		}
 	}
 	for _, err := range []error{cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()} {
 		if err != nil {

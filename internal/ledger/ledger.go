@@ -116,7 +116,15 @@ func connect(ctx context.Context, address string, o Options) (*database.DB, erro
 	case strings.HasPrefix(address, server), strings.HasPrefix(address, server2):
 		return database.Connect(ctx, address, records(), o.Password)
 	}
-	return nil, problem.New(problem.Usage, "not an address of a ledger").
+	return nil, CheckAddress(address)
+}
+
+// CheckAddress refuses what is not the address of a ledger.
+func CheckAddress(address string) error {
+	if path, ok := strings.CutPrefix(address, file); ok && path != "" || strings.HasPrefix(address, server) || strings.HasPrefix(address, server2) {
+		return nil
+	}
+	return problem.New(problem.Usage, "not an address of a ledger").
 		Because("Valid addresses: sqlite:FILE, postgres://USER@HOST/DATABASE.")
 }
 
