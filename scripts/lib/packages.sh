@@ -54,6 +54,7 @@ test|PKCS#11 for strongSwan|have_file ipsec/plugins/libstrongswan-pkcs11.so|libs
 test|OpenSSL for strongSwan|have_file ipsec/plugins/libstrongswan-openssl.so|libstrongswan-standard-plugins
 test|OpenSSH client (ssh-keygen)|have ssh-keygen|openssh-client
 test|OpenSSH server|have_file /usr/sbin/sshd|openssh-server
+test|Git|have git|git
 test|easy-rsa|have_file /usr/share/easy-rsa/easyrsa|easy-rsa
 test|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
 test|jq|have jq|jq
