@@ -300,6 +300,34 @@ func number(t *testing.T, b *bench) uint64 {
 	return all[0].About().Number
 }
 
+// A card that is read again while it is held has its PIN verified again for the next use.
+func TestReadAgainWhileHeld(t *testing.T) {
+	for app, ref := range map[string]string{"openpgp": "OPENPGP.3", "piv": "PIV.9A"} {
+		t.Run(app, func(t *testing.T) {
+			b := newBench(t, app, ref)
+			b.start()
+			k := b.key(ref)
+			if _, err := b.sign(k); err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range b.there() {
+				if err := p.ask(t.Context(), func(ctx context.Context, s *session) error {
+					_, err := s.read(ctx)
+					return err
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := b.sign(k); err != nil {
+				t.Error(err)
+			}
+			if n := b.questions(); n != 1 {
+				t.Errorf("%d questions", n)
+			}
+		})
+	}
+}
+
 // A card is let go after the last use, and does not know the PIN then.
 func TestIdle(t *testing.T) {
 	b := newBench(t, "openpgp", "OPENPGP.3")

@@ -27,6 +27,7 @@ func (s *session) read(ctx context.Context) (all []*held, err error) {
 		t, err := s.token(ctx, s.card, "")
 		return one(t), err
 	}
+	s.app, s.card, s.of, s.keys = "", nil, nil, nil // looking for applications leaves the one that was open
 	apps, err := s.applications(ctx)
 	if err != nil {
 		return nil, err

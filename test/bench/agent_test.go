@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cardctl/cardctl/test/stack"
 )
@@ -18,14 +19,14 @@ import (
 const agentClient = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so"
 
 // withAgent starts an agent that has the PIN, and stops it at the end.
-func withAgent(t *testing.T, d *stack.Desk) {
+func withAgent(t *testing.T, d *stack.Desk, idle string) (stop func()) {
 	t.Helper()
 	run := stack.Shared(t, "run-")
 	d.Setenv("XDG_RUNTIME_DIR", run)
 	d.Setenv("PIN", "123456")
 	d.Setenv("SSH_AUTH_SOCK", filepath.Join(run, "cardctl", "ssh"))
-	d.Run("cardctl", "agent", "--pin", "env:PIN", "--idle-release", "1h", "--cache-always")
-	t.Cleanup(func() { d.Run("cardctl", "agent", "stop") })
+	d.Run("cardctl", "agent", "--pin", "env:PIN", "--idle-release", idle, "--cache-always")
+	return func() { d.Run("cardctl", "agent", "stop") }
 }
 
 // TestAgentCounts counts what a signature costs by each door of the agent, for a program
@@ -47,7 +48,7 @@ func TestAgentCounts(t *testing.T) {
 			_, wire := d.WiredCard("card", 0, card.create...)
 			d.Setenv("SECRET", map[string]string{"--admin-pin": "12345678", "--management-key": "010203040506070801020304050607080102030405060708"}[card.secret])
 			d.Run("cardctl", "gen-key", "--key", card.key, "--algorithm", "p256", card.secret, "env:SECRET")
-			withAgent(t, d)
+			stop := withAgent(t, d, "1h")
 			d.Write("digest", strings.Repeat("d", 32), 0o600)
 			d.Write("message", "a message\n", 0o600)
 			d.Write("login.pub", d.Run("ssh-add", "-L"), 0o600)
@@ -55,16 +56,22 @@ func TestAgentCounts(t *testing.T) {
 				{"PKCS#11", "pkcs11-tool --module " + agentClient + " --sign --mechanism ECDSA --id " + card.id + " --input-file digest --output-file signature"},
 				{"SSH", "rm -f message.sig; ssh-keygen -q -Y sign -f login.pub -n file message"},
 			}
-			d.Run("bash", "-c", doors[0].command) // has the PIN verified
-			for _, door := range doors {
-				count := func() int {
-					before := wire.Count()
-					d.Run("bash", "-c", door.command)
-					return wire.Count().Sub(before).APDUs
-				}
-				held := count()
-				d.Run("cardctl", "agent", "release")
-				released := count()
+			count := func(door int, pause time.Duration) int {
+				time.Sleep(pause)
+				before := wire.Count()
+				d.Run("bash", "-c", doors[door].command)
+				return wire.Count().Sub(before).APDUs
+			}
+			count(0, 0) // has the PIN verified
+			var each [2]int
+			for i := range doors {
+				each[i] = count(i, 0)
+			}
+			stop()
+			defer withAgent(t, d, "100ms")()
+			count(0, 0)
+			for i, door := range doors {
+				held, released := each[i], count(i, time.Second)
 				if held > card.each || released > card.released {
 					t.Errorf("%s by %s: %d and %d APDUs, %d and %d are allowed", card.name, door.name, held, released, card.each, card.released)
 				}
@@ -80,7 +87,7 @@ func TestAgentMemory(t *testing.T) {
 	const clients, most = 100, 60 << 20
 	d := stack.NewDesk(t)
 	d.Card("card", 0)
-	withAgent(t, d)
+	defer withAgent(t, d, "1h")()
 	socket := filepath.Join(filepath.Dir(strings.TrimSpace(d.Run("printenv", "SSH_AUTH_SOCK"))), "p11")
 	for range clients {
 		conn, err := net.Dial("unix", socket)
