@@ -38,7 +38,8 @@ const openvpnUnit = "openvpn-client@.service"
 func planOpenVPN(ctx context.Context, j *job) (plan, error) {
 	if j.System {
 		if j.Agent {
-			return plan{}, problem.New(problem.Usage, "an agent does not serve a service of the system").Advise(advice.Repeat().Without(advice.Agent))
+			return plan{}, problem.New(problem.Usage, "an agent does not serve a service of the system").
+				Because("It serves the user who started it. Leave out the agent.")
 		}
 		if err := j.asRoot(); err != nil {
 			return plan{}, err

@@ -37,9 +37,7 @@ func (o *Options) loadClient() (err error) {
 		return err
 	}
 	if o.Module, err = p11.DefaultPlaces().Locate(clientModule); err != nil {
-		const pack = "p11-kit-modules"
-		return problem.New(problem.NotFound, "%s is not installed", clientModule).
-			Because("It is in Debian's package %s.", pack).Advise(advice.Run("apt", "install", pack))
+		return err
 	}
 	if o.socket("p11") == "" {
 		return problem.New(problem.NotFound, "no agent is running").
