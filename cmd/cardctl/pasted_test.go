@@ -94,7 +94,8 @@ func offered(line []string, try string) (paste bool, err error) {
 		}
 	}
 	waits := slices.ContainsFunc(words, func(word string) bool { return slices.Contains([]string{"--wait", "--timeout", "attach", "-"}, word) })
-	return !waits && !slices.ContainsFunc(words, metaValue.MatchString), nil
+	stays := slices.Equal(words[1:], []string{"agent"}) // in the background
+	return !waits && !stays && !slices.ContainsFunc(words, metaValue.MatchString), nil
 }
 
 // pasted types what the error of a script's command says to try.
