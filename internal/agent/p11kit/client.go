@@ -35,8 +35,8 @@ type session struct {
 	found     []uint64 // what C_FindObjects has still to tell
 	finding   bool
 	digesting *input
-	signing   *signing
-	verifying *verifying
+	signing   *operation
+	verifying *operation
 	decrypt   *decryption
 	encrypt   *encryption
 }

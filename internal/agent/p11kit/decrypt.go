@@ -25,6 +25,16 @@ func paddingOf(m mechanism) (padding, rv) {
 	return padding{}, ckrMechanismInvalid
 }
 
+// paddingFor is the padding of a mechanism for a key, which has to be an RSA key.
+func paddingFor(m mechanism, key *object) (padding, *rsa.PublicKey, rv) {
+	public, is := key.public.(*rsa.PublicKey)
+	if !is {
+		return padding{}, nil, ckrKeyTypeInconsistent
+	}
+	p, code := paddingOf(m)
+	return p, public, code
+}
+
 // most is the length of the longest message, less than 0 if the modulus is too short.
 func (p padding) most(modulus int) int {
 	if p.oaep != nil {
@@ -45,22 +55,11 @@ type decryption struct {
 
 // decryptInit is C_DecryptInit (section 5.9).
 func (c *client) decryptInit(ctx context.Context, s *session, a arguments, _ *writer) rv {
-	if a.mechanism.cancel {
-		s.decrypt = nil
-		return ckrOK
-	}
-	if s.decrypt != nil {
-		return ckrOperationActive
-	}
-	key, code := c.keyFor(ctx, s, a.numbers[1], ckoPrivateKey, ckaDecrypt)
-	if code != ckrOK {
+	key, code := initialise(ctx, c, s, a, &s.decrypt, ckoPrivateKey, ckaDecrypt)
+	if key == nil {
 		return code
 	}
-	public, is := key.public.(*rsa.PublicKey)
-	if !is {
-		return ckrKeyTypeInconsistent
-	}
-	padding, code := paddingOf(a.mechanism)
+	padding, public, code := paddingFor(a.mechanism, key)
 	if code != ckrOK {
 		return code
 	}

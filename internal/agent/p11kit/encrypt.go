@@ -14,22 +14,11 @@ type encryption struct {
 
 // encryptInit is C_EncryptInit (section 5.8).
 func (c *client) encryptInit(ctx context.Context, s *session, a arguments, _ *writer) rv {
-	if a.mechanism.cancel {
-		s.encrypt = nil
-		return ckrOK
-	}
-	if s.encrypt != nil {
-		return ckrOperationActive
-	}
-	key, code := c.keyFor(ctx, s, a.numbers[1], ckoPublicKey, ckaEncrypt)
-	if code != ckrOK {
+	key, code := initialise(ctx, c, s, a, &s.encrypt, ckoPublicKey, ckaEncrypt)
+	if key == nil {
 		return code
 	}
-	public, is := key.public.(*rsa.PublicKey)
-	if !is {
-		return ckrKeyTypeInconsistent
-	}
-	padding, code := paddingOf(a.mechanism)
+	padding, public, code := paddingFor(a.mechanism, key)
 	if code != ckrOK {
 		return code
 	}

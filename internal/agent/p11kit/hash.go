@@ -100,8 +100,7 @@ func (c *client) digest(_ context.Context, s *session, a arguments, w *writer) r
 	case s.digesting.several:
 		return ckrOperationActive
 	}
-	if size := s.digesting.hash.Size(); uint64(size) > uint64(a.room) {
-		w.length(size)
+	if !roomFor(s.digesting.hash.Size(), a, w) {
 		return ckrOK
 	}
 	s.digesting.write(a.arrays[0])
@@ -122,8 +121,7 @@ func (c *client) digestFinal(_ context.Context, s *session, a arguments, w *writ
 	if s.digesting == nil {
 		return ckrOperationNotInitialized
 	}
-	if size := s.digesting.hash.Size(); uint64(size) > uint64(a.room) {
-		w.length(size)
+	if !roomFor(s.digesting.hash.Size(), a, w) {
 		return ckrOK
 	}
 	return endDigest(s, w)

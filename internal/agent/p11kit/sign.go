@@ -2,24 +2,10 @@ package p11kit
 
 import "context"
 
-// signing is an operation that makes a signature.
-type signing struct {
-	scheme scheme
-	key    *object
-	input  input
-}
-
 // signInit is C_SignInit (section 5.11).
 func (c *client) signInit(ctx context.Context, s *session, a arguments, _ *writer) rv {
-	if a.mechanism.cancel {
-		s.signing = nil
-		return ckrOK
-	}
-	if s.signing != nil {
-		return ckrOperationActive
-	}
-	key, code := c.keyFor(ctx, s, a.numbers[1], ckoPrivateKey, ckaSign)
-	if code != ckrOK {
+	key, code := initialise(ctx, c, s, a, &s.signing, ckoPrivateKey, ckaSign)
+	if key == nil {
 		return code
 	}
 	scheme, code := schemeOf(a.mechanism, key.public)
@@ -29,22 +15,19 @@ func (c *client) signInit(ctx context.Context, s *session, a arguments, _ *write
 	case scheme.pss != nil && !key.key.About().PSS:
 		return ckrMechanismInvalid
 	}
-	s.signing = &signing{scheme, key, newInput(scheme.hash)}
+	s.signing = &operation{scheme, key, newInput(scheme.hash)}
 	return ckrOK
 }
 
 // sign is C_Sign (section 5.11).
 func (c *client) sign(ctx context.Context, s *session, a arguments, w *writer) rv {
-	switch {
-	case s.signing == nil:
-		return ckrOperationNotInitialized
-	case s.signing.input.several:
-		return ckrOperationActive
-	case !roomFor(s.signing.scheme.size, a, w):
+	if code := s.signing.whole(); code != ckrOK {
+		return code
+	}
+	if !roomFor(s.signing.scheme.size, a, w) {
 		return ckrOK
 	}
-	if code := s.signing.input.write(a.arrays[0]); code != ckrOK {
-		s.signing = nil
+	if code := write(&s.signing, a.arrays[0]); code != ckrOK {
 		return code
 	}
 	return c.endSign(ctx, s, w)
@@ -52,15 +35,7 @@ func (c *client) sign(ctx context.Context, s *session, a arguments, w *writer) r
 
 // signUpdate is C_SignUpdate (section 5.11).
 func (c *client) signUpdate(_ context.Context, s *session, a arguments, _ *writer) rv {
-	if s.signing == nil {
-		return ckrOperationNotInitialized
-	}
-	s.signing.input.several = true
-	code := s.signing.input.write(a.arrays[0])
-	if code != ckrOK {
-		s.signing = nil
-	}
-	return code
+	return update(&s.signing, a.arrays[0])
 }
 
 // signFinal is C_SignFinal (section 5.11).

@@ -6,44 +6,26 @@ import (
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
-// verifying is an operation that checks a signature, which is done here.
-type verifying struct {
-	scheme scheme
-	key    *object
-	input  input
-}
-
-// verifyInit is C_VerifyInit (section 5.13).
+// verifyInit is C_VerifyInit (section 5.13). Signatures are checked here, and not by the key.
 func (c *client) verifyInit(ctx context.Context, s *session, a arguments, _ *writer) rv {
-	if a.mechanism.cancel {
-		s.verifying = nil
-		return ckrOK
-	}
-	if s.verifying != nil {
-		return ckrOperationActive
-	}
-	key, code := c.keyFor(ctx, s, a.numbers[1], ckoPublicKey, ckaVerify)
-	if code != ckrOK {
+	key, code := initialise(ctx, c, s, a, &s.verifying, ckoPublicKey, ckaVerify)
+	if key == nil {
 		return code
 	}
 	scheme, code := schemeOf(a.mechanism, key.public)
 	if code != ckrOK {
 		return code
 	}
-	s.verifying = &verifying{scheme, key, newInput(scheme.hash)}
+	s.verifying = &operation{scheme, key, newInput(scheme.hash)}
 	return ckrOK
 }
 
 // verify is C_Verify (section 5.13).
 func (c *client) verify(_ context.Context, s *session, a arguments, _ *writer) rv {
-	switch {
-	case s.verifying == nil:
-		return ckrOperationNotInitialized
-	case s.verifying.input.several:
-		return ckrOperationActive
+	if code := s.verifying.whole(); code != ckrOK {
+		return code
 	}
-	if code := s.verifying.input.write(a.arrays[0]); code != ckrOK {
-		s.verifying = nil
+	if code := write(&s.verifying, a.arrays[0]); code != ckrOK {
 		return code
 	}
 	return endVerify(s, a.arrays[1])
@@ -51,15 +33,7 @@ func (c *client) verify(_ context.Context, s *session, a arguments, _ *writer) r
 
 // verifyUpdate is C_VerifyUpdate (section 5.13).
 func (c *client) verifyUpdate(_ context.Context, s *session, a arguments, _ *writer) rv {
-	if s.verifying == nil {
-		return ckrOperationNotInitialized
-	}
-	s.verifying.input.several = true
-	code := s.verifying.input.write(a.arrays[0])
-	if code != ckrOK {
-		s.verifying = nil
-	}
-	return code
+	return update(&s.verifying, a.arrays[0])
 }
 
 // verifyFinal is C_VerifyFinal (section 5.13).
