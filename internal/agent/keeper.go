@@ -43,10 +43,7 @@ type Keeper struct {
 	version uint64
 	changed chan struct{} // closed when version changes
 	looked  chan struct{} // closed after the first look at the readers
-	first   sync.Once
 	scanned chan struct{} // closed after the first look at the modules
-
-	scannedOnce sync.Once
 
 	looking sync.Mutex // for looker
 	looker  *looker

@@ -14,24 +14,28 @@ const rescanTime = 5 * time.Second
 // scan follows the tokens of modules. A module that hangs does not keep anybody from cards.
 func (k *Keeper) scan(ctx context.Context) {
 	said := map[string]string{}
-	for ctx.Err() == nil {
-		for _, module := range k.o.Modules {
-			now := ""
-			if err := k.tokensOf(ctx, module); err != nil && ctx.Err() == nil {
-				if now = err.Error(); now != said[module] {
-					k.log(err)
-				}
-			}
-			said[module] = now
-		}
-		k.scannedOnce.Do(func() { close(k.scanned) })
-		if len(k.o.Modules) == 0 {
-			return
-		}
+	k.scanOnce(ctx, said)
+	close(k.scanned)
+	for len(k.o.Modules) > 0 {
 		select {
 		case <-ctx.Done():
+			return
 		case <-time.After(rescanTime):
 		}
+		k.scanOnce(ctx, said)
+	}
+}
+
+// scanOnce looks at each module; said is what was logged of each, which is not said again.
+func (k *Keeper) scanOnce(ctx context.Context, said map[string]string) {
+	for _, module := range k.o.Modules {
+		now := ""
+		if err := k.tokensOf(ctx, module); err != nil && ctx.Err() == nil {
+			if now = err.Error(); now != said[module] {
+				k.log(err)
+			}
+		}
+		said[module] = now
 	}
 }
 

@@ -17,17 +17,19 @@ const lookTime = 300 * time.Millisecond
 func (k *Keeper) watch(ctx context.Context) error {
 	defer k.looker.close()
 	k.held.Go(func() { k.scan(ctx) })
-	for ctx.Err() == nil {
-		k.look(ctx)
+	k.look(ctx)
+	close(k.looked)
+	for {
 		for _, p := range k.there() {
 			p.retry()
 		}
 		select {
 		case <-ctx.Done():
+			return nil
 		case <-time.After(lookTime):
 		}
+		k.look(ctx)
 	}
-	return nil
 }
 
 // look compares what is in the readers with what was known.
@@ -78,7 +80,6 @@ func (l *looker) close() {
 
 // seen compares the readers that have a card with what was known.
 func (k *Keeper) seen(now []pcsc.Reader) {
-	defer k.first.Do(func() { close(k.looked) })
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, p := range slices.Clone(k.places) {
