@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto"
@@ -17,9 +16,6 @@ import (
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/problem"
 )
-
-// aidPrefix is what the AID of an OpenPGP card begins with (OpenPGP card 3.4, 4.2.1).
-var aidPrefix = []byte{0xD2, 0x76, 0x00, 0x01, 0x24, 0x01}
 
 // read reads what is on the card.
 func (s *session) read(ctx context.Context) (all []*held, err error) {
@@ -42,7 +38,7 @@ func (s *session) read(ctx context.Context) (all []*held, err error) {
 		if err == nil {
 			t, err = s.token(ctx, c, app)
 		}
-		if err != nil && (key.Unreachable(ctx, err) || problem.Gone(err)) {
+		if err != nil && key.Unreachable(ctx, err) {
 			return nil, err
 		}
 		failed = errors.Join(failed, err)
@@ -67,11 +63,6 @@ func (s *session) token(ctx context.Context, c card.Card, app string) (*held, er
 		t.about.Label, t.about.Serial = attribute(uri, p11.AttrToken), attribute(uri, p11.AttrSerial)
 		t.about.Maker, t.about.Model = attribute(uri, p11.AttrManufacturer), attribute(uri, p11.AttrModel)
 	}
-	for _, a := range identity.Applications {
-		if aid, err := hex.DecodeString(a.AID); err == nil && len(aid) == 16 && bytes.HasPrefix(aid, aidPrefix) {
-			t.about.AID = aid
-		}
-	}
 	keys, err := c.Keys(ctx)
 	if err != nil {
 		return nil, err
@@ -79,7 +70,7 @@ func (s *session) token(ctx context.Context, c card.Card, app string) (*held, er
 	var failed error // of a key that the others are shown without
 	for _, one := range keys {
 		k, err := s.about(ctx, t, one)
-		if err != nil && (key.Unreachable(ctx, err) || problem.Gone(err)) {
+		if err != nil && key.Unreachable(ctx, err) {
 			return nil, err
 		}
 		if k != nil && err == nil {
@@ -125,7 +116,7 @@ func (s *session) limits(ctx context.Context, t *held, keys []key.Key) error {
 	if err == nil {
 		t.about.MinPIN, t.about.MaxPIN = what.Min, what.Max
 	}
-	if err != nil && (key.Unreachable(ctx, err) || problem.Gone(err)) {
+	if err != nil && key.Unreachable(ctx, err) {
 		return err
 	}
 	return nil
@@ -145,9 +136,9 @@ func (s *session) about(ctx context.Context, t *held, one key.Key) (*heldKey, er
 	k := &heldKey{token: t, ref: one.Reference()}
 	k.about = KeyAbout{
 		Ref: k.ref.String(), Label: cmp.Or(occupant.Label, k.ref.String()), Public: public, Created: occupant.Created,
-		Always: occupant.PINPolicy == "always",
+		Always: occupant.EachUse(),
 	}
-	if k.about.Certificate, err = one.Certificate(ctx); err != nil && (key.Unreachable(ctx, err) || problem.Gone(err)) {
+	if k.about.Certificate, err = one.Certificate(ctx); err != nil && key.Unreachable(ctx, err) {
 		return nil, err
 	}
 	return k, errors.Join(s.names(ctx, t, k, one, occupant.Fingerprint), s.abilities(ctx, k, one))
@@ -161,16 +152,16 @@ func (s *session) names(ctx context.Context, t *held, k *heldKey, one key.Key, f
 	}
 	t.about.Serial = cmp.Or(t.about.Serial, holder.Serial)
 	k.about.ID, t.about.Label = holder.CertificateID, cmp.Or(holder.Token, t.about.Label)
+	if named, ok := one.(key.Namer); ok {
+		names := named.Names()
+		k.about.ID, k.about.Label = names.ID, names.Label
+		t.about.Label, t.about.Maker, t.about.Model, t.about.AID = names.Token, names.Maker, p11.EmulatedModel, names.AID
+	}
 	if t.about.AID != nil {
 		k.about.Place = holder.Place
 		if k.about.Fingerprint, err = hex.DecodeString(fingerprint); err != nil {
 			return err
 		}
-	}
-	if named, ok := one.(key.Namer); ok {
-		names := named.Names()
-		k.about.ID, k.about.Label = names.ID, names.Label
-		t.about.Label, t.about.Maker, t.about.Model = names.Token, names.Maker, p11.EmulatedModel
 	}
 	if uri, err := p11.ParseURI(k.about.Ref); err == nil && s.place.module != "" {
 		k.about.ID, k.about.Label = []byte(attribute(uri, p11.AttrID)), attribute(uri, p11.AttrObject)
@@ -209,7 +200,7 @@ func (s *session) abilities(ctx context.Context, k *heldKey, one key.Key) error 
 
 // applications are those of the card that hold keys.
 func (s *session) applications(ctx context.Context) ([]string, error) {
-	apps, err := family.Holding(ctx, s.here)
+	apps, err := family.Holding(ctx, s.here.Line)
 	if err != nil || len(apps) > 0 {
 		return apps, err
 	}

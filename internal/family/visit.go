@@ -41,8 +41,8 @@ func VisitOn(ctx context.Context, here At, visit func(context.Context, card.Card
 }
 
 // Holding are the applications of the card of a line that hold keys.
-func Holding(ctx context.Context, here At) ([]string, error) {
-	found, families, err := probe(ctx, here.Line, everything)
+func Holding(ctx context.Context, line *desk.Line) ([]string, error) {
+	found, families, err := probe(ctx, line, everything)
 	var apps []string
 	for _, f := range families {
 		for _, app := range f.Apps {

@@ -155,6 +155,9 @@ type Occupant struct {
 	Touch bool
 }
 
+// EachUse says that each use needs the PIN, even if it was verified before.
+func (o *Occupant) EachUse() bool { return o.PINPolicy == "always" }
+
 // Generated is what was put on the card by Generate or Import, as read back.
 type Generated struct {
 	Occupant
@@ -200,6 +203,12 @@ type Prover interface {
 	// Prove has the key show by a use that it is the private half of public, or it is a
 	// problem.Mismatch.
 	Prove(ctx context.Context, public crypto.PublicKey) error
+}
+
+// Verifier is a key whose PIN can be verified before it is used.
+type Verifier interface {
+	// VerifyPIN has it verified, unless it is.
+	VerifyPIN(ctx context.Context) error
 }
 
 // TouchSetter is a key whose touch policy can be changed while it is on the card.

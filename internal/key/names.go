@@ -1,7 +1,5 @@
 package key
 
-import "context"
-
 // Names are what OpenSC's module calls a key, and the token that it makes of the PIN of the
 // key, where that is the same for all cards of a kind.
 type Names struct {
@@ -10,13 +8,10 @@ type Names struct {
 	Label string
 	// Token is the label of the token, Maker its manufacturer.
 	Token, Maker string
+	// AID is that of an OpenPGP card, 16 bytes with its serial number (OpenPGP card 3.4,
+	// 4.2.1); nil for other cards.
+	AID []byte
 }
 
 // Namer is a key that knows them.
 type Namer interface{ Names() Names }
-
-// Verifier is a key whose PIN can be verified before it is used.
-type Verifier interface {
-	// VerifyPIN has it verified, unless it is.
-	VerifyPIN(ctx context.Context) error
-}

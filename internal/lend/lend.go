@@ -101,7 +101,7 @@ func (k *Key) read(ctx context.Context, here family.At, own key.Key, stored func
 	}
 	k.EachUse = func(ctx context.Context) (bool, error) {
 		occupant, err := own.Occupant(ctx)
-		return occupant != nil && occupant.PINPolicy == "always", errors.Join(err, k.letGo())
+		return occupant != nil && occupant.EachUse(), errors.Join(err, k.letGo())
 	}
 	k.Beside = func(ctx context.Context) ([]*cert.Certificate, error) {
 		all, err := certificatesOn(ctx, here.Card, stored)
