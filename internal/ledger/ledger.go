@@ -105,18 +105,18 @@ const (
 
 // connect opens the database, and makes a file if that is allowed.
 func connect(ctx context.Context, address string, o Options) (*database.DB, error) {
+	if err := CheckAddress(address); err != nil {
+		return nil, err
+	}
 	path, ok := strings.CutPrefix(address, file)
-	switch {
-	case ok && path != "":
-		db, err := database.OpenFile(ctx, path, records(), o.ReadOnly)
-		if o.Create && !o.ReadOnly && problem.Is(err, problem.NotFound) {
-			return create(ctx, path)
-		}
-		return db, err
-	case strings.HasPrefix(address, server), strings.HasPrefix(address, server2):
+	if !ok {
 		return database.Connect(ctx, address, records(), o.Password)
 	}
-	return nil, CheckAddress(address)
+	db, err := database.OpenFile(ctx, path, records(), o.ReadOnly)
+	if o.Create && !o.ReadOnly && problem.Is(err, problem.NotFound) {
+		return create(ctx, path)
+	}
+	return db, err
 }
 
 // CheckAddress refuses what is not the address of a ledger.
