@@ -97,10 +97,6 @@ func runAgent(ctx context.Context, env *session, o *agentOptions) error {
 
 // keeping is how cards are held.
 func (o *agentOptions) keeping(env *session) (agent.Options, error) {
-	access, err := o.secrets.access(env)
-	if err != nil {
-		return agent.Options{}, err
-	}
 	resolver, err := o.secrets.resolver(env)
 	if err != nil {
 		return agent.Options{}, err
@@ -110,11 +106,10 @@ func (o *agentOptions) keeping(env *session) (agent.Options, error) {
 			return agent.Options{}, err
 		}
 	}
-	access.Ask = resolver.Ask
 	own := env.desk()
 	own.OpenReaders = env.openReaders // it does not ask itself
 	k := agent.Options{
-		Desk: own, Modules: o.modules, Access: access, CacheAlways: o.cacheAlways, Idle: o.idle,
+		Desk: own, Modules: o.modules, Access: o.secrets.asking(env, resolver.Ask), CacheAlways: o.cacheAlways, Idle: o.idle,
 		Log: func(err error) { env.note("%s", err.Error()); env.progress.Done() },
 	}
 	if o.confirm {
@@ -167,6 +162,12 @@ func (env *session) runtimeDir() (string, error) {
 		return filepath.Join(dir, "cardctl"), nil
 	}
 	return env.stateOf("run")
+}
+
+// controlSocket is where other commands talk to the agent.
+func (env *session) controlSocket() (string, error) {
+	dir, err := env.runtimeDir()
+	return filepath.Join(dir, service.Control), err
 }
 
 // agentLog is where an agent in the background writes what goes wrong.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -29,11 +28,11 @@ again. Other commands of cardctl do so by themselves. --reader names one card.`,
 
 // askAgent asks the agent that runs for something.
 func (env *session) askAgent(ctx context.Context, request client.Request) (client.Answer, error) {
-	dir, err := env.runtimeDir()
+	socket, err := env.controlSocket()
 	if err != nil {
 		return client.Answer{}, err
 	}
-	answer, err := client.Ask(ctx, filepath.Join(dir, "ctl"), request)
+	answer, err := client.Ask(ctx, socket, request)
 	if problem.Is(err, problem.NotFound) {
 		return answer, problem.New(problem.NotFound, "no agent runs").Advise(advice.Run("cardctl", "agent"))
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"path/filepath"
 
 	"github.com/spf13/pflag"
 
@@ -40,11 +39,11 @@ func (env *session) desk() *desk.Desk {
 
 // yielding reaches PC/SC, and has an agent let go of the cards that are wanted.
 func (env *session) yielding() desk.OpenReaders {
-	dir, err := env.runtimeDir()
+	socket, err := env.controlSocket()
 	if err != nil {
 		return env.openReaders
 	}
-	return service.Yielding(env.openReaders, filepath.Join(dir, service.Control))
+	return service.Yielding(env.openReaders, socket)
 }
 
 // traceTo is where the trace of a card goes; nil for nowhere.

@@ -147,10 +147,15 @@ func (s *secretFlags) access(env *session) (desk.Access, error) {
 	if err != nil {
 		return desk.Access{}, err
 	}
+	return s.asking(env, ask), nil
+}
+
+// asking is access where the secrets come from ask.
+func (s *secretFlags) asking(env *session, ask secret.Asker) desk.Access {
 	return desk.Access{
 		Ask: ask, Confirm: env.confirm, AllowLastTry: s.lastTry, AllowUnknownTries: s.untoldTries,
 		Now: env.Now, Notify: env.progress.Show,
-	}, nil
+	}
 }
 
 // publicKeyFlag is --public-key.

@@ -30,10 +30,10 @@ type place struct {
 	begun    *p11.Reading   // what contents goes on with
 	asked    int            // how often somebody had been asked when it began
 	loggedIn bool
+	refused  error // what became of the login
 	// private is the private half of privateOf, as the session has it.
 	private   *p11.Key
 	privateOf *p11.StoredKey
-	refused   error // what became of the login
 	// seen is the key that Occupant told of: the one that may be overwritten.
 	seen crypto.PublicKey
 	// of is the key where it was found by a look at the whole token: nil for one that
