@@ -17,9 +17,6 @@ import (
 	"github.com/cardctl/cardctl/test/stack"
 )
 
-// client is Debian's module that passes everything on to the agent.
-const client = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so"
-
 // agentDesk is a desk with an agent, and who is asked for the PIN.
 type agentDesk struct {
 	*stack.Desk
@@ -140,7 +137,7 @@ func TestAllAtOnce(t *testing.T) {
 	}
 	works := map[string]string{
 		"SSH":     `cp message ssh-$i && ssh-keygen -q -Y sign -f login.pub -n file ssh-$i 2>&1 && ssh-keygen -Y check-novalidate -n file -s ssh-$i.sig < ssh-$i`,
-		"PKCS#11": `pkcs11-tool --module ` + client + ` --sign --mechanism ECDSA --id 03 --input-file digest --output-file p11-$i 2>&1 && test -s p11-$i`,
+		"PKCS#11": `pkcs11-tool --module ` + stack.AgentModule + ` --sign --mechanism ECDSA --id 03 --input-file digest --output-file p11-$i 2>&1 && test -s p11-$i`,
 		"GnuPG":   `gpg-connect-agent 'SCD SERIALNO' "SCD SETDATA $(od -An -tx1 digest | tr -d "\n ")" 'SCD PKAUTH OPENPGP.3' /bye | tee gpg-$i | grep -a -q '^D ' || { cat gpg-$i; false; }`,
 	}
 	var all sync.WaitGroup

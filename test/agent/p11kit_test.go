@@ -27,7 +27,7 @@ import (
 )
 
 // module is what programs load.
-const module = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so"
+const module = stack.AgentModule
 
 // p11 is a desk whose programs reach a token with an RSA and an EC key.
 type p11 struct {

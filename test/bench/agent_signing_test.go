@@ -48,7 +48,7 @@ func signAll(told string) int {
 }
 
 func (s signing) run(ctx context.Context) (err error) {
-	m, err := p11.NewModules().Load(ctx, agentClient, "")
+	m, err := p11.NewModules().Load(ctx, stack.AgentModule, "")
 	if err != nil {
 		return err
 	}

@@ -15,9 +15,6 @@ import (
 	"github.com/cardctl/cardctl/test/stack"
 )
 
-// agentClient is Debian's module that passes everything on to the agent.
-const agentClient = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so"
-
 // withAgent starts an agent that has the PIN, and stops it at the end.
 func withAgent(t *testing.T, d *stack.Desk, idle string) (stop func()) {
 	t.Helper()
@@ -53,7 +50,7 @@ func TestAgentCounts(t *testing.T) {
 			d.Write("message", "a message\n", 0o600)
 			d.Write("login.pub", d.Run("ssh-add", "-L"), 0o600)
 			doors := []struct{ name, command string }{
-				{"PKCS#11", "pkcs11-tool --module " + agentClient + " --sign --mechanism ECDSA --id " + card.id + " --input-file digest --output-file signature"},
+				{"PKCS#11", "pkcs11-tool --module " + stack.AgentModule + " --sign --mechanism ECDSA --id " + card.id + " --input-file digest --output-file signature"},
 				{"SSH", "rm -f message.sig; ssh-keygen -q -Y sign -f login.pub -n file message"},
 			}
 			count := func(door int, pause time.Duration) int {
