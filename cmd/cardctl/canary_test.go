@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -68,11 +67,23 @@ func holds(text []byte, canary string) bool {
 	if len(canary) >= byChance {
 		return bytes.Contains(text, []byte(canary))
 	}
-	return regexp.MustCompile(`(^|[^0-9A-F])` + regexp.QuoteMeta(canary) + `([^0-9A-F]|$)`).Match(text)
+	for at := 0; ; at += len(canary) {
+		i := bytes.Index(text[at:], []byte(canary))
+		if i < 0 {
+			return false
+		}
+		at += i
+		after := at + len(canary)
+		if (at == 0 || !isHex(text[at-1])) && (after == len(text) || !isHex(text[after])) {
+			return true
+		}
+	}
 }
 
+func isHex(c byte) bool { return strings.IndexByte("0123456789ABCDEF", c) >= 0 }
+
 func TestHolds(t *testing.T) {
-	for text, is := range map[string]bool{"904412": true, "PIN 904412.": true, "> 00A4904412FF": false, "904412F": false, "27182818": true, "F27182818F": true} {
+	for text, is := range map[string]bool{"904412": true, "PIN 904412.": true, "> 00A4904412FF": false, "904412F": false, "904412904412": false, "904412904412 904412": true, "27182818": true, "F27182818F": true} {
 		if got := holds([]byte(text), "904412") || holds([]byte(text), "27182818"); got != is {
 			t.Errorf("%q: %v", text, got)
 		}

@@ -236,6 +236,9 @@ func pullAll(t *testing.T, card string, pulls map[string]pull, desk func(t *test
 			d.writeKey("key.pem")
 			for _, line := range p.before {
 				d.must(d.words(line)...)
+				if strings.Contains(line, "--password env:CARDCTL_PIN") {
+					d.openFast(userPIN)
+				}
 			}
 			start, told, command := d.save(), d.info(), d.words(p.command)
 			points, recovered := 0, 0
