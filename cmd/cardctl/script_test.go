@@ -66,7 +66,9 @@ func setUpScript(e *testscript.Env) error {
 	e.Setenv("CARDCTL_STATE_DIR", filepath.Join(e.WorkDir, "state"))
 	e.Setenv("PCSCLITE_CSOCK_NAME", filepath.Join(e.WorkDir, "no-daemon"))
 	e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
-	e.Setenv(coverage, os.Getenv(coverage))
+	for _, handedOn := range []string{coverage, "MUTATION"} { // the second switches a check off, see test/mutation
+		e.Setenv(handedOn, os.Getenv(handedOn))
+	}
 	return nil
 }
 
