@@ -64,7 +64,7 @@ func (p *pins) hold(q secret.Request, value *secret.Bytes, keep bool) error {
 	p.sent = append(p.sent, hash)
 	if keep && p.keep != 0 {
 		p.given[name(q)].Wipe()
-		p.given[name(q)] = value.Clone()
+		p.given[name(q)] = value.Kept()
 	}
 	return nil
 }

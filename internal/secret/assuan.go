@@ -77,7 +77,7 @@ func (a *assuan) getPIN() (*Bytes, error) {
 	if err != nil {
 		var e *assuanError
 		if errors.As(err, &e) && (e.code&0xFFFF == gpgErrCancelled || e.code&0xFFFF == gpgErrFullyCancelled) {
-			return nil, errCancelled
+			return nil, ErrCancelled
 		}
 		return nil, err
 	}

@@ -12,7 +12,8 @@ import (
 // Bytes is a secret. Every formatting verb, JSON and text encoding of it shows
 // a placeholder. The zero value is an empty secret.
 type Bytes struct {
-	b []byte
+	b       []byte
+	release func() // gives back memory that is not Go's; nil for none
 }
 
 const placeholder = "[secret]"
@@ -51,6 +52,10 @@ func (s *Bytes) Wipe() {
 	}
 	Wipe(s.b)
 	s.b = nil
+	if s.release != nil {
+		s.release()
+		s.release = nil
+	}
 }
 
 // Wipe overwrites a copy of a secret.

@@ -11,7 +11,8 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-var errCancelled = problem.New(problem.Usage, "cancelled")
+// ErrCancelled is that a person closed the window of pinentry.
+var ErrCancelled = problem.New(problem.Usage, "cancelled")
 
 // askPinentry has GnuPG's pinentry ask for the secret.
 func (r *Resolver) askPinentry(ctx context.Context, q Request) (s *Bytes, err error) {
@@ -72,7 +73,7 @@ func (r *Resolver) withPinentry(ctx context.Context, talk func(*assuan) error) e
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err == nil, waited == nil, errors.Is(err, errCancelled):
+	case err == nil, waited == nil, errors.Is(err, ErrCancelled):
 		return err
 	}
 	return exitProblem("pinentry", waited)

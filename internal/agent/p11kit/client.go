@@ -22,7 +22,7 @@ type client struct {
 	sessions    map[uint64]*session
 	last        uint64          // the handle given last, of a session or a secret
 	logins      map[uint64]bool // slots by ID
-	secrets     map[uint64]*secret
+	secrets     map[uint64]*agreement
 	watch       watch
 }
 
@@ -42,7 +42,7 @@ type session struct {
 }
 
 func newClient(cards *Cards, by agent.Client) *client {
-	return &client{cards: cards, by: by, sessions: map[uint64]*session{}, logins: map[uint64]bool{}, secrets: map[uint64]*secret{}}
+	return &client{cards: cards, by: by, sessions: map[uint64]*session{}, logins: map[uint64]bool{}, secrets: map[uint64]*agreement{}}
 }
 
 // next is a handle that was not given before; those of token objects are smaller.

@@ -12,8 +12,8 @@ import (
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
-// secret is a session object: what C_DeriveKey agreed on.
-type secret struct {
+// agreement is a session object: the secret that C_DeriveKey agreed on.
+type agreement struct {
 	*object
 	of *session
 }
@@ -59,7 +59,7 @@ func (c *client) deriveKey(ctx context.Context, s *session, a arguments, w *writ
 	value = value[uint64(size)-length:] // bytes are removed from the leading end
 	made.add(attribute{ckaValue, value}, number(ckaValueLen, length))
 	handle := c.next()
-	c.secrets[handle] = &secret{made, s}
+	c.secrets[handle] = &agreement{made, s}
 	w.ulong(handle)
 	return ckrOK
 }

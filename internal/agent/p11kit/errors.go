@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // valueOf is what a program gets to know of a failure.
@@ -14,7 +15,7 @@ func valueOf(err error) rv {
 	switch {
 	case err == nil:
 		return ckrOK
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, secret.ErrCancelled):
 		return ckrFunctionCanceled
 	case errors.Is(err, rsa.ErrDecryption):
 		return ckrEncryptedDataInvalid

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 func TestSessions(t *testing.T) {
@@ -76,6 +77,7 @@ func TestFailures(t *testing.T) {
 		{problem.New(problem.PINIncorrect, "wrong"), ckrPINIncorrect},
 		{problem.New(problem.PINBlocked, "blocked"), ckrPINLocked},
 		{problem.New(problem.Interrupted, "cancelled"), ckrFunctionCanceled},
+		{problem.Wrap(problem.Usage, secret.ErrCancelled, "user PIN from pinentry"), ckrFunctionCanceled},
 		{context.Canceled, ckrFunctionCanceled},
 		{problem.New(problem.Refused, "not confirmed"), ckrFunctionRejected},
 		{problem.New(problem.NotSupported, "cannot"), ckrMechanismInvalid},

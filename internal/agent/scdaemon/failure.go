@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // code is an error code of libgpg-error.
@@ -118,7 +119,7 @@ func explain(err error) *failure {
 }
 
 func codeOf(err error) code {
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, secret.ErrCancelled) {
 		return errCancelled
 	}
 	var p *problem.Error

@@ -23,6 +23,7 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/test/softtoken"
 )
 
@@ -285,6 +286,7 @@ func TestErrorsOfCards(t *testing.T) {
 		{problem.New(problem.PINIncorrect, "the card rejected the PIN"), 87},
 		{problem.New(problem.PINBlocked, "the PIN is blocked"), 130},
 		{problem.New(problem.Interrupted, "cancelled"), 99},
+		{problem.Wrap(problem.Usage, secret.ErrCancelled, "user PIN from pinentry"), 99},
 		{problem.New(problem.CardRemoved, "the card was removed"), 110},
 		{problem.New(problem.CardChanged, "another card"), 110},
 		{problem.New(problem.NotSupported, "the card cannot do that"), 60},
@@ -302,7 +304,7 @@ func TestErrorsOfCards(t *testing.T) {
 	c.says("CHECKPIN "+aid+"/0011", "OK")
 	c.fails("CHECKPIN "+aid+"[CHV3]", 60)
 	c.fails("CHECKPIN 00", 60)
-	if logins, _, _ := token.Counts(); logins != 11 {
+	if logins, _, _ := token.Counts(); logins != 12 {
 		t.Errorf("%d logins", logins)
 	}
 }

@@ -68,7 +68,7 @@ func Alone(ctx context.Context, keeper *agent.Keeper, o Options, door string, pr
 		<-ctx.Done()
 		_ = further.Close()
 	})
-	err = s.Door(ctx, door, program, agent.Client{Door: door, PID: os.Getppid()})
+	err = s.Door(ctx, door, program, agent.Client{Door: door, Name: client.NameOf(os.Getppid()), PID: os.Getppid()})
 	stop()
 	running.Wait()
 	return errors.Join(err, kept)
