@@ -88,6 +88,9 @@ func runAgent(ctx context.Context, env *session, o *agentOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := secret.Guard(); err != nil {
+		return err
+	}
 	s := service.New(agent.New(keeping), service.Options{
 		Dir: dir, P11Socket: o.p11SocketOf(env), P11Wanted: o.p11Socket != "", Inherited: inherited, NeedsLogin: o.p11Login,
 		Version: version, Certificates: env.sshCertificates(), Log: keeping.Log, Ready: env.tellSockets,
@@ -152,6 +155,9 @@ func (o *agentOptions) serveStdio(ctx context.Context, env *session, keeping age
 		if passed, err := service.PassOn(ctx, filepath.Join(dir, o.stdio), stdio); passed {
 			return err
 		}
+	}
+	if err := secret.Guard(); err != nil {
+		return err
 	}
 	return service.Alone(ctx, agent.New(keeping), service.Options{NeedsLogin: o.p11Login, Version: version}, o.stdio, stdio)
 }

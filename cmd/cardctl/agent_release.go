@@ -20,10 +20,18 @@ again. Other commands of cardctl do so by themselves. --reader names one card.`,
 		Example: "  cardctl agent release",
 		Args:    typed.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := env.askAgent(cmd.Context(), client.Request{Do: client.Release, Reader: env.flags.reader})
-			return err
+			return runAgentRelease(cmd.Context(), env)
 		},
 	}
+}
+
+func runAgentRelease(ctx context.Context, env *session) error {
+	reader, err := env.desk().ReaderMeant(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = env.askAgent(ctx, client.Request{Do: client.Release, Reader: reader})
+	return err
 }
 
 // askAgent asks the agent that runs for something.

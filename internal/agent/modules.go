@@ -9,7 +9,7 @@ import (
 )
 
 // rescanTime is how long a change of the tokens of modules can stay unseen.
-const rescanTime = 5 * time.Second
+const rescanTime = 700 * time.Millisecond
 
 // scan follows the tokens of modules. A module that hangs does not keep anybody from cards.
 func (k *Keeper) scan(ctx context.Context) {

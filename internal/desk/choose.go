@@ -112,6 +112,25 @@ func (d *Desk) openSimulated(ctx context.Context) (*Line, error) {
 	return l, nil
 }
 
+// ReaderMeant is the name of the reader that is meant, with or without a card; empty if none
+// is named.
+func (d *Desk) ReaderMeant(ctx context.Context) (name string, err error) {
+	if d.Meant.Reader == "" {
+		return "", nil
+	}
+	readers, err := d.OpenReaders(ctx, pcsc.Options{BusyTimeout: d.Timeout})
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, readers.Close()) }()
+	list, err := readers.Readers(ctx)
+	if err != nil {
+		return "", err
+	}
+	reader, err := chooseReader(list, d.Meant.Reader)
+	return reader.Name, err
+}
+
 // chooseReader finds the reader that a user means: by its index, by its name,
 // by a part of it that no other has.
 func chooseReader(list []pcsc.Reader, wanted string) (pcsc.Reader, error) {

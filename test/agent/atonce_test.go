@@ -20,14 +20,19 @@ import (
 // agentDesk is a desk with an agent, and who is asked for the PIN.
 type agentDesk struct {
 	*stack.Desk
+
+	run string // the directory of the user's sockets
 }
 
-// pinentry answers with the PIN, and counts how often it was asked.
+// pinentry answers with the PIN, and counts how often it was asked. It keeps what it shows, and
+// cancels instead if a file says so.
 const pinentry = `#!/bin/sh
 echo OK
 while read -r command rest; do
 	case $command in
-	GETPIN) echo asked >> "$ASKED"; echo D "$CARD_PIN"; echo OK ;;
+	SETDESC) echo "$rest" >> "$ASKED.shown"; echo OK ;;
+	GETPIN) echo asked >> "$ASKED"; if test -e "$ASKED.cancel"; then echo ERR 83886179 cancelled; else echo D "$CARD_PIN"; echo OK; fi ;;
+	CONFIRM) if test -e "$ASKED.cancel"; then echo ERR 83886179 cancelled; else echo OK; fi ;;
 	BYE) echo OK; exit ;;
 	*) echo OK ;;
 	esac
@@ -45,9 +50,8 @@ func newAgentDesk(t *testing.T, options ...string) *agentDesk {
 // newStillDesk is a desk whose agent was not started.
 func newStillDesk(t *testing.T) *agentDesk {
 	t.Helper()
-	d := &agentDesk{stack.NewDesk(t)}
-	run := stack.Shared(t, "run-")
-	d.Setenv("XDG_RUNTIME_DIR", run)
+	d := &agentDesk{stack.NewDesk(t), stack.Shared(t, "run-")}
+	d.Setenv("XDG_RUNTIME_DIR", d.run)
 	d.Setenv("CARD_PIN", "123456")
 	d.Setenv("ASKED", d.Path("asked"))
 	if err := os.Mkdir(d.Path("pinentry"), 0o700); err != nil {
@@ -55,7 +59,7 @@ func newStillDesk(t *testing.T) *agentDesk {
 	}
 	d.Write("pinentry/pinentry", pinentry, 0o700)
 	d.Setenv("PATH", d.Path("pinentry")+string(os.PathListSeparator)+os.Getenv("PATH"))
-	d.Setenv("SSH_AUTH_SOCK", filepath.Join(run, "cardctl", "ssh"))
+	d.Setenv("SSH_AUTH_SOCK", filepath.Join(d.run, "cardctl", "ssh"))
 	return d
 }
 

@@ -169,7 +169,7 @@ func TestSetupP11Kit(t *testing.T) {
 
 // TestSetupWithoutAgent is refused where the program would find none.
 func TestSetupWithoutAgent(t *testing.T) {
-	d := &agentDesk{stack.NewDesk(t)}
+	d := &agentDesk{Desk: stack.NewDesk(t)}
 	d.Card("desk", 0)
 	for _, target := range []string{"firefox", "chromium", "thunderbird", "openssl"} {
 		if r := d.Try("cardctl", "setup", target, "--key", "OPENPGP.3", "--agent", "--print"); r.Exit != 3 || !strings.Contains(r.Stderr, "cardctl agent") {
