@@ -32,10 +32,19 @@ type field struct {
 	whole        bool // the value is in one line, however long it is
 }
 
-// Heading begins a part.
+// Heading begins a part. One that is too long goes on in the next line.
 func (s *Sheet) Heading(text string) {
 	s.flush()
-	s.line(printable(text))
+	text = printable(text)
+	if utf8.RuneCountInString(text) <= Width {
+		s.line(text)
+		return
+	}
+	before := ""
+	for _, part := range wrap(text, Width-2*len(indent)) {
+		s.line(before + part)
+		before = indent + indent
+	}
 }
 
 // Gap leaves a line empty.

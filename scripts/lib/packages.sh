@@ -58,6 +58,7 @@ test|Git|have git|git
 test|easy-rsa|have_file /usr/share/easy-rsa/easyrsa|easy-rsa
 test|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
 test|jq|have jq|jq
+test|systemd, to start the agent by its sockets|have systemd-socket-activate|systemd
 programs|OpenSC PKCS#11 module with one PIN|have_file onepin-opensc-pkcs11.so|opensc-pkcs11
 programs|NSS tools (certutil, modutil)|have modutil|libnss3-tools
 programs|Firefox|have firefox-esr|firefox-esr

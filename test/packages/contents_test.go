@@ -60,6 +60,7 @@ func onSystem(t *testing.T, zsh, licence string) []string {
 	names := []string{
 		"usr/bin/cardctl",
 		scd,
+		"usr/lib/systemd/user/cardctl-agent-p11-kit.socket",
 		"usr/lib/systemd/user/cardctl-agent.service",
 		"usr/lib/systemd/user/cardctl-agent.socket",
 		"etc/bash_completion.d/cardctl",

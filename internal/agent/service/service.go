@@ -131,6 +131,9 @@ func (s *Service) listen() (all []listener, err error) {
 	if s.o.P11Socket == "" {
 		return all, nil
 	}
+	if l := s.o.Inherited[filepath.Base(s.o.P11Socket)]; l != nil {
+		return append(all, listener{l, p11Kit, P11}), nil
+	}
 	l, err := client.Listen(s.o.P11Socket)
 	if err != nil && !s.o.P11Wanted {
 		return all, nil // somebody has it
