@@ -10,10 +10,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,7 +33,8 @@ type signing struct {
 	Times      int
 }
 
-// signAll prints how many nanoseconds a signature took.
+// signAll prints how many nanoseconds a signature took, and how many, at the median, two calls
+// that need no card.
 func signAll(told string) int {
 	var s signing
 	err := json.Unmarshal([]byte(told), &s)
@@ -80,15 +81,25 @@ func (s signing) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	fmt.Println(time.Since(begun).Nanoseconds() / int64(s.Times))
+	signature := time.Since(begun).Nanoseconds() / int64(s.Times)
+	looks := make([]time.Duration, s.Times)
+	for i := range looks {
+		begun := time.Now()
+		if _, err := m.Look(ctx, session.Token()); err != nil { // C_GetSlotList and C_GetTokenInfo
+			return err
+		}
+		looks[i] = time.Since(begun)
+	}
+	slices.Sort(looks)
+	fmt.Println(signature, looks[len(looks)/2].Nanoseconds())
 	return nil
 }
 
 // TestAgentSigning compares the time of a signature on a token of SoftHSM2 through the agent
-// with that through p11-kit's own server, in turn; the lowest ratio counts, because others
+// with that through p11-kit's own server, in turn, until the ratio is as it should be: others
 // work on the machine too.
 func TestAgentSigning(t *testing.T) {
-	const most, rounds = 3, 5
+	const most, mostLook, rounds = 1.5, 0.5, 20
 	d := stack.NewDesk(t)
 	if err := os.MkdirAll(d.Path("hsm"), 0o700); err != nil {
 		t.Fatal(err)
@@ -111,32 +122,40 @@ func TestAgentSigning(t *testing.T) {
 	d.Start("kit.log", "p11-kit", "server", "--foreground", "--provider", module, "--name", server, "pkcs11:")
 	d.Eventually("p11-kit's server listens", func() bool { _, err := os.Stat(server); return err == nil })
 
-	took := func(socket, pin string) float64 {
+	took := func(socket, pin string) (signature, look float64) {
 		told, err := json.Marshal(signing{Token: "desk", PIN: pin, Times: 300})
 		if err != nil {
 			t.Fatal(err)
 		}
 		d.Setenv("P11_KIT_SERVER_ADDRESS", "unix:path="+socket)
 		d.Setenv(signingVariable, string(told))
-		nanoseconds, err := strconv.ParseFloat(strings.TrimSpace(d.Run(os.Args[0])), 64)
-		if err != nil {
+		if _, err := fmt.Sscan(d.Run(os.Args[0]), &signature, &look); err != nil {
 			t.Fatal(err)
 		}
-		return nanoseconds / float64(time.Millisecond)
+		return signature / float64(time.Millisecond), look / float64(time.Millisecond)
 	}
-	ratio, ours, theirs := 0.0, 0.0, 0.0
-	for range rounds {
-		agent, kit := took(filepath.Join(run, "cardctl", "p11"), ""), took(server, tokenPIN)
+	ratio, ours, theirs, looks := 0.0, 0.0, 0.0, math.Inf(1)
+	for round := 0; round < rounds && (ratio == 0 || ratio > most); round++ {
+		agent, look := took(filepath.Join(run, "cardctl", "p11"), "")
+		kit, _ := took(server, tokenPIN)
+		looks = min(looks, look)
 		if now := agent / kit; ratio == 0 || now < ratio {
 			ratio, ours, theirs = now, agent, kit
 		}
 	}
-	if ratio > most {
-		t.Errorf("a signature takes %.2f times as long as through p11-kit server, %d are allowed", ratio, most)
+	if looks > mostLook {
+		t.Errorf("two calls that need no card take %.2f ms", looks)
 	}
-	var table table
-	table.row("a signature on a token of SoftHSM2, P-256", "ms", "ratio", "at most")
-	table.row("`p11-kit server`", fmt.Sprintf("%.2f", theirs), "", "")
-	table.row("`cardctl agent`", fmt.Sprintf("%.2f", ours), fmt.Sprintf("%.2f", ratio), fmt.Sprint(most))
-	table.publish(t)
+	if ratio > most {
+		t.Errorf("a signature takes %.2f times as long as through p11-kit server, %.1f are allowed", ratio, most)
+	}
+	var signatures table
+	signatures.row("a signature on a token of SoftHSM2, P-256", "ms", "ratio", "at most")
+	signatures.row("`p11-kit server`", fmt.Sprintf("%.2f", theirs), "", "")
+	signatures.row("`cardctl agent`", fmt.Sprintf("%.2f", ours), fmt.Sprintf("%.2f", ratio), fmt.Sprint(most))
+	signatures.publish(t)
+	var calls table
+	calls.row("two calls that need no card, through `cardctl agent`", "ms", "at most")
+	calls.row("C_GetSlotList, C_GetTokenInfo", fmt.Sprintf("%.2f", looks), fmt.Sprint(mostLook))
+	calls.publish(t)
 }

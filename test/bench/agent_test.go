@@ -32,13 +32,13 @@ func TestAgentCounts(t *testing.T) {
 	var table table
 	table.row("a signature through `cardctl agent`", "by", "APDUs", "at most", "after a release", "at most")
 	for _, card := range []struct {
-		name, key, id, secret string
-		each, released        int
-		create                []string
+		name, key, id, use, secret string
+		each, released             int
+		create                     []string
 	}{
-		{"OpenPGP, OPENPGP.3", "OPENPGP.3", "03", "--admin-pin", 1, 4, nil},
-		{"OpenPGP, OPENPGP.1", "OPENPGP.1", "01", "--admin-pin", 2, 4, nil},
-		{"PIV, PIV.9A", "PIV.9A", "01", "--management-key", 1, 6, []string{"--applications", "piv", "--profile", "piv-yubikey-5.7"}},
+		{"OpenPGP, OPENPGP.3", "OPENPGP.3", "03", "AUTH", "--admin-pin", 1, 4, nil},
+		{"OpenPGP, OPENPGP.1", "OPENPGP.1", "01", "SIGN --hash=sha256", "--admin-pin", 2, 4, nil},
+		{"PIV, PIV.9A", "PIV.9A", "01", "AUTH", "--management-key", 1, 6, []string{"--applications", "piv", "--profile", "piv-yubikey-5.7"}},
 	} {
 		t.Run(card.name, func(t *testing.T) {
 			d := stack.NewDesk(t)
@@ -52,6 +52,7 @@ func TestAgentCounts(t *testing.T) {
 			doors := []struct{ name, command string }{
 				{"PKCS#11", "pkcs11-tool --module " + stack.AgentModule + " --sign --mechanism ECDSA --id " + card.id + " --input-file digest --output-file signature"},
 				{"SSH", "rm -f message.sig; ssh-keygen -q -Y sign -f login.pub -n file message"},
+				{"GnuPG", "printf 'SERIALNO\\nSETDATA " + strings.Repeat("64", 32) + "\\nPK" + card.use + " " + card.key + "\\nBYE\\n' | cardctl agent --stdio scd | tee said | grep -aq '^D ' || { cat said; exit 1; }"},
 			}
 			count := func(door int, pause time.Duration) int {
 				time.Sleep(pause)
@@ -60,7 +61,7 @@ func TestAgentCounts(t *testing.T) {
 				return wire.Count().Sub(before).APDUs
 			}
 			count(0, 0) // has the PIN verified
-			var each [2]int
+			each := make([]int, len(doors))
 			for i := range doors {
 				each[i] = count(i, 0)
 			}
