@@ -96,6 +96,7 @@ func (o *provisionOptions) run(ctx context.Context, env *session, path string) e
 	if err != nil {
 		return err
 	}
+	env.withhold(secret.FilterEnv(env.childEnv, o.work.Plan.Sources()...))
 	if err := o.openLedger(ctx, env); err != nil {
 		return err
 	}
@@ -175,12 +176,12 @@ func (o *provisionOptions) openLedger(ctx context.Context, env *session) (err er
 }
 
 // planSecret is what a source of a plan gives.
-func (env *session) planSecret(ctx context.Context, q secret.Request, from plan.Source, environment []string) (*secret.Bytes, error) {
+func (env *session) planSecret(ctx context.Context, q secret.Request, from plan.Source, children provision.Children) (*secret.Bytes, error) {
 	if from.Word != "" {
 		return secret.New([]byte(from.Word)), nil
 	}
 	r := env.resolver()
-	r.ForChildren = environment
+	r.ForChildren, r.Withheld = children.Environ, children.Withheld
 	r.Sources[q.Name] = from.Source
 	env.progress.Done()
 	defer env.working()

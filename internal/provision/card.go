@@ -187,7 +187,7 @@ func (w *work) person(ctx context.Context, q secret.Request) (*secret.Bytes, err
 // source is what a source of the plan gives for this card: a command gets the row.
 func (w *work) source(ctx context.Context, q secret.Request, from plan.Source) (*secret.Bytes, error) {
 	if from.Runs() {
-		return w.run.o.Secret(ctx, q, from, w.row.Environ()) // nobody is asked
+		return w.run.o.Secret(ctx, q, from, Children{w.row.Environ(), w.run.withheld}) // nobody is asked
 	}
 	return w.run.shared(ctx, q, from)
 }

@@ -17,6 +17,7 @@ func (r *run) check(ctx context.Context) (err error) {
 	if err := r.fill(); err != nil {
 		return err
 	}
+	r.withhold()
 	if err := r.findKinds(); err != nil {
 		return err
 	}

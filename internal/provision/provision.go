@@ -39,14 +39,20 @@ type Options struct {
 	Unseal func(ctx context.Context, sealed []byte) (*secret.Bytes, error)
 	// UI is how plugins of age reach a person.
 	UI ledger.UI
-	// Secret gets what a source of the plan gives; environment is for a command.
-	Secret func(ctx context.Context, q secret.Request, from plan.Source, environment []string) (*secret.Bytes, error)
+	// Secret gets what a source of the plan gives; children says what a command gets.
+	Secret func(ctx context.Context, q secret.Request, from plan.Source, children Children) (*secret.Bytes, error)
 	// Warn is told what a person should think about before the first card; nil tells nobody.
 	Warn func(sentence string)
 	// Tell is told what happens; nil tells nobody. It is called by one at a time.
 	Tell func(Event)
 	// Issuers is the desk where the cards of issuers are.
 	Issuers *desk.Desk
+}
+
+// Children are what child processes have in addition, and which sources are not for them.
+type Children struct {
+	Environ  []string
+	Withheld []secret.Source
 }
 
 // Event is something that happened in a reader.

@@ -29,6 +29,7 @@ type run struct {
 	// protected are the cards that are never provisioned.
 	protected protected
 	sittings  *ca.Sittings
+	withheld  []secret.Source // from programs that are started
 	sealers   *ledger.Sealers
 	old       *ledger.Card    // that is replaced; nil for none
 	proofs    []smoke.Options // of smokeTest
@@ -183,7 +184,7 @@ func (r *run) shared(ctx context.Context, q secret.Request, from plan.Source) (*
 	}
 	var value *secret.Bytes
 	var err error
-	r.person.alone(func() { value, err = r.o.Secret(ctx, q, from, nil) })
+	r.person.alone(func() { value, err = r.o.Secret(ctx, q, from, Children{Withheld: r.withheld}) })
 	if err == nil && value != nil {
 		r.given[name] = value.Clone()
 	}

@@ -33,6 +33,8 @@ type Resolver struct {
 
 	// ForChildren are further variables for child processes, which hold no secret.
 	ForChildren []string
+	// Withheld are further sources, whose variables child processes do not get.
+	Withheld []Source
 	// Env is the environment, as os.Environ gives it.
 	Env []string
 
@@ -62,7 +64,7 @@ type Resolver struct {
 
 // ChildEnv is the environment without secrets, for child processes.
 func (r *Resolver) ChildEnv() []string {
-	return slices.Concat(FilterEnv(r.Env, slices.Collect(maps.Values(r.Sources))...), r.ForChildren)
+	return slices.Concat(FilterEnv(r.Env, slices.AppendSeq(slices.Clone(r.Withheld), maps.Values(r.Sources))...), r.ForChildren)
 }
 
 // Ask returns the secret from the flag's source; else from the environment
