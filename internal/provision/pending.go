@@ -64,7 +64,7 @@ func (w *work) needsIdentity(name, what string) error {
 	w.add(step{name: name, result: Failed, detail: what})
 	w.list()
 	return problem.New(problem.Refused, "%s: %s", w.name(), what).
-		Because("It is sealed in the ledger. Without somebody who can read it, the card is marked as damaged, what it got is revoked, and it is started again with init: always.").
+		Because("It is sealed in the ledger. If nobody can read it, run cardctl ledger mark %s damaged --revoke, and then the same command with init: always in the plan.", w.report.Serial).
 		Advise(advice.Repeat(advice.Fill(advice.Identity)))
 }
 
