@@ -21,9 +21,9 @@ func TestDamaged(t *testing.T) {
 		}
 		cut = d.run(context.Background(), d.command())
 	}
-	_, says, _ := strings.Cut(cut.stderr, "run cardctl ledger mark ")
+	_, says, _ := strings.Cut(cut.stderr, "If nobody can read it, mark ")
 	serial, says, _ := strings.Cut(says, " ")
-	if !strings.HasPrefix(says, "damaged --revoke") {
+	if !strings.HasPrefix(says, "in the ledger as damaged") {
 		t.Fatalf("%s", cut.stderr)
 	}
 	d.must(d.words("ledger mark " + serial + " damaged --revoke --issuer-secret env:CA_PASSWORD --yes")...)

@@ -64,7 +64,7 @@ func (w *work) needsIdentity(name, what string) error {
 	w.add(step{name: name, result: Failed, detail: what})
 	w.list()
 	return problem.New(problem.Refused, "%s: %s", w.name(), what).
-		Because("It is sealed in the ledger. If nobody can read it, run cardctl ledger mark %s damaged --revoke, and then the same command with init: always in the plan.", w.report.Serial).
+		Because("It is sealed in the ledger. If nobody can read it, mark %s in the ledger as damaged, with its certificates revoked, and start it again with init: always in the plan.", w.report.Serial).
 		Advise(advice.Repeat(advice.Fill(advice.Identity)))
 }
 
