@@ -105,16 +105,24 @@ func (c *change) begin(ctx context.Context, token, serial string, wanted Change)
 	if err != nil {
 		return 0, err
 	}
-	was := card.state
+	was := card
 	if wanted.Init && card.state.blank() {
 		card.state = Stock
-		if was != Issuing {
+		if was.state != Issuing {
 			card.person = 0
 		}
 	}
 	person, err := c.owner(ctx, card, wanted.Person)
 	if err != nil {
 		return 0, err
+	}
+	if wanted.Family != "" {
+		card.family = wanted.Family
+	}
+	if person != was.person || !was.state.Counts() {
+		if err := c.second(ctx, wanted.Lease, card); err != nil {
+			return 0, err
+		}
 	}
 	to := card.state
 	if wanted.State != "" {
@@ -124,7 +132,7 @@ func (c *change) begin(ctx context.Context, token, serial string, wanted Change)
 		to = wanted.State
 	}
 	data := c.l.about(wanted)
-	if to != was || !known {
+	if to != was.state || !known {
 		data["state"] = to
 	}
 	if wanted.Init {
@@ -146,9 +154,6 @@ func (c *change) begin(ctx context.Context, token, serial string, wanted Change)
 		}
 	}
 	card.state, card.person, card.entry = to, person, number
-	if wanted.Family != "" {
-		card.family = wanted.Family
-	}
 	if wanted.Reader != "" {
 		card.reader = wanted.Reader
 	}

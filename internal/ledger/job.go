@@ -172,22 +172,20 @@ func (x *Lease) claim(ctx context.Context, c *change) (bool, error) {
 	}
 	searches := []struct {
 		query string
-		arg   any
+		args  []any
 	}{
-		{columns + "holder = $2 AND holder <> ''", x.holder}, // the answer was lost
-		{columns + "card = $2 AND card <> ''" + lock, x.serial},
-		{columns + "serial = $2 AND serial <> ''" + unheld + lock, x.named},
-		{columns + "serial = '' AND state = 'free' AND person_id <> '' AND person_id = (SELECT id FROM person WHERE number = $2)" + lock, card.person},
-		{columns + `serial = '' AND state = 'free' AND until < ` + x.l.now() + ` AND NOT EXISTS (
-    SELECT 1 FROM card JOIN person ON person.number = card.person WHERE person.id = job.person_id AND person.id <> ''
-    AND card.state IN ('issuing', 'active', 'suspended') AND card.serial <> $2)
-    ORDER BY position LIMIT 1` + skip, x.serial},
+		{columns + "holder = $2 AND holder <> ''", []any{x.holder}}, // the answer was lost
+		{columns + "card = $2 AND card <> ''" + lock, []any{x.serial}},
+		{columns + "serial = $2 AND serial <> ''" + unheld + lock, []any{x.named}},
+		{columns + "serial = '' AND state = 'free' AND person_id <> '' AND person_id = (SELECT id FROM person WHERE number = $2)" + lock, []any{card.person}},
+		{columns + `serial = '' AND state = 'free' AND until < ` + x.l.now() + ` AND NOT EXISTS (SELECT 1 FROM ` + otherCards() + `)
+    ORDER BY position LIMIT 1` + skip, []any{x.serial, card.family}},
 	}
 	for i, s := range searches {
 		if i == 3 && (card.person == 0 || !card.state.Held()) {
 			continue
 		}
-		err := c.QueryRowContext(ctx, s.query, x.plan, s.arg).Scan(&x.position, &x.Row.Key, &x.Row.Person.ID, &x.Row.Person.Name, &x.Row.Serial, &x.Progress, &x.Number)
+		err := c.QueryRowContext(ctx, s.query, append([]any{x.plan}, s.args...)...).Scan(&x.position, &x.Row.Key, &x.Row.Person.ID, &x.Row.Person.Name, &x.Row.Serial, &x.Progress, &x.Number)
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
 		}

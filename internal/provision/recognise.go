@@ -215,9 +215,7 @@ func (w *work) choose(ctx context.Context, owner string) error {
 // hasCard reports whether somebody has a card already.
 func (r *run) hasCard(ctx context.Context, person string) (bool, error) {
 	cards, err := r.cardsOf(ctx, person)
-	return slices.ContainsFunc(cards, func(c ledger.Card) bool {
-		return c.State == ledger.Issuing || c.State == ledger.Active || c.State == ledger.Suspended
-	}), err
+	return slices.ContainsFunc(cards, func(c ledger.Card) bool { return c.State.Counts() }), err
 }
 
 // cardsOf are the cards of somebody, but the one that is replaced.
