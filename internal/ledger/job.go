@@ -115,11 +115,13 @@ type Lease struct {
 	named    string // what a row calls it
 	holder   string
 
-	stop  context.CancelFunc
-	ended chan struct{}
+	stop   context.CancelFunc
+	ended  chan struct{}
+	sooner chan chan struct{} // asks for a sign of life at once, and is told when it was given
 
 	mu    sync.Mutex
 	until time.Time // by this machine's clock, and early
+	busy  time.Time // when the step ends that is done now, if it takes long
 	lost  bool
 }
 
@@ -148,9 +150,9 @@ func (l *Ledger) ClaimNamed(ctx context.Context, plan, serial, named string) (*L
 	if err != nil || !found {
 		return nil, err
 	}
-	x.prolonged(asked)
+	x.prolonged(asked, l.o.Lease)
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
-	x.stop, x.ended = stop, make(chan struct{})
+	x.stop, x.ended, x.sooner = stop, make(chan struct{}), make(chan chan struct{})
 	go x.beat(beating)
 	return x, nil
 }
@@ -226,65 +228,6 @@ func (x *Lease) take(ctx context.Context, c *change) error {
     WHERE plan = $6 AND position = $7`, x.serial, x.Number, x.holder, x.l.o.Station, x.l.o.Lease.Milliseconds(), x.plan, x.position)
 	return err
 }
-
-// beat prolongs the lease until it is stopped, or lost.
-func (x *Lease) beat(ctx context.Context) {
-	defer close(x.ended)
-	tick := time.NewTicker(x.l.o.Lease / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		asked := time.Now()
-		ours, err := x.prolong(ctx)
-		switch {
-		case err != nil: // the server may come back in time
-		case ours:
-			x.prolonged(asked)
-		default:
-			x.mu.Lock()
-			x.lost = true
-			x.mu.Unlock()
-			return
-		}
-	}
-}
-
-// prolong asks for more time, and reports whether the row is still this station's.
-func (x *Lease) prolong(ctx context.Context) (ours bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, x.l.o.Lease/3)
-	defer cancel()
-	result, err := x.l.db.ExecContext(ctx, "UPDATE job SET until = "+x.l.now()+" + $1 WHERE plan = $2 AND position = $3 AND lease = $4 AND holder = $5",
-		x.l.o.Lease.Milliseconds(), x.plan, x.position, x.Number, x.holder)
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
-	return n > 0, err
-}
-
-// prolonged counts from before the server was asked.
-func (x *Lease) prolonged(asked time.Time) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.until = asked.Add(x.l.o.Lease)
-}
-
-// Lasts reports whether a step that takes so long ends within the lease. A step that could
-// outlast it must not be started.
-func (x *Lease) Lasts(step time.Duration) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	end := time.Now().Add(step)
-	// The monotonic clock stands still while a machine sleeps, the other one does not.
-	return !x.lost && end.Before(x.until) && end.Round(0).Before(x.until.Round(0))
-}
-
-// Expired reports whether the lease is over.
-func (x *Lease) Expired() bool { return !x.Lasts(0) }
 
 // Serial is that of the card that the row was claimed for.
 func (x *Lease) Serial() string { return x.serial }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
@@ -51,6 +52,7 @@ type work struct {
 	erases, initialised bool
 
 	steps  []*step
+	doing  *step // nil for none
 	report Row
 	left   *LeftOut // why it has no row
 }
@@ -61,8 +63,10 @@ type step struct {
 	// result is Already, Would or Skipped before anything is done.
 	result Result
 	detail string
-	do     func(ctx context.Context) (detail string, err error)
-	apdus  int
+	// takes is how long it may take; 0 is for a short one.
+	takes time.Duration
+	do    func(ctx context.Context) (detail string, err error)
+	apdus int
 }
 
 // card works on the card that is meant, and reports it. row is the one that it is for, if
@@ -168,12 +172,21 @@ func (w *work) session(ctx context.Context) error {
 	return w.do(ctx)
 }
 
-// ask hands out the secrets of this card.
-func (w *work) ask(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
+// ask hands out the secrets of this card, unless finding one out took so long that the row
+// may be another station's.
+func (w *work) ask(ctx context.Context, q secret.Request) (value *secret.Bytes, err error) {
 	if w.purse == nil {
 		return w.person(ctx, q)
 	}
-	return w.purse.ask(ctx, q)
+	value, err = w.purse.ask(ctx, q)
+	if err != nil || w.doing == nil {
+		return value, err
+	}
+	if err := w.lasts(w.doing); err != nil {
+		value.Wipe()
+		return nil, err
+	}
+	return value, nil
 }
 
 // person asks at the desk.

@@ -27,7 +27,7 @@ func (w *work) surveyCertificate(ctx context.Context, p *place) error {
 		return nil
 	}
 	name := "certificate " + p.Ref
-	issue := step{name: name, result: Would, detail: c.Subject, do: func(ctx context.Context) (string, error) { return w.certify(ctx, p, false) }}
+	issue := step{name: name, result: Would, detail: c.Subject, takes: issueTime, do: func(ctx context.Context) (string, error) { return w.certify(ctx, p, false) }}
 	if p.makes {
 		w.add(issue)
 		return nil
@@ -155,7 +155,7 @@ func (w *work) renewal(ctx context.Context, p *place, k key.Key, name string, th
 	if kept := w.kept(writes); kept != nil && !w.run.readable(kept) {
 		return w.needsReader(name, "the "+writes.Words()+" that writes its certificate is sealed in the ledger")
 	}
-	w.add(step{name: name, result: Would, detail: "renew, because it ends on " + day(there.NotAfter), do: func(ctx context.Context) (string, error) {
+	w.add(step{name: name, result: Would, detail: "renew, because it ends on " + day(there.NotAfter), takes: renewTime(p), do: func(ctx context.Context) (string, error) {
 		return w.certify(ctx, p, true)
 	}})
 	return nil

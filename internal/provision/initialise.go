@@ -71,7 +71,7 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 		return false, nil
 	}
 	detail := w.erasing(survey, "set up")
-	w.add(step{name: "init", result: Would, detail: detail, do: func(ctx context.Context) (string, error) {
+	w.add(step{name: "init", result: Would, detail: detail, takes: initTime, do: func(ctx context.Context) (string, error) {
 		report, err := cardinit.InitialiseOn(ctx, w.confirmed(), able, survey)
 		if err != nil {
 			return "", err
@@ -187,7 +187,7 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 	if unfinished && w.sealedAway() {
 		return false, w.needsIdentity("init", "it was interrupted while the card got its PINs")
 	}
-	w.add(step{name: "init", result: Would, detail: detail, do: func(ctx context.Context) (string, error) {
+	w.add(step{name: "init", result: Would, detail: detail, takes: initTime, do: func(ctx context.Context) (string, error) {
 		if unfinished {
 			if err := w.sameAsBefore(ctx); err != nil {
 				return "", err

@@ -56,7 +56,9 @@ func (w *work) surveyKeys(ctx context.Context, erases bool) error {
 
 func (w *work) surveyKey(ctx context.Context, p *place, erases bool) error {
 	name := "key " + p.Ref
-	missing := step{name: name, result: Would, detail: "generate " + p.Algorithm, do: func(ctx context.Context) (string, error) { return w.generate(ctx, p) }}
+	missing := step{name: name, result: Would, detail: "generate " + p.Algorithm, takes: generateTime(p.Algorithm), do: func(ctx context.Context) (string, error) {
+		return w.generate(ctx, p)
+	}}
 	if erases {
 		p.makes = true
 		w.add(missing)

@@ -84,7 +84,7 @@ func (w *work) surveyProof() {
 		w.already(proof, "passed before")
 		return
 	}
-	w.add(step{name: proof, result: Would})
+	w.add(step{name: proof, result: Would, takes: proofTime})
 }
 
 // prove makes the test, while the card is let go for the module.

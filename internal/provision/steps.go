@@ -3,9 +3,7 @@ package provision
 import (
 	"context"
 	"errors"
-	"time"
 
-	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -88,9 +86,6 @@ func (w *work) do(ctx context.Context) (err error) {
 			continue
 		}
 		err = w.perform(s, func() (string, error) {
-			if err := w.lasts(); err != nil {
-				return "", err
-			}
 			before := w.here.Line.Sent()
 			defer func() { s.apdus = w.here.Line.Sent() - before }()
 			return s.do(ctx)
@@ -102,7 +97,12 @@ func (w *work) do(ctx context.Context) (err error) {
 // perform does a step, and tells and lists how it ended.
 func (w *work) perform(s *step, do func() (detail string, err error)) error {
 	w.tell(s.name, "", s.detail)
-	detail, err := do()
+	detail, err := "", w.lasts(s)
+	if err == nil {
+		w.doing = s
+		detail, err = do()
+		w.doing = nil
+	}
 	s.result, s.detail = Done, detail
 	if err != nil {
 		s.result, s.detail = Failed, err.Error()
@@ -110,19 +110,6 @@ func (w *work) perform(s *step, do func() (detail string, err error)) error {
 	w.list()
 	w.tell(s.name, s.result, s.detail)
 	return err
-}
-
-// margin is how long the row has to be this station's when a step begins.
-const margin = 20 * time.Second
-
-// lasts refuses a step that could outlast the lease of the row: another station may have it
-// by then.
-func (w *work) lasts() error {
-	if w.lease == nil || w.lease.Lasts(margin) {
-		return nil
-	}
-	return problem.New(problem.Failed, "%s: this station does not hold its row any more", w.name()).
-		Because("The ledger was not reached for too long, and another station may have it.").Advise(advice.Repeat())
 }
 
 // begin writes down what will be done before the card is changed.

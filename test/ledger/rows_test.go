@@ -221,3 +221,33 @@ func heartbeat(t *testing.T, p place) {
 		time.Sleep(50 * time.Millisecond)
 	}
 }
+
+// longSteps holds that a step which takes longer than a lease begins only if the ledger
+// holds the row until its end, and that signs of life in between do not shorten that.
+func longSteps(t *testing.T, p place) {
+	const lease, step = 300 * time.Millisecond, 1500 * time.Millisecond
+	one := p.open(t, ledger.Options{Lease: lease, Patience: lease})
+	two := p.open(t, ledger.Options{})
+	offer(t, one, "a")
+	x := claim(t, one, "C1")
+	if x.Lasts(step) || !x.Covers(step) || !x.Lasts(step) {
+		t.Fatal("the lease was not prolonged for a long step")
+	}
+	ends := time.Now().Add(step)
+	time.Sleep(2 * lease)
+	must(t, one.Close()) // no sign of life from now on
+	if x.Covers(2 * step) {
+		t.Error("a step begins that the ledger knows nothing of")
+	}
+	time.Sleep(time.Until(ends) - lease)
+	if got := rowOf(claim(t, two, "C2")); got != "" {
+		t.Errorf("a row was given to two during a step: %s", got)
+	}
+	time.Sleep(2*lease + step/5)
+	if got := rowOf(claim(t, two, "C2")); got != "a" {
+		t.Errorf("the row of a station that died is still held: %q", got)
+	}
+	if x.Covers(0) {
+		t.Error("a step begins after the lease")
+	}
+}

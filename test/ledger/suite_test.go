@@ -45,7 +45,7 @@ func (p place) open(t *testing.T, o ledger.Options) *ledger.Ledger {
 func suite(t *testing.T, made func(t *testing.T) place) {
 	for _, test := range []func(*testing.T, place){
 		lifeOfACard, states, personsCards, aRefusalIsNotRecorded, secretsOfACard, revealIsRecorded, letters, resealed, erased,
-		claims, secondCards, secondCardsAtOnce, rowsOfCards, leases, takenOver, heartbeat, theChain, theAnchor, spool, passingFault, lateFacts, forgotten, forgottenLater, namesInTheLog, formerCertificates, backups, imports, cards,
+		claims, secondCards, secondCardsAtOnce, rowsOfCards, leases, takenOver, heartbeat, longSteps, theChain, theAnchor, spool, passingFault, lateFacts, forgotten, forgottenLater, namesInTheLog, formerCertificates, backups, imports, cards,
 		stationsAppend, offers, events, longLogs,
 	} {
 		name := runtime.FuncForPC(reflect.ValueOf(test).Pointer()).Name()
