@@ -34,15 +34,19 @@ func runLedgerList(ctx context.Context, env *session, expiring, state string) er
 	if err != nil {
 		return err
 	}
-	if within > 0 {
-		f.Expiring = env.Now().Add(within)
-	}
 	if state != "" {
 		if f.State, err = ledger.ParseState(state); err != nil {
 			return err
 		}
 	}
 	return env.withLedger(ctx, ledger.Options{ReadOnly: true}, func(l *ledger.Ledger) error {
+		if within > 0 {
+			now, err := l.Time(ctx)
+			if err != nil {
+				return err
+			}
+			f.Expiring = now.Add(within)
+		}
 		cards, err := l.Cards(ctx, f)
 		if err != nil {
 			return err

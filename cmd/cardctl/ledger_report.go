@@ -35,7 +35,11 @@ func runLedgerReport(ctx context.Context, env *session, out string) error {
 			Advise(advice.Repeat(advice.Set(advice.Out, "desk.html")))
 	}
 	return env.withLedger(ctx, ledger.Options{ReadOnly: true}, func(l *ledger.Ledger) error {
-		report, err := paper.Read(ctx, l, env.Now())
+		now, err := l.Time(ctx)
+		if err != nil {
+			return err
+		}
+		report, err := paper.Read(ctx, l, now)
 		if err != nil {
 			return err
 		}

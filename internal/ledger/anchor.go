@@ -125,7 +125,11 @@ func (l *Ledger) Sign(ctx context.Context, signer crypto.Signer) (*Anchor, error
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	a.At = l.o.Now().UTC().Truncate(time.Second)
+	now, err := l.Time(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.At = now.Truncate(time.Second)
 	return a, l.keep(ctx, a)
 }
 

@@ -120,6 +120,17 @@ func (l *Ledger) now() string {
 	return fmt.Sprint(l.o.Now().UnixMilli())
 }
 
+// Time is the time by which the ledger goes, in UTC: that of the server, if there is one.
+func (l *Ledger) Time(ctx context.Context) (now time.Time, err error) {
+	err = l.db.Rows(ctx, func(scan func(...any) error) error {
+		var milliseconds int64
+		err := scan(&milliseconds)
+		now = moment(milliseconds)
+		return err
+	}, "SELECT "+l.now())
+	return now, err
+}
+
 // head is the last record.
 func (c *change) head(ctx context.Context) (number int64, hash string, err error) {
 	err = c.QueryRowContext(ctx, "SELECT number, hash FROM event ORDER BY number DESC LIMIT 1").Scan(&number, &hash)

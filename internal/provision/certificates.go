@@ -55,7 +55,7 @@ func (w *work) surveyCertificate(ctx context.Context, p *place) error {
 	if err := w.sameNames(c, name, there); err != nil {
 		return err
 	}
-	if w.run.now().Add(max(c.RenewBefore, 0)).After(there.NotAfter) {
+	if w.run.ledgerNow().Add(max(c.RenewBefore, 0)).After(there.NotAfter) {
 		return w.renewal(ctx, p, k, name, there)
 	}
 	if w.unrecorded(k, der) {
@@ -135,7 +135,7 @@ func (w *work) surveyRenewal(ctx context.Context, p *place) error {
 		return w.wrong(name, "the certificate in "+p.Ref+" cannot be read", "It cannot be renewed.")
 	}
 	within := cmp.Or(w.run.o.Expiring, p.Certificate.RenewBefore)
-	if within > 0 && w.run.now().Add(within).Before(there.NotAfter) {
+	if within > 0 && w.run.ledgerNow().Add(within).Before(there.NotAfter) {
 		w.already(name, until(there.NotAfter))
 		return nil
 	}

@@ -43,6 +43,7 @@ type run struct {
 	made    map[int64]*secret.Bytes // what was sealed in this run, by its number
 	stages  []stage                 // of the rows
 	settled func()                  // is called when nothing is left to be done
+	ahead   time.Duration           // the clock of the ledger is, of that of the caller
 	report  Report
 }
 
@@ -62,6 +63,9 @@ func Run(ctx context.Context, d *desk.Desk, a desk.Access, o Options) (Report, e
 	}
 	defer r.wipe()
 	if err := r.check(ctx); err != nil {
+		return r.report, err
+	}
+	if err := r.readClock(ctx); err != nil {
 		return r.report, err
 	}
 	places, err := r.places(ctx)
@@ -232,6 +236,22 @@ func (r *run) leaveOut(out LeftOut) {
 
 // now is the time of the caller.
 func (r *run) now() time.Time { return r.access.Now() }
+
+// ledgerNow is the time of the ledger, by which certificates are renewed: stations may have
+// different clocks.
+func (r *run) ledgerNow() time.Time { return r.now().Add(r.ahead) }
+
+// readClock finds out how far the clock of the ledger is ahead of that of the caller.
+func (r *run) readClock(ctx context.Context) error {
+	if r.o.Ledger == nil {
+		return nil
+	}
+	now, err := r.o.Ledger.Time(ctx)
+	if err == nil {
+		r.ahead = now.Sub(r.now())
+	}
+	return err
+}
 
 // offer puts the rows into the ledger, from which stations take them.
 func (r *run) offer(ctx context.Context) error {
