@@ -179,7 +179,9 @@ func (x *Lease) claim(ctx context.Context, c *change) (bool, error) {
 		{columns + "holder = $2 AND holder <> ''", []any{x.holder}}, // the answer was lost
 		{columns + "card = $2 AND card <> ''" + lock, []any{x.serial}},
 		{columns + "serial = $2 AND serial <> ''" + unheld + lock, []any{x.named}},
-		{columns + "serial = '' AND state = 'free' AND person_id <> '' AND person_id = (SELECT id FROM person WHERE number = $2)" + lock, []any{card.person}},
+		{columns + `serial = '' AND person_id <> '' AND person_id = (SELECT id FROM person WHERE number = $2)
+    AND (state = 'free' OR state = 'done' AND NOT EXISTS (SELECT 1 FROM card AS former WHERE former.serial = job.card AND former.person = $2
+    AND former.state IN ` + counting() + "))" + lock, []any{card.person}}, // of a card that was replaced, too
 		{columns + `serial = '' AND state = 'free' AND until < ` + x.l.now() + ` AND NOT EXISTS (SELECT 1 FROM ` + otherCards() + `)
     ORDER BY position LIMIT 1` + skip, []any{x.serial, card.family}},
 	}

@@ -13,19 +13,24 @@ import (
 // Counts reports whether somebody with a card in this state gets no second one.
 func (s State) Counts() bool { return s == Issuing || s == Active || s == Suspended }
 
+// counting are the states of Counts, in SQL.
+func counting() string {
+	var all []string
+	for _, s := range States() {
+		if s.Counts() {
+			all = append(all, "'"+string(s)+"'")
+		}
+	}
+	return "(" + strings.Join(all, ", ") + ")"
+}
+
 // otherCards is the rule that nobody is given a second card, as the end of a query: the
 // cards that keep the person of a row in job from getting the one with the serial $2. A row
 // that names its card may add one of another kind: a further application. $3 is the kind
 // of the card, or empty if it is not known; then every other card counts.
 func otherCards() string {
-	var counting []string
-	for _, s := range States() {
-		if s.Counts() {
-			counting = append(counting, "'"+string(s)+"'")
-		}
-	}
 	return `card JOIN person ON person.number = card.person WHERE person.id = job.person_id AND person.id <> '' AND card.serial <> $2
-    AND card.state IN (` + strings.Join(counting, ", ") + `) AND (job.serial = '' OR card.family IN ('', CAST($3 AS TEXT)) OR CAST($3 AS TEXT) = '')`
+    AND card.state IN ` + counting() + ` AND (job.serial = '' OR card.family IN ('', CAST($3 AS TEXT)) OR CAST($3 AS TEXT) = '')`
 }
 
 // second refuses a card for somebody who got another one since the row was claimed, such as

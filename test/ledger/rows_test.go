@@ -122,8 +122,20 @@ func rowsOfCards(t *testing.T, p place) {
 	if got := rowsAre(t, l); got != "a done C3, b free" {
 		t.Error(got)
 	}
+	// Another card of the same person has the row once the first one is over.
+	issue(t, l, "C4", x.Row.Person)
+	_, err := l.Claim(ctx, "plan", "C4")
+	refused(t, "a second card of somebody whose row is done", err, problem.Refused)
 	must(t, mark(t, l, "C3", ledger.Lost))
 	if got := rowsAre(t, l); got != "a done C3, b free" {
+		t.Error(got)
+	}
+	x = claim(t, l, "C4")
+	if rowOf(x) != "a" || x.Progress != ledger.Done {
+		t.Errorf("the card that replaced another: %+v", x)
+	}
+	must(t, x.Free(ctx))
+	if got := rowsAre(t, l); got != "a done C4, b free" {
 		t.Error(got)
 	}
 }
