@@ -113,13 +113,10 @@ func TestReplaced(t *testing.T) {
 // TestReplacedAgain pulls out the card that replaces another one, before each command: the
 // same command goes on with it, and no other card gets its place until it is damaged.
 func TestReplacedAgain(t *testing.T) {
-	for name, test := range map[string]struct{ create, plan, key string }{
-		"OpenPGP": {"", anyOpenPGP, "OPENPGP.3"},
-		"PIV":     {"--applications piv --profile piv-yubikey-5.7", anyPIV, "PIV.9A"},
-	} {
+	for name, kind := range cardKinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, replaces := replacement(t, test.plan, test.create)
+			d, replaces := replacement(t, kind.plan, kind.create)
 			d.line("ledger mark " + d.serial("old") + " lost")
 			restore := d.keep()
 			command := d.words("provision $W/plan.yaml --rows $W/rows.csv --yes -o json -r sim:new " + replaces)
