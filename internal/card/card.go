@@ -80,6 +80,16 @@ type Family struct {
 	// nil of a card of another family, and for a kind that tells nothing.
 	Exposure func(ctx context.Context, line *desk.Line) (*Exposure, error)
 
+	// Chip is the serial of the chip that the card on a line is, whatever applications are
+	// on it; empty where it does not tell. It is nil for a kind that knows no chips.
+	Chip func(ctx context.Context, line *desk.Line) (string, error)
+
+	// InstanceSerial is the serial of a card by the AID of the application on it; empty
+	// where the AID does not have it. WithNumber is the same AID with another number in the
+	// serial. Both are nil where AIDs have no serials.
+	InstanceSerial func(aid []byte) string
+	WithNumber     func(aid []byte, number uint32) []byte
+
 	// Open opens the card, blank ones too. It is nil for a kind that is known
 	// and cannot be used yet. The line compares the card from then on.
 	Open func(ctx context.Context, line *desk.Line, o Opening) (Card, error)

@@ -136,6 +136,24 @@ func probe(ctx context.Context, line *desk.Line, looked func(i int, p card.Probe
 	return found, families, nil
 }
 
+// Chip is the serial of the chip that the card on a line is; empty where it does not tell.
+// Another application than before may be selected afterwards.
+func Chip(ctx context.Context, line *desk.Line) (string, error) {
+	for _, f := range All() {
+		if f.Chip == nil {
+			continue
+		}
+		serial, err := f.Chip(ctx, line)
+		if err != nil {
+			return "", key.Explain(err, "reading the card", "")
+		}
+		if serial != "" {
+			return serial, nil
+		}
+	}
+	return "", nil
+}
+
 // KnownKeys says whether others may know the keys that the card on a line is
 // managed with, and what kind of card it is; kind is empty for a card without such
 // keys.

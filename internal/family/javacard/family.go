@@ -35,6 +35,13 @@ func Family() card.Family {
 			{App: domainApp, Type: "GlobalPlatform card", AID: issuerAID(), Answer: lookForDomain},
 		},
 		Describe: describeChip,
+		Chip: func(ctx context.Context, line *desk.Line) (string, error) {
+			ch, err := line.Channel(ctx)
+			if err != nil {
+				return "", err
+			}
+			return chipSerial(ctx, ch)
+		},
 		KnownKeys: func(ctx context.Context, line *desk.Line) (known, told bool, err error) {
 			keys, err := CardKeys(ctx, line)
 			return keys != KeysNotKnown, err == nil, err

@@ -41,6 +41,9 @@ func Family() card.Family {
 		Probes:      []card.Probe{{App: name, Type: kind, AID: app.AID(), Answer: recognise, Alone: alone}},
 		Describe:    describe,
 		Open:        open,
+
+		InstanceSerial: instanceSerial,
+		WithNumber:     withNumber,
 	}
 }
 
