@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // Change is what is about to be done with a card.
@@ -222,12 +223,13 @@ func othersCard(serial string, s State) error {
 		Because("In the ledger it is %s, for somebody else.", s)
 }
 
-// erased notes that nothing of what the ledger has is on the card any more.
+// erased notes that nothing of what the ledger has is on the card any more. Card keys open
+// what an application is installed in: erasing that does not change them.
 func (c *change) erased(ctx context.Context, serial string) error {
 	if _, err := c.ExecContext(ctx, "UPDATE credential SET ended = 1 WHERE serial = $1", serial); err != nil {
 		return err
 	}
-	_, err := c.ExecContext(ctx, "UPDATE secret SET ended = 1 WHERE serial = $1 AND known = 1", serial)
+	_, err := c.ExecContext(ctx, "UPDATE secret SET ended = 1 WHERE serial = $1 AND known = 1 AND kind <> $2", serial, secret.CardKeys)
 	return err
 }
 
