@@ -76,6 +76,7 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 		if err != nil {
 			return "", err
 		}
+		w.purse.erased()
 		w.purse.preset, w.initialised = true, true
 		if err := w.rename(ctx, report.Serial); err != nil {
 			return "", err
@@ -115,10 +116,17 @@ func (w *work) forget(ctx context.Context) error {
 }
 
 // blank has nothing known of what was on the card; its former secrets may be needed to
-// erase it.
+// erase it. Its card keys stay.
 func (w *work) blank() {
 	known := *w.known
-	w.former, known.Secrets, known.Credentials = append(w.former, known.Secrets...), nil, nil
+	known.Secrets, known.Credentials = nil, nil
+	for _, s := range w.known.Secrets {
+		if s.Kind == secret.CardKeys {
+			known.Secrets = append(known.Secrets, s)
+		} else {
+			w.former = append(w.former, s)
+		}
+	}
 	w.known = &known
 }
 

@@ -74,8 +74,19 @@ func pinsOf(p *plan.PINs) map[pin.Role]**plan.Secret {
 	return map[pin.Role]**plan.Secret{pin.User: &p.User, pin.Admin: &p.Admin, pin.PUK: &p.PUK, pin.SO: &p.SO, pin.ResetCode: &p.ResetCode}
 }
 
+// erased forgets what the card had before it was.
+func (s *purse) erased() {
+	for _, value := range s.has {
+		value.Wipe()
+	}
+	clear(s.has)
+}
+
 // wipe overwrites everything.
 func (s *purse) wipe() {
+	if s == nil {
+		return
+	}
 	for _, value := range s.has {
 		value.Wipe()
 	}
