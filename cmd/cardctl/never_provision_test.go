@@ -118,6 +118,7 @@ keys: [{ref: PIV.9A, algorithm: p256, certificate: {subject: "CN={{.name}}", iss
 // that erases: it is refused, not changed, and left out where there are others.
 func TestNeverProvisioned(t *testing.T) {
 	both := "--applications openpgp,piv --profile piv-yubikey-5.7"
+	java := "--applications gp,piv --profile piv-yubikey-5.7"
 	for name, test := range map[string]struct {
 		create string
 		plan   string
@@ -169,6 +170,30 @@ func TestNeverProvisioned(t *testing.T) {
 			create: both, plan: anyPIV, says: "another person's",
 			before: []string{"provision $W/else.yaml -r sim:held"},
 		},
+		"another person's card, a Java card": {
+			create: java, plan: anyJava, says: "another person's",
+			before: []string{"provision $W/elsepiv.yaml -r sim:held"},
+		},
+		"the card of the CA, a Java card": {
+			create: java, plan: anyJava, says: "the key of the issuer",
+			before: []string{"gen-key -r sim:held -k PIV.9C --management-key default", "ca init $W/ca2 -r sim:held --subject CN=CA --key PIV.9C --pin env:FACTORY"},
+		},
+		"the card that signed the log, a Java card": {
+			create: java, plan: anyJava, says: "signs the log",
+			before: []string{"gen-key -r sim:held -k PIV.9C --management-key default", "ledger sign --key PIV.9C -r sim:held --pin env:FACTORY"},
+		},
+		"the card of an officer, a Java card": {
+			create: java,
+			plan:   anyJava + "\nissuers: {desk: {url: \"ca:$W/ca?profile=client\", secret: \"env:CA_PASSWORD\"}, ra: {url: \"est+https://localhost:1/\", key: PIV.9A, reader: \"sim:held\"}}",
+			says:   "the key of the issuer", before: []string{"gen-key -r sim:held -k PIV.9A --management-key default"},
+		},
+		"a Java card that somebody lost": {
+			create: "--applications gp", plan: anyJava, says: "which is lost",
+			before: []string{
+				"provision $W/elsejava.yaml -r sim:held", "ledger mark else lost",
+				"applet delete D27600012401 --with-applets --yes -r sim:held --card-keys default",
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -176,6 +201,11 @@ func TestNeverProvisioned(t *testing.T) {
 			d.vars = append(d.vars, "FACTORY=123456")
 			d.plan(strings.ReplaceAll(anyOpenPGP, "{{.name}}", "Else") + "\nperson: {id: else, name: Else}")
 			d.writeFile("else.yaml", d.fileOf("plan.yaml"))
+			d.plan(strings.ReplaceAll(anyPIV, "{{.name}}", "Else") + "\nperson: {id: else, name: Else}")
+			d.writeFile("elsepiv.yaml", d.fileOf("plan.yaml"))
+			d.openPGPApplet()
+			d.plan(strings.ReplaceAll(strings.Replace(anyJava, ", newCardKeys: {generate: card-keys, keep: ledger}", "", 1), "{{.name}}", "Else") + "\nperson: {id: else, name: Else}")
+			d.writeFile("elsejava.yaml", d.fileOf("plan.yaml"))
 			d.plan(test.plan)
 			d.line("sim create held " + test.create)
 			d.line("sim create blank " + test.create)

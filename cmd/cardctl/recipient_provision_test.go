@@ -14,14 +14,15 @@ import (
 // TestCardOfARecipient has the key of a recipient in a PIV slot of the card: a plan for
 // another application of it is refused, too.
 func TestCardOfARecipient(t *testing.T) {
-	for name, plan := range map[string]string{
-		"PIV":                 "card: {application: piv, init: always}\nkeys: [{ref: PIV.9A, algorithm: p256}]",
-		"another application": "card: {application: openpgp, init: always}\nkeys: [{ref: OPENPGP.3, algorithm: p256}]",
+	for name, test := range map[string]struct{ applications, plan string }{
+		"PIV":                 {"openpgp,piv", "card: {application: piv, init: always}\nkeys: [{ref: PIV.9A, algorithm: p256}]"},
+		"another application": {"openpgp,piv", "card: {application: openpgp, init: always}\nkeys: [{ref: OPENPGP.3, algorithm: p256}]"},
+		"a Java card":         {"gp,piv", "card: {application: openpgp}\napplet: {file: \"$W/OpenPGP.cap\", cardKeys: default}\nkeys: [{ref: OPENPGP.3, algorithm: p256}]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newRowsDesk(t, plan)
-			d.line("sim create held --applications openpgp,piv --profile piv-yubikey-5.7")
+			d := newJavaRows(t, test.plan)
+			d.line("sim create held --applications " + test.applications + " --profile piv-yubikey-5.7")
 			d.line("gen-key -r sim:held -k PIV.82 --management-key default")
 			block, _ := pem.Decode([]byte(d.line("export-key -r sim:held -k PIV.82").stdout))
 			if block == nil {
@@ -36,7 +37,7 @@ func TestCardOfARecipient(t *testing.T) {
 				t.Fatal(err)
 			}
 			compressed := append([]byte{2 + point[len(point)-1]&1}, point[1:len(point)/2+1]...) // SEC 1, 2.3.3
-			d.plan(plan + "\nseal: [" + plugin.EncodeRecipient("yubikey", compressed) + "]")
+			d.plan(test.plan + "\nseal: [" + plugin.EncodeRecipient("yubikey", compressed) + "]")
 			before := d.simState("held")
 			r := d.run(context.Background(), d.words("provision $W/plan.yaml --rows $W/rows.csv --yes -o json -r sim:held"))
 			if r.exit != 9 || !strings.Contains(r.stderr, "the key of a recipient") || d.simState("held") != before {

@@ -8,8 +8,6 @@ import (
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
-	"github.com/cardctl/cardctl/internal/ledger"
-	"github.com/cardctl/cardctl/internal/plan"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -20,73 +18,100 @@ const installing = "applet"
 // applet first.
 func (w *work) withApplet(ctx context.Context, d *desk.Desk, a desk.Access, session func() error) error {
 	err := session()
-	if w.run.o.Plan.Applet == nil {
+	if w.run.o.Plan.Applet == nil || w.run.o.Renew || !errors.Is(err, card.ErrLacks) {
 		return err
 	}
-	if !errors.Is(err, card.ErrLacks) {
+	java := *d
+	java.Meant.App = ""
+	if err := family.WithLine(ctx, &java, a, w.recogniseJava); err != nil {
 		return err
 	}
+	w.add(step{name: installing, result: Would, detail: w.plan.Applet.File + w.plan.Applet.Package})
 	if w.run.o.DryRun {
-		w.add(step{name: installing, result: Would, detail: w.run.o.Plan.Applet.File + w.run.o.Plan.Applet.Package})
 		w.list()
 		return nil
 	}
-	if err := w.install(ctx, d, a); err != nil {
+	if w.chip != "" {
+		java.Meant.Serial = w.chip
+	}
+	if err := w.install(ctx, &java, a); err != nil {
 		return err
 	}
 	return session()
 }
 
-// install loads the applet of the plan.
-func (w *work) install(ctx context.Context, d *desk.Desk, a desk.Access) error {
-	options, err := w.run.appletOptions(ctx)
+// recogniseJava finds out which Java card it is, and which row it is for, before anything is
+// installed on it: by its chip, and by all applications that it has.
+func (w *work) recogniseJava(ctx context.Context, here family.At) error {
+	w.here, w.kind, w.report.Reader = here, w.run.kinds[0], here.Place
+	if err := w.run.protected.permitsWhole(ctx, w); err != nil {
+		if problem.Is(err, problem.Refused) {
+			return &leftOut{err}
+		}
+		return err
+	}
+	if err := w.knowJava(ctx); err != nil {
+		return err
+	}
+	return w.forWhom(ctx)
+}
+
+// knowJava finds out what the ledger knows of a card that lacks the applet.
+func (w *work) knowJava(ctx context.Context) (err error) {
+	w.report.Serial = w.chip
+	found, err := w.knowByChip(ctx)
 	if err != nil {
 		return err
 	}
-	java := *d
-	java.Meant.App = ""
-	if err := family.WithLine(ctx, &java, a, func(ctx context.Context, here family.At) error {
-		w.report.Reader = here.Place
-		serials, err := family.Serials(ctx, here.Line)
-		if err != nil || len(serials) == 0 {
+	if !found {
+		w.becomes = w.newSerial()
+		if w.known, err = w.interrupted(ctx); err != nil {
 			return err
 		}
-		w.serial, java.Meant.Serial = serials[0], serials[0]
-		return w.run.protected.permitsSerials(w, serials)
-	}); err != nil {
+		w.serial = w.becomes
+		if w.known != nil {
+			w.announced()
+		}
+		return nil
+	}
+	if w.known != nil && w.serial != w.chip && w.known.State.Held() {
+		return w.refused("it lacks the applet", "The ledger has its chip, "+w.chip+", as "+w.serial+", which is "+string(w.known.State)+".")
+	}
+	return nil
+}
+
+// install loads the applet of the plan. The row stays with the card.
+func (w *work) install(ctx context.Context, d *desk.Desk, a desk.Access) error {
+	options, err := w.appletOptions(ctx)
+	if err != nil {
 		return err
 	}
-	var entry *ledger.Entry
-	if w.serial != "" {
-		entry, err = w.run.o.Ledger.Begin(ctx, ledger.Change{
-			Command: "applet install", Serial: w.serial, Reader: w.report.Reader,
-		})
-		if err != nil {
-			return err
-		}
+	if err := w.begin(ctx); err != nil {
+		return err
 	}
 	a.Ask = w.cardKeys
-	w.add(step{name: installing, result: Would})
 	err = w.perform(w.later(installing), func() (string, error) {
-		_, err := applet.Install(ctx, &java, a, options)
+		_, err := applet.Install(ctx, d, a, options)
 		if errors.Is(err, applet.ErrOnlyLoaded) { // by an earlier run, which was interrupted
 			options.Replace = true
 			a.Confirm = func(context.Context, desk.Question) error { return nil }
-			_, err = applet.Install(ctx, &java, a, options)
+			_, err = applet.Install(ctx, d, a, options)
 		}
 		return "", err
 	})
-	if entry != nil {
-		err = errors.Join(err, entry.End(context.WithoutCancel(ctx), err))
+	if err != nil {
+		return err
 	}
-	return err
+	done := w.entry
+	w.entry, w.installed = nil, w.serial
+	return done.End(context.WithoutCancel(ctx), nil)
 }
 
 // appletOptions are how the applet is installed, as the plan says.
-func (r *run) appletOptions(ctx context.Context) (o applet.InstallOptions, err error) {
-	p := r.o.Plan.Applet
+func (w *work) appletOptions(ctx context.Context) (o applet.InstallOptions, err error) {
+	p := w.plan.Applet
 	wish := applet.InstallWish{
-		Domain: domain(p), Applets: p.Applets, Instances: p.Instances, Package: p.Package, Parameters: p.Parameters, Raw: p.RawParameters,
+		Domain: w.domain(), Applets: p.Applets, Instances: p.Instances, Package: p.Package, Parameters: p.Parameters, Raw: p.RawParameters,
 		Privileges: p.Privileges, Memory: p.Memory, LoadHash: p.LoadHash, BlockSize: uint16(p.BlockSize), LoadOnly: p.LoadOnly, Replace: p.Replace,
 	}
 	if o, err = wish.Parse(); err != nil {
@@ -97,10 +122,15 @@ func (r *run) appletOptions(ctx context.Context) (o applet.InstallOptions, err e
 			return o, problem.Wrap(problem.Failed, err, "cannot use "+p.File)
 		}
 	}
-	return o, nil
+	return o, w.ownSerials(ctx, &o)
 }
 
-func domain(p *plan.Applet) applet.DomainWish {
+// domain is the security domain, with the keys that the card has by now.
+func (w *work) domain() applet.DomainWish {
+	p := w.plan.Applet
+	if kept := w.kept(secret.CardKeys); kept != nil && len(kept.Blob) > 0 {
+		return applet.DomainWish{ISD: p.ISD, RetryKeys: p.RetryKeys, AcceptRandomChallenge: p.AnyChallenge, Level: p.SecurityLevel}
+	}
 	return applet.DomainWish{
 		ISD: p.ISD, DefaultKeys: p.CardKeys.Word == secret.FactoryValue, RetryKeys: p.RetryKeys, AcceptRandomChallenge: p.AnyChallenge,
 		KeyVersion: byte(p.KeyVersion), KeyIndex: byte(p.KeyIndex), Diversification: p.Diversification, Level: p.SecurityLevel,

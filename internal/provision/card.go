@@ -36,12 +36,17 @@ type work struct {
 	known  *ledger.Card
 	// serials are those of all applications on the card; nil where it is not asked for them.
 	serials []string
-	row     wantedRow
-	index   int // of the row; -1 for none
-	plan    *plan.Plan
-	lease   *ledger.Lease
-	entry   *ledger.Entry
-	purse   *purse
+	// chip is the serial of a Java card's chip, chipInLedger what the ledger has of it by
+	// now; both are empty where they are not known.
+	chip, chipInLedger string
+	// installed is what the ledger knows a card by that got its applet now; empty for others.
+	installed string
+	row       wantedRow
+	index     int // of the row; -1 for none
+	plan      *plan.Plan
+	lease     *ledger.Lease
+	entry     *ledger.Entry
+	purse     *purse
 
 	// question is what has to be confirmed before the card is erased; nil for nothing.
 	question *advice.Question
@@ -112,11 +117,7 @@ func (w *work) tell(step string, result Result, detail string) {
 // all is everything that is done with a card: in one session, and then the test through a
 // module, for which the card is let go.
 func (w *work) all(ctx context.Context) error {
-	defer func() {
-		if w.purse != nil {
-			w.purse.wipe()
-		}
-	}()
+	defer func() { w.purse.wipe() }()
 	a := desk.Access{
 		Ask: w.ask, Confirm: w.run.person.confirm, Now: w.run.access.Now, Notify: func(message string) { w.tell(message, "", "") },
 		AllowLastTry:      w.run.access.AllowLastTry || w.run.o.Plan.Card.AllowLastTry,
@@ -156,7 +157,7 @@ func (w *work) session(ctx context.Context) error {
 		w.list()
 		return nil
 	}
-	if w.due() {
+	if w.due() || w.unnamed() {
 		if w.question != nil {
 			if err := w.here.Access.Confirm.Ask(ctx, *w.question); err != nil {
 				return err
@@ -166,6 +167,9 @@ func (w *work) session(ctx context.Context) error {
 			return err
 		}
 		if err := w.rename(ctx, w.becomes); err != nil {
+			return err
+		}
+		if err := w.seenOnChip(ctx, w.serial); err != nil {
 			return err
 		}
 	}

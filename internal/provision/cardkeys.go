@@ -19,11 +19,13 @@ func (w *work) surveyCardKeys() error {
 		return nil
 	}
 	switch kept, pending := w.kept(secret.CardKeys), w.pending(secret.CardKeys); {
-	case kept != nil:
+	case kept != nil && (!kept.Revealed || wish.Generate == nil):
 		w.already(settingCardKeys, "")
 		return nil
 	case pending != nil && wish.Generate != nil && !w.run.readable(pending):
 		return w.needsIdentity(settingCardKeys, "it is not known whether the card has its new card keys")
+	case kept != nil && !w.run.readable(kept):
+		return w.needsReader(settingCardKeys, "the card keys were revealed, and are to be changed")
 	}
 	w.add(step{name: settingCardKeys, result: Would})
 	return nil
@@ -49,10 +51,12 @@ func (w *work) setCardKeys(ctx context.Context, d desk.Desk, a desk.Access) erro
 
 func (w *work) changeCardKeys(ctx context.Context, d *desk.Desk, a desk.Access) error {
 	wish := w.newCardKeys()
-	options, err := applet.NewKeysWish{
-		Domain: domain(w.plan.Applet), Type: wish.Type, Generate: wish.Generate != nil, NewDefault: wish.Source.Word != "",
-		Version: byte(wish.Version), Add: wish.Add, File: "",
-	}.Parse()
+	again := w.kept(secret.CardKeys) != nil // they replace those of an earlier run
+	keys := applet.NewKeysWish{Domain: w.domain(), Type: wish.Type, Generate: wish.Generate != nil, NewDefault: wish.Source.Word != ""}
+	if !again {
+		keys.Version, keys.Add = byte(wish.Version), wish.Add
+	}
+	options, err := keys.Parse()
 	if err != nil {
 		return err
 	}
@@ -99,8 +103,11 @@ func (w *work) hasNewCardKeys(ctx context.Context, d *desk.Desk, a desk.Access, 
 
 // cardKeys hands out the keys that the card has, and those that it gets.
 func (w *work) cardKeys(ctx context.Context, q secret.Request) (*secret.Bytes, error) {
-	p := w.run.o.Plan.Applet
+	p := w.plan.Applet
+	kept := w.kept(secret.CardKeys)
 	switch {
+	case q.Name == secret.CardKeys && kept != nil && len(kept.Blob) > 0:
+		return w.unseal(ctx, kept, q)
 	case q.Name == secret.CardKeys && !p.CardKeys.IsZero():
 		return w.run.shared(ctx, q, p.CardKeys)
 	case q.Name == secret.NewCardKeys && p.NewCardKeys != nil && !p.NewCardKeys.Source.IsZero():

@@ -24,6 +24,9 @@ func (r *run) check(ctx context.Context) (err error) {
 	if err := r.tokensOnly(); err != nil {
 		return err
 	}
+	if err := r.instancesDiffer(); err != nil {
+		return err
+	}
 	for _, issuer := range p.Issuers {
 		if _, err := enroll.Open(issuer.URL); err != nil {
 			return err

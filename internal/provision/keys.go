@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -72,7 +73,14 @@ func (w *work) surveyKey(ctx context.Context, p *place, erases bool) error {
 	switch {
 	case err != nil:
 		return err
-	case there == nil, there.Unfinished && w.begun():
+	case there == nil:
+		if had, err := w.had(ctx, k.Reference().String()); had || err != nil {
+			return cmp.Or(err, w.lacksKey(name, p.Ref))
+		}
+		p.makes = true
+		w.add(missing)
+		return nil
+	case there.Unfinished && w.begun():
 		p.makes = true
 		w.add(missing)
 		return nil

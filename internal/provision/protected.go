@@ -127,7 +127,7 @@ func (p *protected) permits(ctx context.Context, w *work) error {
 		return p.permitsKeys(ctx, w, w.card)
 	}
 	others := slices.ContainsFunc(p.apps, func(app string) bool { return app != w.kind.app })
-	if len(p.serials)+len(p.keys) == 0 && !others {
+	if len(p.serials)+len(p.keys) == 0 && !others && w.run.o.Plan.Applet == nil {
 		return nil
 	}
 	if err := p.permitsWhole(ctx, w); err != nil {
@@ -145,6 +145,11 @@ func (p *protected) permitsWhole(ctx context.Context, w *work) error {
 		return err
 	}
 	w.serials = serials
+	if w.run.o.Plan.Applet != nil {
+		if w.chip, err = family.Chip(ctx, w.here.Line); err != nil {
+			return err
+		}
+	}
 	if len(p.keys) == 0 {
 		return nil
 	}

@@ -36,20 +36,31 @@ func (w *work) recognise(ctx context.Context) (err error) {
 	if err := w.know(ctx); err != nil {
 		return err
 	}
+	if err := w.sameChip(ctx); err != nil {
+		return err
+	}
+	return w.forWhom(ctx)
+}
+
+// forWhom finds the row of a card that is known.
+func (w *work) forWhom(ctx context.Context) error {
 	if err := w.othersCard(ctx); err != nil {
 		return err
 	}
 	if err := w.usable(); err != nil {
 		return err
 	}
-	w.run.order.wait(w.number)
-	err = w.claim(ctx)
-	w.run.order.pass(w.number)
-	if err != nil {
-		return err
+	if w.installed == "" {
+		w.run.order.wait(w.number)
+		err := w.claim(ctx)
+		w.run.order.pass(w.number)
+		if err != nil {
+			return err
+		}
 	}
 	w.plan = w.row.plan
 	w.report.Row, w.report.Person = w.row.Number, w.plan.Person.ID
+	w.purse.wipe()
 	w.purse = newPurse(w, w.plan)
 	w.tell("look", "", "")
 	return nil

@@ -24,6 +24,9 @@ func (w *work) know(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if found, err := w.knowByChip(ctx); found || err != nil {
+		return err
+	}
 	switch {
 	case w.meant != nil: // its name tells the row, and the row the card
 		w.becomes = w.serial
@@ -66,7 +69,7 @@ func (w *work) announced() {
 
 // numberless refuses a card that has no serial, and gets none.
 func (w *work) numberless(erases bool) error {
-	if w.becomes == "" || w.meant != nil || erases {
+	if w.becomes == "" || w.meant != nil || erases || w.report.Serial != "" {
 		return nil
 	}
 	return problem.New(problem.Failed, "the card in %s does not report its serial", w.here.Place).
@@ -77,6 +80,9 @@ func (w *work) numberless(erases bool) error {
 func (w *work) rename(ctx context.Context, serial string) error {
 	if serial == "" || serial == w.serial {
 		return nil
+	}
+	if err := w.seenOnChip(ctx, serial); err != nil {
+		return err
 	}
 	if err := w.entry.Named(ctx, serial); err != nil {
 		return err
