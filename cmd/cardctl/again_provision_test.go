@@ -208,7 +208,13 @@ func TestChangedBehindTheLedger(t *testing.T) {
 // secretOf is what the ledger has of a card.
 func (d *rowsDesk) secretOf(name string, kind secret.Name) string {
 	d.t.Helper()
-	for _, s := range d.inLedger(d.serial(name)).Secrets {
+	return d.secretOn(d.serial(name), kind)
+}
+
+// secretOn is what the ledger has of the card with a serial.
+func (d *rowsDesk) secretOn(serial string, kind secret.Name) string {
+	d.t.Helper()
+	for _, s := range d.inLedger(serial).Secrets {
 		if s.Kind != kind || !s.Set {
 			continue
 		}
@@ -270,50 +276,6 @@ func TestInitAlways(t *testing.T) {
 				d.provision(0, "-r sim:a")
 			}
 		})
-	}
-}
-
-// TestRevealedIsChanged has secrets shown: the next run changes them, and only them.
-func TestRevealedIsChanged(t *testing.T) {
-	for name, test := range map[string]struct {
-		create, plan string
-		secrets      map[string]secret.Name
-	}{
-		"OpenPGP": {"", anyOpenPGP, map[string]secret.Name{"admin-pin": secret.AdminPIN, "user-pin": secret.PIN}},
-		"PIV":     {"--applications piv --profile piv-yubikey-5.7", anyPIV, map[string]secret.Name{"puk": secret.PUK, "management-key": secret.ManagementKey, "user-pin": secret.PIN}},
-	} {
-		for flag, kind := range test.secrets {
-			t.Run(name+" "+flag, func(t *testing.T) {
-				t.Parallel()
-				d := newRowsDesk(t, test.plan)
-				d.rows("floppy,Floppy Head")
-				d.line("sim create a " + test.create)
-				d.provision(0, "-r sim:a")
-				r := d.line("ledger reveal " + d.serial("a") + " --secret " + flag + " --identity $W/desk.key")
-				old := strings.TrimSpace(r.stdout)
-				if r := d.run(context.Background(), d.words("provision $W/plan.yaml --rows $W/rows.csv --yes -r sim:a")); r.exit != 9 || !strings.Contains(r.stderr, "--identity") {
-					t.Errorf("%+v", r)
-				}
-				r = d.provision(0, "-r sim:a --identity $W/desk.key")
-				if now := d.secretOf("a", kind); now == old {
-					t.Error("it is the same")
-				}
-				for step, result := range stepsOf(t, r, 1) {
-					if changed := step == "set "+kind.Words(); changed != (result == "done") {
-						t.Errorf("%s: %s", step, result)
-					}
-				}
-				d.vars = append(d.vars, "NOW="+d.secretOf("a", kind), "NEXT=86421357")
-				switch kind {
-				case secret.PIN:
-					d.line("set-pin user -r sim:a --pin env:NOW --new-pin env:NEXT")
-				case secret.AdminPIN:
-					d.line("set-pin admin -r sim:a --admin-pin env:NOW --new-pin env:NEXT")
-				case secret.PUK:
-					d.line("set-pin puk -r sim:a --puk env:NOW --new-pin env:NEXT")
-				}
-			})
-		}
 	}
 }
 

@@ -153,6 +153,13 @@ func SetPINOn(ctx context.Context, here family.At, c card.Card, role pin.Role) e
 	return explained(here.Keys.Policy.Change(ctx, change), what)
 }
 
+// CanSetPINOn is why a PIN of the open card cannot be changed; nil if it can. Nothing is sent
+// for that which changes the card.
+func CanSetPINOn(ctx context.Context, c card.Card, role pin.Role) error {
+	_, err := setting(ctx, c, role)
+	return key.Explain(err, "set-pin "+string(role), "")
+}
+
 // explained says what became of a PIN that was to be changed.
 func explained(err error, what string) error {
 	var told *pin.StateError

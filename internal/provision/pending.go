@@ -76,6 +76,22 @@ func (w *work) needsReader(name, what string) error {
 		Advise(advice.Repeat(advice.Fill(advice.Identity)))
 }
 
+// changeable reports whether the card can change a secret.
+func (w *work) changeable(ctx context.Context, one *wanted) bool {
+	return one.role == "" || !problem.Is(cardinit.CanSetPINOn(ctx, w.card, one.role), problem.NotSupported)
+}
+
+// staysRevealed is the error of a card that cannot change a secret which was revealed.
+func (w *work) staysRevealed(ctx context.Context, one *wanted, name string) error {
+	what := "the " + one.name.Words() + " was revealed, and cannot be changed"
+	w.add(step{name: name, result: Failed, detail: what})
+	w.list()
+	why := cardinit.CanSetPINOn(ctx, w.card, one.role)
+	return problem.New(problem.NotSupported, "%s: %s", w.name(), what).
+		Because("%s To give it another one, mark the card as damaged, and start it again with init: always.", problem.Sentence(why.Error())).
+		Advise(advice.Do(advice.ShowLedger).On(w.serial))
+}
+
 // settle finds out whether the card has a secret: it is changed to itself. If that is
 // refused, the ledger knows, and it is changed from what the card had before.
 func (w *work) settle(ctx context.Context, one *wanted) error {

@@ -49,6 +49,8 @@ func (w *work) surveyPIN(ctx context.Context, one *wanted, erases bool) error {
 	case kept != nil && kept.Keep != ledger.KeepFactory && !kept.Revealed && !erases:
 		w.already(name, "")
 		return nil
+	case kept != nil && !erases && kept.Revealed && !w.changeable(ctx, one):
+		return w.staysRevealed(ctx, one, name)
 	case kept != nil && !erases && !w.run.readable(kept):
 		return w.needsReader(name, "the "+one.name.Words()+" was revealed, and is to be changed")
 	case kept == nil && one.role == pin.ResetCode && w.purse.ready(secret.AdminPIN): // that sets it
