@@ -112,6 +112,11 @@ func (t *Token) SetPIN(ctx context.Context, role pin.Role) (pin.Change, error) {
 	return pin.Change{
 		By: t.pin(of, r), New: t.fresh(of, r),
 		Set: func(ctx context.Context, old, replacement *secret.Bytes) error {
+			if r == p11.SecurityOfficer {
+				if err := t.leave(); err != nil {
+					return err
+				}
+			}
 			_, err := t.module.SetPIN(ctx, of, r, old, replacement)
 			return err
 		},
@@ -137,6 +142,9 @@ func (t *Token) UnblockPIN(ctx context.Context, role pin.Role, by secret.Name) (
 	return pin.Change{
 		By: t.pin(of, p11.SecurityOfficer), New: t.fresh(of, p11.User),
 		Set: func(ctx context.Context, so, replacement *secret.Bytes) error {
+			if err := t.leave(); err != nil {
+				return err
+			}
 			_, err := t.module.InitPIN(ctx, of, so, replacement)
 			return err
 		},
@@ -152,6 +160,13 @@ func (t *Token) initialized(ctx context.Context, role pin.Role) (p11.Token, erro
 	of, err := t.module.FindInitialized(ctx, t.uri)
 	t.seen = of
 	return of, err
+}
+
+// leave ends the session: the SO cannot log in beside one that only reads.
+func (t *Token) leave() error {
+	s := t.session
+	t.session = nil
+	return s.Close()
 }
 
 func (t *Token) announcePad(of p11.Token) {
