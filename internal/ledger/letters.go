@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"slices"
+
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // Due is what is to be printed for a person.
@@ -54,8 +56,12 @@ func (l *Ledger) Due(ctx context.Context, named []string) ([]Due, error) {
 }
 
 // printable reports whether a secret belongs on a letter that was not printed yet: the
-// card is known to have it.
+// card is known to have it. What manages the card stays at the desk, whatever a plan says.
 func (s *Sealed) printable() bool {
+	switch s.Kind {
+	case secret.AdminPIN, secret.SOPIN, secret.ManagementKey, secret.CardKeys:
+		return false
+	}
 	return (s.Keep == KeepLetter || s.Keep == KeepBoth) && s.Set && !s.Printed && !s.Ended && len(s.Blob) > 0
 }
 
