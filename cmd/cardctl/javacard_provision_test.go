@@ -218,6 +218,10 @@ func TestJavaCardInTheLedgerBefore(t *testing.T) {
 	if cards := d.cards(); len(cards) != 1 || cards[d.serial("a")] != "active floppy" {
 		t.Errorf("%v", cards)
 	}
+	history := d.must("ledger", "show", d.serial("a")).stdout
+	if !strings.Contains(history, "begin applet install") || !strings.Contains(history, "chip 40020000000A0001") {
+		t.Errorf("%s", history)
+	}
 }
 
 // TestJavaCardAgain is a card that came back: it is erased, or gets its applet once more,

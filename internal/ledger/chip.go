@@ -58,3 +58,18 @@ func (l *Ledger) seenOn(ctx context.Context, serial string) (chip, card string, 
 	})
 	return chip, card, err
 }
+
+// historyOfChip calls each with what the log has of the chip of a card.
+func (l *Ledger) historyOfChip(ctx context.Context, serial string, each func(Event) error) error {
+	chip, err := l.ChipOf(ctx, serial)
+	if err != nil || chip == "" || chip == exact(serial) {
+		return err
+	}
+	return l.Events(ctx, EventFilter{Serial: chip}, func(e Event) error {
+		var record struct{ What string }
+		if json.Unmarshal(e.Data, &record) == nil && record.What == whatChip { // the card has that too
+			return nil
+		}
+		return each(e)
+	})
+}

@@ -45,9 +45,13 @@ func Unknown() error {
 		Because("The serial of a card, or the ID or name of a person with a card, is needed.").Advise(advice.Do(advice.ListCards))
 }
 
-// History calls each with what the log has of cards, the oldest of each first.
+// History calls each with what the log has of cards, the oldest of each first. What was
+// done to a chip before it had its applet comes before that.
 func (l *Ledger) History(ctx context.Context, cards []Card, each func(Event) error) error {
 	for i := range cards {
+		if err := l.historyOfChip(ctx, cards[i].Serial, each); err != nil {
+			return err
+		}
 		if err := l.Events(ctx, EventFilter{Serial: cards[i].Serial}, each); err != nil {
 			return err
 		}
@@ -71,7 +75,7 @@ func (e *EventDocument) Words() string {
 		return "(not readable)"
 	}
 	var words []string
-	for _, field := range []string{"what", "command", "note", "ref", "result", "state", "secret", "reason", "serialNumber", "station"} {
+	for _, field := range []string{"what", "command", "note", "ref", "result", "state", "secret", "reason", "serialNumber", "station", "chip"} {
 		switch value := data[field].(type) {
 		case nil:
 		case string:

@@ -190,7 +190,7 @@ type Applet struct {
 	Package string `yaml:"package" row:"hex" about:"AID of a package on the card, instead of a file"`
 	// Applets and Instances are AIDs in hex.
 	Applets   []string `yaml:"applet" row:"hex" about:"AIDs of applets in the file"`
-	Instances []string `yaml:"instance" row:"hex" about:"AIDs of the installed applets (default: those in the file)"`
+	Instances []string `yaml:"instance" row:"hex" about:"AIDs of the installed applets (default: those in the file, with a serial of its own for each OpenPGP card)"`
 	// Parameters are the value of C9, RawParameters the whole field, both in hex.
 	Parameters    string `yaml:"parameters" row:"hex" about:"the applet's own install parameters, in hex"`
 	RawParameters string `yaml:"rawParameters" row:"hex" about:"the whole install parameters field, in hex"`
