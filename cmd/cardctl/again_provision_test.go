@@ -181,6 +181,16 @@ func TestChangedBehindTheLedger(t *testing.T) {
 			t.Error("the card was changed")
 		}
 	})
+	t.Run("it was erased", func(t *testing.T) {
+		d := provisioned(t)
+		d.line("init -r sim:a --yes --factory-pins")
+		before := d.simState("a")
+		if r := d.provision(9, "-r sim:a --identity $W/desk.key"); !strings.Contains(r.stderr, "lacks the key") || d.simState("a") != before {
+			t.Errorf("%s", r.stderr)
+		}
+		d.must("ledger", "mark", d.serial("a"), "damaged")
+		d.provision(0, "-r sim:a")
+	})
 	t.Run("the certificate is gone", func(t *testing.T) {
 		d := provisioned(t)
 		d.line("delete-cert -r sim:a -k OPENPGP.3 --admin-pin env:THEIRS --yes")

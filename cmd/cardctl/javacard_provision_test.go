@@ -227,9 +227,10 @@ func TestJavaCardInTheLedgerBefore(t *testing.T) {
 // TestJavaCardAgain is a card that came back: it is erased, or gets its applet once more,
 // and its card keys are those of the ledger.
 func TestJavaCardAgain(t *testing.T) {
-	for name, gone := range map[string]bool{"the applet is there": false, "the applet is gone": true} {
+	for _, name := range []string{"the applet is there", "the applet is gone", "the applet is another one"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			gone, other := name == "the applet is gone", name == "the applet is another one"
 			d := newJavaRows(t, anyJava)
 			d.rows("floppy,Floppy Head")
 			d.line("sim create a --applications gp --serial 0000000A")
@@ -240,6 +241,14 @@ func TestJavaCardAgain(t *testing.T) {
 				d.line("applet delete D27600012401 --with-applets --yes -r sim:a --card-keys env:CARD_KEYS")
 				before := d.simState("a")
 				if r := d.provision(9, "-r sim:a --identity $W/desk.key"); !strings.Contains(r.stderr, "lacks the applet") || d.simState("a") != before {
+					t.Errorf("%s", r.stderr)
+				}
+			}
+			if other {
+				d.line("applet delete D27600012401 --with-applets --yes -r sim:a --card-keys env:CARD_KEYS")
+				d.line("applet install $W/OpenPGP.cap -r sim:a --instance D276000124010304AFAF000000880000 --card-keys env:CARD_KEYS")
+				before := d.simState("a")
+				if r := d.provision(9, "-r sim:a --identity $W/desk.key"); !strings.Contains(r.stderr, "The ledger has its chip") || d.simState("a") != before {
 					t.Errorf("%s", r.stderr)
 				}
 			}

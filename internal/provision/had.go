@@ -11,7 +11,7 @@ import (
 // is another card with the same serial, or somebody erased it: then neither the PINs that
 // the ledger has are its own, nor what was done to it.
 func (w *work) had(ctx context.Context, ref string) (had bool, err error) {
-	if w.known == nil {
+	if w.known == nil || w.known.State.Ended() { // it is given out anew
 		return false, nil
 	}
 	err = w.run.o.Ledger.Events(ctx, ledger.EventFilter{Serial: w.serial}, func(e ledger.Event) error {
