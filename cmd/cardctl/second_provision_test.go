@@ -136,3 +136,26 @@ func TestTwoTables(t *testing.T) {
 		t.Errorf("%v", seen)
 	}
 }
+
+// TestSecondCardNamed has a row name a card for somebody who has one.
+func TestSecondCardNamed(t *testing.T) {
+	d := twoTables(t, strings.Replace(anyOpenPGP, "init: always", `init: always, serial: "{{.serial}}"`, 1), "", "a", "b")
+	d.writeFile("a.csv", []byte("mail,name,serial\nann,Ann,\n"))
+	d.writeFile("b.csv", []byte("mail,name,serial\nann,Ann,"+d.serial("b")+"\n"))
+	if r := d.table("a.csv", "-r sim:a"); r.exit != 0 {
+		t.Fatalf("%+v", r)
+	}
+	before := d.simState("b")
+	for _, more := range []string{" --dry-run", ""} {
+		r := d.table("b.csv", "-r sim:b"+more)
+		if r.exit != 9 || !strings.Contains(r.stderr, "ann has card "+d.serial("a")) || d.simState("b") != before {
+			t.Errorf("%q: %+v", more, r)
+		}
+	}
+	if r := d.table("b.csv", "-r sim:b --replaces "+d.serial("a")+" --dry-run"); r.exit != 0 {
+		t.Errorf("%+v", r)
+	}
+	if r := d.table("b.csv", "-r sim:b --replaces "+d.serial("a")); r.exit != 0 || d.holder("b") != "ann" {
+		t.Errorf("%+v", r)
+	}
+}

@@ -33,6 +33,12 @@ func otherCards() string {
     AND card.state IN ` + counting() + ` AND (job.serial = '' OR card.family IN ('', CAST($3 AS TEXT)) OR CAST($3 AS TEXT) = '')`
 }
 
+// Keeps is the rule for those who only look: whether the card keeps its person from getting
+// another one of a kind by a row, which may name that other card.
+func (c *Card) Keeps(family string, named bool) bool {
+	return c.State.Counts() && (!named || c.Family == "" || family == "" || c.Family == family)
+}
+
 // second refuses a card for somebody who got another one since the row was claimed, such as
 // by a row of another plan. It is asked under the lock of all that write.
 func (c *change) second(ctx context.Context, x *Lease, card row) error {

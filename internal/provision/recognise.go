@@ -200,6 +200,11 @@ func (w *work) choose(ctx context.Context, owner string) error {
 		}
 		mine := owner != "" && row.plan.Person.ID == owner || row.plan.Card.Serial != "" && desk.HasSerial([]string{w.serial}, row.plan.Card.Serial)
 		if mine && (owner == "" || row.plan.Person.ID == owner) {
+			if owner == "" {
+				if err := w.notSecond(ctx, &row); err != nil {
+					return err
+				}
+			}
 			w.takes(i)
 			return nil
 		}
@@ -211,11 +216,11 @@ func (w *work) choose(ctx context.Context, owner string) error {
 		if row.kind != w.kind || r.stages[i] != free && r.o.Rows != nil || row.plan.Card.Serial != "" || w.meant != nil && row.Number != w.meant.Number {
 			continue
 		}
-		has, err := r.hasCard(ctx, row.plan.Person.ID)
+		other, err := r.otherCard(ctx, &row)
 		if err != nil {
 			return err
 		}
-		if !has {
+		if other == "" {
 			w.takes(i)
 			return nil
 		}
@@ -223,10 +228,26 @@ func (w *work) choose(ctx context.Context, owner string) error {
 	return w.refused("no row is left for this card", "All rows have their cards, or are for cards with other serials.")
 }
 
-// hasCard reports whether somebody has a card already.
-func (r *run) hasCard(ctx context.Context, person string) (bool, error) {
-	cards, err := r.cardsOf(ctx, person)
-	return slices.ContainsFunc(cards, func(c ledger.Card) bool { return c.State.Counts() }), err
+// otherCard is the serial of a card that keeps the person of a row from getting one; empty
+// for none.
+func (r *run) otherCard(ctx context.Context, row *wantedRow) (string, error) {
+	cards, err := r.cardsOf(ctx, row.plan.Person.ID)
+	named := row.plan.Card.Serial != "" || row.kind.family.Token // that its row names
+	for i := range cards {
+		if cards[i].Keeps(row.kind.app, named) {
+			return cards[i].Serial, nil
+		}
+	}
+	return "", err
+}
+
+// notSecond refuses the card that a row names, if its person has one.
+func (w *work) notSecond(ctx context.Context, row *wantedRow) error {
+	other, err := w.run.otherCard(ctx, row)
+	if err == nil && other != "" {
+		err = w.refused(row.plan.Person.ID+" has card "+other, "Nobody is given a second card.")
+	}
+	return err
 }
 
 // cardsOf are the cards of somebody, but the one that is replaced.
