@@ -56,16 +56,16 @@ func one(t *held) []*held {
 
 // token reads the keys of an application; nil if it has none that can be used.
 func (s *session) token(ctx context.Context, c card.Card, app string) (*held, error) {
-	identity := c.Identity()
+	keys, err := c.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	identity := c.Identity() // of which some families read the label with the keys
 	t := &held{place: s.place, app: app}
 	t.about = About{Kind: identity.Type, Serial: identity.Serial, Label: identity.Label, Model: identity.Type, Reader: s.here.Place}
 	if uri, err := p11.ParseURI(s.place.name); err == nil && s.place.module != "" {
 		t.about.Label, t.about.Serial = attribute(uri, p11.AttrToken), attribute(uri, p11.AttrSerial)
 		t.about.Maker, t.about.Model = attribute(uri, p11.AttrManufacturer), attribute(uri, p11.AttrModel)
-	}
-	keys, err := c.Keys(ctx)
-	if err != nil {
-		return nil, err
 	}
 	var failed error // of a key that the others are shown without
 	for _, one := range keys {

@@ -144,7 +144,7 @@ func open(ctx context.Context, line *desk.Line, o card.Opening) (card.Card, erro
 	}
 	line.Note(p.Remember)
 	line.Same(p.Same)
-	c := &Card{line: line, app: p, access: o.Access}
+	c := &Card{line: line, app: p, access: o.Access, identity: card.Identity{Type: kind}}
 	line.Stale(func() {
 		c.asked++
 		c.blank = false
