@@ -300,3 +300,17 @@ func TestSuspended(t *testing.T) {
 		t.Error("it is not kept")
 	}
 }
+
+// The key by which a PIV card certifies others is not for programs.
+func TestAttestationKey(t *testing.T) {
+	b := newBench(t, "piv", "PIV.9A")
+	b.start()
+	all, err := b.All(t.Context())
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%v, %v", all, err)
+	}
+	keys, err := all[0].Keys(t.Context())
+	if err != nil || len(keys) != 1 || keys[0].About().Ref != "PIV.9A" {
+		t.Errorf("%v, %v", keys, err)
+	}
+}

@@ -123,8 +123,12 @@ func (s *session) limits(ctx context.Context, t *held, keys []key.Key) error {
 }
 
 // about is what programs are told of a key; nil for a place without one, or whose public
-// half nobody knows.
+// half nobody knows, and for one that OpenSC's module has no name for: the attestation key
+// of a PIV card is not for programs.
 func (s *session) about(ctx context.Context, t *held, one key.Key) (*heldKey, error) {
+	if named, ok := one.(key.Namer); ok && named.Names().ID == nil {
+		return nil, nil
+	}
 	occupant, err := one.Occupant(ctx)
 	if err != nil || occupant == nil {
 		return nil, err
