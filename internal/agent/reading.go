@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto"
-	"crypto/ed25519"
+	"crypto/ecdh"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/family"
@@ -190,16 +192,25 @@ func (s *session) abilities(ctx context.Context, k *heldKey, one key.Key) error 
 		return err
 	}
 	k.about.Signs = err == nil
-	agrees := k.about.Place == "" || k.about.Place == "decryption"
+	_, only := one.(key.SigningOnly)
+	agrees := !only && (k.about.Place == "" || k.about.Place == "decryption")
 	switch k.about.Public.(type) {
 	case *rsa.PublicKey:
 		k.about.Decrypts = agrees
 		k.about.PSS = err == nil && key.Makes(signer, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}) == nil
-	case ed25519.PublicKey:
-	default:
+	case *ecdsa.PublicKey:
+		k.about.Signs = err == nil && signsDigests(signer)
+		k.about.Derives = agrees
+	case *ecdh.PublicKey:
 		k.about.Derives = agrees
 	}
 	return nil
+}
+
+// signsDigests reports whether an elliptic curve key signs a digest that it is given: an old
+// IsoApplet calculates it itself.
+func signsDigests(signer crypto.Signer) bool {
+	return slices.ContainsFunc([]crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512}, func(h crypto.Hash) bool { return key.Makes(signer, h) == nil })
 }
 
 // applications are those of the card that hold keys.

@@ -18,6 +18,9 @@ func CannotSign(subject, why string) *problem.Error {
 	return p
 }
 
+// SigningOnly is a key that is only signed with here, whatever its card can do.
+type SigningOnly interface{ OnlySigns() }
+
 // Choosy is a signer that tells which signatures it makes.
 type Choosy interface {
 	crypto.Signer

@@ -60,6 +60,9 @@ func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (signa
 	return signature, key.Explain(err, "signing with "+s.key.ref.String(), "")
 }
 
+// OnlySigns is that of key.SigningOnly.
+func (k *place) OnlySigns() {}
+
 // Decrypt is not built for PKCS#15 cards.
 func (k *place) Decrypt(context.Context, []byte, crypto.DecrypterOpts) ([]byte, error) {
 	return nil, k.onlySigns("decrypt")
