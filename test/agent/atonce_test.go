@@ -75,6 +75,27 @@ func (d *agentDesk) start(t *testing.T, options ...string) {
 	})
 }
 
+// gnuPG makes a GnuPG home whose scdaemon is the agent, and has it find an OpenPGP card.
+func (d *agentDesk) gnuPG(t *testing.T) {
+	t.Helper()
+	home := stack.Shared(t, "gnupg-")
+	d.Setenv("GNUPGHOME", home)
+	program, err := exec.LookPath("cardctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, d.Path("cardctl-scd")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, "gpg-agent.conf"), []byte("scdaemon-program "+d.Path("cardctl-scd")+"\nenable-ssh-support\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Run("gpgconf", "--kill", "gpg-agent") })
+	if out := d.Run("gpg", "--card-status"); !strings.Contains(out, "D2760001240103") {
+		t.Error(out)
+	}
+}
+
 // asked is how often a person was asked for the PIN.
 func (d *agentDesk) asked() int {
 	text, err := os.ReadFile(d.Path("asked"))
@@ -123,22 +144,7 @@ func TestAllAtOnce(t *testing.T) {
 	}
 	d.Write("login.pub", login, 0o600)
 	d.Run("bash", "-c", "openssl dgst -sha256 -binary -out digest message")
-	gnupg := stack.Shared(t, "gnupg-")
-	d.Setenv("GNUPGHOME", gnupg)
-	program, err := exec.LookPath("cardctl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(program, d.Path("cardctl-scd")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(gnupg, "gpg-agent.conf"), []byte("scdaemon-program "+d.Path("cardctl-scd")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Run("gpgconf", "--kill", "gpg-agent") })
-	if out := d.Run("gpg", "--card-status"); !strings.Contains(out, "D2760001240103") {
-		t.Error(out)
-	}
+	d.gnuPG(t)
 	works := map[string]string{
 		"SSH":     `cp message ssh-$i && ssh-keygen -q -Y sign -f login.pub -n file ssh-$i 2>&1 && ssh-keygen -Y check-novalidate -n file -s ssh-$i.sig < ssh-$i`,
 		"PKCS#11": `pkcs11-tool --module ` + stack.AgentModule + ` --sign --mechanism ECDSA --id 03 --input-file digest --output-file p11-$i 2>&1 && test -s p11-$i`,

@@ -148,9 +148,7 @@ func adopt(t *testing.T, d *stack.Desk, card storedCard, algorithm string) (who 
 	const first, second = "alice@example.com", "alice@example.org"
 	d.RunInput(fmt.Sprintf("Key-Type: %s\nKey-Grip: %s\nKey-Usage: sign,cert\nName-Email: %s\nExpire-Date: 0\n%%commit\n", kind, card.Keys[0].grip(), first),
 		"gpg", "--batch", "--full-generate-key")
-	d.Run("gpg", "--batch", "--quick-generate-key", second, "card", "default", "0")
-	fingerprint := field(d.Run("gpg", "--with-colons", "--list-keys", second), "fpr")
-	d.Run("gpg", "--batch", "--quick-add-key", fingerprint, "card", "encr", "0")
+	adoptWith(d, second)
 	for who, keys := range map[string]int{first: 1, second: 2} {
 		listing := d.Run("gpg", "--with-colons", "--with-keygrip", "--list-secret-keys", who)
 		for _, k := range card.Keys[:keys] {
@@ -160,6 +158,13 @@ func adopt(t *testing.T, d *stack.Desk, card storedCard, algorithm string) (who 
 		}
 	}
 	return second
+}
+
+// adoptWith makes an OpenPGP key of the keys for signatures and for decryption of a card.
+func adoptWith(d *stack.Desk, who string) {
+	d.Run("gpg", "--batch", "--quick-generate-key", who, "card", "default", "0")
+	fingerprint := field(d.Run("gpg", "--with-colons", "--list-keys", who), "fpr")
+	d.Run("gpg", "--batch", "--quick-add-key", fingerprint, "card", "encr", "0")
 }
 
 // field is the tenth field of the first line of a kind.

@@ -97,7 +97,6 @@ func TestSetupGpgsmOfPIV(t *testing.T) {
 	d := newAgentDesk(t)
 	c := d.Card("piv", 0, "--applications", "piv")
 	t.Cleanup(c.Pull)
-	const managementKey = "010203040506070801020304050607080102030405060708"
 	d.Setenv("CARDCTL_MANAGEMENT_KEY", managementKey)
 	d.Run("cardctl", "gen-key", "--key", "PIV.9A", "--algorithm", "p256")
 	d.Write("public.pem", d.Run("cardctl", "export-key", "--key", "PIV.9A"), 0o600)
