@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -30,7 +31,7 @@ const (
 	Release = "release"
 	// Read the card in Reader again, which was used and is free now.
 	Reread = "reread"
-	// End.
+	// End. The answer is followed by the end of the connection once the cards are released.
 	Stop = "stop"
 )
 
@@ -101,7 +102,25 @@ func Ask(ctx context.Context, socketPath string, request Request) (Answer, error
 	case answer.Error != "":
 		return Answer{}, &problem.Error{Code: cmp.Or(answer.Code, problem.Failed), What: answer.Error}
 	}
+	if request.Do == Stop {
+		return answer, hungUp(ctx, conn)
+	}
 	return answer, nil
+}
+
+// hungUp waits until the agent that stops has released its cards and hangs up.
+func hungUp(ctx context.Context, conn net.Conn) error {
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return problem.Wrap(problem.Failed, err, "stop the agent")
+	}
+	_, err := conn.Read(make([]byte, 1))
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return problem.New(problem.Failed, "the agent stops, but has not released its cards yet")
+	}
+	return nil
 }
 
 // exchange writes a request and reads its answer.

@@ -14,6 +14,7 @@ func (s *Service) control(ctx context.Context, conn io.ReadWriter) error {
 	err := client.ServeControl(ctx, conn, s.handle)
 	if errors.Is(err, client.ErrStop) {
 		s.stop()
+		<-s.over
 		return nil
 	}
 	return err

@@ -54,6 +54,7 @@ type Service struct {
 	cards  *p11kit.Cards
 	ssh    *sshagent.Desk
 	stop   context.CancelFunc
+	over   chan struct{} // closed when the cards are released and the sockets gone
 
 	mu                sync.Mutex
 	clients, controls int
@@ -63,7 +64,7 @@ type Service struct {
 // New is an agent over the cards of a keeper.
 func New(keeper *agent.Keeper, o Options) *Service {
 	return &Service{
-		o: o, keeper: keeper,
+		o: o, keeper: keeper, over: make(chan struct{}),
 		cards: p11kit.NewCards(keeper, p11kit.Options{NeedsLogin: o.NeedsLogin, Version: o.Version}),
 		ssh:   sshagent.NewDesk(keeper, sshagent.Options{Certificates: o.Certificates, Log: o.Log}),
 	}
@@ -89,12 +90,13 @@ func (s *Service) Run(ctx context.Context) error {
 		running.Go(func() { s.accept(ctx, l) })
 	}
 	running.Go(func() {
-		<-ctx.Done()
+		defer close(s.over)
+		err = s.keeper.Run(ctx)
+		s.stop()
 		for _, l := range listeners {
 			_ = l.Close()
 		}
 	})
-	running.Go(func() { err = s.keeper.Run(ctx) })
 	failed := s.o.Ready(sockets)
 	if failed != nil {
 		s.stop()
@@ -199,7 +201,12 @@ func (s *Service) leave(count *int) {
 func (s *Service) serve(ctx context.Context, door string, conn net.Conn) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	defer context.AfterFunc(ctx, func() {
+		if door == Control { // who stops the agent is told by the end of the connection
+			<-s.over
+		}
+		_ = conn.Close()
+	})()
 	defer func() { _ = conn.Close() }()
 	by := agent.Client{Door: door}
 	if unix, ok := conn.(*net.UnixConn); ok {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,9 +172,11 @@ func (r *running) sign() error {
 	return err
 }
 
-// A program is served, and the agent tells of it; when it is stopped, it leaves no socket.
+// A program is served, and the agent tells of it. Who stopped it finds no socket of it, and
+// the cards released.
 func TestRun(t *testing.T) {
-	r := run(t, cards(t, right))
+	k := cards(t, right)
+	r := run(t, k)
 	if err := r.sign(); err != nil {
 		t.Fatal(err)
 	}
@@ -190,10 +193,13 @@ func TestRun(t *testing.T) {
 	if _, err := r.ask(client.Stop); err != nil {
 		t.Error(err)
 	}
-	r.ended()
 	if left, err := os.ReadDir(r.dir); len(left) != 0 || err != nil {
 		t.Errorf("%v, %v", left, err)
 	}
+	if s := k.Status(); len(s) != 0 {
+		t.Errorf("%+v is not released", s)
+	}
+	r.ended()
 }
 
 // Programs without end, and programs that never read, keep nobody from stopping the agent.
@@ -220,12 +226,16 @@ func TestCrowd(t *testing.T) {
 	r.ended()
 }
 
-// An agent that is stopped while a person is asked does not wait for the person.
+// An agent that is stopped while a person is asked does not wait for the person. Who stops
+// it waits until it has done with the card.
 func TestStopWhileAsked(t *testing.T) {
 	asked := make(chan struct{})
+	var done atomic.Bool
 	r := run(t, cards(t, func(ctx context.Context, _ secret.Request) (*secret.Bytes, error) {
 		close(asked)
 		<-ctx.Done()
+		time.Sleep(100 * time.Millisecond)
+		done.Store(true)
 		return nil, ctx.Err()
 	}))
 	signed := make(chan error, 1)
@@ -233,6 +243,9 @@ func TestStopWhileAsked(t *testing.T) {
 	<-asked
 	if _, err := r.ask(client.Stop); err != nil {
 		t.Error(err)
+	}
+	if !done.Load() {
+		t.Error("the agent has not done with the card")
 	}
 	r.ended()
 	if err := <-signed; err == nil {
