@@ -1,8 +1,11 @@
 package stack
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/cardctl/cardctl/internal/pcsc"
 )
 
 // YubicoReader is the number of a virtual reader that is there only if the daemon has
@@ -70,11 +73,17 @@ func (c *Card) Insert(options ...string) {
 	c.desk.Eventually(c.name+" is in "+ReaderName(c.reader), c.seen)
 }
 
-// Pull takes the card out, and returns when the PC/SC daemon has noticed.
+// Pull takes the card out, and returns when the PC/SC daemon has noticed. A reset that
+// fails because the card is out makes the daemon report so before it notices: a card that
+// is inserted then is never seen.
 func (c *Card) Pull() {
 	c.desk.tb.Helper()
+	before := c.state()
 	c.pull()
-	c.desk.Eventually(c.name+" is out of "+ReaderName(c.reader), func() bool { return !c.seen() })
+	c.desk.Eventually(c.name+" is out of "+ReaderName(c.reader), func() bool {
+		now := c.state()
+		return !now.CardPresent && (!before.CardPresent || now.Changes != before.Changes)
+	})
 }
 
 // Trace is the file of every command that the card got.
@@ -86,12 +95,25 @@ func (c *Card) Initialise() {
 	c.desk.Run("cardctl", "init", "--yes", "--reader", ReaderName(c.reader))
 }
 
-// seen asks OpenSC, whose line reads: number, card, features, name.
-func (c *Card) seen() bool {
-	for line := range strings.Lines(c.desk.Run("opensc-tool", "--list-readers")) {
-		if strings.HasSuffix(strings.TrimSpace(line), ReaderName(c.reader)) {
-			return strings.Contains(line, " Yes ")
+// seen reports whether the PC/SC daemon sees a card.
+func (c *Card) seen() bool { return c.state().CardPresent }
+
+// state asks the PC/SC daemon. OpenSC's tool would connect to the card, and wait for whoever
+// holds it.
+func (c *Card) state() pcsc.Reader {
+	c.desk.tb.Helper()
+	readers, err := pcsc.Open(context.Background(), pcsc.Options{})
+	if err != nil {
+		c.desk.tb.Fatal(err)
+	}
+	list, err := readers.Readers(context.Background())
+	if err := errors.Join(err, readers.Close()); err != nil {
+		c.desk.tb.Fatal(err)
+	}
+	for _, r := range list {
+		if r.Name == ReaderName(c.reader) {
+			return r
 		}
 	}
-	return false
+	return pcsc.Reader{}
 }

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"sync"
 	"testing"
@@ -66,6 +67,23 @@ func (l *Line) Release() error {
 	verified := l.channel.Verified()
 	l.channel = nil
 	return l.connection.Close(verified)
+}
+
+// Sends sends an APDU as it is, in hexadecimal, and returns the status word.
+func (l *Line) Sends(tb testing.TB, apdu string) string {
+	tb.Helper()
+	command, err := hex.DecodeString(apdu)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := l.Channel(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	answer, err := l.connection.Transmit(tb.Context(), command)
+	if err != nil || len(answer) < 2 {
+		tb.Fatalf("%X, %v", answer, err)
+	}
+	return hex.EncodeToString(answer[len(answer)-2:])
 }
 
 // attacher is a simulated card, or a cardsim.Reader with several.
