@@ -55,6 +55,7 @@ test|OpenSSL for strongSwan|have_file ipsec/plugins/libstrongswan-openssl.so|lib
 test|OpenSSH client (ssh-keygen)|have ssh-keygen|openssh-client
 test|OpenSSH server|have_file /usr/sbin/sshd|openssh-server
 test|Git|have git|git
+test|curl|have curl|curl
 test|easy-rsa|have_file /usr/share/easy-rsa/easyrsa|easy-rsa
 test|bash-completion|have_file /usr/share/bash-completion/bash_completion|bash-completion
 test|jq|have jq|jq

@@ -35,11 +35,16 @@ func (d *agentDesk) lists(t *testing.T, c keysOn) {
 	if n := strings.Count(objects, "Private Key Object"); n != len(c.keys) {
 		t.Errorf("pkcs11-tool lists %d private keys of %d:\n%s", n, len(c.keys), objects)
 	}
-	urls := d.Run("p11tool", "--provider", module, "--list-all", "--only-urls", "pkcs11:token="+strings.NewReplacer(" ", "%20", "(", "%28", ")", "%29").Replace(c.label))
+	urls := d.Run("p11tool", "--provider", module, "--list-all", "--only-urls", "pkcs11:token="+escapedLabel(c.label))
 	for _, k := range c.keys {
 		has(t, objects, "ID:         "+k.id)
 		has(t, urls, "id=%"+k.id)
 	}
+}
+
+// escapedLabel is a label of a token in a URI.
+func escapedLabel(label string) string {
+	return strings.NewReplacer(" ", "%20", "(", "%28", ")", "%29").Replace(label)
 }
 
 // does has pkcs11-tool use a key for all that it does.

@@ -234,11 +234,21 @@ func TestSSHLogin(t *testing.T) {
 // function logs in with one identity, and returns what the server said meanwhile.
 func sshLogin(t *testing.T, d *stack.Desk) func(identity, algorithm string) (stack.Result, string) {
 	t.Helper()
-	d.Run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "host")
 	var authorized []byte
 	for _, name := range sshKeys {
 		authorized = append(authorized, d.Read(name+".pub")...)
 	}
+	login := sshServer(t, d, authorized, "TrustedUserCAKeys "+d.Path("authority.pub"))
+	return func(identity, algorithm string) (stack.Result, string) {
+		return login("IdentitiesOnly=yes", "IdentityFile="+d.Path(identity), "PubkeyAcceptedAlgorithms="+algorithm)
+	}
+}
+
+// sshServer starts OpenSSH's server, which knows these keys, with more lines of its
+// configuration. The function logs in with options of ssh.
+func sshServer(t *testing.T, d *stack.Desk, authorized []byte, more ...string) func(options ...string) (stack.Result, string) {
+	t.Helper()
+	d.Run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "host")
 	d.Write("authorized", string(authorized), 0o600)
 	port := stack.FreePort(t)
 	d.Write("known", "[localhost]:"+port+" "+string(d.Read("host.pub")), 0o600)
@@ -247,21 +257,20 @@ Port PORT
 ListenAddress 127.0.0.1
 HostKey DIRECTORY/host
 AuthorizedKeysFile DIRECTORY/authorized
-TrustedUserCAKeys DIRECTORY/authority.pub
 PidFile none
 StrictModes no
 PermitRootLogin prohibit-password
 UsePAM no
-`), 0o600)
+`)+strings.Join(more, "\n")+"\n", 0o600)
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		t.Fatal(err)
 	}
 	d.Start("sshd.log", "/usr/sbin/sshd", "-D", "-e", "-f", d.Path("sshd_config"))
 	d.Eventually("sshd answers", func() bool { return d.Try("ssh-keyscan", "-p", port, "localhost").Stdout != "" })
-	return func(identity, algorithm string) (stack.Result, string) {
+	return func(more ...string) (stack.Result, string) {
 		before := len(d.Read("sshd.log"))
 		options := []string{"-v", "-F", "none", "-4", "-p", port}
-		for _, option := range []string{"BatchMode=yes", "UserKnownHostsFile=" + d.Path("known"), "IdentitiesOnly=yes", "IdentityFile=" + d.Path(identity), "PubkeyAcceptedAlgorithms=" + algorithm} {
+		for _, option := range append([]string{"BatchMode=yes", "UserKnownHostsFile=" + d.Path("known")}, more...) {
 			options = append(options, "-o", option)
 		}
 		r := d.Try("ssh", slices.Concat(options, []string{"root@localhost", "echo", "in"})...)
