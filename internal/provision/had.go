@@ -43,5 +43,5 @@ func (w *work) had(ctx context.Context, ref string) (had bool, err error) {
 // lacksKey is the error of a card without a key that the ledger has of it.
 func (w *work) lacksKey(name, ref string) error {
 	return w.wrong(name, "it lacks the key "+ref+" that the ledger has of it",
-		"It is another card with the same serial, or it was erased. A card that was erased is marked as damaged, and started again with init: always.")
+		"It is another card with the same serial, or it was erased. Mark a card that was erased as damaged, and start it again with init: always.")
 }

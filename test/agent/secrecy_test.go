@@ -39,8 +39,8 @@ func (d *agentDesk) pid(t *testing.T) (pid int) {
 	return pid
 }
 
-// says is a line of a file below /proc/PID.
-func says(t *testing.T, pid int, file, pattern string) string {
+// ofProcess is a line of a file below /proc/PID.
+func ofProcess(t *testing.T, pid int, file, pattern string) string {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 	if err != nil {
@@ -59,10 +59,10 @@ func TestNothingIsLeftOfThePIN(t *testing.T) {
 	d := newSigningDesk(t, "--idle-release", "1h")
 	d.sign()
 	pid := d.pid(t)
-	if limit := says(t, pid, "limits", `Max core file size\s+(\S+)`); limit != "0" {
+	if limit := ofProcess(t, pid, "limits", `Max core file size\s+(\S+)`); limit != "0" {
 		t.Errorf("a core file may have %s bytes", limit)
 	}
-	if locked := says(t, pid, "status", `VmLck:\s+(\d+)`); locked == "0" {
+	if locked := ofProcess(t, pid, "status", `VmLck:\s+(\d+)`); locked == "0" {
 		t.Error("no memory is locked")
 	}
 	if err := syscall.Kill(pid, syscall.SIGABRT); err != nil {
