@@ -140,6 +140,9 @@ func (w *work) waitForRow(ctx context.Context) (lease *ledger.Lease, err error) 
 
 // rowNaming is the serial by which a row names the card: a row may have a unique ending.
 func (w *work) rowNaming() (string, error) {
+	if w.meant != nil && w.known != nil { // in a table that came later, too
+		return provisional(w.meant), nil
+	}
 	named := w.serial
 	found := 0
 	for i := range w.run.rows {
