@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/family"
@@ -82,6 +83,9 @@ func (s *session) token(ctx context.Context, c card.Card, app string) (*held, er
 	}
 	if len(t.keys) == 0 {
 		return nil, failed
+	}
+	if s.place.module == "" {
+		t.about.ModuleSerial = strings.ToLower(t.about.Serial)
 	}
 	t.about.Number = s.place.keeper.next()
 	t.about.Tries, err = tries(ctx, c)
@@ -162,6 +166,13 @@ func (s *session) names(ctx context.Context, t *held, k *heldKey, one key.Key, f
 		names := named.Names()
 		k.about.ID, k.about.Label = names.ID, names.Label
 		t.about.Label, t.about.Maker, t.about.Model, t.about.AID = names.Token, names.Maker, p11.EmulatedModel, names.AID
+	}
+	if named, ok := one.(key.TokenNamer); ok {
+		label, err := named.TokenLabel(ctx)
+		if err != nil {
+			return err
+		}
+		t.about.Label = cmp.Or(label, t.about.Label)
 	}
 	if t.about.AID != nil {
 		k.about.Place = holder.Place

@@ -46,6 +46,9 @@ type About struct {
 	Kind, Serial, Label string
 	// Maker and Model are those that PKCS#11 programs see.
 	Maker, Model string
+	// ModuleSerial is the serial number as OpenSC's module, or that of the token, writes it;
+	// empty for as Serial is.
+	ModuleSerial string
 	// Reader is where it is.
 	Reader string
 	// AID is the application identifier of an OpenPGP card, 16 bytes; nil of others.

@@ -1,5 +1,7 @@
 package key
 
+import "context"
+
 // Names are what OpenSC's module calls a key, and the token that it makes of the PIN of the
 // key, where that is the same for all cards of a kind.
 type Names struct {
@@ -15,3 +17,9 @@ type Names struct {
 
 // Namer is a key that knows them.
 type Namer interface{ Names() Names }
+
+// TokenNamer is a key that reads from its card what OpenSC's module calls the token; empty
+// where that is not certain.
+type TokenNamer interface {
+	TokenLabel(ctx context.Context) (string, error)
+}

@@ -56,14 +56,14 @@ var (
 	pivCard = keysOn{name: "PIV", label: "PIV_II", always: 1, keys: []keyOn{
 		{"PIV.9A", "p256", "01", "sign derive"}, {"PIV.9C", "rsa2048", "02", "sign"}, {"PIV.9D", "rsa2048", "03", "decrypt"}, {"PIV.9E", "p384", "04", "sign"},
 	}, create: []string{"--applications", "piv"}}
-	isoApplet = keysOn{name: "IsoApplet", label: "cardctl", keys: []keyOn{
+	isoApplet = keysOn{name: "IsoApplet", label: "cardctl (User PIN)", keys: []keyOn{
 		{"PKCS15.45", "rsa2048", "45", "sign"}, {"PKCS15.46", "p256", "46", ""}, // it signs no digest that it is given
 	}, create: []string{"--applications", "pkcs15"}, prepare: func(d *agentDesk) {
 		d.Setenv("OPENSC_DRIVER", "isoApplet") // an ATR of Java cards names no applet
 		d.Setenv("CARDCTL_PUK", "1357246813572468")
 		d.Run("cardctl", "init", "--app", "pkcs15", "--label", "cardctl", "--yes")
 	}}
-	myEID = keysOn{name: "MyEID", label: "cardctl", keys: []keyOn{
+	myEID = keysOn{name: "MyEID", label: "cardctl (User PIN)", keys: []keyOn{
 		{"PKCS15.45", "rsa2048", "45", "sign"}, {"PKCS15.46", "p256", "46", "sign"},
 	}, create: []string{"--applications", "myeid"}, prepare: func(d *agentDesk) {
 		d.Setenv("CARDCTL_PUK", "13572468")

@@ -1,6 +1,7 @@
 package p11kit
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
@@ -81,7 +82,8 @@ func (c *client) getTokenInfo(ctx context.Context, a arguments, w *writer) rv {
 	w.padded(about.Label, 32)
 	w.padded(about.Maker, 32)
 	w.padded(about.Model, 16)
-	w.padded(about.Serial[max(0, len(about.Serial)-16):], 16) // the end differs from card to card
+	serial := cmp.Or(about.ModuleSerial, about.Serial)
+	w.padded(serial[max(0, len(serial)-16):], 16) // the end differs from card to card
 	w.ulong(flags)
 	w.ulong(maxSessions)
 	w.ulong(uint64(c.count(s.id)))

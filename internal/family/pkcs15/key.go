@@ -175,9 +175,15 @@ func (k *place) Holder(ctx context.Context) (key.Holder, error) {
 		CertificateID: k.id,
 	}
 	if h.SeveralPINs {
-		h.Token, err = k.card.app.ModuleLabel(ctx, k.id)
+		h.Token, err = k.TokenLabel(ctx)
 	}
-	return h, k.explain(err, "")
+	return h, err
+}
+
+// TokenLabel is that of key.TokenNamer.
+func (k *place) TokenLabel(ctx context.Context) (string, error) {
+	label, err := k.card.app.ModuleLabel(ctx, k.id)
+	return label, k.explain(err, "")
 }
 
 // userPINs is how many PINs a card has that OpenSC's module makes a token of.
