@@ -13,11 +13,14 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
+// forGone is how long a ledger is waited for that is not there.
+const forGone = 500 * time.Millisecond
+
 // leasedWork is the work on a card whose row is held for a time; gone has the ledger not
 // be reached any more.
-func leasedWork(t *testing.T, lease time.Duration) (w *work, gone func()) {
+func leasedWork(t *testing.T, lease, patience time.Duration) (w *work, gone func()) {
 	t.Helper()
-	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"), ledger.Options{Create: true, Lease: lease, Patience: 100 * time.Millisecond})
+	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"), ledger.Options{Create: true, Lease: lease, Patience: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +57,11 @@ func TestNoStepOutlastsItsRow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, gone := leasedWork(t, test.lease)
+			patience := time.Minute
+			if test.gone {
+				patience = forGone
+			}
+			w, gone := leasedWork(t, test.lease, patience)
 			if test.gone {
 				gone()
 			}
@@ -83,7 +90,7 @@ func TestNoStepOutlastsItsRow(t *testing.T) {
 
 // What is done after the card was let go is a step like all others.
 func TestLaterStepsDoNotOutlastTheirRow(t *testing.T) {
-	w, gone := leasedWork(t, time.Second)
+	w, gone := leasedWork(t, time.Second, forGone)
 	gone()
 	w.plan.SmokeTest, w.plan.Applet = &plan.SmokeTest{}, &plan.Applet{NewCardKeys: &plan.NewCardKeys{}}
 	w.surveyProof()
@@ -126,7 +133,7 @@ func TestStepsThatTakeLong(t *testing.T) {
 
 // A PIN that somebody took long to type is not used after the row was lost.
 func TestAnAnswerAfterTheLease(t *testing.T) {
-	w, gone := leasedWork(t, time.Second)
+	w, gone := leasedWork(t, time.Second, forGone)
 	w.purse = newPurse(w, w.plan)
 	typed := secret.New([]byte("123456"))
 	w.run.person.access.Ask = func(context.Context, secret.Request) (*secret.Bytes, error) {
