@@ -32,19 +32,10 @@ type field struct {
 	whole        bool // the value is in one line, however long it is
 }
 
-// Heading begins a part. One that is too long goes on in the next line.
+// Heading begins a part.
 func (s *Sheet) Heading(text string) {
 	s.flush()
-	text = printable(text)
-	if utf8.RuneCountInString(text) <= Width {
-		s.line(text)
-		return
-	}
-	before := ""
-	for _, part := range wrap(text, Width-2*len(indent)) {
-		s.line(before + part)
-		before = indent + indent
-	}
+	s.line(printable(text))
 }
 
 // Gap leaves a line empty.

@@ -10,7 +10,9 @@ import (
 // Text shows what was done, a card each.
 func (r *Report) Text(s *output.Sheet) {
 	for _, row := range r.Rows {
-		s.Heading(row.heading())
+		for line := range strings.SplitSeq(output.Wrapped(row.heading()), "\n") {
+			s.Heading(line)
+		}
 		for _, step := range row.Steps {
 			s.Field(step.Name, step.text())
 		}
