@@ -250,15 +250,22 @@ func (c *connection) gone() bool {
 	if c.system.getStatusChange(states, 0) != nil {
 		return true
 	}
-	if states[0].event&statePresent == 0 {
-		return true
+	// That another program begins or ends its work with the card is a change, too.
+	for end := time.Now().Add(noticeTime); states[0].event&statePresent != 0; {
+		left := time.Until(end)
+		if left <= 0 {
+			return false
+		}
+		states[0].current = states[0].event &^ stateChanged
+		err := c.system.getStatusChange(states, left)
+		if errors.Is(err, codeTimeout) {
+			return false
+		}
+		if err != nil {
+			return true
+		}
 	}
-	states[0].current = states[0].event &^ stateChanged
-	err := c.system.getStatusChange(states, noticeTime)
-	if errors.Is(err, codeTimeout) {
-		return false
-	}
-	return err != nil || states[0].event&statePresent == 0
+	return true
 }
 
 // Close ends the transaction, with reset by resetting the card before anybody

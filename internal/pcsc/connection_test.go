@@ -62,6 +62,7 @@ func TestTransmitErrors(t *testing.T) {
 		err     error
 		answer  []byte
 		removed bool // while the command ran
+		used    bool // by another program, too
 		want    error
 	}{
 		{name: "empty answer", want: codeNotTransacted},
@@ -73,7 +74,9 @@ func TestTransmitErrors(t *testing.T) {
 		{name: "daemon gone", err: codeNoService, want: iso7816.ErrCardRemoved},
 		{name: "reset", err: codeResetCard, want: iso7816.ErrCardReset},
 		{name: "cut off by removal", err: codeNotTransacted, removed: true, want: iso7816.ErrCardRemoved},
+		{name: "used, and then removed", err: codeNotTransacted, used: true, removed: true, want: iso7816.ErrCardRemoved},
 		{name: "card still there", err: codeNotTransacted, want: codeNotTransacted},
+		{name: "still there, and used", err: codeNotTransacted, used: true, want: codeNotTransacted},
 		{name: "not of PC/SC", err: errOther, want: errOther},
 	}
 	for _, test := range tests {
@@ -82,6 +85,9 @@ func TestTransmitErrors(t *testing.T) {
 			s := newFakeSystem("A")
 			c := connectFake(t, s)
 			s.card.answer, s.card.err = test.answer, test.err
+			if test.used {
+				time.AfterFunc(10*time.Millisecond, func() { s.set(func() { s.events["A"] |= stateInUse }) })
+			}
 			if test.removed {
 				time.AfterFunc(20*time.Millisecond, func() { s.set(func() { s.events["A"] = 0x10 }) })
 			}
