@@ -10,8 +10,8 @@ import (
 func (p *Plan) Sources() (all []secret.Source) {
 	var look func(v reflect.Value)
 	look = func(v reflect.Value) {
-		if source, is := v.Interface().(Source); is {
-			if source.Word == "" && !source.IsZero() {
+		if v.Type() == reflect.TypeFor[Source]() {
+			if source := v.Interface().(Source); source.Word == "" && !source.IsZero() {
 				all = append(all, source.Source)
 			}
 			return

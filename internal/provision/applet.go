@@ -44,10 +44,7 @@ func (w *work) withApplet(ctx context.Context, d *desk.Desk, a desk.Access, sess
 // installed on it: by its chip, and by all applications that it has.
 func (w *work) recogniseJava(ctx context.Context, here family.At) error {
 	w.here, w.kind, w.report.Reader = here, w.run.kinds[0], here.Place
-	if err := w.run.protected.permitsWhole(ctx, w); err != nil {
-		if problem.Is(err, problem.Refused) {
-			return &leftOut{err}
-		}
+	if err := leavesOut(w.run.protected.permitsWhole(ctx, w)); err != nil {
 		return err
 	}
 	if err := w.knowJava(ctx); err != nil {

@@ -1,7 +1,6 @@
 package provision
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -70,17 +69,20 @@ func (w *work) surveyKey(ctx context.Context, p *place, erases bool) error {
 		return err
 	}
 	there, err := k.Occupant(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case there == nil:
-		if had, err := w.had(ctx, k.Reference().String()); had || err != nil {
-			return cmp.Or(err, w.lacksKey(name, p.Ref))
+	}
+	if there == nil {
+		had, err := w.had(ctx, k.Reference().String())
+		if err != nil {
+			return err
 		}
-		p.makes = true
-		w.add(missing)
-		return nil
-	case there.Unfinished && w.begun():
+		if had {
+			return w.lacksKey(name, p.Ref)
+		}
+	}
+	switch {
+	case there == nil, there.Unfinished && w.begun():
 		p.makes = true
 		w.add(missing)
 		return nil

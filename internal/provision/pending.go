@@ -76,17 +76,22 @@ func (w *work) needsReader(name, what string) error {
 		Advise(advice.Repeat(advice.Fill(advice.Identity)))
 }
 
-// changeable reports whether the card can change a secret.
-func (w *work) changeable(ctx context.Context, one *wanted) bool {
-	return one.role == "" || !problem.Is(cardinit.CanSetPINOn(ctx, w.card, one.role), problem.NotSupported)
+// unchangeable is why the card cannot change a secret; nil if it can.
+func (w *work) unchangeable(ctx context.Context, one *wanted) error {
+	if one.role == "" {
+		return nil
+	}
+	if err := cardinit.CanSetPINOn(ctx, w.card, one.role); problem.Is(err, problem.NotSupported) {
+		return err
+	}
+	return nil
 }
 
-// staysRevealed is the error of a card that cannot change a secret which was revealed.
-func (w *work) staysRevealed(ctx context.Context, one *wanted, name string) error {
+// staysRevealed is the error of a card that cannot change a secret which was revealed, and why.
+func (w *work) staysRevealed(one *wanted, name string, why error) error {
 	what := "the " + one.name.Words() + " was revealed, and cannot be changed"
 	w.add(step{name: name, result: Failed, detail: what})
 	w.list()
-	why := cardinit.CanSetPINOn(ctx, w.card, one.role)
 	return problem.New(problem.NotSupported, "%s: %s", w.name(), what).
 		Because("%s To give it another one, mark the card as damaged, and start it again with init: always.", problem.Sentence(why.Error())).
 		Advise(advice.Do(advice.ShowLedger).On(w.serial))

@@ -39,6 +39,10 @@ func (w *work) surveyPIN(ctx context.Context, one *wanted, erases bool) error {
 	name := "set " + one.name.Words()
 	_, presets := w.card.(card.Preset)
 	kept, pending := w.kept(one.name), w.pending(one.name)
+	var stays error // why a secret that was revealed cannot be changed
+	if kept != nil && kept.Revealed && !erases {
+		stays = w.unchangeable(ctx, one)
+	}
 	switch {
 	case erases && !presets:
 		return nil // initialising sets it
@@ -49,8 +53,8 @@ func (w *work) surveyPIN(ctx context.Context, one *wanted, erases bool) error {
 	case kept != nil && kept.Keep != ledger.KeepFactory && !kept.Revealed && !erases:
 		w.already(name, "")
 		return nil
-	case kept != nil && !erases && kept.Revealed && !w.changeable(ctx, one):
-		return w.staysRevealed(ctx, one, name)
+	case stays != nil:
+		return w.staysRevealed(one, name, stays)
 	case kept != nil && !erases && !w.run.readable(kept):
 		return w.needsReader(name, "the "+one.name.Words()+" was revealed, and is to be changed")
 	case kept == nil && one.role == pin.ResetCode && w.purse.ready(secret.AdminPIN): // that sets it

@@ -87,9 +87,7 @@ func (s *purse) wipe() {
 	if s == nil {
 		return
 	}
-	for _, value := range s.has {
-		value.Wipe()
-	}
+	s.erased()
 	for _, one := range s.wanted {
 		one.value.Wipe()
 	}

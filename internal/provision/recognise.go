@@ -18,6 +18,14 @@ type leftOut struct{ error }
 
 func (e *leftOut) Unwrap() error { return e.error }
 
+// leavesOut is a refusal of a card as a reason to leave it out; any other error stays as it is.
+func leavesOut(err error) error {
+	if problem.Is(err, problem.Refused) {
+		return &leftOut{err}
+	}
+	return err
+}
+
 // recognise finds out which card it is, and which row it is for.
 func (w *work) recognise(ctx context.Context) (err error) {
 	if numbered, ok := w.card.(card.Numbered); ok {
@@ -27,10 +35,7 @@ func (w *work) recognise(ctx context.Context) (err error) {
 	}
 	w.serial = w.card.Identity().Serial
 	w.report.Serial = w.serial
-	if err := w.run.protected.permits(ctx, w); err != nil {
-		if problem.Is(err, problem.Refused) {
-			return &leftOut{err}
-		}
+	if err := leavesOut(w.run.protected.permits(ctx, w)); err != nil {
 		return err
 	}
 	if err := w.know(ctx); err != nil {
