@@ -86,12 +86,11 @@ func (d *testDesk) run(ctx context.Context, args []string, faults ...cardsim.Fau
 	}
 	if len(faults) > 0 {
 		env.cards = connectOver{newSession(env).store(), func(ctx context.Context, name string) (iso7816.Connection, error) {
-			c, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name, faults...)
-			if err != nil {
-				return nil, desk.SimulatedProblem(err, name)
+			c, held, err := d.hold(ctx, name, faults...)
+			if c != nil {
+				cards = append(cards, c)
 			}
-			cards = append(cards, c)
-			return desk.HoldSimulated(ctx, c)
+			return held, err
 		}}
 	}
 	r := result{exit: run(ctx, env, args), stdout: out.String(), stderr: errs.String()}
@@ -100,6 +99,16 @@ func (d *testDesk) run(ctx context.Context, args []string, faults ...cardsim.Fau
 		r.traffic.Writes += c.Traffic().Writes
 	}
 	return r
+}
+
+// hold connects to a simulated card, with faults.
+func (d *testDesk) hold(ctx context.Context, name string, faults ...cardsim.Fault) (*cardsim.Card, iso7816.Connection, error) {
+	c, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name, faults...)
+	if err != nil {
+		return nil, nil, desk.SimulatedProblem(err, name)
+	}
+	held, err := desk.HoldSimulated(ctx, c)
+	return c, held, err
 }
 
 // connectOver are simulated cards that are reached another way.

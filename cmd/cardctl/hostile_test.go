@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
@@ -278,11 +276,7 @@ func (d *testDesk) writeFile(name string, content []byte) {
 func (d *testDesk) hostile(command []string, from int, answer func(int, []byte) []byte) (result, int) {
 	asked := 0
 	d.connect = func(ctx context.Context, name string) (iso7816.Connection, error) {
-		card, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name)
-		if err != nil {
-			return nil, desk.SimulatedProblem(err, name)
-		}
-		connection, err := desk.HoldSimulated(ctx, card)
+		_, connection, err := d.hold(ctx, name)
 		if err != nil {
 			return nil, err
 		}

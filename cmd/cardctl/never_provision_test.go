@@ -28,9 +28,8 @@ func newRowsDesk(t *testing.T, plan string) *rowsDesk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &rowsDesk{&testDesk{t: t, state: t.TempDir(), vars: []string{"CA_PASSWORD=canary-736451", "CARDCTL_PIN=" + userPIN, "CARDCTL_ADMIN_PIN=" + adminPIN}}, identity}
-	d.line("ca init $W/ca --subject CN=CA --algorithm p256 --password env:CA_PASSWORD")
-	d.openFast("canary-736451")
+	d := &rowsDesk{&testDesk{t: t, state: t.TempDir(), vars: []string{"CA_PASSWORD=" + caPassword, "CARDCTL_PIN=" + userPIN, "CARDCTL_ADMIN_PIN=" + adminPIN}}, identity}
+	d.newFileCA()
 	d.writeFile("desk.key", []byte(identity.String()+"\n"))
 	d.plan(plan)
 	d.rows("floppy,Floppy Head", "hard,Hard Disk", "tape,Tape Drive")

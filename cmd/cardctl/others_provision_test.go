@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
@@ -20,11 +18,8 @@ func (d *rowsDesk) withFault(card string, fault cardsim.Fault) *rowsDesk {
 		if name == card {
 			faults = append(faults, fault)
 		}
-		c, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name, faults...)
-		if err != nil {
-			return nil, desk.SimulatedProblem(err, name)
-		}
-		return desk.HoldSimulated(ctx, c)
+		_, held, err := d.hold(ctx, name, faults...)
+		return held, err
 	}
 	return &rowsDesk{&other, d.identity}
 }

@@ -58,10 +58,9 @@ func newProvisioning(t *testing.T, p provisioned) *provisioning {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &testDesk{t: t, state: t.TempDir(), vars: []string{"CARDCTL_READER=sim:desk", "CA_PASSWORD=canary-736451"}}
+	d := &testDesk{t: t, state: t.TempDir(), vars: []string{"CARDCTL_READER=sim:desk", "CA_PASSWORD=" + caPassword}}
 	d.must(append([]string{"sim", "create", "desk"}, p.create...)...)
-	d.must(d.words("ca init $W/ca --subject CN=CA --algorithm p256 --password env:CA_PASSWORD")...)
-	d.openFast("canary-736451")
+	d.newFileCA()
 	d.writeFile("plan.yaml", fmt.Appendf(nil, `schema: cardctl/v1
 kind: Plan
 person: {id: "{{.mail}}", name: "{{.name}}"}

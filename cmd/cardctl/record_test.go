@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
@@ -240,11 +239,7 @@ func TestWhatIsRecordedLate(t *testing.T) {
 	}
 	broken := false
 	d.connect = func(ctx context.Context, name string) (iso7816.Connection, error) {
-		card, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name)
-		if err != nil {
-			return nil, err
-		}
-		connection, err := desk.HoldSimulated(ctx, card)
+		_, connection, err := d.hold(ctx, name)
 		return breaking{connection, generate, func() {
 			if !broken {
 				rename("event", "away")

@@ -5,12 +5,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
@@ -41,11 +38,7 @@ func (c *resetCard) Resume(ctx context.Context) error {
 func (d *testDesk) resetBefore(nth int, command []string) (r result, reset bool) {
 	asked := 0
 	d.connect = func(ctx context.Context, name string) (iso7816.Connection, error) {
-		card, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name)
-		if err != nil {
-			return nil, desk.SimulatedProblem(err, name)
-		}
-		connection, err := desk.HoldSimulated(ctx, card)
+		_, connection, err := d.hold(ctx, name)
 		return &resetCard{Connection: connection, nth: nth, asked: &asked}, err
 	}
 	defer func() { d.connect = nil }()

@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
 
@@ -38,11 +35,7 @@ func TestCardForgetsThePIN(t *testing.T) {
 	} {
 		reset := false
 		d.connect = func(ctx context.Context, name string) (iso7816.Connection, error) {
-			card, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name)
-			if err != nil {
-				return nil, err
-			}
-			connection, err := desk.HoldSimulated(ctx, card)
+			_, connection, err := d.hold(ctx, name)
 			return watchedCard{connection, &reset}, err
 		}
 		d.run(context.Background(), d.words(line))
@@ -65,11 +58,7 @@ func TestResultOfACardThatIsNotLetGo(t *testing.T) {
 	d := newDesk(t, "OTHER=654321", "WRONG=111111")
 	d.must("init", "--yes")
 	d.connect = func(ctx context.Context, name string) (iso7816.Connection, error) {
-		card, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name)
-		if err != nil {
-			return nil, err
-		}
-		connection, err := desk.HoldSimulated(ctx, card)
+		_, connection, err := d.hold(ctx, name)
 		return stuckCard{connection}, err
 	}
 	r := d.run(t.Context(), d.words("set-pin user --new-pin env:OTHER -o json"))

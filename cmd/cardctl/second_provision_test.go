@@ -8,8 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/ledger"
 )
@@ -29,11 +27,7 @@ func (c onCommand) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 func (d *rowsDesk) onCard(card string, do func()) *rowsDesk {
 	other := *d.testDesk
 	other.connect = func(ctx context.Context, name string) (iso7816.Connection, error) {
-		c, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open(name)
-		if err != nil {
-			return nil, desk.SimulatedProblem(err, name)
-		}
-		held, err := desk.HoldSimulated(ctx, c)
+		_, held, err := d.hold(ctx, name)
 		if err != nil || name != card {
 			return held, err
 		}
