@@ -75,6 +75,14 @@ func (d *agentDesk) start(t *testing.T, options ...string) {
 	})
 }
 
+// foreground starts an agent that a test ends.
+func (d *agentDesk) foreground(t *testing.T, options ...string) *stack.Process {
+	t.Helper()
+	p := d.Process(t.Context(), nil, nil, "cardctl", append([]string{"agent", "--foreground"}, options...)...)
+	d.Eventually("the agent runs", func() bool { return d.Try("cardctl", "agent", "status").Exit == 0 })
+	return p
+}
+
 // gnuPG makes a GnuPG home whose scdaemon is the agent, and has it find an OpenPGP card.
 func (d *agentDesk) gnuPG(t *testing.T) {
 	t.Helper()

@@ -26,8 +26,7 @@ func TestAgentIsKilled(t *testing.T) {
 	d.Run("cardctl", "set-pin", "user", "--reader", stack.ReaderName(0))
 	d.Setenv("CARD_PIN", pin)
 	d.Setenv("TMPDIR", filepath.Dir(d.Write("tmp/.keep", "", 0o600)))
-	p := d.Process(t.Context(), nil, nil, "cardctl", "agent", "--foreground", "--idle-release", "1h", "--pin-cache", "removal")
-	d.Eventually("the agent runs", func() bool { return d.Try("cardctl", "agent", "status").Exit == 0 })
+	p := d.foreground(t, "--idle-release", "1h", "--pin-cache", "removal")
 	if r := d.sshSigns(d.sshKeyOf("OPENPGP.3")); r.Exit != 0 {
 		t.Fatal(r)
 	}
@@ -39,8 +38,7 @@ func TestAgentIsKilled(t *testing.T) {
 	}
 	p.Wait()
 
-	run := filepath.Dir(filepath.Dir(strings.TrimSpace(d.Run("printenv", "SSH_AUTH_SOCK"))))
-	places := []string{d.Path("tmp"), d.Path("config"), d.Path("cache"), d.Path("state/cardctl"), run}
+	places := []string{d.Path("tmp"), d.Path("config"), d.Path("cache"), d.Path("state/cardctl"), d.run}
 	if found := d.filesWith(t, pin, places...); len(found) > 0 {
 		t.Errorf("files with the PIN: %v", found)
 	}

@@ -7,43 +7,23 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cardctl/cardctl/test/stack"
 )
 
-// signingDesk is a desk with a card, whose key OPENPGP.3 signs by a command.
-type signingDesk struct{ *agentDesk }
-
-// newSigningDesk starts an agent with options.
-func newSigningDesk(t *testing.T, options ...string) *signingDesk {
-	t.Helper()
-	d := &signingDesk{newStillDesk(t)}
-	c := d.Card("desk", 0)
-	t.Cleanup(c.Pull)
-	d.Setenv("ADMIN_PIN", "12345678")
-	d.Run("cardctl", "gen-key", "--key", "OPENPGP.3", "--algorithm", "p256", "--admin-pin", "env:ADMIN_PIN")
-	d.Write("digest", strings.Repeat("d", 32), 0o600)
-	d.start(t, options...)
-	return d
-}
-
-// signs is the command that signs through a PKCS#11 module.
-func (*signingDesk) signs() []string {
-	return strings.Fields("pkcs11-tool --module " + stack.AgentModule + " --sign --mechanism ECDSA --id 03 --input-file digest --output-file signature")
-}
-
-func (d *signingDesk) sign() { d.Run("pkcs11-tool", d.signs()[1:]...) }
+// signing is the key that signs here, on a card in the first reader.
+var signing = openPGPEC.keys[2]
 
 // refused wants no signature, and a value of PKCS#11. pkcs11-tool tries twice.
-func (d *signingDesk) refused(t *testing.T, value string) {
+func (d *agentDesk) refused(t *testing.T, value string) {
 	t.Helper()
-	if r := d.Try("pkcs11-tool", d.signs()[1:]...); r.Exit == 0 || !strings.Contains(r.Stdout+r.Stderr, value) {
+	d.Write("digest", strings.Repeat("d", 32), 0o600)
+	if r := d.tool(openPGPEC, signing, "--sign", "--mechanism", "ECDSA", "--input-file", "digest"); r.Exit == 0 || !strings.Contains(r.Stdout+r.Stderr, value) {
 		t.Errorf("%v, want %s", r, value)
 	}
 }
 
-func (d *signingDesk) wantAsked(t *testing.T, want int) {
+func (d *agentDesk) wantAsked(t *testing.T, want int) {
 	t.Helper()
 	if n := d.asked(); n != want {
 		t.Errorf("a person was asked %d times, want %d", n, want)
@@ -51,7 +31,7 @@ func (d *signingDesk) wantAsked(t *testing.T, want int) {
 }
 
 // cancel has the person cancel from now on.
-func (d *signingDesk) cancel() (again func()) {
+func (d *agentDesk) cancel() (again func()) {
 	d.Write("asked.cancel", "", 0o600)
 	return func() { _ = os.Remove(d.Path("asked.cancel")) }
 }
@@ -61,10 +41,10 @@ func (d *signingDesk) cancel() (again func()) {
 func TestPINCache(t *testing.T) {
 	for cache, want := range map[string]int{"none": 2, "removal": 1} {
 		t.Run(cache, func(t *testing.T) {
-			d := newSigningDesk(t, "--pin-cache", cache, "--idle-release", "100ms")
-			d.sign()
+			d, _ := newCardDesk(t, openPGPEC, "--pin-cache", cache, "--idle-release", "100ms")
+			d.signs(t, openPGPEC, signing)
 			d.Eventually("the card is released", func() bool { return !d.status(t).Cards[0].Held })
-			d.sign()
+			d.signs(t, openPGPEC, signing)
 			d.wantAsked(t, want)
 			if kept := d.status(t).Cards[0].PINCached; kept != (cache == "removal") {
 				t.Errorf("the PIN is kept: %v", kept)
@@ -76,9 +56,9 @@ func TestPINCache(t *testing.T) {
 // TestAnotherSocket has programs reach the agent where they were told, and log in.
 func TestAnotherSocket(t *testing.T) {
 	socket := stack.Shared(t, "p11-") + "/there"
-	d := newSigningDesk(t, "--p11-socket", socket, "--p11-login")
+	d, _ := newCardDesk(t, openPGPEC, "--p11-socket", socket, "--p11-login")
 	d.Setenv("P11_KIT_SERVER_ADDRESS", "unix:path="+socket)
-	if out := d.Run("pkcs11-tool", "--module", stack.AgentModule, "--list-token-slots"); !strings.Contains(out, "login required") {
+	if out := d.Run("pkcs11-tool", "--module", module, "--list-token-slots"); !strings.Contains(out, "login required") {
 		t.Error(out)
 	}
 	d.Setenv("P11_KIT_SERVER_ADDRESS", "")
@@ -90,8 +70,8 @@ func TestAnotherSocket(t *testing.T) {
 // TestConfirm has a person allow each use, and shows who asks. A no is a refusal, and so is a
 // window that is closed.
 func TestConfirm(t *testing.T) {
-	d := newSigningDesk(t, "--confirm")
-	d.sign()
+	d, _ := newCardDesk(t, openPGPEC, "--confirm")
+	d.signs(t, openPGPEC, signing)
 	shown := string(d.Read("asked.shown"))
 	for _, want := range []string{"pkcs11-tool (process ", "Allow it?", "OPENPGP.3"} {
 		if !strings.Contains(shown, want) {
@@ -101,28 +81,28 @@ func TestConfirm(t *testing.T) {
 	again := d.cancel()
 	d.refused(t, "0x200")
 	again()
-	d.sign()
+	d.signs(t, openPGPEC, signing)
 	d.wantAsked(t, 1)
 }
 
 // TestCancelled has a person close the window of pinentry: programs are told that, the card
 // is not, and the next try asks again.
 func TestCancelled(t *testing.T) {
-	d := newSigningDesk(t)
+	d, _ := newCardDesk(t, openPGPEC)
 	again := d.cancel()
 	d.refused(t, "CKR_FUNCTION_CANCELED")
 	again()
 	if tries := d.Info().PINs[0].TriesLeft; tries != 3 {
 		t.Errorf("%d tries left", tries)
 	}
-	d.sign()
+	d.signs(t, openPGPEC, signing)
 	d.wantAsked(t, 3)
 }
 
 // TestReleaseOfOne releases the card in one reader, and leaves the other one.
 func TestReleaseOfOne(t *testing.T) {
-	d := newSigningDesk(t, "--idle-release", "1h")
-	d.sign()
+	d, _ := newCardDesk(t, openPGPEC, "--idle-release", "1h")
+	d.signs(t, openPGPEC, signing)
 	if r := d.Try("cardctl", "agent", "release", "--reader", "no such reader"); r.Exit != 3 {
 		t.Errorf("%v", r)
 	}
@@ -139,11 +119,10 @@ func TestReleaseOfOne(t *testing.T) {
 // TestNamesOfPrograms has pinentry say which program asks, also behind another process of
 // cardctl.
 func TestNamesOfPrograms(t *testing.T) {
-	d := newSigningDesk(t)
+	d, _ := newCardDesk(t, openPGPEC)
 	d.Write("asks", fmt.Sprintf("#!/bin/bash\n{ printf 'SERIALNO\\nSETDATA %s\\nPKAUTH OPENPGP.3\\n'; sleep 3; } | cardctl agent --stdio scd\nexit\n", strings.Repeat("64", 32)), 0o700)
-	begun := time.Now()
 	if out := d.Run(d.Path("asks")); !strings.Contains(out, "D ") {
-		t.Errorf("%q after %s", out, time.Since(begun))
+		t.Errorf("%q", out)
 	}
 	if shown := string(d.Read("asked.shown")); !strings.Contains(shown, "asks (process ") {
 		t.Error(shown)

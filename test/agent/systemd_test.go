@@ -44,10 +44,7 @@ func TestUnits(t *testing.T) {
 // connects starts the agent, where p11-kit-client.so looks by itself.
 func TestStartedByItsSockets(t *testing.T) {
 	d := newStillDesk(t)
-	c := d.Card("desk", 0)
-	t.Cleanup(c.Pull)
-	d.Setenv("ADMIN_PIN", "12345678")
-	d.Run("cardctl", "gen-key", "--key", "OPENPGP.3", "--algorithm", "p256", "--admin-pin", "env:ADMIN_PIN")
+	openPGPEC.bring(t, d, 0)
 	words := []string{"--setenv=PATH", "--setenv=XDG_RUNTIME_DIR", "--setenv=HOME", "--setenv=CARD_PIN", "--setenv=ASKED"}
 	for _, unit := range []string{"cardctl-agent.socket", "cardctl-agent-p11-kit.socket"} {
 		text, err := os.ReadFile(filepath.Join(units, unit))
@@ -71,8 +68,7 @@ func TestStartedByItsSockets(t *testing.T) {
 		_, err := os.Stat(filepath.Join(d.run, "p11-kit/pkcs11"))
 		return err == nil
 	})
-	d.Write("digest", strings.Repeat("d", 32), 0o600)
-	(&signingDesk{d}).sign()
+	d.signs(t, openPGPEC, signing)
 	if keys := d.Run("ssh-add", "-L"); !strings.HasPrefix(keys, "ecdsa") {
 		t.Error(keys)
 	}
