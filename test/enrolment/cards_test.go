@@ -5,6 +5,7 @@ package enrolment
 import (
 	"crypto/x509"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +34,22 @@ const (
 	pivSerial    = "20220195"
 	pivSerialHex = "01348923"
 )
+
+// officer makes the card sim:officer, whose key OPENPGP.3 the desk's authority has certified.
+func officer(t *testing.T, d *stack.Desk) {
+	t.Helper()
+	d.Setenv("OFFICER_PIN", stack.UserPIN)
+	d.Setenv("OFFICER_ADMIN_PIN", stack.AdminPIN)
+	pin, adminPIN := []string{"--pin", "env:OFFICER_PIN"}, []string{"--admin-pin", "env:OFFICER_ADMIN_PIN"}
+	run := func(secrets []string, args ...string) string {
+		return d.Run("cardctl", slices.Concat(args, secrets, []string{"--reader", "sim:officer"})...)
+	}
+	d.Run("cardctl", "sim", "create", "officer")
+	run(slices.Concat(pin, adminPIN), "init", "--yes")
+	run(adminPIN, "gen-key", "--key", "OPENPGP.3")
+	request := run(pin, "gen-csr", "--key", "OPENPGP.3", "--subject", "CN=officer", "--key-usage", "digitalSignature", "--ext-key-usage", "clientAuth")
+	run(adminPIN, "import-cert", "--key", "OPENPGP.3", d.Authority().Sign(d.Write("officer.csr", request, 0o600)))
+}
 
 // stored is the certificate on the card.
 func stored(t *testing.T, d *stack.Desk, key string) *x509.Certificate {

@@ -40,16 +40,7 @@ func TestDocumentedCommands(t *testing.T) {
 	d.Authority()
 	port := stepCA(t, d, desk, provisioner{"type": "X5C", "name": "officers", "roots": d.Read("ca.pem")}, attesting(d))
 
-	d.Run("cardctl", "sim", "create", "officer")
-	officer := []string{"--reader", "sim:officer"}
-	d.Setenv("CARDCTL_PIN", stack.UserPIN)
-	d.Setenv("CARDCTL_ADMIN_PIN", stack.AdminPIN)
-	d.Run("cardctl", append([]string{"init", "--yes"}, officer...)...)
-	d.Run("cardctl", append([]string{"gen-key", "--key", "OPENPGP.3"}, officer...)...)
-	request := d.Run("cardctl", append([]string{"gen-csr", "--key", "OPENPGP.3", "--subject", "CN=officer", "--key-usage", "digitalSignature", "--ext-key-usage", "clientAuth"}, officer...)...)
-	d.Run("cardctl", append([]string{"import-cert", "--key", "OPENPGP.3", d.Authority().Sign(d.Write("officer.csr", request, 0o600))}, officer...)...)
-
-	d.Setenv("CARDCTL_PIN", pivPIN)
+	officer(t, d)
 	d.Setenv("CARDCTL_ISSUER_PIN", stack.UserPIN)
 	d.Setenv("PASSWORD", joePassword)
 	d.Setenv("TOKEN", tokenOf(t, "desk", port, mail))
