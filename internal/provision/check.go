@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/enroll"
@@ -68,7 +69,7 @@ func (r *run) fill() error {
 	if r.o.Rows == nil {
 		if len(p.Used()) > 0 && (!r.o.Renew && r.o.Replaces == "" || p.ApplicationOfRow()) {
 			return problem.New(problem.Usage, "the plan has columns, and there are no rows").
-				Because("It uses %v.", p.Used()).Advise(advice.Repeat(advice.Fill(advice.Rows)))
+				Because("It uses %s.", strings.Join(p.Used(), ", ")).Advise(advice.Repeat(advice.Fill(advice.Rows)))
 		}
 		r.rows = []wantedRow{{Row: plan.Row{Number: 1}, plan: p}}
 		return nil

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
@@ -148,7 +149,7 @@ func provisioned(app string) (card.Family, error) {
 	f, ok := family.ByApp(app)
 	if !ok || !family.HasKeys(f) {
 		return f, problem.New(problem.Usage, "%s is not an application that cards can be provisioned with", app).
-			Because("Valid: %v.", family.Apps(family.HasKeys))
+			Because("Valid: %s.", strings.Join(family.Apps(family.HasKeys), ", "))
 	}
 	return f, nil
 }
