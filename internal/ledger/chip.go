@@ -1,9 +1,6 @@
 package ledger
 
-import (
-	"context"
-	"encoding/json"
-)
+import "context"
 
 // whatChip is the record of the chip that an application is on.
 const whatChip = "chip"
@@ -50,9 +47,8 @@ func (l *Ledger) OnChip(ctx context.Context, chip string) (*Card, error) {
 // seenOn is what the log says last of a serial that is a card's, or a chip's.
 func (l *Ledger) seenOn(ctx context.Context, serial string) (chip, card string, err error) {
 	err = l.Events(ctx, EventFilter{Serial: serial}, func(e Event) error {
-		var record struct{ What, Chip, Card string }
-		if json.Unmarshal(e.Data, &record) == nil && record.What == whatChip {
-			chip, card = record.Chip, record.Card
+		if s := e.said(); s.What == whatChip {
+			chip, card = s.Chip, s.Card
 		}
 		return nil
 	})
@@ -66,8 +62,7 @@ func (l *Ledger) historyOfChip(ctx context.Context, serial string, each func(Eve
 		return err
 	}
 	return l.Events(ctx, EventFilter{Serial: chip}, func(e Event) error {
-		var record struct{ What string }
-		if json.Unmarshal(e.Data, &record) == nil && record.What == whatChip { // the card has that too
+		if e.said().What == whatChip { // the card has that too
 			return nil
 		}
 		return each(e)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"maps"
 	"strings"
 	"time"
 
@@ -26,6 +25,8 @@ type Change struct {
 	// unfinished, is nobody's, and stock, before it goes into State. Nothing that was on it
 	// is there afterwards.
 	Init bool
+	// Steps are what is to be done, for the log; nil where that is not known.
+	Steps []string
 	// Data are further facts, for the log. They may hold neither a secret nor a person's
 	// name: the log cannot forget.
 	Data map[string]any
@@ -142,8 +143,8 @@ func (c *change) begin(ctx context.Context, token, serial string, wanted Change)
 	if wanted.Lease != nil {
 		data["plan"], data["row"], data["lease"] = wanted.Lease.plan, wanted.Lease.position, wanted.Lease.Number
 	}
-	if len(wanted.Data) > 0 {
-		data["data"] = maps.Clone(wanted.Data)
+	if further := wanted.data(); further != nil {
+		data["data"] = further
 	}
 	number, err := c.append(ctx, record{token, serial, person, data})
 	if err != nil {
@@ -174,7 +175,7 @@ func (c *change) begin(ctx context.Context, token, serial string, wanted Change)
 
 // about are the facts of a change that is announced, as far as they are known.
 func (l *Ledger) about(c Change) map[string]any {
-	data := map[string]any{"what": "begin", "command": c.Command}
+	data := map[string]any{"what": whatBegin, "command": c.Command}
 	for name, value := range map[string]string{"family": c.Family, "reader": c.Reader, "ref": c.Ref, "station": l.o.Station} {
 		if value != "" {
 			data[name] = value

@@ -48,6 +48,9 @@ const (
 	factLacks     = "lacks"
 )
 
+// resultDone is how a change ends that did not fail.
+const resultDone = "done"
+
 // Has records that the card has these secrets now. Older ones of their kinds are over.
 func (e *Entry) Has(ctx context.Context, ids ...int64) error {
 	if len(ids) == 0 {
@@ -160,7 +163,7 @@ func (f fact) logged(stands bool) map[string]any {
 	data := map[string]any{"what": f.What, "entry": f.Entry}
 	switch f.What {
 	case factEnd:
-		data["result"] = "done"
+		data["result"] = resultDone
 		if f.Failed != "" {
 			data["result"] = f.Failed
 		}

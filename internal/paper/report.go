@@ -30,19 +30,12 @@ var (
 // Soon is how long before its end a certificate is in the report as one that expires.
 const Soon = 30 * 24 * time.Hour
 
-// Failure is something that failed, and was not done since.
-type Failure struct {
-	At            time.Time
-	Serial        string
-	Command, What string
-}
-
 // Report is the page about all cards.
 type Report struct {
 	At       time.Time
 	Ledger   string // its name
 	Cards    []ledger.Card
-	Failures []Failure
+	Failures []ledger.Failure // what was not done since
 }
 
 // page is what the template shows.

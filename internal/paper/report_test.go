@@ -34,7 +34,7 @@ func aReport() *Report {
 				{Ref: "PIV.9A", Subject: "CN=gone", NotAfter: now.Add(time.Hour), Revoked: "keyCompromise"},
 			}},
 		},
-		Failures: []Failure{{At: now, Serial: "00000003", Command: "enroll", What: hostile}},
+		Failures: []ledger.Failure{{At: now, Serial: "00000003", Command: "enroll", What: hostile}},
 	}
 }
 

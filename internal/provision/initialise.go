@@ -3,7 +3,6 @@ package provision
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -18,6 +17,9 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
+// stepInit is the step that initialises a card.
+const stepInit = "init"
+
 // begun says that this run, or one before it, gave the card to this person already: it is
 // not erased again.
 func (w *work) begun() bool {
@@ -30,7 +32,7 @@ func (w *work) surveyInit(ctx context.Context) (erases bool, err error) {
 	able, can := w.card.(card.Initialiser)
 	preset, presets := w.card.(card.Preset)
 	if !can && how == plan.InitAlways {
-		return false, w.wrong("init", "it cannot be initialised", "The plan says init: always.")
+		return false, w.wrong(stepInit, "it cannot be initialised", "The plan says init: always.")
 	}
 	if !can {
 		return false, nil
@@ -51,13 +53,13 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 	w.purse.preset = unused
 	switch {
 	case w.initialisedBefore() && (!unused || w.known.State == ledger.Active):
-		w.already("init", "by an earlier run")
+		w.already(stepInit, "by an earlier run")
 		return false, nil
 	case how == plan.InitNever, !unused && how != plan.InitAlways:
-		w.already("init", "not asked for")
+		w.already(stepInit, "not asked for")
 		return false, nil
 	case unused && !preset.Incomplete() && !w.setsUp():
-		w.already("init", "the card was never used")
+		w.already(stepInit, "the card was never used")
 		return false, nil
 	}
 	options := w.initOptions()
@@ -67,11 +69,11 @@ func (w *work) surveyPreset(ctx context.Context, able card.Initialiser, preset c
 		return false, err
 	}
 	if !survey.Blank && how != plan.InitAlways { // it is not what it seemed
-		w.already("init", "the card is in use")
+		w.already(stepInit, "the card is in use")
 		return false, nil
 	}
 	detail := w.erasing(survey, "set up")
-	w.add(step{name: "init", result: Would, detail: detail, takes: initTime, do: func(ctx context.Context) (string, error) {
+	w.add(step{name: stepInit, result: Would, detail: detail, takes: initTime, do: func(ctx context.Context) (string, error) {
 		report, err := cardinit.InitialiseOn(ctx, w.confirmed(), able, survey)
 		if err != nil {
 			return "", err
@@ -172,11 +174,11 @@ func (w *work) setsUp() bool {
 // surveyFirst is for a card that gets its PINs when it is initialised.
 func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases bool, err error) {
 	if w.begun() && (w.hasOwnPINs() || w.known.State == ledger.Active) {
-		w.already("init", "by an earlier run")
+		w.already(stepInit, "by an earlier run")
 		return false, nil
 	}
 	if w.plan.Card.Init == plan.InitNever {
-		w.already("init", "not asked for")
+		w.already(stepInit, "not asked for")
 		return false, nil
 	}
 	survey, err := cardinit.SurveyOn(ctx, able, w.initOptions())
@@ -188,14 +190,14 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 		return false, err
 	}
 	if !survey.Blank && w.plan.Card.Init != plan.InitAlways && !unfinished {
-		w.already("init", "the card is in use")
+		w.already(stepInit, "the card is in use")
 		return false, nil
 	}
 	detail := w.erasing(survey, "create")
 	if unfinished && w.sealedAway() {
-		return false, w.needsIdentity("init", "it was interrupted while the card got its PINs")
+		return false, w.needsIdentity(stepInit, "it was interrupted while the card got its PINs")
 	}
-	w.add(step{name: "init", result: Would, detail: detail, takes: initTime, do: func(ctx context.Context) (string, error) {
+	w.add(step{name: stepInit, result: Would, detail: detail, takes: initTime, do: func(ctx context.Context) (string, error) {
 		if unfinished {
 			if err := w.sameAsBefore(ctx); err != nil {
 				return "", err
@@ -239,20 +241,7 @@ func (w *work) initBegun(ctx context.Context, survey *card.Survey) (bool, error)
 	if survey.Blank || !w.begun() {
 		return false, nil
 	}
-	began := false
-	err := w.run.o.Ledger.Events(ctx, ledger.EventFilter{Serial: w.serial}, func(e ledger.Event) error {
-		var record struct {
-			What  string
-			State ledger.State
-			Data  struct{ Steps []string }
-		}
-		if json.Unmarshal(e.Data, &record) != nil || record.What != "begin" {
-			return nil
-		}
-		began = began && record.State != ledger.Issuing || slices.Contains(record.Data.Steps, "init")
-		return nil
-	})
-	return began, err
+	return w.run.o.Ledger.Announced(ctx, w.serial, stepInit)
 }
 
 // initOptions are those of the plan.

@@ -7,6 +7,7 @@ import (
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/keygen"
+	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/plan"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
@@ -135,7 +136,7 @@ func (w *work) generate(ctx context.Context, p *place) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = w.entry.Note(ctx, "key", map[string]any{"ref": report.Ref, "fingerprint": report.Fingerprint, "algorithm": report.Algorithm})
+	err = w.entry.Key(ctx, ledger.Key{Ref: report.Ref, Fingerprint: report.Fingerprint, Algorithm: string(report.Algorithm)})
 	return fmt.Sprintf("%s %s", report.Algorithm, report.Fingerprint), err
 }
 

@@ -118,7 +118,7 @@ func (w *work) begin(ctx context.Context) (err error) {
 		return nil
 	}
 	change := ledger.Change{
-		Command: "provision", Serial: w.serial, Family: w.kind.app, Reader: w.here.Place, Lease: w.lease, Data: map[string]any{"steps": w.names()},
+		Command: "provision", Serial: w.serial, Family: w.kind.app, Reader: w.here.Place, Lease: w.lease, Steps: w.names(),
 	}
 	if id := w.plan.Person.ID; id != "" {
 		change.Person = &ledger.Person{ID: id, Name: w.plan.Person.Name}

@@ -134,7 +134,7 @@ func write(ctx context.Context, entry *ledger.Entry, c desk.Change) error {
 		}
 	}
 	if c.Public != nil {
-		if err := entry.Note(ctx, "key", map[string]any{"ref": c.Ref, "key": pubkey.Fingerprint(c.Public)}); err != nil {
+		if err := entry.Key(ctx, ledger.Key{Ref: c.Ref, SPKI: pubkey.Fingerprint(c.Public)}); err != nil {
 			return err
 		}
 	}

@@ -46,7 +46,7 @@ func suite(t *testing.T, made func(t *testing.T) place) {
 	for _, test := range []func(*testing.T, place){
 		lifeOfACard, states, personsCards, aRefusalIsNotRecorded, secretsOfACard, revealIsRecorded, letters, resealed, erased,
 		claims, secondCards, secondCardsAtOnce, rowsOfCards, leases, takenOver, heartbeat, longSteps, theChain, theAnchor, spool, passingFault, lateFacts, forgotten, forgottenLater, namesInTheLog, formerCertificates, backups, imports, cards,
-		stationsAppend, offers, events, longLogs, chips, cardKeysStay,
+		stationsAppend, offers, events, longLogs, chips, cardKeysStay, keysInTheLog, stepsInTheLog, failuresInTheLog,
 	} {
 		name := runtime.FuncForPC(reflect.ValueOf(test).Pointer()).Name()
 		t.Run(name[strings.LastIndex(name, ".")+1:], func(t *testing.T) { test(t, made(t)) })
