@@ -236,11 +236,18 @@ func (env *session) silent() bool { return env.flags.quiet || env.flags.output =
 
 // note tells the user something that is no result.
 func (env *session) note(format string, args ...any) {
+	env.lines(output.Line(fmt.Sprintf(format, args...)))
+}
+
+// lines is note for lines that are laid out, and printable.
+func (env *session) lines(lines ...string) {
 	if env.silent() {
 		return
 	}
 	env.progress.Done()
-	fmt.Fprintln(env.Err, output.Line(fmt.Sprintf(format, args...)))
+	for _, line := range lines {
+		fmt.Fprintln(env.Err, line)
+	}
 	env.working()
 }
 

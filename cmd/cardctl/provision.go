@@ -104,7 +104,7 @@ func (o *provisionOptions) run(ctx context.Context, env *session, path string) e
 		defer func() { _ = o.work.Ledger.Close() }() // every record is stored by then
 	}
 	o.work.Secret, o.work.UI, o.work.Tell, o.work.Issuers = env.planSecret, env.plugins(ctx), func(e provision.Event) { o.tell(env, e) }, env.desk()
-	o.work.Warn = func(sentence string) { env.note("%s", sentence) }
+	o.work.Warn = func(sentence string) { env.lines(output.Fitted(sentence)...) }
 	report, failed := provision.Run(ctx, env.desk(), access, o.work)
 	env.progress.Done()
 	if len(report.Rows) > 0 || len(report.LeftOut) > 0 {
@@ -204,5 +204,5 @@ func (o *provisionOptions) tell(env *session, e provision.Event) {
 		}
 		return
 	}
-	env.note("%s", e.Text())
+	env.lines(e.Lines()...)
 }

@@ -70,6 +70,22 @@ func (d *Desk) HasToken(ctx context.Context, label string) (bool, error) {
 	return false, err
 }
 
+// TokenSerial is the serial of a token that the module of Selection shows, as the token has
+// it; empty if there is none with that serial, in whatever case it is written.
+func (d *Desk) TokenSerial(ctx context.Context, serial string) (string, error) {
+	tokens, err := d.Tokens(ctx)
+	for _, token := range tokens {
+		uri, err := p11.ParseURI(token)
+		if err != nil {
+			return "", err
+		}
+		if own, _ := uri.Get(p11.AttrSerial); strings.EqualFold(own, serial) {
+			return own, nil
+		}
+	}
+	return "", err
+}
+
 // Tokens are the URIs of the initialised tokens that the module of Selection shows.
 func (d *Desk) Tokens(ctx context.Context) ([]string, error) {
 	m, err := d.Modules.Load(ctx, cmp.Or(d.Meant.Module, DefaultModule), "")

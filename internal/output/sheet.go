@@ -30,6 +30,7 @@ type Sheet struct {
 type field struct {
 	label, value string
 	whole        bool // the value is in one line, however long it is
+	fits         bool // no line is longer than Width, whatever the value is
 }
 
 // Heading begins a part.
@@ -52,10 +53,18 @@ func (s *Sheet) Field(label, value string) {
 	}
 }
 
+// Fits is Field with lines that are never longer than Width. A value with a word that does
+// not fit beside the label stands below it.
+func (s *Sheet) Fits(label, value string) {
+	if value != "" {
+		s.fields = append(s.fields, field{label: printable(label), value: printable(value), fits: true})
+	}
+}
+
 // Whole is Field with a value that is copied, so that it stays in one line.
 func (s *Sheet) Whole(label, value string) {
 	if value != "" {
-		s.fields = append(s.fields, field{printable(label), printable(value), true})
+		s.fields = append(s.fields, field{label: printable(label), value: printable(value), whole: true})
 	}
 }
 
@@ -106,7 +115,14 @@ func (s *Sheet) flush() {
 	left := len(indent) + width + len(gap)
 	for _, f := range s.fields {
 		label, parts := f.label, []string{f.value}
-		if !f.whole {
+		switch {
+		case f.fits && longest(f.value) > Width-left:
+			s.line(indent + f.label)
+			for _, part := range fit(f.value, Width-2*len(indent)) {
+				s.line(indent + indent + part)
+			}
+			continue
+		case !f.whole:
 			parts = wrap(f.value, Width-left)
 		}
 		for _, part := range parts {
@@ -133,6 +149,38 @@ func Wrapped(text string) string {
 		lines[i] = strings.TrimRight(line, " ")
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Fitted is one line of text that may hold anything, in lines that are never longer than
+// Width. Those after the first are indented; a word that is too long is cut.
+func Fitted(text string) []string {
+	lines := fit(Line(text), Width-len(indent))
+	for i := range lines {
+		if lines[i] = strings.TrimRight(lines[i], " "); i > 0 {
+			lines[i] = indent + lines[i]
+		}
+	}
+	return lines
+}
+
+// fit is wrap for words that may be longer than width.
+func fit(text string, width int) (lines []string) {
+	for _, line := range wrap(text, width) {
+		rest := []rune(strings.TrimRight(line, " "))
+		for len(rest) > width {
+			lines, rest = append(lines, string(rest[:width])), rest[width:]
+		}
+		lines = append(lines, string(rest))
+	}
+	return lines
+}
+
+// longest is how many columns the longest word of text has.
+func longest(text string) (columns int) {
+	for _, word := range words(text) {
+		columns = max(columns, utf8.RuneCountInString(strings.TrimRight(word, " ")))
+	}
+	return columns
 }
 
 // wrap breaks text after a space, a comma or a semicolon, so that no line is longer than

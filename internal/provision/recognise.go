@@ -229,6 +229,9 @@ func (w *work) choose(ctx context.Context, owner string) error {
 			w.takes(i)
 			return nil
 		}
+		if w.meant != nil {
+			return w.notSecond(ctx, &row)
+		}
 	}
 	return w.refused("no row is left for this card", "All rows have their cards, or are for cards with other serials.")
 }

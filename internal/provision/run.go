@@ -282,6 +282,7 @@ func (r *run) offerFor(ctx context.Context, k *kind) error {
 		serial := row.plan.Card.Serial
 		if k.family.Token { // so that it is given to no other
 			serial = provisional(&row)
+			fmt.Fprintln(table, serial)
 		}
 		rows = append(rows, ledger.Row{
 			Key: row.key(r.o), Person: ledger.Person{ID: row.plan.Person.ID, Name: row.plan.Person.Name}, Serial: serial,

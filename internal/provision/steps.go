@@ -18,6 +18,9 @@ func (w *work) survey(ctx context.Context) error {
 	if w.run.o.Renew {
 		return w.surveyRenewals(ctx)
 	}
+	if err := w.misnamed(); err != nil {
+		return err
+	}
 	erases, err := w.surveyInit(ctx)
 	if err != nil {
 		return err

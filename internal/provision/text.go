@@ -10,17 +10,17 @@ import (
 // Text shows what was done, a card each.
 func (r *Report) Text(s *output.Sheet) {
 	for _, row := range r.Rows {
-		for line := range strings.SplitSeq(output.Wrapped(row.heading()), "\n") {
+		for _, line := range output.Fitted(row.heading()) {
 			s.Heading(line)
 		}
 		for _, step := range row.Steps {
-			s.Field(step.Name, step.text())
+			s.Fits(step.Name, step.text())
 		}
-		s.Field("error", row.Error)
+		s.Fits("error", row.Error)
 		s.Gap()
 	}
 	for _, out := range r.LeftOut {
-		s.Field("left out", out.Reader+": "+out.Why)
+		s.Fits("left out", out.Reader+": "+out.Why)
 	}
 	if r.Replaced != nil {
 		r.Replaced.Text(s)
@@ -46,7 +46,7 @@ func (r *Row) heading() string {
 			parts = append(parts, part)
 		}
 	}
-	return output.Line(strings.Join(parts, ", "))
+	return strings.Join(parts, ", ")
 }
 
 func (s *Step) text() string {
@@ -60,8 +60,8 @@ func (s *Step) text() string {
 	return text
 }
 
-// Text is an event in one line.
-func (e Event) Text() string {
+// Lines are an event where nothing moves, no longer than a terminal is wide.
+func (e Event) Lines() []string {
 	parts := []string{e.Reader}
 	if e.Person != "" {
 		parts = append(parts, e.Person)
@@ -73,5 +73,5 @@ func (e Event) Text() string {
 	if e.Detail != "" {
 		parts = append(parts, e.Detail)
 	}
-	return fmt.Sprintf("%s (%d left)", strings.Join(parts, ": "), e.Left)
+	return output.Fitted(fmt.Sprintf("%s (%d left)", strings.Join(parts, ": "), e.Left))
 }

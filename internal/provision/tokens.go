@@ -2,14 +2,17 @@ package provision
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/plan"
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // tokens goes through the rows of a plan for tokens: nobody puts them in, and each has a
-// name. That is the one of its row; if no token is called so, a blank one gets the name.
+// name. That is the one of its row; if no token is called so, it is the one that the ledger
+// has of the person, else a blank one gets the name.
 func (r *run) tokens(ctx context.Context) error {
 	r.order = newTurns(1)
 	for i := range r.rows {
@@ -44,9 +47,44 @@ func (r *run) tokenDesk(ctx context.Context, row *wantedRow) (*desk.Desk, error)
 		}
 		if called {
 			d.Meant.Token = c.Label
+			break
+		}
+		if d.Meant.Serial, err = r.tokenOf(ctx, &d, row); err != nil {
+			return nil, err
 		}
 	}
 	return &d, nil
+}
+
+// tokenOf is the serial of the token that the person of a row has, whatever it is called;
+// empty if it is not here, or there is none. One that came back counts if it may be erased.
+func (r *run) tokenOf(ctx context.Context, d *desk.Desk, row *wantedRow) (string, error) {
+	cards, err := r.cardsOf(ctx, row.plan.Person.ID)
+	for _, c := range cards {
+		if err != nil {
+			break
+		}
+		theirs := c.State.Counts() || c.State.Ended() && row.plan.Card.Init == plan.InitAlways
+		if c.Family != row.kind.app || !theirs {
+			continue
+		}
+		var serial string
+		if serial, err = d.TokenSerial(ctx, c.Serial); serial != "" {
+			return serial, nil
+		}
+	}
+	return "", err
+}
+
+// misnamed refuses somebody's token that is called otherwise than its row says: the table
+// was changed, or the token.
+func (w *work) misnamed() error {
+	has, want := w.card.Identity(), w.plan.Card.Label
+	if w.meant == nil || !w.begun() || has.Serial == "" || want == "" || has.Label == want {
+		return nil
+	}
+	return w.wrong(stepInit, fmt.Sprintf("the token is called %q", has.Label),
+		fmt.Sprintf("The plan says label: %s. Only a token that came back gets another label: mark it as returned, and start it again with init: always.", want))
 }
 
 // tokensOnly refuses readers for a plan for tokens.
