@@ -96,8 +96,9 @@ type LeftOut struct {
 	Why    string `json:"reason"`
 }
 
-// Row is what became of a row of the table.
+// Row is what became of a row of the table, or of a card that no row is for.
 type Row struct {
+	// Row counts from 1; 0 for no row.
 	Row    int    `json:"row"`
 	Person string `json:"person,omitempty"`
 	Serial string `json:"serial,omitempty"`

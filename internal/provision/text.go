@@ -26,8 +26,11 @@ func (r *Report) Text(s *output.Sheet) {
 		r.Replaced.Text(s)
 		s.Gap()
 	}
-	passed := 0
+	passed, rows := 0, 0
 	for _, row := range r.Rows {
+		if row.Row > 0 {
+			rows++
+		}
 		if row.Passed {
 			passed++
 		}
@@ -36,11 +39,15 @@ func (r *Report) Text(s *output.Sheet) {
 	if r.DryRun {
 		what = "can be done; nothing was changed"
 	}
-	s.Heading(fmt.Sprintf("%d of %d %s", passed, len(r.Rows), what))
+	s.Heading(fmt.Sprintf("%d of %d %s", passed, rows, what))
 }
 
 func (r *Row) heading() string {
-	parts := []string{fmt.Sprintf("Row %d", r.Row)}
+	first := "Card without a row"
+	if r.Row > 0 {
+		first = fmt.Sprintf("Row %d", r.Row)
+	}
+	parts := []string{first}
 	for _, part := range []string{r.Person, r.Serial, r.Reader} {
 		if part != "" {
 			parts = append(parts, part)
@@ -66,7 +73,9 @@ func (e Event) Lines() []string {
 	if e.Person != "" {
 		parts = append(parts, e.Person)
 	}
-	parts = append(parts, e.Step)
+	if e.Step != StepDone { // then the result is that of the card
+		parts = append(parts, e.Step)
+	}
 	if e.Result != "" {
 		parts = append(parts, e.Result)
 	}

@@ -54,7 +54,24 @@ func TestEventFits(t *testing.T) {
 			t.Errorf("no %q in %q", want, lines)
 		}
 	}
+	if end := (Event{Reader: "sim:a", Person: "bob", Step: StepDone, Result: string(Done), Left: 1}).Lines(); len(end) != 1 || end[0] != "sim:a: bob: done (1 left)" {
+		t.Errorf("%q", end)
+	}
 	if short := (Event{Reader: "sim:a", Step: "look", Left: 1}).Lines(); len(short) != 1 || short[0] != "sim:a: look (1 left)" {
 		t.Errorf("%q", short)
+	}
+}
+
+// A card that no row is for is told, and not counted.
+func TestReportOfACardWithoutARow(t *testing.T) {
+	r := Report{Rows: []Row{{Serial: "000F12345678", Reader: "sim:a", Error: "it belongs to another person"}, {Row: 1, Person: "bob", Passed: true}}}
+	var s output.Sheet
+	r.Text(&s)
+	var b strings.Builder
+	if _, err := s.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	if text := b.String(); !strings.Contains(text, "Card without a row, 000F12345678, sim:a\n") || !strings.HasSuffix(text, "\n1 of 1 done\n") {
+		t.Error(text)
 	}
 }

@@ -91,7 +91,7 @@ provision() {
 		1) remove "$n" "key PIV.9A: done" ;;
 		5) remove "$n" "PKCS15.45: done" ;;
 		esac
-		says "$n" ': done: done' $((n / 4 + 1))
+		says "$n" '@example.com: done (' $((n / 4 + 1))
 		((n > 7)) || {
 			take_out "$n"
 			put_in $((n + 4))
