@@ -146,7 +146,7 @@ part_judged() {
 }
 
 part_races() {
-	go test -race ./internal/{agent,certstore,output,p11,pcsc,pkcs12,pkcs15,provision,secret,smoke,terminal}
+	go test -race ./internal/{agent/...,certstore,output,p11,pcsc,pkcs12,pkcs15,provision,secret,smoke,terminal}
 	go test -race -run '^(TestTimeoutAndInterrupt|TestBusySimulatedCard|TestWaitWantsTheCardThatIsNamed|TestPrompts|TestMovingTerminal|TestProvisionSideBySide|TestSignals)$' ./cmd/cardctl
 }
 
