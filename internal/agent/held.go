@@ -78,7 +78,7 @@ func (k *heldKey) About() KeyAbout { return k.about }
 // Sign is that of Key.
 func (k *heldKey) Sign(ctx context.Context, by Client, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
 	err = k.confirmed(ctx, by, func(ctx context.Context, one key.Key) error {
-		signer, err := one.Signer(ctx)
+		signer, err := k.signer(ctx, one)
 		if err == nil {
 			signature, err = signer.Sign(rand.Reader, digest, opts)
 		}
@@ -92,6 +92,14 @@ func (k *heldKey) Sign(ctx context.Context, by Client, digest []byte, opts crypt
 		return nil, err
 	}
 	return signature, nil
+}
+
+// signer is that of the key that was read before: what it signs is verified.
+func (k *heldKey) signer(ctx context.Context, one key.Key) (crypto.Signer, error) {
+	if known, can := one.(key.Remembered); can {
+		return known.SignerOf(ctx, k.about.Public)
+	}
+	return one.Signer(ctx)
 }
 
 // Decrypt is that of Key.

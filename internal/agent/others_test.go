@@ -85,6 +85,29 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
+// A key that another program replaced while the card was released makes no signature for the
+// one that programs know.
+func TestReplacedUnseen(t *testing.T) {
+	for app, ref := range map[string]string{"openpgp": "OPENPGP.3", "piv": "PIV.9A"} {
+		t.Run(app, func(t *testing.T) {
+			b := newBench(t, app, ref)
+			b.with()
+			b.start()
+			k := b.key(ref)
+			if _, err := b.sign(k); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Release(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+			b.generate(ref)
+			if _, err := b.sign(k); !problem.Is(err, problem.CardChanged) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 // A PIN that another program changed is refused once; a person is asked then, and nothing is
 // sent a second time.
 func TestPINChangedMeanwhile(t *testing.T) {

@@ -205,6 +205,13 @@ type Prover interface {
 	Prove(ctx context.Context, public crypto.PublicKey) error
 }
 
+// Remembered is a key that signs without being read again after its card was released.
+type Remembered interface {
+	// SignerOf is Signer of a key whose public half is known, where everything that it
+	// signs is verified with it: the card is not asked for the key again.
+	SignerOf(ctx context.Context, public crypto.PublicKey) (crypto.Signer, error)
+}
+
 // Verifier is a key whose PIN can be verified before it is used.
 type Verifier interface {
 	// VerifyPIN has it verified, unless it is.

@@ -66,6 +66,9 @@ func newCard(ch *iso7816.Channel) *Card {
 	return &Card{ch: ch, lacks: map[byte]bool{}}
 }
 
+// Knows has a card that was selected again go on with what it was found not to have.
+func (c *Card) Knows(before *Card) { c.lacks = before.lacks }
+
 // Names reports whether the answer to SELECT is that of a PIV card: its application
 // property template (table 3) has the PIX of AID, or all of it.
 func Names(answer []byte) bool {

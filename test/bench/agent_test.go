@@ -38,7 +38,7 @@ func TestAgentCounts(t *testing.T) {
 	}{
 		{"OpenPGP, OPENPGP.3", "OPENPGP.3", "03", "AUTH", "--admin-pin", 1, 4, nil},
 		{"OpenPGP, OPENPGP.1", "OPENPGP.1", "01", "SIGN --hash=sha256", "--admin-pin", 2, 4, nil},
-		{"PIV, PIV.9A", "PIV.9A", "01", "AUTH", "--management-key", 1, 6, []string{"--applications", "piv", "--profile", "piv-yubikey-5.7"}},
+		{"PIV, PIV.9A", "PIV.9A", "01", "AUTH", "--management-key", 1, 5, []string{"--applications", "piv", "--profile", "piv-yubikey-5.7"}},
 	} {
 		t.Run(card.name, func(t *testing.T) {
 			d := stack.NewDesk(t)

@@ -139,7 +139,7 @@ func (c *onCard) drop() {
 
 // same compares the card that is taken again with the one that was opened.
 func (c *onCard) same(ctx context.Context, ch *iso7816.Channel) error {
-	before := c.seen
+	before, known, opens := c.seen, c.app, c.opens
 	err := c.selectOn(ctx, ch)
 	if errors.Is(err, app.ErrNotPIV) {
 		return desk.Changed(c.line.Place(), "The card there now has no PIV application.", err)
@@ -147,14 +147,34 @@ func (c *onCard) same(ctx context.Context, ch *iso7816.Channel) error {
 	if err != nil {
 		return explain(err, "comparing the card", "")
 	}
-	now, err := readIdentity(ctx, c.app)
+	now, err := readAgain(ctx, c.app, before)
 	switch {
 	case err != nil:
 		return explain(err, "comparing the card", "")
 	case !now.equal(before):
 		return desk.Changed(c.line.Place(), "The card there now is a "+kind+" with "+now.inWords()+".", nil)
 	}
+	if before.serial != "" { // which tells it from others
+		c.app.Knows(known)
+		c.opens = opens
+	}
 	return nil
+}
+
+// readAgain is readIdentity to compare it: a card without a serial has to have the CHUID
+// with the GUID that was read before, and is not asked for a serial then.
+func readAgain(ctx context.Context, from *app.Card, before identity) (identity, error) {
+	if _, ok := app.GUID(before.chuid); !ok || before.numbered {
+		return readIdentity(ctx, from)
+	}
+	chuid, err := from.GetData(ctx, app.CHUID)
+	if err == nil && bytes.Equal(chuid, before.chuid) {
+		return before, nil
+	}
+	if err != nil && !app.Unanswered(err) {
+		return identity{}, err
+	}
+	return readIdentity(ctx, from)
 }
 
 func (i identity) inWords() string {

@@ -31,7 +31,7 @@ func (k *slotKey) Decrypt(ctx context.Context, ciphertext []byte, opts crypto.De
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := k.use(ctx, public, "touch the card to allow the decryption", func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
+	encoded, err := k.use(ctx, public, false, "touch the card to allow the decryption", func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
 		return selected.Use(ctx, k.slot, algorithm, cryptogram)
 	})
 	if err != nil {
@@ -58,7 +58,7 @@ func (k *slotKey) Derive(ctx context.Context, peer crypto.PublicKey) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	shared, err := k.use(ctx, public, "touch the card to allow the key agreement", func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
+	shared, err := k.use(ctx, public, false, "touch the card to allow the key agreement", func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
 		return selected.Agree(ctx, k.slot, algorithm, theirs.Bytes())
 	})
 	return shared, explain(err, what, "")

@@ -26,6 +26,8 @@ type slotKey struct {
 	on          *app.Card
 	found       *found
 	certificate *stored
+	// before is what was found before the card was taken again.
+	before found
 }
 
 // found is what is known of the key in a slot.
@@ -60,6 +62,9 @@ func (k *slotKey) explain(err error, state string) error { return explain(err, k
 func (k *slotKey) fresh(ctx context.Context) (*app.Card, error) {
 	selected, err := k.application(ctx)
 	if selected != k.on {
+		if k.found != nil {
+			k.before = *k.found
+		}
 		k.on, k.found, k.certificate = selected, nil, nil
 	}
 	return selected, err

@@ -79,7 +79,7 @@ func (k *slotKey) signsFor(ctx context.Context, public crypto.PublicKey) (bool, 
 	if err != nil {
 		return false, err
 	}
-	signature, err := k.use(ctx, public, touchToProve, func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
+	signature, err := k.use(ctx, public, false, touchToProve, func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
 		return selected.Use(ctx, k.slot, algorithm, input)
 	})
 	if err != nil {
@@ -100,7 +100,7 @@ func (k *slotKey) agreesFor(ctx context.Context, public *ecdh.PublicKey) (bool, 
 	if err != nil {
 		return false, err
 	}
-	got, err := k.use(ctx, public, touchToProve, func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
+	got, err := k.use(ctx, public, false, touchToProve, func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
 		return selected.Agree(ctx, k.slot, algorithm, own.PublicKey().Bytes())
 	})
 	return bytes.Equal(got, want), err

@@ -32,10 +32,19 @@ func (k *slotKey) Signer(ctx context.Context) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return k.signer(ctx, public, k.access.Expected != nil)
+}
+
+// SignerOf is that of key.Remembered.
+func (k *slotKey) SignerOf(ctx context.Context, public crypto.PublicKey) (crypto.Signer, error) {
+	return k.signer(ctx, public, true)
+}
+
+func (k *slotKey) signer(ctx context.Context, public crypto.PublicKey, expected bool) (crypto.Signer, error) {
 	if err := key.Signs(k.ref, public); err != nil {
 		return nil, err
 	}
-	return &signer{ctx: ctx, key: k, public: public}, nil
+	return &signer{ctx: ctx, key: k, public: public, expected: expected}, nil
 }
 
 // signer carries the context of the command that made it, because crypto.Signer has no
@@ -44,6 +53,8 @@ type signer struct {
 	ctx    context.Context
 	key    *slotKey
 	public crypto.PublicKey
+	// expected says that the caller verifies signatures with public.
+	expected bool
 }
 
 func (s *signer) Public() crypto.PublicKey { return s.public }
@@ -56,9 +67,10 @@ func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 	if err != nil {
 		return nil, explain(err, what, "")
 	}
-	signature, err := s.key.use(s.ctx, s.public, "touch the card to allow the signature", func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
+	sign := func(selected *app.Card, algorithm app.Algorithm) ([]byte, error) {
 		return selected.Use(s.ctx, s.key.slot, algorithm, input)
-	})
+	}
+	signature, err := s.key.use(s.ctx, s.public, s.expected, "touch the card to allow the signature", sign)
 	if err != nil {
 		return nil, s.explain(err, what, len(input))
 	}
@@ -122,13 +134,16 @@ func (s *signer) input(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 // key's policy wants it. Where that is always, VERIFY is the very command before. Where
 // the card does not tell the policy, it is that of the slot (part 1, table 4b), and a card
 // that refuses for the PIN has it verified.
-func (k *slotKey) use(ctx context.Context, public crypto.PublicKey, touch string, work func(*app.Card, app.Algorithm) ([]byte, error)) ([]byte, error) {
+func (k *slotKey) use(ctx context.Context, public crypto.PublicKey, expected bool, touch string, work func(*app.Card, app.Algorithm) ([]byte, error)) ([]byte, error) {
 	algorithm, ok := app.AlgorithmNamed(string(key.AlgorithmOf(public)))
 	if !ok {
 		return nil, problem.New(problem.NotSupported, "PIV cards have no keys of this kind").Because("The key is %s.", key.AlgorithmOf(public))
 	}
-	if k.access.Expected != nil && (k.found == nil || k.on != k.app) {
-		answer, err := k.useUnseen(ctx, touch, func(selected *app.Card) ([]byte, error) { return work(selected, algorithm) })
+	if _, err := k.fresh(ctx); err != nil {
+		return nil, err
+	}
+	if expected && k.found == nil {
+		answer, err := k.useUnseen(ctx, public, touch, func(selected *app.Card) ([]byte, error) { return work(selected, algorithm) })
 		if !errors.Is(err, errLook) {
 			return answer, err
 		}

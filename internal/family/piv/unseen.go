@@ -2,6 +2,7 @@ package piv
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"slices"
 	"time"
@@ -17,12 +18,12 @@ import (
 var errLook = errors.New("the card was not asked about the key")
 
 // useUnseen is use of a key that the caller expects to be a certain one, and whose
-// signatures it verifies: the card is not asked about it. The PIN is verified as the slot
-// has it (part 1, table 4b). It is errLook, and the PIN was not sent, where a person would
+// signatures it verifies: the card is not asked about it. The PIN is verified as the card
+// told before it was released, or else as the slot has it (part 1, table 4b). It is errLook, and the PIN was not sent, where a person would
 // be asked for it, or nobody can: the policy may have it that there is no need to.
-func (k *slotKey) useUnseen(ctx context.Context, touch string, work func(*app.Card) ([]byte, error)) ([]byte, error) {
-	policy := k.pinPolicy(&found{})
+func (k *slotKey) useUnseen(ctx context.Context, expected crypto.PublicKey, touch string, work func(*app.Card) ([]byte, error)) ([]byte, error) {
 	selected, err := k.fresh(ctx)
+	policy := k.pinPolicy(&k.before)
 	verifies := policy == app.PINAlways || policy == app.PINOnce && k.verified != selected
 	if err == nil && verifies {
 		err = k.sendPIN(ctx, k.access.Policy.Before(func() error { return errLook }), func(context.Context) error { return nil })
@@ -43,7 +44,7 @@ func (k *slotKey) useUnseen(ctx context.Context, touch string, work func(*app.Ca
 	case status == iso7816.StatusSecurityNotSatisfied && !verifies: // it may be for the PIN
 		return nil, errLook
 	case slices.Contains(noSuchKey, status):
-		return nil, errors.Join(k.asExpected(ctx), err)
+		return nil, errors.Join(k.asExpected(ctx, expected), err)
 	}
 	return answer, err
 }
@@ -68,14 +69,14 @@ func (k *slotKey) mayWait(touch string) (done func()) {
 }
 
 // asExpected says what is in the slot, if it is not the key that was expected.
-func (k *slotKey) asExpected(ctx context.Context) error {
+func (k *slotKey) asExpected(ctx context.Context, expected crypto.PublicKey) error {
 	now, err := k.look(ctx)
 	switch {
 	case err != nil:
 		return err
 	case now.state == empty:
 		return app.ErrEmpty
-	case now.public != nil && !pubkey.Same(now.public, k.access.Expected):
+	case now.public != nil && !pubkey.Same(now.public, expected):
 		return problem.New(problem.Mismatch, "%s: another key is on the card than was expected", k.ref).
 			Because("The key on the card is %s.", pubkey.Fingerprint(now.public)).Advise(advice.Do(advice.ShowCard))
 	}
