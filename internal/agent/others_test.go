@@ -101,7 +101,7 @@ func TestReplacedUnseen(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.generate(ref)
-			if _, err := b.sign(k); !problem.Is(err, problem.CardChanged) {
+			if _, err := k.Sign(t.Context(), Client{}, make([]byte, 32), crypto.SHA256); !problem.Is(err, problem.CardChanged) {
 				t.Errorf("got %v", err)
 			}
 		})

@@ -203,17 +203,23 @@ func (s *session) abilities(ctx context.Context, k *heldKey, one key.Key) error 
 		return err
 	}
 	k.about.Signs = err == nil
-	_, only := one.(key.SigningOnly)
-	agrees := !only && (k.about.Place == "" || k.about.Place == "decryption")
+	decrypts := k.about.Place == "" || k.about.Place == "decryption"
+	derives := decrypts
+	if purposed, is := one.(key.Purposed); is {
+		var failed error
+		if decrypts, derives, failed = purposed.Uses(ctx); failed != nil {
+			return failed
+		}
+	}
 	switch k.about.Public.(type) {
 	case *rsa.PublicKey:
-		k.about.Decrypts = agrees
+		k.about.Decrypts = decrypts
 		k.about.PSS = err == nil && key.Makes(signer, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}) == nil
 	case *ecdsa.PublicKey:
 		k.about.Signs = err == nil && signsDigests(signer)
-		k.about.Derives = agrees
+		k.about.Derives = derives
 	case *ecdh.PublicKey:
-		k.about.Derives = agrees
+		k.about.Derives = derives
 	}
 	return nil
 }

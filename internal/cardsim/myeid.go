@@ -77,6 +77,9 @@ func (a *myEID) process(c iso7816.Command) ([]byte, iso7816.Status) {
 	if c.CLA != 0 && !(c.CLA == ofSIM && c.INS == insDeleteFile) {
 		return nil, iso7816.StatusCLANotSupported
 	}
+	if c.INS != iso7816.InsPerformSecurityOp {
+		a.security.half = nil
+	}
 	switch c.INS {
 	case insReadBinary:
 		return a.readBinary(c)

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"math/big"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
 )
@@ -16,6 +17,7 @@ type myEIDSecurity struct {
 	template  byte // B6 signature, B8 confidentiality, A4 authentication; 0 for none
 	algorithm byte
 	file      *myEIDFile
+	half      []byte // of a cryptogram whose other half has to be the next command
 }
 
 // Algorithm references.
@@ -130,13 +132,24 @@ func rawRSA(key *rsa.PrivateKey, data []byte) ([]byte, iso7816.Status) {
 	return m.Exp(m, key.D, key.N).FillBytes(make([]byte, key.Size())), iso7816.StatusOK
 }
 
-// decipher takes the cryptogram behind the padding indicator 00. With the
-// algorithm for it the card takes the padding off.
+// decipher takes the cryptogram behind the padding indicator 00, or one of 256 bytes in two
+// commands, its halves behind 81 and 82. With the algorithm for it the card takes the padding
+// off.
 func (a *myEID) decipher(private crypto.Signer, data []byte) ([]byte, iso7816.Status) {
+	const halved, first, second = 256, 0x81, 0x82
 	key, ok := private.(*rsa.PrivateKey)
+	half := a.security.half
+	a.security.half = nil
 	switch {
 	case !ok:
 		return nil, iso7816.StatusConditionsNotSatisfied
+	case len(data) == 1+halved/2 && key.Size() == halved && data[0] == first:
+		a.security.half = bytes.Clone(data[1:])
+		return nil, iso7816.StatusOK
+	case len(data) == 1+halved/2 && half != nil && data[0] == second:
+		data = slices.Concat([]byte{0}, half, data[1:])
+	}
+	switch {
 	case len(data) != 1+key.Size():
 		return nil, iso7816.StatusWrongLength
 	case data[0] != 0:

@@ -1,6 +1,7 @@
 package key
 
 import (
+	"context"
 	"crypto"
 	"errors"
 
@@ -18,8 +19,11 @@ func CannotSign(subject, why string) *problem.Error {
 	return p
 }
 
-// SigningOnly is a key that is only signed with here, whatever its card can do.
-type SigningOnly interface{ OnlySigns() }
+// Purposed is a key that was made for some uses, and does no others.
+type Purposed interface {
+	// Uses tells whether it decrypts, and derives shared secrets, if it is of a kind that does.
+	Uses(ctx context.Context) (decrypts, derives bool, err error)
+}
 
 // Choosy is a signer that tells which signatures it makes.
 type Choosy interface {

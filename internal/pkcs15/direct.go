@@ -32,6 +32,8 @@ type native interface {
 	removeCertificate(ctx context.Context, d *Directory, id []byte, now time.Time) error
 
 	sign(ctx context.Context, k *PrivateKey, digest []byte, opts crypto.SignerOpts) ([]byte, error)
+	decrypt(ctx context.Context, k *PrivateKey, cryptogram []byte, opts crypto.DecrypterOpts) ([]byte, error)
+	derive(ctx context.Context, k *PrivateKey, point []byte) ([]byte, error)
 }
 
 // direct is what the drivers have in common whose cards are used by commands of
@@ -185,4 +187,14 @@ func (d direct[N]) deleteCertificate(ctx context.Context, id []byte, p PIN, pin 
 func (d direct[N]) sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
 	err = d.with(ctx, p, pin, func() error { signature, err = d.native.sign(ctx, k, digest, opts); return err })
 	return signature, d.card.explain(err, "signing")
+}
+
+func (d direct[N]) decrypt(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, cryptogram []byte, opts crypto.DecrypterOpts) (plain []byte, err error) {
+	err = d.with(ctx, p, pin, func() error { plain, err = d.native.decrypt(ctx, k, cryptogram, opts); return err })
+	return plain, d.card.explain(err, "decrypting")
+}
+
+func (d direct[N]) derive(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, point []byte) (shared []byte, err error) {
+	err = d.with(ctx, p, pin, func() error { shared, err = d.native.derive(ctx, k, point); return err })
+	return shared, d.card.explain(err, "deriving a shared secret")
 }

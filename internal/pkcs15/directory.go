@@ -125,10 +125,10 @@ func (u Usage) Names() []string {
 	if u&(UsageSign|UsageSignRecover|UsageNonRepudiation) != 0 {
 		names = append(names, "sign")
 	}
-	if u&(UsageDecrypt|UsageUnwrap) != 0 {
+	if u.CanDecrypt() {
 		names = append(names, "decrypt")
 	}
-	if u&UsageDerive != 0 {
+	if u.CanDerive() {
 		names = append(names, "derive")
 	}
 	return names
@@ -136,6 +136,10 @@ func (u Usage) Names() []string {
 
 // CanSign reports whether a key may sign.
 func (u Usage) CanSign() bool { return u&(UsageSign|UsageSignRecover|UsageNonRepudiation) != 0 }
+
+// CanDecrypt and CanDerive report the same of a decryption, and of a shared secret.
+func (u Usage) CanDecrypt() bool { return u&(UsageDecrypt|UsageUnwrap) != 0 }
+func (u Usage) CanDerive() bool  { return u&UsageDerive != 0 }
 
 // Algorithm is what users call the kind of key.
 func (k *PrivateKey) Algorithm() string {

@@ -60,6 +60,12 @@ type driver interface {
 	// signsWith refuses a signature that the card does not make.
 	signsWith(k *PrivateKey, opts crypto.SignerOpts) error
 	sign(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, digest []byte, opts crypto.SignerOpts) ([]byte, error)
+
+	// decryptsWith and derives refuse what the card does not do.
+	decryptsWith(k *PrivateKey, opts crypto.DecrypterOpts) error
+	derives(k *PrivateKey) error
+	decrypt(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, cryptogram []byte, opts crypto.DecrypterOpts) ([]byte, error)
+	derive(ctx context.Context, k *PrivateKey, p PIN, pin *secret.Bytes, point []byte) ([]byte, error)
 }
 
 // facts are what holds for all cards of a driver.

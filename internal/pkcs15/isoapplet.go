@@ -164,8 +164,8 @@ func (a *applet) signsDigests() bool { return a.major > 0 }
 // sign makes an RSA signature or one of ECDSA (MANAGE SECURITY ENVIRONMENT, PSO: COMPUTE
 // DIGITAL SIGNATURE). The salt of PSS is as long as the digest. The PIN has to be verified.
 func (a *applet) sign(ctx context.Context, k *PrivateKey, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	const algorithmPKCS1, algorithmPSS, algorithmECDSA = 0x11, 0x12, 0x21
-	algorithm, input := byte(algorithmPKCS1), digest
+	const algorithmPSS, algorithmECDSA = 0x12, 0x21
+	algorithm, input := byte(appletPKCS1), digest
 	_, pss := opts.(*rsa.PSSOptions)
 	switch {
 	case k.EC:
@@ -178,9 +178,24 @@ func (a *applet) sign(ctx context.Context, k *PrivateKey, digest []byte, opts cr
 			return nil, err
 		}
 	}
-	environment := []byte{0x80, 0x01, algorithm, 0x81, 0x02, fileApplication >> 8, fileApplication & 0xFF, 0x84, 0x01, byte(k.Reference)}
-	if err := a.send(ctx, iso7816.InsManageSecurity, 0x41, 0xB6, environment); err != nil {
+	if err := a.environment(ctx, templateSignature, algorithm, k); err != nil {
 		return nil, err
 	}
 	return a.ch.Send(ctx, iso7816.Command{INS: iso7816.InsPerformSecurityOp, P1: 0x9E, P2: 0x9A, Data: input, Ne: max(iso7816.MaxShortNe, k.Bits/8)})
+}
+
+// appletPKCS1 is RSA with PKCS#1 v1.5 padding, of a signature or a ciphertext.
+const appletPKCS1 = 0x11
+
+// Templates of MANAGE SECURITY ENVIRONMENT (ISO/IEC 7816-4, 10.3.3).
+const (
+	templateSignature       = 0xB6
+	templateConfidentiality = 0xB8
+	templateAuthentication  = 0xA4
+)
+
+// environment is MANAGE SECURITY ENVIRONMENT with a key.
+func (a *applet) environment(ctx context.Context, template, algorithm byte, k *PrivateKey) error {
+	environment := []byte{0x80, 0x01, algorithm, 0x81, 0x02, fileApplication >> 8, fileApplication & 0xFF, 0x84, 0x01, byte(k.Reference)}
+	return a.send(ctx, iso7816.InsManageSecurity, 0x41, template, environment)
 }

@@ -170,11 +170,8 @@ func (m *myEID) unblock(ctx context.Context, p PIN, puk, replacement *secret.Byt
 // sign makes an RSA PKCS#1 v1.5 or an ECDSA signature (MANAGE SECURITY
 // ENVIRONMENT, PSO: COMPUTE DIGITAL SIGNATURE). The PIN has to be verified.
 func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	const algorithmPKCS1, algorithmEC = 0x02, 0x04
-	if len(k.path) < 2 {
-		return nil, fmt.Errorf("%w: a key without a file", errMalformed)
-	}
-	algorithm, input := byte(algorithmEC), digest
+	const algorithmPKCS1 = 0x02
+	algorithm, input := byte(myEIDEC), digest
 	if k.EC {
 		input = fitted(digest, (k.Bits+7)/8)
 	} else {
@@ -184,12 +181,7 @@ func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, opts cry
 		}
 		algorithm, input = algorithmPKCS1, info
 	}
-	if err := m.selectPath(ctx, k.path[:len(k.path)-2]); err != nil {
-		return nil, err
-	}
-	file := k.path[len(k.path)-2:]
-	environment := []byte{0x80, 0x01, algorithm, 0x81, 0x02, file[0], file[1], 0x84, 0x01, 0x00}
-	if err := m.send(ctx, iso7816.InsManageSecurity, 0x41, 0xB6, environment); err != nil {
+	if err := m.environment(ctx, templateSignature, algorithm, k); err != nil {
 		return nil, err
 	}
 	signature, err := m.ch.Send(ctx, iso7816.Command{INS: iso7816.InsPerformSecurityOp, P1: 0x9E, P2: 0x9A, Data: input, Ne: iso7816.MaxShortNe})
@@ -197,6 +189,25 @@ func (m *myEID) sign(ctx context.Context, k *PrivateKey, digest []byte, opts cry
 		return signature, err
 	}
 	return properSignature(signature)
+}
+
+// Algorithm references: RSA without padding, and all that elliptic curve keys do.
+const (
+	myEIDRaw = 0x00
+	myEIDEC  = 0x04
+)
+
+// environment is MANAGE SECURITY ENVIRONMENT with the file of a key.
+func (m *myEID) environment(ctx context.Context, template, algorithm byte, k *PrivateKey) error {
+	if len(k.path) < 2 {
+		return fmt.Errorf("%w: a key without a file", errMalformed)
+	}
+	if err := m.selectPath(ctx, k.path[:len(k.path)-2]); err != nil {
+		return err
+	}
+	file := k.path[len(k.path)-2:]
+	environment := []byte{0x80, 0x01, algorithm, 0x81, 0x02, file[0], file[1], 0x84, 0x01, 0x00}
+	return m.send(ctx, iso7816.InsManageSecurity, 0x41, template, environment)
 }
 
 // public is GET DATA of the selected key file: modulus and exponent, or the

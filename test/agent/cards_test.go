@@ -26,6 +26,14 @@ func (k keyOn) rsa() bool { return strings.HasPrefix(k.algorithm, "rsa") }
 // can reports whether the key does something.
 func (k keyOn) can(what string) bool { return strings.Contains(k.does, what) }
 
+// usage is what a PKCS#15 key is made for.
+func (k keyOn) usage() []string {
+	if k.does == "" || !strings.HasPrefix(k.ref, "PKCS15") {
+		return nil
+	}
+	return []string{"--usage", strings.ReplaceAll(k.does, " ", ",")}
+}
+
 // public is the file with the public key, in PEM.
 func (k keyOn) public() string {
 	return strings.NewReplacer(":", "-", ";", "-").Replace(k.ref) + ".pub.pem"
@@ -57,14 +65,14 @@ var (
 		{"PIV.9A", "p256", "01", "sign derive"}, {"PIV.9C", "rsa2048", "02", "sign"}, {"PIV.9D", "rsa2048", "03", "decrypt"}, {"PIV.9E", "p384", "04", "sign"},
 	}, create: []string{"--applications", "piv"}}
 	isoApplet = keysOn{name: "IsoApplet", label: "cardctl (User PIN)", keys: []keyOn{
-		{"PKCS15.45", "rsa2048", "45", "sign"}, {"PKCS15.46", "p256", "46", ""}, // it signs no digest that it is given
+		{"PKCS15.45", "rsa2048", "45", "sign decrypt"}, {"PKCS15.46", "p256", "46", ""}, // it signs no digest that it is given
 	}, create: []string{"--applications", "pkcs15"}, prepare: func(d *agentDesk) {
 		d.Setenv("OPENSC_DRIVER", "isoApplet") // an ATR of Java cards names no applet
 		d.Setenv("CARDCTL_PUK", "1357246813572468")
 		d.Run("cardctl", "init", "--app", "pkcs15", "--label", "cardctl", "--yes")
 	}}
 	myEID = keysOn{name: "MyEID", label: "cardctl (User PIN)", keys: []keyOn{
-		{"PKCS15.45", "rsa2048", "45", "sign"}, {"PKCS15.46", "p256", "46", "sign"},
+		{"PKCS15.45", "rsa2048", "45", "sign decrypt"}, {"PKCS15.46", "p256", "46", "sign derive"},
 	}, create: []string{"--applications", "myeid"}, prepare: func(d *agentDesk) {
 		d.Setenv("CARDCTL_PUK", "13572468")
 		d.Setenv("CARDCTL_SO_PIN", "87654321")
@@ -91,7 +99,7 @@ func (c keysOn) bring(t *testing.T, d *agentDesk, reader int) *stack.Card {
 		c.prepare(d)
 	}
 	for _, k := range c.keys {
-		d.Run("cardctl", "gen-key", "--key", k.ref, "--algorithm", k.algorithm)
+		d.Run("cardctl", append([]string{"gen-key", "--key", k.ref, "--algorithm", k.algorithm}, k.usage()...)...)
 		d.Write(k.public(), d.Run("cardctl", "export-key", "--key", k.ref), 0o600)
 	}
 	d.Setenv("CARDCTL_READER", "") // the agent holds the cards in all readers

@@ -9,6 +9,7 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/piv"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
 // Decrypt decrypts an RSA ciphertext: the card applies its private exponent, and the
@@ -24,7 +25,7 @@ func (k *slotKey) Decrypt(ctx context.Context, ciphertext []byte, opts crypto.De
 		return nil, err
 	}
 	oaep, padded := opts.(*rsa.OAEPOptions)
-	if padded && !(oaep.Hash.Available() && (oaep.MGFHash == 0 || oaep.MGFHash.Available())) {
+	if padded && !pubkey.UnpadsOAEP(oaep) {
 		return nil, problem.New(problem.NotSupported, "%s: RSAES-OAEP with this digest is not supported", what)
 	}
 	cryptogram, err := key.Cryptogram(what, modulus, ciphertext)
@@ -38,12 +39,7 @@ func (k *slotKey) Decrypt(ctx context.Context, ciphertext []byte, opts crypto.De
 		return nil, explain(err, what, "")
 	}
 	encoded = slices.Concat(make([]byte, max(0, modulus.Size()-len(encoded))), encoded)
-	var plain []byte
-	if padded {
-		plain, err = withoutOAEP(encoded, oaep)
-	} else {
-		plain, err = withoutPadding(encoded)
-	}
+	plain, err := pubkey.Unpad(encoded, opts)
 	return plain, explain(err, what, "")
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/cardctl/cardctl/internal/key"
 	app "github.com/cardctl/cardctl/internal/pkcs15"
-	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -47,33 +46,17 @@ func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (signa
 	if err := s.Makes(opts); err != nil {
 		return nil, err
 	}
-	private, card := s.private, s.key.card.app
-	sign := func(p app.PIN, pin *secret.Bytes) (err error) {
-		signature, err = card.Sign(s.ctx, private, p, pin, digest, opts)
+	err = s.key.use(s.ctx, s.private, func(p app.PIN, pin *secret.Bytes) (err error) {
+		signature, err = s.key.card.app.Sign(s.ctx, s.private, p, pin, digest, opts)
 		return err
-	}
-	if p, verified := card.Verified(private); verified {
-		err = sign(p, nil)
-	} else {
-		err = s.key.with(s.ctx, key.ToUse, sign)
-	}
+	})
 	return signature, key.Explain(err, "signing with "+s.key.ref.String(), "")
 }
 
-// OnlySigns is that of key.SigningOnly.
-func (k *place) OnlySigns() {}
-
-// Decrypt is not built for PKCS#15 cards.
-func (k *place) Decrypt(context.Context, []byte, crypto.DecrypterOpts) ([]byte, error) {
-	return nil, k.onlySigns("decrypt")
-}
-
-// Derive is not built for PKCS#15 cards.
-func (k *place) Derive(context.Context, crypto.PublicKey) ([]byte, error) {
-	return nil, k.onlySigns("derive a secret")
-}
-
-func (k *place) onlySigns(what string) error {
-	return problem.New(problem.NotSupported, "%s: cardctl does not %s with PKCS#15 cards", k.ref, what).
-		Because("cardctl only signs with them. Other programs can decrypt through a PKCS#11 module.")
+// use does something with the key, whose PIN is sent unless it is verified.
+func (k *place) use(ctx context.Context, private *app.PrivateKey, do func(app.PIN, *secret.Bytes) error) error {
+	if p, verified := k.card.app.Verified(private); verified {
+		return do(p, nil)
+	}
+	return k.with(ctx, key.ToUse, do)
 }

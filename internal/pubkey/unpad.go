@@ -1,14 +1,25 @@
-package piv
+package pubkey
 
 import (
 	"crypto/rsa"
 	"crypto/subtle"
 	"fmt"
 	"slices"
-
-	app "github.com/cardctl/cardctl/internal/piv"
-	"github.com/cardctl/cardctl/internal/pubkey"
 )
+
+// Unpad is the message in what an RSA key made of a ciphertext, as many bytes as the modulus
+// has: EME-PKCS1-v1_5, or EME-OAEP with *rsa.OAEPOptions. A wrong padding is rsa.ErrDecryption.
+func Unpad(encoded []byte, opts any) ([]byte, error) {
+	if oaep, is := opts.(*rsa.OAEPOptions); is {
+		return withoutOAEP(encoded, oaep)
+	}
+	return withoutPadding(encoded)
+}
+
+// UnpadsOAEP reports whether the hash functions are there.
+func UnpadsOAEP(o *rsa.OAEPOptions) bool {
+	return o.Hash.Available() && (o.MGFHash == 0 || o.MGFHash.Available())
+}
 
 // withoutOAEP is the message in an encoded one, EME-OAEP (RFC 8017, 7.1.2). The mask may
 // have a hash function of its own.
@@ -22,8 +33,8 @@ func withoutOAEP(encoded []byte, o *rsa.OAEPOptions) ([]byte, error) {
 		return nil, fmt.Errorf("a modulus of %d bytes is too short for %s", len(encoded), o.Hash)
 	}
 	seed, db := slices.Clone(encoded[1:1+size]), slices.Clone(encoded[1+size:])
-	pubkey.Mask(seed, masks, db)
-	pubkey.Mask(db, masks, seed)
+	Mask(seed, masks, db)
+	Mask(db, masks, seed)
 	h := o.Hash.New()
 	h.Write(o.Label)
 	// Which of these is wrong is not told (7.1.2, note), nor how long it took.
@@ -36,13 +47,20 @@ func withoutOAEP(encoded []byte, o *rsa.OAEPOptions) ([]byte, error) {
 		looking &= 1 ^ one
 	}
 	if right&(1^looking) != 1 {
-		return nil, errNotForThisKey
+		return nil, ErrNotForThisKey
 	}
 	return db[size+start:], nil
 }
 
-// errNotForThisKey is a message whose padding is wrong.
-var errNotForThisKey = fmt.Errorf("%w: the message was not encrypted for this key", app.ErrMalformed)
+// ErrNotForThisKey is the error of a message whose padding is wrong.
+var ErrNotForThisKey error = notForThisKey{}
+
+type notForThisKey struct{}
+
+func (notForThisKey) Error() string { return "the message was not encrypted for this key" }
+
+// Is says that it is the error that crypto/rsa has for it.
+func (notForThisKey) Is(other error) bool { return other == rsa.ErrDecryption }
 
 // withoutPadding is the message in an encoded one, EME-PKCS1-v1_5 (RFC 8017, 7.2.2).
 func withoutPadding(encoded []byte) ([]byte, error) {
@@ -57,5 +75,5 @@ func withoutPadding(encoded []byte) ([]byte, error) {
 			}
 		}
 	}
-	return nil, errNotForThisKey
+	return nil, ErrNotForThisKey
 }
