@@ -85,6 +85,7 @@ func TestPKCS15Decrypts(t *testing.T) {
 			p, public := test.make(t).usedFor(t, "PKCS15.45", key.RSA2048, key.Decrypt)
 			modulus := public.(*rsa.PublicKey)
 			message := []byte("for the card")
+			//lint:ignore SA1019 what many programs encrypt with
 			ciphertext, err := rsa.EncryptPKCS1v15(rand.Reader, modulus, message)
 			if err != nil {
 				t.Fatal(err)
@@ -185,6 +186,7 @@ func agreed(t *testing.T, own *ecdsa.PrivateKey, public crypto.PublicKey) []byte
 // and takes a ciphertext of 256 bytes in two commands.
 func TestDecryptInHalves(t *testing.T) {
 	p, public := pkcs15(t, "myeid", myEIDPINs()).usedFor(t, "PKCS15.45", key.RSA2048, key.Decrypt)
+	//lint:ignore SA1019 what many programs encrypt with
 	ciphertext, err := rsa.EncryptPKCS1v15(rand.Reader, public.(*rsa.PublicKey), []byte("for the card"))
 	if err != nil {
 		t.Fatal(err)

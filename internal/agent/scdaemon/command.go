@@ -27,7 +27,7 @@ func commands() []command {
 		{"PKAUTH", "KEY", (*session).authenticate},
 		{"PKDECRYPT", "KEY", (*session).decrypt},
 		{"GETATTR", "NAME [KEYGRIP]", (*session).getAttribute},
-		{"SETATTR", "NAME VALUE", (*session).changesCard},
+		{"SETATTR", "NAME VALUE", (*session).setAttribute},
 		{"KEYINFO", "[--list[=auth|encr|sign]] [--data] [KEYGRIP]", (*session).keyInfo},
 		{"DEVINFO", "[--watch]", (*session).deviceInfo},
 		{"CHECKPIN", "SERIAL", (*session).checkPIN},

@@ -146,7 +146,17 @@ func TestAttributes(t *testing.T) {
 	c.fails("GETATTR DISP-NAME", 58)
 	c.fails("GETATTR", 88)
 	c.fails("GETATTR LOGIN-DATA", 88)
-	c.fails("SETATTR DISP-NAME Alice", 60)
+	for _, changes := range []string{
+		"DISP-NAME Alice", "DISP-NAME", "LOGIN-DATA alice", "KEY-ATTR --force 2 18 nistp384", "KEY-ATTR 1", "KEY-ATTR --force 1 1", "KEY-ATTR --force 1 1 rsa20",
+		"CHV-STATUS-1 %01", "UIF-1 %01%20", "KDF x", "CA-FPR-1 " + strings.Repeat("0", 40), "AUTH-ADM-KEY x",
+	} {
+		c.fails("SETATTR "+changes, 60)
+	}
+	c.fails("SETATTR", 88)
+	c.fails("SETATTR SERIALNO "+aid, 88)
+	c.fails("SETATTR X Y", 88)
+	c.says("SETATTR KEY-ATTR --force 1 1 rsa2048", "OK")
+	c.says("SETATTR KEY-ATTR 2 18 nistp256", "OK")
 }
 
 func TestSignatures(t *testing.T) {
