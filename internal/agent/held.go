@@ -141,6 +141,9 @@ func (k *heldKey) use(ctx context.Context, by Client, what func(context.Context,
 		if !p.has(k.token) {
 			return errReplaced
 		}
+		if err := s.take(ctx); err != nil {
+			return err
+		}
 		c, err := s.application(ctx, k.token.app)
 		if err != nil {
 			return err
@@ -152,6 +155,7 @@ func (k *heldKey) use(ctx context.Context, by Client, what func(context.Context,
 		p.serving(k.about.Always && !p.keeper.o.CacheAlways, by)
 		defer p.serving(false)
 		err = what(ctx, one)
+		err = errors.Join(err, s.acknowledge(err))
 		if err != nil || s.refused {
 			s.judge(context.WithoutCancel(ctx), k, one, err)
 		}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/cardctl/cardctl/internal/card"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
+	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -67,8 +69,10 @@ type session struct {
 	card  card.Card // of app
 	of    card.Card // that keys are of
 	keys  map[string]key.Key
-	// refused says that the last PIN was not accepted, over that the session has to end.
-	refused, over bool
+	// refused says that the last PIN was not accepted, over that the session has to end, taken
+	// that no other card can have come since the place was looked at last: PC/SC tells who holds
+	// on to a card of another one.
+	refused, over, taken bool
 }
 
 // ask has something done with the card.
@@ -170,6 +174,9 @@ func (s *session) serve(ctx context.Context, next *job) (*job, error) {
 			if problem.Gone(err) || s.over {
 				return nil, err
 			}
+			if err := s.acknowledge(err); err != nil {
+				return nil, err
+			}
 			idle.Reset(p.keeper.o.Idle)
 		}
 		next = nil
@@ -213,6 +220,30 @@ func (s *session) tells(now *Status) {
 	now.Held = !s.over && (s.place.module != "" || s.here.Line.Held())
 }
 
+// take takes the card of which programs were told, before it gets a PIN.
+func (s *session) take(ctx context.Context) error {
+	if s.taken || s.place.module != "" {
+		return nil
+	}
+	if _, err := s.here.Line.Channel(ctx); err != nil {
+		return key.Explain(err, "taking the card", "")
+	}
+	if s.place.keeper.look(ctx); ctx.Err() != nil { // the place has ended
+		return s.place.gone()
+	}
+	s.taken = true
+	return nil
+}
+
+// acknowledge lets the card go after an error that says that another program reset it: it
+// answers nothing before it is taken again.
+func (s *session) acknowledge(err error) error {
+	if !errors.Is(err, iso7816.ErrCardReset) {
+		return nil
+	}
+	return s.release()
+}
+
 // release lets the card go, without a verified PIN. A token is logged out of by the end of
 // its session.
 func (s *session) release() error {
@@ -238,6 +269,7 @@ func (p *place) letGo(ctx context.Context) error {
 		if s.over = p.module != ""; s.over {
 			return nil
 		}
+		s.taken = false
 		return s.here.Line.LetGo()
 	})
 	if problem.Gone(err) {

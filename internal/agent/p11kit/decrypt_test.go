@@ -82,6 +82,21 @@ func TestDecryptRefuses(t *testing.T) {
 	p.fails(ckrOperationNotInitialized, "C_DecryptUpdate", session, []byte{}, room(0))
 }
 
+// looksLikeOctets is a key whose point, 04 and two coordinates, is also an OCTET STRING of 63
+// bytes: one of 256 is.
+func looksLikeOctets(t *testing.T) *ecdh.PrivateKey {
+	t.Helper()
+	for {
+		key, err := ecdh.P256().GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key.PublicKey().Bytes()[1] == 63 {
+			return key
+		}
+	}
+}
+
 func TestDerive(t *testing.T) {
 	cards, _, _ := newCards(Options{})
 	p := start(t, cards)
@@ -115,6 +130,12 @@ func TestDerive(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "secret of a point in an OCTET STRING", value(derive(idEC, octets)), want)
+	misleading := looksLikeOctets(t)
+	if want, err := misleading.ECDH(own.PublicKey()); err != nil {
+		t.Error(err)
+	} else {
+		equal(t, "secret of a point that looks like an OCTET STRING", value(derive(idEC, misleading.PublicKey().Bytes())), want)
+	}
 	equal(t, "short secret", value(derive(idEC, point, number(ckaValueLen, 16))), want[16:])
 	if found := p.find(session, attribute{ckaLabel, []byte("agreed")}); len(found) != 1 || found[0] != object {
 		t.Errorf("found %v", found)

@@ -99,13 +99,15 @@ func peerOf(own crypto.PublicKey, point []byte) (peer crypto.PublicKey, size int
 	if err != nil {
 		return nil, 0, err
 	}
-	var octets []byte
-	if rest, err := asn1.Unmarshal(point, &octets); err == nil && len(rest) == 0 {
-		point = octets
-	}
 	other, err := agreement.Curve().NewPublicKey(point)
-	if err != nil {
-		return nil, 0, err
+	if err != nil { // a point can look like an OCTET STRING: it comes first
+		var octets []byte
+		if rest, err := asn1.Unmarshal(point, &octets); err == nil && len(rest) == 0 {
+			point = octets
+		}
+		if other, err = agreement.Curve().NewPublicKey(point); err != nil {
+			return nil, 0, err
+		}
 	}
 	size = len(point)
 	if agreement.Curve() != ecdh.X25519() {

@@ -104,9 +104,18 @@ func (c *client) fails(command string, code int) {
 }
 
 // data is what the data lines of a successful answer carry.
-func (c *client) data(command string) (data []byte) {
+func (c *client) data(command string) []byte {
 	c.t.Helper()
 	lines := c.ask(command)
+	if last := lines[len(lines)-1]; last != "OK" {
+		c.t.Fatalf("%.80s: %s", command, last)
+	}
+	return unescaped(c.t, lines)
+}
+
+// unescaped is what data lines carry.
+func unescaped(t *testing.T, lines []string) (data []byte) {
+	t.Helper()
 	for _, line := range lines {
 		escaped, ok := strings.CutPrefix(line, "D ")
 		for ok && len(escaped) > 0 {
@@ -116,14 +125,11 @@ func (c *client) data(command string) (data []byte) {
 				n = 3
 				var err error
 				if b, err = hex.DecodeString(escaped[1:3]); err != nil {
-					c.t.Fatal(err)
+					t.Fatal(err)
 				}
 			}
 			data, escaped = append(data, b...), escaped[n:]
 		}
-	}
-	if last := lines[len(lines)-1]; last != "OK" {
-		c.t.Fatalf("%.80s: %s", command, last)
 	}
 	return data
 }
