@@ -140,7 +140,7 @@ func (d Door) every(t *testing.T, cards map[string]*cardsim.Card, dir string, o 
 		struck := s.point(d, f, p, n)
 		s.end()
 		if !struck || t.Failed() {
-			return n
+			return n - 1
 		}
 	}
 }

@@ -39,6 +39,7 @@ const (
 	ckrSessionCount               rv = 0x0B1
 	ckrSessionHandleInvalid       rv = 0x0B3
 	ckrSessionParallelUnsupported rv = 0x0B4
+	ckrSessionReadOnlyExists      rv = 0x0B7
 	ckrSignatureInvalid           rv = 0x0C0
 	ckrSignatureLenRange          rv = 0x0C1
 	ckrTemplateInconsistent       rv = 0x0D1
@@ -47,7 +48,7 @@ const (
 	ckrUserAlreadyLoggedIn        rv = 0x100
 	ckrUserNotLoggedIn            rv = 0x101
 	ckrUserTypeInvalid            rv = 0x103
-	ckrRandomSeedNotSupported     rv = 0x120
+	ckrUserAnotherLoggedIn        rv = 0x104
 	ckrCryptokiNotInitialized     rv = 0x190
 	ckrCryptokiAlreadyInitialized rv = 0x191
 	ckrFunctionRejected           rv = 0x200
@@ -86,6 +87,7 @@ const (
 
 // Users, section 3.3, CK_USER_TYPE.
 const (
+	ckuSO              = 0
 	ckuUser            = 1
 	ckuContextSpecific = 2
 )

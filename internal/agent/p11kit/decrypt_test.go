@@ -211,5 +211,6 @@ func TestRandom(t *testing.T) {
 		t.Errorf("%d bytes without room", length)
 	}
 	p.fails(ckrArgumentsBad, "C_GenerateRandom", session, room(maxBody+1))
-	p.fails(ckrRandomSeedNotSupported, "C_SeedRandom", session, a)
+	p.ok("C_SeedRandom", session, a)
+	p.fails(ckrSessionHandleInvalid, "C_SeedRandom", session+1, a)
 }

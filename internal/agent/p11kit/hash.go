@@ -45,6 +45,7 @@ type input struct {
 	hash    hash.Hash
 	data    []byte
 	several bool // parts came: the operation ends with its function for the last part
+	asked   bool // how long the result of all data is: the operation ends with the function for all
 }
 
 // newInput is input for a hash function, 0 for none.
@@ -100,7 +101,7 @@ func (c *client) digest(_ context.Context, s *session, a arguments, w *writer) r
 	case s.digesting.several:
 		return ckrOperationActive
 	}
-	if !roomFor(s.digesting.hash.Size(), a, w) {
+	if s.digesting.asked = !roomFor(s.digesting.hash.Size(), a, w); s.digesting.asked {
 		return ckrOK
 	}
 	s.digesting.write(a.arrays[0])
@@ -118,8 +119,12 @@ func (c *client) digestUpdate(_ context.Context, s *session, a arguments, _ *wri
 
 // digestFinal is C_DigestFinal (section 5.10).
 func (c *client) digestFinal(_ context.Context, s *session, a arguments, w *writer) rv {
-	if s.digesting == nil {
+	switch {
+	case s.digesting == nil:
 		return ckrOperationNotInitialized
+	case s.digesting.asked:
+		s.digesting = nil
+		return ckrOperationActive
 	}
 	if !roomFor(s.digesting.hash.Size(), a, w) {
 		return ckrOK

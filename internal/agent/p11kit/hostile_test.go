@@ -57,7 +57,7 @@ func TestMalformedRequests(t *testing.T) {
 		"rather deep attributes":   {raw("C_FindObjectsInit", deep(maxDepth)...), ckrSessionHandleInvalid},
 		"many wanted":              {raw("C_GetAttributeValue", append(make([]byte, 8), count(1<<32-1)...)...), ckrDeviceError},
 		"a cut mechanism":          {raw("C_SignInit", 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, ckmRSAPKCSPSS, 1), ckrDeviceError},
-		"a long array":             {raw("C_SeedRandom", 0, 0, 0, 0, 0, 0, 0, 1, 1, 0x7F, 0xFF, 0xFF, 0xFF), ckrRandomSeedNotSupported},
+		"a long array":             {raw("C_SeedRandom", 0, 0, 0, 0, 0, 0, 0, 1, 1, 0x7F, 0xFF, 0xFF, 0xFF), ckrDeviceError},
 		"a long PIN":               {raw("C_Login", 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0x7F, 0xFF, 0xFF, 0xFF), ckrDeviceError},
 		"a session of nobody":      {request("C_Login", 1<<40, 1, none{}), ckrSessionHandleInvalid},
 	} {
@@ -83,16 +83,26 @@ func TestHandshake(t *testing.T) {
 	p.fails(ckrCryptokiAlreadyInitialized, "C_Initialize", []byte(handshake), byte(0), []byte{0})
 }
 
-// Every function of PKCS #11 has an answer, and none changes the token.
+// Every function of PKCS #11 has an answer, and none changes the token. What is wrong with its
+// slot, session or object comes first.
 func TestWhatIsRefused(t *testing.T) {
 	cards, _, _ := newCards(Options{})
 	p := start(t, cards)
+	session := p.open()
+	object := p.one(session, ckoPublicKey, idRSA)
 	for number, call := range calls {
 		if number == callError || call.do != nil {
 			continue
 		}
-		if _, code := p.call(call.name); code != call.refused || code == ckrOK {
-			t.Errorf("%s: 0x%X", call.name, uint64(code))
+		if number == callInitToken {
+			p.fails(call.refused, call.name, 1)
+			p.fails(ckrSlotIDInvalid, call.name, 99)
+			continue
+		}
+		p.fails(call.refused, call.name, session, object)
+		p.fails(ckrSessionHandleInvalid, call.name, session+1, object)
+		if number == callCopyObject || number == callSetAttributeValue {
+			p.fails(ckrObjectHandleInvalid, call.name, session, 99)
 		}
 	}
 	for number, call := range calls {

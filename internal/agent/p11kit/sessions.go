@@ -65,14 +65,17 @@ func (c *client) getSessionInfo(_ context.Context, s *session, _ arguments, w *w
 // login is C_Login (section 5.6). The PIN is asked for by the agent, for the token has a
 // protected authentication path: a PIN that the program sends is bad, and goes nowhere.
 func (c *client) login(ctx context.Context, s *session, a arguments, _ *writer) rv {
+	switch user := a.numbers[1]; {
+	case user == ckuUser && c.logins[s.slot.id]:
+		return ckrUserAlreadyLoggedIn
+	case user == ckuSO:
+		return c.loginOfSO(s)
+	}
 	if len(a.arrays[0]) > 0 {
 		return ckrArgumentsBad
 	}
 	switch a.numbers[1] {
 	case ckuUser:
-		if c.logins[s.slot.id] {
-			return ckrUserAlreadyLoggedIn
-		}
 		if err := s.slot.token.Login(ctx, c.by); err != nil {
 			return valueOf(err)
 		}
@@ -83,6 +86,17 @@ func (c *client) login(ctx context.Context, s *session, a arguments, _ *writer) 
 			return ckrOperationNotInitialized
 		}
 		return ckrOK
+	}
+	return ckrUserTypeInvalid
+}
+
+// loginOfSO says why the security officer does not log in.
+func (c *client) loginOfSO(s *session) rv {
+	switch {
+	case c.logins[s.slot.id]:
+		return ckrUserAnotherLoggedIn
+	case c.count(s.slot.id) > c.countWrite(s.slot.id):
+		return ckrSessionReadOnlyExists
 	}
 	return ckrUserTypeInvalid
 }

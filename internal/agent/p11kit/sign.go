@@ -24,7 +24,7 @@ func (c *client) sign(ctx context.Context, s *session, a arguments, w *writer) r
 	if code := s.signing.whole(); code != ckrOK {
 		return code
 	}
-	if !roomFor(s.signing.scheme.size, a, w) {
+	if s.signing.input.asked = !roomFor(s.signing.scheme.size, a, w); s.signing.input.asked {
 		return ckrOK
 	}
 	if code := write(&s.signing, a.arrays[0]); code != ckrOK {
@@ -43,6 +43,9 @@ func (c *client) signFinal(ctx context.Context, s *session, a arguments, w *writ
 	switch {
 	case s.signing == nil:
 		return ckrOperationNotInitialized
+	case s.signing.input.asked:
+		s.signing = nil
+		return ckrOperationActive
 	case !roomFor(s.signing.scheme.size, a, w):
 		return ckrOK
 	}

@@ -85,7 +85,7 @@ func (c *client) slotEvent(ctx context.Context, _ arguments, w *writer) rv {
 // wait is C_WaitForSlotEvent. One that blocks is answered later: when a token comes or goes,
 // or at C_Finalize.
 func (c *client) wait(ctx context.Context, request []byte, reply func([]byte) error) error {
-	_, a, code := c.decode(request)
+	_, a, code := c.decode(ctx, request)
 	if code != ckrOK {
 		return reply(failure(code))
 	}
