@@ -15,19 +15,79 @@ import (
 	"github.com/cardctl/cardctl/test/stack"
 )
 
+// leftBehind is a card that an agent held when it was killed: how another program selects its
+// application and verifies the PIN (ISO/IEC 7816-4, 11.5.6).
+type leftBehind struct {
+	keysOn
+
+	key             string
+	selects, verify string // the second without a PIN asks whether one is verified
+	pad             int    // bytes of the PIN that is sent, 0 for those that it has
+}
+
 // TestAgentIsKilled kills an agent that holds a card with a verified PIN: no file has the PIN,
-// and the card signs nothing for the next program without it.
+// and the card does not know it for the next program.
 func TestAgentIsKilled(t *testing.T) {
-	d := newStillDesk(t)
-	card := openPGPEC.bring(t, d, 0)
-	// A PIN that nothing else is called.
-	const pin = "canary-736451"
-	d.Setenv("CARDCTL_NEW_PIN", pin)
-	d.Run("cardctl", "set-pin", "user", "--reader", stack.ReaderName(0))
-	d.Setenv("CARD_PIN", pin)
+	for _, c := range []leftBehind{
+		{openPGPEC, "OPENPGP.3", "00A4040006D27600012401", "00200082", 0},
+		{pivCard, "PIV.9A", "00A4040005A000000308", "00200080", 8},
+		{myEID, "PKCS15.46", "00A404000CA000000063504B43532D3135", "00200001", 8},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newStillDesk(t)
+			card := c.bring(t, d, 0)
+			d.killed(t, c.key)
+			pin := bytes.Repeat([]byte{0xFF}, max(c.pad, len(canary)))
+			copy(pin, canary)
+			line := stack.NewLine(t, 0)
+			if sw := line.Sends(t, c.verify); sw == "9000" {
+				t.Error("the card knows the PIN as the agent left it")
+			}
+			line.Sends(t, c.selects)
+			if sw := line.Sends(t, c.verify); !strings.HasPrefix(sw, "63c") {
+				t.Errorf("without a PIN: %s", sw)
+			}
+			if sw := line.Sends(t, c.verify+hex.EncodeToString(append([]byte{byte(len(pin))}, pin...))); sw != "9000" {
+				t.Errorf("VERIFY: %s", sw)
+			}
+			if sw := line.Sends(t, c.verify); sw != "9000" {
+				t.Errorf("with the PIN: %s", sw)
+			}
+			if err := line.Release(); err != nil {
+				t.Error(err)
+			}
+			card.Pull()
+		})
+	}
+	t.Run(softHSMToken.name, func(t *testing.T) { // whose login ends with the process
+		d := newStillDesk(t)
+		softHSMToken.bring(t, d, 0)
+		d.killed(t, "floppy", "--token-module", softHSM)
+	})
+}
+
+// canary is a PIN that nothing else is called.
+const canary = "73645182"
+
+// killed has an agent sign with a key, kills it, and looks for the PIN in files.
+func (d *agentDesk) killed(t *testing.T, key string, options ...string) {
+	t.Helper()
+	d.Setenv("CARDCTL_NEW_PIN", canary)
+	if len(options) > 0 {
+		d.Run("pkcs11-tool", "--module", softHSM, "--login", "--pin", cardPIN, "--change-pin", "--new-pin", canary)
+	} else {
+		d.Run("cardctl", "set-pin", "user", "--reader", stack.ReaderName(0))
+	}
+	d.Setenv("CARD_PIN", canary)
 	d.Setenv("TMPDIR", filepath.Dir(d.Write("tmp/.keep", "", 0o600)))
-	p := d.foreground(t, "--idle-release", "1h", "--pin-cache", "removal")
-	if r := d.sshSigns(d.sshKeyOf("OPENPGP.3")); r.Exit != 0 {
+	p := d.foreground(t, append(options, "--idle-release", "1h", "--pin-cache", "removal")...)
+	login := d.Run("ssh-add", "-L")
+	if key != "floppy" {
+		login = d.sshKeyOf(key)
+	} else {
+		login = login[strings.Index(login, "ecdsa"):]
+	}
+	if r := d.sshSigns(login); r.Exit != 0 {
 		t.Fatal(r)
 	}
 	if s := d.status(t); len(s.Cards) != 1 || !s.Cards[0].Held || !s.Cards[0].PINCached {
@@ -37,37 +97,14 @@ func TestAgentIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Wait()
-
-	places := []string{d.Path("tmp"), d.Path("config"), d.Path("cache"), d.Path("state/cardctl"), d.run}
-	if found := d.filesWith(t, pin, places...); len(found) > 0 {
+	places := []string{d.Path("tmp"), d.Path("config"), d.Path("cache"), d.Path("state/cardctl"), d.Path("hsm"), d.run}
+	if found := d.filesWith(t, canary, places...); len(found) > 0 {
 		t.Errorf("files with the PIN: %v", found)
 	}
-	d.Write("tmp/planted", "PIN="+pin, 0o600)
-	if found := d.filesWith(t, pin, places...); len(found) != 1 {
+	d.Write("tmp/planted", "PIN="+canary, 0o600)
+	if found := d.filesWith(t, canary, places...); len(found) != 1 {
 		t.Errorf("files with the PIN, of which one was planted: %v", found)
 	}
-
-	const authenticate = "0088000020"
-	digest := strings.Repeat("5A", 32) + "00"
-	verify := "00200082" + hex.EncodeToString([]byte{byte(len(pin))}) + hex.EncodeToString([]byte(pin))
-	line := stack.NewLine(t, 0)
-	if sw := line.Sends(t, authenticate+digest); sw == "9000" {
-		t.Error("the card signs as the agent left it")
-	}
-	line.Sends(t, "00A4040006D27600012401")
-	if sw := line.Sends(t, authenticate+digest); sw != "6982" {
-		t.Errorf("without a PIN: %s", sw)
-	}
-	if sw := line.Sends(t, verify); sw != "9000" {
-		t.Errorf("VERIFY: %s", sw)
-	}
-	if sw := line.Sends(t, authenticate+digest); sw != "9000" {
-		t.Errorf("with the PIN: %s", sw)
-	}
-	if err := line.Release(); err != nil {
-		t.Error(err)
-	}
-	card.Pull()
 }
 
 // filesWith are the files in directories that have a text, except the simulated cards: they
