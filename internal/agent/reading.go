@@ -174,6 +174,7 @@ func (s *session) names(ctx context.Context, t *held, k *heldKey, one key.Key, f
 		}
 		t.about.Label = cmp.Or(label, t.about.Label)
 	}
+	k.about.Token = t.about.Label // of the last key is that of the token
 	if t.about.AID != nil {
 		k.about.Place = holder.Place
 		if k.about.Fingerprint, err = hex.DecodeString(fingerprint); err != nil {

@@ -76,9 +76,12 @@ type Key interface {
 // KeyAbout is what a key is.
 type KeyAbout struct {
 	// Ref is its reference: OPENPGP.3. ID and Label are those that OpenSC's module gives it.
+	// Token is what that module calls the token that it makes of the PIN of the key, if that
+	// is not the token's Label.
 	Ref   string
 	ID    []byte
 	Label string
+	Token string
 	// Public is an *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or *ecdh.PublicKey.
 	Public crypto.PublicKey
 	// Certificate is in DER, nil for none.

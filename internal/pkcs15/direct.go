@@ -3,6 +3,7 @@ package pkcs15
 import (
 	"context"
 	"crypto"
+	"errors"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -67,6 +68,9 @@ func (d direct[N]) in(ctx context.Context, do func() error) error {
 func (d direct[N]) with(ctx context.Context, p PIN, pin *secret.Bytes, do func() error) error {
 	err := d.in(ctx, func() error {
 		if d.card.verified != p.ID {
+			if pin == nil { // it was verified, and nobody gave it for this
+				return errNotVerified
+			}
 			if err := d.sendPIN(ctx, p, pin); err != nil {
 				return err
 			}
@@ -78,6 +82,9 @@ func (d direct[N]) with(ctx context.Context, p PIN, pin *secret.Bytes, do func()
 	}
 	return err
 }
+
+// errNotVerified is the error of a PIN that the caller took for verified. Nothing was sent.
+var errNotVerified = errors.New("the PIN is not verified any more")
 
 // sendPIN verifies a PIN.
 func (d direct[N]) sendPIN(ctx context.Context, p PIN, pin *secret.Bytes) error {

@@ -32,7 +32,32 @@ func (c *Card) ModuleLabel(ctx context.Context, id []byte) (string, error) {
 	if !certain || pin.SO || d.Label == "" {
 		return "", nil
 	}
+	if userPINs(d.entered) == 1 && !c.moduleNamesOnlyPIN(ctx) {
+		return moduleLabel(d.Label, ""), nil
+	}
 	return moduleLabel(d.Label, pin.Label), nil
+}
+
+// moduleNamesOnlyPIN reports whether OpenSC's module has the PIN in the label of a token that is
+// the only one of its card: that of a version before 0.26 does (OpenSC pull request 3188). Where
+// no OpenSC is installed, there is no such module whose label has to be the same.
+func (c *Card) moduleNamesOnlyPIN(ctx context.Context) bool {
+	const major, minor = 0, 26
+	v, err := c.openSC(ctx)
+	return (err == nil || v != Version{}) && v.before(major, minor)
+}
+
+// UserPINs is how many PINs the card has that OpenSC's module makes a token of.
+func (d *Directory) UserPINs() int { return userPINs(d.PINs) }
+
+// userPINs is how many PINs there are that OpenSC's module makes a token of.
+func userPINs(pins []PIN) (n int) {
+	for _, p := range pins {
+		if !p.SO && !p.Unblocking {
+			n++
+		}
+	}
+	return n
 }
 
 // moduleLabel is "token (PIN)" where there is room for both, or one of them

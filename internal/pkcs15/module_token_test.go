@@ -1,6 +1,12 @@
 package pkcs15
 
-import "testing"
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/cardctl/cardctl/internal/runner"
+)
 
 func TestModuleLabel(t *testing.T) {
 	for _, test := range []struct{ token, pin, want string }{
@@ -34,6 +40,24 @@ func TestTokenPIN(t *testing.T) {
 	} {
 		if pin, certain := pinOf(test.pins, test.key); pin.Label != test.want || certain != (test.want != "") {
 			t.Errorf("%s: %+v, %v", name, pin, certain)
+		}
+	}
+}
+
+// TestModuleNamesOnlyPIN: OpenSC's module does until 0.26.
+func TestModuleNamesOnlyPIN(t *testing.T) {
+	for info, want := range map[string]bool{
+		"OpenSC 0.21.0 [gcc]": true, "OpenSC 0.23.0 [gcc  12.2.0]": true, "OpenSC 0.25.1 [gcc]": true,
+		"OpenSC 0.26.0 [gcc]": false, "OpenSC 0.27.1 [gcc]": false, "OpenSC 1.0.0 [gcc]": false, "": false,
+	} {
+		c := &Card{tools: Tools{Run: func(context.Context, runner.Program) (runner.Result, error) {
+			if info == "" {
+				return runner.Result{}, errors.New("no such program")
+			}
+			return runner.Result{Stdout: []byte(info)}, nil
+		}}}
+		if got := c.moduleNamesOnlyPIN(t.Context()); got != want {
+			t.Errorf("%q: %v", info, got)
 		}
 	}
 }

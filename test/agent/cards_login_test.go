@@ -41,7 +41,7 @@ func TestTLSLogin(t *testing.T) {
 			d.Eventually("the server listens", func() bool { return d.Try("bash", "-c", "exec 3<>/dev/tcp/localhost/"+port).Exit == 0 })
 
 			d.Setenv("PKCS11_MODULE_PATH", module)
-			uri := "pkcs11:token=" + escapedLabel(c.label) + ";id=%" + k.id
+			uri := "pkcs11:token=" + escapedLabel(d.labelOf(c, k)) + ";id=%" + k.id
 			url := "https://localhost:" + port + "/"
 			const request = `printf 'GET / HTTP/1.0\r\n\r\n' | `
 			for program, line := range map[string]string{

@@ -28,39 +28,43 @@ func TestCardsThroughPKCS11(t *testing.T) {
 }
 
 // TestURIsStay has GnuTLS find keys through the agent by the URIs that info shows, which are
-// those of OpenSC's module: a program that moves to the agent keeps them. That module makes
-// a second token of OPENPGP.1, which the agent does not. What it calls the token of a PKCS#15
-// card differs: OpenSC 0.26 leaves the PIN of a MyEID card out.
+// those of OpenSC's module: a program that moves to the agent keeps them.
 func TestURIsStay(t *testing.T) {
-	c, d := openPGPEC, newStillDesk(t)
-	c.bring(t, d, 0)
-	known := d.Info("--reader", stack.ReaderName(0)).Keys
-	d.start(t)
-	for i, k := range c.keys {
-		if k.ref == "OPENPGP.1" {
-			continue
-		}
-		if known[i].Ref != k.ref || known[i].URI == "" {
-			t.Errorf("info shows no URI of %s: %+v", k.ref, known[i])
-		}
-		if urls := d.Run("p11tool", "--provider", module, "--list-all", "--only-urls", known[i].URI); strings.Count(urls, "\n") != 1 {
-			t.Errorf("%s finds:\n%s", known[i].URI, urls)
-		}
+	for _, c := range []keysOn{openPGPEC, isoApplet, myEID} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newStillDesk(t)
+			c.bring(t, d, 0)
+			known := d.Info("--reader", stack.ReaderName(0)).Keys
+			d.start(t)
+			for i, k := range c.keys {
+				if known[i].Ref != k.ref || known[i].URI == "" {
+					t.Errorf("info shows no URI of %s: %+v", k.ref, known[i])
+				}
+				if urls := d.Run("p11tool", "--provider", module, "--list-all", "--only-urls", known[i].URI); strings.Count(urls, "\n") != 1 {
+					t.Errorf("%s finds:\n%s", known[i].URI, urls)
+				}
+			}
+		})
 	}
 }
 
 // lists has both tools list the keys.
 func (d *agentDesk) lists(t *testing.T, c keysOn) {
 	t.Helper()
-	has(t, d.Run("pkcs11-tool", "--module", module, "-L"), c.label, "PIN pad present")
-	objects := d.Run("pkcs11-tool", "--module", module, "--token-label", c.label, "-O")
-	if n := strings.Count(objects, "Private Key Object"); n != len(c.keys) {
-		t.Errorf("pkcs11-tool lists %d private keys of %d:\n%s", n, len(c.keys), objects)
-	}
-	urls := d.Run("p11tool", "--provider", module, "--list-all", "--only-urls", "pkcs11:token="+escapedLabel(c.label))
+	tokens := d.Run("pkcs11-tool", "--module", module, "-L")
+	n, all := 0, map[string]string{}
 	for _, k := range c.keys {
-		has(t, objects, "ID:         "+k.id)
-		has(t, urls, "id=%"+k.id)
+		label := d.labelOf(c, k)
+		if _, seen := all[label]; !seen {
+			has(t, tokens, label, "PIN pad present")
+			all[label] = d.Run("pkcs11-tool", "--module", module, "--token-label", label, "-O")
+			n += strings.Count(all[label], "Private Key Object")
+		}
+		has(t, all[label], "ID:         "+k.id)
+		has(t, d.Run("p11tool", "--provider", module, "--list-all", "--only-urls", "pkcs11:token="+escapedLabel(label)), "id=%"+k.id)
+	}
+	if n != len(c.keys) {
+		t.Errorf("pkcs11-tool lists %d private keys of %d:\n%s", n, len(c.keys), all)
 	}
 }
 
@@ -81,7 +85,7 @@ func (d *agentDesk) does(t *testing.T, c keysOn, k keyOn) {
 
 // tool is a run of pkcs11-tool with a key.
 func (d *agentDesk) tool(c keysOn, k keyOn, args ...string) stack.Result {
-	return d.Try("pkcs11-tool", append([]string{"--module", module, "--token-label", c.label, "--id", k.id}, args...)...)
+	return d.Try("pkcs11-tool", append([]string{"--module", module, "--token-label", d.labelOf(c, k), "--id", k.id}, args...)...)
 }
 
 // signs has a key sign, and OpenSSL verify.

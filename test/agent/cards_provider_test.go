@@ -41,7 +41,7 @@ distinguished_name = name
 				if !k.can("sign") {
 					continue
 				}
-				uri := "pkcs11:token=" + escapedLabel(c.label) + ";id=%" + k.id + ";type=private"
+				uri := "pkcs11:token=" + escapedLabel(d.labelOf(c, k)) + ";id=%" + k.id + ";type=private"
 				if got := d.VerifyRequest(d.Run("openssl", "req", "-new", "-sha256", "-key", uri, "-subj", "/CN=Floppy Head")); got.Subject != "CN=Floppy Head" || got.PublicKey != string(d.Read(k.public())) {
 					t.Errorf("another request: %+v", got)
 				}

@@ -29,7 +29,7 @@ func (d *agentDesk) doors(t *testing.T) []door {
 		return func() int { return strings.Count(d.Try(name, args...).Stdout, part) }
 	}
 	return []door{
-		{"PKCS#11", counts("token label", "pkcs11-tool", "--module", module, "-L")},
+		{"PKCS#11", counts("(User PIN)", "pkcs11-tool", "--module", module, "-L")},
 		{"PKCS#11 event", d.slotEvents(t)},
 		{"SSH", counts("(OPENPGP.3)", "sh", "-c", "ssh-add -L | sed 's/.*OPENPGP.3.*/(OPENPGP.3)/'")},
 		{"GnuPG", counts("S SERIALNO", "gpg-connect-agent", "SCD SERIALNO", "/bye")},
@@ -37,7 +37,7 @@ func (d *agentDesk) doors(t *testing.T) []door {
 	}
 }
 
-// slotEvents are those of C_WaitForSlotEvent.
+// slotEvents are those of C_WaitForSlotEvent. A card has two tokens.
 func (d *agentDesk) slotEvents(t *testing.T) func() int {
 	t.Helper()
 	var cards atomic.Int64
@@ -45,7 +45,7 @@ func (d *agentDesk) slotEvents(t *testing.T) func() int {
 	go func() {
 		for line := range said {
 			n, _ := strconv.Atoi(line)
-			cards.Store(int64(n))
+			cards.Store(int64(n / 2))
 		}
 	}()
 	return func() int { return int(cards.Load()) }

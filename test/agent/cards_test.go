@@ -52,6 +52,18 @@ type keysOn struct {
 	prepare func(d *agentDesk)
 }
 
+// labelOf is the label of the token with a key, as OpenSC's module has it, which makes two of an
+// OpenPGP card. Before 0.26, it names the PIN of a PKCS#15 card with a single one.
+func (d *agentDesk) labelOf(c keysOn, k keyOn) string {
+	switch {
+	case k.ref == "OPENPGP.1":
+		return "OpenPGP card (User PIN (sig))"
+	case strings.HasPrefix(k.ref, "PKCS15.") && strings.HasPrefix(d.Run("dpkg-query", "--show", "--showformat", "${Version}", "opensc"), "0.23."):
+		return c.label + " (User PIN)"
+	}
+	return c.label
+}
+
 const managementKey = "010203040506070801020304050607080102030405060708"
 
 var (
@@ -64,14 +76,14 @@ var (
 	pivCard = keysOn{name: "PIV", label: "PIV_II", always: 1, keys: []keyOn{
 		{"PIV.9A", "p256", "01", "sign derive"}, {"PIV.9C", "rsa2048", "02", "sign"}, {"PIV.9D", "rsa2048", "03", "decrypt"}, {"PIV.9E", "p384", "04", "sign"},
 	}, create: []string{"--applications", "piv"}}
-	isoApplet = keysOn{name: "IsoApplet", label: "cardctl (User PIN)", keys: []keyOn{
+	isoApplet = keysOn{name: "IsoApplet", label: "cardctl", keys: []keyOn{
 		{"PKCS15.45", "rsa2048", "45", "sign decrypt"}, {"PKCS15.46", "p256", "46", ""}, // it signs no digest that it is given
 	}, create: []string{"--applications", "pkcs15"}, prepare: func(d *agentDesk) {
 		d.Setenv("OPENSC_DRIVER", "isoApplet") // an ATR of Java cards names no applet
 		d.Setenv("CARDCTL_PUK", "1357246813572468")
 		d.Run("cardctl", "init", "--app", "pkcs15", "--label", "cardctl", "--yes")
 	}}
-	myEID = keysOn{name: "MyEID", label: "cardctl (User PIN)", keys: []keyOn{
+	myEID = keysOn{name: "MyEID", label: "cardctl", keys: []keyOn{
 		{"PKCS15.45", "rsa2048", "45", "sign decrypt"}, {"PKCS15.46", "p256", "46", "sign derive"},
 	}, create: []string{"--applications", "myeid"}, prepare: func(d *agentDesk) {
 		d.Setenv("CARDCTL_PUK", "13572468")

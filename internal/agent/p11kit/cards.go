@@ -53,9 +53,13 @@ func (c *Cards) look(ctx context.Context) ([]slot, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if version := c.tokens.Version(); !c.known || version != c.version {
-		all, err := c.tokens.All(ctx)
+		tokens, err := c.tokens.All(ctx)
 		if err != nil {
 			return nil, err
+		}
+		var all []agent.Token
+		for _, token := range tokens {
+			all = append(all, partsOf(ctx, token)...)
 		}
 		c.seat(all)
 		c.known, c.version = true, version
@@ -87,14 +91,14 @@ func (c *Cards) seat(all []agent.Token) {
 
 // has reports whether a token is in the slot.
 func (s *slot) has(token agent.Token) bool {
-	return s.token != nil && s.token.About().Number == token.About().Number
+	return s.token != nil && s.token.About().Number == token.About().Number && s.token.About().Label == token.About().Label
 }
 
 // place is a free slot.
 func (c *Cards) place(about agent.About) *slot {
 	free := func(s *slot) bool { return s.token == nil }
 	i := slices.IndexFunc(c.slots, func(s *slot) bool {
-		return free(s) && s.last.Kind == about.Kind && s.last.Serial == about.Serial
+		return free(s) && s.last.Kind == about.Kind && s.last.Serial == about.Serial && s.last.Label == about.Label
 	})
 	if i < 0 {
 		i = slices.IndexFunc(c.slots, free)

@@ -15,7 +15,7 @@ func TestUserPINsThatBecomeTokens(t *testing.T) {
 	}{
 		{nil, 0}, {[]app.PIN{officer}, 0}, {[]app.PIN{user, officer, unblocking}, 1}, {[]app.PIN{user, officer, user}, 2},
 	} {
-		if got := userPINs(&app.Directory{PINs: test.pins}); got != test.want {
+		if got := (&app.Directory{PINs: test.pins}).UserPINs(); got != test.want {
 			t.Errorf("%+v: %d", test.pins, got)
 		}
 	}

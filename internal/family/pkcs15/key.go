@@ -171,7 +171,7 @@ func (k *place) Holder(ctx context.Context) (key.Holder, error) {
 		return key.Holder{}, err
 	}
 	h := key.Holder{
-		Card: k.card.holder(), Serial: k.card.identity.Serial, Driver: k.card.app.Driver(), SeveralPINs: d != nil && userPINs(d) > 1,
+		Card: k.card.holder(), Serial: k.card.identity.Serial, Driver: k.card.app.Driver(), SeveralPINs: d != nil && d.UserPINs() > 1,
 		CertificateID: k.id,
 	}
 	if h.SeveralPINs {
@@ -184,17 +184,6 @@ func (k *place) Holder(ctx context.Context) (key.Holder, error) {
 func (k *place) TokenLabel(ctx context.Context) (string, error) {
 	label, err := k.card.app.ModuleLabel(ctx, k.id)
 	return label, k.explain(err, "")
-}
-
-// userPINs is how many PINs a card has that OpenSC's module makes a token of.
-func userPINs(d *app.Directory) int {
-	n := 0
-	for _, p := range d.PINs {
-		if !p.SO && !p.Unblocking {
-			n++
-		}
-	}
-	return n
 }
 
 // Algorithms are those that nothing is known against.

@@ -53,8 +53,12 @@ func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (signa
 	return signature, key.Explain(err, "signing with "+s.key.ref.String(), "")
 }
 
-// use does something with the key, whose PIN is sent unless it is verified.
+// use does something with the key, whose PIN is sent unless it is verified. A card that was
+// released is taken first: its PIN is not verified any more.
 func (k *place) use(ctx context.Context, private *app.PrivateKey, do func(app.PIN, *secret.Bytes) error) error {
+	if _, err := k.card.line.Channel(ctx); err != nil {
+		return err
+	}
 	if p, verified := k.card.app.Verified(private); verified {
 		return do(p, nil)
 	}
