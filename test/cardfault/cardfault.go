@@ -266,23 +266,31 @@ func (s *scene) point(d Door, f fault, p *phase, n int) (struck bool) {
 // publicKey is the public half of the key.
 func (s *scene) publicKey() any {
 	s.t.Helper()
+	k, err := s.key()
+	if err != nil {
+		s.t.Fatalf("%s: %v", s.where, err)
+	}
+	return k.About().Public
+}
+
+// key is the key that the card in the reader has in the place of the operation's.
+func (s *scene) key() (agent.Key, error) {
 	all, err := s.All(s.t.Context())
 	if err != nil {
-		s.t.Fatal(err)
+		return nil, err
 	}
 	for _, token := range all {
 		keys, err := token.Keys(s.t.Context())
 		if err != nil {
-			s.t.Fatal(err)
+			return nil, err
 		}
 		for _, k := range keys {
 			if k.About().Ref == s.o.Ref {
-				return k.About().Public
+				return k, nil
 			}
 		}
 	}
-	s.t.Fatalf("%s: no %s", s.where, s.o.Ref)
-	return nil
+	return nil, fmt.Errorf("no %s", s.o.Ref)
 }
 
 // before does what happened before, and returns what the program does next.
