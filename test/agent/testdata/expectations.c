@@ -280,7 +280,7 @@ static void digests(CK_SESSION_HANDLE session) {
 	CK_BYTE out[64], parts[64], data[] = "abc";
 	CK_ULONG n;
 	IS(CKR_MECHANISM_INVALID, f->C_DigestInit(session, &none));
-	IS(CKR_ARGUMENTS_BAD, f->C_DigestInit(session, NULL)); /* of the library */
+	EITHER(CKR_ARGUMENTS_BAD, CKR_OK, f->C_DigestInit(session, NULL)); /* of the library; since 3.0 it cancels */
 	IS(CKR_OPERATION_NOT_INITIALIZED, f->C_DigestUpdate(session, data, 1));
 	n = sizeof out;
 	IS(CKR_OPERATION_NOT_INITIALIZED, f->C_Digest(session, data, 3, out, &n));
