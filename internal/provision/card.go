@@ -157,7 +157,7 @@ func (w *work) session(ctx context.Context) error {
 		w.list()
 		return nil
 	}
-	if w.due() || w.unnamed() {
+	if w.due() || w.unnamed() || w.unfinished() {
 		if w.question != nil {
 			if err := w.here.Access.Confirm.Ask(ctx, *w.question); err != nil {
 				return err

@@ -68,6 +68,13 @@ func (w *work) due() bool {
 	return false
 }
 
+// unfinished says that the ledger has yet to learn that the person has the card: a cut came
+// after its last step, or it needed none.
+func (w *work) unfinished() bool {
+	issuing := w.known != nil && w.known.State == ledger.Issuing
+	return !w.run.o.Renew && (issuing || w.lease != nil && (w.known == nil || w.known.State == ledger.Stock))
+}
+
 // list reports the steps as they are.
 func (w *work) list() {
 	w.report.Steps = []Step{}
