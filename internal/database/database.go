@@ -81,13 +81,13 @@ func (db *DB) Exec(ctx context.Context, statement string, args ...any) error {
 }
 
 // attempt is change, within a time if there is a server.
-func (db *DB) attempt(ctx context.Context, most time.Duration, work func(*sql.Tx) error) error {
+func (db *DB) attempt(ctx context.Context, most time.Duration, work func(context.Context, *sql.Tx) error) error {
 	if !db.server || most == 0 {
-		return db.change(ctx, work)
+		return db.change(ctx, func(tx *sql.Tx) error { return work(ctx, tx) })
 	}
 	within, cancel := context.WithTimeoutCause(ctx, most, errNoAnswer)
 	defer cancel()
-	err := db.change(within, work)
+	err := db.change(within, func(tx *sql.Tx) error { return work(within, tx) })
 	if err != nil && ctx.Err() == nil && within.Err() != nil {
 		return errNoAnswer
 	}
@@ -117,9 +117,10 @@ type Trying struct {
 	Patience, Attempt time.Duration
 }
 
-// Try is Change, and does it again if the server goes away. work must find out whether it
-// was stored before: the answer of a server may be lost.
-func (db *DB) Try(ctx context.Context, how Trying, work func(*sql.Tx) error) error {
+// Try is Change, and does it again if the server goes away. work gets the context of the
+// attempt, and must find out whether it was stored before: the answer of a server may be
+// lost.
+func (db *DB) Try(ctx context.Context, how Trying, work func(context.Context, *sql.Tx) error) error {
 	const pause = 200 * time.Millisecond
 	end := time.Now().Add(how.Patience)
 	for {

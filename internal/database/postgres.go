@@ -126,6 +126,7 @@ const (
 	pgFull          = "53100"
 	pgReadOnly      = "25006"
 	pgDenied        = "42501"
+	pgSilent        = "25P03" // a transaction in which nothing came for too long
 	pgNoDatabase    = "3D000"
 	pgPassword      = "28"
 )
@@ -135,7 +136,7 @@ func lost(err error) bool {
 	var said *pgconn.PgError
 	if errors.As(err, &said) {
 		return strings.HasPrefix(said.Code, pgConnection) || strings.HasPrefix(said.Code, pgShutdown) ||
-			strings.HasPrefix(said.Code, pgSerialization) || said.Code == pgTooMany
+			strings.HasPrefix(said.Code, pgSerialization) || said.Code == pgTooMany || said.Code == pgSilent
 	}
 	var network net.Error
 	var connecting *pgconn.ConnectError

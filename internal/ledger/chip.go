@@ -10,7 +10,7 @@ const whatChip = "chip"
 func (e *Entry) OnChip(ctx context.Context, serial, chip string) error {
 	serial, chip = exact(serial), exact(chip)
 	token := random()
-	_, err := e.write(ctx, token, func(c *change, card row) error {
+	_, err := e.write(ctx, token, func(ctx context.Context, c *change, card row) error {
 		said := func(token, of string) error {
 			_, err := c.append(ctx, record{token, of, card.person, map[string]any{"what": whatChip, "entry": e.number, "chip": chip, "card": serial}})
 			return err

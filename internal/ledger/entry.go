@@ -57,7 +57,7 @@ func (l *Ledger) Begin(ctx context.Context, c Change) (*Entry, error) {
 		return nil, problem.New(problem.Refused, "a card without a serial cannot be in the ledger")
 	}
 	token := random()
-	number, err := l.write(ctx, token, func(tx *change) (err error) {
+	number, err := l.write(ctx, token, func(ctx context.Context, tx *change) (err error) {
 		if err := tx.leased(ctx, c.Lease); err != nil {
 			return err
 		}
@@ -186,8 +186,8 @@ func (l *Ledger) about(c Change) map[string]any {
 
 // write is Ledger.write of something about the card, while the row that it is for is this
 // station's.
-func (e *Entry) write(ctx context.Context, token string, work func(*change, row) error) (number int64, err error) {
-	return e.l.write(ctx, token, func(c *change) error {
+func (e *Entry) write(ctx context.Context, token string, work func(context.Context, *change, row) error) (number int64, err error) {
+	return e.l.write(ctx, token, func(ctx context.Context, c *change) error {
 		if err := c.leased(ctx, e.lease); err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func (e *Entry) write(ctx context.Context, token string, work func(*change, row)
 		if err != nil {
 			return err
 		}
-		return work(c, card)
+		return work(ctx, c, card)
 	})
 }
 

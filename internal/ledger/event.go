@@ -60,18 +60,26 @@ var errStored = errors.New("it is stored already")
 // write does work in one transaction, and tries again if the server went away. A
 // transaction whose first record has this token is never stored twice; then number is that
 // of the record. What is in the spool goes first.
-func (l *Ledger) write(ctx context.Context, token string, work func(*change) error) (number int64, err error) {
+func (l *Ledger) write(ctx context.Context, token string, work func(context.Context, *change) error) (number int64, err error) {
 	if err := l.catchUp(ctx); err != nil {
 		return 0, err
 	}
-	return l.writeWithin(ctx, l.trying(), token, work)
+	return l.writeWithin(ctx, l.trying(), silence, token, work)
 }
 
-// writeLong is write for a transaction that may take minutes.
-func (l *Ledger) writeLong(ctx context.Context, token string, work func(*change) error) error {
-	_, err := l.writeWithin(ctx, database.Trying{Patience: l.o.Patience}, token, work)
+// writeLong is write for a transaction that may take minutes, with this much time between
+// two statements.
+func (l *Ledger) writeLong(ctx context.Context, silence time.Duration, token string, work func(context.Context, *change) error) error {
+	_, err := l.writeWithin(ctx, database.Trying{Patience: l.o.Patience}, silence, token, work)
 	return err
 }
+
+// All stations wait for the one that writes. If nothing comes from it for this long, such
+// as without network, the server ends its transaction.
+const (
+	silence      = 3 * time.Second
+	askedSilence = time.Minute // if a person may be asked meanwhile
+)
 
 // trying is how long the server is tried for one change of one card.
 func (l *Ledger) trying() database.Trying {
@@ -79,13 +87,13 @@ func (l *Ledger) trying() database.Trying {
 	return database.Trying{Patience: l.o.Patience, Attempt: max(least, min(most, l.o.Patience))}
 }
 
-func (l *Ledger) writeWithin(ctx context.Context, how database.Trying, token string, work func(*change) error) (number int64, err error) {
+func (l *Ledger) writeWithin(ctx context.Context, how database.Trying, silence time.Duration, token string, work func(context.Context, *change) error) (number int64, err error) {
 	if l.o.ReadOnly {
 		return 0, problem.New(problem.Refused, "%s was opened to be read only", l.Name())
 	}
-	err = l.db.Try(ctx, how, func(tx *sql.Tx) error {
+	err = l.db.Try(ctx, how, func(ctx context.Context, tx *sql.Tx) error {
 		c := &change{tx, l}
-		if err := c.lock(ctx); err != nil {
+		if err := c.lock(ctx, silence); err != nil {
 			return err
 		}
 		err := tx.QueryRowContext(ctx, "SELECT number FROM event WHERE token = $1", token).Scan(&number)
@@ -95,7 +103,7 @@ func (l *Ledger) writeWithin(ctx context.Context, how database.Trying, token str
 			}
 			return err
 		}
-		return work(c)
+		return work(ctx, c)
 	})
 	if errors.Is(err, errStored) {
 		return number, nil
@@ -104,11 +112,13 @@ func (l *Ledger) writeWithin(ctx context.Context, how database.Trying, token str
 }
 
 // lock waits for the transactions of other stations. In a file they do so by themselves.
-func (c *change) lock(ctx context.Context) error {
+// The server ends this one after so long a silence.
+func (c *change) lock(ctx context.Context, silence time.Duration) error {
 	if !c.l.db.Shared() {
 		return nil
 	}
-	_, err := c.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", chain)
+	_, err := c.ExecContext(ctx, "SELECT set_config('idle_in_transaction_session_timeout', $1, true), pg_advisory_xact_lock($2)",
+		fmt.Sprint(silence.Milliseconds()), chain)
 	return err
 }
 

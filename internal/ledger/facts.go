@@ -126,7 +126,7 @@ func (e *Entry) after(ctx context.Context, f fact) error {
 // apply stores a fact. One out of the spool that is over, because the card was changed
 // again or its row has another lease, is put into the log alone.
 func (l *Ledger) apply(ctx context.Context, f fact) error {
-	_, err := l.writeWithin(ctx, l.trying(), f.Token, func(c *change) error {
+	_, err := l.writeWithin(ctx, l.trying(), silence, f.Token, func(ctx context.Context, c *change) error {
 		card, known, err := c.card(ctx, f.Serial)
 		if err != nil {
 			return err

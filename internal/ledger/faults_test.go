@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -199,7 +200,7 @@ func TestAnAnswerThatWasLost(t *testing.T) {
 	l := opened(t)
 	token, works := random(), 0
 	write := func() (int64, error) {
-		return l.write(t.Context(), token, func(c *change) error {
+		return l.write(t.Context(), token, func(ctx context.Context, c *change) error {
 			works++
 			_, err := c.append(t.Context(), record{token: token, data: map[string]any{"what": "note"}})
 			return err

@@ -22,7 +22,7 @@ func (e *Entry) Given(ctx context.Context, kind secret.Name) (int64, error) {
 // factory.
 func (e *Entry) Factory(ctx context.Context, kinds ...secret.Name) error {
 	token := random()
-	_, err := e.write(ctx, token, func(c *change, card row) error {
+	_, err := e.write(ctx, token, func(ctx context.Context, c *change, card row) error {
 		for i, kind := range kinds {
 			of := token
 			if i > 0 {

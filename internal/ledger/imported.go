@@ -20,7 +20,7 @@ type Imported struct {
 // nil if there are none.
 func (l *Ledger) Import(ctx context.Context, all []Imported, to *Sealers) (added int, err error) {
 	token := random()
-	err = l.writeLong(ctx, token, func(c *change) error {
+	err = l.writeLong(ctx, silence, token, func(ctx context.Context, c *change) error {
 		added = 0
 		for i, card := range all {
 			name := token

@@ -49,7 +49,7 @@ type RowState struct {
 // are; plan names the plan, such as the hash of its content.
 func (l *Ledger) Offer(ctx context.Context, plan string, rows []Row) error {
 	token := random()
-	return l.writeLong(ctx, token, func(c *change) error {
+	return l.writeLong(ctx, silence, token, func(ctx context.Context, c *change) error {
 		var last, added int64
 		if err := c.QueryRowContext(ctx, "SELECT coalesce(max(position), 0) FROM job WHERE plan = $1", plan).Scan(&last); err != nil {
 			return err
@@ -142,7 +142,7 @@ func (l *Ledger) ClaimNamed(ctx context.Context, plan, serial, named string) (*L
 	x := &Lease{l: l, plan: plan, serial: exact(serial), named: exact(named), holder: random()}
 	var asked time.Time
 	found := false
-	err := l.db.Try(ctx, l.trying(), func(tx *sql.Tx) (err error) {
+	err := l.db.Try(ctx, l.trying(), func(ctx context.Context, tx *sql.Tx) (err error) {
 		asked = time.Now()
 		found, err = x.claim(ctx, &change{tx, l})
 		return err
@@ -241,7 +241,7 @@ func (x *Lease) Done(ctx context.Context, passed bool, why string) error {
 	if passed {
 		why = ""
 	}
-	return x.end(ctx, "row", map[string]any{"passed": passed}, func(c *change) error {
+	return x.end(ctx, "row", map[string]any{"passed": passed}, func(ctx context.Context, c *change) error {
 		if !passed {
 			_, err := c.ExecContext(ctx, "UPDATE job SET why = $1 WHERE plan = $2 AND position = $3", why, x.plan, x.position)
 			return err
@@ -253,16 +253,16 @@ func (x *Lease) Done(ctx context.Context, passed bool, why string) error {
 
 // Free gives the row back, as it is.
 func (x *Lease) Free(ctx context.Context) error {
-	return x.end(ctx, "", nil, func(*change) error { return nil })
+	return x.end(ctx, "", nil, func(context.Context, *change) error { return nil })
 }
 
-func (x *Lease) end(ctx context.Context, what string, data map[string]any, work func(*change) error) error {
+func (x *Lease) end(ctx context.Context, what string, data map[string]any, work func(context.Context, *change) error) error {
 	x.stop()
 	<-x.ended
 	ctx, cancel := x.l.afterwards(ctx)
 	defer cancel()
 	token := random()
-	_, err := x.l.write(ctx, token, func(c *change) error {
+	_, err := x.l.write(ctx, token, func(ctx context.Context, c *change) error {
 		if err := c.holds(ctx, x.plan, x.position, x.Number); err != nil {
 			return err
 		}
@@ -272,7 +272,7 @@ func (x *Lease) end(ctx context.Context, what string, data map[string]any, work 
 				return err
 			}
 		}
-		if err := work(c); err != nil {
+		if err := work(ctx, c); err != nil {
 			return err
 		}
 		// A row that no card was changed for is for the next card.

@@ -73,7 +73,7 @@ func (l *Ledger) Printing(ctx context.Context, serial string, ids ...int64) erro
 		return err
 	}
 	token := random()
-	_, err = l.write(ctx, token, func(c *change) error {
+	_, err = l.write(ctx, token, func(ctx context.Context, c *change) error {
 		_, err := c.append(ctx, record{token, card.Serial, personOf(card), map[string]any{"what": "printing", "secrets": ids, "station": l.o.Station}})
 		return err
 	})

@@ -11,7 +11,7 @@ import (
 func (e *Entry) Named(ctx context.Context, serial string) error {
 	serial = exact(serial)
 	token := random()
-	_, err := e.write(ctx, token, func(c *change, card row) error {
+	_, err := e.write(ctx, token, func(ctx context.Context, c *change, card row) error {
 		if _, known, err := c.card(ctx, serial); err != nil || known {
 			if err == nil {
 				err = taken(serial)

@@ -7,7 +7,7 @@ import "context"
 func (l *Ledger) Announce(ctx context.Context, c Change) (*Entry, error) {
 	e := &Entry{l: l}
 	token := random()
-	number, err := l.write(ctx, token, func(tx *change) (err error) {
+	number, err := l.write(ctx, token, func(ctx context.Context, tx *change) (err error) {
 		e.number, err = tx.append(ctx, record{token: token, data: l.about(c)})
 		return err
 	})

@@ -49,7 +49,7 @@ func (l *Ledger) Forget(ctx context.Context, id string) error {
 	const nameless = `UPDATE credential SET subject = '', certificate = '',
     issuer = CASE WHEN issuer = subject OR issuer LIKE '%@%' THEN '' ELSE issuer END`
 	token := random()
-	_, err := l.write(ctx, token, func(c *change) error {
+	_, err := l.write(ctx, token, func(ctx context.Context, c *change) error {
 		number, err := c.person(ctx, id)
 		if err != nil {
 			return err

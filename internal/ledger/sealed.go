@@ -38,7 +38,7 @@ func (e *Entry) SealTo(ctx context.Context, kind secret.Name, keep string, value
 // keep stores a secret; blob is empty for one that is not kept.
 func (e *Entry) keep(ctx context.Context, kind secret.Name, keep string, blob []byte, recipients int) (id int64, err error) {
 	token := random()
-	number, err := e.write(ctx, token, func(c *change, card row) (err error) {
+	number, err := e.write(ctx, token, func(ctx context.Context, c *change, card row) (err error) {
 		id, err = c.append(ctx, record{token, e.serial, card.person, map[string]any{"what": "sealed", "entry": e.number, "secret": kind, "keep": keep, "recipients": recipients}})
 		if err != nil {
 			return err
@@ -87,7 +87,7 @@ func hasSet(secrets []Sealed, kind secret.Name) bool {
 
 func (l *Ledger) revealed(ctx context.Context, card *Card, s Sealed) error {
 	token := random()
-	_, err := l.write(ctx, token, func(c *change) error {
+	_, err := l.write(ctx, token, func(ctx context.Context, c *change) error {
 		if _, err := c.append(ctx, record{token, card.Serial, personOf(card), map[string]any{"what": "revealed", "secret": s.Kind, "id": s.ID, "station": l.o.Station}}); err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (l *Ledger) MarkPrinted(ctx context.Context, serial string, ids ...int64) e
 		return err
 	}
 	token := random()
-	_, err = l.write(ctx, token, func(c *change) error {
+	_, err = l.write(ctx, token, func(ctx context.Context, c *change) error {
 		if _, err := c.append(ctx, record{token, card.Serial, personOf(card), map[string]any{"what": "printed", "secrets": ids}}); err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func (l *Ledger) Reseal(ctx context.Context, to []string, ui UI, identities ...a
 		return 0, err
 	}
 	token, sealed := random(), 0
-	err = l.writeLong(ctx, token, func(c *change) error {
+	err = l.writeLong(ctx, askedSilence, token, func(ctx context.Context, c *change) error {
 		blobs, err := c.blobs(ctx)
 		if err != nil {
 			return err
