@@ -17,5 +17,8 @@ func TestMain(m *testing.M) {
 	if told := os.Getenv(signingVariable); told != "" {
 		os.Exit(signAll(told))
 	}
+	if told := os.Getenv(stationVariable); told != "" {
+		os.Exit(runStation(told))
+	}
 	os.Exit(stack.Main(m))
 }
