@@ -75,13 +75,12 @@ func (d *rowsDesk) holder(card string) string {
 	return c.Person.ID
 }
 
-// TestSecondCard has a card of one table wait, with its row, while another table gives the
-// person of that row a card: the one that waited is not changed.
-func TestSecondCard(t *testing.T) {
-	d := twoTables(t, anyPIV, "--applications piv --profile piv-yubikey-5.7", "a", "b", "c", "d")
+// race has a card of one table wait, with its row, while another table gives the person of
+// that row the card a.
+func (d *rowsDesk) race(t *testing.T, table, card string) result {
+	t.Helper()
 	var once sync.Once
-	before := d.simState("b")
-	there := d.onCard("b", func() {
+	there := d.onCard(card, func() {
 		if d.leased() > 0 {
 			once.Do(func() {
 				if r := d.table("a.csv", "--readers sim:a"); r.exit != 3 { // Bob has no card
@@ -90,12 +89,21 @@ func TestSecondCard(t *testing.T) {
 			})
 		}
 	})
-	r := there.table("b.csv", "-r sim:b")
+	return there.table(table, "-r sim:"+card)
+}
+
+// TestSecondCard has the person of a row get another card meanwhile. Without another row, the
+// card that waited is not changed.
+func TestSecondCard(t *testing.T) {
+	d := twoTables(t, anyPIV, "--applications piv --profile piv-yubikey-5.7", "a", "b", "c", "d")
+	d.writeFile("ann.csv", []byte("mail,name\nann,Ann\n"))
+	before := d.simState("b")
+	r := d.race(t, "ann.csv", "b")
 	if r.exit != 9 || !strings.Contains(r.stderr, "ann has card "+d.serial("a")) || !strings.Contains(r.stderr, "cardctl ledger show "+d.serial("a")) {
 		t.Errorf("%+v", r)
 	}
-	if d.simState("b") != before || d.inLedger(d.serial("b")) != nil {
-		t.Error("the second card was changed, or is in the ledger")
+	if d.simState("b") != before || d.inLedger(d.serial("b")) != nil || d.leased() > 0 {
+		t.Error("the second card was changed, or is in the ledger, or its row is held")
 	}
 	d.table("b.csv", "--readers sim:b,sim:c,sim:d") // it is for the next one who has none
 	for card, person := range map[string]string{"a": "ann", "b": "bob", "c": "cy", "d": ""} {
@@ -105,6 +113,18 @@ func TestSecondCard(t *testing.T) {
 	}
 	if r := d.table("b.csv", "-r sim:d --replaces "+d.serial("a")); r.exit != 0 || d.holder("d") != "ann" || d.holder("a") != "" {
 		t.Errorf("replaced: %+v", r)
+	}
+}
+
+// TestLoserTakesTheNextRow has the card that waited get the next row in the same run.
+func TestLoserTakesTheNextRow(t *testing.T) {
+	d := twoTables(t, anyPIV, "--applications piv --profile piv-yubikey-5.7", "a", "b")
+	r := d.race(t, "b.csv", "b")
+	if r.exit != 3 || strings.Count(r.stdout, `"passed":true`) != 2 || !strings.Contains(r.stderr, "no card for row 3") { // Cy has none
+		t.Errorf("%+v", r)
+	}
+	if d.holder("a") != "ann" || d.holder("b") != "bob" || d.leased() > 0 {
+		t.Errorf("cards of %q and %q, %d rows are held", d.holder("a"), d.holder("b"), d.leased())
 	}
 }
 

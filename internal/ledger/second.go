@@ -55,6 +55,11 @@ func (c *change) second(ctx context.Context, x *Lease, card row) error {
 	if err != nil {
 		return err
 	}
-	return problem.New(problem.Refused, "card %s: %s has card %s", card.serial, person, has).
-		Because("In the ledger it is %s, and nobody is given a second card.", state).Advise(advice.Do(advice.ShowLedger).On(has))
+	return &SecondError{problem.New(problem.Refused, "card %s: %s has card %s", card.serial, person, has).
+		Because("In the ledger it is %s, and nobody is given a second card.", state).Advise(advice.Do(advice.ShowLedger).On(has))}
 }
+
+// SecondError is a problem.Refused of a card for somebody who has another one.
+type SecondError struct{ error }
+
+func (e *SecondError) Unwrap() error { return e.error }

@@ -150,6 +150,21 @@ func (w *work) session(ctx context.Context) error {
 	if err := w.recognise(ctx); err != nil {
 		return err
 	}
+	err := w.workOnRow(ctx)
+	for w.lostRace(err) {
+		switch next := w.nextRow(ctx); {
+		case problem.Is(next, problem.Refused): // there is none
+			return err
+		case next != nil:
+			return next
+		}
+		err = w.workOnRow(ctx)
+	}
+	return err
+}
+
+// workOnRow does what is missing for the row that the card has.
+func (w *work) workOnRow(ctx context.Context) error {
 	if err := w.survey(ctx); err != nil {
 		return err
 	}
