@@ -27,7 +27,8 @@ func failed(code rv) error {
 	return fmt.Errorf("0x%X", uint64(code))
 }
 
-// atKey begins a program, which finds the private key with this public half.
+// atKey begins a program, which finds the private key with this public half in one of the
+// tokens.
 func atKey(p *program, public crypto.PublicKey) (session, key uint64, err error) {
 	list, code := p.call("C_GetSlotList", byte(1), room(10))
 	if code != ckrOK {
@@ -37,7 +38,17 @@ func atKey(p *program, public crypto.PublicKey) (session, key uint64, err error)
 	if len(slots) == 0 {
 		return 0, 0, failed(ckrTokenNotPresent)
 	}
-	opened, code := p.call("C_OpenSession", slots[0], ckfSerialSession)
+	for _, slot := range slots {
+		if session, key, err = keyIn(p, slot, public); !errors.Is(err, errNoKey) {
+			break
+		}
+	}
+	return session, key, err
+}
+
+// keyIn is that of the token in a slot.
+func keyIn(p *program, slot uint64, public crypto.PublicKey) (session, key uint64, err error) {
+	opened, code := p.call("C_OpenSession", slot, ckfSerialSession)
 	if code != ckrOK {
 		return 0, 0, failed(code)
 	}
