@@ -45,10 +45,14 @@ func (l *Ledger) spool(f fact, why error) error {
 	return p.Because("%s The record is kept in %s. It is sent before the next record.", problem.Sentence(reason(why)), l.o.Spool)
 }
 
+// reason is what the ledger said, or that it said nothing.
 func reason(err error) string {
 	var known *problem.Error
 	if errors.As(err, &known) {
 		return problem.Joined(known.What, known.Reason())
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "the ledger does not answer"
 	}
 	return err.Error()
 }
