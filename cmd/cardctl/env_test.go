@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/terminal"
+	"github.com/cardctl/cardctl/test/opensc"
 )
 
 // testDesk runs the whole command tree in process, on a simulated card that faults
@@ -33,9 +35,16 @@ type testDesk struct {
 	connect func(context.Context, string) (iso7816.Connection, error)
 	// programs runs those of OpenSC, where it is not nil.
 	programs runner.Func
+	// inReader says that the simulated card called desk is in a reader of the PC/SC daemon,
+	// where programs of OpenSC work on it too.
+	inReader bool
 	// open is the terminal of somebody who can be asked; nil for nobody.
 	open func() (in, out *os.File, err error)
 }
+
+// modulesOfTests are the modules of all commands in this process, which run side by side: a
+// library is initialised once in a process.
+var modulesOfTests = sync.OnceValue(desk.NewModules)
 
 // The PINs of the cards in these tests.
 const (
@@ -65,6 +74,16 @@ type result struct {
 func (d *testDesk) run(ctx context.Context, args []string, faults ...cardsim.Fault) result {
 	var out, errs bytes.Buffer
 	var cards []*cardsim.Card
+	if d.inReader {
+		card, err := cardsim.NewStore(filepath.Join(d.state, "sim")).Open("desk", faults...)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		defer func() { _ = card.Close() }()
+		seated := *d
+		seated.readers, seated.programs = slots{{name: opensc.Reader, card: card}}, (&opensc.Programs{Connect: card.Connect}).Tools().Run
+		d, cards, faults = &seated, append(cards, card), nil
+	}
 	open := d.open
 	if open == nil {
 		open = func() (in, out *os.File, err error) { return nil, nil, os.ErrNotExist }
@@ -73,7 +92,7 @@ func (d *testDesk) run(ctx context.Context, args []string, faults ...cardsim.Fau
 		In: strings.NewReader(""), Out: &out, Err: &errs, Now: time.Now,
 		Environ:  append([]string{"CARDCTL_STATE_DIR=" + d.state}, d.vars...),
 		terminal: terminal.New(terminal.Options{Plain: true, Open: open}), programs: d.programs,
-		live: d.live, modules: desk.NewModules(),
+		live: d.live, modules: modulesOfTests(),
 	}
 	env.openReaders = func(context.Context, pcsc.Options) (desk.Readers, error) {
 		if d.readers == nil {

@@ -264,35 +264,6 @@ func TestJavaCardAgain(t *testing.T) {
 	}
 }
 
-// TestJavaCardPulled pulls the card out at commands of the whole way: it goes on as the
-// same card, for the same person.
-func TestJavaCardPulled(t *testing.T) {
-	t.Parallel()
-	d := newJavaRows(t, anyJava)
-	d.rows("floppy,Floppy Head", "hard,Hard Disk")
-	d.line("sim create a --applications gp --serial 0000000A")
-	p := &provisioning{testDesk: d.testDesk, identity: d.identity}
-	restore := p.keep(t)
-	command := d.words("provision $W/plan.yaml --rows $W/rows.csv --yes -r sim:a")
-	honest := d.run(context.Background(), command, moments["before command"].fault(1<<30))
-	if honest.exit != 3 {
-		t.Fatalf("exit status %d\n%s", honest.exit, honest.stderr)
-	}
-	m := moments["before command"]
-	for n := 1; n <= m.what(honest.traffic); n += 3 {
-		restore()
-		r := d.run(context.Background(), command, m.fault(n))
-		again := d.run(context.Background(), command)
-		if again.exit == 9 && strings.Contains(again.stderr, "--identity") {
-			again = d.run(context.Background(), append(command[:len(command):len(command)], "--identity", d.state+"/desk.key", "--allow-last-try"))
-		}
-		cards := d.cards()
-		if again.exit != 3 || len(cards) != 1 || cards[d.serial("a")] != "active floppy" {
-			t.Errorf("pulled at %d: exit status %d, %v\n%s\nafter %s", n, again.exit, cards, again.stderr, r.stderr)
-		}
-	}
-}
-
 // TestRevealedCardKeys are changed by the next run, which somebody who can read the ledger
 // has to be there for.
 func TestRevealedCardKeys(t *testing.T) {

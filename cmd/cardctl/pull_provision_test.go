@@ -1,101 +1,24 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"filippo.io/age"
-
+	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/ledger"
-	"github.com/cardctl/cardctl/internal/secret"
 	"github.com/cardctl/cardctl/test/stack"
 )
-
-// provisioned is a kind of card, and what a plan makes of it.
-type provisioned struct {
-	create []string
-	plan   string
-	key    string
-	// secrets are those that are generated.
-	secrets []secret.Name
-}
-
-var provisionings = map[string]provisioned{
-	"OpenPGP": {
-		plan: `
-card: {application: openpgp}
-pins: {user: {generate: 8 digits, keep: letter}, admin: {generate: 10 digits, keep: ledger}, resetCode: {generate: 9 letters, keep: ledger}}
-holder: {name: "{{.name}}"}
-keys: [{ref: OPENPGP.3, algorithm: p256, certificate: {subject: "CN={{.name}}", email: ["{{.mail}}"], issuer: desk}}]`,
-		key: "OPENPGP.3", secrets: []secret.Name{secret.PIN, secret.AdminPIN, secret.ResetCode},
-	},
-	"PIV": {
-		create: []string{"--applications", "piv", "--profile", "piv-yubikey-5.7"},
-		plan: `
-card: {application: piv}
-pins: {user: {generate: 8 digits, keep: both}, puk: {generate: 8 digits, keep: ledger}}
-managementKey: {generate: management-key, keep: ledger}
-keys: [{ref: PIV.9A, algorithm: p256, certificate: {subject: "CN={{.name}}", issuer: desk}}]`,
-		key: "PIV.9A", secrets: []secret.Name{secret.PIN, secret.PUK, secret.ManagementKey},
-	},
-}
-
-// provisioning is a desk with a plan for one card.
-type provisioning struct {
-	*testDesk
-	provisioned
-	identity *age.X25519Identity
-}
-
-func newProvisioning(t *testing.T, p provisioned) *provisioning {
-	t.Helper()
-	identity, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &testDesk{t: t, state: t.TempDir(), vars: []string{"CARDCTL_READER=sim:desk", "CA_PASSWORD=" + caPassword}}
-	d.must(append([]string{"sim", "create", "desk"}, p.create...)...)
-	d.newFileCA()
-	d.writeFile("plan.yaml", fmt.Appendf(nil, `schema: cardctl/v1
-kind: Plan
-person: {id: "{{.mail}}", name: "{{.name}}"}
-issuers: {desk: {url: "ca:%s/ca?profile=client", secret: "env:CA_PASSWORD"}}
-seal: [%s]%s
-`, d.state, identity.Recipient(), p.plan))
-	d.writeFile("rows.csv", []byte("name,mail\nFloppy Head,floppy@example.com\n"))
-	d.writeFile("desk.key", []byte(identity.String()+"\n"))
-	return &provisioning{d, p, identity}
-}
 
 // command is the same command each time.
 func (d *provisioning) command(more ...string) []string {
 	return append(d.words("provision $W/plan.yaml --rows $W/rows.csv --yes"), more...)
-}
-
-// keep copies everything that a run changes.
-func (d *provisioning) keep(t *testing.T) (restore func()) {
-	t.Helper()
-	kept := t.TempDir()
-	if err := os.CopyFS(kept, os.DirFS(d.state)); err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		for _, name := range []string{"ledger.db", "ledger.db-wal", "ledger.db-shm", "enrolment", "sim", "ca", "ledger-spool"} {
-			if err := os.RemoveAll(filepath.Join(d.state, name)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for _, name := range []string{"sim", "ca"} {
-			if err := os.CopyFS(filepath.Join(d.state, name), os.DirFS(filepath.Join(kept, name))); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 }
 
 // TestProvisionPulled pulls the card out at every command of a plan, and at every write.
@@ -106,20 +29,20 @@ func TestProvisionPulled(t *testing.T) {
 			t.Parallel()
 			d := newProvisioning(t, p)
 			restore := d.keep(t)
+			honest, tries := d.honest(t)
 			points, recovered := 0, 0
 			for moment, m := range moments {
-				for n := 1; ; n++ {
+				for n := 1; n <= m.what(honest); n = p.next(n) {
 					restore()
 					r := d.run(context.Background(), d.command(), m.fault(n))
-					if m.what(r.traffic) < n && r.exit == 0 {
-						break
-					}
 					points++
 					at := fmt.Sprintf("pulled %s %d", moment, n)
-					if r.exit != 10 && r.exit != 0 {
-						t.Fatalf("%s: exit status %d\n%s", at, r.exit, r.stderr)
-					}
-					if t.Run(at, func(t *testing.T) { d.goesOn(t, m.inside) }) {
+					if t.Run(at, func(t *testing.T) {
+						if r.exit != 10 && r.exit != 0 {
+							t.Errorf("exit status %d\n%s", r.exit, r.stderr)
+						}
+						d.goesOn(t, r, m.inside, tries)
+					}) {
 						recovered++
 					}
 				}
@@ -129,37 +52,96 @@ func TestProvisionPulled(t *testing.T) {
 	}
 }
 
-// goesOn runs the same command, without and then with what opens the ledger.
-func (d *provisioning) goesOn(t *testing.T, inside bool) {
+// honest runs the plan with nothing that disturbs it. It tells what the card got, and what
+// tries its PINs have then, which a card that was disturbed has too.
+func (d *provisioning) honest(t *testing.T) (cardsim.Traffic, map[string]int) {
+	t.Helper()
+	r := d.run(context.Background(), d.command(), cardsim.RemoveBefore(1<<30))
+	if r.exit != 0 {
+		t.Fatalf("exit status %d\n%s", r.exit, r.stderr)
+	}
+	tries := d.tries()
+	d.complete(t, d.in(t))
+	return r.traffic, tries
+}
+
+// goesOn runs the same command after one that was disturbed, without and then with what
+// opens the ledger. A command that is cut in the middle may cost the try of a PIN.
+func (d *provisioning) goesOn(t *testing.T, r result, inside bool, tries map[string]int) {
+	t.Helper()
 	here := d.in(t)
-	before := here.info()
-	key := keygripOf(before, d.provisioned.key)
+	d.notDone(t, r)
+	key := keygripOf(here.info(), d.key)
+	creating := strings.Contains(r.stderr, ": init: ") && !strings.Contains(r.stderr, ": init: done") // a PIN may have none yet
+	for name, left := range here.tries() {
+		if whole, known := tries[name]; known && !creating && left < whole && !(inside && left == whole-1) {
+			t.Errorf("PIN %s: %d of %d tries are left", name, left, whole)
+		}
+	}
 	again := here.run(context.Background(), d.command())
 	if again.exit != 0 {
 		if again.exit != 9 || !strings.Contains(again.stderr, "--identity") {
-			t.Fatalf("exit status %d\n%s", again.exit, again.stderr)
+			t.Fatalf("after exit status %d\n%s\nexit status %d\n%s", r.exit, r.stderr, again.exit, again.stderr)
 		}
 		again = here.run(context.Background(), d.command("--identity", filepath.Join(d.state, "desk.key")))
 		if again.exit == 5 && inside { // the cut cost a try, and finding out another one
 			again = here.run(context.Background(), d.command("--allow-last-try"))
 		}
 		if again.exit != 0 {
-			t.Fatalf("exit status %d\n%s", again.exit, again.stderr)
+			t.Fatalf("after exit status %d\n%s\nexit status %d\n%s", r.exit, r.stderr, again.exit, again.stderr)
 		}
 	}
 	d.complete(t, here)
-	now := here.info()
-	if key != "" && keygripOf(now, d.provisioned.key) != key {
-		t.Error("the key is another one")
+	if now := keygripOf(here.info(), d.key); key != "" && now != key {
+		t.Errorf("the key is another one, after exit status %d\n%s", r.exit, r.stderr)
 	}
-	for _, pin := range now.PINs {
-		if pin.Set && pin.TriesLeft != 3 {
-			t.Errorf("PIN %s: %d tries left", pin.Name, pin.TriesLeft)
+	if now := here.tries(); !maps.Equal(now, tries) {
+		t.Errorf("tries left: %v, want %v", now, tries)
+	}
+}
+
+// notDone wants an error that is clear, and a ledger that does not have the card as done, after
+// a run that failed.
+func (d *provisioning) notDone(t *testing.T, r result) {
+	t.Helper()
+	cards := d.inLedger(t, ledger.Filter{})
+	if len(cards) > 1 {
+		t.Errorf("%+v", cards)
+	}
+	if r.exit == 0 {
+		return
+	}
+	if !strings.Contains(r.stderr, "Error: ") {
+		t.Errorf("no error in %s", r.stderr)
+	}
+	for _, c := range cards {
+		if c.State != ledger.Issuing {
+			t.Errorf("the card is %s, after exit status %d\n%s", c.State, r.exit, r.stderr)
 		}
 	}
-	if issued := strings.Count(here.must(here.words("ca list $W/ca -o json")...).stdout, `"serialNumber"`); issued != 1 {
-		t.Errorf("%d certificates were issued", issued)
+}
+
+// inLedger are the cards of the ledger, whose log has to be whole; none if there is no ledger
+// yet. It is closed again: the files of the next one may have the same inodes.
+func (d *provisioning) inLedger(t *testing.T, f ledger.Filter) []ledger.Card {
+	t.Helper()
+	path := filepath.Join(d.state, "ledger.db")
+	if _, err := os.Stat(path); err != nil {
+		return nil
 	}
+	l, err := ledger.Open(t.Context(), "sqlite:"+path, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	if _, err := l.Verify(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	cards, err := l.Cards(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cards
 }
 
 // complete wants a card as the plan says, by the ledger and by itself.
@@ -167,17 +149,12 @@ func (d *provisioning) complete(t *testing.T, here *testDesk) {
 	t.Helper()
 	info := here.info()
 	certificateOf("CN=Floppy Head")(t, here, cardInfo{Keys: info.Keys, Certificates: ownCertificates(info)})
-	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(d.state, "ledger.db"), ledger.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	cards, err := l.Cards(t.Context(), ledger.Filter{})
-	if err != nil || len(cards) != 1 {
-		t.Fatalf("%+v, %v", cards, err)
+	cards := d.inLedger(t, ledger.Filter{})
+	if len(cards) != 1 {
+		t.Fatalf("%+v", cards)
 	}
 	c := cards[0]
-	if c.State != ledger.Active || c.Person == nil || c.Person.ID != "floppy@example.com" || len(c.Credentials) != 1 || len(c.Secrets) != len(d.secrets) {
+	if c.State != ledger.Active || c.Person == nil || c.Person.ID != "floppy@example.com" || len(c.Credentials) != 1 || len(c.Secrets) != len(d.proofs) {
 		t.Fatalf("%+v", c)
 	}
 	for _, s := range c.Secrets {
@@ -187,9 +164,12 @@ func (d *provisioning) complete(t *testing.T, here *testDesk) {
 		}
 		here.vars = append(here.vars, s.Kind.Variable()+"="+string(value.Reveal()))
 	}
-	here.has(t, d.secrets)
+	d.has(t, here)
 	if r := here.run(context.Background(), d.command("-o", "json")); r.exit != 0 || strings.Contains(r.stdout, `"done"`) || !strings.Contains(r.stdout, `"already"`) {
 		t.Errorf("done again: %+v", r)
+	}
+	if issued := strings.Count(here.must(here.words("ca list $W/ca -o json")...).stdout, `"serialNumber"`); issued != 1 {
+		t.Errorf("%d certificates were issued", issued)
 	}
 }
 
@@ -197,7 +177,7 @@ func (d *provisioning) complete(t *testing.T, here *testDesk) {
 func keygripOf(info cardInfo, ref string) string {
 	for _, k := range info.Keys {
 		if k.Ref == ref {
-			return k.Keygrip
+			return cmp.Or(k.Keygrip, k.Fingerprint)
 		}
 	}
 	return ""
@@ -211,24 +191,4 @@ func ownCertificates(info cardInfo) (own []certstore.Stored) {
 		}
 	}
 	return own
-}
-
-// has wants the card to have the secrets that its variables name: each is changed to itself.
-func (d *testDesk) has(t *testing.T, names []secret.Name) {
-	t.Helper()
-	for _, name := range names {
-		variable := "env:" + name.Variable()
-		switch name {
-		case secret.PIN:
-			d.must("set-pin", "user", "--new-pin", variable)
-		case secret.AdminPIN:
-			d.must("set-pin", "admin", "--new-pin", variable)
-		case secret.PUK:
-			d.must("set-pin", "puk", "--new-pin", variable)
-		case secret.ManagementKey:
-			d.must("set-management-key", "--new-management-key", variable)
-		case secret.ResetCode:
-			d.must("unblock-pin", "--reset-code", variable, "--new-pin", "env:"+secret.PIN.Variable())
-		}
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pcsc"
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/test/opensc"
 )
 
@@ -47,6 +48,24 @@ func newSwapDesk(t *testing.T, vars ...string) *swapDesk {
 // put has this card in the reader from now on, as if no other had been there.
 func (s *swapDesk) put(card *cardsim.Card) {
 	s.reader, s.blind, s.empty, s.running, s.during = cardsim.NewReader(card), false, false, "", ""
+}
+
+// watch finds out during which program of OpenSC the card is swapped. starts is called when
+// one starts; nil is for nobody.
+func (s *swapDesk) watch(starts func()) {
+	reader := s.reader
+	s.programs.Before = func(run runner.Program) {
+		s.running = run.Name
+		if starts != nil {
+			starts()
+		}
+	}
+	s.programs.After = func(run runner.Program) {
+		if s.during == "" && len(reader.Stays()) > 1 && s.running != "" {
+			s.during = run.Name
+		}
+		s.running = ""
+	}
 }
 
 func (s *swapDesk) Readers(context.Context) ([]pcsc.Reader, error) {

@@ -15,7 +15,6 @@ import (
 	"github.com/cardctl/cardctl/internal/cardsim"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
-	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/test/stack"
 )
 
@@ -187,18 +186,11 @@ func (p swapPoint) run(t *testing.T, d *swapDesk, named, other *cardsim.Card) (c
 	case atCommand:
 		reader.SwapAt(cardsim.BeforeAPDU(p.at.n), second)
 	}
-	d.programs.Before = func(run runner.Program) {
-		d.running = run.Name
+	d.watch(func() {
 		if started++; p.at == (swapMoment{whenRun, started}) {
 			plan()
 		}
-	}
-	d.programs.After = func(run runner.Program) {
-		if d.during == "" && p.at.what != whenRun && len(reader.Stays()) > 1 && d.running != "" {
-			d.during = run.Name
-		}
-		d.running = ""
-	}
+	})
 	r := p.answer(t, d, func() {
 		held, err := reader.Stays()[0].Card.Connect(t.Context())
 		if err != nil {

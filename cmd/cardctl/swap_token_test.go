@@ -28,6 +28,7 @@ const tokenPIN, tokenSOPIN = "246813", "87654321"
 type tokenDesk struct {
 	t           *testing.T
 	dir, config string
+	vars        []string // of the commands
 }
 
 func newTokenDesk(t *testing.T) *tokenDesk {
@@ -44,6 +45,7 @@ func (d *tokenDesk) run(program string, args ...string) result {
 	d.t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), softhsm.Variable+"="+d.config, "CARDCTL_STATE_DIR="+d.dir, "CARDCTL_MODULE=softhsm2", "PCSCLITE_CSOCK_NAME=/nonexistent", "TOKEN_PIN="+tokenPIN)
+	cmd.Env = append(cmd.Env, d.vars...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	var status *exec.ExitError

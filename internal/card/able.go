@@ -137,6 +137,9 @@ type Survey struct {
 	Options InitOptions
 	// Blank says that nothing will be lost: the card was never used, or is erased.
 	Blank bool
+	// MayHave says that the card may have secrets of an initialisation that was interrupted
+	// although it is blank, and keeps them.
+	MayHave bool
 	// Question is what a person confirms: which card, and what will be lost.
 	Question advice.Question
 	Report   InitReport

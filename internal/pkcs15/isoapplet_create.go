@@ -48,15 +48,24 @@ func (d isoApplet) create(ctx context.Context, s Status, f First, progress func(
 	if err := d.clear(ctx); err != nil {
 		return d.card.explain(err, "deleting the old structure")
 	}
+	hasPUK := false
 	if f.PUK != nil {
 		err = d.on(ctx, func() error {
 			return d.native.send(ctx, iso7816.InsChangeReferenceData, 1, appletPUK, f.PUK.Reveal())
 		})
-		if err != nil && iso7816.StatusOf(err) != iso7816.StatusWrongP1P2 {
+		hasPUK = iso7816.StatusOf(err) == iso7816.StatusWrongP1P2
+		if err != nil && !hasPUK {
 			return d.card.explain(err, "setting the PUK")
 		}
 	}
-	return d.card.judge(ctx, d.createStructure(ctx, f, nil), appletUserPIN(), "creating the PKCS#15 structure")
+	err = d.card.judge(ctx, d.createStructure(ctx, f, nil), appletUserPIN(), "creating the PKCS#15 structure")
+	if err != nil || !hasPUK {
+		return err
+	}
+	// It may be another one than that which is wanted. Nobody could try it before there was a
+	// PIN, so it has all its tries.
+	progress("The card has the PIN, and the PUK of an earlier run, which was interrupted.")
+	return d.card.UnblockPIN(ctx, appletUserPIN(), d.facts().puk, f.PUK, f.PIN)
 }
 
 // createStructure makes the structure of an applet that has no PIN.

@@ -47,6 +47,12 @@ func (w *work) recogniseJava(ctx context.Context, here family.At) error {
 	if err := leavesOut(w.run.protected.permitsWhole(ctx, w)); err != nil {
 		return err
 	}
+	switch _, err := here.Open(ctx, w.kind.app); {
+	case err == nil:
+		return desk.Changed(here.Place, "It has the application that the card lacked which was there before.", nil)
+	case !errors.Is(err, card.ErrLacks):
+		return err
+	}
 	if err := w.knowJava(ctx); err != nil {
 		return err
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	cardinit "github.com/cardctl/cardctl/internal/init"
+	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/internal/plan"
-	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -236,9 +236,9 @@ func (w *work) surveyFirst(ctx context.Context, able card.Initialiser) (erases b
 }
 
 // initBegun reports whether an earlier run began to initialise the card for this person,
-// which therefore is not blank any more: it said so before.
+// which therefore is not blank any more, or has secrets already: it said so before.
 func (w *work) initBegun(ctx context.Context, survey *card.Survey) (bool, error) {
-	if survey.Blank || !w.begun() {
+	if survey.Blank && !survey.MayHave || !w.begun() {
 		return false, nil
 	}
 	return w.run.o.Ledger.Announced(ctx, w.serial, stepInit)
@@ -264,7 +264,7 @@ func (w *work) reopen(ctx context.Context) (err error) {
 	}
 	w.card, err = w.here.Open(ctx, w.kind.app)
 	if err != nil {
-		return problem.Wrap(problem.Failed, err, "the card cannot be opened again")
+		return key.Explain(err, "the card cannot be opened again", "")
 	}
 	w.here.Card = w.card
 	return nil

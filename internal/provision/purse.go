@@ -39,6 +39,8 @@ type wanted struct {
 
 	value  *secret.Bytes
 	sealed int64 // in the ledger; 0 for not yet
+	// tried says that an earlier run began to give it to the card, which may have it.
+	tried bool
 }
 
 // sets says that the card gets another value than it has from the factory.
@@ -179,6 +181,8 @@ func (s *purse) find(ctx context.Context, name secret.Name, q secret.Request) (*
 		return s.w.source(ctx, q, one.current)
 	case one != nil && !one.source.IsZero():
 		return s.w.source(ctx, q, one.source)
+	case one != nil && one.tried:
+		return one.value.Clone(), nil
 	}
 	return s.w.person(ctx, q)
 }

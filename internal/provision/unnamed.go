@@ -266,7 +266,7 @@ func (w *work) sameAsBefore(ctx context.Context) (err error) {
 		if one.value, err = w.unseal(ctx, pending, secret.Request{Name: name}); err != nil {
 			return err
 		}
-		one.sealed = pending.ID
+		one.sealed, one.tried = pending.ID, true
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/iso7816"
@@ -148,8 +149,18 @@ func (c *isoApplet) free(ctx context.Context) (int, error) {
 	return reference, err
 }
 
+// listed reports whether EF.ODF names a directory file: one that it does not name was made
+// by a run that was cut off, and OpenSC does not see what is in it.
+func (c *isoApplet) listed(ctx context.Context, file int) (bool, error) {
+	content, err := c.read(ctx, fileODF)
+	return slices.ContainsFunc(objects(content), func(object []byte) bool { return bytes.Contains(object, id(file)) }), err
+}
+
 // directory reads a directory file, nil where there is none.
 func (c *isoApplet) directory(ctx context.Context, file int) ([]byte, error) {
+	if listed, err := c.listed(ctx, file); !listed || err != nil {
+		return nil, err
+	}
 	content, err := c.read(ctx, file)
 	if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
 		return nil, nil
@@ -260,10 +271,18 @@ func (c *isoApplet) enterInto(ctx context.Context, file int, kind iso7816.Tag, p
 	if err != nil {
 		return err
 	}
-	if there {
+	listed, err := c.listed(ctx, file)
+	switch {
+	case err != nil:
+		return err
+	case there && listed:
 		return c.edit(ctx, file, added(object))
+	case there:
+		err = c.edit(ctx, file, func([][]byte) [][]byte { return [][]byte{object} })
+	default:
+		err = c.file(ctx, file, 512, isoPIN, pin, object)
 	}
-	if err := c.file(ctx, file, 512, isoPIN, pin, object); err != nil {
+	if err != nil {
 		return err
 	}
 	return c.edit(ctx, fileODF, added(inDirectory(kind, file)))

@@ -55,7 +55,7 @@ func (c *Card) Survey(ctx context.Context, o card.InitOptions) (*card.Survey, er
 		}
 	}
 	return &card.Survey{
-		Options: o, Blank: !status.Structure && !status.PINSet, Question: c.question(status, report), Report: report,
+		Options: o, Blank: !status.Structure && !status.PINSet, MayHave: c.app.OnePIN() && !status.PINSet, Question: c.question(status, report), Report: report,
 		Needs: c.needs(status), Found: found{status, c.asked},
 	}, nil
 }

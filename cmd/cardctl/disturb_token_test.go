@@ -1,0 +1,193 @@
+//go:build cgo && unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cardctl/cardctl/internal/ledger"
+	"github.com/cardctl/cardctl/internal/p11"
+	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/softhsm"
+	"github.com/cardctl/cardctl/test/stack"
+)
+
+// tokenPlan is a desk with a plan for one token of SoftHSM2, behind a module that disturbs
+// one of its calls (testdata/nth.c).
+type tokenPlan struct {
+	*tokenDesk
+	ledger *provisioning
+}
+
+const tokenKey = "pkcs11:object=vpn"
+
+func newTokenPlan(t *testing.T) *tokenPlan {
+	t.Helper()
+	rows := newRowsDesk(t, `
+card: {application: pkcs11, label: floppy}
+pins: {user: {generate: 8 digits, keep: both}, so: {generate: 8 digits, keep: ledger}}
+keys: [{ref: "`+tokenKey+`", algorithm: p256, `+certified)
+	d := &tokenDesk{t: t, dir: rows.state}
+	var err error
+	if d.config, err = softhsm.Configure(d.dir); err != nil {
+		t.Fatal(err)
+	}
+	module, err := p11.DefaultPlaces().Locate("softhsm2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nth := d.path("nth.so")
+	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-o", nth, "testdata/nth.c").CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, out)
+	}
+	rows.rows("floppy@example.com,Floppy Head")
+	d.vars = []string{"CARDCTL_MODULE=" + nth, "NTH_MODULE=" + module, "CA_PASSWORD=" + caPassword}
+	return &tokenPlan{d, &provisioning{testDesk: rows.testDesk, identity: rows.identity}}
+}
+
+// provision runs the plan with one call disturbed; an empty order is none.
+func (d *tokenPlan) provision(t *testing.T, order string, more ...string) result {
+	t.Helper()
+	here := *d.tokenDesk
+	here.t, here.vars = t, append(d.vars[:len(d.vars):len(d.vars)], "NTH="+order, "NTH_CALLS="+d.path("calls"))
+	return here.run("cardctl", append([]string{"provision", d.path("plan.yaml"), "--rows", d.path("rows.csv"), "--yes"}, more...)...)
+}
+
+// seen is the fingerprint of the only key of the token, and how many tokens there are.
+func (d *tokenPlan) seen(t *testing.T) (key string, tokens int) {
+	t.Helper()
+	var list struct{ Tokens []struct{ Initialized bool } }
+	r := d.run("cardctl", "list-tokens", "-o", "json")
+	if err := json.Unmarshal([]byte(r.stdout), &list); err != nil {
+		t.Fatalf("%v: %s%s", err, r.stdout, r.stderr)
+	}
+	for _, token := range list.Tokens {
+		if token.Initialized {
+			tokens++
+		}
+	}
+	if tokens == 0 {
+		return "", 0
+	}
+	var info cardInfo
+	r = d.run("cardctl", "info", "--app", "pkcs11", "--token", "floppy", "-o", "json")
+	if err := json.Unmarshal([]byte(r.stdout), &info); err != nil || len(info.Keys) > 1 {
+		t.Fatalf("%v: %s%s", err, r.stdout, r.stderr)
+	}
+	if len(info.Keys) == 1 {
+		key = info.Keys[0].Fingerprint
+	}
+	return key, tokens
+}
+
+// TestProvisionPulledToken and TestProvisionLiedToByToken disturb calls of the module while a
+// plan makes a token: it is gone from then on, or says of what it did that it failed. There
+// is one token in the end, with one key and one certificate, and the PINs of the ledger.
+func TestProvisionPulledToken(t *testing.T) {
+	disturbTokens(t, "pulled out", map[string]string{"before call": "pulled-before", "after call": "pulled-after"})
+}
+
+func TestProvisionLiedToByToken(t *testing.T) {
+	disturbTokens(t, "lied to", map[string]string{
+		"CKR_FUNCTION_FAILED, carried out": "failed-after", "CKR_FUNCTION_FAILED": "failed-before",
+		"CKR_DEVICE_ERROR, carried out": "error-after", "CKR_DEVICE_ERROR": "error-before",
+	})
+}
+
+func disturbTokens(t *testing.T, what string, deeds map[string]string) {
+	t.Parallel()
+	d := newTokenPlan(t)
+	restore := d.ledger.keep(t)
+	if r := d.provision(t, ""); r.exit != 0 {
+		t.Fatalf("%+v", r)
+	}
+	calls, err := strconv.Atoi(string(d.ledger.fileOf("calls")))
+	if err != nil || calls < 50 {
+		t.Fatalf("%d calls, %v", calls, err)
+	}
+	d.complete(t)
+	points, held := 0, 0
+	stride := 1
+	if os.Getenv("PULL_EVERY") == "" {
+		stride = calls * len(deeds) / 14 // so many points
+	}
+	first := 1
+	for name, deed := range deeds {
+		first = first%stride + 1 // not the same calls
+		for n := first; n <= calls; n += stride {
+			restore()
+			points++
+			if t.Run(fmt.Sprintf("%s %d of %d", name, n, calls), func(t *testing.T) { d.disturbed(t, fmt.Sprintf("%d:%s", n, deed)) }) {
+				held++
+			}
+		}
+	}
+	stack.Held(t, what, "PKCS#11 token", "provision", "SoftHSM2", points, held)
+}
+
+// disturbed runs the plan with a call that is disturbed, and then the same command.
+func (d *tokenPlan) disturbed(t *testing.T, order string) {
+	t.Helper()
+	r := d.provision(t, order)
+	if r.exit < 0 || r.exit > 10 {
+		t.Errorf("exit status %d\n%s", r.exit, r.stderr)
+	}
+	d.ledger.notDone(t, r)
+	d.ledger.sealedOnly(t, r)
+	key, tokens := d.seen(t)
+	if tokens > 1 {
+		t.Errorf("%d tokens", tokens)
+	}
+	again := d.provision(t, "")
+	if again.exit == 9 && strings.Contains(again.stderr, "--identity") {
+		again = d.provision(t, "", "--identity", d.path("desk.key"))
+	}
+	if again.exit != 0 {
+		t.Fatalf("after exit status %d\n%s\nexit status %d\n%s", r.exit, r.stderr, again.exit, again.stderr)
+	}
+	d.ledger.sealedOnly(t, again)
+	d.complete(t)
+	if now, _ := d.seen(t); key != "" && now != key {
+		t.Errorf("the key is another one, after exit status %d\n%s", r.exit, r.stderr)
+	}
+}
+
+// complete wants one token as the plan says, by the ledger and by itself.
+func (d *tokenPlan) complete(t *testing.T) {
+	t.Helper()
+	if key, tokens := d.seen(t); key == "" || tokens != 1 {
+		t.Fatalf("%d tokens, key %q", tokens, key)
+	}
+	cards := d.ledger.inLedger(t, ledger.Filter{})
+	if len(cards) != 1 {
+		t.Fatalf("%+v", cards)
+	}
+	c := cards[0]
+	if c.State != ledger.Active || c.Person == nil || c.Person.ID != "floppy@example.com" || len(c.Credentials) != 1 || len(c.Secrets) != 2 {
+		t.Fatalf("%+v", c)
+	}
+	here := *d.tokenDesk
+	for _, s := range c.Secrets {
+		value, err := ledger.Unseal(t.Context(), s.Blob, d.ledger.identity)
+		if err != nil || !s.Set {
+			t.Fatalf("%s: %+v, %v", s.Kind, s, err)
+		}
+		here.vars = append(here.vars[:len(here.vars):len(here.vars)], s.Kind.Variable()+"="+string(value.Reveal()))
+	}
+	here.t = t
+	here.must("cardctl", "set-pin", "user", "--token", "floppy", "--new-pin", "env:"+secret.PIN.Variable())
+	here.must("cardctl", "set-pin", "so", "--token", "floppy", "--new-pin", "env:"+secret.SOPIN.Variable())
+	if r := d.provision(t, "", "-o", "json"); r.exit != 0 || strings.Contains(r.stdout, `"done"`) || !strings.Contains(r.stdout, `"already"`) {
+		t.Errorf("done again: %+v", r)
+	}
+	if issued := strings.Count(here.run("cardctl", "ca", "list", filepath.Join(d.dir, "ca"), "-o", "json").stdout, `"serialNumber"`); issued != 1 {
+		t.Errorf("%d certificates were issued", issued)
+	}
+}
