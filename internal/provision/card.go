@@ -191,12 +191,6 @@ func (w *work) workOnRow(ctx context.Context) error {
 	return w.do(ctx)
 }
 
-// unfinished says that all was done by an earlier run, which did not end as it should: the
-// ledger has yet to learn that the card is its person's.
-func (w *work) unfinished() bool {
-	return !w.run.o.Renew && w.known != nil && w.known.State == ledger.Issuing
-}
-
 // ask hands out the secrets of this card, unless finding one out took so long that the row
 // may be another station's.
 func (w *work) ask(ctx context.Context, q secret.Request) (value *secret.Bytes, err error) {
