@@ -60,7 +60,7 @@ func (p *person) sit() {
 			return
 		}
 		seen += string(buffer[:n])
-		if strings.HasSuffix(seen, leave) {
+		if strings.Contains(seen, leave) { // an echo of what was typed can follow
 			return
 		}
 		if !strings.HasSuffix(seen, ": ") {
