@@ -80,7 +80,12 @@ func (w *work) usable() error {
 		return nil
 	}
 	switch state := w.known.State; state {
-	case ledger.Stock, ledger.Issuing, ledger.Active:
+	case ledger.Stock, ledger.Issuing:
+		if w.run.o.Renew {
+			return w.refused("it is not finished", "The ledger has it as "+string(state)+". Only finished cards are renewed.")
+		}
+		return nil
+	case ledger.Active:
 		return nil
 	case ledger.Returned, ledger.Damaged:
 		if w.run.o.Plan.Card.Init == plan.InitAlways {
