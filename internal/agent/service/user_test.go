@@ -123,9 +123,11 @@ func TestAnotherUser(t *testing.T) {
 func asNobody(t *testing.T, variable string) []string {
 	t.Helper()
 	cmd := ofNobody(t, variable)
-	out, err := cmd.CombinedOutput()
+	var said bytes.Buffer // which can be of a program that counts statements
+	cmd.Stderr = &said
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("%v\n%s", err, said.String())
 	}
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
