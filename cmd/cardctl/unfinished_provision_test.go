@@ -26,7 +26,7 @@ func TestUnfinished(t *testing.T) {
 	if c := d.inLedger(d.serial("a")); c == nil || c.State != ledger.Issuing {
 		t.Fatalf("%+v", c)
 	}
-	d.provision(9, "-r sim:a --renew --expiring 4000d") // that would be the end of what an earlier run began
+	d.provision(9, "-r sim:a --renew --expiring 4000d --identity $W/desk.key") // that would be the end of what an earlier run began
 	d.recordsOnce(t, "a")
 }
 
