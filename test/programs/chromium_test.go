@@ -72,6 +72,8 @@ type chromium struct {
 	d    *stack.Desk
 	home string
 	etc  etc
+	// runtime is the runtime directory of its user; empty for none.
+	runtime string
 }
 
 const chromiumUser = "nobody"
@@ -98,7 +100,18 @@ func setUpChromium(t *testing.T, d *stack.Desk, card card) *chromium {
 
 // environment are the arguments of env for its home.
 func (c *chromium) environment() []string {
-	return []string{"-u", "XDG_CONFIG_HOME", "-u", "XDG_CACHE_HOME", "-u", "XDG_STATE_HOME", "-u", "XDG_RUNTIME_DIR", "HOME=" + c.home, "TMPDIR=" + c.home}
+	all := []string{"-u", "XDG_CONFIG_HOME", "-u", "XDG_CACHE_HOME", "-u", "XDG_STATE_HOME", "-u", "XDG_RUNTIME_DIR", "HOME=" + c.home, "TMPDIR=" + c.home}
+	if c.runtime != "" {
+		all = append(all, "XDG_RUNTIME_DIR="+c.runtime, "CARDCTL_STATE_DIR="+c.home+"/cardctl")
+	}
+	return all
+}
+
+// asItsUser are the arguments of unshare to run a program as its user.
+func (c *chromium) asItsUser(program ...string) []string {
+	return c.etc.command(slices.Concat(
+		[]string{"setpriv", "--reuid", chromiumUser, "--regid", "nogroup", "--clear-groups", "env"}, c.environment(), program,
+	)...)
 }
 
 // giveTo makes a user the owner of a directory and of what is in it.
@@ -149,10 +162,7 @@ func (c *chromium) another(url string) {
 
 // command are the arguments of unshare to run Chromium.
 func (c *chromium) command(url string) []string {
-	return c.etc.command(slices.Concat(
-		[]string{"setpriv", "--reuid", chromiumUser, "--regid", "nogroup", "--clear-groups", "env"}, c.environment(),
-		[]string{"chromium", "--no-first-run", "--password-store=basic", "--disable-background-networking", "--window-position=0,0", "--window-size=1024,768", url},
-	)...)
+	return c.asItsUser("chromium", "--no-first-run", "--password-store=basic", "--disable-background-networking", "--window-position=0,0", "--window-size=1024,768", url)
 }
 
 // window is the visible window of this name, or none.

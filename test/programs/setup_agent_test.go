@@ -4,6 +4,8 @@ package programs
 
 import (
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +61,32 @@ func TestSetupChromiumByAgent(t *testing.T) {
 			d.Run("cardctl", "setup", "chromium", "--undo")
 			if _, err := os.Stat(d.Path(".pki")); !os.IsNotExist(err) {
 				t.Errorf("after --undo: %v", err)
+			}
+		})
+	}
+}
+
+// TestChromiumByAgent has Chromium log in through the agent of its user, and ask for no PIN.
+func TestChromiumByAgent(t *testing.T) {
+	for _, card := range []card{openPGP, piv} {
+		t.Run(card.name, func(t *testing.T) {
+			d := card.desk(t)
+			c := newChromium(t, d)
+			c.runtime = stack.Shared(t, "run-")
+			giveTo(t, chromiumUser, c.runtime)
+			url := nginx(t, d)
+			c.etc.run(append(append([]string{"cardctl"}, card.setup("chromium")...), "--system", "--ca", d.Path("ca.pem"), "--url", "https://localhost")...)
+			d.Run("unshare", c.asItsUser("cardctl", "agent", "--pin", "env:CARDCTL_PIN")...)
+			t.Cleanup(func() { d.Run("unshare", c.asItsUser("cardctl", "agent", "stop")...) })
+			ca := filepath.Join(c.home, "ca.pem") // which its user can read
+			if err := os.WriteFile(ca, d.Read("ca.pem"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			d.Run("unshare", c.asItsUser(slices.Concat([]string{"cardctl"}, card.setup("chromium"), []string{"--agent", "--ca", ca})...)...)
+			c.start(url)
+			d.Eventually("Chromium logs in, or asks", func() bool { return c.window("nginx: "+welcome+pageEnd) != "" || c.window(pinDialog) != "" })
+			if c.window(pinDialog) != "" {
+				t.Error("Chromium asks for a PIN")
 			}
 		})
 	}
