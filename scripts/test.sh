@@ -211,10 +211,14 @@ look_for_rooms() {
 	jobs_at_once=1
 }
 
-# on_daemon [--more-readers] PACKAGE [FLAG...] tests a package on the PC/SC daemon, with
-# flags of go test; in a room and in parallel, if rooms can be made.
+# on_daemon [--light] [--more-readers] PACKAGE [FLAG...] tests a package on the PC/SC daemon,
+# with flags of go test; in a room and in parallel, if rooms can be made.
 on_daemon() {
-	local more=() name
+	local more=() light=() name
+	if [[ $1 == --light ]]; then
+		light=("$1")
+		shift
+	fi
 	if [[ $1 == --more-readers ]]; then
 		more=("$1")
 		shift
@@ -229,7 +233,7 @@ on_daemon() {
 	name=$*
 	((${#name} <= 100)) || name=${name::100}...
 	if [[ $rooms == yes ]]; then
-		job --second-try "$name" covered_test -tags stack -count=1 -timeout 20m -exec "'$room' ${more[*]}" "${@:2}" "$1"
+		job --second-try "${light[@]}" "$name" covered_test -tags stack -count=1 -timeout 20m -exec "'$room' ${more[*]}" "${@:2}" "$1"
 	else
 		((${#more[@]} == 0)) || daemon_ends # it is started with its readers
 		start_pcscd "${more[@]#--}"
@@ -276,7 +280,7 @@ part_programs() {
 	PROGRAMS_TABLE=$(mktemp)
 	export CARDCTL_PICTURES=$pictures PROGRAMS_TABLE
 	look_for_rooms
-	on_daemon "$PROGRAMS" -run "^$AT_ONCE\$" # takes two minutes, and little of the processors
+	on_daemon --light "$PROGRAMS" -run "^$AT_ONCE\$" # takes two minutes, and little of the processors
 	in_pieces "$PROGRAMS" 2
 }
 

@@ -10,20 +10,28 @@ declare -A jobs_running=() # names, by process
 declare -A jobs_began=()   # in seconds, by process
 declare -A jobs_logs=()    # files with their output, by process
 declare -A jobs_failed=()
+declare -A jobs_light=() # that take no processor's place, by process
 declare -A jobs_commands=() # of jobs with a second try, quoted, by process
 jobs_by_chance=()           # names of jobs whose second try passed
 
-# job [--second-try] NAME COMMAND... starts a command as soon as a processor is free.
+# job [--second-try] [--light] NAME COMMAND... starts a command as soon as a processor is
+# free, or at once if it is light: it waits more than it works.
 job() {
-	local name log second_try=
+	local name log second_try='' light=''
 	if [[ $1 == --second-try ]]; then
 		second_try=yes
+		shift
+	fi
+	if [[ $1 == --light ]]; then
+		light=yes
 		shift
 	fi
 	name=$1
 	shift
 	[[ -n $jobs_dir ]] || jobs_dir=$(mktemp -d)
-	((${#jobs_running[@]} < jobs_at_once)) || job_ends
+	while [[ -z $light ]] && ((${#jobs_running[@]} >= jobs_at_once + ${#jobs_light[@]})); do
+		job_ends
+	done
 	say "Started $name"
 	log=$(mktemp "$jobs_dir/log.XXXXXX")
 	set -m # the job gets a process group, which can be ended as a whole
@@ -32,6 +40,7 @@ job() {
 	jobs_began[$!]=$SECONDS
 	jobs_logs[$!]=$log
 	jobs_running[$!]=$name
+	[[ -z $light ]] || jobs_light[$!]=yes
 	[[ -z $second_try ]] || jobs_commands[$!]=${*@Q}
 }
 
@@ -42,7 +51,7 @@ job_ends() {
 	cat "${jobs_logs[$process]}"
 	say "Ended ${jobs_running[$process]} after $(minutes $((SECONDS - jobs_began[$process])))"
 	((status == 0)) || jobs_failed[$process]=${jobs_running[$process]}
-	unset "jobs_running[$process]"
+	unset "jobs_running[$process]" "jobs_light[$process]"
 }
 
 # jobs_end waits until all jobs end.
