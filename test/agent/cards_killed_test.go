@@ -40,6 +40,7 @@ func TestAgentIsKilled(t *testing.T) {
 			pin := bytes.Repeat([]byte{0xFF}, max(c.pad, len(canary)))
 			copy(pin, canary)
 			line := stack.NewLine(t, 0)
+			line.Alone()
 			if sw := line.Sends(t, c.verify); sw == "9000" {
 				t.Error("the card knows the PIN as the agent left it")
 			}

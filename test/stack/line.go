@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -67,6 +68,24 @@ func (l *Line) Release() error {
 	verified := l.channel.Verified()
 	l.channel = nil
 	return l.connection.Close(verified)
+}
+
+// Alone waits until no program is connected to the card: the daemon learns a moment late
+// that one has ended, and may reset the card then.
+func (l *Line) Alone() {
+	l.tb.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		all, err := l.readers.Readers(l.tb.Context())
+		if err != nil {
+			l.tb.Fatal(err)
+		}
+		if !slices.ContainsFunc(all, func(r pcsc.Reader) bool { return r.Name == l.Reader() && (r.InUse || r.Exclusive) }) {
+			return
+		}
+		if time.Now().After(deadline) {
+			l.tb.Fatal("a program is still connected to the card")
+		}
+	}
 }
 
 // Sends sends an APDU as it is, in hexadecimal, and returns the status word.
