@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/x509"
-	"encoding/pem"
 	"strings"
 	"testing"
 
-	"filippo.io/age/plugin"
+	"github.com/cardctl/cardctl/test/stack"
 )
 
 // TestCardOfARecipient has the key of a recipient in a PIV slot of the card: a plan for
@@ -24,20 +21,8 @@ func TestCardOfARecipient(t *testing.T) {
 			d := newJavaRows(t, test.plan)
 			d.line("sim create held --applications " + test.applications + " --profile piv-yubikey-5.7")
 			d.line("gen-key -r sim:held -k PIV.82 --management-key default")
-			block, _ := pem.Decode([]byte(d.line("export-key -r sim:held -k PIV.82").stdout))
-			if block == nil {
-				t.Fatal("no public key")
-			}
-			public, err := x509.ParsePKIXPublicKey(block.Bytes)
-			if err != nil {
-				t.Fatal(err)
-			}
-			point, err := public.(*ecdsa.PublicKey).Bytes()
-			if err != nil {
-				t.Fatal(err)
-			}
-			compressed := append([]byte{2 + point[len(point)-1]&1}, point[1:len(point)/2+1]...) // SEC 1, 2.3.3
-			d.plan(test.plan + "\nseal: [" + plugin.EncodeRecipient("yubikey", compressed) + "]")
+			recipient := stack.Recipient(t, d.line("export-key -r sim:held -k PIV.82").stdout)
+			d.plan(test.plan + "\nseal: [" + recipient + "]")
 			before := d.simState("held")
 			r := d.run(context.Background(), d.words("provision $W/plan.yaml --rows $W/rows.csv --yes -o json -r sim:held"))
 			if r.exit != 9 || !strings.Contains(r.stderr, "the key of a recipient") || d.simState("held") != before {

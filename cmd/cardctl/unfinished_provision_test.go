@@ -1,8 +1,6 @@
 package main
 
 import (
-	"database/sql"
-	"path/filepath"
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/ledger"
@@ -15,14 +13,7 @@ func TestUnfinished(t *testing.T) {
 	d.rows("floppy,Floppy Head")
 	d.line("sim create a")
 	d.provision(0, "-r sim:a")
-	db, err := sql.Open("sqlite", filepath.Join(d.state, "ledger.db"))
-	if err == nil {
-		_, err = db.Exec("UPDATE card SET state = 'issuing'; UPDATE job SET state = 'begun'")
-		_ = db.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	d.sql("UPDATE card SET state = 'issuing'; UPDATE job SET state = 'begun'")
 	if c := d.inLedger(d.serial("a")); c == nil || c.State != ledger.Issuing {
 		t.Fatalf("%+v", c)
 	}

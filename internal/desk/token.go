@@ -57,33 +57,34 @@ func (s *Selection) Application() string {
 // HasToken reports whether the module of Selection shows an initialised token that is
 // called so.
 func (d *Desk) HasToken(ctx context.Context, label string) (bool, error) {
-	tokens, err := d.Tokens(ctx)
-	for _, token := range tokens {
-		uri, err := p11.ParseURI(token)
-		if err != nil {
-			return false, err
-		}
-		if called, _ := uri.Get(p11.AttrToken); called == label {
-			return true, nil
-		}
-	}
-	return false, err
+	called, err := d.token(ctx, p11.AttrToken, func(has string) bool { return has == label })
+	return called != nil, err
 }
 
 // TokenSerial is the serial of a token that the module of Selection shows, as the token has
 // it; empty if there is none with that serial, in whatever case it is written.
 func (d *Desk) TokenSerial(ctx context.Context, serial string) (string, error) {
+	uri, err := d.token(ctx, p11.AttrSerial, func(has string) bool { return strings.EqualFold(has, serial) })
+	if uri == nil {
+		return "", err
+	}
+	own, _ := uri.Get(p11.AttrSerial)
+	return own, err
+}
+
+// token is the URI of the first token of Tokens with such an attribute; nil for none.
+func (d *Desk) token(ctx context.Context, attribute string, is func(string) bool) (*p11.URI, error) {
 	tokens, err := d.Tokens(ctx)
 	for _, token := range tokens {
 		uri, err := p11.ParseURI(token)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		if own, _ := uri.Get(p11.AttrSerial); strings.EqualFold(own, serial) {
-			return own, nil
+		if has, _ := uri.Get(attribute); is(has) {
+			return &uri, nil
 		}
 	}
-	return "", err
+	return nil, err
 }
 
 // Tokens are the URIs of the initialised tokens that the module of Selection shows.

@@ -2,7 +2,6 @@ package paper
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/ledger"
@@ -11,6 +10,9 @@ import (
 // Read reads what the report shows.
 func Read(ctx context.Context, l *ledger.Ledger, now time.Time) (*Report, error) {
 	cards, err := l.Cards(ctx, ledger.Filter{})
-	failures, failed := l.Failures(ctx)
-	return &Report{At: now, Ledger: l.Name(), Cards: cards, Failures: failures}, errors.Join(err, failed)
+	if err != nil {
+		return nil, err
+	}
+	failures, err := l.Failures(ctx)
+	return &Report{At: now, Ledger: l.Name(), Cards: cards, Failures: failures}, err
 }

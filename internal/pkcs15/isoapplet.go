@@ -187,15 +187,8 @@ func (a *applet) sign(ctx context.Context, k *PrivateKey, digest []byte, opts cr
 // appletPKCS1 is RSA with PKCS#1 v1.5 padding, of a signature or a ciphertext.
 const appletPKCS1 = 0x11
 
-// Templates of MANAGE SECURITY ENVIRONMENT (ISO/IEC 7816-4, 10.3.3).
-const (
-	templateSignature       = 0xB6
-	templateConfidentiality = 0xB8
-	templateAuthentication  = 0xA4
-)
-
 // environment is MANAGE SECURITY ENVIRONMENT with a key.
 func (a *applet) environment(ctx context.Context, template, algorithm byte, k *PrivateKey) error {
-	environment := []byte{0x80, 0x01, algorithm, 0x81, 0x02, fileApplication >> 8, fileApplication & 0xFF, 0x84, 0x01, byte(k.Reference)}
-	return a.send(ctx, iso7816.InsManageSecurity, 0x41, template, environment)
+	file := [2]byte{fileApplication >> 8, fileApplication & 0xFF}
+	return a.send(ctx, iso7816.InsManageSecurity, 0x41, template, environment(algorithm, file, byte(k.Reference)))
 }

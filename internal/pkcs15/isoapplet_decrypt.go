@@ -17,9 +17,7 @@ func (a *applet) decrypt(ctx context.Context, k *PrivateKey, cryptogram []byte, 
 	if err := a.environment(ctx, templateConfidentiality, appletPKCS1, k); err != nil {
 		return nil, err
 	}
-	plain, err := a.ch.Send(ctx, iso7816.Command{
-		INS: iso7816.InsPerformSecurityOp, P1: 0x80, P2: 0x86, Data: append([]byte{0}, cryptogram...), Ne: max(iso7816.MaxShortNe, k.Bits/8),
-	})
+	plain, err := a.ch.Send(ctx, decipher(indicatorWhole, cryptogram, max(iso7816.MaxShortNe, k.Bits/8)))
 	if iso7816.StatusOf(err) == iso7816.StatusWrongData {
 		return nil, fmt.Errorf("%w: %w", pubkey.ErrNotForThisKey, err)
 	}

@@ -205,9 +205,8 @@ func (m *myEID) environment(ctx context.Context, template, algorithm byte, k *Pr
 	if err := m.selectPath(ctx, k.path[:len(k.path)-2]); err != nil {
 		return err
 	}
-	file := k.path[len(k.path)-2:]
-	environment := []byte{0x80, 0x01, algorithm, 0x81, 0x02, file[0], file[1], 0x84, 0x01, 0x00}
-	return m.send(ctx, iso7816.InsManageSecurity, 0x41, template, environment)
+	file := [2]byte(k.path[len(k.path)-2:])
+	return m.send(ctx, iso7816.InsManageSecurity, 0x41, template, environment(algorithm, file, 0))
 }
 
 // public is GET DATA of the selected key file: modulus and exponent, or the

@@ -12,13 +12,6 @@ import (
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
-// Padding indicators of PSO: DECIPHER.
-const (
-	indicatorWhole  = 0x00
-	indicatorFirst  = 0x81 // half of a cryptogram of 256 bytes
-	indicatorSecond = 0x82
-)
-
 // longestInHalves is the length in bytes of a cryptogram that a card takes which has neither
 // command chaining nor extended length.
 const longestInHalves = 256
@@ -46,9 +39,7 @@ func (m *myEID) inHalves(length int) bool {
 }
 
 func (m *myEID) decipher(ctx context.Context, indicator byte, data []byte, answer int) ([]byte, error) {
-	return m.ch.Send(ctx, iso7816.Command{
-		INS: iso7816.InsPerformSecurityOp, P1: 0x80, P2: 0x86, Data: append([]byte{indicator}, data...), Ne: answer,
-	})
+	return m.ch.Send(ctx, decipher(indicator, data, answer))
 }
 
 // derive is GENERAL AUTHENTICATE (ISO/IEC 7816-4, 11.5.5) with the point in the dynamic

@@ -60,20 +60,19 @@ func (r *run) tokenDesk(ctx context.Context, row *wantedRow) (*desk.Desk, error)
 // empty if it is not here, or there is none. One that came back counts if it may be erased.
 func (r *run) tokenOf(ctx context.Context, d *desk.Desk, row *wantedRow) (string, error) {
 	cards, err := r.cardsOf(ctx, row.plan.Person.ID)
+	if err != nil {
+		return "", err
+	}
 	for _, c := range cards {
-		if err != nil {
-			break
-		}
 		theirs := c.State.Counts() || c.State.Ended() && row.plan.Card.Init == plan.InitAlways
 		if c.Family != row.kind.app || !theirs {
 			continue
 		}
-		var serial string
-		if serial, err = d.TokenSerial(ctx, c.Serial); serial != "" {
-			return serial, nil
+		if serial, err := d.TokenSerial(ctx, c.Serial); serial != "" || err != nil {
+			return serial, err
 		}
 	}
-	return "", err
+	return "", nil
 }
 
 // misnamed refuses somebody's token that is called otherwise than its row says: the table

@@ -51,10 +51,10 @@ func officer(t *testing.T, d *stack.Desk) {
 	run(adminPIN, "import-cert", "--key", "OPENPGP.3", d.Authority().Sign(d.Write("officer.csr", request, 0o600)))
 }
 
-// stored is the certificate on the card.
-func stored(t *testing.T, d *stack.Desk, key string) *x509.Certificate {
+// stored is the certificate on the card; options can name its reader.
+func stored(t *testing.T, d *stack.Desk, key string, options ...string) *x509.Certificate {
 	t.Helper()
-	return stack.ParseCertificate(t, []byte(d.Run("cardctl", "export-cert", "--key", key)))
+	return stack.ParseCertificate(t, []byte(d.Run("cardctl", append([]string{"export-cert", "--key", key}, options...)...)))
 }
 
 // fails runs cardctl, which has to fail with a code, and with words in its error.

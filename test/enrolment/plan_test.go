@@ -71,7 +71,7 @@ func TestPlans(t *testing.T) {
 			d.Run("cardctl", provisioning("--rows", "rows.csv", "--readers", strings.Join(readers, ","))...)
 			made := map[string]*x509.Certificate{}
 			for i, reader := range readers {
-				made[reader] = storedIn(t, d, test.kind.key, reader)
+				made[reader] = stored(t, d, test.kind.key, "--reader", reader)
 				if subject := made[reader].Subject.String(); subject != "CN="+plannedCards[i].printed {
 					t.Errorf("%s: the certificate is for %s", reader, subject)
 				}
@@ -83,7 +83,7 @@ func TestPlans(t *testing.T) {
 
 			d.Run("cardctl", provisioning("--renew", "--expiring", "4000d", "--readers", strings.Join(readers, ","))...)
 			for i, reader := range readers {
-				renewed := storedIn(t, d, test.kind.key, reader)
+				renewed := stored(t, d, test.kind.key, "--reader", reader)
 				if renewed.Equal(made[reader]) || renewed.Subject.String() != made[reader].Subject.String() || publicKey(d, test.kind.key, reader) != keys[i] {
 					t.Errorf("%s: renewed to %s, of %s", reader, renewed.SerialNumber, renewed.Subject)
 				}
@@ -162,9 +162,4 @@ func provisioning(more ...string) []string {
 
 func publicKey(d *stack.Desk, key, reader string) string {
 	return d.Run("cardctl", "export-key", "--key", key, "--reader", reader)
-}
-
-func storedIn(t *testing.T, d *stack.Desk, key, reader string) *x509.Certificate {
-	t.Helper()
-	return stack.ParseCertificate(t, []byte(d.Run("cardctl", "export-cert", "--key", key, "--reader", reader)))
 }

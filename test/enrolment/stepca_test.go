@@ -138,7 +138,7 @@ func TestStepCACertificate(t *testing.T) {
 	d.Setenv("CARDCTL_ISSUER_PIN", pivPIN)
 	d.Run("cardctl", "enroll", "--key", "PIV.9C", "--reader", "sim:new", "--subject", "CN=new", "--dns", "new.example.com", "--issuer-ca", d.Path("ca.pem"),
 		"--issuer", "step+https://cards@localhost:"+port, "--issuer-key", "PIV.9A", "--issuer-reader", "sim:card")
-	if c := stack.ParseCertificate(t, []byte(d.Run("cardctl", "export-cert", "--key", "PIV.9C", "--reader", "sim:new"))); c.Subject.String() != "CN=new" {
+	if c := stored(t, d, "PIV.9C", "--reader", "sim:new"); c.Subject.String() != "CN=new" {
 		t.Errorf("the certificate is for %v", c.Subject)
 	}
 }

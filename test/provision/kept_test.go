@@ -3,13 +3,8 @@
 package provision
 
 import (
-	"crypto/ecdsa"
-	"crypto/x509"
-	"encoding/pem"
 	"strings"
 	"testing"
-
-	"filippo.io/age/plugin"
 
 	"github.com/cardctl/cardctl/test/stack"
 )
@@ -105,17 +100,5 @@ func (d *desk) keysIn(readers ...string) string {
 // recipientOf is a key of a card as age's plugin for YubiKeys names it.
 func (d *desk) recipientOf(t *testing.T, ref, reader string) string {
 	t.Helper()
-	block, _ := pem.Decode([]byte(d.Run("cardctl", "export-key", "--key", ref, "--reader", reader)))
-	if block == nil {
-		t.Fatal("no public key")
-	}
-	public, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	point, err := public.(*ecdsa.PublicKey).Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return plugin.EncodeRecipient("yubikey", append([]byte{2 + point[len(point)-1]&1}, point[1:len(point)/2+1]...)) // SEC 1, 2.3.3
+	return stack.Recipient(t, d.Run("cardctl", "export-key", "--key", ref, "--reader", reader))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -74,17 +73,8 @@ func (l *Line) Release() error {
 // that one has ended, and may reset the card then.
 func (l *Line) Alone() {
 	l.tb.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		all, err := l.readers.Readers(l.tb.Context())
-		if err != nil {
-			l.tb.Fatal(err)
-		}
-		if !slices.ContainsFunc(all, func(r pcsc.Reader) bool { return r.Name == l.Reader() && (r.InUse || r.Exclusive) }) {
-			return
-		}
-		if time.Now().After(deadline) {
-			l.tb.Fatal("a program is still connected to the card")
-		}
+	if !l.eventually(10*time.Second, func(r pcsc.Reader) bool { return !r.InUse && !r.Exclusive }) {
+		l.tb.Fatal("a program is still connected to the card")
 	}
 }
 
@@ -146,16 +136,24 @@ func (l *Line) Insert(card attacher) (pull func() (gone bool)) {
 // Await waits until the PC/SC daemon has noticed a card, or that it is gone.
 func (l *Line) Await(present bool) {
 	l.tb.Helper()
-	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	if !l.eventually(60*time.Second, func(r pcsc.Reader) bool { return r.CardPresent == present }) {
+		l.tb.Fatalf("the daemon does not notice that a card is there: %v", present)
+	}
+}
+
+// eventually reports whether something holds of the reader within this time.
+func (l *Line) eventually(within time.Duration, holds func(pcsc.Reader) bool) bool {
+	l.tb.Helper()
+	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		list, err := l.readers.Readers(context.Background())
 		if err != nil {
 			l.tb.Fatal(err)
 		}
 		for _, r := range list {
-			if r.Name == l.Reader() && r.CardPresent == present {
-				return
+			if r.Name == l.Reader() && holds(r) {
+				return true
 			}
 		}
 	}
-	l.tb.Fatalf("the daemon does not notice that a card is there: %v", present)
+	return false
 }

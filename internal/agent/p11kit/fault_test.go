@@ -3,7 +3,6 @@ package p11kit
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
@@ -140,19 +139,11 @@ func decryptOnce(p *program, session, key uint64, public crypto.PublicKey) error
 }
 
 func deriveOnce(p *program, session, key uint64, public crypto.PublicKey) error {
-	own, err := pubkey.Agreement(public)
+	point, want, err := cardfault.Peer(public)
 	if err != nil {
 		return err
 	}
-	peer, err := ecdh.P256().GenerateKey(rand.Reader)
-	if err != nil {
-		return err
-	}
-	want, err := peer.ECDH(own)
-	if err != nil {
-		return err
-	}
-	m := mechanism{kind: ckmECDH1Derive, kdf: ckdNull, public: peer.PublicKey().Bytes()}
+	m := mechanism{kind: ckmECDH1Derive, kdf: ckdNull, public: point}
 	r, code := p.call("C_DeriveKey", session, m, key, []attribute{number(ckaClass, ckoSecretKey), number(ckaKeyType, ckkGenericSecret)})
 	if code != ckrOK {
 		return failed(code)

@@ -94,14 +94,14 @@ func TestWhatIsRefused(t *testing.T) {
 		if number == callError || call.do != nil {
 			continue
 		}
-		if number == callInitToken {
+		if call.name == "C_InitToken" {
 			p.fails(call.refused, call.name, 1)
 			p.fails(ckrSlotIDInvalid, call.name, 99)
 			continue
 		}
 		p.fails(call.refused, call.name, session, object)
 		p.fails(ckrSessionHandleInvalid, call.name, session+1, object)
-		if number == callCopyObject || number == callSetAttributeValue {
+		if call.name == "C_CopyObject" || call.name == "C_SetAttributeValue" {
 			p.fails(ckrObjectHandleInvalid, call.name, session, 99)
 		}
 	}

@@ -3,7 +3,6 @@ package scdaemon_test
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/cardctl/cardctl/internal/agent"
 	"github.com/cardctl/cardctl/internal/agent/scdaemon"
-	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/test/cardfault"
 )
 
@@ -126,19 +124,11 @@ func decryptsRSA(c *client, _, ref string, public crypto.PublicKey) error {
 }
 
 func derives(c *client, _, ref string, public crypto.PublicKey) error {
-	own, err := pubkey.Agreement(public)
+	point, want, err := cardfault.Peer(public)
 	if err != nil {
 		return err
 	}
-	peer, err := ecdh.P256().GenerateKey(rand.Reader)
-	if err != nil {
-		return err
-	}
-	want, err := peer.ECDH(own)
-	if err != nil {
-		return err
-	}
-	if _, err := c.tries(fmt.Sprintf("SETDATA %X", peer.PublicKey().Bytes())); err != nil {
+	if _, err := c.tries(fmt.Sprintf("SETDATA %X", point)); err != nil {
 		return err
 	}
 	shared, err := c.tries("PKDECRYPT " + ref)

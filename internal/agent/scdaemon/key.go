@@ -97,11 +97,7 @@ func (s *session) key(ctx context.Context, name string) (*key, error) {
 	if keygrip.MatchString(name) {
 		return s.withGrip(ctx, name)
 	}
-	c, err := s.selected(ctx)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := c.keys(ctx)
+	_, keys, err := s.selectedKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +107,14 @@ func (s *session) key(ctx context.Context, name string) (*key, error) {
 		}
 	}
 	return nil, fail(errNoPublicKey, "")
+}
+
+// selectedKeys are the selected card and its keys.
+func (s *session) selectedKeys(ctx context.Context) (c *card, keys []*key, err error) {
+	if c, err = s.selected(ctx); err == nil {
+		keys, err = c.keys(ctx)
+	}
+	return c, keys, err
 }
 
 func (s *session) withGrip(ctx context.Context, grip string) (*key, error) {

@@ -12,11 +12,7 @@ func (s *session) learn(ctx context.Context, a arguments) error {
 			return err
 		}
 	}
-	c, err := s.selected(ctx)
-	if err != nil {
-		return err
-	}
-	keys, err := c.keys(ctx)
+	c, keys, err := s.selectedKeys(ctx)
 	if err != nil {
 		return err
 	}

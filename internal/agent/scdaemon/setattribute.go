@@ -24,11 +24,7 @@ func (s *session) setAttribute(ctx context.Context, a arguments) error {
 	if !slices.Contains(written(), name) {
 		return fail(errInvalidName, "")
 	}
-	c, err := s.selected(ctx)
-	if err != nil {
-		return err
-	}
-	keys, err := c.keys(ctx)
+	c, keys, err := s.selectedKeys(ctx)
 	if err != nil {
 		return err
 	}

@@ -33,11 +33,7 @@ func (d *table) unseen(slot app.Slot, expected crypto.PublicKey) (sent []string,
 		for range 2 {
 			d.sent = nil
 			signature, err := s.Sign(rand.Reader, sum[:], crypto.SHA256)
-			var names []string
-			for _, cmd := range d.sent {
-				names = append(names, fmt.Sprintf("%02X", cmd.INS))
-			}
-			sent = append(sent, strings.Join(names, " "))
+			sent = append(sent, d.instructions())
 			if err != nil {
 				return err
 			}
@@ -50,15 +46,41 @@ func (d *table) unseen(slot app.Slot, expected crypto.PublicKey) (sent []string,
 	return sent, err
 }
 
+// instructions are the instruction bytes of what was sent.
+func (d *table) instructions() string {
+	var names []string
+	for _, cmd := range d.sent {
+		names = append(names, fmt.Sprintf("%02X", cmd.INS))
+	}
+	return strings.Join(names, " ")
+}
+
+// cost is what the use of a key in a slot of a card sends.
+type cost struct {
+	profile string
+	slot    app.Slot
+	policy  string
+	sent    string
+}
+
+// compare generates the key, and compares the cost of its use.
+func (c cost) compare(t *testing.T, use func(t *testing.T, d *table, public crypto.PublicKey) (sent string, err error)) {
+	t.Run(strings.Join([]string{c.profile, c.slot.String(), c.policy}, " "), func(t *testing.T) {
+		d := managed(t, c.profile)
+		made, err := d.generate(c.slot, key.Spec{Algorithm: key.P256, PINPolicy: c.policy})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sent, err := use(t, d, made.Public); err != nil || sent != c.sent {
+			t.Errorf("%s, %v", sent, err)
+		}
+	})
+}
+
 // TestUnseenKeys are keys that the card is not asked about: the PIN is verified right
 // before the use, or as the policy has it.
 func TestUnseenKeys(t *testing.T) {
-	for _, test := range []struct {
-		profile string
-		slot    app.Slot
-		policy  string
-		sent    string
-	}{
+	for _, test := range []cost{
 		{"piv-yubikey-5", app.Signature, "", "F7 20 87, 20 87"},
 		{"piv-yubikey-5", app.Signature, "once", "F7 20 87, 20 87"},
 		{"piv-yubikey-5", app.Signature, "never", "F7 20 87, 20 87"},
@@ -68,16 +90,9 @@ func TestUnseenKeys(t *testing.T) {
 		{"piv-yubikey-5", app.CardAuthentication, "once", "87 F7 F7 20 87, 87"},
 		{"piv-nist", app.Signature, "", "F7 CB 20 20 87, 20 87"},
 	} {
-		t.Run(strings.Join([]string{test.profile, test.slot.String(), test.policy}, " "), func(t *testing.T) {
-			d := managed(t, test.profile)
-			made, err := d.generate(test.slot, key.Spec{Algorithm: key.P256, PINPolicy: test.policy})
-			if err != nil {
-				t.Fatal(err)
-			}
-			sent, err := d.unseen(test.slot, made.Public)
-			if got := strings.Join(sent, ", "); err != nil || got != test.sent {
-				t.Errorf("%s, %v", got, err)
-			}
+		test.compare(t, func(_ *testing.T, d *table, public crypto.PublicKey) (string, error) {
+			sent, err := d.unseen(test.slot, public)
+			return strings.Join(sent, ", "), err
 		})
 	}
 }
