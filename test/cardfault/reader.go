@@ -70,7 +70,7 @@ func (r *reader) event(c *connection, apdu []byte) error {
 // put puts a card in the place of what is there; nil for none. Its caller has the lock.
 func (r *reader) put(c *card) {
 	for _, one := range r.open {
-		_ = one.Connection.Close(true)
+		_ = one.Connection.Close(true) // its card is gone
 	}
 	r.open, r.card = nil, c
 	r.changes++

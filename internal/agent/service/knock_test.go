@@ -32,7 +32,7 @@ func knock(socket string) string {
 		return "no connection"
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second)) // a closed connection is told by what follows
 	if _, err := io.WriteString(conn, greetings[filepath.Base(socket)]); err != nil {
 		return "no answer"
 	}

@@ -169,8 +169,8 @@ func TestRootIsAnotherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()         // by that signal
 	})
 	for _, door := range []string{service.P11, service.SSH, service.SCD, service.Control} {
 		socket := filepath.Join(dir, door)
