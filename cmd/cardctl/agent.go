@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,7 +89,7 @@ func runAgent(ctx context.Context, env *session, o *agentOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := secret.Guard(); err != nil {
+	if err := settle(); err != nil {
 		return err
 	}
 	s := service.New(agent.New(keeping), service.Options{
@@ -96,6 +97,13 @@ func runAgent(ctx context.Context, env *session, o *agentOptions) error {
 		Version: version, Certificates: env.sshCertificates(), Log: keeping.Log, Ready: env.tellSockets,
 	})
 	return s.Run(ctx)
+}
+
+// settle prepares the process for holding cards: it keeps its secrets to itself. It waits
+// for cards and programs, and one thread that hands everything on is faster than several.
+func settle() error {
+	runtime.GOMAXPROCS(1)
+	return secret.Guard()
 }
 
 // keeping is how cards are held.
@@ -156,7 +164,7 @@ func (o *agentOptions) serveStdio(ctx context.Context, env *session, keeping age
 			return err
 		}
 	}
-	if err := secret.Guard(); err != nil {
+	if err := settle(); err != nil {
 		return err
 	}
 	return service.Alone(ctx, agent.New(keeping), service.Options{NeedsLogin: o.p11Login, Version: version}, o.stdio, stdio)
