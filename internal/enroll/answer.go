@@ -21,6 +21,7 @@ func (r *run) answer(ctx context.Context) (answer Answer, err error) {
 	case r.o.AskAnew:
 		r.record.forget()
 	case r.record.is(r.lasting, wanted):
+		r.order.Asked = r.record.Asked
 	case r.record.Waiting != nil:
 		return answer, problem.New(problem.Refused, "another request for %s is waiting for its answer", r.order.Ref).
 			Because("It was sent to %s on %s.", r.record.Issuer, r.record.Asked.UTC().Format(time.DateTime)).

@@ -66,28 +66,40 @@ func (i *deskCA) Prepare(ctx context.Context, o *Order) (err error) {
 	return i.order.Check()
 }
 
-func (i *deskCA) Issue(ctx context.Context, o *Order) (answer Answer, err error) {
+func (i *deskCA) Issue(ctx context.Context, o *Order) (Answer, error) {
+	der, dropped, err := i.issued(ctx, o)
+	if err != nil {
+		return Answer{}, err
+	}
+	made, err := cert.Parse(der)
+	if err != nil {
+		return Answer{}, err
+	}
+	return Answer{Certificates: []*cert.Certificate{made, i.own}, Roots: []*cert.Certificate{i.own}, Dropped: dropped}, nil
+}
+
+// issued is the certificate that the CA issued for the same order before, without anybody to
+// take it, or else a new one.
+func (i *deskCA) issued(ctx context.Context, o *Order) (der []byte, dropped []string, err error) {
+	if !o.Asked.IsZero() {
+		if der, err = ca.IssuedSince(ctx, i.directory, o.PublicKey, o.Asked, o.Current, o.Now()); err != nil || der != nil {
+			return der, nil, err
+		}
+	}
 	switch {
 	case o.Renewal && o.PKCS10 == nil:
 		if i.order.Again, err = cert.ParseStored(o.Current); err != nil {
-			return answer, err
+			return nil, nil, err
 		}
 		i.order.PublicKey = o.PublicKey
 	case o.PKCS10 == nil:
 		i.order.PublicKey, i.order.Names = o.PublicKey, o.Names
 	default:
 		if i.order.Request, err = csr.Read(o.PKCS10); err != nil {
-			return answer, err
+			return nil, nil, err
 		}
 	}
 	issuer := ca.Parent{Directory: i.directory, Desk: o.IssuerDesk, Access: o.Access}
-	issued, err := o.Sittings.Issue(ctx, issuer, i.order, o.Now())
-	if err != nil {
-		return answer, err
-	}
-	made, err := cert.Parse(issued.DER)
-	if err != nil {
-		return answer, err
-	}
-	return Answer{Certificates: []*cert.Certificate{made, i.own}, Roots: []*cert.Certificate{i.own}, Dropped: issued.Dropped}, nil
+	made, err := o.Sittings.Issue(ctx, issuer, i.order, o.Now())
+	return made.DER, made.Dropped, err
 }

@@ -90,6 +90,10 @@ type Order struct {
 	// Waiting is what an earlier Answer left to go on with; nil at first.
 	Waiting json.RawMessage
 
+	// Asked is when the same was ordered before, if it is not known what came of that: the
+	// answer may have been lost. It is zero for a new order.
+	Asked time.Time
+
 	// Access is how the person is asked for the issuer's own secrets, IssuerDesk where
 	// the issuer's own card is, IssuerKey its reference where the issuer is reached with
 	// a card.

@@ -23,7 +23,7 @@ import (
 type record struct {
 	// Certifier is the issuer of what is on the card.
 	Certifier string `json:"certifier,omitempty"`
-	// Issuer is who was asked last, Wanted a digest of what for.
+	// Issuer is who was asked last, Wanted a digest of what for, Asked when that was first.
 	Issuer string    `json:"issuer,omitempty"`
 	Wanted string    `json:"wanted,omitempty"`
 	Asked  time.Time `json:"asked,omitzero"`
@@ -84,12 +84,14 @@ func (r *record) forget() {
 	*r = record{Certifier: r.Certifier, Replacing: r.Replacing, Of: r.Of, path: r.path}
 }
 
-// asks remembers a request before it is sent.
+// asks remembers a request before it is sent, and when it was sent first.
 func (r *record) asks(issuer, wanted string, o *Order, now time.Time) error {
 	if r.Waiting != nil {
 		return nil
 	}
-	r.Issuer, r.Wanted, r.Asked = issuer, wanted, now
+	if o.Asked.IsZero() {
+		r.Issuer, r.Wanted, r.Asked = issuer, wanted, now
+	}
 	if o.Request.Challenge == nil {
 		r.Request = o.PKCS10
 	}

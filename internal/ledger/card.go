@@ -82,6 +82,19 @@ func (l *Ledger) Card(ctx context.Context, serial string) (*Card, error) {
 	return &cards[0], nil
 }
 
+// ActiveCards are the serials of active cards, by the IDs of their persons: the first one
+// of somebody who has several.
+func (l *Ledger) ActiveCards(ctx context.Context) (map[string]string, error) {
+	cards := map[string]string{}
+	err := l.db.Rows(ctx, func(scan func(...any) error) error {
+		var person, serial string
+		err := scan(&person, &serial)
+		cards[person] = serial
+		return err
+	}, "SELECT person.id, min(card.serial) FROM card JOIN person ON person.number = card.person WHERE card.state = $1 AND person.id <> '' GROUP BY person.id", Active)
+	return cards, err
+}
+
 // has is the card with a serial; one that the ledger does not have is a problem.NotFound.
 func (l *Ledger) has(ctx context.Context, serial string) (*Card, error) {
 	card, err := l.Card(ctx, serial)

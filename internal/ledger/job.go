@@ -48,44 +48,49 @@ type RowState struct {
 // Offer makes rows of a plan known. Those that the ledger has already are left as they
 // are; plan names the plan, such as the hash of its content.
 func (l *Ledger) Offer(ctx context.Context, plan string, rows []Row) error {
-	token := random()
-	return l.writeLong(ctx, silence, token, func(ctx context.Context, c *change) error {
-		var last, added int64
-		if err := c.QueryRowContext(ctx, "SELECT coalesce(max(position), 0) FROM job WHERE plan = $1", plan).Scan(&last); err != nil {
+	known := map[string]bool{}
+	err := l.Rows(ctx, plan, func(r RowState) error {
+		known[r.Key] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	unknown := slices.DeleteFunc(slices.Clone(rows), func(r Row) bool { return known[r.Key] })
+	for some := range slices.Chunk(unknown, offeredAtOnce) {
+		token := random()
+		if _, err := l.write(ctx, token, func(ctx context.Context, c *change) error { return c.offer(ctx, token, plan, some) }); err != nil {
 			return err
 		}
-		for some := range slices.Chunk(rows, offeredAtOnce) {
-			n, err := c.offer(ctx, plan, last, some)
-			if err != nil {
-				return err
-			}
-			last, added = last+int64(len(some)), added+n
-		}
-		if added == 0 {
-			return nil
-		}
-		_, err := c.append(ctx, record{token: token, data: map[string]any{"what": "offered", "plan": plan, "rows": added}})
-		return err
-	})
+	}
+	return nil
 }
 
-const offeredAtOnce = 200 // rows of a statement
+const offeredAtOnce = 1000 // rows of a transaction
 
-// offer stores rows after a position, and returns how many were not there.
-func (c *change) offer(ctx context.Context, plan string, after int64, rows []Row) (int64, error) {
+// offer stores those of the rows that are not there, after those that are.
+func (c *change) offer(ctx context.Context, token, plan string, rows []Row) error {
+	var last int64
+	if err := c.QueryRowContext(ctx, "SELECT coalesce(max(position), 0) FROM job WHERE plan = $1", plan).Scan(&last); err != nil {
+		return err
+	}
 	var values []string
 	args := []any{plan}
 	for i, r := range rows {
 		n := len(args)
 		values = append(values, fmt.Sprintf("($1, $%d, $%d, $%d, $%d, $%d, '', 'free', '', 0, 0, '', '', 0)", n+1, n+2, n+3, n+4, n+5))
-		args = append(args, after+int64(i)+1, r.Key, r.Person.ID, r.Person.Name, exact(r.Serial))
+		args = append(args, last+int64(i)+1, r.Key, r.Person.ID, r.Person.Name, exact(r.Serial))
 	}
 	result, err := c.ExecContext(ctx, "INSERT INTO job (plan, position, key, person_id, person_name, serial, card, state, why, attempts, lease, holder, station, until) VALUES "+
 		strings.Join(values, ", ")+" ON CONFLICT (plan, key) DO NOTHING", args...)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return result.RowsAffected()
+	added, err := result.RowsAffected()
+	if err == nil && added > 0 {
+		_, err = c.append(ctx, record{token: token, data: map[string]any{"what": "offered", "plan": plan, "rows": added}})
+	}
+	return err
 }
 
 // Rows calls each with the rows of a plan, in their order. each may not use the ledger.

@@ -105,25 +105,41 @@ func (r *run) failed() error {
 // finish sorts the rows, and adds those that no card was there for.
 func (r *run) finish(ctx context.Context) {
 	if !r.o.Renew && !r.o.DryRun && r.o.Rows != nil {
-		reported := map[int]bool{}
-		for _, done := range r.report.Rows {
-			reported[done.Row] = true
-		}
-		for i, row := range r.rows {
-			if r.stages[i] == free && !reported[row.Number] {
-				r.report.Rows = append(r.report.Rows, r.uncarded(ctx, row))
-			}
-		}
+		r.addUncarded(ctx)
 	}
 	slices.SortStableFunc(r.report.Rows, func(a, b Row) int { return a.Row - b.Row })
 }
 
-// uncarded is a row for which no card was there: one that is done is done.
-func (r *run) uncarded(ctx context.Context, row wantedRow) Row {
+// addUncarded adds the rows for which no card was there.
+func (r *run) addUncarded(ctx context.Context) {
+	reported := map[int]bool{}
+	for _, done := range r.report.Rows {
+		reported[done.Row] = true
+	}
+	var left []wantedRow
+	for i, row := range r.rows {
+		if r.stages[i] == free && !reported[row.Number] {
+			left = append(left, row)
+		}
+	}
+	if len(left) == 0 {
+		return
+	}
+	var cards map[string]string
+	var err error
+	if r.o.Ledger != nil {
+		cards, err = r.o.Ledger.ActiveCards(ctx)
+	}
+	for _, row := range left {
+		r.report.Rows = append(r.report.Rows, uncarded(row, cards[row.plan.Person.ID], err))
+	}
+}
+
+// uncarded is a row for which no card was there: one whose person has a card is done.
+func uncarded(row wantedRow, card string, err error) Row {
 	report := Row{Row: row.Number, Person: row.plan.Person.ID, Steps: []Step{}}
-	cards, err := r.cardsOf(ctx, report.Person)
-	if at := slices.IndexFunc(cards, func(c ledger.Card) bool { return c.State == ledger.Active }); at >= 0 {
-		report.Serial, report.Passed = cards[at].Serial, true
+	if card != "" {
+		report.Serial, report.Passed = card, true
 		report.Steps = append(report.Steps, Step{Name: "card", Result: Already, Detail: "in an earlier run"})
 		return report
 	}
