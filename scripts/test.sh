@@ -78,7 +78,7 @@ second_debian() {
 	local status=0
 	scripts/debian13.sh trixie bash -ec "
 		$(declare -f demos)
-		{ demos; JOBS=1 scripts/test.sh judged stack; } 3>&-
+		{ demos; JOBS=1 LEDGER_ROWS=200 scripts/test.sh judged stack; } 3>&-
 		. scripts/lib/versions.sh
 		versions >&3" 3>"$versions_there" || status=$?
 	((status != CANNOT_RUN)) || die "no Debian 13 can be run here, for the reason above." "$OMIT_DEBIAN13"

@@ -34,10 +34,10 @@ seal: [%s]
 // TestStations has eight stations run cardctl provision for one plan and one table, over one
 // PostgreSQL and one CA, and gets in their way. A card is a file that is replaced before the
 // card answers, so it has what it acknowledged also if the process that holds it is killed.
-// LEDGER_ROWS is how many rows there are; 200 take about a minute.
+// LEDGER_ROWS is how many rows there are, if there are to be fewer: 1,000 take two minutes.
 func TestStations(t *testing.T) {
 	const stations = 8
-	rows := 200
+	rows := 1000
 	if asked := os.Getenv("LEDGER_ROWS"); asked != "" {
 		var err error
 		rows, err = strconv.Atoi(asked)
@@ -71,7 +71,7 @@ func TestStations(t *testing.T) {
 		desks, running = append(desks, s), append(running, work(t, s))
 	}
 	f := faults{
-		server: server, far: far, rows: rows, kills: 40, longest: 8 * time.Minute,
+		server: server, far: far, rows: rows, kills: 40, longest: 15 * time.Minute,
 		spells: []time.Duration{25 * time.Second}, // longer than a record is tried
 	}
 	defer tellFailures(t, running, desks)
