@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +51,29 @@ keys: [{ref: "`+tokenKey+`", algorithm: p256, `+certified)
 	rows.rows("floppy@example.com,Floppy Head")
 	d.vars = []string{"CARDCTL_MODULE=" + nth, "NTH_MODULE=" + module, "CA_PASSWORD=" + caPassword}
 	return &tokenPlan{d, &provisioning{testDesk: rows.testDesk, identity: rows.identity}}
+}
+
+// in is the same plan with the tokens of another desk.
+func (d *tokenPlan) in(other *tokenDesk) *tokenPlan {
+	here := *d.tokenDesk
+	here.config = other.config
+	return &tokenPlan{&here, d.ledger}
+}
+
+// calls is how many calls of the module the plan needs, for a token that is restored then.
+func (d *tokenPlan) calls(t *testing.T) int {
+	t.Helper()
+	restore := d.ledger.keep(t)
+	defer restore()
+	if r := d.provision(t, ""); r.exit != 0 {
+		t.Fatalf("%+v", r)
+	}
+	calls, err := strconv.Atoi(string(d.ledger.fileOf("calls")))
+	if err != nil || calls < 50 {
+		t.Fatalf("%d calls, %v", calls, err)
+	}
+	d.complete(t)
+	return calls
 }
 
 // provision runs the plan with one call disturbed; an empty order is none.
@@ -104,27 +128,15 @@ func TestProvisionLiedToByToken(t *testing.T) {
 func disturbTokens(t *testing.T, what string, deeds map[string]string) {
 	t.Parallel()
 	d := newTokenPlan(t)
-	restore := d.ledger.keep(t)
-	if r := d.provision(t, ""); r.exit != 0 {
-		t.Fatalf("%+v", r)
-	}
-	calls, err := strconv.Atoi(string(d.ledger.fileOf("calls")))
-	if err != nil || calls < 50 {
-		t.Fatalf("%d calls, %v", calls, err)
-	}
-	d.complete(t)
-	points, held := 0, 0
-	stride := 1
-	if os.Getenv("PULL_EVERY") == "" {
-		stride = calls * len(deeds) / 14 // so many points
-	}
+	calls, restore := d.calls(t), d.ledger.keep(t)
+	points, held, stride := 0, 0, strideOf(calls*len(deeds), 14)
 	first := 1
 	for name, deed := range deeds {
 		first = first%stride + 1 // not the same calls
 		for n := first; n <= calls; n += stride {
 			restore()
 			points++
-			if t.Run(fmt.Sprintf("%s %d of %d", name, n, calls), func(t *testing.T) { d.disturbed(t, fmt.Sprintf("%d:%s", n, deed)) }) {
+			if t.Run(fmt.Sprintf("%s %d of %d", name, n, calls), func(t *testing.T) { d.goesOn(t, d.provision(t, fmt.Sprintf("%d:%s", n, deed))) }) {
 				held++
 			}
 		}
@@ -132,10 +144,59 @@ func disturbTokens(t *testing.T, what string, deeds map[string]string) {
 	stack.Held(t, what, "PKCS#11 token", "provision", "SoftHSM2", points, held)
 }
 
-// disturbed runs the plan with a call that is disturbed, and then the same command.
-func (d *tokenPlan) disturbed(t *testing.T, order string) {
+// strideOf is from one of all points to the next in this run, which has so many in quick.
+func strideOf(all, quick int) int {
+	if os.Getenv("PULL_EVERY") != "" {
+		return 1
+	}
+	return all / quick
+}
+
+// TestProvisionSwappedToken has other tokens in the place of those that there were, from a
+// call of the module on: blank ones, and one of the same label. They are not changed, and
+// no try of a PIN is lost. Only a blank one that comes before one is initialised is the one
+// that is meant.
+func TestProvisionSwappedToken(t *testing.T) {
+	t.Parallel()
+	d := newTokenPlan(t)
+	calls, restore := d.calls(t), d.ledger.keep(t)
+	points, held, stride := 0, 0, strideOf(2*calls, 16)
+	for what, label := range map[string]string{"blank": "", "of the same label": "floppy"} {
+		for n := 1; n <= calls; n += stride {
+			restore()
+			points++
+			if t.Run(fmt.Sprintf("%s %d of %d", what, n, calls), func(t *testing.T) { d.swapped(t, n, label) }) {
+				held++
+			}
+		}
+	}
+	stack.Held(t, "swapped", "PKCS#11 token", "provision", "SoftHSM2", points, held)
+}
+
+// swapped has tokens come at a call; without a label they are blank.
+func (d *tokenPlan) swapped(t *testing.T, call int, label string) {
 	t.Helper()
-	r := d.provision(t, order)
+	came := newTokenDesk(t)
+	if label != "" {
+		came.token(label)
+	}
+	before := came.files()
+	with := d.in(d.tokenDesk)
+	with.vars = append(with.vars[:len(with.vars):len(with.vars)], "NTH_CONFIG="+came.config)
+	r := with.provision(t, fmt.Sprintf("%d:swapped", call))
+	if _, tokens := d.seen(t); label == "" && r.exit == 0 && tokens == 0 {
+		d.in(came).complete(t)
+		return
+	}
+	if !maps.Equal(before, came.files()) {
+		t.Errorf("a token that came was changed: exit status %d\n%s", r.exit, r.stderr)
+	}
+	d.goesOn(t, r)
+}
+
+// goesOn runs the same command again, after one that was disturbed.
+func (d *tokenPlan) goesOn(t *testing.T, r result) {
+	t.Helper()
 	if r.exit < 0 || r.exit > 10 {
 		t.Errorf("exit status %d\n%s", r.exit, r.stderr)
 	}

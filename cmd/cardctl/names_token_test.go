@@ -116,6 +116,32 @@ func TestKeysAreOfferedOnce(t *testing.T) {
 	}
 }
 
+// TestDividedKey has a key whose public half has another ID than the private one, as a command
+// leaves it that was interrupted when the private one had got that of the public key: it is
+// one key, it signs, and import-cert gives both halves the same.
+func TestDividedKey(t *testing.T) {
+	d := namedDesk(t)
+	key := ours + ";object=vpn"
+	d.cardctl("gen-key", "--key", key, "--algorithm", "p256", "--pin", "env:TOKEN_PIN")
+	_, listed, _ := strings.Cut(d.tool("--list-objects", "--type", "pubkey"), "ID:")
+	id := strings.Fields(listed)[0]
+	d.tool("--set-id", strings.Repeat("47", 20), "--type", "pubkey", "--id", id)
+	if r := d.run("cardctl", "gen-csr", "--key", key, "--subject", "CN=me", "--pin", "env:TOKEN_PIN", "--out", d.path("me.csr")); r.exit != 0 {
+		t.Fatalf("%s", r.stderr)
+	}
+	d.certify(key, "me")
+	if done := d.cardctl("import-cert", "--key", key, d.path("me.pem"), "--pin", "env:TOKEN_PIN"); !strings.Contains(done, "The public half of the key had another ID") {
+		t.Errorf("%s", done)
+	}
+	if listed := d.tool("--list-objects"); strings.Count(listed, id) != 3 {
+		t.Errorf("not the same ID of private key, public key and certificate:\n%s", listed)
+	}
+	if info := d.info(); len(info.Keys) != 1 || len(info.Certificates) != 1 || info.Certificates[0].Astray != "" {
+		t.Errorf("%+v", info)
+	}
+	d.cardctl("import-cert", "--key", key, d.path("me.pem"), "--no-input") // needs no PIN
+}
+
 // TestKeyWithoutID has a key that no program finds by its certificate.
 func TestKeyWithoutID(t *testing.T) {
 	d := namedDesk(t)

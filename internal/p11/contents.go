@@ -91,6 +91,9 @@ func newStoredCertificate(o object, v values) StoredCertificate {
 func (v values) name() name { return name{v[pkcs11.CKA_ID], string(v[pkcs11.CKA_LABEL])} }
 
 func (k *StoredKey) addPrivate(o object, v values) {
+	if id := v.name().id; !k.HasPrivate && len(id) > 0 {
+		k.ID = id // by which programs find the key of a certificate
+	}
 	k.HasPrivate, k.privates = true, append(k.privates, o)
 	k.privateNames = append(k.privateNames, v.name())
 	k.Sign, k.Decrypt, k.Derive = v.uses()
@@ -116,9 +119,11 @@ func (c *Contents) keyOfPrivate(v values) *StoredKey {
 	}
 	n, kind := v.name(), v.number(pkcs11.CKA_KEY_TYPE)
 	if len(n.id) > 0 {
-		for i := range c.Keys {
-			if k := &c.Keys[i]; k.hasID(n.id) && isOfKind(k.Public, kind) {
-				return k
+		for _, has := range []func(*StoredKey, []byte) bool{(*StoredKey).hasID, (*StoredKey).makesID} {
+			for i := range c.Keys {
+				if k := &c.Keys[i]; has(k, n.id) && isOfKind(k.Public, kind) {
+					return k
+				}
 			}
 		}
 		for _, certificate := range c.Certificates {
@@ -139,6 +144,18 @@ func (c *Contents) keyOfPrivate(v values) *StoredKey {
 // hasID reports whether an object of the key has the ID.
 func (k *StoredKey) hasID(id []byte) bool {
 	return slices.ContainsFunc(k.names, func(n name) bool { return bytes.Equal(n.id, id) })
+}
+
+// makesID reports whether the ID is that of the public key: an interrupted command may have
+// left it to the private half alone.
+func (k *StoredKey) makesID(id []byte) bool {
+	return k.HasPublic && bytes.Equal(KeyID(k.Public), id)
+}
+
+// divided reports whether the halves have different IDs, of which the private one's is that of
+// the public key.
+func (k *StoredKey) divided() bool {
+	return k.HasPrivate && k.makesID(k.ID) && slices.ContainsFunc(k.names, func(n name) bool { return !bytes.Equal(n.id, k.ID) })
 }
 
 // namesake is the one key of a kind that has no ID either and the same label, nil

@@ -138,9 +138,10 @@ func (s *Session) KeyOf(ctx context.Context, k StoredKey) (*Key, error) {
 }
 
 // privatesOf are the private keys that can be that of a key: those with its ID, or
-// with its label where neither has an ID, else those that tell its public key.
+// with its label where neither has an ID, those with the ID that its public key makes, else
+// those that tell its public key.
 func (s *Session) privatesOf(k StoredKey) ([]*Key, error) {
-	for _, n := range append(slices.Clone(k.names), name{id: k.ID, label: k.Label}) {
+	for _, n := range append(slices.Clone(k.names), name{id: k.ID, label: k.Label}, name{id: KeyID(k.Public)}) {
 		having := objectAttribute{pkcs11.CKA_ID, n.id}
 		if len(n.id) == 0 && n.label != "" {
 			having = objectAttribute{pkcs11.CKA_LABEL, []byte(n.label)}

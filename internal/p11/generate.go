@@ -139,8 +139,8 @@ func (s *Session) finish(ctx context.Context, made pair, n NewKey, id []byte) (S
 			Advise(advice.Repeat().Without(advice.Algorithm))
 	}
 	if err == nil && n.ID == nil && string(id) != string(KeyID(k.Public)) {
-		err = s.setID(ctx, made, KeyID(k.Public))
-		if err == nil {
+		// First the private half: the public one tells that it belongs to it.
+		if _, err = s.setIDOf(ctx, KeyID(k.Public), made.private, made.public); err == nil {
 			k.ID, err = readBack(ctx, s, func() ([]byte, error) {
 				v, err := s.read(made.private, []uint{pkcs11.CKA_ID})
 				return v[pkcs11.CKA_ID], err
@@ -164,9 +164,25 @@ func (s *Session) guarded(v values) error {
 		Because("cardctl asked for a sensitive key that is not extractable, and the token created another kind.")
 }
 
-// SetID gives a key that was made now another ID.
+// SetID gives a key that was made now another ID than that of its public key. A module
+// that does not let it be changed leaves it. The private half has that of the public key the
+// longest, by which the halves belong together.
 func (s *Session) SetID(ctx context.Context, k StoredKey, id []byte) error {
-	return s.setID(ctx, pair{k.publics[0], k.privates[0]}, id)
+	_, err := s.setIDOf(ctx, id, k.publics[0], k.privates[0])
+	return err
+}
+
+// JoinHalves gives the public half of a key the ID of its private half, if that is the ID of
+// the public key, and an interrupted command left another one. It is false where there is
+// nothing to change, or the module does not let it be changed.
+func (s *Session) JoinHalves(ctx context.Context, k StoredKey) (bool, error) {
+	if !k.divided() {
+		return false, nil
+	}
+	if err := s.writable(ctx); err != nil {
+		return false, err
+	}
+	return s.setIDOf(ctx, k.ID, k.publics...)
 }
 
 // GiveID gives a key that has no ID one, by which programs find its certificate. It
@@ -203,13 +219,6 @@ func (c Code) keepsAttributes() bool {
 		return true
 	}
 	return false
-}
-
-// setID changes the ID of both halves. A module that does not let it be changed
-// leaves the key with the one it has, by which its halves still belong together.
-func (s *Session) setID(ctx context.Context, made pair, id []byte) error {
-	_, err := s.setIDOf(ctx, id, made.public, made.private)
-	return err
 }
 
 // undo removes what was made before it went wrong. Where that fails too, the cause

@@ -48,3 +48,9 @@ func provisionalID() []byte {
 	_, _ = rand.Read(id) // it never fails
 	return id
 }
+
+// MayBeDivided reports whether the private half, which is not seen yet, may have another ID:
+// the public one has a provisional one, as far as one can tell.
+func (k *StoredKey) MayBeDivided() bool {
+	return k.HasPublic && !k.HasPrivate && len(k.ID) == sha1.Size && !k.makesID(k.ID)
+}

@@ -1,7 +1,8 @@
 /*
  * A PKCS#11 module that hands every call to a true one, which NTH_MODULE names, and
  * disturbs one of them: NTH=7:pulled-before. Later calls find the token gone where it was
- * pulled. The number of calls goes into the file NTH_CALLS.
+ * pulled, and the tokens of the configuration NTH_CONFIG of SoftHSM2 where it was swapped.
+ * The number of calls goes into the file NTH_CALLS.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -34,6 +35,13 @@ static void count(void) {
 	fclose(file);
 }
 
+/* The true module forgets its sessions, as that of a reader does when another card comes. */
+static void swap(void) {
+	setenv("SOFTHSM2_CONF", getenv("NTH_CONFIG"), 1);
+	if (true_list->function[FINALIZE](0, 0, 0, 0, 0, 0, 0, 0) || true_list->function[INITIALIZE](0, 0, 0, 0, 0, 0, 0, 0))
+		_exit(97);
+}
+
 static ulong pass(int f, ulong a, ulong b, ulong c, ulong d, ulong e, ulong g, ulong h, ulong i) {
 	function call = true_list->function[f];
 	if (f == INITIALIZE || f == FINALIZE)
@@ -42,7 +50,9 @@ static ulong pass(int f, ulong a, ulong b, ulong c, ulong d, ulong e, ulong g, u
 		return DEVICE_REMOVED;
 	calls++;
 	count();
-	if (calls != at)
+	if (calls == at && !strcmp(deed, "swapped"))
+		swap();
+	if (calls != at || !strcmp(deed, "swapped"))
 		return call(a, b, c, d, e, g, h, i);
 	if (!strcmp(deed, "pulled-after") || !strcmp(deed, "failed-after") || !strcmp(deed, "error-after"))
 		call(a, b, c, d, e, g, h, i);

@@ -179,7 +179,7 @@ func (k *place) loggedInFor(ctx context.Context, what string, certificate *cert.
 	}
 	k.forget()
 	if asked == k.token.asked && read != nil {
-		if meant := read.Named(k.uri); len(meant) == 1 && len(meant[0].ID) > 0 {
+		if meant := read.Named(k.uri); len(meant) == 1 && len(meant[0].ID) > 0 && !meant[0].MayBeDivided() {
 			k.contents = read
 		}
 	}
@@ -220,10 +220,17 @@ func (k *place) addIssuers(ctx context.Context, issuers []*cert.Certificate) (in
 	return added, nil
 }
 
-// giveID gives a key without an ID that of its public key.
+// giveID gives a key without an ID that of its public key, and both halves of a key the same.
 func (k *place) giveID(ctx context.Context, stored *p11.StoredKey) error {
-	if len(stored.ID) > 0 || stored.Public == nil {
+	if stored.Public == nil {
 		return nil
+	}
+	if len(stored.ID) > 0 {
+		joined, err := k.session.JoinHalves(ctx, *stored)
+		if joined {
+			k.mended = append(k.mended, fmt.Sprintf("The public half of the key had another ID, and now has %X, too.", stored.ID))
+		}
+		return err
 	}
 	gave, err := k.session.GiveID(ctx, *stored, p11.KeyID(stored.Public))
 	if gave {
