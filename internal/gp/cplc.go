@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
@@ -15,9 +16,14 @@ const cplcLength = 42
 type CPLC [cplcLength]byte
 
 // CPLC reads the card production life cycle data. A card without it is a
-// *CommandError.
+// *CommandError. An answer that does not say so is no reason to take the card for one
+// without: the card is asked once more.
 func (d *SecurityDomain) CPLC(ctx context.Context) (*CPLC, error) {
 	data, err := d.object(ctx, tagCPLC)
+	var refused *CommandError
+	if errors.As(err, &refused) && !refused.Status.Lacks() {
+		data, err = d.object(ctx, tagCPLC)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -85,6 +85,17 @@ var meanings = map[Status]string{
 	StatusUnknown:                "no precise diagnosis",
 }
 
+// Lacks reports whether the card says that it does not have what was asked for, or not the
+// command for it.
+func (s Status) Lacks() bool {
+	switch s {
+	case StatusFunctionNotSupported, StatusFileNotFound, StatusRecordNotFound, StatusWrongP1P2, StatusReferenceNotFound,
+		StatusWrongOffset, StatusINSNotSupported, StatusCLANotSupported:
+		return true
+	}
+	return false
+}
+
 // Meaning is what ISO/IEC 7816-4 says of the status word, in words.
 func (s Status) Meaning() string {
 	if m, ok := meanings[s]; ok {
