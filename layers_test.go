@@ -17,7 +17,7 @@ var leaves = []string{
 	"internal/problem", "internal/secret", "internal/pubkey", "internal/input", "internal/output", "internal/terminal", "internal/pkcs12",
 	"internal/runner", "internal/advice", "internal/ber", "internal/curve", "internal/cert", "internal/chain",
 	"internal/packaging", "internal/tlskey", "internal/pbe", "internal/cmp", "internal/cms", "internal/scep", "internal/typed", "internal/release", "internal/opensslconf", "internal/marionette",
-	"internal/spelling",
+	"internal/spelling", "internal/spreadsheet",
 }
 
 // What the layers share: a command may import workflows and the desk, a workflow the
@@ -118,6 +118,7 @@ var layers = map[string][]string{
 	"internal/terminal":    {},
 	"internal/typed":       {},
 	"internal/spelling":    {},
+	"internal/spreadsheet": {},
 	"internal/marionette":  {},
 	"internal/release":     {},
 }

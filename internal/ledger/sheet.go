@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/internal/spreadsheet"
 )
 
 // MaxImport is the longest file that Import reads, in bytes.
@@ -70,18 +72,18 @@ func ReadCards(data []byte) (sheet *Sheet, err error) {
 				Because("Save the spreadsheet as \"CSV UTF-8\".")
 		}
 	}
-	r := csv.NewReader(bytes.NewReader(data))
-	r.TrimLeadingSpace = true
-	if header, _, _ := bytes.Cut(data, []byte("\n")); bytes.Count(header, []byte(";")) > bytes.Count(header, []byte(",")) {
-		r.Comma = ';'
-	}
-	header, err := r.Read()
+	r, skipped := spreadsheet.Reader(data)
+	r.TrimLeadingSpace = r.Comma != '\t'
+	header, err := nextOf(r)
 	if err != nil {
-		return sheet, badCSV(err)
+		return sheet, badCSV(err, skipped)
 	}
 	columns := map[string]int{}
 	for i, name := range header {
 		name = strings.ToLower(strings.TrimSpace(name))
+		if name == "" {
+			continue // as spreadsheets write columns that were emptied
+		}
 		if _, twice := columns[name]; twice {
 			return sheet, problem.New(problem.Usage, "line 1: there are two columns %s", name)
 		}
@@ -96,14 +98,15 @@ func ReadCards(data []byte) (sheet *Sheet, err error) {
 	}
 	seen := map[string]place{}
 	for {
-		record, err := r.Read()
+		record, err := nextOf(r)
 		if errors.Is(err, io.EOF) {
 			return sheet, nil
 		}
 		if err != nil {
-			return sheet, badCSV(err)
+			return sheet, badCSV(err, skipped)
 		}
 		line, _ := r.FieldPos(0)
+		line += skipped
 		card, err := cardOf(line, record, columns)
 		sheet.Cards = append(sheet.Cards, card)
 		if err != nil {
@@ -121,11 +124,20 @@ func ReadCards(data []byte) (sheet *Sheet, err error) {
 	}
 }
 
+// nextOf is the next line that has a value.
+func nextOf(r *csv.Reader) ([]string, error) {
+	for {
+		if values, err := r.Read(); err != nil || !spreadsheet.Emptied(values) {
+			return values, err
+		}
+	}
+}
+
 // badCSV names the line of what is no CSV.
-func badCSV(err error) error {
+func badCSV(err error, skipped int) error {
 	var parse *csv.ParseError
 	if errors.As(err, &parse) {
-		return problem.New(problem.Usage, "line %d is not CSV", parse.Line).Because("%s", problem.Sentence(parse.Err.Error()))
+		return problem.New(problem.Usage, "line %d is not CSV", parse.Line+skipped).Because("%s", problem.Sentence(parse.Err.Error()))
 	}
 	return problem.New(problem.Usage, "the file has no header").Because("The first line names the columns.")
 }
@@ -139,9 +151,10 @@ func same(a, b *Imported) bool {
 		(a.Person == nil) == (b.Person == nil) && (a.Person == nil || *a.Person == *b.Person)
 }
 
-// rounded reports whether a serial is a long number as spreadsheets write it: 1.23E+11.
-func rounded(serial string) bool {
-	first, power, ok := strings.Cut(serial, "E+")
+// rounded reports whether a serial or a secret is a long number as spreadsheets write it:
+// 1.23E+11.
+func rounded(text string) bool {
+	first, power, ok := strings.Cut(strings.ToUpper(text), "E+")
 	return ok && power != "" && strings.Trim(first, "0123456789.,") == "" && strings.Trim(power, "0123456789") == ""
 }
 
@@ -164,10 +177,13 @@ func cardOf(line int, record []string, columns map[string]int) (Imported, error)
 	case e.Serial == "":
 		return e, problem.New(problem.Usage, "line %d: the serial is empty", line)
 	case rounded(e.Serial):
-		return e, problem.New(problem.Usage, "line %d: the serial was rounded", line).
-			Because("The spreadsheet took it for a number. Make the column text, and enter the serials again.")
-	case strings.ContainsAny(e.Serial, "\r\n\x00"):
-		return e, problem.New(problem.Usage, "line %d: the serial has a line break", line)
+		return e, wasRounded(line, columnSerial)
+	}
+	for _, name := range []string{columnSerial, columnFamily, columnPerson, columnName} {
+		if strings.ContainsFunc(get(name), secret.Unmeant) {
+			return e, problem.New(problem.Usage, "line %d: the %s has a line break, or a character that is not seen", line, name).
+				Because("Such a character may have been copied along. With it, it is another %s.", name)
+		}
 	}
 	switch id, name := plain(columnPerson), plain(columnName); {
 	case id != "":
@@ -190,11 +206,44 @@ func cardOf(line int, record []string, columns map[string]int) (Imported, error)
 		return e, problem.New(problem.Usage, "line %d: a card that is %s is somebody's", line, e.State).Because("The columns person and name are empty.")
 	}
 	for _, name := range SecretNames() {
-		if value := get(name); len(value) > secret.MaxLength {
-			return e, problem.New(problem.Usage, "line %d: the secret in %s is too long", line, name).Because("At most %d bytes can be sealed.", secret.MaxLength)
-		} else if value != "" {
-			e.Plain[SecretKind(name)] = secret.New([]byte(value))
+		value := get(name)
+		if value == "" {
+			continue
 		}
+		if rounded(value) {
+			return e, wasRounded(line, name)
+		}
+		meant, err := secret.Meant([]byte(value))
+		if err == nil && !formed(SecretKind(name), value) {
+			err = problem.New(problem.Usage, "it is not a key").Because("A key has 32, 48 or 64 hexadecimal digits.")
+			meant.Wipe()
+		}
+		if err != nil {
+			return e, problem.Wrap(problem.Usage, err, fmt.Sprintf("line %d: the secret in %s", line, name))
+		}
+		e.Plain[SecretKind(name)] = meant
 	}
 	return e, nil
+}
+
+// wasRounded is for a number that a spreadsheet did not keep whole.
+func wasRounded(line int, column string) error {
+	return problem.New(problem.Usage, "line %d: the %s was rounded", line, column).
+		Because("The spreadsheet took it for a number. Make the column text, and enter the numbers again.")
+}
+
+// formed reports whether a secret can be one of its kind. Card keys are one, or three with
+// colons between them.
+func formed(kind secret.Name, value string) bool {
+	keys := []string{value}
+	switch kind {
+	case secret.ManagementKey:
+	case secret.CardKeys:
+		keys = strings.Split(value, ":")
+	default:
+		return true
+	}
+	return (len(keys) == 1 || len(keys) == 3) && !slices.ContainsFunc(keys, func(key string) bool {
+		return !slices.Contains([]int{32, 48, 64}, len(key)) || strings.Trim(key, "0123456789abcdefABCDEF") != ""
+	})
 }

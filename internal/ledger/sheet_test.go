@@ -15,6 +15,9 @@ func TestSpreadsheets(t *testing.T) {
 		"commas": "serial,person,name,family,state\naa01,floppy@example.com,\"Floppy, the Head\",piv,\nAA02,,,,\nAA03,,,,lost\n",
 		"semicolons, a byte-order mark and CRLF": "\xEF\xBB\xBFSerial;State;Name;Person;Family\r\n" +
 			"aa01;Active;Floppy, the Head;floppy@example.com;piv\r\nAA02;;;;\r\nAA03;LOST;;;\r\n",
+		"tabs, and rows and columns that were emptied": "\n\t\t\t\t\t\t\nserial\tperson\tname\tfamily\tstate\t\t\naa01\tfloppy@example.com\tFloppy, the Head\tpiv\t\t\t\n" +
+			"\t\t\t\t\t\t\nAA02\t\t\t\t\t\t\nAA03\t\t\t\tlost\t\t\n",
+		"Excel's first line": "\xEF\xBB\xBFsep=;\r\nserial;person;name;family;state\r\naa01;floppy@example.com;Floppy, the Head;piv;\r\nAA02;;;;\r\nAA03;;;;lost\r\n",
 		"an export": "serial,family,state,person,name,ref\nAA01,piv,active,floppy@example.com,\"Floppy, the Head\",PIV.9A\n" +
 			"AA01,piv,active,floppy@example.com,\"Floppy, the Head\",PIV.9C\nAA02,,stock,,,\nAA03,,lost,,,\n",
 	} {
@@ -58,7 +61,7 @@ func TestSpreadsheetsThatAreRefused(t *testing.T) {
 		"":                       "no header",
 		"person\nCANARY\n":       "no column serial",
 		"serial,serial\nA1,A1\n": "two columns serial",
-		"serial,puk\nA1,1\nA2," + strings.Repeat("CANARY", 700) + "\n": "line 3: the secret in puk is too long",
+		"serial,puk\nA1,1\nA2," + strings.Repeat("CANARY", 700) + "\n": "line 3: the secret in puk: it is longer than",
 		"serial,name\nA1,a\nA2,CANARY\xE9\n":                           "line 3 is not UTF-8",
 		"\xFF\xFEs\x00e\x00r\x00":                                      "line 1 is not UTF-8",
 		"s\x00e\x00r\x00":                                              "line 1 is not UTF-8",
@@ -71,11 +74,29 @@ func TestSpreadsheetsThatAreRefused(t *testing.T) {
 		"serial,puk\nA1,\"CANARY\n":                                    "is not CSV",
 		"serial,puk\nA1\n":                                             "is not CSV",
 		"serial\n\"A\n1\"\n":                                           "line 2: the serial has a line break",
+		"serial,person\nA1,bob\u200B\n":                                "line 2: the person has a line break, or a character that is not seen",
+		"sep=;\nserial;puk\nA1;1,23457E+15\n":                          "line 3: the puk was rounded",
+		"serial,management-key\nA1,1.0203E+47\n":                       "line 2: the management-key was rounded",
+		"serial,puk\nA1,\"CANARY\n1\"\n":                               "line 2: the secret in puk: it has more than one line",
+		"serial,puk\nA1,CAN\u200BARY\n":                                "line 2: the secret in puk: it contains an invisible character",
+		"serial,puk\nA1,'CANARY'\n":                                    "line 2: the secret in puk: it has quotes around it",
+		"serial,management-key\nA1,CANARY\n":                           "line 2: the secret in management-key: it is not a key",
+		"serial,card-keys\nA1," + twoKeys + "\n":                       "line 2: the secret in card-keys: it is not a key",
 	} {
 		sheet, err := ReadCards([]byte(text))
 		if !problem.Is(err, problem.Usage) || sheet != nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "CANARY") {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+// twoKeys are one too few.
+var twoKeys = strings.Repeat("4A", 16) + ":" + strings.Repeat("4a", 16)
+
+func TestKeysOfASpreadsheet(t *testing.T) {
+	sheet, err := ReadCards([]byte("serial,management-key,card-keys\nA1," + strings.Repeat("0a", 24) + "," + twoKeys + ":" + strings.Repeat("00", 16) + "\n"))
+	if err != nil || sheet.Secrets() != 2 {
+		t.Errorf("%+v, %v", sheet, err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"bytes"
 	"encoding/csv"
 	"errors"
 	"io"
@@ -9,14 +8,13 @@ import (
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/spreadsheet"
 )
 
-// readCSV reads a table with a header (RFC 4180). Values are separated by commas,
-// semicolons or tabs, whichever the header has most of.
+// readCSV reads a table with a header.
 func readCSV(data []byte) (t table, err error) {
-	separator, rest, skipped := separatorOf(data)
-	r := csv.NewReader(bytes.NewReader(rest))
-	r.Comma, r.ReuseRecord = separator, true
+	r, skipped := spreadsheet.Reader(data)
+	r.ReuseRecord = true
 	for {
 		fields, err := r.Read()
 		switch {
@@ -27,14 +25,14 @@ func readCSV(data []byte) (t table, err error) {
 		}
 		line, _ := r.FieldPos(0)
 		line += skipped
+		if spreadsheet.Emptied(fields) {
+			continue
+		}
 		if t.header == nil {
 			if t.header, err = headerOf(fields, line); err != nil {
 				return t, err
 			}
 			continue
-		}
-		if strings.Join(fields, "") == "" {
-			continue // as spreadsheets write rows that were emptied
 		}
 		if len(t.records) == MaxRows {
 			return t, tooManyRows()
@@ -52,32 +50,6 @@ func readCSV(data []byte) (t table, err error) {
 
 func tooManyRows() error {
 	return problem.New(problem.Usage, "the table is too long").Because("It can have %d rows.", MaxRows)
-}
-
-// separatorOf finds what separates the values. A first line sep=; says it, as Excel
-// understands it: skipped is how many lines that are.
-func separatorOf(data []byte) (separator rune, rest []byte, skipped int) {
-	first, after, _ := bytes.Cut(data, []byte("\n"))
-	if said, ok := strings.CutPrefix(strings.TrimRight(string(first), "\r"), "sep="); ok && len(said) == 1 && strings.Contains(",;\t", said) {
-		return rune(said[0]), after, 1
-	}
-	counts := map[rune]int{}
-	quoted := false
-	for _, c := range string(first) {
-		if c == '"' {
-			quoted = !quoted
-		}
-		if !quoted {
-			counts[c]++
-		}
-	}
-	separator = ','
-	for _, c := range ";\t" {
-		if counts[c] > counts[separator] {
-			separator = c
-		}
-	}
-	return separator, data, 0
 }
 
 // headerOf are the names of the columns.

@@ -136,7 +136,7 @@ func (f *filler) text(text string, to reflect.Value, kind, path string) error {
 		return nil
 	}
 	if name := t.unclean(f.row.Values); name != "" {
-		return f.row.mistake("the column %s has a line break or another control character, or a damaged one", name).
+		return f.row.mistake("the column %s has a line break, or a character that is damaged or not seen", name).
 			Because("%s uses it.", path)
 	}
 	if name := t.empty(f.row.Values); name != "" && kind != rowOptional {

@@ -149,9 +149,12 @@ func shortened(w string) string {
 
 // checkRows fills the plan from each row, and refuses a person or a card with two.
 func (p *Plan) checkRows(rows []Row) error {
-	persons, cards := map[string]int{}, map[string]int{}
+	persons, cards, runs := map[string]int{}, map[string]int{}, p.runs()
 	for _, r := range rows {
 		filled, err := p.For(r)
+		if err == nil && runs {
+			err = r.checkEnviron()
+		}
 		if err != nil {
 			return err
 		}

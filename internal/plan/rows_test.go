@@ -32,6 +32,8 @@ func TestReadRowsTakesEachKindOfTable(t *testing.T) {
 		"a mark":         {"\uFEFFmail,name,serial\nbob@example.com,\"Bob \"\"B\"\", Admin\",\neve@example.com,Ève,0001\n", []int{2, 3}},
 		"sep":            {"sep=;\r\nmail;name;serial\nbob@example.com;\"Bob \"\"B\"\", Admin\";\neve@example.com;Ève;0001\n", []int{3, 4}},
 		"empty lines":    {"mail,name,serial\n\nbob@example.com,\"Bob \"\"B\"\", Admin\",\n,,\neve@example.com,Ève,0001\n,,\n", []int{3, 5}},
+		"a row before":   {"\n,,\nmail,name,serial\nbob@example.com,\"Bob \"\"B\"\", Admin\",\neve@example.com,Ève,0001\n", []int{4, 5}},
+		"a line before":  {"\r\nmail;name;serial\r\nbob@example.com;\"Bob \"\"B\"\", Admin\";\r\neve@example.com;Ève;0001", []int{3, 4}},
 		"others":         {"cost centre,mail,name,serial,,\n1,bob@example.com,\"Bob \"\"B\"\", Admin\",,,\n2,eve@example.com,Ève,0001,,\n", []int{2, 3}},
 		"blanks":         {" mail , name,serial\n bob@example.com ,\"Bob \"\"B\"\", Admin\" ,  \neve@example.com,\u00A0Ève,0001\n", nil},
 		"quoted header":  {"\"mail\",\"name\",\"serial\"\nbob@example.com,\"Bob \"\"B\"\", Admin\",\neve@example.com,Ève,0001\n", []int{2, 3}},
@@ -93,6 +95,8 @@ func TestReadRowsNamesWhatIsWrong(t *testing.T) {
 		{"an empty name", "mail,name,serial\na, ,c\n", []string{"row 1, line 2: the column name is empty"}},
 		{"a line break", "mail,name,serial\na,\"b\nc\",d\n", []string{"row 1, line 2: the column name has a line break"}},
 		{"a lost character", "mail,name,serial\na,J\uFFFDrg,d\n", []string{"the column name has"}},
+		{"a character that is not seen", "mail,name,serial\na,b,\na\u200B,e,\n", []string{"row 2, line 3: the column mail has", "not seen", "person.id uses it"}},
+		{"a name that runs backwards", "mail,name,serial\na,b\u202Ec,\n", []string{"the column name has", "not seen"}},
 		{"a person twice", "mail,name,serial\na,b,\nc,d,\na,e,\n", []string{`row 3, line 4: "a" has line 2 too`}},
 		{"a card twice", "mail,name,serial\na,b,0a\nc,d,0A\n", []string{"row 2, line 3: the card 0A has line 2 too"}},
 		{"an absent name", `{"mail":"a","name":"b","serial":""}` + "\n" + `{"mail":"c","name":"d"}`, []string{"row 2, line 2: there is no column serial"}},
@@ -123,6 +127,28 @@ func TestReadRowsNamesWhatIsWrong(t *testing.T) {
 	}
 	if _, err := parsed(t, head).ReadRows([]byte("a\nb\n"), "staff.csv"); !problem.Is(err, problem.Usage) || !strings.Contains(err.Error(), "names no person") {
 		t.Error(err)
+	}
+}
+
+// What no variable of a command can hold is refused before the first card, and only if the
+// plan has a command: other columns are nobody's.
+func TestColumnsThatNoCommandGets(t *testing.T) {
+	const issued = head + "person: {id: '{{.mail}}'}\nkeys: [{ref: A, certificate: {subject: CN=a, issuer: desk}}]\nissuers: {desk: {url: '%s'}}\n"
+	row := func(note string) []byte { return []byte(`{"mail":"a"}` + "\n" + `{"mail":"b","note":"` + note + `"}`) }
+	for plan, runs := range map[string]bool{
+		fmt.Sprintf(issued, "command:sign"): true, fmt.Sprintf(issued, "ca:desk"): false,
+		head + "person: {id: '{{.mail}}'}\npins: {user: 'command:pass pin'}\n": true,
+	} {
+		for note, says := range map[string]string{
+			`\u0000`: "row 2, line 2: the column for CARDCTL_ROW_NOTE has a NUL character", strings.Repeat("x", mostEnviron): "row 2, line 2: the columns are too long",
+		} {
+			if _, err := parsed(t, plan).ReadRows(row(note), "staff"); runs != problem.Is(err, problem.Usage) || runs && !strings.Contains(err.Error(), says) {
+				t.Errorf("%s: %v", plan, err)
+			}
+		}
+		if _, err := parsed(t, plan).ReadRows(row(strings.Repeat("x", mostEnviron-100)), "staff"); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -3,9 +3,9 @@ package plan
 import (
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // The kinds of columns, as the tag row of a field names them. A field without that tag
@@ -113,11 +113,11 @@ func (t template) empty(values map[string]string) string {
 	return ""
 }
 
-// unclean is a column with characters that cannot have been meant: control characters,
-// and what stands for one that was lost.
+// unclean is a column with characters that cannot have been meant: control characters, those
+// that are not seen, and what stands for one that was lost.
 func (t template) unclean(values map[string]string) string {
 	for _, name := range t.columns() {
-		if strings.ContainsFunc(values[name], func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }) {
+		if strings.ContainsFunc(values[name], secret.Unmeant) {
 			return name
 		}
 	}

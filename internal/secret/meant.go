@@ -8,12 +8,12 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 )
 
-// meant takes b over and returns it as a secret, less one line end (LF or CRLF)
+// Meant takes b over and returns it as a secret, less one line end (LF or CRLF)
 // at its end. A secret that cannot have been meant is a problem.Usage: a card
 // counts a wrong PIN, and takes a new one as it comes. The rule is the same for
 // every source and every kind of secret, so a password of several words has its
 // blanks inside only.
-func meant(b []byte) (*Bytes, error) {
+func Meant(b []byte) (*Bytes, error) {
 	b = withoutLineEnd(b)
 	if err := refusal(b); err != nil {
 		Wipe(b)
@@ -69,6 +69,13 @@ func refusal(b []byte) error {
 
 func unmeant(what, why string) error {
 	return problem.New(problem.Usage, "%s", what).Because("%s", why)
+}
+
+// Unmeant reports whether a character cannot have been meant in a line that a person typed,
+// such as a name: a line end, a control character, one that is not seen, or one that stands
+// for a character that was lost.
+func Unmeant(r rune) bool {
+	return lineEnd(r) || unicode.IsControl(r) || invisible(r) || r == utf8.RuneError
 }
 
 func lineEnd(r rune) bool { return r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029' }

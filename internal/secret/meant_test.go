@@ -61,7 +61,7 @@ var unmeantSecrets = map[string]string{
 func TestMeant(t *testing.T) {
 	for name, text := range unmeantSecrets {
 		b := []byte(text)
-		s, err := meant(b)
+		s, err := Meant(b)
 		if !problem.Is(err, problem.Usage) || s != nil {
 			t.Errorf("%s: %q, %v", name, s.Reveal(), err)
 			continue
@@ -79,11 +79,11 @@ func TestMeant(t *testing.T) {
 		"می\u200cخواهم": "می\u200cخواهم", "1\u00a02": "1\u00a02",
 		strings.Repeat("x", MaxLength) + "\r\n": strings.Repeat("x", MaxLength),
 	} {
-		if s, err := meant([]byte(text)); err != nil || string(s.Reveal()) != want {
+		if s, err := Meant([]byte(text)); err != nil || string(s.Reveal()) != want {
 			t.Errorf("%q is read as %q, %v", text, s.Reveal(), err)
 		}
 	}
-	if _, err := meant(bytes.Repeat([]byte("x"), MaxLength+1)); !problem.Is(err, problem.Usage) {
+	if _, err := Meant(bytes.Repeat([]byte("x"), MaxLength+1)); !problem.Is(err, problem.Usage) {
 		t.Error(err)
 	}
 }
@@ -95,7 +95,7 @@ func FuzzMeant(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, given []byte) {
-		s, err := meant(bytes.Clone(given))
+		s, err := Meant(bytes.Clone(given))
 		if err != nil {
 			if !problem.Is(err, problem.Usage) || s != nil {
 				t.Errorf("%q: %v", given, err)

@@ -96,7 +96,7 @@ func (r *Resolver) Ask(ctx context.Context, q Request) (*Bytes, error) {
 	raw, err := r.read(ctx, source, q)
 	if err == nil {
 		var s *Bytes
-		if s, err = meant(raw); err == nil {
+		if s, err = Meant(raw); err == nil {
 			return s, nil
 		}
 	}
