@@ -66,6 +66,25 @@ func (d *rowsDesk) keep() (restore func()) {
 	}
 }
 
+// TestReplacedInOtherLetters takes a serial as the ledger does, whatever its capitals: a dry run
+// finds the row, and a second run does not offer it once more.
+func TestReplacedInOtherLetters(t *testing.T) {
+	t.Parallel()
+	d, replaces := replacement(t, anyOpenPGP, "")
+	lower := "--replaces " + strings.ToLower(d.serial("old"))
+	if r := d.provision(0, lower+" --reader sim:new --dry-run"); !strings.Contains(r.stdout, `"result":"would"`) {
+		t.Error(r.stdout)
+	}
+	d.provision(0, lower+" --reader sim:new")
+	if r := d.provision(0, replaces+" --reader sim:new"); strings.Contains(r.stdout, `"result":"done"`) {
+		t.Error(r.stdout)
+	}
+	d.provision(9, replaces+" --reader sim:third")
+	if n := strings.Count(d.must("ledger", "export").stdout, `"what":"offered"`); n != 2 {
+		t.Errorf("rows were offered %d times", n)
+	}
+}
+
 // TestReplaced gives somebody another card, whatever the first one was marked as before.
 func TestReplaced(t *testing.T) {
 	for _, marked := range []ledger.State{"", ledger.Suspended, ledger.Lost, ledger.Damaged, ledger.Returned, ledger.Revoked} {

@@ -73,12 +73,13 @@ func (l *Ledger) trusted(signatures []Anchor, anchor *Anchor) ([]Anchor, error) 
 	if err != nil {
 		return nil, err
 	}
-	trusted := []Anchor{*anchor}
+	var trusted []Anchor
 	for _, a := range signatures {
 		if other, err := a.public(); err == nil && pubkey.Same(key, other) {
 			trusted = append(trusted, a)
 		}
 	}
+	trusted = append(trusted, *anchor) // last of its number: its time is not that of the database
 	slices.SortStableFunc(trusted, func(a, b Anchor) int { return int(a.Number - b.Number) })
 	return trusted, nil
 }

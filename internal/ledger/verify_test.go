@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"crypto/ed25519"
 	"strings"
 	"testing"
 
@@ -48,6 +49,29 @@ func TestARecordThatIsNotRead(t *testing.T) {
 		if _, err := l.Verify(t.Context(), nil); !problem.Is(err, problem.Mismatch) || !strings.Contains(err.Error(), "record 2 of the log was changed") {
 			t.Errorf("%s: %v", change, err)
 		}
+	}
+}
+
+// When the log was signed is what the anchor says, not the database, where no signature covers
+// it.
+func TestTheTimeOfAnAnchor(t *testing.T) {
+	l := opened(t)
+	if _, err := l.Begin(t.Context(), Change{Command: "init", Serial: "A1"}); err != nil {
+		t.Fatal(err)
+	}
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchor, err := l.Sign(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.db.Exec(t.Context(), "UPDATE signature SET at = 1"); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := l.Verify(t.Context(), anchor); err != nil || v.Signed != 1 || !v.At.Equal(anchor.At) {
+		t.Errorf("%+v, %v", v, err)
 	}
 }
 

@@ -21,7 +21,7 @@ func (r *run) replaces(ctx context.Context) error {
 	if old == nil || old.Person == nil {
 		return noSuchCard(r.o.Replaces)
 	}
-	r.old = old
+	r.old, r.o.Replaces = old, old.Serial // as the ledger writes it
 	for _, row := range r.rows {
 		if row.plan.Person.ID == old.Person.ID {
 			r.rows = []wantedRow{row}
