@@ -214,5 +214,37 @@ func (p *Plan) ApplicationOfRow() bool {
 	return has
 }
 
+// RenewalOfRow reports whether a renewal needs columns: for the names of a certificate that
+// its key signs itself, or for the address of an issuer.
+func (p *Plan) RenewalOfRow() bool {
+	return slices.ContainsFunc(p.Keys, func(k Key) bool {
+		if k.Certificate == nil {
+			return false
+		}
+		_, addressed := p.templates[p.Issuers[k.Certificate.Issuer].URL]
+		return addressed || k.Certificate.SelfSigned && !p.constant(k.Certificate)
+	})
+}
+
+// WithoutRow is the plan for the renewal of a card that no row is for: an issuer is asked for
+// no name with columns, as the certificate on the card has it.
+func (p *Plan) WithoutRow() *Plan {
+	renewing := *p
+	renewing.Keys = slices.Clone(p.Keys)
+	for i := range renewing.Keys {
+		c := renewing.Keys[i].Certificate
+		if c == nil {
+			continue
+		}
+		if _, columns := p.templates[c.SID]; columns || !p.constant(c) {
+			nameless := *c
+			nameless.Subject, nameless.SID = "", ""
+			nameless.Emails, nameless.DNS, nameless.IPs, nameless.URIs, nameless.UPNs = nil, nil, nil, nil, nil
+			renewing.Keys[i].Certificate = &nameless
+		}
+	}
+	return &renewing
+}
+
 // Used are the columns that the plan uses, in alphabetical order.
 func (p *Plan) Used() []string { return slices.Clone(p.used) }

@@ -27,7 +27,7 @@ func (w *work) surveyCertificate(ctx context.Context, p *place) error {
 		return nil
 	}
 	name := "certificate " + p.Ref
-	issue := step{name: name, result: Would, detail: c.Subject, takes: issueTime, do: func(ctx context.Context) (string, error) { return w.certify(ctx, p, false) }}
+	issue := step{name: name, result: Would, detail: c.Subject, takes: issueTime, do: func(ctx context.Context) (string, error) { return w.certify(ctx, p, nil) }}
 	if p.makes {
 		w.add(issue)
 		return nil
@@ -134,6 +134,11 @@ func (w *work) surveyRenewal(ctx context.Context, p *place) error {
 	if err != nil {
 		return w.wrong(name, "the certificate in "+p.Ref+" cannot be read", "It cannot be renewed.")
 	}
+	if p.Certificate.SelfSigned {
+		if err := w.sameNames(p.Certificate, name, there); err != nil {
+			return err
+		}
+	}
 	within := cmp.Or(w.run.o.Expiring, p.Certificate.RenewBefore)
 	if within > 0 && w.run.ledgerNow().Add(within).Before(there.NotAfter) {
 		w.already(name, until(there.NotAfter))
@@ -156,7 +161,7 @@ func (w *work) renewal(ctx context.Context, p *place, k key.Key, name string, th
 		return w.needsReader(name, "the "+writes.Words()+" that writes its certificate is sealed in the ledger")
 	}
 	w.add(step{name: name, result: Would, detail: "renew, because it ends on " + day(there.NotAfter), takes: renewTime(p), do: func(ctx context.Context) (string, error) {
-		return w.certify(ctx, p, true)
+		return w.certify(ctx, p, there)
 	}})
 	return nil
 }
@@ -165,8 +170,9 @@ func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 func until(t time.Time) string { return "until " + day(t) }
 
-// certify gets the certificate, and writes it to the card and into the ledger.
-func (w *work) certify(ctx context.Context, p *place, renews bool) (string, error) {
+// certify gets the certificate, and writes it to the card and into the ledger. It takes the
+// place of there, which is nil for none.
+func (w *work) certify(ctx context.Context, p *place, there *cert.Certificate) (string, error) {
 	c := p.Certificate
 	k, err := p.key(ctx)
 	if err != nil {
@@ -174,7 +180,7 @@ func (w *work) certify(ctx context.Context, p *place, renews bool) (string, erro
 	}
 	w.purse.certificate = c
 	if c.SelfSigned {
-		return w.selfSign(ctx, k, c)
+		return w.selfSign(ctx, k, c, there)
 	}
 	issuer := w.plan.Issuers[c.Issuer]
 	w.purse.issuer = &issuer
@@ -182,8 +188,7 @@ func (w *work) certify(ctx context.Context, p *place, renews bool) (string, erro
 	if err != nil {
 		return "", err
 	}
-	options.Renew = renews
-	if renews {
+	if options.Renew = there != nil; options.Renew {
 		options.NewKey, options.AuthKey = c.NewKey, c.AuthKey
 	}
 	report, err := enroll.On(ctx, w.here, k, options)
@@ -210,8 +215,9 @@ func (w *work) enrolment(ctx context.Context, c *plan.Certificate, issuer *plan.
 	return o, err
 }
 
-// selfSign has the key sign its own certificate.
-func (w *work) selfSign(ctx context.Context, k key.Key, c *plan.Certificate) (string, error) {
+// selfSign has the key sign its own certificate. Nobody is asked whether it takes the place of
+// there, which has its names.
+func (w *work) selfSign(ctx context.Context, k key.Key, c *plan.Certificate, there *cert.Certificate) (string, error) {
 	request, err := csr.Parse(c.Names())
 	if err != nil {
 		return "", err
@@ -228,9 +234,11 @@ func (w *work) selfSign(ctx context.Context, k key.Key, c *plan.Certificate) (st
 	if err != nil {
 		return "", err
 	}
-	report, err := certstore.ImportOn(ctx, k, []*cert.Certificate{made}, certstore.Options{
-		Now: w.run.now(), Identifier: certstore.RenewalOf(c.KeepCHUID, c.NewCHUID), Confirm: w.here.Access.Confirm,
-	})
+	options := certstore.Options{Now: w.run.now(), Identifier: certstore.RenewalOf(c.KeepCHUID, c.NewCHUID), Confirm: w.here.Access.Confirm}
+	if there != nil {
+		options.Confirmed = there.Raw
+	}
+	report, err := certstore.ImportOn(ctx, k, []*cert.Certificate{made}, options)
 	if err != nil {
 		return "", err
 	}

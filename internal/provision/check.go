@@ -67,7 +67,8 @@ func (r *run) seals() bool {
 func (r *run) fill() error {
 	p := r.o.Plan
 	if r.o.Rows == nil {
-		if len(p.Used()) > 0 && (!r.o.Renew && r.o.Replaces == "" || p.ApplicationOfRow()) {
+		needed := !r.o.Renew && r.o.Replaces == "" || p.ApplicationOfRow() || r.o.Renew && p.RenewalOfRow()
+		if len(p.Used()) > 0 && needed {
 			return problem.New(problem.Usage, "the plan has columns, and there are no rows").
 				Because("It uses %s.", strings.Join(p.Used(), ", ")).Advise(advice.Repeat(advice.Fill(advice.Rows)))
 		}

@@ -298,8 +298,8 @@ func (w *work) claimRenewal(owner string) error {
 	if owner == "" {
 		return w.refused("it is nobody's", "Only cards that somebody has are renewed.")
 	}
-	filled := *r.o.Plan
+	filled := r.o.Plan.WithoutRow()
 	filled.Person = plan.Person{ID: owner, Name: w.known.Person.Name}
-	w.row = wantedRow{r.rows[0].Row, &filled, w.kind}
+	w.row = wantedRow{r.rows[0].Row, filled, w.kind}
 	return nil
 }
