@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"github.com/cardctl/cardctl/internal/cert"
+	"github.com/cardctl/cardctl/internal/chain"
 	"github.com/cardctl/cardctl/internal/pubkey"
 )
 
@@ -17,4 +18,11 @@ func CredentialOf(ref string, der []byte) Credential {
 	kept.SerialNumber, kept.NotAfter = c.Serial(), c.NotAfter
 	kept.SPKI = pubkey.Fingerprint(c.PublicKey)
 	return kept
+}
+
+// selfSigned reports whether a certificate was signed by its own key. One that the ledger
+// does not have any more was not.
+func (k *Credential) selfSigned() bool {
+	c, err := cert.ParseStored(k.Certificate)
+	return err == nil && chain.SelfSigned(c)
 }

@@ -51,8 +51,8 @@ type change struct {
 	l *Ledger
 }
 
-// chain is the name of the advisory lock under which records are appended.
-const chain = 0x63634C65
+// chainLock is the name of the advisory lock under which records are appended.
+const chainLock = 0x63634C65
 
 // errStored says that a transaction was stored before, and only its answer was lost.
 var errStored = errors.New("it is stored already")
@@ -118,7 +118,7 @@ func (c *change) lock(ctx context.Context, silence time.Duration) error {
 		return nil
 	}
 	_, err := c.ExecContext(ctx, "SELECT set_config('idle_in_transaction_session_timeout', $1, true), pg_advisory_xact_lock($2)",
-		fmt.Sprint(silence.Milliseconds()), chain)
+		fmt.Sprint(silence.Milliseconds()), chainLock)
 	return err
 }
 

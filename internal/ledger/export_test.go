@@ -2,10 +2,15 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -258,6 +263,34 @@ func TestRevocations(t *testing.T) {
 		}
 		if got+reason != want {
 			t.Errorf("%s: %s%s", to, got, reason)
+		}
+	}
+}
+
+// Nobody revokes a certificate that its own key signed; for one of an issuer there is somebody.
+func TestNobodyRevokesASelfSignedCertificate(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, other, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "Floppy Head"}, NotAfter: time.Now().Add(time.Hour)}
+	for name, signer := range map[string]ed25519.PrivateKey{"": key, "1": other} {
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		card := &Card{State: Active, Credentials: []Credential{{Ref: "1", SerialNumber: "07", Certificate: der}}}
+		got := ""
+		list, _ := card.Revocations(Lost)
+		for _, k := range list {
+			got += k.Ref
+		}
+		if got != name {
+			t.Errorf("%q, want %q", got, name)
 		}
 	}
 }

@@ -92,13 +92,14 @@ func (s State) CanBecome(next State) bool { return s != next && s.to(next, "") =
 
 // Revocations are the certificates, former ones of the same keys too, that are to be revoked when a card goes from one state
 // into another, and why. A card that is active again is the end of a hold: an empty reason.
+// Nobody revokes a certificate that its own key signed.
 func (c *Card) Revocations(to State) (list []Credential, reason string) {
 	reason = to.Reason()
 	for _, k := range slices.Concat(c.Credentials, c.Former) {
 		again := slices.ContainsFunc(list, func(other Credential) bool { return other.SerialNumber == k.SerialNumber && other.Issuer == k.Issuer })
 		released := to == Active && k.Revoked == Suspended.Reason()
 		revoked := reason != "" && (k.Revoked == "" || k.Revoked == Suspended.Reason() && reason != Suspended.Reason())
-		if k.SerialNumber != "" && !again && (released || revoked) {
+		if k.SerialNumber != "" && !again && (released || revoked) && !k.selfSigned() {
 			list = append(list, k)
 		}
 	}
