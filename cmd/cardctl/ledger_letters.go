@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -50,15 +51,6 @@ text/template. Its fields are .Person, .ID, .Day and .Cards, and of each card
 	return cmd
 }
 
-type printedLetters struct {
-	Letters []printedLetter `json:"letters"`
-}
-
-type printedLetter struct {
-	Person string `json:"person"`
-	File   string `json:"file,omitempty"`
-}
-
 func (o *letterOptions) run(ctx context.Context, env *session, persons []string) error {
 	if (o.out == "") == (o.command == "") {
 		return problem.New(problem.Usage, "where to?").Because("Letters need either --out or --command.").
@@ -77,28 +69,10 @@ func (o *letterOptions) run(ctx context.Context, env *session, persons []string)
 		if err != nil {
 			return err
 		}
-		printed := printedLetters{[]printedLetter{}}
-		for i := range due {
-			one := printedLetter{Person: due[i].Person.ID}
-			err := paper.Print(ctx, l, template, &due[i], keys, env.Now(), func(ctx context.Context, name string, letter *secret.Bytes) (err error) {
-				one.File, err = o.deliver(ctx, env, name+template.Extension, letter)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			printed.Letters = append(printed.Letters, one)
-		}
-		return env.result("LettersPrinted", printed, func(s *output.Sheet) {
-			if len(printed.Letters) == 0 {
-				s.Heading("No letter is due")
-				return
-			}
-			s.Heading("Printed letters")
-			for _, one := range printed.Letters {
-				s.Field(one.Person, one.File)
-			}
+		printed, failed := paper.PrintAll(ctx, l, template, due, keys, env.Now(), func(ctx context.Context, name string, letter *secret.Bytes) (string, error) {
+			return o.deliver(ctx, env, name+template.Extension, letter)
 		})
+		return errors.Join(failed, env.result("LettersPrinted", printed, printed.Text))
 	})
 }
 
