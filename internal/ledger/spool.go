@@ -42,14 +42,15 @@ func (l *Ledger) spool(f fact, why error) error {
 		return errors.Join(p, err)
 	}
 	l.spooled.Add(1)
-	return p.Because("%s The record is kept in %s. It is sent before the next record.", problem.Sentence(reason(why)), l.o.Spool)
+	kept := "The record is kept in " + l.o.Spool + ". It is sent before the next record."
+	return p.Because("%s", problem.Sentences(problem.Sentence(reason(why)), kept))
 }
 
-// reason is what the ledger said, or that it said nothing.
+// reason is why, as the ledger said, or that it said nothing. What failed stands before it.
 func reason(err error) string {
 	var known *problem.Error
 	if errors.As(err, &known) {
-		return problem.Joined(known.What, known.Reason())
+		return known.Reason()
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "the ledger does not answer"

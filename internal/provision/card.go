@@ -87,15 +87,15 @@ func (r *run) card(ctx context.Context, d *desk.Desk, row *wantedRow, number int
 	var never *leftOut
 	if side && (errors.As(err, &never) || err != nil && w.report.Row == 0 && r.o.Rows != nil) {
 		w.report.err = err
-		w.left = &LeftOut{Reader: w.report.Reader, Serial: w.report.Serial, Why: err.Error()}
-		w.tell(StepDone, Skipped, err.Error())
+		w.left = &LeftOut{Reader: w.report.Reader, Serial: w.report.Serial, Why: told(err)}
+		w.tell(StepDone, Skipped, told(err))
 		return w
 	}
 	if w.report.Passed = err == nil; err == nil && w.purse != nil {
 		r.forget(w.purse)
 	}
 	if err != nil {
-		w.report.err, w.report.Error = err, err.Error()
+		w.report.err, w.report.Error = err, told(err)
 	}
 	r.add(w.report)
 	result := Done

@@ -115,7 +115,7 @@ func (w *work) perform(s *step, do func() (detail string, err error)) error {
 	}
 	s.result, s.detail = Done, detail
 	if err != nil {
-		s.result, s.detail = Failed, err.Error()
+		s.result, s.detail = Failed, told(err)
 	}
 	w.list()
 	w.tell(s.name, s.result, s.detail)

@@ -2,9 +2,11 @@ package provision
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // Text shows what was done, a card each.
@@ -83,4 +85,22 @@ func (e Event) Lines() []string {
 		parts = append(parts, e.Detail)
 	}
 	return output.Fitted(fmt.Sprintf("%s (%d left)", strings.Join(parts, ": "), e.Left))
+}
+
+// told is an error in one line: if it is several, each is told once.
+func told(err error) string {
+	var all []string
+	for _, one := range strings.Split(err.Error(), "\n") {
+		if !slices.ContainsFunc(all, func(before string) bool { return strings.Contains(before, strings.TrimSuffix(one, ".")) }) {
+			all = append(all, one)
+		}
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	for i := 1; i < len(all); i++ {
+		all[i] = problem.Sentence(all[i])
+	}
+	all[0] = strings.TrimSuffix(all[0], ".") + "."
+	return problem.Sentences(all...)
 }

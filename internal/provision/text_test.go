@@ -1,11 +1,13 @@
 package provision
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/cardctl/cardctl/internal/output"
+	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // What is told of a card fits the columns, however long the names are.
@@ -73,5 +75,21 @@ func TestReportOfACardWithoutARow(t *testing.T) {
 	}
 	if text := b.String(); !strings.Contains(text, "Card without a row, 000F12345678, sim:a\n") || !strings.HasSuffix(text, "\n1 of 1 done\n") {
 		t.Error(text)
+	}
+}
+
+// A disk that is full fails the step, and what is written down after it: it is told once, in
+// one line.
+func TestTold(t *testing.T) {
+	full := problem.New(problem.Failed, "the ledger cannot be written").Because("Its file system is full.")
+	for want, err := range map[string]error{
+		"the ledger cannot be written: Its file system is full.":                       errors.Join(full, full),
+		"cannot set the PIN: the ledger cannot be written: Its file system is full.":   errors.Join(problem.Wrap(problem.Failed, full, "cannot set the PIN"), errors.Join(full, full)),
+		"the card was removed. The ledger cannot be written: Its file system is full.": errors.Join(errors.New("the card was removed"), full, full),
+		"the card was removed": errors.New("the card was removed"),
+	} {
+		if got := told(err); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
