@@ -37,6 +37,24 @@ func TestSecretsThatNoCardTakes(t *testing.T) {
 	}
 }
 
+// TestTwoRowsForOneCard name it by its serial and by an ending of it: that is said, and by a dry
+// run too. The card is nobody's, and not changed.
+func TestTwoRowsForOneCard(t *testing.T) {
+	t.Parallel()
+	d := newRowsDesk(t, strings.Replace(anyOpenPGP, "init: always", `init: always, serial: "{{.serial}}"`, 1))
+	d.line("sim create a --serial 00000666")
+	d.writeFile("rows.csv", []byte("mail,name,serial\nfloppy,Floppy Head,FFFE00000666\nhard,Hard Disk,00000666\n"))
+	before := d.simState("a")
+	for _, more := range []string{"-r sim:a --dry-run", "-r sim:a"} {
+		if r := d.provision(9, more); !strings.Contains(r.stderr, "2 rows name this card") {
+			t.Errorf("%s: %s", more, r.stderr)
+		}
+	}
+	if d.simState("a") != before || d.inLedger("FFFE00000666") != nil {
+		t.Error("the card was changed, or is in the ledger")
+	}
+}
+
 // TestRowsAndCards are tables and readers that do not fit each other.
 func TestRowsAndCards(t *testing.T) {
 	desk := func(t *testing.T, cards ...string) *rowsDesk {

@@ -161,9 +161,13 @@ func (w *work) owner() string {
 func (w *work) claim(ctx context.Context) error {
 	r := w.run
 	owner := w.owner()
-	switch {
-	case r.o.Renew:
+	if r.o.Renew {
 		return w.claimRenewal(owner)
+	}
+	if _, err := w.rowNaming(); err != nil {
+		return err
+	}
+	switch {
 	case r.o.DryRun || r.rows[0].plan.Person.ID == "":
 		return w.choose(ctx, owner)
 	}
