@@ -46,16 +46,6 @@ func (t *held) Ready() bool { return t.place.pins.any() }
 // Forget is that of Token.
 func (t *held) Forget() { t.place.pins.drop() }
 
-// Login is that of Token.
-func (t *held) Login(ctx context.Context, by Client) error {
-	for _, k := range t.keys {
-		if !k.about.Always || len(t.keys) == 1 {
-			return k.use(ctx, by, verify)
-		}
-	}
-	return problem.New(problem.NotFound, "%s has no key", t.about.Kind)
-}
-
 // verify has the PIN of a key verified. On a card that wants it for each use by itself, it
 // is asked for at the first one.
 func verify(ctx context.Context, one key.Key) error {
@@ -74,6 +64,9 @@ type heldKey struct {
 
 // About is that of Key.
 func (k *heldKey) About() KeyAbout { return k.about }
+
+// Login is that of Key.
+func (k *heldKey) Login(ctx context.Context, by Client) error { return k.use(ctx, by, verify) }
 
 // Sign is that of Key.
 func (k *heldKey) Sign(ctx context.Context, by Client, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {

@@ -9,7 +9,10 @@ import (
 	"context"
 	"crypto"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/cardctl/cardctl/internal/problem"
 )
 
 // Tokens is what a door sees: the cards and tokens that are there.
@@ -28,9 +31,6 @@ type Token interface {
 	About() About
 	// Keys are those that can be used, read once.
 	Keys(ctx context.Context) ([]Key, error)
-	// Login has the PIN asked for and verified now: the first use of a key does so by
-	// itself.
-	Login(ctx context.Context, by Client) error
 	// Ready reports whether the next use of a key asks nobody for a PIN.
 	Ready() bool
 	// Forget drops the PIN.
@@ -64,6 +64,8 @@ type About struct {
 // programs use the card one after the other.
 type Key interface {
 	About() KeyAbout
+	// Login has the PIN of the key asked for and verified now: its first use does so by itself.
+	Login(ctx context.Context, by Client) error
 	// Sign makes a signature of a digest, or of a message with Ed25519: PKCS #1 v1.5, PSS with
 	// *rsa.PSSOptions, ECDSA in ASN.1, Ed25519. by is the program that asked.
 	Sign(ctx context.Context, by Client, digest []byte, opts crypto.SignerOpts) ([]byte, error)
@@ -114,4 +116,18 @@ func (c Client) Asks(what string) string {
 		name = fmt.Sprintf("%s (process %d)", name, c.PID)
 	}
 	return fmt.Sprintf("%s asks to %s.", name, what)
+}
+
+// Login has the PIN of a token asked for and verified now: that of its first key, without those
+// that want theirs for each use if there are others.
+func Login(ctx context.Context, t Token, by Client) error {
+	keys, err := t.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		return problem.New(problem.NotFound, "%s has no key", t.About().Kind)
+	}
+	first := slices.IndexFunc(keys, func(k Key) bool { return !k.About().Always })
+	return keys[max(first, 0)].Login(ctx, by)
 }

@@ -109,6 +109,8 @@ type Token struct {
 type Key struct {
 	What    agent.KeyAbout
 	Private crypto.PrivateKey // *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or *ecdh.PrivateKey
+	// LoggedIn says that a login was one with this key.
+	LoggedIn bool
 
 	token *Token
 }
@@ -146,9 +148,6 @@ func (t *Token) there() error {
 	return nil
 }
 
-// Login is that of agent.Token.
-func (t *Token) Login(_ context.Context, by agent.Client) error { return t.use(by, &t.logins) }
-
 // use counts a login or a use of a key.
 func (t *Token) use(by agent.Client, count *int) error {
 	if err := t.there(); err != nil {
@@ -185,6 +184,12 @@ func (t *Token) Counts() (logins, uses int, by []agent.Client) {
 
 // About is that of agent.Key.
 func (k *Key) About() agent.KeyAbout { return k.What }
+
+// Login is that of agent.Key.
+func (k *Key) Login(_ context.Context, by agent.Client) error {
+	k.LoggedIn = true
+	return k.token.use(by, &k.token.logins)
+}
 
 // Sign is that of agent.Key.
 func (k *Key) Sign(_ context.Context, by agent.Client, digest []byte, opts crypto.SignerOpts) ([]byte, error) {

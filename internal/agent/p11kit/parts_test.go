@@ -50,3 +50,19 @@ func TestParts(t *testing.T) {
 		t.Errorf("with the card again: %q", got)
 	}
 }
+
+// A login to a part of a card is one with the PIN of its keys, and a token whose keys all want
+// their PIN for each use has a login too.
+func TestPartLogin(t *testing.T) {
+	one := func(token string, always bool) *softtoken.Key {
+		return &softtoken.Key{What: agent.KeyAbout{Ref: token, Token: token, ID: []byte{1}, Public: keysOfTests()[0].What.Public, Signs: true, Always: always}}
+	}
+	keys := []*softtoken.Key{one("Card (PIN)", false), one("Card (Signature PIN)", true), one("Card (Signature PIN)", true)}
+	card := (&softtoken.Token{What: agent.About{Number: 1, Label: "Card (PIN)"}}).With(keys...)
+	p := start(t, NewCards(softtoken.New(card), Options{}))
+	session := p.ok("C_OpenSession", 2, ckfSerialSession).ulong()
+	p.ok("C_Login", session, ckuUser, none{})
+	if keys[0].LoggedIn || !keys[1].LoggedIn {
+		t.Error("the PIN of another part was asked for")
+	}
+}

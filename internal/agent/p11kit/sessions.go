@@ -1,6 +1,10 @@
 package p11kit
 
-import "context"
+import (
+	"context"
+
+	"github.com/cardctl/cardctl/internal/agent"
+)
 
 // openSession is C_OpenSession (section 5.6). Programs open read/write sessions with tokens
 // that they do not write to, so these are allowed; every change is refused.
@@ -76,7 +80,7 @@ func (c *client) login(ctx context.Context, s *session, a arguments, _ *writer) 
 	}
 	switch a.numbers[1] {
 	case ckuUser:
-		if err := s.slot.token.Login(ctx, c.by); err != nil {
+		if err := agent.Login(ctx, s.slot.token, c.by); err != nil {
 			return valueOf(err)
 		}
 		c.logins[s.slot.id] = true

@@ -135,7 +135,7 @@ func (s *session) checkPIN(ctx context.Context, a arguments) error {
 	if strings.HasSuffix(a.word(0), "]") {
 		return fail(errNotSupported, "only the user PIN can be checked")
 	}
-	return c.Login(s.in.present, s.by)
+	return agent.Login(s.in.present, c, s.by)
 }
 
 func hasPrefixFold(s, prefix string) bool {
