@@ -142,6 +142,9 @@ func (k *heldKey) use(ctx context.Context, by Client, what func(context.Context,
 			return err
 		}
 		one, err := s.key(ctx, c, k.ref)
+		if err == nil {
+			err = s.reconsider(ctx, one)
+		}
 		if err != nil {
 			return err
 		}
@@ -179,6 +182,9 @@ func (s *session) judge(ctx context.Context, k *heldKey, one key.Key, err error)
 			left = now
 		}
 	}
+	if count, told := left.Count(); told {
+		s.place.pins.count(what.Name(), count)
+	}
 	if problem.Is(err, problem.PINIncorrect) || !left.Known() {
 		policy.Another(what)
 	} else {
@@ -189,6 +195,25 @@ func (s *session) judge(ctx context.Context, k *heldKey, one key.Key, err error)
 			s.place.tell(func(*Status) { k.token.about.Tries = now })
 		}
 	}
+}
+
+// reconsider has values of a key's PIN sent again that were refused, if its tries have risen.
+func (s *session) reconsider(ctx context.Context, one key.Key) error {
+	if !s.place.pins.doubted() {
+		return nil
+	}
+	what, err := one.PIN(ctx, key.ToUse)
+	if err != nil || what.Tries == nil {
+		return err
+	}
+	now, err := what.Tries(ctx, true)
+	if err != nil {
+		return err
+	}
+	if count, told := now.Count(); told && s.place.pins.risen(what.Name(), count) {
+		s.here.Keys.Policy.Renewed(what)
+	}
+	return nil
 }
 
 // serving notes who is served.

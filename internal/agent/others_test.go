@@ -337,3 +337,25 @@ func TestAttestationKey(t *testing.T) {
 		t.Errorf("%v, %v", keys, err)
 	}
 }
+
+// A value that was refused is sent again once the tries say that another program verified the
+// PIN or changed it, for it may be the right one now: it is asked for and sent once.
+func TestRefusedValueSet(t *testing.T) {
+	b := newBench(t, "openpgp", "OPENPGP.3")
+	card := b.with()
+	b.start()
+	k := b.key("OPENPGP.3")
+	sent := func() int { return strings.Count(b.trace.String(), "> 0020") }
+	b.pin = "765432"
+	for range 2 {
+		if _, err := b.sign(k); !problem.Is(err, problem.PINIncorrect) || sent() != 1 {
+			t.Fatalf("%v, sent %d times", err, sent())
+		}
+	}
+	if got := b.other(card, "002400810C"+hex.EncodeToString([]byte("123456765432"))); got[0] != "9000" {
+		t.Fatal(got)
+	}
+	if _, err := b.sign(k); err != nil || sent() != 2 {
+		t.Errorf("%v, sent %d times", err, sent())
+	}
+}

@@ -22,6 +22,8 @@ type pins struct {
 	// sent are the hashes of those of this use, refused of those that the card refused.
 	seed          maphash.Seed
 	sent, refused []uint64
+	// left are the tries that PINs had after a refusal, by their names.
+	left map[string]int
 	// lapsed says that some were forgotten, which the card does not know yet.
 	lapsed bool
 }
@@ -82,7 +84,7 @@ func (p *pins) settle(err error) {
 	case incorrect:
 		p.refused = append(p.refused, p.sent...)
 	case blocked || err == nil && len(p.sent) > 0:
-		p.refused = nil
+		p.forgive()
 	}
 	p.sent = nil
 	for of, value := range p.given {
@@ -98,6 +100,39 @@ func (p *pins) settle(err error) {
 		p.kept[of] = one
 	}
 	clear(p.given)
+}
+
+// forgive has values sent again that were refused. It needs the lock.
+func (p *pins) forgive() {
+	p.refused = nil
+	clear(p.left)
+}
+
+// doubted reports whether a PIN was refused last.
+func (p *pins) doubted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.left) > 0
+}
+
+// count notes the tries that a PIN has left after a refusal.
+func (p *pins) count(name string, left int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left[name] = left
+}
+
+// risen reports whether a PIN that was refused has more tries left than it had then: another
+// program verified or changed it, and what was refused may be right now.
+func (p *pins) risen(name string, left int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, refused := p.left[name]
+	if !refused || left <= before {
+		return false
+	}
+	p.forgive()
+	return true
 }
 
 // any reports whether a PIN is kept.

@@ -45,7 +45,7 @@ type place struct {
 func newPlace(k *Keeper, name string, changes uint16) *place {
 	return &place{
 		keeper: k, name: name, changes: changes, jobs: make(chan *job), over: make(chan struct{}), now: Status{Reader: name},
-		pins: pins{keep: k.o.Cache, now: k.o.Access.Now, kept: map[string]kept{}, given: map[string]*secret.Bytes{}, seed: maphash.MakeSeed()},
+		pins: pins{keep: k.o.Cache, now: k.o.Access.Now, kept: map[string]kept{}, given: map[string]*secret.Bytes{}, left: map[string]int{}, seed: maphash.MakeSeed()},
 	}
 }
 
