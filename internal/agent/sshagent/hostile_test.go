@@ -3,6 +3,7 @@ package sshagent_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -12,6 +13,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/crypto/ssh"
+	sshclient "golang.org/x/crypto/ssh/agent"
 
 	"github.com/cardctl/cardctl/internal/agent"
 	"github.com/cardctl/cardctl/internal/agent/sshagent"
@@ -182,6 +186,56 @@ func TestRemovedWhileUsed(t *testing.T) {
 		t.Fatalf("%v, %v", keys, err)
 	}
 	if _, err := c.Sign(keys[0], []byte("data")); err != nil {
+		t.Error(err)
+	}
+}
+
+// waiting is a key that waits for a person until the use is given up.
+type waiting struct {
+	*softtoken.Key
+
+	begun, over chan struct{}
+}
+
+func (w waiting) Sign(ctx context.Context, _ agent.Client, _ []byte, _ crypto.SignerOpts) ([]byte, error) {
+	close(w.begun)
+	<-ctx.Done()
+	close(w.over)
+	return nil, ctx.Err()
+}
+
+// asking is a token with such a key.
+type asking struct {
+	*softtoken.Token
+
+	key agent.Key
+}
+
+func (a asking) Keys(context.Context) ([]agent.Key, error) { return []agent.Key{a.key}, nil }
+
+// asks is a desk with such a token.
+type asks struct {
+	*softtoken.Desk
+
+	token agent.Token
+}
+
+func (a asks) All(context.Context) ([]agent.Token, error) { return []agent.Token{a.token}, nil }
+
+// Nobody is asked for the PIN any longer for a client that hung up.
+func TestHangsUpWhileAsked(t *testing.T) {
+	k := waiting{keyOf("K", edKey(t)), make(chan struct{}), make(chan struct{})}
+	desk := asks{softtoken.New(), asking{card("1", k.Key), k}}
+	conn, end := connect(t, sshagent.NewDesk(desk, sshagent.Options{Log: func(err error) { t.Error(err) }}))
+	public, err := ssh.NewPublicKey(k.What.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = sshclient.NewClient(conn).Sign(public, []byte("data")) }() // it is not answered
+	<-k.begun
+	_ = conn.Close()
+	<-k.over
+	if err := <-end; err != nil {
 		t.Error(err)
 	}
 }

@@ -32,34 +32,71 @@ const (
 	extensionFailure    = 28
 )
 
+// client is who is served. present ends when it hangs up.
+type client struct {
+	agent.Client
+
+	present context.Context
+}
+
 // Serve answers one client, one request after the other, until it hangs up or ctx ends,
 // which is when the caller closes conn. by is that client. A client that stops in the
 // middle of a message, or reads no answer, is given up if conn has deadlines.
 func Serve(ctx context.Context, conn io.ReadWriter, d *Desk, by agent.Client) error {
+	present, hangUp := context.WithCancel(ctx)
+	defer hangUp()
+	requests, ended := make(chan []byte), make(chan error, 1)
+	go func() { // ends when the caller closes conn
+		ended <- receive(ctx, conn, requests)
+		hangUp()
+	}()
 	for {
-		request, err := readMessage(conn)
-		switch {
-		case ctx.Err() != nil:
+		select {
+		case <-ctx.Done():
 			return ctx.Err()
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("SSH agent: %w", err)
-		}
-		answer := d.answer(ctx, by, request)
-		clear(request) // it may hold a passphrase
-		if err := writeMessage(conn, answer); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
+		case err := <-ended:
+			return failed(ctx, err)
+		case request := <-requests:
+			answer := d.answer(ctx, client{by, present}, request)
+			clear(request) // it may hold a passphrase
+			if err := writeMessage(conn, answer); err != nil && present.Err() == nil {
+				return failed(ctx, err)
 			}
-			return fmt.Errorf("SSH agent: %w", err)
 		}
 	}
 }
 
+// receive reads requests one ahead, so that a client which hangs up is noticed while it waits
+// for an answer.
+func receive(ctx context.Context, conn io.Reader, requests chan<- []byte) error {
+	for {
+		request, err := readMessage(conn)
+		if err != nil {
+			return err
+		}
+		select {
+		case requests <- request:
+		case <-ctx.Done():
+			clear(request)
+			return ctx.Err()
+		}
+	}
+}
+
+// failed is the error of a connection: none for its end, and that of ctx where it has ended.
+func failed(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, io.EOF):
+		return nil
+	}
+	return fmt.Errorf("SSH agent: %w", err)
+}
+
 // answer is the message that answers one. While the desk is locked nothing is done but
 // unlocking it, and there are no keys.
-func (d *Desk) answer(ctx context.Context, by agent.Client, request []byte) []byte {
+func (d *Desk) answer(ctx context.Context, by client, request []byte) []byte {
 	kind := request[0]
 	switch locked := d.lock.closed(); {
 	case kind == unlockRequest:

@@ -22,7 +22,7 @@ const (
 )
 
 // sign is SSH_AGENTC_SIGN_REQUEST.
-func (d *Desk) sign(ctx context.Context, by agent.Client, request []byte) []byte {
+func (d *Desk) sign(ctx context.Context, by client, request []byte) []byte {
 	var message struct {
 		Key   []byte `sshtype:"13"`
 		Data  []byte
@@ -36,7 +36,10 @@ func (d *Desk) sign(ctx context.Context, by agent.Client, request []byte) []byte
 	if at < 0 {
 		return done(false) // ssh also asks for keys that it has in files only
 	}
-	signature, err := signed(signer{ctx, by, identities[at].key}, message.Data, message.Flags)
+	signature, err := signed(signer{by, identities[at].key}, message.Data, message.Flags)
+	if err != nil && by.present.Err() != nil {
+		return done(false) // nobody reads it
+	}
 	if err != nil {
 		d.report(err, "SSH agent: sign with "+identities[at].comment)
 		return done(false)
@@ -73,13 +76,12 @@ func signed(key signer, data []byte, flags uint32) (*ssh.Signature, error) {
 
 // signer is a key in the hands of a client, as crypto.Signer.
 type signer struct {
-	ctx context.Context
-	by  agent.Client
+	by  client
 	key agent.Key
 }
 
 func (s signer) Public() crypto.PublicKey { return s.key.About().Public }
 
 func (s signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return s.key.Sign(s.ctx, s.by, digest, opts)
+	return s.key.Sign(s.by.present, s.by.Client, digest, opts)
 }
