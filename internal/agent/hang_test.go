@@ -9,6 +9,8 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/pcsc"
+	"github.com/cardctl/cardctl/internal/problem"
+	"github.com/cardctl/cardctl/internal/secret"
 )
 
 // hanging is a reader whose card answers nothing until it is let.
@@ -46,5 +48,45 @@ func TestHangs(t *testing.T) {
 		stop()
 		close(h.let)
 		<-over
+	})
+}
+
+// A card that hangs keeps no PIN of the others, and is not waited for longer than the caller
+// likes.
+func TestLockedBesideOneThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := New(Options{Cache: Removal, Access: desk.Access{Now: time.Now}})
+		stuck, other := newPlace(k, "Reader 0", 0), newPlace(k, "Reader 1", 0)
+		stuck.open = true // and nothing takes its jobs
+		other.pins.given["PIN"] = secret.New([]byte("123456"))
+		other.pins.settle(nil)
+		k.places = []*place{stuck, other}
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		locked := make(chan error)
+		go func() { locked <- k.Lock(ctx) }()
+		synctest.Wait()
+		if other.pins.any() {
+			t.Error("the PIN of the other card is kept")
+		}
+		if err := <-locked; !problem.Is(err, problem.CardBusy) {
+			t.Error(err)
+		}
+	})
+}
+
+// A PIN that is too old goes by itself.
+func TestTooOldUnused(t *testing.T) {
+	b := newBench(t, "openpgp", "OPENPGP.3")
+	b.o.Cache = 50 * time.Millisecond
+	b.start()
+	if _, err := b.sign(b.key("OPENPGP.3")); err != nil {
+		t.Fatal(err)
+	}
+	pins := &b.there()[0].pins
+	b.until(func() bool {
+		pins.mu.Lock()
+		defer pins.mu.Unlock()
+		return len(pins.kept) == 0
 	})
 }

@@ -158,26 +158,33 @@ func (k *Keeper) next() uint64 {
 
 // Lock forgets all PINs, and has all cards forget them.
 func (k *Keeper) Lock(ctx context.Context) error {
-	var failed error
-	for _, p := range k.there() {
+	places := k.there()
+	for _, p := range places {
 		p.pins.drop()
-		failed = errors.Join(failed, p.letGo(ctx))
 	}
-	return failed
+	return letGo(ctx, places)
 }
 
 // Release lets the card in a reader go, now or when what it does is done; all cards if
 // none is named.
 func (k *Keeper) Release(ctx context.Context, reader string) error {
-	var failed error
-	for _, p := range k.there() {
-		if reader != "" && p.name != reader {
-			continue
-		}
-		failed = errors.Join(failed, p.letGo(ctx))
+	places := slices.DeleteFunc(k.there(), func(p *place) bool { return reader != "" && p.name != reader })
+	err := letGo(ctx, places)
+	for _, p := range places {
 		p.doubt(false)
 	}
-	return failed
+	return err
+}
+
+// letGo lets cards go. None of them waits for another one.
+func letGo(ctx context.Context, places []*place) error {
+	failed := make([]error, len(places))
+	var going sync.WaitGroup
+	for i, p := range places {
+		going.Go(func() { failed[i] = p.letGo(ctx) })
+	}
+	going.Wait()
+	return errors.Join(failed...)
 }
 
 // Reread reads the card in a reader again, which a command used that has ended.

@@ -272,8 +272,11 @@ func (p *place) letGo(ctx context.Context) error {
 		s.taken = false
 		return s.here.Line.LetGo()
 	})
-	if problem.Gone(err) {
+	switch {
+	case problem.Gone(err):
 		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem.New(problem.CardBusy, "the card in %s does not end what it does", p.name)
 	}
 	return err
 }

@@ -22,6 +22,7 @@ func (k *Keeper) watch(ctx context.Context) error {
 	for {
 		for _, p := range k.there() {
 			p.retry()
+			p.pins.any() // what is too old is not kept until somebody asks
 		}
 		select {
 		case <-ctx.Done():

@@ -38,7 +38,8 @@ const (
 const (
 	maxRequest = 4 << 10
 	maxAnswer  = 1 << 20
-	// patience is how long the other side may take to send a request, or to read an answer.
+	// patience is how long the other side may take to send a request, or to read an answer, and
+	// how long a request may take.
 	patience = 30 * time.Second
 )
 
@@ -187,6 +188,8 @@ func ended(ctx context.Context, err error) error {
 
 // answered reads a request and does it.
 func answered(ctx context.Context, h Handler, line []byte) (request Request, answer Answer) {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
 	if err := json.Unmarshal(line, &request); err != nil {
 		return Request{}, refused(problem.New(problem.Usage, "the request is not a JSON document"))
 	}

@@ -145,6 +145,28 @@ func TestControlGivesUp(t *testing.T) {
 	}
 }
 
+// A request that does not end is given up, so that those whose clients have gone leave room for
+// others.
+func TestControlOfSlowHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer func() { _ = ours.Close() }()
+		go func() {
+			_ = client.ServeControl(t.Context(), theirs, func(ctx context.Context, _ client.Request) (*client.Status, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+		}()
+		if _, err := io.WriteString(ours, `{"do":"lock"}`+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		var answer client.Answer
+		if err := json.NewDecoder(ours).Decode(&answer); err != nil || answer.OK || answer.Error == "" {
+			t.Errorf("%+v, %v", answer, err)
+		}
+	})
+}
+
 // FuzzServeControl sends whatever comes: each answer is a JSON document on a line.
 func FuzzServeControl(f *testing.F) {
 	for _, line := range []string{`{"do":"status"}`, `{"do":"release","reader":"x"}`, `{"do":"stop"}`, `{"do":1}`, `[[[`, `{"do":"lock"`} {
