@@ -117,6 +117,11 @@ func (o *agentOptions) keeping(env *session) (agent.Options, error) {
 			return agent.Options{}, err
 		}
 	}
+	source := resolver.Sources[secret.PIN]
+	if o.stdio != "" && source.Stdin() || o.stdio == "" && !o.foreground && source.Inherited() {
+		return agent.Options{}, problem.New(problem.Usage, "--pin %s: the agent cannot read the PIN from there", source).
+			Because("With --stdio, a program has stdin; in the background, stdin, descriptors and the terminal are gone.").Advise(advice.Do(advice.Help))
+	}
 	own := env.desk()
 	own.OpenReaders = env.openReaders // it does not ask itself
 	k := agent.Options{

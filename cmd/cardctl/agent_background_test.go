@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/cardctl/cardctl/internal/agent/service"
@@ -12,6 +13,20 @@ func TestStartProblem(t *testing.T) {
 	for status, code := range map[int]problem.Code{1: problem.Failed, 2: problem.Usage, 6: problem.CardBusy, 9: problem.Refused} {
 		if p := startProblem(&service.EndedError{Status: status, Said: "no socket"}); p.What != "no socket" || p.Code != code {
 			t.Errorf("%d: %s %s", status, p.Code, p.What)
+		}
+	}
+}
+
+// A source of the PIN that is the program's, or that the agent in the background does not have,
+// is refused before anything begins: what a program says is no PIN.
+func TestAgentPINSources(t *testing.T) {
+	d := newDesk(t)
+	for _, line := range []string{
+		"--pin stdin", "--pin fd:0", "--pin fd:3", "--pin prompt", "--stdio scd --pin stdin", "--stdio p11 --pin fd:00",
+	} {
+		r := d.run(t.Context(), append([]string{"agent"}, strings.Fields(line)...))
+		if r.exit != 2 || r.stdout != "" || !strings.Contains(r.stderr, "cannot read the PIN from there") {
+			t.Errorf("%s: %+v", line, r)
 		}
 	}
 }

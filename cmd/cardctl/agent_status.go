@@ -26,22 +26,16 @@ func runAgentStatus(ctx context.Context, env *session) error {
 	if err != nil {
 		return err
 	}
+	said := map[bool]string{true: "yes", false: "no"}
 	return env.result("AgentStatus", answer.Status, func(s *output.Sheet) {
 		for _, card := range answer.Status.Cards {
 			s.Heading(card.Reader)
 			s.Field("serial", card.Serial)
-			s.Field("held", said(card.Held))
-			s.Field("PIN cached", said(card.PINCached))
+			s.Field("held", said[card.Held])
+			s.Field("PIN cached", said[card.PINCached])
 			s.Field("operations", fmt.Sprint(card.Operations))
 			s.Field("APDUs", fmt.Sprint(card.APDUs))
 		}
-		s.Heading(fmt.Sprintf("%d clients", answer.Status.Clients))
+		s.Heading(fmt.Sprintf("Clients: %d", answer.Status.Clients))
 	})
-}
-
-func said(yes bool) string {
-	if yes {
-		return "yes"
-	}
-	return "no"
 }

@@ -80,8 +80,8 @@ func (s *secretFlags) flagGiven(name secret.Name) bool { return s.given[name].Ch
 
 // readsStdin reports whether a secret comes from stdin.
 func (s *secretFlags) readsStdin() bool {
-	for _, f := range s.sources {
-		if f.String() == "stdin" || f.String() == "fd:0" {
+	for name, f := range s.sources {
+		if source, err := f.Source(name); err == nil && source.Stdin() {
 			return true
 		}
 	}

@@ -121,6 +121,15 @@ func (s Source) waits() bool {
 	return s.kind == kindPrompt || s.kind == kindPinentry || s.kind == kindCommand
 }
 
+// Stdin reports whether it is standard input.
+func (s Source) Stdin() bool { return s.kind == kindStdin || s.kind == kindFD && s.fd == 0 }
+
+// Inherited reports whether it ends with the process that was started with it: a descriptor, or
+// a terminal.
+func (s Source) Inherited() bool {
+	return s.kind == kindStdin || s.kind == kindFD || s.kind == kindPrompt
+}
+
 // String is the source as it is written on the command line, except that a
 // command is left out: it may hold a secret of its own.
 func (s Source) String() string {
