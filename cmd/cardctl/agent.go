@@ -151,7 +151,7 @@ func (o *agentOptions) keeping(env *session) (agent.Options, error) {
 
 // p11SocketOf is where p11-kit-client.so looks for a server, or what was typed.
 func (o *agentOptions) p11SocketOf(env *session) string {
-	if dir := env.Getenv("XDG_RUNTIME_DIR"); o.p11Socket == "" && dir != "" {
+	if dir := env.Getenv("XDG_RUNTIME_DIR"); o.p11Socket == "" && filepath.IsAbs(dir) {
 		return filepath.Join(dir, "p11-kit/pkcs11")
 	}
 	return o.p11Socket
@@ -175,9 +175,10 @@ func (o *agentOptions) serveStdio(ctx context.Context, env *session, keeping age
 	return service.Alone(ctx, agent.New(keeping), service.Options{NeedsLogin: o.p11Login, Version: version}, o.stdio, stdio)
 }
 
-// runtimeDir is where the sockets of the agent are.
+// runtimeDir is where the sockets of the agent are. A relative directory is none (XDG Base
+// Directory Specification): every program has another one.
 func (env *session) runtimeDir() (string, error) {
-	if dir := env.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+	if dir := env.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "cardctl"), nil
 	}
 	return env.stateOf("run")

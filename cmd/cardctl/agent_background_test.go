@@ -30,3 +30,15 @@ func TestAgentPINSources(t *testing.T) {
 		}
 	}
 }
+
+// A relative XDG_RUNTIME_DIR is ignored: programs that work elsewhere would look for the agent in
+// another directory.
+func TestAgentRelativeRuntimeDir(t *testing.T) {
+	env := &session{Env: &Env{Environ: []string{"XDG_RUNTIME_DIR=run", "CARDCTL_STATE_DIR=/state"}}}
+	if dir, err := env.runtimeDir(); dir != "/state/run" || err != nil {
+		t.Errorf("%s, %v", dir, err)
+	}
+	if socket := (&agentOptions{}).p11SocketOf(env); socket != "" {
+		t.Error(socket)
+	}
+}
