@@ -40,7 +40,9 @@ func (r *Resolver) runCommand(ctx context.Context, line string) ([]byte, error) 
 			return nil, problem.New(problem.Usage, "no such program")
 		}
 	}
-	cmd := r.prepared(runner.ShellCommand(ctx, line))
+	running, end := context.WithCancel(ctx)
+	defer end()
+	cmd := r.prepared(runner.ShellCommand(running, line))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -49,21 +51,26 @@ func (r *Resolver) runCommand(ctx context.Context, line string) ([]byte, error) 
 		return nil, problem.Wrap(problem.Usage, err, "the command could not be started")
 	}
 	// A child of the shell may keep the pipe open after the shell is gone.
-	stop := context.AfterFunc(ctx, func() { _ = out.Close() })
+	stop := context.AfterFunc(running, func() { _ = out.Close() })
 	defer stop()
 	written, err := readWhole(out)
+	if err != nil {
+		defer time.AfterFunc(killDelay, end).Stop()
+	}
 	// The rest is read, or the command would fail when it writes on.
 	drain(out)
 	waited := cmd.Wait()
-	if ctx.Err() != nil {
-		Wipe(written)
-		return nil, ctx.Err()
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case running.Err() == nil && waited != nil:
+		err = exitProblem("the command", waited)
 	}
-	if waited != nil {
+	if err != nil {
 		Wipe(written)
-		return nil, exitProblem("the command", waited)
+		return nil, err
 	}
-	return written, err
+	return written, nil
 }
 
 func drain(r io.Reader) {

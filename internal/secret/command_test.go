@@ -29,6 +29,7 @@ func TestCommand(t *testing.T) {
 		{"a word that is no program", "a123456", ""},
 		{"not there", "exec /nonexistent/command", ""},
 		{"too long", "head -c 5000 /dev/zero", ""},
+		{"without an end", "cat /dev/zero", ""},
 		{"sees no secret", `echo "${CARDCTL_PIN-none} ${MINE-none}"`, "none none"},
 		{"gets no stdin", "cat; echo 1", "1"},
 	}

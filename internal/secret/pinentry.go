@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os/exec"
 	"runtime"
+	"time"
 
 	"github.com/cardctl/cardctl/internal/output"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -48,7 +49,9 @@ func (r *Resolver) withPinentry(ctx context.Context, talk func(*assuan) error) e
 	if program == "" {
 		program = "pinentry"
 	}
-	cmd := r.child(ctx, program)
+	running, end := context.WithCancel(ctx)
+	defer end()
+	cmd := r.child(running, program)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -63,17 +66,19 @@ func (r *Resolver) withPinentry(ctx context.Context, talk func(*assuan) error) e
 		}
 		return problem.Wrap(problem.Usage, err, "pinentry could not be started")
 	}
-	stop := context.AfterFunc(ctx, func() { _ = out.Close() })
+	stop := context.AfterFunc(running, func() { _ = out.Close() })
 	defer stop()
 	dialogue := newAssuan(out, in)
 	err = talk(dialogue)
 	dialogue.close()
 	_ = in.Close()
+	late := time.AfterFunc(killDelay, end)
+	drain(out) // it does not end while it has more to say
 	waited := cmd.Wait()
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err == nil, waited == nil, errors.Is(err, ErrCancelled):
+	case !late.Stop(), err == nil, waited == nil, errors.Is(err, ErrCancelled):
 		return err
 	}
 	return exitProblem("pinentry", waited)

@@ -53,6 +53,8 @@ func pinentry(role string) int {
 		fmt.Fprintln(log, lines.Text())
 		command, argument, _ := strings.Cut(lines.Text(), " ")
 		switch {
+		case command == "BYE" && role == "stays":
+			time.Sleep(time.Minute)
 		case command == "BYE":
 			fmt.Println("OK")
 			return 0
@@ -66,6 +68,10 @@ func pinentry(role string) int {
 			return 3
 		case role == "hangs":
 			time.Sleep(time.Minute)
+		case role == "talks on":
+			for {
+				fmt.Println("S FLOPPY")
+			}
 		case role == "empty":
 			fmt.Println("OK")
 		case role == "long":
@@ -165,6 +171,18 @@ func TestPinentryCanceled(t *testing.T) {
 	}
 	if d := time.Since(start); d > 10*time.Second {
 		t.Errorf("took %v", d)
+	}
+}
+
+// A pinentry that does not end, or does not stop talking, is ended.
+func TestPinentryThatStays(t *testing.T) {
+	for role, want := range map[string]string{"stays": "12%34", "talks on": ""} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		s, _, err := askFakePinentry(t, ctx, role, Request{Name: PIN, Label: "PIN"})
+		cancel()
+		if string(s.Reveal()) != want || want == "" && !problem.Is(err, problem.Usage) {
+			t.Errorf("%s: %q, %v", role, s.Reveal(), err)
+		}
 	}
 }
 
