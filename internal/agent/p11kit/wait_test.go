@@ -94,10 +94,20 @@ type slow struct {
 	ended chan error
 }
 
-func (s slow) Login(ctx context.Context, _ agent.Client) error {
-	close(s.asked)
+// Keys are one key, whose PIN is asked for.
+func (s slow) Keys(context.Context) ([]agent.Key, error) {
+	return []agent.Key{slowKey{keysOfTests()[0], s}}, nil
+}
+
+type slowKey struct {
+	agent.Key
+	token slow
+}
+
+func (s slowKey) Login(ctx context.Context, _ agent.Client) error {
+	close(s.token.asked)
 	<-ctx.Done()
-	s.ended <- ctx.Err()
+	s.token.ended <- ctx.Err()
 	return ctx.Err()
 }
 
