@@ -39,7 +39,7 @@ func (r *reader) arguments(signature string) (a arguments, code rv) {
 		case 'f':
 			i++
 			if signature[i] == 'A' {
-				a.wanted = r.attributeBuffer()
+				a.wanted = r.attributeBuffer(0)
 			} else {
 				a.room = r.room()
 			}

@@ -83,11 +83,24 @@ func (r *reader) attributeArray(depth int) []attribute {
 	return list
 }
 
-// attributeBuffer reads which attributes the client asks for ("fA").
-func (r *reader) attributeBuffer() []wanted {
+// attributeBuffer reads which attributes the client asks for ("fA"), to the end of a request.
+// Clients from 0.25 on write those that an attribute with attributes has room for behind it;
+// no object has such a one.
+func (r *reader) attributeBuffer(depth int) []wanted {
+	if depth > maxDepth {
+		r.failed = true
+		return nil
+	}
+	const size = 8 // of one
+	n := r.count()
+	flat := len(r.data) == n*size
 	var list []wanted
-	for range r.count() {
-		list = append(list, wanted{r.uint32(), r.uint32()})
+	for range n {
+		a := wanted{r.uint32(), r.uint32()}
+		if !flat && a.room > 0 && formOf(a.kind) == ofAttributes {
+			r.attributeBuffer(depth + 1)
+		}
+		list = append(list, a)
 	}
 	return list
 }

@@ -4,6 +4,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"encoding/asn1"
+	"encoding/binary"
+	"slices"
 	"testing"
 )
 
@@ -181,4 +183,28 @@ func TestNeedsLogin(t *testing.T) {
 	p.ok("C_Logout", session)
 	p.fails(ckrUserNotLoggedIn, "C_SignInit", session, mechanism{kind: ckmECDSA}, key)
 	p.fails(ckrKeyHandleInvalid, "C_SignInit", session, mechanism{kind: ckmECDSA}, 99)
+}
+
+// An attribute that holds attributes is one that no object has, in the form of old clients and in
+// that of new ones.
+func TestWantedAttributesInAttributes(t *testing.T) {
+	cards, _, _ := newCards(Options{})
+	p := start(t, cards)
+	session := p.open()
+	object := p.one(session, ckoPrivateKey, idEC)
+	asked := func(kind, room uint32) []byte {
+		return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, kind), room)
+	}
+	count := func(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+	for name, list := range map[string][]byte{
+		"old":  slices.Concat(count(2), asked(ckaWrapTemplate, 48), asked(ckaID, 9)),
+		"new":  slices.Concat(count(2), asked(ckaWrapTemplate, 48), count(2), asked(ckaClass, 8), asked(ckaLabel, 0), asked(ckaID, 9)),
+		"deep": slices.Concat(count(2), asked(ckaWrapTemplate, 24), count(1), asked(ckaWrapTemplate, 24), count(1), asked(ckaID, 1), asked(ckaID, 9)),
+	} {
+		p.send(append(request("C_GetAttributeValue", session, object), list...))
+		_, r, code := p.receive()
+		if code != ckrOK || r.uint32() != 2 || r.uint32() != ckaWrapTemplate || r.byte() != 0 || r.uint32() != ckaID || r.byte() != 1 {
+			t.Errorf("%s: 0x%X", name, uint64(code))
+		}
+	}
 }
