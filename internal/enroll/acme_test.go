@@ -24,16 +24,17 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/certs"
 )
 
 const attestingProfile = "piv-yubikey-5.7"
 
 // enrolls has a key certified, for a common name.
-func (d *simulated) enrolls(ref, issuer, commonName string, ca *authority, more ...func(*Options)) error {
+func (d *simulated) enrolls(ref, issuer, commonName string, ca *certs.Authority, more ...func(*Options)) error {
 	d.t.Helper()
 	o := Options{Issuer: issuer, Names: csr.Options{Subject: "CN=" + commonName}, Now: time.Now(), IssuerDesk: d.desk()}
 	if ca != nil {
-		o.Roots = ca.roots(d.t)
+		o.Roots = ca.Roots(d.t)
 	}
 	for _, change := range more {
 		change(&o)
@@ -170,18 +171,18 @@ func TestACMEServersThatLie(t *testing.T) {
 		"a certificate that is none":          {says("/certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), problem.Mismatch, "the answer of"},
 		"no certificate":                      {says("/certificate", ""), problem.Mismatch, "empty"},
 		"a nonce that is wrong for ever":      {func(s *acmeServer) { s.badNonces = 1 << 20 }, problem.Failed, "5 nonces"},
-		"the certificate of another key":      {makes(func(s *acmeServer, _ any) *x509.Certificate { return s.ca.issue(t, x509.Certificate{}, public()) }), problem.Mismatch, ""},
+		"the certificate of another key":      {makes(func(s *acmeServer, _ any) *x509.Certificate { return s.ca.Issue(t, x509.Certificate{}, public()) }), problem.Mismatch, ""},
 		"a certificate with a host of its own": {makes(func(s *acmeServer, public any) *x509.Certificate {
-			return s.ca.issue(t, x509.Certificate{DNSNames: []string{"www.example.com"}}, public)
+			return s.ca.Issue(t, x509.Certificate{DNSNames: []string{"www.example.com"}}, public)
 		}), problem.Mismatch, "which was not asked for"},
 		"a certificate for the serial of other": {makes(func(s *acmeServer, public any) *x509.Certificate {
-			return s.ca.issue(t, x509.Certificate{ExtraExtensions: []pkix.Extension{{Id: []int{2, 5, 29, 17}, Value: identified(t, "12345678")}}}, public)
+			return s.ca.Issue(t, x509.Certificate{ExtraExtensions: []pkix.Extension{{Id: []int{2, 5, 29, 17}, Value: identified(t, "12345678")}}}, public)
 		}), problem.Mismatch, "which was not asked for"},
 		"a certificate of another CA": {makes(func(_ *acmeServer, public any) *x509.Certificate {
-			return newAuthority(t, "other").issue(t, x509.Certificate{}, public)
+			return certs.NewAuthority(t, "other").Issue(t, x509.Certificate{}, public)
 		}), problem.Mismatch, "does not chain"},
 		"a certificate with another subject": {makes(func(s *acmeServer, public any) *x509.Certificate {
-			return s.ca.issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "root"}}, public)
+			return s.ca.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "root"}}, public)
 		}), problem.Mismatch, "other names"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -254,7 +255,7 @@ func TestACMEAcceptedNames(t *testing.T) {
 	s := newACMEServer(t)
 	s.makes = func(public any) []byte {
 		identifiers, _ := s.order["identifiers"].([]map[string]string)
-		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.ca.issue(t, x509.Certificate{
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.ca.Issue(t, x509.Certificate{
 			Subject:         pkix.Name{CommonName: "another"},
 			ExtraExtensions: []pkix.Extension{{Id: []int{2, 5, 29, 17}, Value: identified(t, identifiers[0]["value"])}},
 		}, public).Raw})
@@ -289,7 +290,7 @@ func TestACMEOrdersThatNeverEnd(t *testing.T) {
 			public, err := k.Public(ctx)
 			check(t, err)
 			card := &onCard{Key: k, here: here, o: &Options{Now: time.Now()}}
-			_, err = issuer.Issue(ctx, &Order{Ref: "PIV.9A", PublicKey: public, Card: card, PKCS10: []byte{}, Roots: s.ca.roots(t), Now: time.Now})
+			_, err = issuer.Issue(ctx, &Order{Ref: "PIV.9A", PublicKey: public, Card: card, PKCS10: []byte{}, Roots: s.ca.Roots(t), Now: time.Now})
 			is(t, err, problem.Failed, "in time")
 			return nil
 		})
@@ -326,7 +327,7 @@ func TestACMEOrdersThatAreResumed(t *testing.T) {
 			check(t, err)
 			o := &Order{
 				Ref: "PIV.9A", PublicKey: public, Card: &onCard{Key: k, here: here, o: &Options{Now: time.Now()}}, PKCS10: der,
-				Roots: s.ca.roots(t), Now: time.Now, Access: d.access(),
+				Roots: s.ca.Roots(t), Now: time.Now, Access: d.access(),
 			}
 			run := func() (Answer, error) {
 				a, err := Open(address)
@@ -368,7 +369,7 @@ func TestACMEServersThatAreNotTrusted(t *testing.T) {
 	s := newACMEServer(t)
 	d := newCard(t, attestingProfile, "PIV.9A", "p256")
 	is(t, d.enrolls("PIV.9A", s.address(""), "any", nil), problem.Mismatch, "is not trusted")
-	is(t, d.enrolls("PIV.9A", s.address(""), "any", newAuthority(t, "other")), problem.Mismatch, "is not trusted")
+	is(t, d.enrolls("PIV.9A", s.address(""), "any", certs.NewAuthority(t, "other")), problem.Mismatch, "is not trusted")
 	is(t, d.enrolls("PIV.9A", s.address("?fingerprint="+strings.Repeat("00", 32)), "any", s.ca), problem.Mismatch, "is not trusted")
 	if len(s.asked) > 0 {
 		t.Errorf("asked for %q", s.asked)

@@ -25,6 +25,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/cardctl/cardctl/internal/pubkey"
+	"github.com/cardctl/cardctl/test/certs"
+	"github.com/cardctl/cardctl/test/issuers"
 )
 
 // acmeServer is a server of ACME that takes statements of cards, written from RFC 8555 and
@@ -32,7 +34,7 @@ import (
 type acmeServer struct {
 	t    testing.TB
 	mu   sync.Mutex
-	ca   *authority
+	ca   *certs.Authority
 	base string
 
 	// macKeys are those of external accounts, by their identifiers; without any, everybody
@@ -59,9 +61,9 @@ type acmeServer struct {
 
 func newACMEServer(t testing.TB) *acmeServer {
 	s := &acmeServer{
-		t: t, ca: newAuthority(t, "issuer"), nonces: map[string]bool{}, accounts: map[string]*jose.JSONWebKey{}, bound: map[string]string{},
+		t: t, ca: certs.NewAuthority(t, "issuer"), nonces: map[string]bool{}, accounts: map[string]*jose.JSONWebKey{}, bound: map[string]string{},
 	}
-	at := listen(t, s.ca.server(t, x509.Certificate{}), &tls.Config{}, s)
+	at := issuers.Listen(t, s.ca.Server(t, x509.Certificate{}), &tls.Config{}, s)
 	s.base = at.String()
 	return s
 }
@@ -305,7 +307,7 @@ func (s *acmeServer) makeCertificate(request *x509.CertificateRequest) []byte {
 		return s.makes(request.PublicKey)
 	}
 	identifiers, _ := s.order["identifiers"].([]map[string]string)
-	made := s.ca.issue(s.t, x509.Certificate{
+	made := s.ca.Issue(s.t, x509.Certificate{
 		Subject: request.Subject, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: identified(s.t, identifiers[0]["value"])}},
 	}, request.PublicKey)

@@ -70,7 +70,7 @@ func TestCMPBySecret(t *testing.T) {
 			t.Parallel()
 			s, d := newCMPServer(t), newCard(t, c[0], c[1], c[2])
 			d.secrets[secret.IssuerSecret] = s.secret
-			o := d.orders(s.url, "CN=Floppy Head", s.ca.roots(t))
+			o := d.orders(s.url, "CN=Floppy Head", s.ca.Roots(t))
 			o.Names.DNS = []string{"floppy.example"}
 			report, err := d.enroll(c[1], o)
 			check(t, err)
@@ -117,7 +117,7 @@ func TestCMPRenewal(t *testing.T) {
 				Subject: pkix.Name{CommonName: "Floppy Head"}, EmailAddresses: []string{"floppy@example.com"}, SubjectKeyId: []byte{1, 2, 3},
 			})
 			s.issued = append(s.issued, old)
-			o := Options{Issuer: s.url, Renew: true, Roots: s.ca.roots(t), Now: time.Now()}
+			o := Options{Issuer: s.url, Renew: true, Roots: s.ca.Roots(t), Now: time.Now()}
 			_, err := d.enroll(c[1], o)
 			check(t, err)
 			made := s.issued[1]
@@ -134,9 +134,9 @@ func TestCMPRenewal(t *testing.T) {
 // TestCMPByOfficer has the officer's card sign, and never asks for a secret.
 func TestCMPByOfficer(t *testing.T) {
 	s, d, officer := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256"), newCard(t, "piv-yubikey-5", "PIV.9A", "p256")
-	s.by, s.signs = s.ca, s.ca.key
+	s.by, s.signs = s.ca, s.ca.Key
 	own := officer.certify("PIV.9A", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "Officer"}})
-	o := d.orders(s.url, "CN=Floppy Head", s.ca.roots(t))
+	o := d.orders(s.url, "CN=Floppy Head", s.ca.Roots(t))
 	o.IssuerDesk, o.IssuerKey = officer.desk(), "PIV.9A"
 	_, err := d.enroll("OPENPGP.3", o)
 	check(t, err)
@@ -147,7 +147,7 @@ func TestCMPByOfficer(t *testing.T) {
 
 // TestCMPAnswers has an answer changed in one thing each.
 func TestCMPAnswers(t *testing.T) {
-	other := newAuthority(t, "CA") // with the same name
+	other := certs.NewAuthority(t, "CA") // with the same name
 	stranger := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	first := func(change func(*cmpReply)) func(*cmpServer) {
 		return func(s *cmpServer) {
@@ -195,7 +195,7 @@ func TestCMPAnswers(t *testing.T) {
 		"a megabyte and more":    {first(func(a *cmpReply) { a.raw = make([]byte, maxAnswer+1) }), problem.Mismatch, "longer than"},
 		"of another CA":          {func(s *cmpServer) { s.ca = other }, problem.Mismatch, "does not chain"},
 		"signed by a stranger":   {first(func(a *cmpReply) { a.key = stranger }), problem.Mismatch, "does not verify"},
-		"signed by a like-named": {first(func(a *cmpReply) { a.key, a.extra = other.key, []*x509.Certificate{other.Certificate} }), problem.Mismatch, "does not"},
+		"signed by a like-named": {first(func(a *cmpReply) { a.key, a.extra = other.Key, []*x509.Certificate{other.Certificate} }), problem.Mismatch, "does not"},
 		"for another key":        {func(s *cmpServer) { s.public = stranger.Public() }, problem.Mismatch, ""},
 		"of a CA":                {issues(x509.Certificate{IsCA: true, BasicConstraintsValid: true}), problem.Mismatch, "of a CA"},
 		"expired":                {issues(x509.Certificate{NotAfter: time.Now().Add(-time.Minute)}), problem.Mismatch, "expired"},
@@ -204,7 +204,7 @@ func TestCMPAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
-			roots := s.ca.roots(t)
+			roots := s.ca.Roots(t)
 			d.secrets[secret.IssuerSecret] = s.secret
 			test.set(s)
 			_, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=Floppy Head", roots))
@@ -244,10 +244,10 @@ func TestCMPSigners(t *testing.T) {
 		pins func(*testing.T, *cmpServer) []*cert.Certificate // nil for the CA
 		why  string                                           // empty if it is believed
 	}{
-		"the CA": {set: func(_ *testing.T, s *cmpServer) { s.by, s.signs = s.ca, s.ca.key }},
+		"the CA": {set: func(_ *testing.T, s *cmpServer) { s.by, s.signs = s.ca, s.ca.Key }},
 		"its RA": {set: func(_ *testing.T, s *cmpServer) { s.registrar(s.ca, x509.Certificate{UnknownExtKeyUsage: ra}) }},
 		"another CA": {set: func(t *testing.T, s *cmpServer) {
-			other := newAuthority(t, "CA")
+			other := certs.NewAuthority(t, "CA")
 			s.registrar(other, x509.Certificate{UnknownExtKeyUsage: ra})
 			s.edit = func(a *cmpReply) { a.extra = append(a.extra, other.Certificate) }
 		}, why: "does not chain"},
@@ -267,7 +267,7 @@ func TestCMPSigners(t *testing.T) {
 		},
 		"another name": {
 			set: func(_ *testing.T, s *cmpServer) {
-				s.by, s.signs = s.ca, s.ca.key
+				s.by, s.signs = s.ca, s.ca.Key
 				s.edit = func(a *cmpReply) {
 					a.header.Sender = nameOf(must(asn1.Marshal(pkix.Name{CommonName: "Other"}.ToRDNSequence())))
 				}
@@ -279,7 +279,7 @@ func TestCMPSigners(t *testing.T) {
 			s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 			test.set(t, s)
 			s.issued = append(s.issued, d.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "Floppy Head"}}))
-			o := Options{Issuer: s.url, Renew: true, Roots: s.ca.roots(t), Now: time.Now()}
+			o := Options{Issuer: s.url, Renew: true, Roots: s.ca.Roots(t), Now: time.Now()}
 			if test.pins != nil {
 				o.Roots = test.pins(t, s)
 			}
@@ -298,7 +298,7 @@ func TestCMPSigners(t *testing.T) {
 func TestCMPFingerprint(t *testing.T) {
 	s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 	d.secrets[secret.IssuerSecret] = s.secret
-	at := fmt.Sprintf("%s?fingerprint=%x", s.url, sha256.Sum256(newAuthority(t, "CA").Raw))
+	at := fmt.Sprintf("%s?fingerprint=%x", s.url, sha256.Sum256(certs.NewAuthority(t, "CA").Raw))
 	if _, err := d.enroll("OPENPGP.3", d.orders(at, "CN=x", nil)); !problem.Is(err, problem.Mismatch) || !strings.Contains(err.Error(), "fingerprint") {
 		t.Error(err)
 	}
@@ -335,7 +335,7 @@ func TestCMPWaits(t *testing.T) {
 	s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 	d.secrets[secret.IssuerSecret] = s.secret
 	s.waits = 3
-	o := d.orders(s.url, "CN=x", s.ca.roots(t))
+	o := d.orders(s.url, "CN=x", s.ca.Roots(t))
 	for range 2 {
 		_, err := d.enroll("OPENPGP.3", o)
 		if !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "again in 1m30s") {
@@ -356,7 +356,7 @@ func TestCMPOtherSubject(t *testing.T) {
 	s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 	d.secrets[secret.IssuerSecret] = s.secret
 	s.template = &x509.Certificate{Subject: pkix.Name{CommonName: "Floppy"}, NotAfter: time.Now().Add(time.Hour)}
-	o := d.orders(s.url, "CN=Floppy Head", s.ca.roots(t))
+	o := d.orders(s.url, "CN=Floppy Head", s.ca.Roots(t))
 	if _, err := d.enroll("OPENPGP.3", o); !problem.Is(err, problem.Mismatch) || s.confirmed != "" {
 		t.Errorf("%v, %s", err, s.confirmed)
 	}
@@ -377,7 +377,7 @@ func TestCMPConfirmsLater(t *testing.T) {
 			a.raw = []byte("?")
 		}
 	}
-	o := d.orders(s.url, "CN=Floppy Head", s.ca.roots(t))
+	o := d.orders(s.url, "CN=Floppy Head", s.ca.Roots(t))
 	if _, err := d.enroll("OPENPGP.3", o); !problem.Is(err, problem.Mismatch) || !strings.Contains(err.Error(), "the certificate is on the card") {
 		t.Error(err)
 	}
@@ -396,7 +396,7 @@ func TestCMPImplicitly(t *testing.T) {
 	s.edit = func(a *cmpReply) {
 		a.header.GeneralInfo = []pkiInfo{{Type: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 4, 13}, Value: asn1.NullRawValue}}
 	}
-	_, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=Floppy Head", s.ca.roots(t)))
+	_, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=Floppy Head", s.ca.Roots(t)))
 	check(t, err)
 	if !slices.Equal(s.messages, []int{bodyP10CR}) {
 		t.Error(s.messages)
@@ -408,7 +408,7 @@ func TestCMPImplicitly(t *testing.T) {
 func TestCMPCardRemoved(t *testing.T) {
 	for at := 1; ; at++ {
 		s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
-		s.by, s.signs = s.ca, s.ca.key
+		s.by, s.signs = s.ca, s.ca.Key
 		old := d.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "Floppy Head"}})
 		s.issued = append(s.issued, old)
 		left := at
@@ -418,7 +418,7 @@ func TestCMPCardRemoved(t *testing.T) {
 			}
 			return nil
 		}
-		o := Options{Issuer: s.url, Renew: true, Roots: s.ca.roots(t), Now: time.Now()}
+		o := Options{Issuer: s.url, Renew: true, Roots: s.ca.Roots(t), Now: time.Now()}
 		_, err := d.enroll("OPENPGP.3", o)
 		if left > 0 {
 			check(t, err)
@@ -443,7 +443,7 @@ func TestCMPCardRemoved(t *testing.T) {
 
 // TestCMPServers has servers that do not speak CMP.
 func TestCMPServers(t *testing.T) {
-	ca := newAuthority(t, "CA")
+	ca := certs.NewAuthority(t, "CA")
 	for name, test := range map[string]struct {
 		answer http.HandlerFunc
 		code   problem.Code
@@ -466,7 +466,7 @@ func TestCMPServers(t *testing.T) {
 			t.Cleanup(server.Close)
 			d := newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 			d.secrets[secret.IssuerSecret] = "20261129"
-			_, err := d.enroll("OPENPGP.3", d.orders("cmp+"+server.URL, "CN=x", ca.roots(t)))
+			_, err := d.enroll("OPENPGP.3", d.orders("cmp+"+server.URL, "CN=x", ca.Roots(t)))
 			if !problem.Is(err, test.code) || !strings.Contains(err.Error(), test.why) {
 				t.Error(err)
 			}
@@ -476,10 +476,10 @@ func TestCMPServers(t *testing.T) {
 
 // TestDryRunSaysWhetherTheCardSigns in a renewal that has no request of PKCS#10.
 func TestDryRunSaysWhetherTheCardSigns(t *testing.T) {
-	ca := newAuthority(t, "root")
+	ca := certs.NewAuthority(t, "root")
 	d := newCard(t, "", "OPENPGP.3", "p256")
 	d.certify("OPENPGP.3", ca, x509.Certificate{Subject: pkix.Name{CommonName: "me"}})
-	o := d.orders("cmp+http://127.0.0.1:1/pkix", "", ca.roots(t))
+	o := d.orders("cmp+http://127.0.0.1:1/pkix", "", ca.Roots(t))
 	o.Renew, o.DryRun, o.Names = true, true, csr.Options{}
 	report, err := d.enroll("OPENPGP.3", o)
 	check(t, err)

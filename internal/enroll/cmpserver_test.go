@@ -21,6 +21,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cardctl/cardctl/test/certs"
 )
 
 // The messages of RFC 9810, appendix F, as encoding/asn1 has them.
@@ -135,10 +137,10 @@ type cmpReply struct {
 // cmpServer is a CA that speaks CMP.
 type cmpServer struct {
 	t      testing.TB
-	ca     *authority
+	ca     *certs.Authority
 	secret string
 	// signs has the key of the CA, or another one, protect the answers.
-	by    *authority
+	by    *certs.Authority
 	signs crypto.Signer
 	// template is what is issued; nil for the names of the request.
 	template *x509.Certificate
@@ -159,7 +161,7 @@ type cmpServer struct {
 
 func newCMPServer(t testing.TB) *cmpServer {
 	t.Helper()
-	s := &cmpServer{t: t, ca: newAuthority(t, "CA"), secret: "20261129"}
+	s := &cmpServer{t: t, ca: certs.NewAuthority(t, "CA"), secret: "20261129"}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.url = "cmp+" + strings.Replace(server.URL, "http://", "http://desk@", 1)
@@ -366,7 +368,7 @@ func (s *cmpServer) grant(kind, id int, template x509.Certificate, public crypto
 		public = s.public
 	}
 	give := func() (int, any) {
-		made := s.ca.issue(s.t, template, public)
+		made := s.ca.Issue(s.t, template, public)
 		s.issued = append(s.issued, made)
 		return kind, certRep{Response: []certResponse{{ID: id, Pair: certifiedKeyPair{
 			Certificate: asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: made.Raw},
@@ -422,8 +424,8 @@ func (s *cmpServer) confirm(der []byte) (int, any, error) {
 }
 
 // registrar has an RA, or somebody else whom the CA certified, sign the answers.
-func (s *cmpServer) registrar(by *authority, template x509.Certificate) {
+func (s *cmpServer) registrar(by *certs.Authority, template x509.Certificate) {
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	template.Subject = pkix.Name{CommonName: "RA"}
-	s.by, s.signs = &authority{Certificate: by.issue(s.t, template, key.Public())}, key
+	s.by, s.signs = &certs.Authority{Certificate: by.Issue(s.t, template, key.Public())}, key
 }

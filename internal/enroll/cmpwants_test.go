@@ -25,7 +25,7 @@ import (
 // TestCMPOfficerWithoutCertificate names the officer's card, and sends nothing.
 func TestCMPOfficerWithoutCertificate(t *testing.T) {
 	s, d, officer := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256"), newCard(t, "piv-yubikey-5", "PIV.9A", "p256")
-	o := d.orders(s.url, "CN=x", s.ca.roots(t))
+	o := d.orders(s.url, "CN=x", s.ca.Roots(t))
 	o.IssuerDesk, o.IssuerKey = officer.desk(), "PIV.9A"
 	_, err := d.enroll("OPENPGP.3", o)
 	if !problem.Is(err, problem.NotFound) || !strings.Contains(err.Error(), "the issuer's card") || len(s.messages) > 0 {
@@ -38,7 +38,7 @@ func TestCMPDamagedState(t *testing.T) {
 	s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 	d.secrets[secret.IssuerSecret] = s.secret
 	s.waits = 3
-	o := d.orders(s.url, "CN=x", s.ca.roots(t))
+	o := d.orders(s.url, "CN=x", s.ca.Roots(t))
 	if _, err := d.enroll("OPENPGP.3", o); !problem.Is(err, problem.Failed) {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestCMPAuthenticatesWithTheKey(t *testing.T) {
 	s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 	other := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	transaction := &cmpTransaction{address: Address{Fingerprint: []byte{1}}, o: &Order{}}
-	d.with("OPENPGP.3", cmpAuthenticated(t, transaction, s.ca.issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "x"}}, other.Public()).Raw, "not for its key"))
+	d.with("OPENPGP.3", cmpAuthenticated(t, transaction, s.ca.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "x"}}, other.Public()).Raw, "not for its key"))
 	d.with("OPENPGP.3", cmpAuthenticated(t, transaction, []byte("?"), "cannot be read"))
 }
 
@@ -65,7 +65,7 @@ func TestCMPOutcomeUnknown(t *testing.T) {
 	s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 	d.secrets[secret.IssuerSecret] = s.secret
 	s.edit = func(a *cmpReply) { a.secret = "other" }
-	_, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=x", s.ca.roots(t)))
+	_, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=x", s.ca.Roots(t)))
 	if told := adviceOf(err); len(told.Values) != 1 || told.Values[0].Field != advice.Field(secret.IssuerSecret) {
 		t.Errorf("%v, %+v", err, told)
 	}
@@ -75,10 +75,10 @@ func TestCMPOutcomeUnknown(t *testing.T) {
 // the card came with, if nobody gives a secret.
 func TestCMPWithTheCertificateOnTheCard(t *testing.T) {
 	s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
-	s.by, s.signs = s.ca, s.ca.key
+	s.by, s.signs = s.ca, s.ca.Key
 	s.url = strings.Replace(s.url, "desk@", "", 1)
 	old := d.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "Device 7"}})
-	_, err := d.enroll("OPENPGP.3", Options{Issuer: s.url, Names: d.orders("", "CN=x", nil).Names, Roots: s.ca.roots(t), Now: time.Now()})
+	_, err := d.enroll("OPENPGP.3", Options{Issuer: s.url, Names: d.orders("", "CN=x", nil).Names, Roots: s.ca.Roots(t), Now: time.Now()})
 	check(t, err)
 	if len(s.signers) != 2 || !s.signers[0].Equal(old) || !s.signers[1].Equal(old) || s.confirmed != "accepted" {
 		t.Errorf("%d, %s", len(s.signers), s.confirmed)
@@ -108,7 +108,7 @@ func (d *simulated) damage(from, to string) {
 func TestCMPRefusedLater(t *testing.T) {
 	s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 	d.secrets[secret.IssuerSecret], s.waits = s.secret, 2
-	o := d.orders(s.url, "CN=x", s.ca.roots(t))
+	o := d.orders(s.url, "CN=x", s.ca.Roots(t))
 	if _, err := d.enroll("OPENPGP.3", o); !problem.Is(err, problem.Failed) {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestCMPGrantedWithMods(t *testing.T) {
 				}
 			}
 		}
-		report, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=x", s.ca.roots(t)))
+		report, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=x", s.ca.Roots(t)))
 		check(t, err)
 		if len(report.Dropped) != 1 || report.Dropped[0] != want {
 			t.Errorf("%q", report.Dropped)
@@ -151,7 +151,7 @@ func TestCMPWaitsAfterAFault(t *testing.T) {
 			a.raw = []byte("?")
 		}
 	}
-	o := d.orders(s.url, "CN=x", s.ca.roots(t))
+	o := d.orders(s.url, "CN=x", s.ca.Roots(t))
 	if _, err := d.enroll("OPENPGP.3", o); !problem.Is(err, problem.Mismatch) {
 		t.Fatal(err)
 	}

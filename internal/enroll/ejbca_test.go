@@ -4,13 +4,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -20,94 +15,12 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/issuers"
 )
 
-// ejbcaServer has the resource certificate/pkcs10enroll of EJBCA's REST interface, for
-// officers that its CA certified.
-type ejbcaServer struct {
-	t      testing.TB
-	ca     *authority
-	at     url.URL
-	status int    // instead of 201
-	text   string // instead of its answer
-	issue  func(*x509.Certificate)
-
-	officers []string
-	revoked  []string
-	requests []string // in PEM
-}
-
-func newEJBCAServer(t testing.TB, version uint16) *ejbcaServer {
-	ca := newAuthority(t, "ManagementCA")
-	s := &ejbcaServer{t: t, ca: ca}
-	config := &tls.Config{MinVersion: version, MaxVersion: version, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}
-	config.ClientCAs.AddCert(ca.Certificate)
-	s.at = listen(t, ca.server(t, x509.Certificate{}), config, s)
-	return s
-}
-
-func (s *ejbcaServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.officers = append(s.officers, r.TLS.PeerCertificates[0].Subject.CommonName)
-	answer := func(status int, document any) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(document)
-	}
-	if issuer, rest, is := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/ejbca/ejbca-rest-api/v1/certificate/"), "/"); is && r.Method == http.MethodPut {
-		serial, _, _ := strings.Cut(rest, "/")
-		s.revoked = append(s.revoked, fmt.Sprint(issuer, " ", serial, " ", r.URL.Query().Get("reason")))
-		if s.text != "" {
-			w.WriteHeader(s.status)
-			_, _ = io.WriteString(w, s.text)
-			return
-		}
-		answer(http.StatusOK, map[string]any{"issuer_dn": issuer, "serial_number": serial, "revoked": r.URL.Query().Get("reason") != "REMOVE_FROM_CRL"})
-		return
-	}
-	var sent map[string]any
-	body, err := io.ReadAll(r.Body)
-	if err == nil {
-		err = json.Unmarshal(body, &sent)
-	}
-	if err != nil || r.URL.Path != "/ejbca/ejbca-rest-api/v1/certificate/pkcs10enroll" || r.Method != http.MethodPost {
-		answer(http.StatusNotFound, map[string]any{"error_code": 404, "error_message": "RESTEASY003210"})
-		return
-	}
-	text, _ := sent["certificate_request"].(string)
-	s.requests = append(s.requests, text)
-	switch {
-	case s.text != "":
-		w.WriteHeader(s.status)
-		_, _ = io.WriteString(w, s.text)
-		return
-	case sent["certificate_profile_name"] != "ENDUSER" || sent["end_entity_profile_name"] != "Staff" || sent["certificate_authority_name"] != "Staff CA":
-		answer(http.StatusBadRequest, map[string]any{"error_code": 400, "error_message": "Profile not found"})
-		return
-	case sent["username"] != "alice" || sent["password"] != "736451":
-		answer(http.StatusForbidden, map[string]any{"error_code": 403, "error_message": fmt.Sprintf("Wrong password %s", sent["password"])})
-		return
-	}
-	block, _ := pem.Decode([]byte(sent["certificate_request"].(string)))
-	request, err := x509.ParseCertificateRequest(block.Bytes)
-	if err != nil || request.CheckSignature() != nil {
-		answer(http.StatusBadRequest, map[string]any{"error_code": 400, "error_message": "no valid request"})
-		return
-	}
-	template := x509.Certificate{RawSubject: request.RawSubject, ExtraExtensions: request.Extensions}
-	if s.issue != nil {
-		s.issue(&template)
-	}
-	made := s.ca.issue(s.t, template, request.PublicKey)
-	document := map[string]any{"certificate": base64.StdEncoding.EncodeToString(made.Raw), "serial_number": fmt.Sprintf("%X", made.SerialNumber), "response_format": "DER"}
-	if sent["include_chain"] == true {
-		document["certificate_chain"] = []string{base64.StdEncoding.EncodeToString(s.ca.Raw)}
-	}
-	answer(http.StatusCreated, document)
-}
-
 // officer has the card of an officer be the one that --issuer-reader names.
-func (d *simulated) officer(s *ejbcaServer, ref string, card *simulated) Options {
-	o := d.options("ejbca+https://alice@"+s.at.Host+"?profile=ENDUSER&entity=Staff&ca=Staff+CA", s.ca)
+func (d *simulated) officer(s *issuers.EJBCA, ref string, card *simulated) Options {
+	o := d.options(s.Address("alice"), s.CA)
 	o.IssuerKey, o.IssuerDesk = ref, card.desk()
 	d.secrets[secret.IssuerSecret] = "736451"
 	return o
@@ -122,15 +35,15 @@ func TestEJBCAIsReachedWithTheOfficersCard(t *testing.T) {
 		{"", "OPENPGP.3", "p256", tls.VersionTLS13}, {"", "OPENPGP.3", "rsa2048", tls.VersionTLS12},
 		{"piv-yubikey-5.7", "PIV.9A", "p384", tls.VersionTLS13}, {"piv-yubikey-5.7", "PIV.9C", "rsa2048", tls.VersionTLS13},
 	} {
-		s := newEJBCAServer(t, test.version)
+		s := issuers.NewEJBCA(t, test.version)
 		officer := newCard(t, test.profile, test.ref, test.algorithm)
-		officer.certify(test.ref, s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
+		officer.certify(test.ref, s.CA, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
 		d := newCard(t, "piv-yubikey-5.7", "PIV.9A", "p256")
 		if _, err := d.enroll("PIV.9A", d.officer(s, test.ref, officer)); err != nil {
 			t.Fatal(err)
 		}
-		if made := d.leaf("PIV.9A"); made.Subject.CommonName != "me" || strings.Join(s.officers, ",") != "RA officer" {
-			t.Errorf("%s, %q", made.Subject, s.officers)
+		if made := d.leaf("PIV.9A"); made.Subject.CommonName != "me" || strings.Join(s.Officers, ",") != "RA officer" {
+			t.Errorf("%s, %q", made.Subject, s.Officers)
 		}
 	}
 }
@@ -139,12 +52,12 @@ func TestEJBCAIsReachedWithTheOfficersCard(t *testing.T) {
 func TestTheOfficersCardCannot(t *testing.T) {
 	const verify, internalAuthenticate = 0x20, 0x88
 	for what, test := range map[string]struct {
-		set  func(s *ejbcaServer, officer *simulated, o *Options)
+		set  func(s *issuers.EJBCA, officer *simulated, o *Options)
 		code problem.Code
 	}{
-		"no card named":  {func(_ *ejbcaServer, _ *simulated, o *Options) { o.IssuerKey = "" }, problem.Usage},
-		"no certificate": {func(_ *ejbcaServer, _ *simulated, o *Options) { o.IssuerKey = "OPENPGP.1" }, problem.NotFound},
-		"a wrong PIN": {func(_ *ejbcaServer, _ *simulated, o *Options) {
+		"no card named":  {func(_ *issuers.EJBCA, _ *simulated, o *Options) { o.IssuerKey = "" }, problem.Usage},
+		"no certificate": {func(_ *issuers.EJBCA, _ *simulated, o *Options) { o.IssuerKey = "OPENPGP.1" }, problem.NotFound},
+		"a wrong PIN": {func(_ *issuers.EJBCA, _ *simulated, o *Options) {
 			o.IssuerDesk.Simulated.(*simulated).before = func(cmd iso7816.Command) error {
 				if cmd.INS == verify {
 					cmd.Data[0] ^= 1 // on its way
@@ -152,7 +65,7 @@ func TestTheOfficersCardCannot(t *testing.T) {
 				return nil
 			}
 		}, problem.PINIncorrect},
-		"pulled out": {func(_ *ejbcaServer, officer *simulated, _ *Options) {
+		"pulled out": {func(_ *issuers.EJBCA, officer *simulated, _ *Options) {
 			officer.before = func(cmd iso7816.Command) error {
 				if cmd.INS == internalAuthenticate {
 					return iso7816.ErrCardRemoved
@@ -160,26 +73,26 @@ func TestTheOfficersCardCannot(t *testing.T) {
 				return nil
 			}
 		}, problem.CardRemoved},
-		"no such reader": {func(_ *ejbcaServer, _ *simulated, o *Options) {
+		"no such reader": {func(_ *issuers.EJBCA, _ *simulated, o *Options) {
 			o.IssuerDesk = &desk.Desk{Simulated: &desk.SimulatedStore{Dir: func() (string, error) { return t.TempDir(), nil }}, Meant: desk.Selection{Reader: "sim:none"}}
 		}, problem.NotFound},
 	} {
 		t.Run(what, func(t *testing.T) {
-			s := newEJBCAServer(t, tls.VersionTLS13)
+			s := issuers.NewEJBCA(t, tls.VersionTLS13)
 			officer := newCard(t, "", "OPENPGP.3", "p256")
-			officer.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
+			officer.certify("OPENPGP.3", s.CA, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
 			d := newCard(t, "piv-yubikey-5.7", "PIV.9A", "p256")
 			o := d.officer(s, "OPENPGP.3", officer)
 			test.set(s, officer, &o)
-			if _, err := d.enroll("PIV.9A", o); !problem.Is(err, test.code) || len(s.officers) > 0 {
-				t.Errorf("%v, %q", err, s.officers)
+			if _, err := d.enroll("PIV.9A", o); !problem.Is(err, test.code) || len(s.Officers) > 0 {
+				t.Errorf("%v, %q", err, s.Officers)
 			}
 		})
 	}
 	t.Run("RSA without PSS", func(t *testing.T) {
-		s := newEJBCAServer(t, tls.VersionTLS13)
+		s := issuers.NewEJBCA(t, tls.VersionTLS13)
 		officer := newCard(t, "", "OPENPGP.3", "rsa2048")
-		officer.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
+		officer.certify("OPENPGP.3", s.CA, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
 		d := newCard(t, "piv-yubikey-5.7", "PIV.9A", "p256")
 		if _, err := d.enroll("PIV.9A", d.officer(s, "OPENPGP.3", officer)); !problem.Is(err, problem.NotSupported) {
 			t.Errorf("%v", err)
@@ -210,10 +123,10 @@ func TestEJBCARefuses(t *testing.T) {
 		"a life that is over": {issue: func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }, code: problem.Mismatch, says: "expired"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			s := newEJBCAServer(t, tls.VersionTLS13)
-			s.status, s.text, s.issue = test.status, test.text, test.issue
+			s := issuers.NewEJBCA(t, tls.VersionTLS13)
+			s.Status, s.Text, s.Change = test.status, test.text, test.issue
 			officer := newCard(t, "", "OPENPGP.3", "p256")
-			officer.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
+			officer.certify("OPENPGP.3", s.CA, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
 			d := newCard(t, "piv-yubikey-5.7", "PIV.9A", "p256")
 			o := d.officer(s, "OPENPGP.3", officer)
 			if test.query != "" {
@@ -240,12 +153,12 @@ func TestEJBCARefuses(t *testing.T) {
 // TestEJBCAApproves has the request approved by somebody, later: the same command sends the
 // same request again, and no other one takes its place.
 func TestEJBCAApproves(t *testing.T) {
-	s := newEJBCAServer(t, tls.VersionTLS13)
+	s := issuers.NewEJBCA(t, tls.VersionTLS13)
 	officer := newCard(t, "", "OPENPGP.3", "p256")
-	officer.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
+	officer.certify("OPENPGP.3", s.CA, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
 	d := newCard(t, "piv-yubikey-5.7", "PIV.9A", "p256")
 	o := d.officer(s, "OPENPGP.3", officer)
-	s.status, s.text = http.StatusAccepted, `{"error_code":202,"error_message":"Request 17 is waiting"}`
+	s.Status, s.Text = http.StatusAccepted, `{"error_code":202,"error_message":"Request 17 is waiting"}`
 	for range 2 {
 		_, err := d.enroll("PIV.9A", o)
 		is(t, err, problem.Failed, "has not decided yet", "somebody has to approve it", "Request 17 is waiting")
@@ -254,16 +167,16 @@ func TestEJBCAApproves(t *testing.T) {
 	other.Names.Subject = "CN=other"
 	_, err := d.enroll("PIV.9A", other)
 	is(t, err, problem.Refused, "another request for PIV.9A is waiting")
-	s.status, s.text = http.StatusBadRequest, `{"error_message":"already waiting"}`
+	s.Status, s.Text = http.StatusBadRequest, `{"error_message":"already waiting"}`
 	_, err = d.enroll("PIV.9A", o)
 	is(t, err, problem.Failed, "already waiting")
-	s.status, s.text = 0, ""
+	s.Status, s.Text = 0, ""
 	_, err = d.enroll("PIV.9A", o)
 	check(t, err)
 	if made := d.leaf("PIV.9A"); made == nil || made.Subject.CommonName != "me" {
 		t.Errorf("%+v", made)
 	}
-	if n := len(slices.Compact(slices.Sorted(slices.Values(s.requests)))); n != 1 || len(s.requests) != 4 {
-		t.Errorf("%d requests were sent, %d of them different", len(s.requests), n)
+	if n := len(slices.Compact(slices.Sorted(slices.Values(s.Requests)))); n != 1 || len(s.Requests) != 4 {
+		t.Errorf("%d requests were sent, %d of them different", len(s.Requests), n)
 	}
 }

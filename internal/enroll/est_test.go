@@ -19,16 +19,18 @@ import (
 	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/certs"
+	"github.com/cardctl/cardctl/test/issuers"
 )
 
 // options are those of an enrolment with a server.
-func (d *simulated) options(issuer string, root *authority) Options {
+func (d *simulated) options(issuer string, root *certs.Authority) Options {
 	o := Options{
 		Issuer: issuer, Names: csr.Options{Subject: "CN=me,O=Snake Oil", Emails: []string{"me@example.org"}, ExtKeyUsage: []string{"clientAuth"}},
 		IssuerDesk: d.desk(), Now: time.Now(),
 	}
 	if root != nil {
-		o.Roots = root.roots(d.t)
+		o.Roots = root.Roots(d.t)
 	}
 	return o
 }
@@ -302,10 +304,10 @@ func TestTheCATakesItsTime(t *testing.T) {
 // which it does not send.
 func TestTheServerIsPinned(t *testing.T) {
 	s := newESTServer(t, &tls.Config{})
-	other := newAuthority(t, "other")
+	other := certs.NewAuthority(t, "other")
 	for what, test := range map[string]struct {
-		of    *authority
-		known *authority
+		of    *certs.Authority
+		known *certs.Authority
 		code  problem.Code
 	}{
 		"the CA in the chain": {s.ca, nil, ""}, "the root": {s.root, nil, ""}, "both": {s.ca, s.root, ""},
@@ -322,7 +324,7 @@ func TestTheServerIsPinned(t *testing.T) {
 
 // TestAnswersOfAnESTServerThatAreWrong never get to the card.
 func TestAnswersOfAnESTServerThatAreWrong(t *testing.T) {
-	other := newAuthority(t, "other")
+	other := certs.NewAuthority(t, "other")
 	on := func(path string, with http.HandlerFunc) func(*estServer) {
 		return func(s *estServer) {
 			s.answer = func(w http.ResponseWriter, r *http.Request) bool {
@@ -409,7 +411,7 @@ func TestAnswersOfAnESTServerThatAreWrong(t *testing.T) {
 func TestAPinnedServerNamesItsCAs(t *testing.T) {
 	s := newESTServer(t, &tls.Config{})
 	address := pinnedTo(s.address(""), s.ca)
-	s.ca = newAuthority(t, "other")
+	s.ca = certs.NewAuthority(t, "other")
 	s.answer = func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "cacerts") {
 			s.certificates(w, s.root.Raw)
@@ -423,7 +425,7 @@ func TestAPinnedServerNamesItsCAs(t *testing.T) {
 }
 
 // pinnedTo is an address with the fingerprint of a CA.
-func pinnedTo(address string, ca *authority) string {
+func pinnedTo(address string, ca *certs.Authority) string {
 	sum := crypto.SHA256.New()
 	sum.Write(ca.Raw)
 	return fmt.Sprintf("%s?fingerprint=%X", address, sum.Sum(nil))
@@ -432,7 +434,7 @@ func pinnedTo(address string, ca *authority) string {
 // TestAServerThatIsNotTrusted gets nothing, also if its CA is pinned.
 func TestAServerThatIsNotTrusted(t *testing.T) {
 	s := newESTServer(t, &tls.Config{})
-	other := newAuthority(t, "other")
+	other := certs.NewAuthority(t, "other")
 	for what, template := range map[string]x509.Certificate{
 		"expired": {NotBefore: time.Now().AddDate(-1, 0, 0), NotAfter: time.Now().Add(-time.Hour)}, "for another host": {DNSNames: []string{"other.example"}}, "of another CA": {},
 	} {
@@ -441,7 +443,7 @@ func TestAServerThatIsNotTrusted(t *testing.T) {
 			by = other
 		}
 		wrong := &estServer{t: t, root: s.root, ca: s.ca, user: "alice:736451"}
-		wrong.at = listen(t, by.server(t, template), &tls.Config{}, wrong)
+		wrong.at = issuers.Listen(t, by.Server(t, template), &tls.Config{}, wrong)
 		d := newCard(t, "", "OPENPGP.3", "p256")
 		for _, o := range []Options{
 			d.options(wrong.address("alice"), s.root), d.options(pinnedTo(wrong.address("alice"), s.ca), s.root), d.options(pinnedTo(wrong.address("alice"), s.ca), nil),
@@ -477,7 +479,7 @@ func TestAServerThatAsksForACertificateInAnyCase(t *testing.T) {
 // TestTheAnswerOfARenewalIsOfTheClient refuses a server that does not know the card.
 func TestTheAnswerOfARenewalIsOfTheClient(t *testing.T) {
 	s := newESTServer(t, &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven})
-	other := newAuthority(t, "other")
+	other := certs.NewAuthority(t, "other")
 	d := newCard(t, "", "OPENPGP.3", "p256")
 	d.certify("OPENPGP.3", other, x509.Certificate{Subject: pkix.Name{CommonName: "me"}})
 	o := d.options(s.address(""), s.root)

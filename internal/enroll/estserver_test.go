@@ -16,12 +16,15 @@ import (
 	"testing"
 
 	"github.com/smallstep/pkcs7"
+
+	"github.com/cardctl/cardctl/test/certs"
+	"github.com/cardctl/cardctl/test/issuers"
 )
 
 // estServer is a server of RFC 7030. It has one label, and its CA is below its root.
 type estServer struct {
 	t          testing.TB
-	root, ca   *authority
+	root, ca   *certs.Authority
 	at         url.URL
 	attributes []byte // CsrAttrs in DER; nil for 204
 	user       string // USER:PASSWORD that it asks for; empty for nobody
@@ -37,11 +40,11 @@ type estServer struct {
 }
 
 func newESTServer(t testing.TB, config *tls.Config) *estServer {
-	root := newAuthority(t, "EST root")
-	s := &estServer{t: t, root: root, ca: root.below(t, "EST CA")}
+	root := certs.NewAuthority(t, "EST root")
+	s := &estServer{t: t, root: root, ca: root.Below(t, "EST CA")}
 	config.ClientCAs = x509.NewCertPool()
 	config.ClientCAs.AddCert(root.Certificate)
-	s.at = listen(t, s.ca.server(t, x509.Certificate{}), config, s)
+	s.at = issuers.Listen(t, s.ca.Server(t, x509.Certificate{}), config, s)
 	return s
 }
 
@@ -127,7 +130,7 @@ func (s *estServer) enroll(w http.ResponseWriter, r *http.Request, again bool) {
 	if s.issue != nil {
 		s.issue(&template)
 	}
-	s.certificates(w, s.ca.issue(s.t, template, request.PublicKey).Raw)
+	s.certificates(w, s.ca.Issue(s.t, template, request.PublicKey).Raw)
 }
 
 // challengeOf is the challenge password of a request.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/certs"
+	"github.com/cardctl/cardctl/test/issuers"
 )
 
 // TestSCEPOverTLS verifies the server by the CA that was named, or by its fingerprint, and
@@ -37,12 +39,12 @@ func TestSCEPOverTLS(t *testing.T) {
 			d.secrets[secret.IssuerSecret] = s.challenge
 			by := s.ca
 			if test.stranger {
-				by = newAuthority(t, "CA")
+				by = certs.NewAuthority(t, "CA")
 			}
-			at := listen(t, by.server(t, test.identity), &tls.Config{}, s)
+			at := issuers.Listen(t, by.Server(t, test.identity), &tls.Config{}, s)
 			o := d.orders("scep+"+at.String()+"/scep", "CN=x", nil)
 			if test.roots {
-				o.Roots = s.ca.roots(t)
+				o.Roots = s.ca.Roots(t)
 			} else {
 				o.Issuer += fmt.Sprintf("?fingerprint=%x", sha256.Sum256(s.ca.Raw))
 			}
@@ -64,8 +66,8 @@ func TestSCEPOverTLSBelievesTheServer(t *testing.T) {
 	s, d := newSCEPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 	d.secrets[secret.IssuerSecret] = s.challenge
 	s.register(x509.Certificate{})
-	at := listen(t, s.ca.server(t, x509.Certificate{}), &tls.Config{}, s)
-	_, err := d.enroll("OPENPGP.3", d.orders("scep+"+at.String()+"/scep", "CN=x", s.ca.roots(t)))
+	at := issuers.Listen(t, s.ca.Server(t, x509.Certificate{}), &tls.Config{}, s)
+	_, err := d.enroll("OPENPGP.3", d.orders("scep+"+at.String()+"/scep", "CN=x", s.ca.Roots(t)))
 	check(t, err)
 }
 
@@ -73,7 +75,7 @@ func TestSCEPOverTLSBelievesTheServer(t *testing.T) {
 func TestCMPOverTLS(t *testing.T) {
 	s, d := newCMPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 	d.secrets[secret.IssuerSecret] = s.secret
-	at := listen(t, s.ca.server(t, x509.Certificate{}), &tls.Config{}, s)
+	at := issuers.Listen(t, s.ca.Server(t, x509.Certificate{}), &tls.Config{}, s)
 	o := d.orders(fmt.Sprintf("cmp+https://desk@%s?fingerprint=%x", at.Host, sha256.Sum256(s.ca.Raw)), "CN=x", nil)
 	_, err := d.enroll("OPENPGP.3", o)
 	check(t, err)

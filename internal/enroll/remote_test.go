@@ -20,11 +20,13 @@ import (
 
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/certs"
+	"github.com/cardctl/cardctl/test/issuers"
 )
 
 // TestBadServers has servers of TLS that answer nothing, for ever, too much, or elsewhere.
 func TestBadServers(t *testing.T) {
-	root := newAuthority(t, "root")
+	root := certs.NewAuthority(t, "root")
 	for what, test := range map[string]struct {
 		answer http.HandlerFunc
 		code   problem.Code
@@ -60,11 +62,11 @@ func TestBadServers(t *testing.T) {
 		}, problem.Mismatch, "another address"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			at := listen(t, root.server(t, x509.Certificate{}), &tls.Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			at := issuers.Listen(t, root.Server(t, x509.Certificate{}), &tls.Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body) // only then is it noticed that the client is gone
 				test.answer(w, r)
 			}))
-			r, err := newRemote(at, root.roots(t))
+			r, err := newRemote(at, root.Roots(t))
 			check(t, err)
 			defer r.close()
 			r.limit = 300 * time.Millisecond
@@ -78,9 +80,9 @@ func TestBadServers(t *testing.T) {
 
 // TestARequestIsSentOnce whatever becomes of the connection: it may have made a certificate.
 func TestARequestIsSentOnce(t *testing.T) {
-	root := newAuthority(t, "root")
+	root := certs.NewAuthority(t, "root")
 	var posts atomic.Int32
-	at := listen(t, root.server(t, x509.Certificate{}), &tls.Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	at := issuers.Listen(t, root.Server(t, x509.Certificate{}), &tls.Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			_, _ = io.Copy(io.Discard, r.Body)
 			posts.Add(1)
@@ -89,7 +91,7 @@ func TestARequestIsSentOnce(t *testing.T) {
 			}
 		}
 	}))
-	r, err := newRemote(at, root.roots(t))
+	r, err := newRemote(at, root.Roots(t))
 	check(t, err)
 	defer r.close()
 	_, err = r.do(t.Context(), message{method: http.MethodGet})
@@ -101,13 +103,13 @@ func TestARequestIsSentOnce(t *testing.T) {
 
 // TestAnInterruptionIsOne and no error of the server.
 func TestAnInterruptionIsOne(t *testing.T) {
-	root := newAuthority(t, "root")
+	root := certs.NewAuthority(t, "root")
 	ctx, interrupt := context.WithCancel(t.Context())
-	at := listen(t, root.server(t, x509.Certificate{}), &tls.Config{}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	at := issuers.Listen(t, root.Server(t, x509.Certificate{}), &tls.Config{}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		interrupt()
 		<-r.Context().Done()
 	}))
-	r, err := newRemote(at, root.roots(t))
+	r, err := newRemote(at, root.Roots(t))
 	check(t, err)
 	if _, err := r.do(ctx, message{method: http.MethodGet}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
@@ -131,12 +133,12 @@ func TestTimeStandsStillWhileACardSigns(t *testing.T) {
 
 // TestSecretsInAnswersAreBlanked as far as they refuse something.
 func TestSecretsInAnswersAreBlanked(t *testing.T) {
-	root := newAuthority(t, "root")
-	at := listen(t, root.server(t, x509.Certificate{}), &tls.Config{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	root := certs.NewAuthority(t, "root")
+	at := issuers.Listen(t, root.Server(t, x509.Certificate{}), &tls.Config{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, "token 736451 is not known")
 	}))
-	r, err := newRemote(at, root.roots(t))
+	r, err := newRemote(at, root.Roots(t))
 	check(t, err)
 	defer r.close()
 	token := secret.New([]byte("736451"))
@@ -178,8 +180,8 @@ func askThroughGarbage(t *testing.T) {
 }
 
 func askThroughProxy(t *testing.T) {
-	root := newAuthority(t, "root")
-	at := listen(t, root.server(t, x509.Certificate{DNSNames: []string{"ca.example"}}), &tls.Config{}, http.HandlerFunc(whoami))
+	root := certs.NewAuthority(t, "root")
+	at := issuers.Listen(t, root.Server(t, x509.Certificate{DNSNames: []string{"ca.example"}}), &tls.Config{}, http.HandlerFunc(whoami))
 	server := at.Host
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
@@ -189,7 +191,7 @@ func askThroughProxy(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "http://"+listener.Addr().String())
 	t.Setenv("NO_PROXY", "")
 	at.Host = "ca.example:8443"
-	r, err := newRemote(at, root.roots(t))
+	r, err := newRemote(at, root.Roots(t))
 	check(t, err)
 	answer, err := r.do(t.Context(), message{method: http.MethodGet, header: http.Header{"Authorization": {"Basic 736451"}}})
 	if err != nil || string(answer.body) != "TLS 1.3" {

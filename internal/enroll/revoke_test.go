@@ -16,6 +16,8 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/certs"
+	"github.com/cardctl/cardctl/test/issuers"
 )
 
 // revokes revokes a certificate, at an issuer that a CA certifies.
@@ -71,7 +73,7 @@ func TestRevokeAtTheDesk(t *testing.T) {
 
 func TestRevocationsThatAreWrong(t *testing.T) {
 	d := newCard(t, "", "OPENPGP.3", "p256")
-	made := newAuthority(t, "root")
+	made := certs.NewAuthority(t, "root")
 	r := Revocation{SerialNumber: fmt.Sprintf("%X", made.SerialNumber), Certificate: made.Raw, Reason: "boredom"}
 	is(t, d.revokes("ca:none", r), problem.Usage, "not a reason")
 	r.Reason, r.SerialNumber = "", "0A"
@@ -136,61 +138,61 @@ func TestRevokeAtStep(t *testing.T) {
 }
 
 func TestRevokeAtVault(t *testing.T) {
-	s := newVaultServer(t)
+	s := issuers.NewVault(t)
 	d := newCard(t, "", "OPENPGP.3", "p256")
-	d.secrets[secret.IssuerSecret] = s.token
-	root := func(o *Options) { o.Roots = s.ca.roots(t) }
-	issuer := "vault+https://client@" + s.at.Host
-	d.certify("OPENPGP.3", s.ca, x509.Certificate{})
+	d.secrets[secret.IssuerSecret] = s.Token
+	root := func(o *Options) { o.Roots = s.CA.Roots(t) }
+	issuer := "vault+https://client@" + s.At.Host
+	d.certify("OPENPGP.3", s.CA, x509.Certificate{})
 	r := d.revocation("OPENPGP.3", "superseded")
 	check(t, d.revokes(issuer, r, root))
-	if text, _ := s.sent["certificate"].(string); !strings.Contains(text, "BEGIN CERTIFICATE") || s.sent["serial_number"] != nil {
-		t.Errorf("%v", s.sent)
+	if text, _ := s.Sent["certificate"].(string); !strings.Contains(text, "BEGIN CERTIFICATE") || s.Sent["serial_number"] != nil {
+		t.Errorf("%v", s.Sent)
 	}
 	check(t, d.revokes(issuer, Revocation{SerialNumber: "A0B1C"}, root))
-	if s.sent["serial_number"] != "0a:0b:1c" {
-		t.Errorf("%v", s.sent)
+	if s.Sent["serial_number"] != "0a:0b:1c" {
+		t.Errorf("%v", s.Sent)
 	}
 	is(t, d.revokes(issuer, Revocation{SerialNumber: "DEAD"}, root), problem.Failed, "did not revoke the certificate", "not found")
 	is(t, d.revokes(issuer, Revocation{SerialNumber: "0A", Reason: removeFromCRL}, root), problem.NotSupported)
-	s.answer = func(w http.ResponseWriter, r *http.Request) bool {
+	s.Answer = func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/revoke") {
 			_, _ = w.Write([]byte("{}"))
 		}
 		return strings.HasSuffix(r.URL.Path, "/revoke")
 	}
 	is(t, d.revokes(issuer, r, root), problem.Mismatch, "does not say when")
-	if s.revoked != 3 {
-		t.Errorf("asked %d times", s.revoked)
+	if s.Revoked != 3 {
+		t.Errorf("asked %d times", s.Revoked)
 	}
 }
 
 func TestRevokeAtEJBCA(t *testing.T) {
-	s := newEJBCAServer(t, tls.VersionTLS13)
+	s := issuers.NewEJBCA(t, tls.VersionTLS13)
 	officer := newCard(t, "", "OPENPGP.3", "p256")
-	officer.certify("OPENPGP.3", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
+	officer.certify("OPENPGP.3", s.CA, x509.Certificate{Subject: pkix.Name{CommonName: "RA officer"}})
 	d := newCard(t, "piv-yubikey-5.7", "PIV.9A", "p256")
-	by := newAuthority(t, "Staff/CA")
+	by := certs.NewAuthority(t, "Staff/CA")
 	d.certify("PIV.9A", by, x509.Certificate{})
 	byOfficer := func(o *Options) {
-		o.IssuerKey, o.IssuerDesk, o.Roots = "OPENPGP.3", officer.desk(), s.ca.roots(t)
+		o.IssuerKey, o.IssuerDesk, o.Roots = "OPENPGP.3", officer.desk(), s.CA.Roots(t)
 	}
-	issuer := "ejbca+https://alice@" + s.at.Host + "?profile=ENDUSER&entity=Staff&ca=Staff+CA"
+	issuer := s.Address("alice")
 	r := d.revocation("PIV.9A", "keyCompromise")
 	check(t, d.revokes(issuer, r, byOfficer))
 	r.Reason = removeFromCRL
 	check(t, d.revokes(issuer, r, byOfficer))
 	want := fmt.Sprintf("CN=Staff%%2FCA %s KEY_COMPROMISE,CN=Staff%%2FCA %[1]s REMOVE_FROM_CRL", r.SerialNumber)
-	if got := strings.Join(s.revoked, ","); got != want {
+	if got := strings.Join(s.Revoked, ","); got != want {
 		t.Errorf("revoked %s, want %s", got, want)
 	}
 	is(t, d.revokes(issuer, r), problem.Usage, "card of an officer")
 	r.Reason = ""
-	s.status, s.text = http.StatusConflict, `{"error_message":"already revoked"}`
+	s.Status, s.Text = http.StatusConflict, `{"error_message":"already revoked"}`
 	is(t, d.revokes(issuer, r, byOfficer), problem.Failed, "already revoked")
-	s.status, s.text = http.StatusAccepted, `{"error_message":"Request 17"}`
+	s.Status, s.Text = http.StatusAccepted, `{"error_message":"Request 17"}`
 	is(t, d.revokes(issuer, r, byOfficer), problem.Failed, "somebody has to approve it")
-	s.status, s.text = http.StatusOK, `{}`
+	s.Status, s.Text = http.StatusOK, `{}`
 	is(t, d.revokes(issuer, r, byOfficer), problem.Mismatch, "does not say")
 	r.Certificate = nil
 	is(t, d.revokes(issuer, r, byOfficer), problem.NotSupported, "issuer is not known")

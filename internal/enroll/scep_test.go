@@ -36,7 +36,7 @@ func TestSCEP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, d := newSCEPServer(t), newCard(t, c[0], c[1], c[2])
 			d.secrets[secret.IssuerSecret] = s.challenge
-			o := d.orders(s.url, "CN=Floppy Head", s.ca.roots(t))
+			o := d.orders(s.url, "CN=Floppy Head", s.ca.Roots(t))
 			o.Names.Emails = []string{"floppy@example.com"}
 			_, err := d.enroll(c[1], o)
 			check(t, err)
@@ -67,7 +67,7 @@ func TestSCEPWithGET(t *testing.T) {
 func TestSCEPRenewal(t *testing.T) {
 	s, d := newSCEPServer(t), newCard(t, "piv-yubikey-5", "PIV.9A", "rsa2048")
 	old := d.certify("PIV.9A", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "Floppy Head"}, EmailAddresses: []string{"floppy@example.com"}})
-	_, err := d.enroll("PIV.9A", Options{Issuer: s.url, Renew: true, Roots: s.ca.roots(t), Now: time.Now()})
+	_, err := d.enroll("PIV.9A", Options{Issuer: s.url, Renew: true, Roots: s.ca.Roots(t), Now: time.Now()})
 	check(t, err)
 	if s.messages() != "17" || !s.signers[0].Equal(old) || !bytes.Equal(d.stored("PIV.9A"), s.issued[0].Raw) || s.issued[0].EmailAddresses[0] != old.EmailAddresses[0] {
 		t.Errorf("%v", s.operations)
@@ -86,7 +86,7 @@ func TestSCEPRenewalNeedsRSA(t *testing.T) {
 				s.caps = "SCEPStandard"
 			}
 			d.certify(c[1], s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "Floppy Head"}})
-			_, err := d.enroll(c[1], Options{Issuer: s.url, Renew: true, Roots: s.ca.roots(t), Now: time.Now()})
+			_, err := d.enroll(c[1], Options{Issuer: s.url, Renew: true, Roots: s.ca.Roots(t), Now: time.Now()})
 			if !problem.Is(err, problem.NotSupported) || !strings.Contains(err.Error(), c[3]) || s.messages() != "" || adviceOf(err).Action != advice.Enroll {
 				t.Errorf("%v, %v", err, s.operations)
 			}
@@ -130,7 +130,7 @@ func TestSCEPAnswers(t *testing.T) {
 		"nesting":             {raw(bytes.Repeat([]byte{0x30, 0x80}, 1<<18)), problem.Mismatch, "Not a SCEP message"},
 		"a megabyte and more": {raw(make([]byte, maxAnswer+1)), problem.Mismatch, "longer than"},
 		"signed by another RA": {func(s *scepServer) {
-			s.edit = func(a *scepReply) { a.certificate, a.key = rsaAuthority(s.t, newAuthority(s.t, "CA")) }
+			s.edit = func(a *scepReply) { a.certificate, a.key = rsaAuthority(s.t, certs.NewAuthority(s.t, "CA")) }
 		}, problem.Mismatch, "did not sign"},
 		"signed by a client": {func(s *scepServer) {
 			s.edit = func(a *scepReply) { a.certificate, a.key = rsaAuthority(s.t, s.ca) }
@@ -149,13 +149,13 @@ func TestSCEPAnswers(t *testing.T) {
 		"no content":             {func(s *scepServer) { s.edit = func(a *scepReply) { a.content = nil } }, problem.Mismatch, "CMS"},
 		"no certificate":         {func(s *scepServer) { s.edit = func(a *scepReply) { a.content = bundle() } }, problem.Mismatch, "certificate"},
 		"for another key":        {func(s *scepServer) { s.public = other.Public() }, problem.Mismatch, ""},
-		"of another CA":          {func(s *scepServer) { s.ca = newAuthority(s.t, "CA") }, problem.Mismatch, "does not chain"},
+		"of another CA":          {func(s *scepServer) { s.ca = certs.NewAuthority(s.t, "CA") }, problem.Mismatch, "does not chain"},
 		"another's mail address": {issues(x509.Certificate{EmailAddresses: []string{"boss@example.com"}}), problem.Mismatch, "boss@example.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, d := newSCEPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 			d.secrets[secret.IssuerSecret] = s.challenge
-			canary, roots := s.challenge, s.ca.roots(t)
+			canary, roots := s.challenge, s.ca.Roots(t)
 			test.set(s)
 			_, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=Floppy Head", roots))
 			if !problem.Is(err, test.code) || !strings.Contains(err.Error(), test.why) || strings.Contains(fmt.Sprintf("%+v", err), canary) {
@@ -169,8 +169,8 @@ func TestSCEPAnswers(t *testing.T) {
 }
 
 // rsaAuthority is somebody else whom an authority certified, with an RSA key.
-func rsaAuthority(t testing.TB, by *authority) (*x509.Certificate, *rsa.PrivateKey) {
-	return by.issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "RA"}}, rsaKey().Public()), rsaKey()
+func rsaAuthority(t testing.TB, by *certs.Authority) (*x509.Certificate, *rsa.PrivateKey) {
+	return by.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "RA"}}, rsaKey().Public()), rsaKey()
 }
 
 // TestSCEPOldAnswers reads what servers answer that sign with SHA-1 and encrypt with DES.
@@ -178,7 +178,7 @@ func TestSCEPOldAnswers(t *testing.T) {
 	s, d := newSCEPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 	d.secrets[secret.IssuerSecret] = s.challenge
 	s.edit = func(a *scepReply) { a.digest, a.cipher = pkcs7.OIDDigestAlgorithmSHA1, pkcs7.EncryptionAlgorithmDESCBC }
-	_, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=x", s.ca.roots(t)))
+	_, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=x", s.ca.Roots(t)))
 	check(t, err)
 }
 
@@ -192,7 +192,7 @@ func TestSCEPWants(t *testing.T) {
 		silent bool
 	}{
 		"HTTP without a CA": {func(s *scepServer) { s.ca = nil }, problem.Usage, "is not known", true},
-		"another CA":        {func(s *scepServer) { s.ca = newAuthority(s.t, "CA") }, problem.Mismatch, "does not chain", false},
+		"another CA":        {func(s *scepServer) { s.ca = certs.NewAuthority(s.t, "CA") }, problem.Mismatch, "does not chain", false},
 		"another fingerprint": {func(s *scepServer) {
 			s.ca, s.url = nil, s.url+"?fingerprint="+strings.Repeat("00", 32)
 		}, problem.Mismatch, "one of its certificates has the fingerprint", false},
@@ -209,7 +209,7 @@ func TestSCEPWants(t *testing.T) {
 			d.secrets[secret.IssuerSecret] = s.challenge
 			var roots []*cert.Certificate
 			if s.ca != nil {
-				roots = s.ca.roots(t)
+				roots = s.ca.Roots(t)
 			}
 			d.before = func(iso7816.Command) error { t.Error("the card is used"); return nil }
 			_, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=x", roots))
@@ -233,7 +233,7 @@ func TestSCEPWhomTheCAHasNamed(t *testing.T) {
 func TestSCEPWaits(t *testing.T) {
 	s, d := newSCEPServer(t), newCard(t, "piv-yubikey-5", "PIV.9A", "rsa2048")
 	d.secrets[secret.IssuerSecret], s.waits = s.challenge, 2
-	o := d.orders(s.url, "CN=x", s.ca.roots(t))
+	o := d.orders(s.url, "CN=x", s.ca.Roots(t))
 	for range 2 {
 		if _, err := d.enroll("PIV.9A", o); !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "not decided yet") {
 			t.Fatal(err)
@@ -252,7 +252,7 @@ func TestSCEPWaits(t *testing.T) {
 func TestSCEPWaitsInARun(t *testing.T) {
 	s, d := newSCEPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 	d.secrets[secret.IssuerSecret], s.waits = s.challenge, 1
-	o := d.orders(s.url, "CN=x", s.ca.roots(t))
+	o := d.orders(s.url, "CN=x", s.ca.Roots(t))
 	_, err := d.enroll("OPENPGP.3", o)
 	check(t, err)
 	if s.messages() != "19 20" || !s.signers[1].Equal(s.signers[0]) {
@@ -261,7 +261,7 @@ func TestSCEPWaitsInARun(t *testing.T) {
 
 	s, d = newSCEPServer(t), newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
 	d.secrets[secret.IssuerSecret], s.waits = s.challenge, 1
-	o = d.orders(s.url, "CN=x", s.ca.roots(t))
+	o = d.orders(s.url, "CN=x", s.ca.Roots(t))
 	short, cancel := context.WithTimeout(t.Context(), margin+firstPause/2)
 	defer cancel()
 	a := d.access()
@@ -281,7 +281,7 @@ func TestSCEPWaitsInARun(t *testing.T) {
 func TestSCEPRefusedLater(t *testing.T) {
 	s, d := newSCEPServer(t), newCard(t, "piv-yubikey-5", "PIV.9A", "rsa2048")
 	d.secrets[secret.IssuerSecret], s.waits = s.challenge, 1
-	o := d.orders(s.url, "CN=x", s.ca.roots(t))
+	o := d.orders(s.url, "CN=x", s.ca.Roots(t))
 	if _, err := d.enroll("PIV.9A", o); !problem.Is(err, problem.Failed) {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestSCEPCardRemoved(t *testing.T) {
 			}
 			return nil
 		}
-		o := d.orders(s.url, "CN=Floppy Head", s.ca.roots(t))
+		o := d.orders(s.url, "CN=Floppy Head", s.ca.Roots(t))
 		_, err := d.enroll("PIV.9A", o)
 		if left > 0 {
 			check(t, err)
@@ -333,7 +333,7 @@ func TestSCEPCardRemoved(t *testing.T) {
 
 // TestSCEPServers has servers that do not speak SCEP.
 func TestSCEPServers(t *testing.T) {
-	ca := newAuthority(t, "CA")
+	ca := certs.NewAuthority(t, "CA")
 	for name, test := range map[string]struct {
 		answer func(http.ResponseWriter, *http.Request)
 		code   problem.Code
@@ -357,7 +357,7 @@ func TestSCEPServers(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(test.answer))
 			t.Cleanup(server.Close)
 			d := newCard(t, "openpgp-3.4", "OPENPGP.3", "p256")
-			_, err := d.enroll("OPENPGP.3", d.orders("scep+"+server.URL, "CN=x", ca.roots(t)))
+			_, err := d.enroll("OPENPGP.3", d.orders("scep+"+server.URL, "CN=x", ca.Roots(t)))
 			if !problem.Is(err, test.code) || !strings.Contains(err.Error(), test.why) {
 				t.Error(err)
 			}
@@ -380,13 +380,13 @@ func TestSCEPAdvice(t *testing.T) {
 	s, d := newSCEPServer(t), newCard(t, "piv-yubikey-5", "PIV.9A", "rsa2048")
 	old := d.certify("PIV.9A", s.ca, x509.Certificate{Subject: pkix.Name{CommonName: "Floppy Head"}})
 	s.edit = func(a *scepReply) { a.attributes[scepStatus], a.attributes[scepFailInfo], a.content = "2", "3", nil }
-	_, err := d.enroll("PIV.9A", Options{Issuer: s.url, Renew: true, Roots: s.ca.roots(t), Now: time.Now()})
+	_, err := d.enroll("PIV.9A", Options{Issuer: s.url, Renew: true, Roots: s.ca.Roots(t), Now: time.Now()})
 	if !strings.Contains(err.Error(), "badTime") || adviceOf(err).Action != advice.Again || !bytes.Equal(d.stored("PIV.9A"), old.Raw) {
 		t.Errorf("%v, %+v", err, adviceOf(err))
 	}
 
 	s.edit, s.broken = nil, true
-	o := d.orders(s.url, "CN=x", s.ca.roots(t))
+	o := d.orders(s.url, "CN=x", s.ca.Roots(t))
 	d.secrets[secret.IssuerSecret] = s.challenge
 	if _, err := d.enroll("PIV.9A", o); !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "500 Internal Server Error: broken") || adviceOf(err).Action != advice.Again {
 		t.Errorf("%v, %+v", err, adviceOf(err))

@@ -24,7 +24,7 @@ func TestSCEPLikeNDES(t *testing.T) {
 	s.register(x509.Certificate{KeyUsage: x509.KeyUsageKeyEncipherment, UnknownExtKeyUsage: agent})
 	s.list = []*x509.Certificate{signs, s.ra, s.ca.Certificate}
 	s.edit = func(a *scepReply) { a.certificate = signs }
-	_, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=x", s.ca.roots(t)))
+	_, err := d.enroll("OPENPGP.3", d.orders(s.url, "CN=x", s.ca.Roots(t)))
 	check(t, err)
 }
 
@@ -42,7 +42,7 @@ func TestSCEPRecipient(t *testing.T) {
 	other := must(rsa.GenerateKey(rand.Reader, 2048))
 	root := made("root", rsaKey(), nil, rsaKey())
 	issuing := made("issuing", other, root, rsaKey())
-	curve := newAuthority(t, "curve").Certificate
+	curve := certs.NewAuthority(t, "curve").Certificate
 	for name, test := range map[string]struct {
 		list []*x509.Certificate
 		want *x509.Certificate

@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	"github.com/smallstep/pkcs7"
+
+	"github.com/cardctl/cardctl/test/certs"
 )
 
 // OIDs of attributes (RFC 8894, 3.2.1).
@@ -48,7 +50,7 @@ type scepReply struct {
 // scepServer is a CA that speaks SCEP through an RA. It uses github.com/smallstep/pkcs7.
 type scepServer struct {
 	t         testing.TB
-	ca        *authority
+	ca        *certs.Authority
 	ra        *x509.Certificate
 	caps      string
 	challenge string
@@ -70,7 +72,7 @@ type scepServer struct {
 func newSCEPServer(t testing.TB) *scepServer {
 	t.Helper()
 	s := &scepServer{
-		t: t, ca: newAuthority(t, "CA"), caps: "AES\nSHA-256\nPOSTPKIOperation\r\nRenewal\n", challenge: "20261129",
+		t: t, ca: certs.NewAuthority(t, "CA"), caps: "AES\nSHA-256\nPOSTPKIOperation\r\nRenewal\n", challenge: "20261129",
 	}
 	s.register(x509.Certificate{UnknownExtKeyUsage: []asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 28}}})
 	server := httptest.NewServer(s)
@@ -81,7 +83,7 @@ func newSCEPServer(t testing.TB) *scepServer {
 
 func (s *scepServer) register(template x509.Certificate) {
 	template.Subject = pkix.Name{CommonName: "RA"}
-	s.ra = s.ca.issue(s.t, template, rsaKey().Public())
+	s.ra = s.ca.Issue(s.t, template, rsaKey().Public())
 	s.list = []*x509.Certificate{s.ra, s.ca.Certificate}
 }
 
@@ -226,7 +228,7 @@ func (s *scepServer) decide(kind string, content []byte, a *scepReply) error {
 	if s.public != nil {
 		public = s.public
 	}
-	made := s.ca.issue(s.t, template, public)
+	made := s.ca.Issue(s.t, template, public)
 	s.issued = append(s.issued, made)
 	a.attributes[scepStatus], a.content = "0", bundle(made)
 	return nil

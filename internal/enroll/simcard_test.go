@@ -2,20 +2,11 @@ package enroll
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
-	"net"
 	"testing"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/cardsim"
-	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/certstore"
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
@@ -112,13 +103,13 @@ func (d *simulated) access() desk.Access {
 }
 
 // certify puts a certificate of an authority on the card.
-func (d *simulated) certify(ref string, by *authority, template x509.Certificate) *x509.Certificate {
+func (d *simulated) certify(ref string, by *certs.Authority, template x509.Certificate) *x509.Certificate {
 	d.t.Helper()
 	var made *x509.Certificate
 	d.with(ref, func(ctx context.Context, here family.At, k key.Key) error {
 		public, err := k.Public(ctx)
 		check(d.t, err)
-		made = by.issue(d.t, template, public)
+		made = by.Issue(d.t, template, public)
 		_, err = certstore.ImportOn(ctx, k, certs.All(d.t, made), certstore.Options{Now: time.Now(), Confirm: here.Access.Confirm})
 		return err
 	})
@@ -129,68 +120,3 @@ func (d *simulated) with(ref string, do func(context.Context, family.At, key.Key
 	d.t.Helper()
 	check(d.t, family.WithKey(d.t.Context(), d.desk(), ref, d.access(), do))
 }
-
-// authority is a CA of a test.
-type authority struct {
-	*x509.Certificate
-	key *ecdsa.PrivateKey
-}
-
-func newAuthority(t testing.TB, name string) *authority {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(t, err)
-	a := &authority{key: private}
-	a.Certificate = &x509.Certificate{}
-	template := x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-		NotAfter: time.Now().AddDate(1, 0, 0), SubjectKeyId: []byte(name),
-	}
-	a.Certificate = &template
-	a.Certificate = a.issue(t, template, private.Public())
-	return a
-}
-
-// issue makes a certificate; what the template lacks is usual.
-func (a *authority) issue(t testing.TB, template x509.Certificate, public crypto.PublicKey) *x509.Certificate {
-	t.Helper()
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	check(t, err)
-	if template.SerialNumber = serial; template.NotBefore.IsZero() {
-		template.NotBefore = time.Now().Add(-time.Hour)
-	}
-	if template.NotAfter.IsZero() {
-		template.NotAfter = time.Now().AddDate(0, 1, 0)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, a.Certificate, public, a.key)
-	check(t, err)
-	made, err := x509.ParseCertificate(der)
-	check(t, err)
-	return made
-}
-
-// below is another CA, which the authority certified.
-func (a *authority) below(t testing.TB, name string) *authority {
-	t.Helper()
-	other := newAuthority(t, name)
-	other.Certificate = a.issue(t, x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-		SubjectKeyId: []byte(name),
-	}, other.key.Public())
-	return other
-}
-
-// server is a certificate of a server on this machine, with its key.
-func (a *authority) server(t testing.TB, template x509.Certificate) tls.Certificate {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(t, err)
-	if template.DNSNames == nil {
-		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
-	}
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	made := a.issue(t, template, private.Public())
-	return tls.Certificate{Certificate: [][]byte{made.Raw, a.Raw}, PrivateKey: private}
-}
-
-func (a *authority) roots(t testing.TB) []*cert.Certificate { return certs.All(t, a.Certificate) }

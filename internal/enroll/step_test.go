@@ -17,6 +17,7 @@ import (
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/pubkey"
 	"github.com/cardctl/cardctl/internal/secret"
+	"github.com/cardctl/cardctl/test/certs"
 )
 
 const mail = "floppy@example.com"
@@ -140,7 +141,7 @@ func TestStepServersThatAreNotTrusted(t *testing.T) {
 	d.secrets[secret.IssuerSecret] = stepPassword
 	address := strings.Split(s.address("desk"), "?")[0]
 	is(t, d.enrolls("PIV.9A", address, mail, nil, forMail), problem.Mismatch, "is not trusted")
-	is(t, d.enrolls("PIV.9A", address, mail, newAuthority(t, "other"), forMail), problem.Mismatch, "is not trusted")
+	is(t, d.enrolls("PIV.9A", address, mail, certs.NewAuthority(t, "other"), forMail), problem.Mismatch, "is not trusted")
 	is(t, d.enrolls("PIV.9A", address+"?fingerprint="+strings.Repeat("00", 32), mail, nil, forMail), problem.Mismatch, "is not trusted", "fingerprint")
 
 	// Somebody else who has another root, and says that it is the one.
@@ -197,18 +198,18 @@ func TestStepServersThatLie(t *testing.T) {
 		"an answer without a certificate":      {says("/1.0/sign", "{}"), problem.Mismatch, "the answer of"},
 		"an answer with a certificate of text": {says("/1.0/sign", `{"crt":"certificate"}`), problem.Mismatch, "the answer of"},
 		"the certificate of another key": {makes(func(s *stepServer, _ any) *x509.Certificate {
-			return s.ca.issue(t, wanted, private.Public())
+			return s.ca.Issue(t, wanted, private.Public())
 		}), problem.Mismatch, ""},
 		"a certificate with a host of its own": {makes(func(s *stepServer, public any) *x509.Certificate {
-			return s.ca.issue(t, x509.Certificate{Subject: wanted.Subject, EmailAddresses: wanted.EmailAddresses, DNSNames: []string{"www.example.com"}}, public)
+			return s.ca.Issue(t, x509.Certificate{Subject: wanted.Subject, EmailAddresses: wanted.EmailAddresses, DNSNames: []string{"www.example.com"}}, public)
 		}), problem.Mismatch, "which was not asked for"},
 		"a certificate of another CA": {makes(func(_ *stepServer, public any) *x509.Certificate {
-			return newAuthority(t, "other").issue(t, wanted, public)
+			return certs.NewAuthority(t, "other").Issue(t, wanted, public)
 		}), problem.Mismatch, "does not chain"},
 		"a certificate that expired": {makes(func(s *stepServer, public any) *x509.Certificate {
 			expired := wanted
 			expired.NotAfter = time.Now().Add(-time.Minute)
-			return s.ca.issue(t, expired, public)
+			return s.ca.Issue(t, expired, public)
 		}), problem.Mismatch, "expired"},
 		"a server that refuses": {func(s *stepServer) {
 			s.fault = func(path string, w http.ResponseWriter) bool {

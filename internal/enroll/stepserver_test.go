@@ -21,6 +21,9 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/cardctl/cardctl/test/certs"
+	"github.com/cardctl/cardctl/test/issuers"
 )
 
 // stepServer is a CA with the interface of step-ca, with the provisioners desk (JWK) and
@@ -28,8 +31,8 @@ import (
 type stepServer struct {
 	t    testing.TB
 	mu   sync.Mutex
-	root *authority
-	ca   *authority
+	root *certs.Authority
+	ca   *certs.Authority
 	host string
 
 	key       *ecdsa.PrivateKey
@@ -48,8 +51,8 @@ const stepPassword = "open sesame"
 
 func newStepServer(t testing.TB) *stepServer {
 	t.Helper()
-	root := newAuthority(t, "root")
-	s := &stepServer{t: t, root: root, ca: root.below(t, "issuer"), used: map[string]bool{}, revoked: map[string]int{}}
+	root := certs.NewAuthority(t, "root")
+	s := &stepServer{t: t, root: root, ca: root.Below(t, "issuer"), used: map[string]bool{}, revoked: map[string]int{}}
 	var err error
 	s.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
@@ -61,7 +64,7 @@ func newStepServer(t testing.TB) *stepServer {
 	check(t, err)
 	s.encrypted, err = jwe.CompactSerialize()
 	check(t, err)
-	at := listen(t, s.ca.server(t, x509.Certificate{}), &tls.Config{ClientAuth: tls.RequestClientCert}, s)
+	at := issuers.Listen(t, s.ca.Server(t, x509.Certificate{}), &tls.Config{ClientAuth: tls.RequestClientCert}, s)
 	s.host = at.Host
 	return s
 }
@@ -243,7 +246,7 @@ func (s *stepServer) revoke(w http.ResponseWriter, r *http.Request) {
 func (s *stepServer) issue(w http.ResponseWriter, template x509.Certificate, public any) {
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
-	made := s.ca.issue(s.t, template, public)
+	made := s.ca.Issue(s.t, template, public)
 	if s.makes != nil {
 		made = s.makes(public)
 	}

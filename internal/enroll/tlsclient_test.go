@@ -8,10 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
-	"io"
-	"log"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -23,21 +20,8 @@ import (
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/test/certs"
+	"github.com/cardctl/cardctl/test/issuers"
 )
-
-// listen starts a server, and tells its address.
-func listen(t testing.TB, identity tls.Certificate, config *tls.Config, handler http.Handler) url.URL {
-	t.Helper()
-	server := httptest.NewUnstartedServer(handler)
-	server.TLS = config
-	server.TLS.Certificates = []tls.Certificate{identity}
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	at, err := url.Parse(server.URL)
-	check(t, err)
-	return *at
-}
 
 // whoami tells the client what it came with.
 func whoami(w http.ResponseWriter, r *http.Request) {
@@ -48,7 +32,7 @@ func whoami(w http.ResponseWriter, r *http.Request) {
 }
 
 // as has a message sent with the key of a card.
-func (d *simulated) as(ref string, r *remote, known *authority) (answer reply, err error) {
+func (d *simulated) as(ref string, r *remote, known *certs.Authority) (answer reply, err error) {
 	d.t.Helper()
 	d.with(ref, func(ctx context.Context, here family.At, k key.Key) error {
 		certificate, e := k.Certificate(ctx)
@@ -66,11 +50,11 @@ func (d *simulated) as(ref string, r *remote, known *authority) (answer reply, e
 
 // TestTheCardIsTheTLSClient has keys of every kind authenticate to servers of each version.
 func TestTheCardIsTheTLSClient(t *testing.T) {
-	root := newAuthority(t, "root")
-	sub := root.below(t, "sub")
+	root := certs.NewAuthority(t, "root")
+	sub := root.Below(t, "sub")
 	clients := x509.NewCertPool()
 	clients.AddCert(root.Certificate)
-	identity := root.server(t, x509.Certificate{})
+	identity := root.Server(t, x509.Certificate{})
 	for _, test := range []struct{ profile, ref, algorithm, old, current string }{
 		{"", "OPENPGP.3", "p256", "me/sub/TLS 1.2", "me/sub/TLS 1.3"},
 		{"", "OPENPGP.3", "p384", "me/sub/TLS 1.2", "me/sub/TLS 1.3"},
@@ -84,10 +68,10 @@ func TestTheCardIsTheTLSClient(t *testing.T) {
 			d := newCard(t, test.profile, test.ref, test.algorithm)
 			d.certify(test.ref, sub, x509.Certificate{Subject: pkix.Name{CommonName: "me"}})
 			for version, want := range map[uint16]string{tls.VersionTLS12: test.old, tls.VersionTLS13: test.current} {
-				at := listen(t, identity, &tls.Config{
+				at := issuers.Listen(t, identity, &tls.Config{
 					MinVersion: version, MaxVersion: version, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients,
 				}, http.HandlerFunc(whoami))
-				r, err := newRemote(at, root.roots(t))
+				r, err := newRemote(at, root.Roots(t))
 				check(t, err)
 				answer, err := d.as(test.ref, r, sub)
 				got := string(answer.body)
@@ -104,15 +88,15 @@ func TestTheCardIsTheTLSClient(t *testing.T) {
 
 // TestAKeyThatCannotBeTheTLSClient is refused before anything is sent.
 func TestAKeyThatCannotBeTheTLSClient(t *testing.T) {
-	root := newAuthority(t, "root")
+	root := certs.NewAuthority(t, "root")
 	var seen atomic.Int32
-	at := listen(t, root.server(t, x509.Certificate{}), &tls.Config{
+	at := issuers.Listen(t, root.Server(t, x509.Certificate{}), &tls.Config{
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { seen.Add(1); return nil, nil },
 	}, http.HandlerFunc(whoami))
 	d := newCard(t, "", "OPENPGP.2", "x25519")
-	leaf := root.server(t, x509.Certificate{}).Certificate[0]
+	leaf := root.Server(t, x509.Certificate{}).Certificate[0]
 	d.with("OPENPGP.2", func(ctx context.Context, here family.At, k key.Key) error {
-		r, err := newRemote(at, root.roots(t))
+		r, err := newRemote(at, root.Roots(t))
 		check(t, err)
 		err = r.authenticate(ctx, Auth{Card: &onCard{Key: k, here: here}, Certificate: leaf}, nil)
 		if !problem.Is(err, problem.NotSupported) {
@@ -132,7 +116,7 @@ func (silent) Makes(crypto.SignerOpts) error { return problem.New(problem.NotSup
 
 // TestASignerWithoutSignaturesOfTLS is told from one whose card cannot be asked.
 func TestASignerWithoutSignaturesOfTLS(t *testing.T) {
-	signer := newAuthority(t, "root").key
+	signer := certs.NewAuthority(t, "root").Key
 	if _, highest, err := tlsSchemes(signer); err != nil || highest != tls.VersionTLS13 {
 		t.Errorf("%x, %v", highest, err)
 	}
@@ -144,8 +128,8 @@ func TestASignerWithoutSignaturesOfTLS(t *testing.T) {
 // TestTheCardIsPulledOutInTheHandshake ends as any other command then does, and nothing is
 // taken for an answer.
 func TestTheCardIsPulledOutInTheHandshake(t *testing.T) {
-	root := newAuthority(t, "root")
-	at := listen(t, root.server(t, x509.Certificate{}), &tls.Config{ClientAuth: tls.RequestClientCert}, http.HandlerFunc(whoami))
+	root := certs.NewAuthority(t, "root")
+	at := issuers.Listen(t, root.Server(t, x509.Certificate{}), &tls.Config{ClientAuth: tls.RequestClientCert}, http.HandlerFunc(whoami))
 	for code, fault := range map[problem.Code]error{problem.CardRemoved: iso7816.ErrCardRemoved, problem.CardBusy: iso7816.ErrCardReset} {
 		d := newCard(t, "", "OPENPGP.3", "p256")
 		d.certify("OPENPGP.3", root, x509.Certificate{Subject: pkix.Name{CommonName: "me"}})
@@ -156,7 +140,7 @@ func TestTheCardIsPulledOutInTheHandshake(t *testing.T) {
 			}
 			return nil
 		}
-		r, err := newRemote(at, root.roots(t))
+		r, err := newRemote(at, root.Roots(t))
 		check(t, err)
 		if answer, err := d.as("OPENPGP.3", r, root); !problem.Is(err, code) || len(answer.body) > 0 {
 			t.Errorf("%q, %v", answer.body, err)
@@ -166,16 +150,16 @@ func TestTheCardIsPulledOutInTheHandshake(t *testing.T) {
 
 // TestAServerThatRefusesTheCertificate is told from one that cannot be reached.
 func TestAServerThatRefusesTheCertificate(t *testing.T) {
-	root, other := newAuthority(t, "root"), newAuthority(t, "other")
+	root, other := certs.NewAuthority(t, "root"), certs.NewAuthority(t, "other")
 	clients := x509.NewCertPool()
 	clients.AddCert(other.Certificate)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		at := listen(t, root.server(t, x509.Certificate{}), &tls.Config{
+		at := issuers.Listen(t, root.Server(t, x509.Certificate{}), &tls.Config{
 			MaxVersion: version, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients,
 		}, http.HandlerFunc(whoami))
 		d := newCard(t, "", "OPENPGP.3", "p256")
 		d.certify("OPENPGP.3", root, x509.Certificate{Subject: pkix.Name{CommonName: "me"}})
-		r, err := newRemote(at, root.roots(t))
+		r, err := newRemote(at, root.Roots(t))
 		check(t, err)
 		_, err = d.as("OPENPGP.3", r, root)
 		if !problem.Is(err, problem.Failed) || !strings.Contains(err.Error(), "the certificate on the card") {
@@ -187,13 +171,13 @@ func TestAServerThatRefusesTheCertificate(t *testing.T) {
 // TestTheCardSignsOnlyWhileSomebodyWaits has a handshake go on after the message was given
 // up: the card does not sign for it.
 func TestTheCardSignsOnlyWhileSomebodyWaits(t *testing.T) {
-	root := newAuthority(t, "root")
+	root := certs.NewAuthority(t, "root")
 	d := newCard(t, "", "OPENPGP.3", "p256")
 	d.certify("OPENPGP.3", root, x509.Certificate{Subject: pkix.Name{CommonName: "me"}})
 	d.with("OPENPGP.3", func(ctx context.Context, here family.At, k key.Key) error {
 		certificate, err := k.Certificate(ctx)
 		check(t, err)
-		r, err := newRemote(url.URL{Scheme: "https", Host: "127.0.0.1:1"}, root.roots(t))
+		r, err := newRemote(url.URL{Scheme: "https", Host: "127.0.0.1:1"}, root.Roots(t))
 		check(t, err)
 		check(t, r.authenticate(ctx, Auth{Card: &onCard{Key: k, here: here}, Certificate: certificate}, nil))
 		if _, err := r.do(ctx, message{method: http.MethodGet}); !problem.Is(err, problem.Failed) {
