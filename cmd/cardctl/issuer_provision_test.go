@@ -14,20 +14,28 @@ import (
 	"github.com/cardctl/cardctl/internal/ledger"
 )
 
+// certifies is the command of a CA of openssl, which notes for whom.
+const certifies = "openssl x509 -req -CA $W/office.pem -CAkey $W/office.key -days 20 && echo $CARDCTL_ROW_MAIL >>$W/issued"
+
 // byCommand has a CA of openssl behind a command, which does something else first.
 func byCommand(t *testing.T, plan, create, first string, cards ...string) *rowsDesk {
 	t.Helper()
-	d := newRowsDesk(t, strings.Replace(plan, "issuer: desk", "issuer: office", 1)+"\nissuers: {office: {url: \"command:"+first+
-		" openssl x509 -req -CA $W/office.pem -CAkey $W/office.key -days 20 && echo $CARDCTL_ROW_MAIL >>$W/issued\"}}")
+	d := newRowsDesk(t, strings.Replace(plan, "issuer: desk", "issuer: office", 1)+"\nissuers: {office: {url: \"command:"+first+" "+certifies+"\"}}")
 	for _, card := range cards {
 		d.line("sim create " + card + " " + create)
 	}
-	if out, err := exec.CommandContext(t.Context(), "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+	d.commandCA()
+	return d
+}
+
+// commandCA makes what the command certifies with.
+func (d *rowsDesk) commandCA() {
+	d.t.Helper()
+	if out, err := exec.CommandContext(d.t.Context(), "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
 		"-subj", "/CN=Office", "-keyout", d.state+"/office.key", "-out", d.state+"/office.pem").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		d.t.Fatalf("%v\n%s", err, out)
 	}
 	d.writeFile("issued", nil)
-	return d
 }
 
 // keyOf names the key of a card, whatever its creation time is. No PIN may have lost a try.

@@ -46,15 +46,9 @@ func openEJBCA(a Address) (Issuer, error) {
 	return &ejbca{address: a}, nil
 }
 
-func (i *ejbca) Traits() Traits { return Traits{Away: true, Officer: true} }
+func (i *ejbca) Traits() Traits { return Traits{Away: true, Officer: true, OfficerOnly: true} }
 
-// Prepare asks for the officer's card: EJBCA lets nobody else ask.
 func (i *ejbca) Prepare(_ context.Context, o *Order) (err error) {
-	if o.IssuerKey == "" {
-		return problem.New(problem.Usage, "EJBCA is reached with the card of an officer").
-			Because("Its REST interface asks for the TLS certificate of a registration authority's officer.").
-			Advise(advice.Repeat(advice.Fill(advice.IssuerKey)))
-	}
 	if i.server, err = newRemote(i.address.URL, o.Roots); err == nil && i.address.Fingerprint != nil {
 		i.server.pin(i.address.Fingerprint)
 	}

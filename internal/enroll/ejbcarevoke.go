@@ -25,6 +25,9 @@ func (i *ejbca) Revoke(ctx context.Context, o *Order, r Revocation) error {
 	}
 	certificate, err := cert.ParseStored(r.Certificate)
 	if err == nil {
+		err = officerOf(i, o.IssuerKey)
+	}
+	if err == nil {
 		err = i.Prepare(ctx, o)
 	}
 	if err != nil {

@@ -19,7 +19,6 @@ import (
 	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
-	"github.com/cardctl/cardctl/internal/problem"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -194,9 +193,8 @@ func (r *run) prepare(ctx context.Context, address string) (err error) {
 	if r.issuer, err = Open(address); err != nil {
 		return err
 	}
-	if r.o.IssuerKey != "" && !r.issuer.Traits().Officer {
-		return problem.New(problem.Usage, "the issuer is not reached with the card of an officer").
-			Advise(advice.Repeat().Without(advice.IssuerKey))
+	if err := officerOf(r.issuer, r.o.IssuerKey); err != nil {
+		return err
 	}
 	if traits := r.issuer.Traits(); r.o.NewKey { // without a key that authenticates it, it is an enrolment
 		r.order.Renewal = traits.PublicKeys && traits.Reissues || r.o.AuthKey != ""

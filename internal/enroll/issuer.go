@@ -44,6 +44,8 @@ type Traits struct {
 	Reissues bool
 	// Officer says that it is reached with the card of an officer.
 	Officer bool
+	// OfficerOnly says that nobody else reaches it.
+	OfficerOnly bool
 	// Renews says that the certificate on the card authenticates its renewal. Where it is
 	// false, a renewal is an enrolment with the same names.
 	Renews bool

@@ -58,14 +58,15 @@ func (p *Plan) checkIssuers() error {
 		address := p.Issuers[name].URL
 		before, parameters, _ := strings.Cut(address, "?")
 		scheme, rest, _ := strings.Cut(before, ":")
+		user := userOf(rest)
 		switch local := !strings.HasPrefix(rest, "//"); {
 		case local && strings.Contains(address, opening):
 			return misplaced(p.Place(path), path).Because("A command gets the columns as variables, such as $%sMAIL; a directory has none.", environment)
-		case strings.Contains(before, opening):
-			return misplaced(p.Place(path), path).Because("It can stand in the value of a parameter, behind a question mark.")
+		case strings.Contains(strings.Replace(before, "//"+user+"@", "//", 1), opening):
+			return misplaced(p.Place(path), path).Because("It can stand in the user, and in the value of a parameter, behind a question mark.")
 		case scheme == "" || rest == "":
 			return p.at(path, "%s is not the address of an issuer", path)
-		case !local && hasPassword(rest):
+		case strings.Contains(user, ":"):
 			return p.at(path, "the address of the issuer has a password in it").Because("Give its source in the field secret of the issuer.")
 		case !local && !columnsInValues(parameters):
 			return misplaced(p.Place(path), path).Because("It can stand in the value of a parameter, not in its name.")
@@ -74,11 +75,14 @@ func (p *Plan) checkIssuers() error {
 	return nil
 }
 
-// hasPassword reports whether the user part of an address has one.
-func hasPassword(rest string) bool {
-	authority, _, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "/")
-	at := strings.LastIndex(authority, "@")
-	return at >= 0 && strings.Contains(authority[:at], ":")
+// userOf is the user part of an address, with a password that it has; empty for none.
+func userOf(rest string) string {
+	authority, remote := strings.CutPrefix(rest, "//")
+	authority, _, _ = strings.Cut(authority, "/")
+	if at := strings.LastIndex(authority, "@"); remote && at >= 0 {
+		return authority[:at]
+	}
+	return ""
 }
 
 // columnsInValues reports whether no column stands in the name of a parameter.
@@ -215,15 +219,20 @@ func (p *Plan) ApplicationOfRow() bool {
 }
 
 // RenewalOfRow reports whether a renewal needs columns: for the names of a certificate that
-// its key signs itself, or for the address of an issuer.
+// its key signs itself, or for what an issuer is asked.
 func (p *Plan) RenewalOfRow() bool {
 	return slices.ContainsFunc(p.Keys, func(k Key) bool {
-		if k.Certificate == nil {
-			return false
-		}
-		_, addressed := p.templates[p.Issuers[k.Certificate.Issuer].URL]
-		return addressed || k.Certificate.SelfSigned && !p.constant(k.Certificate)
+		c := k.Certificate
+		return c != nil && (c.SelfSigned && !p.constant(c) || p.issuerOfRow(c.Issuer))
 	})
+}
+
+// issuerOfRow reports whether columns say what an issuer is asked: in its address, or in the
+// environment of a command.
+func (p *Plan) issuerOfRow(name string) bool {
+	address := p.Issuers[name].URL
+	return p.templates[address] != nil || slices.ContainsFunc([]string{address, p.sources["issuers."+name+".secret"], p.sources["issuers."+name+".pin"]},
+		func(text string) bool { return strings.Contains(text, environment) })
 }
 
 // WithoutRow is the plan for the renewal of a card that no row is for: an issuer is asked for

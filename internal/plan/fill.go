@@ -128,6 +128,9 @@ func (f *filler) names(from, to reflect.Value, path string) error {
 	return nil
 }
 
+// escapeInURL makes a value one user, or one value of a parameter.
+func escapeInURL(value string) string { return strings.ReplaceAll(url.QueryEscape(value), "+", "%20") }
+
 // text puts columns into one value.
 func (f *filler) text(text string, to reflect.Value, kind, path string) error {
 	t, has := f.plan.templates[text]
@@ -152,7 +155,7 @@ func (f *filler) text(text string, to reflect.Value, kind, path string) error {
 			return f.row.mistake("%s is not hexadecimal", path)
 		}
 	case rowParameter:
-		filled = t.fill(f.row.Values, url.QueryEscape)
+		filled = t.fill(f.row.Values, escapeInURL)
 	default:
 		filled = t.fill(f.row.Values, nil)
 	}

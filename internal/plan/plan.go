@@ -279,8 +279,9 @@ type Certificate struct {
 
 // Issuer is who certifies keys.
 type Issuer struct {
-	// URL is its address. Columns can stand in the values of its parameters, unless it
-	// is a directory or a command: a command gets the columns in its environment.
+	// URL is its address. Columns can stand in its user and in the values of its
+	// parameters, unless it is a directory or a command: a command gets the columns in its
+	// environment.
 	URL    string `yaml:"url" row:"parameter" need:"yes" about:"address of the issuer"`
 	Secret Source `yaml:"secret" about:"source of the password, token or key that the issuer asks for"`
 	// CA is a file with the CA that the issuer has to be, or be certified by.

@@ -54,5 +54,5 @@ managementKey: {protect: true, current: default}
 holder: {name: "{{.id}}", sex: ""}
 seal: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]
 issuers:
-  web: {url: "ejbca+https://ra.example.com/ejbca?entity={{.id}}", secret: "command:pass ra"}
+  web: {url: "ejbca+https://{{.id}}@ra.example.com?profile=ENDUSER&entity=Staff&ca=Staff+CA", key: PIV.9A, serial: "20220195", secret: "command:pass ra"}
 `

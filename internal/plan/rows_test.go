@@ -239,7 +239,7 @@ func TestColumnsOfOtherValues(t *testing.T) {
 card: {serial: "{{.card}}", label: "Card of {{.id}}"}
 holder: {login: "{{.card}}"}
 applet: {file: a.cap, instance: ["D276{{.aid}}"]}
-issuers: {ra: {url: "ejbca+https://ra.example.com/x?entity={{.id}}&profile=a"}, desk: {url: "ca:ca"}}
+issuers: {ra: {url: "ejbca+https://ra.example.com/x?entity={{.id}}&profile=a"}, user: {url: "cmp+https://a{{.id}}@ra.example.com/x"}, desk: {url: "ca:ca"}}
 keys: [{ref: A, certificate: {subject: "CN={{.id}},C={{.country}}", email: ["{{.mail}}", "{{.id}}@example.com"], issuer: ra}}, {ref: B, label: "{{.id}}"}]
 `)
 	row := Row{Number: 3, Line: 4, Values: map[string]string{"id": "a&b=c", "card": "", "mail": "", "aid": "00fF", "country": "AT", "other": "\n"}}
@@ -249,7 +249,7 @@ keys: [{ref: A, certificate: {subject: "CN={{.id}},C={{.country}}", email: ["{{.
 	}
 	for got, want := range map[string]string{
 		filled.Person.ID: "a&b=c", filled.Card.Label: "Card of a&b=c", *filled.Holder.Login: "", filled.Applet.Instances[0]: "D27600fF",
-		filled.Issuers["ra"].URL: "ejbca+https://ra.example.com/x?entity=a%26b%3Dc&profile=a", filled.Issuers["desk"].URL: "ca:ca", filled.Keys[0].Certificate.Subject: "CN=a&b=c,C=AT",
+		filled.Issuers["ra"].URL: "ejbca+https://ra.example.com/x?entity=a%26b%3Dc&profile=a", filled.Issuers["user"].URL: "cmp+https://aa%26b%3Dc@ra.example.com/x", filled.Issuers["desk"].URL: "ca:ca", filled.Keys[0].Certificate.Subject: "CN=a&b=c,C=AT",
 		strings.Join(filled.Keys[0].Certificate.Emails, " "): "a&b=c@example.com",
 	} {
 		if got != want {

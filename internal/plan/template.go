@@ -16,7 +16,7 @@ const (
 	rowItem      = "item"      // an item of a list, left out if it is one column that is empty
 	rowHex       = "hex"       // part of a number in hex
 	rowName      = "name"      // part of the value of an attribute of a distinguished name
-	rowParameter = "parameter" // part of the value of a parameter of a URL
+	rowParameter = "parameter" // part of the user of a URL, or of the value of a parameter
 )
 
 const (

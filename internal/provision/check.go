@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,18 +29,16 @@ func (r *run) check(ctx context.Context) (err error) {
 	if err := r.instancesDiffer(); err != nil {
 		return err
 	}
-	for _, issuer := range p.Issuers {
-		if _, err := enroll.Open(issuer.URL); err != nil {
-			return err
-		}
-	}
-	if err := r.readProofs(ctx); err != nil {
-		return err
-	}
 	if r.o.Replaces != "" {
 		if err := r.replaces(ctx); err != nil {
 			return err
 		}
+	}
+	if err := r.checkIssuers(); err != nil {
+		return err
+	}
+	if err := r.readProofs(ctx); err != nil {
+		return err
 	}
 	if r.seals() {
 		if r.sealers, err = ledger.Recipients(p.Seal, r.o.UI); err != nil {
@@ -50,6 +49,28 @@ func (r *run) check(ctx context.Context) (err error) {
 		}
 	}
 	return r.protect(ctx)
+}
+
+// checkIssuers refuses an address that cannot be that of an issuer, in any row.
+func (r *run) checkIssuers() error {
+	checked := map[string]bool{}
+	for _, row := range r.rows {
+		for name, issuer := range row.plan.Issuers {
+			if checked[issuer.URL] {
+				continue
+			}
+			checked[issuer.URL] = true
+			err := enroll.CheckIssuer(issuer.URL, issuer.Key)
+			var wrong *problem.Error
+			if errors.As(err, &wrong) && issuer.URL != r.o.Plan.Issuers[name].URL {
+				wrong.What = row.Place() + ": " + wrong.What
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // seals says that a secret is sealed.

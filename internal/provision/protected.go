@@ -37,7 +37,7 @@ type heldKey struct {
 // protect finds out which cards hold what must not be lost.
 func (r *run) protect(ctx context.Context) error {
 	p := &r.protected
-	for name, issuer := range r.o.Plan.Issuers {
+	for name, issuer := range r.rows[0].plan.Issuers {
 		what := "the key of the issuer " + name
 		if issuer.Serial != "" {
 			p.serials = append(p.serials, held{issuer.Serial, what})

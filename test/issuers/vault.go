@@ -32,9 +32,10 @@ type Vault struct {
 	Answer func(w http.ResponseWriter, r *http.Request) bool
 	Change func(*x509.Certificate) // before it is issued
 
-	mu    sync.Mutex
-	Paths []string // of requests: method, path, namespace
-	Sent  map[string]any
+	mu     sync.Mutex
+	Paths  []string // of requests: method, path, namespace
+	Sent   map[string]any
+	Issued int // certificates
 	// Revoked is how many revocations it was asked for.
 	Revoked int
 }
@@ -134,6 +135,7 @@ func (s *Vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if s.Change != nil {
 			s.Change(&template)
 		}
+		s.Issued++
 		_ = json.NewEncoder(w).Encode(map[string]any{
 			"data": map[string]any{
 				"certificate": encoded(s.CA.Issue(s.t, template, request.PublicKey).Raw), "issuing_ca": encoded(s.CA.Raw), "ca_chain": []string{encoded(s.CA.Raw)},
