@@ -79,7 +79,7 @@ var layers = map[string][]string{
 	"internal/card": {"internal/desk", "internal/key", "internal/pin", "internal/iso7816"},
 	"internal/key":  {"internal/pin", "internal/iso7816"},
 	"internal/pin":  {"internal/iso7816"},
-	"internal/desk": {"internal/pcsc", "internal/cardsim", "internal/p11", "internal/iso7816"},
+	"internal/desk": {"internal/pcsc", "internal/cardsim", "internal/p11", "internal/iso7816", "internal/pin"},
 
 	"internal/openpgp": {"internal/iso7816"},
 	"internal/piv":     {"internal/iso7816"},

@@ -7,9 +7,11 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/cardctl/cardctl/internal/cert"
 	"github.com/cardctl/cardctl/internal/csr"
 	"github.com/cardctl/cardctl/internal/ledger"
 	"github.com/cardctl/cardctl/test/certs"
@@ -42,8 +44,15 @@ var offices = map[string]func(d *rowsDesk) office{
 		s := issuers.NewEJBCA(d.t, tls.VersionTLS13)
 		d.rootOf(s.CA)
 		d.officer(s.CA)
-		fields := fmt.Sprintf(`url: %q, ca: "$W/root.pem", secret: "env:OFFICE", key: OPENPGP.3, reader: "sim:officer", pin: "env:OFFICER_PIN"`, s.Address("{{.mail}}@example.com"))
-		return office{fields, s.Password, "736452", 1, "Wrong password …", func() int { return len(s.Users) }}
+		fields := fmt.Sprintf(`url: %q, ca: "$W/root.pem", secret: "env:OFFICE", key: OPENPGP.3, reader: "sim:officer", pin: "env:OFFICER_PIN"`, s.Address("{{.mail}}"))
+		return office{fields, s.Password, "736452", 1, "Wrong password …", func() (n int) {
+			for _, user := range s.Users {
+				if strings.HasSuffix(user, "@example.com") {
+					n++
+				}
+			}
+			return n
+		}}
 	},
 	"a command": func(d *rowsDesk) office {
 		d.commandCA()
@@ -94,7 +103,7 @@ func TestPlansOfServers(t *testing.T) {
 				d := newRowsDesk(t, kind.plan)
 				by := serve(d)
 				d.plan(strings.Replace(kind.plan, "issuer: desk", "issuer: office", 1) + "\nissuers: {office: {" + by.fields + "}}")
-				d.rows("floppy,Floppy Head", "hard,Hard Disk")
+				d.rows("floppy@example.com,Floppy Head", "hard@example.com,Hard Disk")
 				keys := map[string]string{"a": "", "b": ""}
 				for card := range keys {
 					d.line("sim create " + card + " " + kind.create)
@@ -131,6 +140,10 @@ func TestPlansOfServers(t *testing.T) {
 					t.Errorf("%d issued", issued)
 				}
 
+				renew := d.run(t.Context(), d.words("provision $W/plan.yaml --renew --expiring 4000d --dry-run -o json "+readers))
+				if ofRow := strings.Contains(by.fields, "{{") || strings.Contains(by.fields, "_ROW_"); renew.exit != 0 && !ofRow || renew.exit != 2 && ofRow {
+					t.Errorf("without a table: %+v", renew)
+				}
 				d.provision(0, "--renew --expiring 4000d "+readers)
 				for card, renewed := range d.certified(t, keys, kind.key) {
 					if renewed.SerialNumber == made[card].SerialNumber || renewed.Subject != made[card].Subject {
@@ -171,4 +184,85 @@ func (d *rowsDesk) certified(t *testing.T, keys map[string]string, ref string) m
 		all[card] = c.Credentials[0]
 	}
 	return all
+}
+
+// TestIssuersPIN has the plan give a wrong one for the card of an officer, or of a CA: it is
+// sent once, whatever the number of cards, and the same command goes on with the right one.
+func TestIssuersPIN(t *testing.T) {
+	for name, serve := range map[string]func(d *rowsDesk) office{
+		"officer": offices["EJBCA"],
+		"CA": func(d *rowsDesk) office {
+			d.vars = append(d.vars, "OFFICER_PIN="+userPIN)
+			d.line("sim create officer")
+			d.line("init -r sim:officer --yes")
+			d.line("gen-key -r sim:officer -k OPENPGP.3")
+			d.line("ca init $W/ca2 -r sim:officer --key OPENPGP.3 --subject CN=CA")
+			return office{fields: `url: "ca:$W/ca2?profile=client", reader: "sim:officer", pin: "env:OFFICER_PIN"`}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newRowsDesk(t, anyOpenPGP)
+			by := serve(d)
+			d.plan(strings.Replace(anyOpenPGP, "issuer: desk", "issuer: office", 1) + "\nissuers: {office: {" + by.fields + "}}")
+			keys := map[string]string{"a": "", "b": "", "c": ""}
+			for card := range keys {
+				d.line("sim create " + card)
+			}
+			d.rows("floppy@example.com,Floppy Head", "hard@example.com,Hard Disk", "tape@example.com,Tape Drive")
+			const readers = "--readers sim:a,sim:b,sim:c"
+			d.vars = append(d.vars, "OFFICE="+by.secret)
+			right := d.vars
+			d.vars = append(slices.Clone(right), "OFFICER_PIN=00000000")
+			d.provision(4, readers)
+			officer := *d.testDesk
+			officer.vars = append(slices.Clone(right), "CARDCTL_READER=sim:officer")
+			if left := officer.tries(); left["user"] != 2 {
+				t.Errorf("tries left: %v", left)
+			}
+			for card := range keys {
+				keys[card] = d.keyOf(card, "OPENPGP.3")
+			}
+			d.vars = right
+			d.provision(0, readers)
+			d.certified(t, keys, "OPENPGP.3")
+		})
+	}
+}
+
+// TestRenewedWithoutTable has a CA give a certificate with the names of an account, and
+// renew it without the table that has them: the names are those of the certificate.
+func TestRenewedWithoutTable(t *testing.T) {
+	plan := strings.Replace(anyPIV, `subject: "CN={{.name}}"`, `subject: "CN={{.name}}", upn: ["{{.mail}}@example.com"], sid: "{{.sid}}"`, 1) +
+		"\nissuers: {desk: {url: \"ca:$W/ca?profile=smartcard-logon\", secret: \"env:CA_PASSWORD\"}}"
+	d := newRowsDesk(t, plan)
+	d.writeFile("rows.csv", []byte("mail,name,sid\nfloppy,Floppy Head,S-1-5-21-1-2-3-500\n"))
+	d.line("sim create a --applications piv --profile piv-yubikey-5.7")
+	d.provision(0, "-r sim:a")
+	keys := map[string]string{"a": d.keyOf("a", "PIV.9A")}
+	made := d.certified(t, keys, "PIV.9A")["a"]
+	d.line("provision $W/plan.yaml --renew --expiring 4000d --identity $W/desk.key -r sim:a")
+	renewed := d.certified(t, keys, "PIV.9A")["a"]
+	if renewed.SerialNumber == made.SerialNumber {
+		t.Error("not renewed")
+	}
+	for _, id := range []string{"2.5.29.17", cert.OIDSecurityID.String()} {
+		if before, after := extension(t, made.Certificate, id), extension(t, renewed.Certificate, id); before == "" || after != before {
+			t.Errorf("%s was %q, and is %q", id, before, after)
+		}
+	}
+}
+
+// extension is the value of an extension of a certificate.
+func extension(t *testing.T, der []byte, id string) string {
+	t.Helper()
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range c.Extensions {
+		if x.Id.String() == id {
+			return string(x.Value)
+		}
+	}
+	return ""
 }

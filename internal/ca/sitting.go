@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/cardctl/cardctl/internal/desk"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/secret"
 )
 
@@ -17,10 +20,41 @@ import (
 type Sittings struct {
 	turn sync.Mutex
 	of   map[string]*sitting
+	// sent is what became of the PINs of CAs and officers, by what names their cards.
+	sent map[string]*pin.Memory
+	// officers is held while the card of one is used.
+	officers chan struct{}
 }
 
 // NewSittings has no CA open.
-func NewSittings() *Sittings { return &Sittings{of: map[string]*sitting{}} }
+func NewSittings() *Sittings {
+	return &Sittings{of: map[string]*sitting{}, sent: map[string]*pin.Memory{}, officers: make(chan struct{}, 1)}
+}
+
+// Officer has the card of an officer used, by one at a time: a PIN that it has not accepted
+// is not sent for the next one. The card is what is meant, whatever its key.
+func (s *Sittings) Officer(ctx context.Context, card desk.Selection, a desk.Access, use func(desk.Access) error) error {
+	if s == nil {
+		return use(a)
+	}
+	select {
+	case s.officers <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.officers }()
+	s.turn.Lock()
+	a.Sent = s.memory(fmt.Sprintf("officer %+v", card))
+	s.turn.Unlock()
+	return use(a)
+}
+
+func (s *Sittings) memory(card string) *pin.Memory {
+	if s.sent[card] == nil {
+		s.sent[card] = pin.NewMemory()
+	}
+	return s.sent[card]
+}
 
 // Issue is that of the parent, whose key stays open; nil has none stay open.
 func (s *Sittings) Issue(ctx context.Context, p Parent, o Order, now time.Time) (issued Issued, err error) {
@@ -35,6 +69,7 @@ func (s *Sittings) Issue(ctx context.Context, p Parent, o Order, now time.Time) 
 	defer s.turn.Unlock()
 	at := s.of[directory]
 	if at == nil {
+		p.Access.Sent = s.memory("CA " + directory)
 		if at, err = begin(ctx, p); err != nil {
 			return issued, err
 		}

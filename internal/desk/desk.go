@@ -15,6 +15,7 @@ import (
 	"github.com/cardctl/cardctl/internal/iso7816"
 	"github.com/cardctl/cardctl/internal/p11"
 	"github.com/cardctl/cardctl/internal/pcsc"
+	"github.com/cardctl/cardctl/internal/pin"
 	"github.com/cardctl/cardctl/internal/runner"
 	"github.com/cardctl/cardctl/internal/secret"
 )
@@ -125,6 +126,9 @@ type Access struct {
 	// Expected is what the public half has to be, where everything that the key signs is
 	// verified with it: a card is not asked for it then. nil for whatever it is.
 	Expected crypto.PublicKey
+	// Sent is what became of the PINs of a card that is reached several times; nil for one
+	// that is reached once.
+	Sent *pin.Memory
 }
 
 // Question is what a person confirms.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/ca"
+	"github.com/cardctl/cardctl/internal/desk"
 	"github.com/cardctl/cardctl/internal/family"
 	"github.com/cardctl/cardctl/internal/key"
 	"github.com/cardctl/cardctl/internal/problem"
@@ -36,12 +37,14 @@ func officerOf(i Issuer, officersKey string) error {
 
 // withOfficer works with the key on the officer's card, which has a certificate.
 func withOfficer(ctx context.Context, o *Order, work func(ctx context.Context, k key.Key, certificate []byte) error) error {
-	err := family.WithKey(ctx, o.IssuerDesk, o.IssuerKey, ca.IssuersAccess(o.Access), func(ctx context.Context, _ family.At, k key.Key) error {
-		certificate, err := authenticating(ctx, k)
-		if err != nil {
-			return err
-		}
-		return work(ctx, k, certificate)
+	err := o.Sittings.Officer(ctx, o.IssuerDesk.Meant, ca.IssuersAccess(o.Access), func(a desk.Access) error {
+		return family.WithKey(ctx, o.IssuerDesk, o.IssuerKey, a, func(ctx context.Context, _ family.At, k key.Key) error {
+			certificate, err := authenticating(ctx, k)
+			if err != nil {
+				return err
+			}
+			return work(ctx, k, certificate)
+		})
 	})
 	return ca.IssuersAdvice(err, "the issuer's card")
 }

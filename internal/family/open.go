@@ -1,6 +1,7 @@
 package family
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -46,7 +47,7 @@ func at(line *desk.Line, a desk.Access) At {
 
 // Policy sends PINs as the person allows who started the work.
 func Policy(a desk.Access) *pin.Policy {
-	return pin.New(a.Ask, pin.Allow{LastTry: a.AllowLastTry, UnknownTries: a.AllowUnknownTries})
+	return cmp.Or(a.Sent, pin.NewMemory()).Policy(a.Ask, pin.Allow{LastTry: a.AllowLastTry, UnknownTries: a.AllowUnknownTries})
 }
 
 // open opens an application of a family; named says that the user means it.

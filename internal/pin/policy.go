@@ -26,10 +26,19 @@ type Allow struct {
 type Policy struct {
 	ask   secret.Asker
 	allow Allow
-	// unaccepted are the PINs that were sent and not accepted. None of them is sent
-	// again.
+	*Memory
+}
+
+// Memory is of the PINs of one card that were sent and not accepted. None of them is sent
+// again, by any policy that has it.
+type Memory struct {
 	unaccepted map[string]*unaccepted
 	seed       maphash.Seed
+}
+
+// NewMemory is of nothing.
+func NewMemory() *Memory {
+	return &Memory{unaccepted: map[string]*unaccepted{}, seed: maphash.MakeSeed()}
 }
 
 // unaccepted is what became of a PIN.
@@ -41,8 +50,12 @@ type unaccepted struct {
 }
 
 // New returns a policy that has sent nothing yet.
-func New(ask secret.Asker, allow Allow) *Policy {
-	return &Policy{ask: ask, allow: allow, unaccepted: map[string]*unaccepted{}, seed: maphash.MakeSeed()}
+func New(ask secret.Asker, allow Allow) *Policy { return NewMemory().Policy(ask, allow) }
+
+// Policy returns one for a card that was let go meanwhile, and whose PINs others sent. The
+// policies of a memory take turns.
+func (m *Memory) Policy(ask secret.Asker, allow Allow) *Policy {
+	return &Policy{ask: ask, allow: allow, Memory: m}
 }
 
 // Asks reports whether PINs are asked for at all: a command that only looks sends none.
