@@ -3,7 +3,6 @@
 package judges
 
 import (
-	"net"
 	"strings"
 	"testing"
 
@@ -12,8 +11,8 @@ import (
 
 const sharedSecret = "4711081547110815"
 
-// cmpDesk has a card with a key, and me.pem, a certificate for it that OpenSSL's server gives
-// to everybody. The RA of the server is ra.pem.
+// cmpDesk has a card with a key, and me.csr.pem, a certificate for it that OpenSSL's server gives
+// to everybody. The RA of the server is ra.csr.pem.
 func cmpDesk(t *testing.T, app, key, algorithm string) *stack.Desk {
 	d := stack.NewDesk(t)
 	d.Setenv("CARDCTL_READER", "sim:card")
@@ -31,9 +30,7 @@ func cmpDesk(t *testing.T, app, key, algorithm string) *stack.Desk {
 	d.Run("cardctl", "gen-key", "--key", key, "--algorithm", algorithm)
 	request := d.Write("me.csr", d.Run("cardctl", "gen-csr", "--key", key, "--subject", "CN=Floppy Head", "--email", "floppy@example.com"), 0o600)
 	d.Authority().Sign(request)
-	d.Run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "ra.key", "-out", "ra.csr", "-subj", "/CN=RA",
-		"-addext", "extendedKeyUsage=1.3.6.1.5.5.7.3.28", "-addext", "keyUsage=digitalSignature")
-	d.Authority().Sign(d.Path("ra.csr"))
+	d.RegistrationAuthority()
 	return d
 }
 
@@ -41,14 +38,7 @@ func cmpDesk(t *testing.T, app, key, algorithm string) *stack.Desk {
 func cmpServer(d *stack.Desk, t *testing.T, options ...string) (port string) {
 	t.Helper()
 	port = stack.FreePort(t)
-	d.Start("cmp-"+port+".log", "openssl", append([]string{"cmp", "-config", "", "-port", port, "-rsp_cert", "me.csr.pem"}, options...)...)
-	d.Eventually("the CMP server answers", func() bool {
-		connection, err := net.Dial("tcp", "localhost:"+port)
-		if err != nil {
-			return false
-		}
-		return connection.Close() == nil
-	})
+	d.CMPServer(port, append([]string{"-rsp_cert", "me.csr.pem"}, options...)...)
 	return port
 }
 
