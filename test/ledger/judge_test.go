@@ -14,8 +14,9 @@ import (
 
 // judge holds that every row of a plan is done once, by one card, that no card is two
 // persons', that each secret of a card is known to be on it and can be unsealed, and that
-// the chain is whole. What is on a card is compared by its caller.
-func judge(t *testing.T, l *ledger.Ledger, plan string, rows int, identity age.Identity, has func(c ledger.Card, secrets map[secret.Name]string)) {
+// the chain is whole. What is on a card is compared by its caller. Damaged cards, by their
+// serials, are nobody's.
+func judge(t *testing.T, l *ledger.Ledger, plan string, rows int, identity age.Identity, damaged map[string]bool, has func(c ledger.Card, secrets map[secret.Name]string)) {
 	t.Helper()
 	ctx := t.Context()
 	cardOf, persons := map[string]string{}, map[string]string{}
@@ -40,10 +41,16 @@ func judge(t *testing.T, l *ledger.Ledger, plan string, rows int, identity age.I
 	}
 	known, err := l.Cards(ctx, ledger.Filter{})
 	must(t, err)
-	if len(known) != rows {
-		t.Errorf("%d cards, want %d", len(known), rows)
+	if len(known) != rows+len(damaged) {
+		t.Errorf("%d cards, want %d", len(known), rows+len(damaged))
 	}
 	for _, c := range known {
+		if damaged[c.Serial] {
+			if c.State != ledger.Damaged || persons[c.Serial] != "" {
+				t.Errorf("%+v", c)
+			}
+			continue
+		}
 		if c.State != ledger.Active || c.Person == nil || cardOf[c.Person.ID] != c.Serial {
 			t.Errorf("%+v", c)
 			continue

@@ -44,7 +44,7 @@ func TestStandIns(t *testing.T) {
 		spells: []time.Duration{1500 * time.Millisecond, 3 * time.Second, 4500 * time.Millisecond},
 	}
 	f.happen(t, running)
-	judge(t, l, "plan", rows, identity, func(c ledger.Card, secrets map[secret.Name]string) {
+	judge(t, l, "plan", rows, identity, nil, func(c ledger.Card, secrets map[secret.Name]string) {
 		card, err := readCard(filepath.Join(cards, c.Serial+".json"))
 		must(t, err)
 		if len(c.Credentials) != 1 || !card.Done {

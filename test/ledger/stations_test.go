@@ -34,6 +34,8 @@ seal: [%s]
 // TestStations has eight stations run cardctl provision for one plan and one table, over one
 // PostgreSQL and one CA, and gets in their way. A card is a file that is replaced before the
 // card answers, so it has what it acknowledged also if the process that holds it is killed.
+// One station is killed and never started again: the cards that it left half done are marked
+// as damaged, and the others do their rows.
 // LEDGER_ROWS is how many rows there are, if there are to be fewer: 1,000 take two minutes.
 func TestStations(t *testing.T) {
 	const stations = 8
@@ -74,15 +76,25 @@ func TestStations(t *testing.T) {
 		server: server, far: far, rows: rows, kills: 40, longest: 15 * time.Minute,
 		spells: []time.Duration{25 * time.Second}, // longer than a record is tried
 	}
+	cards := found{t: t, desks: desks, keys: map[string]string{}, certificates: map[string]string{}, damaged: map[string]bool{}}
+	f.dies = func(station int) bool {
+		if len(halfDone(server, station)) == 0 || waiting(server, station) {
+			return false
+		}
+		running[station].end()
+		return cards.giveUp(station, office, p.address, server)
+	}
 	defer tellFailures(t, running, desks)
 	began := time.Now()
 	f.happen(t, running)
 	t.Logf("%d rows in %.1f s", rows, time.Since(began).Seconds())
 	l := p.open(t, ledger.Options{})
-	cards := found{t: t, desks: desks, keys: map[string]string{}, certificates: map[string]string{}}
-	judge(t, l, server.Query("ledger", "SELECT DISTINCT plan FROM job"), rows, identity, cards.match)
+	judge(t, l, server.Query("ledger", "SELECT DISTINCT plan FROM job"), rows, identity, cards.damaged, cards.match)
 	cards.unused(t)
 	cards.issued(t, office)
+	if f.count(t, `job WHERE card IN (SELECT serial FROM card WHERE state = 'damaged')`) > 0 {
+		t.Error("a row has a damaged card")
+	}
 	if f.count(t, `event WHERE data LIKE '%"late":true%'`) == 0 {
 		t.Error("no station went on without network")
 	}

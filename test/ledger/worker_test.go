@@ -112,9 +112,12 @@ type faults struct {
 	// spells are how long the first station is without network, one after the other.
 	spells  []time.Duration
 	longest time.Duration // for all of it
+	// dies ends a station for good that has cards half done, and reports whether one was
+	// changed by then. nil has none die.
+	dies func(station int) bool
 
 	killed, cuts, offline int
-	restarted             bool
+	restarted, died       bool
 }
 
 // count counts rows of a table.
@@ -126,20 +129,23 @@ func (f *faults) count(t *testing.T, where string) int {
 }
 
 // happen gets in the way of the stations until they end: they are killed, connections are
-// cut, the server starts again, and the first one has no network for a while.
+// cut, the server starts again, the first one has no network for a while, and one may die.
 func (f *faults) happen(t *testing.T, stations []*worker) {
 	t.Helper()
 	for began := time.Now(); alive(stations); time.Sleep(150 * time.Millisecond) {
 		done := f.count(t, "job WHERE state = 'done'")
 		switch {
 		case time.Since(began) > f.longest:
-			t.Fatalf("%d rows are done after %s; cards that are not:\n%s", done, f.longest, f.server.Query("ledger", "SELECT serial, state FROM card WHERE state <> 'active'"))
+			t.Fatalf("%d rows are done after %s; those that are not:\n%s\nand cards:\n%s", done, f.longest,
+				f.server.Query("ledger", "SELECT person_id, card, state, station, why FROM job WHERE state <> 'done'"), f.server.Query("ledger", "SELECT serial, state FROM card WHERE state <> 'active'"))
 		case done < f.rows/20: // until all have begun
 		case done > f.rows*9/10: // and so that they can end
 		case !f.restarted && done > f.rows/3:
 			f.server.Stop()
 			f.server.Start()
 			f.restarted = true
+		case f.dies != nil && !f.died && done > f.rows/2:
+			f.died = f.dies(f.another(stations))
 		default:
 			f.one(t, stations, done)
 		}
@@ -148,7 +154,7 @@ func (f *faults) happen(t *testing.T, stations []*worker) {
 		w.wait()
 	}
 	t.Logf("%d processes killed, %d connections cut, %d times without network", f.killed, f.cuts, f.offline)
-	if f.killed < 5 || !f.restarted || f.cuts == 0 || f.offline == 0 {
+	if f.killed < 5 || !f.restarted || f.cuts == 0 || f.offline == 0 || f.died != (f.dies != nil) {
 		t.Error("the stations were not disturbed")
 	}
 }
@@ -163,7 +169,10 @@ func (f *faults) one(t *testing.T, stations []*worker, done int) {
 		spell := f.spells[f.offline]
 		f.offline++
 		f.far.cutAt(`"what":"set"`, func() { time.AfterFunc(spell, f.far.mend) })
-	case f.killed*f.rows < f.kills*done: // but not the first, which is to go on without network
-		f.killed += stations[1+rand.IntN(len(stations)-1)].kill()
+	case f.killed*f.rows < f.kills*done:
+		f.killed += stations[f.another(stations)].kill()
 	}
 }
+
+// another is a station, but not the first, which is to go on without network.
+func (f *faults) another(stations []*worker) int { return 1 + rand.IntN(len(stations)-1) }
