@@ -4,6 +4,7 @@ package ledger_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"filippo.io/age"
@@ -15,7 +16,7 @@ import (
 // judge holds that every row of a plan is done once, by one card, that no card is two
 // persons', that each secret of a card is known to be on it and can be unsealed, and that
 // the chain is whole. What is on a card is compared by its caller. Damaged cards, by their
-// serials, are nobody's.
+// serials, are nobody's, and what they got is revoked.
 func judge(t *testing.T, l *ledger.Ledger, plan string, rows int, identity age.Identity, damaged map[string]bool, has func(c ledger.Card, secrets map[secret.Name]string)) {
 	t.Helper()
 	ctx := t.Context()
@@ -46,7 +47,7 @@ func judge(t *testing.T, l *ledger.Ledger, plan string, rows int, identity age.I
 	}
 	for _, c := range known {
 		if damaged[c.Serial] {
-			if c.State != ledger.Damaged || persons[c.Serial] != "" {
+			if c.State != ledger.Damaged || persons[c.Serial] != "" || slices.ContainsFunc(c.Credentials, func(one ledger.Credential) bool { return one.Revoked == "" }) {
 				t.Errorf("%+v", c)
 			}
 			continue
