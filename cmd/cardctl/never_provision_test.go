@@ -162,7 +162,7 @@ func TestNeverProvisioned(t *testing.T) {
 			before: []string{"init -r sim:held --app openpgp --yes", "gen-key -r sim:held -k OPENPGP.1", "ledger sign --key OPENPGP.1 -r sim:held"},
 		},
 		"the card of an officer": {
-			plan: anyOpenPGP + "\nissuers: {desk: {url: \"ca:$W/ca?profile=client\", secret: \"env:CA_PASSWORD\"}, ra: {url: \"est+https://localhost:1/\", key: OPENPGP.3, reader: \"sim:held\"}}",
+			plan: anyOpenPGP + "\nissuers: {desk: {url: \"ca:$W/ca?profile=client\", secret: \"env:CA_PASSWORD\"}, ra: {url: \"cmp+https://localhost:1/\", key: OPENPGP.3, reader: \"sim:held\"}}",
 			says: "the key of the issuer", before: []string{"init -r sim:held --yes", "gen-key -r sim:held -k OPENPGP.3"},
 		},
 		"another person's card, another application": {
@@ -183,7 +183,7 @@ func TestNeverProvisioned(t *testing.T) {
 		},
 		"the card of an officer, a Java card": {
 			create: java,
-			plan:   anyJava + "\nissuers: {desk: {url: \"ca:$W/ca?profile=client\", secret: \"env:CA_PASSWORD\"}, ra: {url: \"est+https://localhost:1/\", key: PIV.9A, reader: \"sim:held\"}}",
+			plan:   anyJava + "\nissuers: {desk: {url: \"ca:$W/ca?profile=client\", secret: \"env:CA_PASSWORD\"}, ra: {url: \"cmp+https://localhost:1/\", key: PIV.9A, reader: \"sim:held\"}}",
 			says:   "the key of the issuer", before: []string{"gen-key -r sim:held -k PIV.9A --management-key default"},
 		},
 		"a Java card that somebody lost": {
