@@ -40,7 +40,7 @@ func TestStandIns(t *testing.T) {
 		running = append(running, work(t, newStandIn(t, s)))
 	}
 	f := faults{
-		server: server, far: far, rows: rows, kills: 60, longest: 4 * time.Minute,
+		server: server, far: far, rows: rows, kills: 60, longest: 3 * time.Minute,
 		spells: []time.Duration{1500 * time.Millisecond, 3 * time.Second, 4500 * time.Millisecond},
 	}
 	f.happen(t, running)

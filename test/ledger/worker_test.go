@@ -111,7 +111,7 @@ type faults struct {
 	kills  int // at most, spread over the rows
 	// spells are how long the first station is without network, one after the other.
 	spells  []time.Duration
-	longest time.Duration // for all of it
+	longest time.Duration // from one row that is done to the next
 	// dies ends a station for good that has cards half done, and reports whether one was
 	// changed by then. nil has none die.
 	dies func(station int) bool
@@ -132,11 +132,14 @@ func (f *faults) count(t *testing.T, where string) int {
 // cut, the server starts again, the first one has no network for a while, and one may die.
 func (f *faults) happen(t *testing.T, stations []*worker) {
 	t.Helper()
-	for began := time.Now(); alive(stations); time.Sleep(150 * time.Millisecond) {
+	for last, since := -1, time.Now(); alive(stations); time.Sleep(150 * time.Millisecond) {
 		done := f.count(t, "job WHERE state = 'done'")
+		if done != last {
+			last, since = done, time.Now()
+		}
 		switch {
-		case time.Since(began) > f.longest:
-			t.Fatalf("%d rows are done after %s; those that are not:\n%s\nand cards:\n%s", done, f.longest,
+		case time.Since(since) > f.longest:
+			t.Fatalf("%d rows are done, and no other for %s; those that are not:\n%s\nand cards:\n%s", done, f.longest,
 				f.server.Query("ledger", "SELECT person_id, card, state, station, why FROM job WHERE state <> 'done'"), f.server.Query("ledger", "SELECT serial, state FROM card WHERE state <> 'active'"))
 		case done < f.rows/20: // until all have begun
 		case done > f.rows*9/10: // and so that they can end
