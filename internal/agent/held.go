@@ -40,6 +40,38 @@ func (t *held) Keys(context.Context) ([]Key, error) {
 	return all, nil
 }
 
+// Objects is that of Token.
+func (t *held) Objects(ctx context.Context) (objects map[uint32][]byte, err error) {
+	err = t.with(ctx, func(ctx context.Context, _ *session, c card.Card) (err error) {
+		if has, can := c.(card.Objecter); can {
+			objects, err = has.Objects(ctx)
+		}
+		return err
+	})
+	return objects, err
+}
+
+// with does something with the card, if it is the one that was read before.
+func (t *held) with(ctx context.Context, do func(context.Context, *session, card.Card) error) error {
+	err := t.place.ask(ctx, func(ctx context.Context, s *session) error {
+		if !t.place.has(t) {
+			return errReplaced
+		}
+		if err := s.take(ctx); err != nil {
+			return err
+		}
+		c, err := s.application(ctx, t.app)
+		if err != nil {
+			return err
+		}
+		return do(ctx, s, c)
+	})
+	if errors.Is(err, errReplaced) {
+		return t.place.replaced()
+	}
+	return err
+}
+
 // Ready is that of Token.
 func (t *held) Ready() bool { return t.place.pins.any() }
 
@@ -130,17 +162,7 @@ func (k *heldKey) confirmed(ctx context.Context, by Client, what func(context.Co
 // use does something with the key on the card.
 func (k *heldKey) use(ctx context.Context, by Client, what func(context.Context, key.Key) error) error {
 	p := k.token.place
-	err := p.ask(ctx, func(ctx context.Context, s *session) error {
-		if !p.has(k.token) {
-			return errReplaced
-		}
-		if err := s.take(ctx); err != nil {
-			return err
-		}
-		c, err := s.application(ctx, k.token.app)
-		if err != nil {
-			return err
-		}
+	return k.token.with(ctx, func(ctx context.Context, s *session, c card.Card) error {
 		one, err := s.key(ctx, c, k.ref)
 		if err == nil {
 			err = s.reconsider(ctx, one)
@@ -157,10 +179,6 @@ func (k *heldKey) use(ctx context.Context, by Client, what func(context.Context,
 		}
 		return err
 	})
-	if errors.Is(err, errReplaced) {
-		return p.replaced()
-	}
-	return err
 }
 
 // judge finds out whether the card accepted the PIN in a use that came to this error. One that

@@ -237,6 +237,26 @@ func TestOnePINForAll(t *testing.T) {
 	}
 }
 
+// The objects of a card are those that it has now, and no PIN is asked for to read them.
+func TestObjects(t *testing.T) {
+	b := newBench(t, "openpgp", "OPENPGP.1")
+	b.start()
+	k := b.key("OPENPGP.1")
+	all, err := b.All(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for count := range byte(2) {
+		objects, err := all[0].Objects(t.Context())
+		if err != nil || !bytes.Equal(objects[0x93], []byte{0, 0, count}) || b.questions() != int(count) {
+			t.Errorf("%X, %v, %d questions", objects, err, b.questions())
+		}
+		if _, err := b.sign(k); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A card that is inserted and removed is seen, and a token that is gone stays
 // so.
 func TestInsertedAndRemoved(t *testing.T) {

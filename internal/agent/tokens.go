@@ -31,6 +31,10 @@ type Token interface {
 	About() About
 	// Keys are those that can be used, read once.
 	Keys(ctx context.Context) ([]Key, error)
+	// Objects are data objects of an OpenPGP card by their tags, read now: 5B, 5E, 5F2D, 5F35
+	// and 5F50 of its owner, the signature counter 93, the user interaction flags D6 to D8, and
+	// the KDF F9. Those that the card does not have are not there, nor any of other cards.
+	Objects(ctx context.Context) (map[uint32][]byte, error)
 	// Ready reports whether the next use of a key asks nobody for a PIN.
 	Ready() bool
 	// Forget drops the PIN.

@@ -258,6 +258,13 @@ type Detailer interface {
 	Details(ctx context.Context) ([]Fact, error)
 }
 
+// Objecter is a card with data objects that programs show as they are on it.
+type Objecter interface {
+	// Objects are these, by their tags, read now. Those that the card does not have are not
+	// there.
+	Objects(ctx context.Context) (map[uint32][]byte, error)
+}
+
 // ErrLacks is a card without the application that is opened. The error that
 // Open returns is a problem with this cause.
 var ErrLacks = errors.New("the card does not have the application")

@@ -146,19 +146,70 @@ func DecodeName(value []byte) string {
 	return strings.TrimSpace(strings.ReplaceAll(surname, "<", " "))
 }
 
-// SignatureCount is the digital signature counter, DO 93 in 7A (4.4.1): the
-// signatures made with the signature key since it was made.
+// SignatureCount is the digital signature counter: the signatures made with the signature
+// key since it was made.
 func (c *Card) SignatureCount(ctx context.Context) (int, error) {
-	support, err := c.optional(ctx, 0x7A)
-	if err != nil {
-		return 0, err
-	}
-	counter, _ := iso7816.FindTLV(template(support, 0x7A), 0x93)
+	counter, err := c.signatureCounter(ctx)
 	n := 0
-	for _, b := range counter[:min(len(counter), 3)] {
+	for _, b := range counter {
 		n = n<<8 | int(b)
 	}
-	return n, nil
+	return n, err
+}
+
+// signatureCounter is DO 93 in 7A (4.4.1), 3 bytes.
+func (c *Card) signatureCounter(ctx context.Context) ([]byte, error) {
+	support, err := c.optional(ctx, 0x7A)
+	counter, _ := iso7816.FindTLV(template(support, 0x7A), 0x93)
+	return counter[:min(len(counter), 3)], err
+}
+
+// Objects are the data objects that programs show beside the keys, by their tags and as they
+// are on the card: the cardholder, the signature counter, the user interaction flags and the
+// KDF. Those that the card does not have are not there, nor a login or URL that is empty: a
+// card says so of one that was never written.
+func (c *Card) Objects(ctx context.Context) (map[uint32][]byte, error) {
+	data, err := c.ApplicationRelatedData(ctx)
+	if err != nil {
+		return nil, err
+	}
+	holder, err := c.Cardholder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	objects := map[uint32][]byte{}
+	keep := func(tag iso7816.Tag, value []byte) {
+		if value != nil {
+			objects[uint32(tag)] = value
+		}
+	}
+	for field, value := range holder {
+		if field.inTemplate() || len(value) > 0 {
+			keep(iso7816.Tag(field), value)
+		}
+	}
+	counter, err := c.signatureCounter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keep(0x93, counter)
+	for _, slot := range Slots() {
+		flag, err := c.Interaction(ctx, slot)
+		if err != nil {
+			return nil, err
+		}
+		if flag != nil {
+			keep(slot.interactionTag(), []byte{byte(flag.Flag), flag.Features})
+		}
+	}
+	if data.Extended.KDF {
+		kdf, err := c.optional(ctx, kdfObject)
+		if err != nil {
+			return nil, err
+		}
+		keep(kdfObject, template(kdf, kdfObject))
+	}
+	return objects, nil
 }
 
 // optional reads a data object; one that the card refuses is empty.

@@ -58,6 +58,7 @@ func FuzzCard(f *testing.F) {
 		_, _ = card.Certificate(ctx, Signature)
 		_, _ = card.Cardholder(ctx)
 		_, _ = card.SignatureCount(ctx)
+		_, _ = card.Objects(ctx)
 		_, _ = card.Sign(ctx, Authentication, make([]byte, 32))
 	})
 }

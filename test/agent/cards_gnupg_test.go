@@ -3,6 +3,9 @@
 package agent_test
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/cardctl/cardctl/test/stack"
@@ -32,4 +35,39 @@ func TestCardsThroughGnuPG(t *testing.T) {
 			stack.Judged(t, "gpg", "the agent with "+c.name, "signs and decrypts")
 		})
 	}
+}
+
+// TestGnuPGShowsWhatACardSays has gpg show what the card says of its owner and of its signatures.
+func TestGnuPGShowsWhatACardSays(t *testing.T) {
+	d, _ := newCardDesk(t, openPGPEC)
+	d.gnuPG(t)
+	d.Run("cardctl", "set-holder", "--name", "van Head<<Floppy", "--login", "floppy", "--url", "https://example.com/a%20b", "--language", "de,en", "--sex", "female")
+	const who = "alice@example.org"
+	adoptWith(d.Desk, who)
+	signedAndVerified(d.Desk, who)
+	shown := d.Run("gpg", "--batch", "--with-colons", "--card-status")
+	for _, want := range []string{"name:Floppy:van Head:", "login:floppy:", `url:https\x3a//example.com/a%20b:`, "lang:deen:", "sex:f:"} {
+		if !strings.Contains(shown, want+"\n") {
+			t.Errorf("gpg does not show %s:\n%s", want, shown)
+		}
+	}
+	if strings.Contains(shown, "sigcount:0:") {
+		t.Errorf("gpg shows no signature:\n%s", shown)
+	}
+
+	asked := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.URL.Path }))
+	defer server.Close()
+	d.Run("cardctl", "set-holder", "--url", server.URL+"/floppy.asc")
+	d.TryInput("fetch\nquit\n", "gpg", "--command-fd", "0", "--no-tty", "--card-edit") // there is no key
+	d.Run("gpgconf", "--kill", "dirmngr")
+	select {
+	case path := <-asked:
+		if path != "/floppy.asc" {
+			t.Errorf("gpg asks for %s", path)
+		}
+	default:
+		t.Error("gpg does not fetch from the URL of the card")
+	}
+	stack.Judged(t, "gpg", "the agent with "+openPGPEC.name, "shows what the card says")
 }

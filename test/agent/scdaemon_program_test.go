@@ -28,6 +28,7 @@ const cardsVariable = "CARDCTL_TEST_CARDS"
 // storedCard is a card in that file, storedKey a key of it.
 type storedCard struct {
 	About agent.About
+	Has   map[uint32][]byte
 	Keys  []storedKey
 }
 
@@ -67,7 +68,7 @@ func readCards(file string) (tokens []*softtoken.Token, err error) {
 		return nil, err
 	}
 	for _, c := range cards {
-		token := &softtoken.Token{What: c.About}
+		token := &softtoken.Token{What: c.About, Has: c.Has}
 		for _, k := range c.Keys {
 			private, err := x509.ParsePKCS8PrivateKey(k.PKCS8)
 			if err != nil {

@@ -93,6 +93,8 @@ func (d *Desk) Wait(ctx context.Context, before uint64) error {
 // Token is agent.Token.
 type Token struct {
 	What agent.About
+	// Has are its data objects.
+	Has map[uint32][]byte
 	// Answer is what the next uses and logins end with; nil for success.
 	Answer error
 
@@ -138,6 +140,9 @@ func (t *Token) Keys(context.Context) ([]agent.Key, error) {
 	}
 	return keys, nil
 }
+
+// Objects is that of agent.Token.
+func (t *Token) Objects(context.Context) (map[uint32][]byte, error) { return t.Has, t.there() }
 
 func (t *Token) there() error {
 	t.mu.Lock()

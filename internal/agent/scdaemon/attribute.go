@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"encoding/binary"
 	"fmt"
+	"math/big"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -12,7 +13,16 @@ import (
 )
 
 // learnt are the attributes that LEARN tells of.
-var learnt = []string{"APPTYPE", "EXTCAP", "MANUFACTURER", "DISP-NAME", "KEY-FPR", "KEY-TIME", "CHV-STATUS"}
+var learnt = []string{
+	"APPTYPE", "EXTCAP", "MANUFACTURER", "DISP-NAME", "DISP-LANG", "DISP-SEX", "PUBKEY-URL", "LOGIN-DATA", "KEY-FPR", "KEY-TIME", "CHV-STATUS",
+	"SIG-COUNTER", "KDF", "UIF-1", "UIF-2", "UIF-3",
+}
+
+// objects are the attributes that are data objects of an OpenPGP card (4.4.1), with their tags.
+var objects = map[string]uint32{
+	"DISP-NAME": 0x5B, "LOGIN-DATA": 0x5E, "DISP-LANG": 0x5F2D, "DISP-SEX": 0x5F35, "PUBKEY-URL": 0x5F50,
+	"SIG-COUNTER": 0x93, "UIF-1": 0xD6, "UIF-2": 0xD7, "UIF-3": 0xD8, "KDF": 0xF9,
+}
 
 func (s *session) getAttribute(ctx context.Context, a arguments) error {
 	c, err := s.selected(ctx)
@@ -29,7 +39,7 @@ func (s *session) getAttribute(ctx context.Context, a arguments) error {
 	if err != nil {
 		return err
 	}
-	values, err := attribute(c, keys, a.word(0))
+	values, err := attribute(ctx, c, keys, a.word(0))
 	if err != nil {
 		return err
 	}
@@ -44,7 +54,7 @@ func (s *session) tell(name string, values []string) {
 }
 
 // attribute are the values of an attribute, a status line each.
-func attribute(c *card, keys []*key, name string) ([]string, error) {
+func attribute(ctx context.Context, c *card, keys []*key, name string) ([]string, error) {
 	switch name {
 	case "SERIALNO":
 		return []string{c.serial}, nil
@@ -73,7 +83,7 @@ func attribute(c *card, keys []*key, name string) ([]string, error) {
 		return each(keys, (*key).created), nil
 	}
 	if c.isOpenPGP() {
-		return ofOpenPGP(c, keys, name)
+		return ofOpenPGP(ctx, c, keys, name)
 	}
 	return nil, fail(errInvalidName, "")
 }
@@ -95,19 +105,40 @@ func first(keys []*key, letter string) ([]string, error) {
 }
 
 // ofOpenPGP are attributes that only OpenPGP cards have.
-func ofOpenPGP(c *card, keys []*key, name string) ([]string, error) {
+func ofOpenPGP(ctx context.Context, c *card, keys []*key, name string) ([]string, error) {
 	switch name {
 	case "EXTCAP":
-		// Nothing can be changed here, whatever the card could do.
-		return []string{"gc=0+ki=0+fc=0+pd=0+mcl3=0+aac=0+sm=0+si=0+dec=0+bt=0+kdf=0"}, nil
+		return capabilities(ctx, c)
 	case "MANUFACTURER":
 		return []string{strconv.Itoa(int(binary.BigEndian.Uint16(c.about.AID[8:]))) + " " + c.about.Maker}, nil // the only text without escapes
 	case "CHV-STATUS":
 		return passwordStatus(c, keys)
-	case "DISP-NAME":
-		return nil, fail(errNoData, "")
 	}
-	return nil, fail(errInvalidName, "")
+	tag, is := objects[name]
+	if !is {
+		return nil, fail(errInvalidName, "")
+	}
+	has, err := c.objects(ctx)
+	value, there := has[tag]
+	switch {
+	case err != nil || !there: // one that the card does not have is no error for GnuPG
+		return nil, err
+	case name == "SIG-COUNTER":
+		return []string{new(big.Int).SetBytes(value).String()}, nil
+	}
+	return []string{plus(string(value))}, nil
+}
+
+// capabilities are those that gpg shows a setting for. Nothing can be changed here, whatever
+// the card could do.
+func capabilities(ctx context.Context, c *card) ([]string, error) {
+	has, err := c.objects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	shown := map[bool]int{true: 1}
+	return []string{fmt.Sprintf("gc=0+ki=0+fc=0+pd=0+mcl3=0+aac=0+sm=0+si=0+dec=0+bt=%d+kdf=%d",
+		shown[has[objects["UIF-1"]] != nil], shown[has[objects["KDF"]] != nil])}, nil
 }
 
 // passwordStatus are the PW status bytes (OpenPGP card, 4.3.1, tag C4).

@@ -18,6 +18,8 @@ type card struct {
 	serial string
 	// app is GnuPG's name of the application.
 	app string
+	// has are the data objects of an OpenPGP card, once they were asked for.
+	has map[uint32][]byte
 }
 
 // GnuPG's names of applications. The second is that of all tokens for which it has no
@@ -40,6 +42,16 @@ func newCard(t agent.Token) *card {
 	}
 	c.serial = fmt.Sprintf("FF02%X", h.Sum(nil)[:14])
 	return c
+}
+
+// objects reads the data objects, once for each command.
+func (c *card) objects(ctx context.Context) (map[uint32][]byte, error) {
+	if c.has != nil {
+		return c.has, nil
+	}
+	has, err := c.Objects(ctx)
+	c.has = has
+	return has, err
 }
 
 func (c *card) isOpenPGP() bool { return c.app == appOpenPGP }

@@ -181,6 +181,10 @@ func openPGP(t testing.TB) *softtoken.Token {
 		t.Fatal(err)
 	}
 	token := &softtoken.Token{What: agent.About{Number: 1, Kind: "OpenPGP card", Serial: "FFFE00010203", Maker: "test + card", Reader: "Reader 00", AID: id, Tries: []int{3, 0, 3}, MinPIN: 6, MaxPIN: 127}}
+	token.Has = map[uint32][]byte{
+		0x5B: []byte("M\xFCller<Huber<<J\xF6rg"), 0x5E: []byte("floppy head"), 0x5F2D: []byte("deen"), 0x5F35: []byte("1"), 0x5F50: []byte("https://example.com/a+b%20c"),
+		0x93: {0, 1, 2}, 0xD6: {2, ' '}, 0xF9: {0x81, 1, 0},
+	}
 	return token.With(
 		&softtoken.Key{Private: k.rsa, What: agent.KeyAbout{Ref: "OPENPGP.1", Public: &k.rsa.PublicKey, Signs: true, Place: "signature", Created: made, Fingerprint: make([]byte, 20)}},
 		&softtoken.Key{Private: k.p256, What: agent.KeyAbout{Ref: "OPENPGP.2", Public: &k.p256.PublicKey, Derives: true, Place: "decryption"}},

@@ -17,7 +17,9 @@ func (s *session) learn(ctx context.Context, a arguments) error {
 		return err
 	}
 	if !a.has("keypairinfo") {
-		s.tellCard(c, keys)
+		if err := s.tellCard(ctx, c, keys); err != nil {
+			return err
+		}
 	}
 	for _, k := range keys {
 		s.tellKey(k)
@@ -25,12 +27,18 @@ func (s *session) learn(ctx context.Context, a arguments) error {
 	return nil
 }
 
-// tellCard writes what there is to say of a card, apart from its keys.
-func (s *session) tellCard(c *card, keys []*key) {
+// tellCard writes what there is to say of a card, apart from its keys. What a card does not
+// have is left out.
+func (s *session) tellCard(ctx context.Context, c *card, keys []*key) error {
+	if c.isOpenPGP() {
+		if _, err := c.objects(ctx); err != nil {
+			return err
+		}
+	}
 	s.out.status("READER", plus(c.about.Reader))
 	s.out.status("SERIALNO", c.serial)
 	for _, name := range learnt {
-		if values, err := attribute(c, keys, name); err == nil {
+		if values, err := attribute(ctx, c, keys, name); err == nil {
 			s.tell(name, values)
 		}
 	}
@@ -40,6 +48,7 @@ func (s *session) tellCard(c *card, keys []*key) {
 			s.out.status("CERTINFO", trusted, k.ref)
 		}
 	}
+	return nil
 }
 
 func (s *session) tellKey(k *key) {

@@ -77,8 +77,10 @@ func TestLearn(t *testing.T) {
 	keys := fmt.Sprintf("S KEYPAIRINFO %s OPENPGP.1 sc 1700000000 rsa2048; S KEYPAIRINFO %s OPENPGP.2 e - nistp256; S KEYPAIRINFO %s OPENPGP.3 sa - ed25519; OK",
 		key.Keygrip(&k.rsa.PublicKey), key.Keygrip(&k.p256.PublicKey), key.Keygrip(k.ed25519.Public()))
 	c.says("LEARN --force", "S READER Reader+00; S SERIALNO "+aid+"; S APPTYPE openpgp; "+
-		"S EXTCAP gc=0+ki=0+fc=0+pd=0+mcl3=0+aac=0+sm=0+si=0+dec=0+bt=0+kdf=0; S MANUFACTURER 65534 test + card; "+
-		"S KEY-FPR 1 0000000000000000000000000000000000000000; S KEY-TIME 1 1700000000; S CHV-STATUS +1+127+127+127+3+0+3; "+keys)
+		"S EXTCAP gc=0+ki=0+fc=0+pd=0+mcl3=0+aac=0+sm=0+si=0+dec=0+bt=1+kdf=1; S MANUFACTURER 65534 test + card; "+
+		"S DISP-NAME M\xFCller<Huber<<J\xF6rg; S DISP-LANG deen; S DISP-SEX 1; S PUBKEY-URL https://example.com/a%2Bb%2520c; S LOGIN-DATA floppy+head; "+
+		"S KEY-FPR 1 0000000000000000000000000000000000000000; S KEY-TIME 1 1700000000; S CHV-STATUS +1+127+127+127+3+0+3; "+
+		"S SIG-COUNTER 258; S KDF \x81%01%00; S UIF-1 %02+; "+keys)
 	c.says("LEARN --keypairinfo", keys)
 	serial := strings.TrimPrefix(c.ask("SERIALNO p15")[0], "S SERIALNO ")
 	grip := key.Keygrip(&k.rsa.PublicKey)
@@ -143,9 +145,12 @@ func TestAttributes(t *testing.T) {
 	c.ask("SERIALNO openpgp")
 	c.says("GETATTR KEY-ATTR", "S KEY-ATTR 1 1 rsa2048 17 0; S KEY-ATTR 2 18 nistp256; S KEY-ATTR 3 22 ed25519; OK")
 	c.says("GETATTR KEY-TIME", "S KEY-TIME 1 1700000000; OK")
-	c.fails("GETATTR DISP-NAME", 58)
+	c.says("GETATTR DISP-NAME", "S DISP-NAME M\xFCller<Huber<<J\xF6rg; OK")
+	c.says("GETATTR PUBKEY-URL", "S PUBKEY-URL https://example.com/a%2Bb%2520c; OK")
+	c.says("GETATTR UIF-2", "OK")
+	c.says("SETATTR LOGIN-DATA floppy+head", "OK")
 	c.fails("GETATTR", 88)
-	c.fails("GETATTR LOGIN-DATA", 88)
+	c.fails("GETATTR NAME", 88)
 	for _, changes := range []string{
 		"DISP-NAME Alice", "DISP-NAME", "LOGIN-DATA alice", "KEY-ATTR --force 2 18 nistp384", "KEY-ATTR 1", "KEY-ATTR --force 1 1", "KEY-ATTR --force 1 1 rsa20",
 		"CHV-STATUS-1 %01", "UIF-1 %01%20", "KDF x", "CA-FPR-1 " + strings.Repeat("0", 40), "AUTH-ADM-KEY x",
@@ -157,6 +162,20 @@ func TestAttributes(t *testing.T) {
 	c.fails("SETATTR X Y", 88)
 	c.says("SETATTR KEY-ATTR --force 1 1 rsa2048", "OK")
 	c.says("SETATTR KEY-ATTR 2 18 nistp256", "OK")
+}
+
+// What a card does not have is no error, and what it has is sent if it is empty.
+func TestObjectsThatAreNotThere(t *testing.T) {
+	card := openPGP(t)
+	card.Has = map[uint32][]byte{0x5B: {}}
+	c := connect(t, softtoken.New(card, other(t)), scdaemon.Options{})
+	c.says("GETATTR DISP-NAME", "S DISP-NAME; OK")
+	for _, name := range []string{"DISP-LANG", "DISP-SEX", "PUBKEY-URL", "LOGIN-DATA", "SIG-COUNTER", "UIF-1", "KDF"} {
+		c.says("GETATTR "+name, "OK")
+	}
+	c.says("GETATTR EXTCAP", "S EXTCAP gc=0+ki=0+fc=0+pd=0+mcl3=0+aac=0+sm=0+si=0+dec=0+bt=0+kdf=0; OK")
+	c.ask("SERIALNO p15")
+	c.fails("GETATTR PUBKEY-URL", 88)
 }
 
 func TestSignatures(t *testing.T) {

@@ -28,7 +28,7 @@ func (s *session) setAttribute(ctx context.Context, a arguments) error {
 	if err != nil {
 		return err
 	}
-	values, err := attribute(c, keys, name)
+	values, err := attribute(ctx, c, keys, name)
 	if asked := wanted(a.words[1:]); err == nil && asked != "" && slices.ContainsFunc(values, func(has string) bool {
 		has = plain(has)
 		return has == asked || name == "KEY-ATTR" && sameAlgorithm(has, asked)

@@ -30,3 +30,16 @@ func (c *onCard) Facts(ctx context.Context) ([]card.Fact, error) {
 	}
 	return append(facts, card.Fact{Field: "signatureCount", Value: count}), nil
 }
+
+// Objects are those of the cardholder, the signature counter, the touch policies and the KDF.
+func (c *onCard) Objects(ctx context.Context) (map[uint32][]byte, error) {
+	selected, err := c.application(ctx)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := selected.Objects(ctx)
+	if err != nil {
+		return nil, explain(err, "reading the card", "")
+	}
+	return objects, nil
+}

@@ -3,6 +3,7 @@ package openpgp
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -53,6 +54,31 @@ func TestSetHolder(t *testing.T) {
 		if err != nil || told != (card.Holder{}) || d.holder() != whole {
 			t.Errorf("%s: %+v, %v, then %+v", profile, told, err, d.holder())
 		}
+	}
+}
+
+// The objects are as they are on the card. They take a command each, those of DO 65 one
+// together, and the flags of a card that announces them none.
+func TestObjects(t *testing.T) {
+	d := newTable(t, "")
+	if _, err := d.setHolder(card.HolderWish{Name: text("van Head<<Jörg"), URL: text("https://example.com/"), Language: text("de,en"), Sex: text("female")}); err != nil {
+		t.Fatal(err)
+	}
+	before := d.card.Traffic().APDUs
+	var got map[uint32][]byte
+	err := d.on(func(ctx context.Context, s session) (err error) {
+		got, err = s.card.Objects(ctx)
+		return err
+	})
+	want := map[uint32][]byte{
+		0x5B: []byte("van<Head<<J\xF6rg"), 0x5F2D: []byte("deen"), 0x5F35: []byte("2"), 0x5F50: []byte("https://example.com/"),
+		0x93: {0, 0, 0}, 0xD6: {0, 0x20}, 0xD7: {0, 0x20}, 0xD8: {0, 0x20}, 0xF9: {0x81, 1, 0},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%X, %v", got, err)
+	}
+	if n := d.card.Traffic().APDUs - before; n > 7 { // with SELECT and DO 6E
+		t.Errorf("%d APDUs", n)
 	}
 }
 
