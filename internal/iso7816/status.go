@@ -89,8 +89,8 @@ var meanings = map[Status]string{
 // command for it.
 func (s Status) Lacks() bool {
 	switch s {
-	case StatusFunctionNotSupported, StatusFileNotFound, StatusRecordNotFound, StatusWrongP1P2, StatusReferenceNotFound,
-		StatusWrongOffset, StatusINSNotSupported, StatusCLANotSupported:
+	case StatusFileNotFound, StatusRecordNotFound, StatusReferenceNotFound, StatusWrongP1P2, StatusWrongOffset,
+		StatusFunctionNotSupported, StatusCLANotSupported, StatusINSNotSupported:
 		return true
 	}
 	return false
