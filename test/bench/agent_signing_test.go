@@ -97,9 +97,9 @@ func (s signing) run(ctx context.Context) (err error) {
 
 // TestAgentSigning compares the time of a signature on a token of SoftHSM2 through the agent
 // with that through p11-kit's own server, in turn, until the ratio is as it should be: others
-// work on the machine too.
+// work on the machine too. What it may be is more, for machines with slower threads.
 func TestAgentSigning(t *testing.T) {
-	const most, mostLook, rounds = 1.5, 0.5, 40
+	const wanted, most, mostLook, rounds = 1.5, 2, 0.5, 40
 	d := stack.NewDesk(t)
 	if err := os.MkdirAll(d.Path("hsm"), 0o700); err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func TestAgentSigning(t *testing.T) {
 		return signature / float64(time.Millisecond), look / float64(time.Millisecond)
 	}
 	ratio, ours, theirs, looks := 0.0, 0.0, 0.0, math.Inf(1)
-	for round := 0; round < rounds && (ratio == 0 || ratio > most); round++ {
+	for round := 0; round < rounds && (ratio == 0 || ratio > wanted); round++ {
 		agent, look := took(filepath.Join(run, "cardctl", "p11"), "")
 		kit, _ := took(server, tokenPIN)
 		looks = min(looks, look)
@@ -147,7 +147,7 @@ func TestAgentSigning(t *testing.T) {
 		t.Errorf("two calls that need no card take %.2f ms", looks)
 	}
 	if ratio > most {
-		t.Errorf("a signature takes %.2f times as long as through p11-kit server, %.1f are allowed", ratio, most)
+		t.Errorf("a signature takes %.2f times as long as through p11-kit server, %d are allowed", ratio, most)
 	}
 	var signatures table
 	signatures.row("a signature on a token of SoftHSM2, P-256", "ms", "ratio", "at most")
