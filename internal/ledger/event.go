@@ -88,8 +88,8 @@ func (l *Ledger) trying() database.Trying {
 }
 
 func (l *Ledger) writeWithin(ctx context.Context, how database.Trying, silence time.Duration, token string, work func(context.Context, *change) error) (number int64, err error) {
-	if l.o.ReadOnly {
-		return 0, problem.New(problem.Refused, "%s was opened to be read only", l.Name())
+	if err := l.writable(); err != nil {
+		return 0, err
 	}
 	err = l.db.Try(ctx, how, func(ctx context.Context, tx *sql.Tx) error {
 		c := &change{tx, l}
@@ -109,6 +109,14 @@ func (l *Ledger) writeWithin(ctx context.Context, how database.Trying, silence t
 		return number, nil
 	}
 	return 0, err
+}
+
+// writable refuses to change what was opened to be read.
+func (l *Ledger) writable() error {
+	if l.o.ReadOnly {
+		return problem.New(problem.Refused, "%s was opened to be read only", l.Name())
+	}
+	return nil
 }
 
 // lock waits for the transactions of other stations. In a file they do so by themselves.

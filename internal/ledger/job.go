@@ -48,6 +48,9 @@ type RowState struct {
 // Offer makes rows of a plan known. Those that the ledger has already are left as they
 // are; plan names the plan, such as the hash of its content.
 func (l *Ledger) Offer(ctx context.Context, plan string, rows []Row) error {
+	if err := l.writable(); err != nil {
+		return err
+	}
 	known := map[string]bool{}
 	err := l.Rows(ctx, plan, func(r RowState) error {
 		known[r.Key] = true
@@ -141,8 +144,8 @@ func (l *Ledger) Claim(ctx context.Context, plan, serial string) (*Lease, error)
 // ClaimNamed is Claim for a card that a row names by another serial than its own, such as
 // an ending of it.
 func (l *Ledger) ClaimNamed(ctx context.Context, plan, serial, named string) (*Lease, error) {
-	if l.o.ReadOnly {
-		return nil, problem.New(problem.Refused, "%s was opened to be read only", l.Name())
+	if err := l.writable(); err != nil {
+		return nil, err
 	}
 	x := &Lease{l: l, plan: plan, serial: exact(serial), named: exact(named), holder: random()}
 	var asked time.Time
