@@ -134,8 +134,8 @@ func (l *Ledger) Sign(ctx context.Context, signer crypto.Signer) (*Anchor, error
 }
 
 func (l *Ledger) keep(ctx context.Context, a *Anchor) error {
-	if l.o.ReadOnly {
-		return problem.New(problem.Refused, "%s was opened to be read only", l.Name())
+	if err := l.writable(); err != nil {
+		return err
 	}
 	return l.db.Exec(ctx, "INSERT INTO signature (number, hash, at, key, signature) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (number, key) DO NOTHING",
 		a.Number, a.Hash, a.At.UnixMilli(), a.Key, hex.EncodeToString(a.Signature))
