@@ -3,8 +3,6 @@
 package agent_test
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -53,21 +51,6 @@ func TestGnuPGShowsWhatACardSays(t *testing.T) {
 	}
 	if strings.Contains(shown, "sigcount:0:") {
 		t.Errorf("gpg shows no signature:\n%s", shown)
-	}
-
-	asked := make(chan string, 10)
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.URL.Path }))
-	defer server.Close()
-	d.Run("cardctl", "set-holder", "--url", server.URL+"/floppy.asc")
-	d.TryInput("fetch\nquit\n", "gpg", "--command-fd", "0", "--no-tty", "--card-edit") // there is no key
-	d.Run("gpgconf", "--kill", "dirmngr")
-	select {
-	case path := <-asked:
-		if path != "/floppy.asc" {
-			t.Errorf("gpg asks for %s", path)
-		}
-	default:
-		t.Error("gpg does not fetch from the URL of the card")
 	}
 	stack.Judged(t, "gpg", "the agent with "+openPGPEC.name, "shows what the card says")
 }
