@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -316,7 +315,7 @@ func TestErasedCardPulled(t *testing.T) {
 			}
 			for moment, m := range moments {
 				for n := 1; n <= m.what(honest.traffic); n++ {
-					if os.Getenv("PULL_EVERY") == "" && n < m.what(honest.traffic)-4 && n%7 != 0 {
+					if !everyPoint() && n < m.what(honest.traffic)-4 && n%7 != 0 {
 						continue // the quick run
 					}
 					restore()

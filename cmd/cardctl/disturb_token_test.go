@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -146,7 +145,7 @@ func disturbTokens(t *testing.T, what string, deeds map[string]string) {
 
 // strideOf is from one of all points to the next in this run, which has so many in quick.
 func strideOf(all, quick int) int {
-	if os.Getenv("PULL_EVERY") != "" {
+	if everyPoint() {
 		return 1
 	}
 	return all / quick

@@ -31,7 +31,7 @@ func (d *testDesk) keptCertificates() []string {
 // set up.
 func TestPulledYubiKey(t *testing.T) {
 	command := "init --yes --pin-tries 5"
-	if os.Getenv("PULL_EVERY") != "" {
+	if everyPoint() {
 		command += " --kdf"
 	}
 	pullAll(t, "OpenPGP of a YubiKey", map[string]pull{"init --pin-tries": {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -123,7 +122,7 @@ func pivCertificateOf(subject string) func(*testing.T, *testDesk, cardInfo) {
 // write; with PULL_EVERY also one that does not report what is in its slots.
 func TestPulledPIVCard(t *testing.T) {
 	profiles := map[string]map[string]pull{"piv-yubikey-5": pivPulls, "piv-yubikey-5.7": pivMoves}
-	if os.Getenv("PULL_EVERY") != "" {
+	if everyPoint() {
 		profiles["piv-yubikey-4"] = pivPulls
 	}
 	for profile, pulls := range profiles {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -192,7 +191,7 @@ func TestRowsAndCards(t *testing.T) {
 		d := desk(t, "a")
 		var people []string
 		many := 20_000
-		if os.Getenv("PULL_EVERY") != "" {
+		if everyPoint() {
 			many = 100_000
 		}
 		for i := range many {

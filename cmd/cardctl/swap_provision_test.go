@@ -66,7 +66,7 @@ func TestProvisionSwapped(t *testing.T) {
 			for what, next := range map[string]*cardsim.Card{"a blank card": blank, "another person's card": others, "a twin": start} {
 				for moment, at := range map[string]func(int) cardsim.Moment{whenFree: cardsim.WhenFree, atCommand: cardsim.BeforeAPDU} {
 					step := 5 * d.stride
-					if everySwap() {
+					if everyPoint() {
 						step = 1
 					}
 					for n := 1; ; n += step {

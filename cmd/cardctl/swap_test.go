@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -92,9 +91,6 @@ func comers() []come {
 	}
 }
 
-// everySwap says that cards are swapped before each command as well.
-func everySwap() bool { return os.Getenv("PULL_EVERY") != "" }
-
 // swapAll runs every workflow of a kind of card, with everybody who may come into
 // the reader at each moment, with secrets that are typed and those of programs.
 func swapAll(t *testing.T, k kindOfCard, workflows map[string]swap) {
@@ -115,11 +111,11 @@ func swapAll(t *testing.T, k kindOfCard, workflows map[string]swap) {
 					continue // nothing tells two blank cards apart then
 				}
 				for _, what := range []string{whenAsked, whenFree, whenRun, atCommand} {
-					if what == atCommand && (!everySwap() || c.blind || c.nobody) || what == whenFree && c.nobody {
+					if what == atCommand && (!everyPoint() || c.blind || c.nobody) || what == whenFree && c.nobody {
 						continue
 					}
 					for _, from := range []string{"prompt", "command", "pinentry"} {
-						if from != "prompt" && (len(w.secrets) == 0 || !everySwap() && (what != whenAsked || c.blind || c.nobody || c.twin == (from == "command"))) {
+						if from != "prompt" && (len(w.secrets) == 0 || !everyPoint() && (what != whenAsked || c.blind || c.nobody || c.twin == (from == "command"))) {
 							continue
 						}
 						for n := 1; ; n++ {

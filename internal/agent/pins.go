@@ -158,6 +158,13 @@ func (p *pins) drop() {
 	clear(p.kept)
 }
 
+// age forgets what is too old, which nobody has asked for.
+func (p *pins) age() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expire()
+}
+
 // expire needs the lock.
 func (p *pins) expire() {
 	for of, one := range p.kept {

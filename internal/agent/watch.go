@@ -22,7 +22,7 @@ func (k *Keeper) watch(ctx context.Context) error {
 	for {
 		for _, p := range k.there() {
 			p.retry()
-			p.pins.any() // what is too old is not kept until somebody asks
+			p.pins.age()
 		}
 		select {
 		case <-ctx.Done():

@@ -49,6 +49,7 @@ func (s *Sittings) Officer(ctx context.Context, card desk.Selection, a desk.Acce
 	return use(a)
 }
 
+// memory is of the PINs of a card. It needs the turn.
 func (s *Sittings) memory(card string) *pin.Memory {
 	if s.sent[card] == nil {
 		s.sent[card] = pin.NewMemory()

@@ -54,20 +54,14 @@ func (s *EJBCA) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Officers = append(s.Officers, r.TLS.PeerCertificates[0].Subject.CommonName)
-	answer := func(status int, document any) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(document)
-	}
 	if issuer, rest, is := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/ejbca/ejbca-rest-api/v1/certificate/"), "/"); is && r.Method == http.MethodPut {
 		serial, _, _ := strings.Cut(rest, "/")
 		s.Revoked = append(s.Revoked, fmt.Sprint(issuer, " ", serial, " ", r.URL.Query().Get("reason")))
 		if s.Text != "" {
-			w.WriteHeader(s.Status)
-			_, _ = io.WriteString(w, s.Text)
+			text(w, s.Status, s.Text)
 			return
 		}
-		answer(http.StatusOK, map[string]any{"issuer_dn": issuer, "serial_number": serial, "revoked": r.URL.Query().Get("reason") != "REMOVE_FROM_CRL"})
+		answer(w, http.StatusOK, map[string]any{"issuer_dn": issuer, "serial_number": serial, "revoked": r.URL.Query().Get("reason") != "REMOVE_FROM_CRL"})
 		return
 	}
 	var sent map[string]any
@@ -76,27 +70,26 @@ func (s *EJBCA) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = json.Unmarshal(body, &sent)
 	}
 	if err != nil || r.URL.Path != "/ejbca/ejbca-rest-api/v1/certificate/pkcs10enroll" || r.Method != http.MethodPost {
-		answer(http.StatusNotFound, map[string]any{"error_code": 404, "error_message": "RESTEASY003210"})
+		answer(w, http.StatusNotFound, map[string]any{"error_code": 404, "error_message": "RESTEASY003210"})
 		return
 	}
-	text, _ := sent["certificate_request"].(string)
-	s.Requests = append(s.Requests, text)
+	inPEM, _ := sent["certificate_request"].(string)
+	s.Requests = append(s.Requests, inPEM)
 	switch {
 	case s.Text != "":
-		w.WriteHeader(s.Status)
-		_, _ = io.WriteString(w, s.Text)
+		text(w, s.Status, s.Text)
 		return
 	case sent["certificate_profile_name"] != "ENDUSER" || sent["end_entity_profile_name"] != "Staff" || sent["certificate_authority_name"] != "Staff CA":
-		answer(http.StatusBadRequest, map[string]any{"error_code": 400, "error_message": "Profile not found"})
+		answer(w, http.StatusBadRequest, map[string]any{"error_code": 400, "error_message": "Profile not found"})
 		return
 	case sent["username"] == "" || sent["password"] != s.Password:
-		answer(http.StatusForbidden, map[string]any{"error_code": 403, "error_message": fmt.Sprintf("Wrong password %s", sent["password"])})
+		answer(w, http.StatusForbidden, map[string]any{"error_code": 403, "error_message": fmt.Sprintf("Wrong password %s", sent["password"])})
 		return
 	}
-	block, _ := pem.Decode([]byte(sent["certificate_request"].(string)))
+	block, _ := pem.Decode([]byte(inPEM))
 	request, err := x509.ParseCertificateRequest(block.Bytes)
 	if err != nil || request.CheckSignature() != nil {
-		answer(http.StatusBadRequest, map[string]any{"error_code": 400, "error_message": "no valid request"})
+		answer(w, http.StatusBadRequest, map[string]any{"error_code": 400, "error_message": "no valid request"})
 		return
 	}
 	template := x509.Certificate{RawSubject: request.RawSubject, ExtraExtensions: request.Extensions}
@@ -109,5 +102,5 @@ func (s *EJBCA) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if sent["include_chain"] == true {
 		document["certificate_chain"] = []string{base64.StdEncoding.EncodeToString(s.CA.Raw)}
 	}
-	answer(http.StatusCreated, document)
+	answer(w, http.StatusCreated, document)
 }

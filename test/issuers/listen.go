@@ -4,6 +4,7 @@ package issuers
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"io"
 	"log"
 	"net/http"
@@ -11,6 +12,19 @@ import (
 	"net/url"
 	"testing"
 )
+
+// answer writes a document.
+func answer(w http.ResponseWriter, status int, document any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(document) // the client may have gone
+}
+
+// text writes an answer as it is.
+func text(w http.ResponseWriter, status int, answer string) {
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, answer) // the client may have gone
+}
 
 // Listen starts a server, and tells its address.
 func Listen(t testing.TB, identity tls.Certificate, config *tls.Config, handler http.Handler) url.URL {

@@ -54,10 +54,7 @@ func (s *Vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.Answer != nil && s.Answer(w, r) {
 		return
 	}
-	refuse := func(status int, why string) {
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(map[string]any{"errors": []string{why}})
-	}
+	refuse := func(status int, why string) { answer(w, status, map[string]any{"errors": []string{why}}) }
 	encoded := func(der []byte) string {
 		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	}
@@ -74,13 +71,13 @@ func (s *Vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch path := strings.TrimPrefix(r.URL.Path, "/v1/"); {
 	case path == s.Mount+"/ca/pem":
-		_, _ = io.WriteString(w, encoded(s.CA.Raw))
+		text(w, http.StatusOK, encoded(s.CA.Raw))
 	case path == "auth/approle/login" && s.SecretID != "":
 		if sent["role_id"] != "role-736" || sent["secret_id"] != s.SecretID {
 			refuse(http.StatusBadRequest, fmt.Sprintf("invalid role or secret ID %s", sent["secret_id"]))
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"auth": map[string]any{"client_token": s.Token}})
+		answer(w, http.StatusOK, map[string]any{"auth": map[string]any{"client_token": s.Token}})
 	case r.Header.Get("X-Vault-Token") != s.Token:
 		refuse(http.StatusForbidden, "permission denied for "+r.Header.Get("X-Vault-Token"))
 	case path == "auth/token/revoke-self":
@@ -92,7 +89,7 @@ func (s *Vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			refuse(http.StatusBadRequest, "certificate with serial de:ad not found")
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"data": map[string]any{"revocation_time": 1700000000, "state": "revoked"}})
+		answer(w, http.StatusOK, map[string]any{"data": map[string]any{"revocation_time": 1700000000, "state": "revoked"}})
 	case path == s.Mount+"/sign/client":
 		s.Sent = sent
 		block, _ := pem.Decode([]byte(sent["csr"].(string)))
@@ -136,7 +133,7 @@ func (s *Vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.Change(&template)
 		}
 		s.Issued++
-		_ = json.NewEncoder(w).Encode(map[string]any{
+		answer(w, http.StatusOK, map[string]any{
 			"data": map[string]any{
 				"certificate": encoded(s.CA.Issue(s.t, template, request.PublicKey).Raw), "issuing_ca": encoded(s.CA.Raw), "ca_chain": []string{encoded(s.CA.Raw)},
 			},

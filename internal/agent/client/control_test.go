@@ -152,6 +152,7 @@ func TestControlOfSlowHandler(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer func() { _ = ours.Close() }()
 		go func() {
+			// What comes of it is told by the answer.
 			_ = client.ServeControl(t.Context(), theirs, func(ctx context.Context, _ client.Request) (*client.Status, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()

@@ -233,7 +233,7 @@ func TestHangsUpWhileAsked(t *testing.T) {
 	}
 	go func() { _, _ = sshclient.NewClient(conn).Sign(public, []byte("data")) }() // it is not answered
 	<-k.begun
-	_ = conn.Close()
+	_ = conn.Close() // a pipe's does not fail
 	<-k.over
 	if err := <-end; err != nil {
 		t.Error(err)
