@@ -164,10 +164,10 @@ func (w *work) claim(ctx context.Context) error {
 	if r.o.Renew {
 		return w.claimRenewal(owner)
 	}
+	if _, err := w.rowNaming(); err != nil { // which is no refusal of the ledger
+		return err
+	}
 	if r.o.DryRun || r.rows[0].plan.Person.ID == "" {
-		if _, err := w.rowNaming(); err != nil {
-			return err
-		}
 		return w.choose(ctx, owner)
 	}
 	lease, err := w.lend(ctx)
