@@ -137,6 +137,24 @@ func TestListenRefuses(t *testing.T) {
 			must(os.Chmod(directory, 0o777|fs.ModeSticky))
 			return "ctl"
 		},
+		"a directory in one of a group": func(directory string) string {
+			must(os.Mkdir(filepath.Join(directory, "own"), 0o700))
+			must(os.Chmod(directory, 0o770))
+			return "own/run/ctl"
+		},
+		"a directory by a link in one of all": func(directory string) string {
+			must(os.Mkdir(filepath.Join(directory, "own"), 0o700))
+			must(os.Mkdir(filepath.Join(directory, "of all"), 0o700))
+			must(os.Symlink("../own", filepath.Join(directory, "of all", "link")))
+			must(os.Chmod(filepath.Join(directory, "of all"), 0o777))
+			return "of all/link/run/ctl"
+		},
+		"a directory that a link leads to in one of all": func(directory string) string {
+			must(os.MkdirAll(filepath.Join(directory, "of all", "own"), 0o700))
+			must(os.Symlink("of all/own", filepath.Join(directory, "link")))
+			must(os.Chmod(filepath.Join(directory, "of all"), 0o777))
+			return "link/run/ctl"
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			directory := privateDir(t)

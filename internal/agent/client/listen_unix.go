@@ -16,7 +16,7 @@ import (
 )
 
 // Listen makes a socket that only its user can connect to, in a directory that only its
-// user can write to and that is made if it is missing. A socket that nobody answers on is
+// user can write to or move away and that is made if it is missing. A socket that nobody answers on is
 // replaced; one where another agent answers is left to it (problem.CardBusy). Closing the
 // listener removes the socket.
 func Listen(path string) (*net.UnixListener, error) {
@@ -57,13 +57,53 @@ func ownDirectory(path string) (*os.File, error) {
 		err = own(info, path)
 	}
 	if err == nil && info.Mode().Perm()&0o022 != 0 {
-		err = problem.New(problem.Refused, "others can write to %s", path)
+		err = writable(path)
+	}
+	if err == nil {
+		err = staysThere(path)
 	}
 	if err != nil {
 		_ = directory.Close()
 		return nil, err
 	}
 	return directory, nil
+}
+
+func writable(path string) *problem.Error {
+	return problem.New(problem.Refused, "others can write to %s", path)
+}
+
+// staysThere refuses a directory that others can put their own in the place of, by the path
+// that was named or by the one that links lead to.
+func staysThere(path string) error {
+	named, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	led, err := filepath.EvalSymlinks(named)
+	if err != nil {
+		return err
+	}
+	if err := parentsStay(named); err != nil {
+		return err
+	}
+	return parentsStay(led)
+}
+
+// parentsStay goes from the directory of an absolute path to the root.
+func parentsStay(path string) error {
+	parent := filepath.Dir(path)
+	if parent == path {
+		return nil
+	}
+	info, err := os.Stat(parent)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		return writable(parent).Because("They could replace the directory of the socket.")
+	}
+	return parentsStay(parent)
 }
 
 // own refuses what belongs to another user.
