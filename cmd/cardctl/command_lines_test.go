@@ -23,7 +23,7 @@ type lineage struct {
 // TestCommandLinesRepeatNoSecret runs command lines that went wrong in all ways
 // that people do it. What might be a secret is in no output.
 func TestCommandLinesRepeatNoSecret(t *testing.T) {
-	const lines = 10_000
+	const lines = 5_000
 	t.Chdir(t.TempDir())
 	l := lineage{Rand: rand.New(rand.NewPCG(9, 2026))}
 	everyCommand(newRootCmd(newSession(newEnv())), func(cmd *cobra.Command) {

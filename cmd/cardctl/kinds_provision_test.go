@@ -30,7 +30,7 @@ type provisioned struct {
 	// that comes is not there, or refused. A card that comes before cardctl looks which one
 	// it is, is the card that is meant, if it is blank; a twin has the same serial.
 	sessions bool
-	// stride says that the quick run has only each so many points; 1 is all of them.
+	// stride says that the quick run has only each so many points.
 	stride int
 }
 
@@ -45,7 +45,7 @@ card: {application: openpgp}
 pins: {user: {generate: 8 digits, keep: letter}, admin: {generate: 10 digits, keep: ledger}, resetCode: {generate: 9 letters, keep: ledger}}
 holder: {name: "{{.name}}"}
 keys: [{ref: OPENPGP.3, algorithm: p256, certificate: {subject: "CN={{.name}}", email: ["{{.mail}}"], issuer: desk}}]`,
-		key: "OPENPGP.3", stride: 1,
+		key: "OPENPGP.3", stride: 3,
 		proofs: map[secret.Name]string{
 			secret.PIN: "set-pin user --new-pin env:$V", secret.AdminPIN: "set-pin admin --new-pin env:$V",
 			secret.ResetCode: "unblock-pin --reset-code env:$V --new-pin env:CARDCTL_PIN",
@@ -58,7 +58,7 @@ card: {application: piv}
 pins: {user: {generate: 8 digits, keep: both}, puk: {generate: 8 digits, keep: ledger}}
 managementKey: {generate: management-key, keep: ledger}
 keys: [{ref: PIV.9A, algorithm: p256, ` + certified,
-		key: "PIV.9A", stride: 1,
+		key: "PIV.9A", stride: 4,
 		proofs: map[secret.Name]string{
 			secret.PIN: "set-pin user --new-pin env:$V", secret.PUK: "set-pin puk --new-pin env:$V",
 			secret.ManagementKey: "set-management-key --new-management-key env:$V",
@@ -70,7 +70,7 @@ keys: [{ref: PIV.9A, algorithm: p256, ` + certified,
 card: {application: pkcs15, label: "{{.name}}", allowUnknownTries: true}
 pins: {user: {generate: 8 digits, keep: letter}, puk: {generate: 16 digits, keep: ledger}}
 keys: [{ref: PKCS15.45, algorithm: rsa2048, ` + certified,
-		key: "PKCS15.45", stride: 10,
+		key: "PKCS15.45", stride: 20,
 		proofs: map[secret.Name]string{
 			secret.PIN: "set-pin user --new-pin env:$V --allow-unknown-tries", secret.PUK: "unblock-pin --new-pin env:CARDCTL_PIN --allow-unknown-tries",
 		},
@@ -81,7 +81,7 @@ keys: [{ref: PKCS15.45, algorithm: rsa2048, ` + certified,
 card: {application: pkcs15, label: "{{.name}}"}
 pins: {user: {generate: 8 digits, keep: letter}, puk: {generate: 8 digits, keep: ledger}, so: {generate: 8 digits, keep: ledger}}
 keys: [{ref: PKCS15.45, algorithm: p256, ` + certified,
-		key: "PKCS15.45", stride: 17,
+		key: "PKCS15.45", stride: 25,
 		proofs: map[secret.Name]string{
 			secret.PIN: "set-pin user --new-pin env:$V", secret.PUK: "unblock-pin --new-pin env:CARDCTL_PIN", secret.SOPIN: "set-pin so --new-pin env:$V",
 		},
@@ -93,7 +93,7 @@ card: {application: openpgp}
 applet: {file: "$W/OpenPGP.cap", cardKeys: default, newCardKeys: {generate: card-keys, keep: ledger}}
 pins: {user: {generate: 8 digits, keep: letter}, admin: {generate: 10 digits, keep: ledger}}
 keys: [{ref: OPENPGP.3, algorithm: p256, ` + certified,
-		key: "OPENPGP.3", sessions: true, stride: 7,
+		key: "OPENPGP.3", sessions: true, stride: 14,
 		proofs: map[secret.Name]string{
 			secret.PIN: "set-pin user --new-pin env:$V", secret.AdminPIN: "set-pin admin --new-pin env:$V",
 			secret.CardKeys: "applet list --card-keys env:$V",
@@ -182,11 +182,17 @@ func (d *provisioning) keep(t *testing.T) (restore func()) {
 				t.Fatal(err)
 			}
 		}
-		for _, name := range []string{"sim", "ca", "tokens"} {
-			if _, err := os.Stat(filepath.Join(kept, name)); err != nil {
+		for _, name := range leftByRuns {
+			info, err := os.Stat(filepath.Join(kept, name))
+			if err != nil {
 				continue
 			}
-			if err := os.CopyFS(filepath.Join(d.state, name), os.DirFS(filepath.Join(kept, name))); err != nil {
+			if info.IsDir() {
+				err = os.CopyFS(filepath.Join(d.state, name), os.DirFS(filepath.Join(kept, name)))
+			} else {
+				err = os.WriteFile(filepath.Join(d.state, name), []byte(readFile(t, filepath.Join(kept, name))), 0o600)
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -65,7 +65,7 @@ func TestProvisionSwapped(t *testing.T) {
 			points, held := 0, 0
 			for what, next := range map[string]*cardsim.Card{"a blank card": blank, "another person's card": others, "a twin": start} {
 				for moment, at := range map[string]func(int) cardsim.Moment{whenFree: cardsim.WhenFree, atCommand: cardsim.BeforeAPDU} {
-					step := 5 * d.stride
+					step := 2 * d.stride
 					if everyPoint() {
 						step = 1
 					}

@@ -58,6 +58,9 @@ func (t Tries) None() bool { return t.state == counted && t.left == 0 }
 // Last reports whether one try is left.
 func (t Tries) Last() bool { return t.state == counted && t.left == 1 }
 
+// LastButOne reports whether one more wrong entry leaves a single try, as far as is known.
+func (t Tries) LastButOne() bool { return t.state == few || t.state == counted && t.left == 2 }
+
 // FewerThan reports whether a try was lost since before.
 func (t Tries) FewerThan(before Tries) bool {
 	switch {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cardctl/cardctl/internal/advice"
@@ -41,15 +42,31 @@ func (a *files) putCertificate(ctx context.Context, d *Directory, n NewCertifica
 		replaced, err = a.enterCertificate(ctx, d, n, file)
 	}
 	if err != nil {
-		if !errors.Is(err, iso7816.ErrCardRemoved) {
-			_ = a.layout.remove(ctx, file) // no entry names it
+		if !errors.Is(err, iso7816.ErrCardRemoved) && a.unnamed(ctx, file) {
+			_ = a.layout.remove(ctx, file)
 		}
 		return err
 	}
 	if err := a.touch(ctx, n.Now); err != nil || replaced == 0 {
 		return err
 	}
-	return a.layout.remove(ctx, replaced)
+	return a.removeNamed(ctx, replaced)
+}
+
+// unnamed reports whether the card has no entry for a file. An error when one was written
+// does not say so: the card may have it all the same.
+func (a *files) unnamed(ctx context.Context, file int) bool {
+	now, err := a.directory(ctx, nil, partCertificates)
+	return err == nil && !slices.ContainsFunc(now.Certificates, func(c Certificate) bool { return c.ownFile(a.layout.first) == file })
+}
+
+// removeNamed removes the file that an entry named, which may have been an entry alone.
+func (a *files) removeNamed(ctx context.Context, file int) error {
+	err := a.layout.remove(ctx, file)
+	if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
+		return nil
+	}
+	return err
 }
 
 // newCertificateFile makes a file for a certificate of some length and selects
@@ -77,11 +94,7 @@ func (a *files) removeCertificate(ctx context.Context, d *Directory, id []byte, 
 	if err := a.touch(ctx, now); err != nil || removed == 0 {
 		return err
 	}
-	err = a.layout.remove(ctx, removed)
-	if iso7816.StatusOf(err) == iso7816.StatusFileNotFound {
-		return nil // an entry alone
-	}
-	return err
+	return a.removeNamed(ctx, removed)
 }
 
 // enterCertificate enters a certificate into EF.CD, and returns the file of the

@@ -2,6 +2,8 @@ package provision
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/cardctl/cardctl/internal/advice"
 	"github.com/cardctl/cardctl/internal/card"
@@ -98,10 +100,19 @@ func (w *work) staysRevealed(one *wanted, name string, why error) error {
 }
 
 // settle finds out whether the card has a secret: it is changed to itself. If that is
-// refused, the ledger knows, and it is changed from what the card had before.
+// refused, it is changed from what the card had before. The ledger is told of the refusal
+// after that: whoever is stopped between the two costs the card another try. Then the card
+// has lost one, and what it had before is sent first: with the new one, it has all of them.
 func (w *work) settle(ctx context.Context, one *wanted) error {
 	pending := w.pending(one.name)
 	if err := w.expected(ctx, one, pending); err != nil {
+		return err
+	}
+	if !one.differs(pending) && w.lost(ctx, one) {
+		err := w.change(ctx, one, w.setPIN)
+		if err == nil {
+			err = w.isSet(ctx, one)
+		}
 		return err
 	}
 	w.purse.has[one.name] = one.value.Clone()
@@ -114,14 +125,24 @@ func (w *work) settle(ctx context.Context, one *wanted) error {
 	}
 	w.purse.has[one.name].Wipe()
 	delete(w.purse.has, one.name)
-	if err := w.entry.Lacks(ctx, pending.ID); err != nil {
-		return err
-	}
-	one.sealed = 0
-	if one.role != "" && !w.another(ctx, one) { // a management key has no tries
-		return err
+	sent := one.role == "" || w.another(ctx, one) // a management key has no tries
+	if !sent || one.differs(pending) {
+		one.sealed = 0
+		if missing := w.entry.Lacks(ctx, pending.ID); missing != nil || !sent {
+			return errors.Join(err, missing)
+		}
 	}
 	return w.set(ctx, one)
+}
+
+// lost reports whether a PIN has lost tries, and one more would leave the last one.
+func (w *work) lost(ctx context.Context, one *wanted) bool {
+	p := w.counted(ctx, one)
+	if p == nil {
+		return false
+	}
+	tries, err := p.Tries(ctx, false)
+	return err == nil && tries.LastButOne()
 }
 
 // expected is the value that the card may have.
@@ -137,15 +158,25 @@ func (w *work) expected(ctx context.Context, one *wanted, pending *ledger.Sealed
 
 // another says that another value of a PIN is sent after one that was wrong.
 func (w *work) another(ctx context.Context, one *wanted) bool {
+	p := w.counted(ctx, one)
+	if p != nil {
+		w.here.Keys.Policy.Another(*p)
+	}
+	return p != nil
+}
+
+// counted is the PIN of the card that is a secret of the plan; nil if it cannot be found.
+func (w *work) counted(ctx context.Context, one *wanted) *pin.PIN {
+	if one.role == "" {
+		return nil
+	}
 	pins, err := w.card.PINs(ctx)
 	if err != nil {
-		return false
+		return nil
 	}
-	for _, p := range pins {
-		if p.Role == one.role {
-			w.here.Keys.Policy.Another(p)
-			return true
-		}
+	i := slices.IndexFunc(pins, func(p pin.PIN) bool { return p.Role == one.role })
+	if i < 0 {
+		return nil
 	}
-	return false
+	return &pins[i]
 }
