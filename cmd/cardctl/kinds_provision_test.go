@@ -30,7 +30,7 @@ type provisioned struct {
 	// that comes is not there, or refused. A card that comes before cardctl looks which one
 	// it is, is the card that is meant, if it is blank; a twin has the same serial.
 	sessions bool
-	// stride says that the quick run has only each so many points.
+	// stride says that the quick run has only each so many points; 1 is all of them.
 	stride int
 }
 
@@ -45,7 +45,7 @@ card: {application: openpgp}
 pins: {user: {generate: 8 digits, keep: letter}, admin: {generate: 10 digits, keep: ledger}, resetCode: {generate: 9 letters, keep: ledger}}
 holder: {name: "{{.name}}"}
 keys: [{ref: OPENPGP.3, algorithm: p256, certificate: {subject: "CN={{.name}}", email: ["{{.mail}}"], issuer: desk}}]`,
-		key: "OPENPGP.3", stride: 3,
+		key: "OPENPGP.3", stride: 1,
 		proofs: map[secret.Name]string{
 			secret.PIN: "set-pin user --new-pin env:$V", secret.AdminPIN: "set-pin admin --new-pin env:$V",
 			secret.ResetCode: "unblock-pin --reset-code env:$V --new-pin env:CARDCTL_PIN",
