@@ -72,11 +72,11 @@ func takeAndSign(f *os.File, path string) error {
 // remove takes the file of the lock away, while it is held.
 func (l *lock) remove() { _ = os.Remove(l.f.Name()) }
 
+// release gives the lock free. Closing the file alone would do so only when the programs have
+// begun that were started meanwhile.
 func (l *lock) release() {
-	if !l.suspended {
-		_ = l.f.Truncate(0)
-	}
-	_ = l.f.Close() // gives the lock free
+	l.suspend()
+	_ = l.f.Close()
 }
 
 // suspend gives the lock free until resume. The file stays open, so that no
@@ -125,6 +125,7 @@ func holder(path string) (busy bool, pid int) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err != nil {
 		return true, readPID(path)
 	}
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
 	return false, 0
 }
 

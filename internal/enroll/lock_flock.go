@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-// lock locks a file, which stays.
+// lock locks a file, which stays. Closing it would unlock it only when the programs have
+// begun that were started meanwhile: until then they have it open, too.
 func lock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -21,5 +22,8 @@ func lock(path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return func() { _ = f.Close() }, nil
+	return func() {
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		_ = f.Close()
+	}, nil
 }

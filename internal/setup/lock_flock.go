@@ -12,7 +12,8 @@ import (
 )
 
 // lock keeps other runs, which remember what they write in the same directory, from
-// changing configurations until it is unlocked.
+// changing configurations until it is unlocked. Closing the directory would unlock it only
+// when the programs have begun that were started meanwhile.
 func lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, unwritable(dir, err)
@@ -29,5 +30,8 @@ func lock(dir string) (unlock func(), err error) {
 			Because("It might change the same files. Nothing was changed.").
 			Advise(advice.Repeat()), f.Close())
 	}
-	return func() { _ = f.Close() }, nil
+	return func() {
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		_ = f.Close()
+	}, nil
 }
