@@ -76,7 +76,7 @@ func (l *lock) remove() { _ = os.Remove(l.f.Name()) }
 // begun that were started meanwhile.
 func (l *lock) release() {
 	l.suspend()
-	_ = l.f.Close()
+	_ = l.f.Close() // it is unlocked
 }
 
 // suspend gives the lock free until resume. The file stays open, so that no
@@ -125,7 +125,7 @@ func holder(path string) (busy bool, pid int) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err != nil {
 		return true, readPID(path)
 	}
-	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // closing it does the same, later
 	return false, 0
 }
 

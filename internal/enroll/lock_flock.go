@@ -23,7 +23,7 @@ func lock(path string) (unlock func(), err error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return func() {
-		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
-		_ = f.Close()
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // closing it does the same, later
+		_ = f.Close()                                   // nothing was written
 	}, nil
 }

@@ -43,7 +43,7 @@ func (a *files) putCertificate(ctx context.Context, d *Directory, n NewCertifica
 	}
 	if err != nil {
 		if !errors.Is(err, iso7816.ErrCardRemoved) && a.unnamed(ctx, file) {
-			_ = a.layout.remove(ctx, file)
+			_ = a.layout.remove(ctx, file) // the next certificate takes its place
 		}
 		return err
 	}

@@ -109,18 +109,11 @@ func (w *work) settle(ctx context.Context, one *wanted) error {
 		return err
 	}
 	if !one.differs(pending) && w.lost(ctx, one) {
-		err := w.change(ctx, one, w.setPIN)
-		if err == nil {
-			err = w.isSet(ctx, one)
-		}
-		return err
+		return w.give(ctx, one)
 	}
 	w.purse.has[one.name] = one.value.Clone()
-	err := w.change(ctx, one, w.setPIN)
+	err := w.give(ctx, one)
 	if !incorrect(err) || !unchanged(err) {
-		if err == nil {
-			err = w.isSet(ctx, one)
-		}
 		return err
 	}
 	w.purse.has[one.name].Wipe()
@@ -133,6 +126,14 @@ func (w *work) settle(ctx context.Context, one *wanted) error {
 		}
 	}
 	return w.set(ctx, one)
+}
+
+// give has the card change to a secret that is sealed, and notes that it has it.
+func (w *work) give(ctx context.Context, one *wanted) error {
+	if err := w.change(ctx, one, w.setPIN); err != nil {
+		return err
+	}
+	return w.isSet(ctx, one)
 }
 
 // lost reports whether a PIN has lost tries, and one more would leave the last one.
